@@ -1,0 +1,234 @@
+"""Densities ready for tiles: expanded about the origin, or centred on each component.
+
+Expanded, a tile costs two matrix products, ``eta T(x)`` and ``resp T(x)``. Centred costs more
+and subtracts the mean before it squares, so it keeps its digits when a component is a million
+times narrower than the data. Which one a pass uses is in `Numerics`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.interfaces import Array, Floats
+from emdist.kernels.assign import one_hot, scatter
+from emdist.kernels.moments import centred_quadratic, centred_squares, distance_to_own, pack
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+def itself(x: Array) -> Array:
+    """T(x) = x."""
+    return x
+
+
+def no_base(x: Array) -> Floats:
+    """A base of zero: nothing is left out of the score."""
+    return np.zeros(len(x))
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """Exponential-family scores ``<eta_k, T(x)> + intercept_k``.
+
+    Attributes
+    ----------
+    eta
+        (k, D) natural parameters.
+    intercept
+        (k,) minus the log-partition function.
+    expand
+        T: (m, d) -> (m, D).
+    base_of
+        log h(x), shared by all components: (m, d) -> (m,).
+    constant
+        Added to every score: nats.
+    own
+        Exact log p(x|label) per row, or None where the score is good enough.
+    """
+
+    eta: Array
+    intercept: Array
+    expand: Callable[[Array], Array]
+    base_of: Callable[[Array], Floats] = no_base
+    constant: float = 0.0
+    own: Callable[[Array, NDArray[np.int32]], Floats] | None = None
+
+    @property
+    def n_components(self) -> int:
+        return len(self.eta)
+
+    @property
+    def width(self) -> int:
+        return int(self.eta.shape[1])
+
+    def statistics(self, x: Array) -> Array:
+        return self.expand(x)
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        np.matmul(self.eta, t.T, out=out)
+        out += self.intercept[:, None]
+
+    def base(self, x: Array) -> Floats:
+        return self.base_of(x)
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        if self.own is not None:
+            return self.own(x, labels)
+        return score.astype(np.float64) + self.base_of(x)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        return np.matmul(resp, t)
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        return scatter(t, labels, weight, self.n_components)
+
+
+def expanded(eta: Floats, intercept: Floats, dtype: str, **options: Any) -> Expanded:
+    """An `Expanded` with its parameters rounded to the precision of the tiles."""
+    return Expanded(np.ascontiguousarray(eta, dtype), intercept.astype(dtype), **options)
+
+
+@dataclass(frozen=True)
+class CentredDiagonal:
+    """Scores from ``(x - mean)^2`` feature by feature, after an optional whitening.
+
+    Attributes
+    ----------
+    means, precisions
+        (k, d) in whitened coordinates.
+    intercept
+        (k,) half log-determinants of the precisions.
+    whitening
+        (d, d) applied as ``x @ whitening``, or None.
+    moments
+        Powers that the family gathers: 1 gathers x, 2 gathers first and second moments about
+        the means.
+    constant
+        Added to every score: nats.
+    """
+
+    means: Floats
+    precisions: Floats
+    intercept: Floats
+    whitening: Floats | None = None
+    moments: int = 2
+    constant: float = 0.0
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def width(self) -> int:
+        return self.moments * int(self.means.shape[1])
+
+    def _whitened(self, x: Array) -> Array:
+        return x if self.whitening is None else x @ self.whitening
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        centred_quadratic(self._whitened(x), self.means, self.precisions, out)
+        out += self.intercept[:, None]
+
+    def base(self, x: Array) -> Floats:
+        return np.zeros(len(x))
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        if self.moments == 1:
+            return np.matmul(resp, x)
+        out = np.zeros((self.n_components, self.width))
+        centred_squares(x, resp, self.means, out)
+        return out
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        resp = one_hot(labels, weight, self.n_components)
+        return resp.sum(axis=1), self.gather(x, t, resp)
+
+
+@dataclass(frozen=True)
+class CentredFull:
+    """Full-covariance scores by whitening ``x - mean_k`` with each component's own factor.
+
+    Attributes
+    ----------
+    means
+        (k, d).
+    factors
+        (k, d, d) with ``factor factor^T`` the precision.
+    intercept
+        (k,) half log-determinants of the precisions.
+    constant
+        Added to every score: nats.
+    """
+
+    means: Floats
+    factors: Floats
+    intercept: Floats
+    constant: float = 0.0
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def width(self) -> int:
+        d = self.means.shape[1]
+        return int(d + d * (d + 1) // 2)
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        for k, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
+            z = (x - mean) @ factor
+            out[k] = np.einsum("ij,ij->i", z, z)
+        out *= -0.5
+        out += self.intercept[:, None]
+
+    def base(self, x: Array) -> Floats:
+        return np.zeros(len(x))
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        d = x.shape[1]
+        out = np.empty((self.n_components, self.width))
+        for k, mean in enumerate(self.means):
+            diff = x - mean
+            weighted = resp[k][:, None] * diff
+            out[k, :d] = weighted.sum(axis=0)
+            out[k, d:] = pack(weighted.T @ diff)
+        return out
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        resp = one_hot(labels, weight, self.n_components)
+        return resp.sum(axis=1), self.gather(x, t, resp)
+
+
+def exact_distance(means: Floats, scale: float) -> Callable[[Array, NDArray[np.int32]], Floats]:
+    """``-scale |x - mean_label|^2`` per row, subtracting before squaring."""
+
+    def own(x: Array, labels: NDArray[np.int32]) -> Floats:
+        out = np.empty(len(x))
+        distance_to_own(x, means, labels, out)
+        out *= -scale
+        return out
+
+    return own

@@ -1,0 +1,100 @@
+"""Diagonal Gaussians: one variance per component and feature, T(x) = (x, x^2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.gaussian import MeansAsLocations, UnsharedBase, about_mean, positive, replaced
+from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.kernels.moments import with_squares
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class DiagonalParams:
+    """k axis-aligned Gaussians.
+
+    Attributes
+    ----------
+    means
+        (k, d), relative to the origin.
+    variances
+        (k, d).
+    """
+
+    means: Floats
+    variances: Floats
+
+
+@dataclass(frozen=True)
+class Diagonal(MeansAsLocations, UnsharedBase):
+    """``N(mean_k, diag(variance_k))``.
+
+    Attributes
+    ----------
+    reg_covar
+        Added to every variance: squared units of the data.
+    """
+
+    reg_covar: float = 1e-6
+
+    @property
+    def params(self) -> type[DiagonalParams]:
+        return DiagonalParams
+
+    def start(self, seeds: Floats, spread: Spread) -> DiagonalParams:
+        variance = spread.variance + self.reg_covar
+        return DiagonalParams(np.array(seeds, np.float64), np.tile(variance, (len(seeds), 1)))
+
+    def density(self, params: DiagonalParams, numerics: Numerics) -> Density:
+        means = params.means
+        precision = 1.0 / positive(params.variances, "variance")
+        half_log = 0.5 * np.log(precision).sum(axis=1)
+        constant = -0.5 * means.shape[1] * LOG_2PI
+        if numerics.centred:
+            return CentredDiagonal(means, precision, half_log, constant=constant)
+        eta = np.concatenate([means * precision, -0.5 * precision], axis=1)
+        intercept = half_log - 0.5 * np.einsum("ij,ij,ij->i", means, means, precision)
+        return expanded(eta, intercept, numerics.dtype, expand=with_squares, constant=constant)
+
+    def estimate(self, sums: Sums, params: DiagonalParams, numerics: Numerics) -> DiagonalParams:
+        _, means, shift, second = about_mean(sums, params.means, numerics)
+        variances = np.maximum(second - shift * shift, 0.0)
+        return DiagonalParams(means, variances + self.reg_covar)
+
+    def amplification(self, params: DiagonalParams, spread: Spread) -> float:
+        return float((spread.variance / params.variances).mean(axis=1).max())
+
+    def collapsed(self, params: DiagonalParams) -> NDArray[np.bool_]:
+        return ~(params.variances > 0).all(axis=1)
+
+    def translate(self, params: DiagonalParams, shift: Floats) -> DiagonalParams:
+        return DiagonalParams(params.means + shift, params.variances)
+
+    def reseat(
+        self, params: DiagonalParams, index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> DiagonalParams:
+        fresh = self.start(rows, spread)
+        return DiagonalParams(
+            replaced(params.means, index, rows),
+            replaced(params.variances, index, fresh.variances),
+        )
+
+    def take(self, params: DiagonalParams, index: NDArray[np.int64]) -> DiagonalParams:
+        return DiagonalParams(params.means[index], params.variances[index])
+
+    def sample(
+        self, params: DiagonalParams, k: int, n: int, rng: np.random.Generator
+    ) -> Floats:
+        noise = rng.standard_normal((n, params.means.shape[1]))
+        return params.means[k] + np.sqrt(params.variances[k]) * noise
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return 2 * n_components * n_features
+
+
+family = Diagonal

@@ -1,0 +1,106 @@
+"""Full-covariance Gaussians: T(x) = (x, upper(x x^T))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import LOG_2PI, CentredFull, expanded
+from emdist.families.gaussian import MeansAsLocations, UnsharedBase, about_mean, factors, indefinite, replaced
+from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.kernels.moments import pack, unpack, with_products
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class FullParams:
+    """k Gaussians, each with its own covariance.
+
+    Attributes
+    ----------
+    means
+        (k, d), relative to the origin.
+    covariances
+        (k, d, d).
+    """
+
+    means: Floats
+    covariances: Floats
+
+
+@dataclass(frozen=True)
+class Full(MeansAsLocations, UnsharedBase):
+    """``N(mean_k, covariance_k)``.
+
+    Attributes
+    ----------
+    reg_covar
+        Added to the diagonal of every covariance: squared units of the data.
+    """
+
+    reg_covar: float = 1e-6
+
+    @property
+    def params(self) -> type[FullParams]:
+        return FullParams
+
+    def start(self, seeds: Floats, spread: Spread) -> FullParams:
+        covariance = np.diag(spread.variance + self.reg_covar)
+        return FullParams(np.array(seeds, np.float64), np.tile(covariance, (len(seeds), 1, 1)))
+
+    def density(self, params: FullParams, numerics: Numerics) -> Density:
+        means = params.means
+        inverse, half_log = factors(params.covariances)
+        constant = -0.5 * means.shape[1] * LOG_2PI
+        if numerics.centred:
+            return CentredFull(means, inverse, half_log, constant)
+        precision = inverse @ inverse.transpose(0, 2, 1)
+        linear = np.einsum("kij,kj->ki", precision, means)
+        # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
+        doubled = -0.5 * (2 * precision - precision * np.eye(means.shape[1]))
+        eta = np.concatenate([linear, pack(doubled)], axis=1)
+        intercept = half_log - 0.5 * np.einsum("ki,ki->k", linear, means)
+        return expanded(eta, intercept, numerics.dtype, expand=with_products, constant=constant)
+
+    def estimate(self, sums: Sums, params: FullParams, numerics: Numerics) -> FullParams:
+        d = params.means.shape[1]
+        _, means, shift, second = about_mean(sums, params.means, numerics)
+        covariances = unpack(second, d) - shift[:, :, None] * shift[:, None, :]
+        covariances[:, np.arange(d), np.arange(d)] += self.reg_covar
+        return FullParams(means, covariances)
+
+    def amplification(self, params: FullParams, spread: Spread) -> float:
+        inverse, _ = factors(params.covariances)
+        scale = np.sqrt(spread.variance)
+        precision = np.abs(inverse @ inverse.transpose(0, 2, 1))
+        return float((scale @ precision @ scale).max()) / len(scale)
+
+    def collapsed(self, params: FullParams) -> NDArray[np.bool_]:
+        return indefinite(params.covariances)
+
+    def translate(self, params: FullParams, shift: Floats) -> FullParams:
+        return FullParams(params.means + shift, params.covariances)
+
+    def reseat(
+        self, params: FullParams, index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> FullParams:
+        fresh = self.start(rows, spread)
+        return FullParams(
+            replaced(params.means, index, rows),
+            replaced(params.covariances, index, fresh.covariances),
+        )
+
+    def take(self, params: FullParams, index: NDArray[np.int64]) -> FullParams:
+        return FullParams(params.means[index], params.covariances[index])
+
+    def sample(self, params: FullParams, k: int, n: int, rng: np.random.Generator) -> Floats:
+        noise = rng.standard_normal((n, params.means.shape[1]))
+        return params.means[k] + noise @ np.linalg.cholesky(params.covariances[k]).T
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * (n_features + n_features * (n_features + 1) // 2)
+
+
+family = Full

@@ -1,0 +1,112 @@
+"""What the five Gaussian families share: factors, guards and moments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import CollapseError
+from emdist.interfaces import Floats, Numerics
+from emdist.sums import Sums
+
+#: Added to every component's weight before dividing by it, as scikit-learn does.
+DUST = 10 * float(np.finfo(np.float64).eps)
+
+ADVICE = (
+    "Raise reg_covar, ask for fewer components, drop constant or duplicate features, "
+    "or set on_collapse to 'reseed' or 'drop'."
+)
+
+
+class Located(Protocol):
+    """Parameters with a mean per component."""
+
+    @property
+    def means(self) -> Floats: ...
+
+
+class MeansAsLocations:
+    """For families whose components lie at their means."""
+
+    def locations(self, params: Located) -> Floats:
+        """(k, d) means."""
+        return params.means
+
+
+class UnsharedBase:
+    """For families whose score leaves nothing out: no shared statistics, no base."""
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        """Nothing is gathered once."""
+        return {}
+
+    def shared_base(self, params: object, shared: Mapping[str, Floats]) -> float:
+        """Zero."""
+        return 0.0
+
+
+def about_mean(
+    sums: Sums, pivot: Floats, numerics: Numerics
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Weights (k, 1), new means (k, d), shift from the pivot (k, d) and second moments.
+
+    In centred numerics the moments were taken about `pivot`, the means of the pass; otherwise
+    about the origin. Either way ``E[(x - mean)^2] = second - shift^2``.
+    """
+    d = pivot.shape[1]
+    n = (sums["n"] + DUST)[:, None]
+    shift = sums["t"][:, :d] / n
+    about = pivot if numerics.centred else np.zeros_like(pivot)
+    return n, about + shift, shift, sums["t"][:, d:] / n
+
+
+def indefinite(covariances: Floats) -> NDArray[np.bool_]:
+    """Which of k covariances (k, d, d) have no Cholesky factor: (k,)."""
+    bad = np.zeros(len(covariances), bool)
+    for k, covariance in enumerate(covariances):
+        try:
+            np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:
+            bad[k] = True
+    return bad
+
+
+def positive(variances: Floats, what: str) -> Floats:
+    """`variances` if all are positive and finite; CollapseError otherwise."""
+    bad = ~(np.isfinite(variances) & (variances > 0))
+    if bad.any():
+        where = np.unique(np.argwhere(bad)[:, 0])[:5] if variances.ndim else ""
+        raise CollapseError(
+            f"The {what} of component(s) {np.atleast_1d(where).tolist()} is not positive: "
+            f"a component has collapsed onto too few distinct rows. {ADVICE}"
+        )
+    return variances
+
+
+def factor(covariance: Floats, what: str) -> tuple[Floats, float]:
+    """``(L^-T, log |L^-T|)`` of one covariance (d, d), so that ``L^-T (L^-T)^T`` inverts it."""
+    try:
+        lower = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        raise CollapseError(
+            f"The {what} is not positive definite: the component has collapsed onto fewer "
+            f"distinct rows than features. {ADVICE}"
+        ) from None
+    inverse = np.linalg.solve(lower, np.eye(len(lower)))
+    return np.ascontiguousarray(inverse.T), float(np.log(np.diag(inverse)).sum())
+
+
+def factors(covariances: Floats) -> tuple[Floats, Floats]:
+    """`factor` of each of k covariances: (k, d, d) and (k,)."""
+    pairs = [factor(c, f"covariance of component {k}") for k, c in enumerate(covariances)]
+    return np.stack([f for f, _ in pairs]), np.array([log for _, log in pairs])
+
+
+def replaced(values: Floats, index: NDArray[np.int64], new: Floats | float) -> Floats:
+    """A copy of `values` with entries `index` along the first axis set to `new`."""
+    out = values.copy()
+    out[index] = new
+    return out

@@ -1,0 +1,119 @@
+"""Isotropic Gaussians of one fixed variance; with hard assignment, K-means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
+from emdist.families.gaussian import DUST, MeansAsLocations, replaced
+from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.kernels.plusplus import squared_distances
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Centres:
+    """k centres.
+
+    Attributes
+    ----------
+    means
+        (k, d), relative to the origin.
+    """
+
+    means: Floats
+
+
+def _norm(x: Array, scale: float) -> Floats:
+    return -scale * np.einsum("ij,ij->i", x, x, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Isotropic(MeansAsLocations):
+    """``N(mean_k, variance I)`` with the variance given, T(x) = x.
+
+    Attributes
+    ----------
+    variance
+        Squared units of the data. One half makes the hard log-likelihood minus the inertia.
+    """
+
+    variance: float = 0.5
+
+    @property
+    def params(self) -> type[Centres]:
+        return Centres
+
+    @property
+    def _scale(self) -> float:
+        return 0.5 / self.variance
+
+    def start(self, seeds: Floats, spread: Spread) -> Centres:
+        return Centres(np.array(seeds, np.float64))
+
+    def density(self, params: Centres, numerics: Numerics) -> Density:
+        means, scale = params.means, self._scale
+        constant = -0.5 * means.shape[1] * (LOG_2PI + float(np.log(self.variance)))
+        if numerics.centred:
+            precisions = np.full(means.shape, 2 * scale)
+            nothing = np.zeros(len(means))
+            return CentredDiagonal(means, precisions, nothing, moments=1, constant=constant)
+        return expanded(
+            2 * scale * means,
+            -scale * np.einsum("ij,ij->i", means, means),
+            numerics.dtype,
+            expand=itself,
+            base_of=partial(_norm, scale=scale),
+            constant=constant,
+            own=exact_distance(means, scale),
+        )
+
+    def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:
+        n = sums["n"][:, None]
+        # A component without rows stays where it is; the collapse policy may move it later.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return Centres(np.where(n > DUST, sums["t"] / n, params.means))
+
+    def amplification(self, params: Centres, spread: Spread) -> float:
+        if len(params.means) < 2:
+            return 1.0
+        between = squared_distances(params.means, params.means)
+        np.fill_diagonal(between, np.inf)
+        separation = float(np.median(between.min(axis=0)))
+        return 4 * float(spread.variance.sum()) / separation if separation > 0 else 1.0
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        norm = np.einsum("ij,ij->i", x, x)
+        return {"norm": np.array(norm.sum() if weight is None else weight @ norm)}
+
+    def shared_base(self, params: Centres, shared: Mapping[str, Floats]) -> float:
+        return -self._scale * float(shared["norm"])
+
+    def collapsed(self, params: Centres) -> NDArray[np.bool_]:
+        return np.zeros(len(params.means), bool)
+
+    def translate(self, params: Centres, shift: Floats) -> Centres:
+        return Centres(params.means + shift)
+
+    def reseat(
+        self, params: Centres, index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> Centres:
+        return Centres(replaced(params.means, index, rows))
+
+    def take(self, params: Centres, index: NDArray[np.int64]) -> Centres:
+        return Centres(params.means[index])
+
+    def sample(self, params: Centres, k: int, n: int, rng: np.random.Generator) -> Floats:
+        d = params.means.shape[1]
+        return params.means[k] + np.sqrt(self.variance) * rng.standard_normal((n, d))
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+
+family = Isotropic

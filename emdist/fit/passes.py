@@ -1,0 +1,101 @@
+"""The tasks that an engine maps over blocks: small, frozen, picklable, pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdist.fit.sample import Sample, highest
+from emdist.interfaces import Floats, Model, Numerics, Source
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class EStep:
+    """Sums of one block under `params`; with the shared statistics in a run's first pass."""
+
+    source: Source
+    model: Model[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    with_shared: bool = False
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        sums = self.model.e_step(block, self.params, self.origin, self.numerics)
+        if not self.with_shared:
+            return sums
+        shared = self.model.shared_step(block, self.origin)
+        return Sums({**sums.fields, **shared.fields})
+
+
+@dataclass(frozen=True)
+class FirstStep:
+    """Sums of one block whose rows `labeller` labels: a start for `model` from its M-step."""
+
+    source: Source
+    labeller: Model[Any]
+    labeller_params: Any
+    model: Model[Any]
+    params: Any
+    origin: Floats
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        labels = self.labeller.assign(
+            block, self.labeller_params, self.origin, Numerics("float64")
+        ).labels
+        sums = self.model.first_step(block, self.params, labels, self.origin)
+        shared = self.model.shared_step(block, self.origin)
+        return Sums({**sums.fields, **shared.fields})
+
+
+@dataclass(frozen=True)
+class WorstRows:
+    """The rows of one block that `params` explain worst, as a `Sample` whose priority says how.
+
+    The sample's ``x`` holds the row relative to the origin and, last, its label.
+    """
+
+    source: Source
+    model: Model[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    size: int
+
+    def __call__(self, i: int) -> Sample:
+        block = self.source.read(i)
+        x, weight = block.valid()
+        found = self.model.assign(block, self.params, self.origin, self.numerics)
+        badness = found.score if self.model.minimises else -found.score
+        given = np.ones(len(x)) if weight is None else weight
+        keep = np.flatnonzero(given > 0)
+        if len(keep) > self.size:
+            keep = keep[np.argpartition(-badness[keep], self.size - 1)[: self.size]]
+        rows = np.empty((len(keep), x.shape[1] + 1))
+        rows[:, :-1] = x[keep] - self.origin
+        rows[:, -1] = found.labels[keep]
+        return highest(self.size, badness[keep], block.rows()[keep], rows, given[keep])
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Weighted sum of the scores of one block, and its weight: for `score` and criteria."""
+
+    source: Source
+    model: Model[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        _, weight = block.valid()
+        score = self.model.assign(block, self.params, self.origin, self.numerics).score
+        total = score.sum() if weight is None else weight @ score
+        mass = float(len(score)) if weight is None else weight.sum()
+        return Sums({"score": np.array(total), "weight": np.array(mass)})

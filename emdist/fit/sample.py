@@ -1,0 +1,97 @@
+"""Priority samples: mergeable, weighted, and the same for every chunking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.interfaces import Array, Floats
+from emdist.kernels.hashing import uniform_of_rows
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows of highest priority ``weight / u(row)``, u uniform in (0, 1) by row index.
+
+    Priority sampling (Duffield, Lund and Thorup 2007, "Priority sampling for estimation of
+    arbitrary subset sums", J. ACM 54): with tau the first priority left out, ``max(weight,
+    tau)`` estimates any sum of weights without bias, and where nothing was left out tau is 0
+    and the weights are exact. Samples of disjoint rows add to the sample of their union.
+
+    Attributes
+    ----------
+    size
+        Rows kept at most, one more than is used: its priority is tau.
+    priority
+        (m,) in falling order.
+    row
+        (m,) global row indices.
+    x
+        (m, d) as stored.
+    weight
+        (m,) sample weights.
+    """
+
+    size: int
+    priority: Floats
+    row: NDArray[np.int64]
+    x: Array
+    weight: Floats
+
+    def __add__(self, other: Sample) -> Sample:
+        if len(other.row) == 0:
+            return self
+        if len(self.row) == 0:
+            return other
+        return highest(
+            self.size,
+            np.concatenate([self.priority, other.priority]),
+            np.concatenate([self.row, other.row]),
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.weight, other.weight]),
+        )
+
+    def rows(self) -> tuple[Array, Floats, NDArray[np.int64]]:
+        """``(x, weight, row)`` in row order; the weights estimate those of all rows."""
+        used = min(len(self.row), self.size - 1)
+        tau = self.priority[used] if len(self.row) > used else 0.0
+        order = np.argsort(self.row[:used], kind="stable")
+        return self.x[order], np.maximum(self.weight[order], tau), self.row[order]
+
+
+def highest(
+    size: int, priority: Floats, row: NDArray[np.int64], x: Array, weight: Floats
+) -> Sample:
+    """The `size` rows of highest priority; ties go to the lower row index."""
+    order = np.lexsort((row, -priority))[:size]
+    return Sample(size, priority[order], row[order], np.ascontiguousarray(x[order]), weight[order])
+
+
+def sample_rows(
+    size: int,
+    x: Array,
+    weight: Floats | None,
+    row: NDArray[np.int64],
+    key: tuple[int, ...],
+) -> Sample:
+    """A sample of these rows (m, d); rows of weight 0 are never drawn.
+
+    Parameters
+    ----------
+    size
+        Rows to keep, tau's included.
+    x, weight, row
+        (m, d), (m,) or None for 1, and (m,) global indices.
+    key
+        Names the random stream: seed, restart, purpose, round.
+    """
+    given = np.ones(len(x)) if weight is None else weight
+    priority = given / uniform_of_rows(row, *key)
+    keep = np.flatnonzero(priority > 0)
+    if len(keep) > size:
+        # One threshold instead of a sort of the whole block.
+        floor = np.partition(priority[keep], len(keep) - size)[len(keep) - size]
+        keep = keep[priority[keep] >= floor]
+    return highest(size, priority[keep], row[keep], x[keep], given[keep])

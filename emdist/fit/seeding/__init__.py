@@ -1,0 +1,49 @@
+"""Seeders: one file per method; a module with a constant ``seeder`` is found by its ``name``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from emdist.fit.survey import Survey
+from emdist.interfaces import Engine, Floats, Source
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """What a seeder may use.
+
+    Attributes
+    ----------
+    source, engine
+        For passes over all rows.
+    survey
+        Of the source: its spread and its sample.
+    seed, restart
+        Name the random stream.
+    """
+
+    source: Source
+    engine: Engine
+    survey: Survey
+    seed: int
+    restart: int
+
+    def rng(self, stream: int) -> np.random.Generator:
+        """Draws for one purpose of one restart."""
+        return np.random.default_rng([self.seed, self.restart, stream])
+
+    def sample(self) -> tuple[Floats, Floats]:
+        """Sampled rows relative to the origin (m, d), and their weights (m,)."""
+        x, weight, _ = self.survey.sample.rows()
+        return x.astype(np.float64) - self.survey.spread.origin, weight
+
+
+class Seeder(Protocol):
+    """Chooses k starting locations."""
+
+    def __call__(self, seeding: Seeding, k: int) -> Floats:
+        """(k, d) relative to the origin."""
+        ...

@@ -1,0 +1,16 @@
+"""Greedy k-means++ on the survey's sample."""
+
+from __future__ import annotations
+
+from emdist.fit.seeding import Seeding
+from emdist.interfaces import Floats
+from emdist.kernels.plusplus import plusplus
+
+name = "k-means++"
+
+
+def seeder(seeding: Seeding, k: int) -> Floats:
+    """`k` rows spread out by squared distance."""
+    x, weight = seeding.sample()
+    chosen: Floats = x[plusplus(x, weight, k, seeding.rng(2))]
+    return chosen

@@ -1,0 +1,86 @@
+"""k-means||: a few passes over all rows, each adding many candidates, then a recluster.
+
+Bahmani et al. 2012, "Scalable K-Means++", PVLDB 5(7). Each round draws exactly 2k rows in
+proportion to weight times squared distance, as a priority sample: one pass a round, with no
+need to know the potential beforehand, and the same rows for any chunking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emdist.fit.sample import Sample, sample_rows
+from emdist.fit.seeding import Seeding
+from emdist.fit.seeding.reclustering import lloyd
+from emdist.interfaces import Floats, Source
+from emdist.kernels.plusplus import nearest, plusplus, squared_distances
+from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.sums import Sums
+
+name = "k-means||"
+#: Seeds are cluster centres: a mixture starts from the M-step of their clusters.
+clusters = True
+
+ROUNDS = 5
+OVERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Candidates of one block in one round."""
+
+    source: Source
+    origin: Floats
+    centres: Floats
+    size: int
+    key: tuple[int, ...]
+
+    def __call__(self, i: int) -> Sample:
+        block = self.source.read(i)
+        x, weight = block.valid()
+        potential = np.empty(len(x))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
+            tile = shifted(x[a:b], self.origin, "float64")
+            potential[a:b] = squared_distances(tile, self.centres).min(axis=0)
+        if weight is not None:
+            potential *= weight
+        return sample_rows(self.size + 1, x, potential, block.rows(), self.key)
+
+
+@dataclass(frozen=True)
+class _Count:
+    """Weight of the rows nearest to each candidate, in one block."""
+
+    source: Source
+    origin: Floats
+    centres: Floats
+
+    def __call__(self, i: int) -> Sums:
+        x, weight = self.source.read(i).valid()
+        count = np.zeros(len(self.centres))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
+            tile = shifted(x[a:b], self.origin, "float64")
+            w = None if weight is None else weight[a:b]
+            count += np.bincount(nearest(tile, self.centres), w, minlength=len(count))
+        return Sums({"count": count})
+
+
+def seeder(seeding: Seeding, k: int) -> Floats:
+    """`k` centres of a weighted recluster of about ``10 k`` candidates from all rows."""
+    origin = seeding.survey.spread.origin
+    blocks = range(len(seeding.source))
+    x, weight = seeding.sample()
+    candidates = x[plusplus(x, weight, 1, seeding.rng(3))]
+    for number in range(ROUNDS):
+        key = (seeding.seed, seeding.restart, 4, number)
+        draw = _Draw(seeding.source, origin, candidates, OVERSAMPLING * k, key)
+        rows, _, _ = seeding.engine.map_reduce(draw, blocks).rows()
+        candidates = np.concatenate([candidates, rows.astype(np.float64) - origin])
+    if len(candidates) < k:
+        # Fewer rows with weight than 2k a round: the sample then holds every one of them.
+        candidates = x
+    count = seeding.engine.map_reduce(_Count(seeding.source, origin, candidates), blocks)["count"]
+    chosen = candidates[plusplus(candidates, count, k, seeding.rng(5))]
+    return lloyd(candidates, count, chosen)

@@ -1,0 +1,62 @@
+"""When an iteration was the last one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from emdist.interfaces import Status
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Stop rules; the first that holds ends the start.
+
+    Attributes
+    ----------
+    on
+        "objective": its change is below `tol`. "shift": the sum of squared movements of the
+        locations is at most `tol`.
+    tol
+        In the objective's units, or in squared units of the data.
+    max_iter
+        Iterations at most.
+    exact
+        For hard assignment: stop when no row changed its label. Equal labels give the same sums
+        to the last bit, because sums are added in a fixed order, and so the same parameters;
+        comparing sums therefore needs no memory of labels.
+    """
+
+    on: Literal["objective", "shift"]
+    tol: float
+    max_iter: int
+    exact: bool = False
+
+    def status(
+        self,
+        iteration: int,
+        change: float,
+        shift: float,
+        sums: Sums,
+        previous: Sums | None,
+        mended: bool,
+    ) -> Status:
+        """How the fit stands after `iteration`; `mended` if a component was moved or dropped."""
+        if not mended:
+            if self.exact and previous is not None and same_labels(sums, previous):
+                return Status.UNCHANGED
+            if self.on == "objective" and not math.isnan(change) and abs(change) < self.tol:
+                return Status.CONVERGED
+            if self.on == "shift" and shift <= self.tol:
+                return Status.SETTLED
+        return Status.MAX_ITER if iteration >= self.max_iter else Status.RUNNING
+
+
+def same_labels(sums: Sums, previous: Sums) -> bool:
+    """Whether two hard passes gave every row the same label, judged by their sums."""
+    return all(
+        sums[name].shape == previous[name].shape and bool((sums[name] == previous[name]).all())
+        for name in ("n", "t")
+    )

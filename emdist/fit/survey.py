@@ -1,0 +1,212 @@
+"""The survey: one pass that learns where the data lie, refuses bad rows and draws a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import DistinctRowsError, NonFiniteError, ShapeError, StartError, WeightError
+from emdist.fit.sample import Sample, sample_rows
+from emdist.interfaces import Array, Block, Floats, Source, Spread
+from emdist.kernels.hashing import hash_of_rows
+from emdist.kernels.tiles import tile_rows, tiles
+
+#: Names the random stream of the survey's sample.
+_STREAM = 0x5A
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weight, mean and sum of squared deviations; adds by Chan, Golub and LeVeque 1983.
+
+    Attributes
+    ----------
+    weight
+        Total.
+    mean, m2
+        (d,) weighted mean, and weighted sum of squared deviations from it.
+    low, high
+        (d,) extremes.
+    """
+
+    weight: float
+    mean: Floats
+    m2: Floats
+    low: Floats
+    high: Floats
+
+    def __add__(self, other: Moments) -> Moments:
+        total = self.weight + other.weight
+        share = other.weight / total if total > 0 else 0.0
+        delta = other.mean - self.mean
+        return Moments(
+            total,
+            self.mean + delta * share,
+            self.m2 + other.m2 + delta * delta * (self.weight * share),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one read of all rows tells.
+
+    Attributes
+    ----------
+    rows, masked
+        Rows that count, and rows left out by policy.
+    moments
+        Of the rows that count and have weight.
+    distinct
+        Hashes of up to `wanted` distinct rows, sorted.
+    wanted
+        Distinct rows that are enough.
+    sample
+        For seeding.
+    """
+
+    rows: int
+    masked: int
+    moments: Moments
+    distinct: NDArray[np.uint64]
+    wanted: int
+    sample: Sample
+
+    def __add__(self, other: Survey) -> Survey:
+        distinct = np.union1d(self.distinct, other.distinct)[: self.wanted]
+        return Survey(
+            self.rows + other.rows,
+            self.masked + other.masked,
+            self.moments + other.moments,
+            distinct,
+            self.wanted,
+            self.sample + other.sample,
+        )
+
+    @property
+    def spread(self) -> Spread:
+        """Where the data lie; the origin is their mean."""
+        m = self.moments
+        variance = m.m2 / m.weight
+        return Spread(m.mean, variance, m.low - m.mean, m.high - m.mean, m.weight)
+
+    def check(self, k: int) -> None:
+        """Raise unless `k` components can be fitted to these rows."""
+        if self.rows == 0:
+            raise ShapeError(
+                f"All {self.masked} rows are left out by the missing-chunk and non-finite "
+                "policies; there is nothing to cluster."
+            )
+        if not self.moments.weight > 0:
+            raise WeightError("All sample weights are zero; at least one row needs a weight.")
+        if k > self.rows:
+            raise StartError(
+                f"{k} components for {self.rows} rows; wanted at least one row for each. "
+                "Ask for fewer components."
+            )
+        if len(self.distinct) < k:
+            raise DistinctRowsError(
+                f"The data has only {len(self.distinct)} distinct rows with weight, fewer than "
+                f"the {k} clusters asked for. Ask for at most {len(self.distinct)}."
+            )
+
+
+@dataclass(frozen=True)
+class SurveyTask:
+    """Survey of one block.
+
+    Attributes
+    ----------
+    source
+        To read from.
+    wanted
+        Distinct rows that are enough.
+    size
+        Rows of the sample.
+    seed
+        Of the sample.
+    """
+
+    source: Source
+    wanted: int
+    size: int
+    seed: int
+
+    def __call__(self, i: int) -> Survey:
+        block = self.source.read(i)
+        x, weight = block.valid()
+        rows = block.rows()
+        _check_weight(block.weight, block)
+        _check_finite(x, rows, block)
+        heavy = np.ones(len(x), bool) if weight is None else weight > 0
+        return Survey(
+            len(x),
+            len(block.x) - len(x),
+            _moments(x, weight, heavy),
+            _distinct(x[heavy] if weight is not None else x, self.wanted),
+            self.wanted,
+            sample_rows(self.size + 1, x, weight, rows, (self.seed, _STREAM)),
+        )
+
+
+def _check_weight(weight: Floats | None, block: Block) -> None:
+    if weight is None:
+        return
+    bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
+    if len(bad):
+        shown = ", ".join(f"row {block.start + r}: {weight[r]}" for r in bad[:5])
+        raise WeightError(
+            f"{len(bad)} sample weight(s) of block {block.index} are negative or not finite "
+            f"({shown}); wanted numbers >= 0. Use 0 to leave a row out."
+        )
+
+
+def _check_finite(x: Array, rows: NDArray[np.int64], block: Block) -> None:
+    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+        return
+    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(bad) == 0:
+        return
+    first = int(bad[0])
+    column = int(np.flatnonzero(~np.isfinite(x[first]))[0])
+    shown = ", ".join(str(rows[r]) for r in bad[:5])
+    raise NonFiniteError(
+        f"Input contains NaN or infinity: block {block.index} (rows {block.start}.."
+        f"{block.start + len(block.x) - 1}) has {len(bad)} such row(s), the first {shown}; "
+        f"row {rows[first]} has {x[first, column]} in feature {column}. Fill or remove them, or "
+        "set non_finite to 'drop' to leave these rows out."
+    )
+
+
+def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Moments:
+    d = x.shape[1]
+    total = Moments(
+        0.0, np.zeros(d), np.zeros(d), np.full(d, np.inf), np.full(d, -np.inf)
+    )
+    for a, b in tiles(len(x), tile_rows(3 * d, 8)):
+        tile = x[a:b].astype(np.float64)
+        w = None if weight is None else weight[a:b]
+        if w is not None:
+            tile, w = tile[heavy[a:b]], w[heavy[a:b]]
+            if len(w) == 0:
+                continue
+        mass = float(len(tile)) if w is None else float(w.sum())
+        mean = tile.mean(axis=0) if w is None else w @ tile / mass
+        low, high = tile.min(axis=0), tile.max(axis=0)
+        tile -= mean
+        tile *= tile
+        m2 = tile.sum(axis=0) if w is None else w @ tile
+        total = total + Moments(mass, mean, m2, low, high)
+    return total
+
+
+def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
+    found = np.empty(0, np.uint64)
+    for a, b in tiles(len(x), tile_rows(x.shape[1], 8)):
+        found = np.union1d(found, hash_of_rows(x[a:b]))
+        if len(found) >= wanted:
+            break
+    return found[:wanted]

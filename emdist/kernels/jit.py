@@ -1,0 +1,19 @@
+"""How every kernel is compiled: without the GIL, cached across processes, no fast-math."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+A = ParamSpec("A")
+R = TypeVar("R")
+
+
+def jit(function: Callable[A, R]) -> Callable[A, R]:
+    """Compile `function` on first use for each combination of array types.
+
+    Fast-math stays off: it would let the compiler assume that NaN and Inf do not occur.
+    """
+    return cast(Callable[A, R], numba.njit(nogil=True, cache=True)(function))

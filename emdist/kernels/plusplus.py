@@ -1,0 +1,72 @@
+"""Weighted greedy k-means++ on rows in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.kernels.tiles import tile_rows, tiles
+
+Floats = NDArray[np.float64]
+
+
+def squared_distances(x: Floats, centres: Floats) -> Floats:
+    """All squared distances: (m, d), (c, d) -> (c, m), never negative."""
+    out = centres @ x.T
+    out *= -2.0
+    out += np.einsum("ij,ij->i", x, x)
+    out += np.einsum("ij,ij->i", centres, centres)[:, None]
+    return np.maximum(out, 0.0, out=out)
+
+
+def nearest(x: Floats, centres: Floats) -> NDArray[np.int32]:
+    """Index of the nearest centre, tile by tile: (m, d), (c, d) -> (m,)."""
+    out = np.empty(len(x), np.int32)
+    for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
+        out[a:b] = squared_distances(x[a:b], centres).argmin(axis=0)
+    return out
+
+
+def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    cumulative = np.cumsum(potential)
+    at = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
+    return np.minimum(at, len(potential) - 1).astype(np.int64)
+
+
+def plusplus(x: Floats, weight: Floats, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of `k` rows chosen by greedy k-means++.
+
+    Source: Arthur and Vassilvitskii 2007, with their greedy variant: each new centre is the
+    best of ``2 + log k`` candidates drawn in proportion to weight times squared distance.
+
+    Parameters
+    ----------
+    x
+        (m, d) rows, m >= k.
+    weight
+        (m,) weights, not all zero.
+    k
+        Centres wanted.
+    rng
+        Source of the draws.
+    """
+    trials = 2 + int(np.log(k))
+    chosen = np.empty(k, np.int64)
+    chosen[0] = _draw(weight, 1, rng)[0]
+    nearest = squared_distances(x, x[chosen[:1]])[0]
+    # The expansion leaves rounding dust on a row's distance to itself; it would be drawn again.
+    nearest[chosen[0]] = 0.0
+    for c in range(1, k):
+        potential = weight * nearest
+        if not potential.sum() > 0:
+            potential = weight.copy()
+            potential[chosen[:c]] = 0.0
+            if not potential.sum() > 0:
+                potential = np.ones_like(weight)
+        candidates = _draw(potential, trials, rng)
+        closer = np.minimum(squared_distances(x, x[candidates]), nearest)
+        best = int(np.argmin(closer @ weight))
+        chosen[c] = candidates[best]
+        nearest = closer[best]
+        nearest[chosen[c]] = 0.0
+    return chosen

@@ -1,0 +1,1 @@
+"""What EM sees: a family, an assignment and the weights, as one model."""

@@ -1,0 +1,273 @@
+"""A mixture of any family, softly or hardly assigned: the one E-step and the one M-step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.interfaces import (
+    Array,
+    Assigned,
+    Block,
+    Density,
+    Family,
+    Floats,
+    Numerics,
+    Spread,
+    Worst,
+)
+from emdist.kernels.assign import softmax
+from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.models.assignments import Assignment, Soft
+from emdist.sums import Sums
+
+P = TypeVar("P")
+
+#: float32 tiles are good enough while rounding grows at most so often in a feature's score:
+#: 500 * 2^-24 = 3e-5 nats.
+FLOAT32_LIMIT = 500.0
+#: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
+EXPANDED_LIMIT = 1e5
+
+#: For the few passes where accuracy is all that counts.
+CAREFUL = Numerics("float64", centred=True)
+
+Precision = Literal["auto", "float32", "float64"]
+
+
+@dataclass(frozen=True)
+class MixtureParams(Generic[P]):
+    """Weights and components.
+
+    Attributes
+    ----------
+    weights
+        (k,), summing to 1.
+    components
+        The family's parameters, relative to the origin.
+    """
+
+    weights: Floats
+    components: P
+
+
+@dataclass(frozen=True)
+class Mixture(Generic[P]):
+    """``sum_k weight_k p(x | k)``.
+
+    Attributes
+    ----------
+    family
+        The distribution of a component.
+    assignment
+        Soft or hard.
+    uniform
+        Whether all weights stay 1/k.
+    precision
+        Of tiles: "auto" takes the data's own and moves to float64, and to centred sums, where
+        rounding would show.
+    min_weight
+        A component below this share of the total weight counts as collapsed.
+    """
+
+    family: Family[P]
+    assignment: Assignment = Soft()
+    uniform: bool = False
+    precision: Precision = "auto"
+    min_weight: float = 0.0
+
+    @property
+    def minimises(self) -> bool:
+        return False
+
+    def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
+        """Equal weights, components at `seeds` (k, d)."""
+        k = len(seeds)
+        return MixtureParams(np.full(k, 1.0 / k), self.family.start(seeds, spread))
+
+    def numerics(
+        self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]
+    ) -> Numerics:
+        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+        growth = self.family.amplification(params.components, spread)
+        if not growth <= EXPANDED_LIMIT:
+            return Numerics("float64", centred=True)
+        if self.precision != "auto":
+            return Numerics(self.precision)
+        narrow = dtype.itemsize < 4 or dtype == np.float32
+        return Numerics("float32" if narrow and growth <= FLOAT32_LIMIT else "float64")
+
+    def _tiles(
+        self, x: Array, params: MixtureParams[P], origin: Floats, numerics: Numerics
+    ) -> Iterator[tuple[slice, Density, Array, Array, Array, Array]]:
+        density = self.family.density(params.components, numerics)
+        log_weight = self._log_weight(params).astype(numerics.dtype)
+        k = density.n_components
+        columns = x.shape[1] + density.width + 2 * k
+        rows = tile_rows(columns, np.dtype(numerics.dtype).itemsize)
+        scratch = np.empty(k * min(rows, len(x)), numerics.dtype)
+        for a, b in tiles(len(x), rows):
+            tile = shifted(x[a:b], origin, numerics.dtype)
+            t = density.statistics(tile)
+            score = scratch[: k * (b - a)].reshape(k, b - a)
+            density.score(tile, t, score)
+            if not self.uniform:
+                score += log_weight[:, None]
+            yield slice(a, b), density, tile, t, score, log_weight
+
+    def _log_weight(self, params: MixtureParams[P]) -> Floats:
+        if self.uniform:
+            # log(1/k) is the same for all and enters on the driver.
+            return np.zeros(len(params.weights))
+        with np.errstate(divide="ignore"):
+            return np.log(params.weights)
+
+    def e_step(
+        self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
+    ) -> Sums:
+        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``."""
+        x, weight = block.valid()
+        density = self.family.density(params.components, numerics)
+        n = np.zeros(density.n_components)
+        t_sum = np.zeros((density.n_components, density.width))
+        objective = 0.0
+        for at, dens, tile, t, score, log_weight in self._tiles(x, params, origin, numerics):
+            w = None if weight is None else weight[at]
+            share = self.assignment.share(dens, tile, t, score, log_weight, w)
+            n += share.n
+            t_sum += share.t
+            objective += share.objective
+        total = float(len(x)) if weight is None else float(weight.sum())
+        return Sums(
+            {
+                "n": n,
+                "t": t_sum,
+                "objective": np.array(objective),
+                "weight": np.array(total),
+            }
+        )
+
+    def first_step(
+        self, block: Block, start: MixtureParams[P], nearest: NDArray[np.int32], origin: Floats
+    ) -> Sums:
+        """Sums of one block for rows already labelled with `nearest` (m,): the M-step's start.
+
+        Taken about the locations of `start`, so the estimate wants ``Numerics("float64", True)``.
+        """
+        x, weight = block.valid()
+        density = self.family.density(start.components, CAREFUL)
+        n = np.zeros(density.n_components)
+        t_sum = np.zeros((density.n_components, density.width))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width, 8)):
+            tile = shifted(x[a:b], origin, CAREFUL.dtype)
+            w = None if weight is None else weight[a:b]
+            share = density.scatter(tile, density.statistics(tile), nearest[a:b], w)
+            n += share[0]
+            t_sum += share[1]
+        total = float(len(x)) if weight is None else float(weight.sum())
+        return Sums({"n": n, "t": t_sum, "weight": np.array(total)})
+
+    def shared_step(self, block: Block, origin: Floats) -> Sums:
+        """Statistics of one block that no responsibility enters, named ``shared.*``."""
+        x, weight = block.valid()
+        total: dict[str, Floats] = {}
+        for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
+            tile = shifted(x[a:b], origin, "float64")
+            for name, value in self.family.shared(
+                tile, None if weight is None else weight[a:b]
+            ).items():
+                total[f"shared.{name}"] = total.get(f"shared.{name}", 0.0) + value
+        return Sums(total)
+
+    def m_step(
+        self, sums: Sums, params: MixtureParams[P], numerics: Numerics
+    ) -> MixtureParams[P]:
+        """New parameters from the sums of a pass with `params` and `numerics`."""
+        components = self.family.estimate(sums, params.components, numerics)
+        if self.uniform:
+            return MixtureParams(params.weights, components)
+        return MixtureParams(sums["n"] / sums["n"].sum(), components)
+
+    def objective(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
+        """Log-likelihood per unit of weight of `params`: nats."""
+        total = float(sums["objective"])
+        if self.assignment.leaves_base_out and not numerics.centred:
+            shared = {
+                name.removeprefix("shared."): sums[name]
+                for name in sums
+                if name.startswith("shared.")
+            }
+            total += self.family.shared_base(params.components, shared)
+        return total / float(sums["weight"]) + self.constant(params, numerics)
+
+    def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
+        """What every row's log-likelihood has in common: nats."""
+        density = self.family.density(params.components, numerics)
+        prior = float(np.log(density.n_components)) if self.uniform else 0.0
+        return density.constant - prior
+
+    def weak(self, sums: Sums, params: MixtureParams[P]) -> NDArray[np.int64]:
+        """Components without weight, below `min_weight`, or too narrow for a density."""
+        total = float(sums["weight"])
+        light = sums["n"] <= max(self.min_weight, 1e-12) * total
+        return np.flatnonzero(light | self.family.collapsed(params.components))
+
+    def explain(
+        self,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+        resp: bool = False,
+    ) -> Assigned:
+        """As `assign`, its score without the `constant` that all rows have in common."""
+        x, _ = block.valid()
+        labels = np.empty(len(x), np.int32)
+        value = np.empty(len(x))
+        shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
+        for at, density, tile, _, score, log_weight in self._tiles(x, params, origin, numerics):
+            if shares is not None:
+                posterior = score.copy()
+                softmax(posterior)
+                shares[at] = posterior.T
+            labels[at], value[at] = self.assignment.explain(density, tile, score, log_weight)
+        return Assigned(labels, value, shares)
+
+    def assign(
+        self,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+        resp: bool = False,
+    ) -> Assigned:
+        """Labels, log-likelihoods (nats) and, on request, responsibilities of a block."""
+        found = self.explain(block, params, origin, numerics, resp)
+        return replace(found, score=found.score + self.constant(params, numerics))
+
+    def reseed(
+        self, sums: Sums, params: MixtureParams[P], numerics: Numerics, worst: Worst, spread: Spread
+    ) -> MixtureParams[P]:
+        """The M-step with components `worst.index` started anew at `worst.rows`, weight 1/k."""
+        new = self.m_step(sums, params, numerics)
+        components = self.family.reseat(new.components, worst.index, worst.rows, spread)
+        weights = new.weights.copy()
+        weights[worst.index] = 1.0 / len(weights)
+        return MixtureParams(weights / weights.sum(), components)
+
+    def take(self, params: MixtureParams[P], index: NDArray[np.int64]) -> MixtureParams[P]:
+        """Only components `index`, their weights scaled to 1."""
+        weights = params.weights[index]
+        return MixtureParams(weights / weights.sum(), self.family.take(params.components, index))
+
+    def translate(self, params: MixtureParams[P], shift: Floats) -> MixtureParams[P]:
+        """The same mixture with every location moved by `shift` (d,)."""
+        return replace(params, components=self.family.translate(params.components, shift))
+
+    def locations(self, params: MixtureParams[P]) -> Floats:
+        """(k, d) where the components lie."""
+        return self.family.locations(params.components)

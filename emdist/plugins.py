@@ -1,0 +1,44 @@
+"""One file, one plug-in: families, seeders, cluster kinds are found, never listed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from emdist.errors import ConfigError
+
+
+@lru_cache
+def plugins(package: str, constant: str) -> dict[str, Any]:
+    """Name to plug-in, for every module of `package` that defines `constant`.
+
+    The name is the module's ``name`` constant where it has one, else the file's name.
+    """
+    root = importlib.import_module(package)
+    found = {}
+    for info in pkgutil.iter_modules(root.__path__):
+        module = importlib.import_module(f"{package}.{info.name}")
+        if hasattr(module, constant):
+            found[getattr(module, "name", info.name)] = getattr(module, constant)
+    return found
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` for the closest of `words`, or nothing."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def plugin(package: str, constant: str, name: str) -> Any:
+    """The plug-in called `name`; ConfigError with the known names otherwise."""
+    known = plugins(package, constant)
+    if name not in known:
+        raise ConfigError(
+            f"{constant} {name!r} is not known{nearest(name, known)}; "
+            f"choose one of {', '.join(sorted(known))}."
+        )
+    return known[name]
