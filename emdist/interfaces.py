@@ -333,9 +333,7 @@ class Model(Protocol[P]):
         """Components of the new `params` that have collapsed."""
         ...
 
-    def reseed(
-        self, sums: Sums, params: P, numerics: Numerics, worst: Worst, spread: Spread
-    ) -> P:
+    def reseed(self, sums: Sums, params: P, numerics: Numerics, worst: Worst, spread: Spread) -> P:
         """The M-step with components `worst.index` started anew at `worst.rows`."""
         ...
 

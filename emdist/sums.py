@@ -86,7 +86,9 @@ class Tree(Generic[S]):
         self._waiting: dict[tuple[int, int], S] = {}
 
     def _width(self, level: int) -> int:
-        return -(-self._n_leaves >> (level - self._level)) if level > self._level else self._n_leaves
+        return (
+            -(-self._n_leaves >> (level - self._level)) if level > self._level else self._n_leaves
+        )
 
     def add(self, index: int, value: S) -> None:
         """Give leaf `index` (0-based); joins every pair that this completes."""

@@ -82,7 +82,8 @@ class Expanded:
         return score.astype(np.float64) + self.base_of(x)
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
-        return np.matmul(resp, t)
+        out: Array = np.matmul(resp, t)
+        return out
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
@@ -97,16 +98,14 @@ def expanded(eta: Floats, intercept: Floats, dtype: str, **options: Any) -> Expa
 
 @dataclass(frozen=True)
 class CentredDiagonal:
-    """Scores from ``(x - mean)^2`` feature by feature, after an optional whitening.
+    """Scores from ``(x - mean)^2`` feature by feature.
 
     Attributes
     ----------
     means, precisions
-        (k, d) in whitened coordinates.
+        (k, d).
     intercept
         (k,) half log-determinants of the precisions.
-    whitening
-        (d, d) applied as ``x @ whitening``, or None.
     moments
         Powers that the family gathers: 1 gathers x, 2 gathers first and second moments about
         the means.
@@ -117,7 +116,6 @@ class CentredDiagonal:
     means: Floats
     precisions: Floats
     intercept: Floats
-    whitening: Floats | None = None
     moments: int = 2
     constant: float = 0.0
 
@@ -129,14 +127,11 @@ class CentredDiagonal:
     def width(self) -> int:
         return self.moments * int(self.means.shape[1])
 
-    def _whitened(self, x: Array) -> Array:
-        return x if self.whitening is None else x @ self.whitening
-
     def statistics(self, x: Array) -> Array:
         return x
 
     def score(self, x: Array, t: Array, out: Array) -> None:
-        centred_quadratic(self._whitened(x), self.means, self.precisions, out)
+        centred_quadratic(x, self.means, self.precisions, out)
         out += self.intercept[:, None]
 
     def base(self, x: Array) -> Floats:
@@ -147,7 +142,8 @@ class CentredDiagonal:
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         if self.moments == 1:
-            return np.matmul(resp, x)
+            first: Array = np.matmul(resp, x)
+            return first
         out = np.zeros((self.n_components, self.width))
         centred_squares(x, resp, self.means, out)
         return out
@@ -206,20 +202,22 @@ class CentredFull:
         return score.astype(np.float64)
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
-        d = x.shape[1]
-        out = np.empty((self.n_components, self.width))
-        for k, mean in enumerate(self.means):
-            diff = x - mean
-            weighted = resp[k][:, None] * diff
-            out[k, :d] = weighted.sum(axis=0)
-            out[k, d:] = pack(weighted.T @ diff)
-        return out
+        return np.stack([self._about(k, x, resp[k]) for k in range(self.n_components)])
+
+    def _about(self, k: int, x: Array, resp: Array) -> Floats:
+        diff = x - self.means[k]
+        weighted = resp[:, None] * diff
+        return np.concatenate([weighted.sum(axis=0), pack(weighted.T @ diff)])
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
-        resp = one_hot(labels, weight, self.n_components)
-        return resp.sum(axis=1), self.gather(x, t, resp)
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        for k in np.unique(labels):
+            own = np.flatnonzero(labels == k)
+            resp = np.ones(len(own)) if weight is None else weight[own]
+            n[k], out[k] = resp.sum(), self._about(k, x[own], resp)
+        return n, out
 
 
 def exact_distance(means: Floats, scale: float) -> Callable[[Array, NDArray[np.int32]], Floats]:

@@ -67,10 +67,12 @@ class Diagonal(MeansAsLocations, UnsharedBase):
         return DiagonalParams(means, variances + self.reg_covar)
 
     def amplification(self, params: DiagonalParams, spread: Spread) -> float:
-        return float((spread.variance / params.variances).mean(axis=1).max())
+        # A collapsed component has no digits left: infinite, or NaN for a constant feature.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float((spread.variance / params.variances).mean(axis=1).max())
 
     def collapsed(self, params: DiagonalParams) -> NDArray[np.bool_]:
-        return ~(params.variances > 0).all(axis=1)
+        return np.asarray(~(params.variances > 0).all(axis=1))
 
     def translate(self, params: DiagonalParams, shift: Floats) -> DiagonalParams:
         return DiagonalParams(params.means + shift, params.variances)
@@ -87,11 +89,10 @@ class Diagonal(MeansAsLocations, UnsharedBase):
     def take(self, params: DiagonalParams, index: NDArray[np.int64]) -> DiagonalParams:
         return DiagonalParams(params.means[index], params.variances[index])
 
-    def sample(
-        self, params: DiagonalParams, k: int, n: int, rng: np.random.Generator
-    ) -> Floats:
+    def sample(self, params: DiagonalParams, k: int, n: int, rng: np.random.Generator) -> Floats:
         noise = rng.standard_normal((n, params.means.shape[1]))
-        return params.means[k] + np.sqrt(params.variances[k]) * noise
+        drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
+        return drawn
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredFull, expanded
-from emdist.families.gaussian import MeansAsLocations, UnsharedBase, about_mean, factors, indefinite, replaced
+from emdist.families.gaussian import (
+    MeansAsLocations,
+    UnsharedBase,
+    about_mean,
+    factors,
+    indefinite,
+    replaced,
+)
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import pack, unpack, with_products
 from emdist.sums import Sums
@@ -97,7 +104,8 @@ class Full(MeansAsLocations, UnsharedBase):
 
     def sample(self, params: FullParams, k: int, n: int, rng: np.random.Generator) -> Floats:
         noise = rng.standard_normal((n, params.means.shape[1]))
-        return params.means[k] + noise @ np.linalg.cholesky(params.covariances[k]).T
+        drawn: Floats = params.means[k] + noise @ np.linalg.cholesky(params.covariances[k]).T
+        return drawn
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features + n_features * (n_features + 1) // 2)

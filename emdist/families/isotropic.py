@@ -30,7 +30,8 @@ class Centres:
 
 
 def _norm(x: Array, scale: float) -> Floats:
-    return -scale * np.einsum("ij,ij->i", x, x, dtype=np.float64)
+    out: Floats = -scale * np.einsum("ij,ij->i", x, x, dtype=np.float64)
+    return out
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ class Isotropic(MeansAsLocations):
 
     def sample(self, params: Centres, k: int, n: int, rng: np.random.Generator) -> Floats:
         d = params.means.shape[1]
-        return params.means[k] + np.sqrt(self.variance) * rng.standard_normal((n, d))
+        drawn: Floats = params.means[k] + np.sqrt(self.variance) * rng.standard_normal((n, d))
+        return drawn
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

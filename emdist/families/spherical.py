@@ -63,16 +63,16 @@ class Spherical(MeansAsLocations, UnsharedBase):
         intercept = half_log - 0.5 * precision * np.einsum("ij,ij->i", means, means)
         return expanded(eta, intercept, numerics.dtype, expand=with_norm, constant=constant)
 
-    def estimate(
-        self, sums: Sums, params: SphericalParams, numerics: Numerics
-    ) -> SphericalParams:
+    def estimate(self, sums: Sums, params: SphericalParams, numerics: Numerics) -> SphericalParams:
         d = params.means.shape[1]
         _, means, shift, second = about_mean(sums, params.means, numerics)
         variances = (second.sum(axis=1) - np.einsum("ij,ij->i", shift, shift)) / d
         return SphericalParams(means, np.maximum(variances, 0.0) + self.reg_covar)
 
     def amplification(self, params: SphericalParams, spread: Spread) -> float:
-        return float(spread.variance.mean() / params.variances.min())
+        # A collapsed component has no digits left: infinite.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(spread.variance.mean() / params.variances.min())
 
     def collapsed(self, params: SphericalParams) -> NDArray[np.bool_]:
         return ~(params.variances > 0)
@@ -92,11 +92,10 @@ class Spherical(MeansAsLocations, UnsharedBase):
     def take(self, params: SphericalParams, index: NDArray[np.int64]) -> SphericalParams:
         return SphericalParams(params.means[index], params.variances[index])
 
-    def sample(
-        self, params: SphericalParams, k: int, n: int, rng: np.random.Generator
-    ) -> Floats:
+    def sample(self, params: SphericalParams, k: int, n: int, rng: np.random.Generator) -> Floats:
         noise = rng.standard_normal((n, params.means.shape[1]))
-        return params.means[k] + np.sqrt(params.variances[k]) * noise
+        drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
+        return drawn
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_components

@@ -9,9 +9,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded, itself
-from emdist.families.gaussian import DUST, MeansAsLocations, factor, indefinite, replaced
+from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
+from emdist.families.gaussian import (
+    MeansAsLocations,
+    about_mean,
+    factor,
+    indefinite,
+    replaced,
+)
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 
 
@@ -33,7 +40,8 @@ class TiedParams:
 
 def _quadratic(x: Array, whitening: Floats) -> Floats:
     z = x.astype(np.float64, copy=False) @ whitening
-    return -0.5 * np.einsum("ij,ij->i", z, z)
+    out: Floats = -0.5 * np.einsum("ij,ij->i", z, z)
+    return out
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,10 @@ class Tied(MeansAsLocations):
         whitening, half_log = factor(params.covariance, "shared covariance")
         white = means @ whitening
         constant = half_log - 0.5 * means.shape[1] * LOG_2PI
-        nothing = np.zeros(len(means))
         if numerics.centred:
-            ones = np.ones(means.shape)
-            return CentredDiagonal(white, ones, nothing, whitening, 1, constant)
+            nothing = np.zeros(len(means))
+            whitenings = np.tile(whitening, (len(means), 1, 1))
+            return CentredFull(means, whitenings, nothing, constant)
         return expanded(
             white @ whitening.T,
             -0.5 * np.einsum("ij,ij->i", white, white),
@@ -77,9 +85,13 @@ class Tied(MeansAsLocations):
         )
 
     def estimate(self, sums: Sums, params: TiedParams, numerics: Numerics) -> TiedParams:
-        n = sums["n"] + DUST
-        means = sums["t"] / n[:, None]
-        covariance = (sums["shared.outer"] - (n * means.T) @ means) / n.sum()
+        n, means, shift, second = about_mean(sums, params.means, numerics)
+        if numerics.centred:
+            # The difference below would lose what the pass was centred to keep.
+            scatter = unpack(n.T @ second, len(means.T))[0]
+        else:
+            scatter = sums["shared.outer"]
+        covariance = (scatter - (n * shift).T @ shift) / n.sum()
         covariance.flat[:: len(covariance) + 1] += self.reg_covar
         return TiedParams(means, covariance)
 
@@ -112,7 +124,8 @@ class Tied(MeansAsLocations):
 
     def sample(self, params: TiedParams, k: int, n: int, rng: np.random.Generator) -> Floats:
         noise = rng.standard_normal((n, params.means.shape[1]))
-        return params.means[k] + noise @ np.linalg.cholesky(params.covariance).T
+        drawn: Floats = params.means[k] + noise @ np.linalg.cholesky(params.covariance).T
+        return drawn
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_features * (n_features + 1) // 2

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from emdist.fit.events import Listener, Progress, unheard
 from emdist.fit.seeding import Seeder
+from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import Engine, Floats, Model, Numerics, Source
 
 #: What happens to a component that lost its rows, or became too narrow for a density.
 Policy = Literal["regularise", "reseed", "drop", "raise"]
-
-#: ``(what, blocks done, blocks in all)``; for display only.
-Watch = Callable[[str, int, int], None]
-
-
-def unwatched(what: str, done: int, total: int) -> None:
-    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,21 +29,17 @@ class Fit:
         Of the start.
     survey
         Of the source.
-    seeder, clusters
-        Chooses starting locations; whether they are centres of clusters, from whose M-step a
-        mixture then starts.
+    seeder
+        Chooses starting locations.
     labeller
         K-means, which labels rows for such a start.
-    start
-        Replaces the seeder and what it leads to where parameters were given: called with the
-        seeded parameters, or with None if nothing needs to be seeded.
-    needs_seeds
-        Whether `start` leaves anything to be seeded.
+    given
+        Parameters that were given and replace what seeding found.
     stop, policy
         When to stop and what to do about collapsed components.
     n_init
         Starts, of which the best is kept.
-    watch
+    listen
         Told about progress within passes.
     """
 
@@ -58,14 +49,12 @@ class Fit:
     n_components: int
     survey: Survey
     seeder: Seeder
-    clusters: bool
     labeller: Model[Any]
     stop: Stop
     policy: Policy
     n_init: int = 1
-    start: Callable[[Any], Any] | None = None
-    needs_seeds: bool = True
-    watch: Watch = unwatched
+    given: Given = field(default_factory=Given)
+    listen: Listener = unheard
 
     @property
     def origin(self) -> Floats:
@@ -75,9 +64,9 @@ class Fit:
     def map_reduce(self, what: str, task: Callable[[int], Any]) -> Any:
         """`task` over all blocks, with progress under the name `what`."""
         blocks = range(len(self.source))
-        self.watch(what, 0, len(blocks))
+        self.listen(Progress(what, 0, len(blocks)))
         return self.engine.map_reduce(
-            task, blocks, lambda done: self.watch(what, done, len(blocks))
+            task, blocks, lambda done: self.listen(Progress(what, done, len(blocks)))
         )
 
     def numerics(self, params: Any) -> Numerics:

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DataError
+from emdist.engines.blas import one_thread
+from emdist.errors import CollapseError, DataError
 from emdist.fit.collapse import Pass, mend
+from emdist.fit.events import Progress
 from emdist.fit.fit import Fit
 from emdist.fit.passes import EStep, FirstStep
 from emdist.fit.seeding import Seeding
@@ -18,18 +20,19 @@ from emdist.interfaces import Best, FitState, Floats, Numerics, Record, Status, 
 from emdist.models.mixture import CAREFUL
 from emdist.sums import Sums
 
+
 def seeded(fit: Fit, state: FitState) -> FitState:
     """`state` with the parameters that its restart begins with."""
     params, shared = None, state.shared
-    if fit.needs_seeds:
+    if not fit.given.complete(fit.model):
         seeding = Seeding(fit.source, fit.engine, fit.survey, state.seed, state.restart)
-        fit.watch("seeding", 0, 1)
-        seeds = fit.seeder(seeding, fit.n_components)
+        fit.listen(Progress("seeding", 0, 1))
+        seeder = fit.given.seeder or fit.seeder
+        seeds = seeder.choose(seeding, fit.n_components)
         params = fit.model.start(seeds, fit.survey.spread)
-        if fit.clusters and not fit.model.minimises:
+        if seeder.clusters and not fit.model.minimises:
             params, shared = _from_clusters(fit, seeds, params)
-    if fit.start is not None:
-        params = fit.start(params)
+    params = fit.given.over(params, fit.model, fit.survey.spread)
     return replace(
         state,
         params=params,
@@ -60,19 +63,22 @@ def _shared(sums: Sums) -> dict[str, Floats]:
 
 def step(fit: Fit, state: FitState) -> FitState:
     """One iteration: a pass, the stop rules, the M-step, the collapse policy."""
-    numerics = fit.numerics(state.params)
-    sums, shared = _pass(fit, state, numerics)
-    objective = fit.model.objective(sums, state.params, numerics)
+    last_pass, shared, new = _pass(fit, state, fit.numerics(state.params))
+    if last_pass.numerics.dtype == "float32" and not _resolved(fit, last_pass, new):
+        # Once more in float64: sums of float32 tiles overflow early, and cannot tell how narrow
+        # a component is that has just become thousands of times narrower than the data.
+        last_pass, shared, new = _pass(fit, state, Numerics("float64"))
+    sums = last_pass.sums
+    objective = fit.model.objective(sums, state.params, last_pass.numerics)
     if not math.isfinite(objective):
         raise DataError(
             f"The objective became {objective} in iteration {state.iteration + 1}: values this "
             "large overflow when squared. Scale the features, for example to unit variance."
         )
-    new = fit.model.m_step(sums, state.params, numerics)
     reseeded = dropped = 0
     weak = fit.model.weak(sums, new)
     if len(weak):
-        new, reseeded, dropped = mend(fit, weak, new, Pass(sums, state.params, numerics))
+        new, reseeded, dropped = mend(fit, weak, new, last_pass)
     shift = math.nan if dropped else _shift(fit, state.params, new)
     last = _last_objective(state)
     record = Record(
@@ -92,13 +98,24 @@ def step(fit: Fit, state: FitState) -> FitState:
     )
 
 
-def _pass(fit: Fit, state: FitState, numerics: Numerics) -> tuple[Sums, Any]:
-    task = EStep(
-        fit.source, fit.model, state.params, fit.origin, numerics, state.shared is None
-    )
+def _pass(fit: Fit, state: FitState, numerics: Numerics) -> tuple[Pass, Any, Any]:
+    task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, state.shared is None)
     sums = fit.map_reduce(f"iteration {state.iteration + 1}", task)
     shared = _shared(sums) if state.shared is None else state.shared
-    return Sums({**sums.fields, **shared}), shared
+    sums = Sums({**sums.fields, **shared})
+    with np.errstate(invalid="ignore", over="ignore"):
+        new = fit.model.m_step(sums, state.params, numerics)
+    return Pass(sums, state.params, numerics), shared, new
+
+
+def _resolved(fit: Fit, last: Pass, new: Any) -> bool:
+    """Whether float32 was good enough for the sums that gave `new`."""
+    if not math.isfinite(fit.model.objective(last.sums, last.params, last.numerics)):
+        return False
+    try:
+        return fit.numerics(new).dtype == "float32"
+    except CollapseError:
+        return False
 
 
 def _shift(fit: Fit, old: Any, new: Any) -> float:
@@ -118,14 +135,14 @@ def iterate(fit: Fit, state: FitState) -> Iterator[FitState]:
     Every state can be saved and resumed; what follows it has the same bits either way.
     """
     while not state.finished:
-        if state.params is None:
-            state = seeded(fit, state)
-        if state.status is Status.RUNNING:
-            state = step(fit, state)
+        # The driver's own linear algebra must not depend on its number of threads either.
+        with one_thread():
+            if state.params is None:
+                state = seeded(fit, state)
             if state.status is Status.RUNNING:
-                yield state
-                continue
-        state = closed(fit, state)
+                state = step(fit, state)
+            if state.status is not Status.RUNNING:
+                state = closed(fit, state)
         yield state
 
 

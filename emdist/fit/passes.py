@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.sample import Sample, highest
+from emdist.fit.survey import check_block
 from emdist.interfaces import Floats, Model, Numerics, Source
+from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
 
 
@@ -83,19 +85,38 @@ class WorstRows:
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """Weighted sum of the scores of one block, and its weight: for `score` and criteria."""
+class LabelBlock:
+    """Labels one block, stores them, and sums ``count`` (k,), ``score`` and ``weight``.
+
+    A block whose labels are stored already is not read again.
+    """
 
     source: Source
     model: Model[Any]
     params: Any
     origin: Floats
     numerics: Numerics
+    writer: LabelWriter | None = None
 
     def __call__(self, i: int) -> Sums:
+        before = self.writer.done(i) if self.writer is not None else None
+        if before is not None:
+            return before
         block = self.source.read(i)
+        check_block(block)
+        wants_resp = self.writer is not None and "responsibilities" in self.writer.outputs
+        found = self.model.assign(block, self.params, self.origin, self.numerics, wants_resp)
         _, weight = block.valid()
-        score = self.model.assign(block, self.params, self.origin, self.numerics).score
-        total = score.sum() if weight is None else weight @ score
-        mass = float(len(score)) if weight is None else weight.sum()
-        return Sums({"score": np.array(total), "weight": np.array(mass)})
+        given = np.ones(len(found.labels)) if weight is None else weight
+        sums = Sums(
+            {
+                "count": np.bincount(
+                    found.labels, given, minlength=len(self.params.weights)
+                ).astype(np.float64),
+                "score": np.array(given @ found.score),
+                "weight": np.array(given.sum()),
+            }
+        )
+        if self.writer is not None:
+            self.writer.write(block, found, sums)
+        return sums

@@ -19,7 +19,8 @@ def softmax(score: Array) -> NDArray[np.float64]:
     np.exp(score, out=score)
     total = score.sum(axis=0)
     score /= total
-    return top.astype(np.float64) + np.log(total.astype(np.float64))
+    out: NDArray[np.float64] = top.astype(np.float64) + np.log(total.astype(np.float64))
+    return out
 
 
 @jit

@@ -30,7 +30,8 @@ def nearest(x: Floats, centres: Floats) -> NDArray[np.int32]:
 def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     cumulative = np.cumsum(potential)
     at = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
-    return np.minimum(at, len(potential) - 1).astype(np.int64)
+    last: NDArray[np.int64] = np.minimum(at, len(potential) - 1).astype(np.int64)
+    return last
 
 
 def plusplus(x: Floats, weight: Floats, k: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -40,7 +40,13 @@ class Assignment(Protocol):
         ...
 
     def share(
-        self, density: Density, x: Array, t: Array, score: Array, log_weight: Array, w: Floats | None
+        self,
+        density: Density,
+        x: Array,
+        t: Array,
+        score: Array,
+        log_weight: Array,
+        w: Floats | None,
     ) -> Share:
         """Absorb one tile; `score` (k, m) includes the log-weights and may be overwritten."""
         ...
@@ -59,7 +65,13 @@ class Soft:
     leaves_base_out: bool = True
 
     def share(
-        self, density: Density, x: Array, t: Array, score: Array, log_weight: Array, w: Floats | None
+        self,
+        density: Density,
+        x: Array,
+        t: Array,
+        score: Array,
+        log_weight: Array,
+        w: Floats | None,
     ) -> Share:
         log_likelihood = softmax(score)
         if w is not None:
@@ -82,7 +94,13 @@ class Hard:
     leaves_base_out: bool = False
 
     def share(
-        self, density: Density, x: Array, t: Array, score: Array, log_weight: Array, w: Floats | None
+        self,
+        density: Density,
+        x: Array,
+        t: Array,
+        score: Array,
+        log_weight: Array,
+        w: Floats | None,
     ) -> Share:
         labels, value = self.explain(density, x, score, log_weight)
         n, sums = density.scatter(x, t, labels, w)

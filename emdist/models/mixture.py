@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -37,6 +37,12 @@ EXPANDED_LIMIT = 1e5
 CAREFUL = Numerics("float64", centred=True)
 
 Precision = Literal["auto", "float32", "float64"]
+
+
+def _squares_fit_float32(spread: Spread) -> bool:
+    """Whether no sum of squares in a tile overflows float32, or falls below its normal range."""
+    reach = np.maximum(np.abs(spread.low), np.abs(spread.high))
+    return bool(((reach < 1e15) & ((reach > 1e-15) | (reach == 0))).all())
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Mixture(Generic[P]):
     """
 
     family: Family[P]
-    assignment: Assignment = Soft()
+    assignment: Assignment = field(default_factory=Soft)
     uniform: bool = False
     precision: Precision = "auto"
     min_weight: float = 0.0
@@ -89,9 +95,7 @@ class Mixture(Generic[P]):
         k = len(seeds)
         return MixtureParams(np.full(k, 1.0 / k), self.family.start(seeds, spread))
 
-    def numerics(
-        self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]
-    ) -> Numerics:
+    def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
         growth = self.family.amplification(params.components, spread)
         if not growth <= EXPANDED_LIMIT:
@@ -99,7 +103,8 @@ class Mixture(Generic[P]):
         if self.precision != "auto":
             return Numerics(self.precision)
         narrow = dtype.itemsize < 4 or dtype == np.float32
-        return Numerics("float32" if narrow and growth <= FLOAT32_LIMIT else "float64")
+        enough = narrow and growth <= FLOAT32_LIMIT and _squares_fit_float32(spread)
+        return Numerics("float32" if enough else "float64")
 
     def _tiles(
         self, x: Array, params: MixtureParams[P], origin: Floats, numerics: Numerics
@@ -183,9 +188,7 @@ class Mixture(Generic[P]):
                 total[f"shared.{name}"] = total.get(f"shared.{name}", 0.0) + value
         return Sums(total)
 
-    def m_step(
-        self, sums: Sums, params: MixtureParams[P], numerics: Numerics
-    ) -> MixtureParams[P]:
+    def m_step(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> MixtureParams[P]:
         """New parameters from the sums of a pass with `params` and `numerics`."""
         components = self.family.estimate(sums, params.components, numerics)
         if self.uniform:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -41,9 +41,18 @@ class Seeding:
         return x.astype(np.float64) - self.survey.spread.origin, weight
 
 
-class Seeder(Protocol):
-    """Chooses k starting locations."""
+@dataclass(frozen=True)
+class Seeder:
+    """A way to choose k starting locations.
 
-    def __call__(self, seeding: Seeding, k: int) -> Floats:
-        """(k, d) relative to the origin."""
-        ...
+    Attributes
+    ----------
+    choose
+        ``(seeding, k)`` to (k, d), relative to the origin.
+    clusters
+        Whether the locations are centres of clusters: a mixture then starts from the M-step of
+        those clusters, else from components as wide as the data.
+    """
+
+    choose: Callable[[Seeding, int], Floats]
+    clusters: bool = False

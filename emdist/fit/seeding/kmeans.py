@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from emdist.fit.seeding import Seeding
+from emdist.fit.seeding import Seeder, Seeding
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats
 from emdist.kernels.plusplus import plusplus
 
 name = "kmeans"
-#: Seeds of this method are cluster centres: a mixture starts from the M-step of their clusters.
-clusters = True
 
 
-def seeder(seeding: Seeding, k: int) -> Floats:
+def choose(seeding: Seeding, k: int) -> Floats:
     """`k` centres of the sample's clusters."""
     x, weight = seeding.sample()
     return lloyd(x, weight, x[plusplus(x, weight, k, seeding.rng(6))])
+
+
+seeder = Seeder(choose, clusters=True)

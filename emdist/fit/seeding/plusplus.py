@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from emdist.fit.seeding import Seeding
+from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Floats
 from emdist.kernels.plusplus import plusplus
 
 name = "k-means++"
 
 
-def seeder(seeding: Seeding, k: int) -> Floats:
+def choose(seeding: Seeding, k: int) -> Floats:
     """`k` rows spread out by squared distance."""
     x, weight = seeding.sample()
     chosen: Floats = x[plusplus(x, weight, k, seeding.rng(2))]
     return chosen
+
+
+seeder = Seeder(choose)

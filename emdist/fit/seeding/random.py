@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from emdist.fit.seeding import Seeding
+from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Floats
 from emdist.kernels.hashing import hash_of_rows
 
 name = "random"
 
 
-def seeder(seeding: Seeding, k: int) -> Floats:
+def choose(seeding: Seeding, k: int) -> Floats:
     """`k` rows of the sample without replacement; equal rows only when no others are left."""
     x, weight = seeding.sample()
     # Exponential keys: the k smallest are a draw without replacement in proportion to weight.
@@ -22,3 +22,6 @@ def seeder(seeding: Seeding, k: int) -> Floats:
     again = np.setdiff1d(np.arange(len(order)), distinct)
     chosen: Floats = x[order[np.concatenate([distinct, again])[:k]]]
     return chosen
+
+
+seeder = Seeder(choose)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emdist.fit.sample import Sample, sample_rows
-from emdist.fit.seeding import Seeding
+from emdist.fit.seeding import Seeder, Seeding
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats, Source
 from emdist.kernels.plusplus import nearest, plusplus, squared_distances
@@ -20,8 +20,6 @@ from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.sums import Sums
 
 name = "k-means||"
-#: Seeds are cluster centres: a mixture starts from the M-step of their clusters.
-clusters = True
 
 ROUNDS = 5
 OVERSAMPLING = 2
@@ -67,7 +65,7 @@ class _Count:
         return Sums({"count": count})
 
 
-def seeder(seeding: Seeding, k: int) -> Floats:
+def choose(seeding: Seeding, k: int) -> Floats:
     """`k` centres of a weighted recluster of about ``10 k`` candidates from all rows."""
     origin = seeding.survey.spread.origin
     blocks = range(len(seeding.source))
@@ -84,3 +82,6 @@ def seeder(seeding: Seeding, k: int) -> Floats:
     count = seeding.engine.map_reduce(_Count(seeding.source, origin, candidates), blocks)["count"]
     chosen = candidates[plusplus(candidates, count, k, seeding.rng(5))]
     return lloyd(candidates, count, chosen)
+
+
+seeder = Seeder(choose, clusters=True)

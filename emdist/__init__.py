@@ -1,0 +1,30 @@
+"""EM clustering of Zarr arrays larger than memory: exact, restartable, bit for bit the same."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.kmeans import KMeans
+    from emdist.estimators.loading import load
+
+__all__ = ["GaussianMixture", "KMeans", "load"]
+
+# Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
+_WHERE = {
+    "KMeans": "emdist.estimators.kmeans",
+    "GaussianMixture": "emdist.estimators.gaussian_mixture",
+    "load": "emdist.estimators.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'emdist' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

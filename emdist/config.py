@@ -1,0 +1,306 @@
+"""The configuration: YAML to frozen, checked models, once, at the edge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from emdist.errors import ConfigError, NotFoundError
+from emdist.plugins import nearest, plugins
+from emdist.store.location import Location
+
+FAMILIES = "emdist.families"
+SEEDERS = "emdist.fit.seeding"
+CLUSTERS = "emdist.engines.clusters"
+
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def parse_bytes(text: str) -> int:
+    """``"128 MiB"`` to bytes; ValueError if it is no size."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|b)\s*", text, re.IGNORECASE)
+    if not match or float(match[1]) <= 0:
+        raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
+    def check(name: str) -> str:
+        known = [*extra, *plugins(package, constant)]
+        if name not in known:
+            raise PydanticCustomError(
+                "unknown_name",
+                f"{name!r} is not known{nearest(name, known)}; choose one of "
+                f"{', '.join(sorted(known))}",
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class DataSection(Section):
+    """What is clustered."""
+
+    path: str = Field(
+        description="Local path or URL (s3://, gs://, az://, http://) of a Zarr array"
+    )
+    array: str = Field("", description="Path of the array inside a group")
+    weights: str | None = Field(None, description="Path or URL of a 1-D Zarr array, one per row")
+    block_size: str | None = Field(
+        None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
+    )
+    missing_chunks: Literal["raise", "drop", "fill"] = "raise"
+    non_finite: Literal["raise", "drop"] = "raise"
+    storage_options: dict[str, str] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Of the object store; credentials belong in the environment",
+    )
+
+    @property
+    def block_bytes(self) -> int | None:
+        """Decoded bytes per block, or None for the default."""
+        return None if self.block_size is None else parse_bytes(self.block_size)
+
+
+class IngestSection(Section):
+    """Where the data comes from if ``data.path`` does not exist yet."""
+
+    source: str
+    columns: list[str] | None = None
+    weight_column: str | None = None
+    dtype: str = "auto"
+    rows_per_chunk: int | None = Field(None, ge=1)
+
+
+class ModelSection(Section):
+    """What is fitted."""
+
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
+        "kmeans", description="kmeans, or a family: full, tied, diagonal, spherical, isotropic"
+    )
+    n_components: int = Field(8, ge=1)
+    assignment: Literal["soft", "hard"] = "soft"
+    uniform_weights: bool = False
+    precision: Literal["auto", "float32", "float64"] = "auto"
+    min_weight: float = Field(
+        0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Of the family, such as reg_covar"
+    )
+
+
+class FitSection(Section):
+    """How it is fitted."""
+
+    seed: int = Field(0, ge=0)
+    init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
+        None, description="Seeder; default k-means++ for kmeans, kmeans for mixtures"
+    )
+    start: str | None = Field(
+        None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"
+    )
+    n_init: int = Field(1, ge=1)
+    max_iter: int | None = Field(None, ge=1, description="Default 300 for kmeans, 100 otherwise")
+    tol: float | None = Field(
+        None, ge=0, description="Default 1e-4 of the mean variance for kmeans, 1e-3 nats otherwise"
+    )
+    on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = Field(
+        None, description="Default reseed for kmeans, regularise otherwise"
+    )
+    sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
+
+
+class ClusterSection(Section):
+    """Where it runs: ``threads`` in this process, or a kind of Dask cluster with its options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Annotated[str, _one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
+    stall_timeout: float = Field(
+        600.0, gt=0, description="Seconds without progress before blocks are given to others"
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All keys but ``kind``."""
+        return dict(self.model_extra or {})
+
+
+class RunSection(Section):
+    """Where checkpoints and results go, and how often."""
+
+    folder: str = "runs"
+    key: str | None = Field(None, description="Name of the run; the same key resumes it")
+    checkpoint_seconds: float = Field(60.0, gt=0)
+    checkpoint_iterations: int | None = Field(None, ge=1)
+    keep_last: int = Field(3, ge=1)
+    keep_every: int = Field(0, ge=0)
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+class LabelsSection(Section):
+    """What is written for every row once the fit is done."""
+
+    write: bool = True
+    path: str | None = Field(None, description="Default labels.zarr in the run's folder")
+    outputs: list[Literal["labels", "score", "responsibilities"]] = ["labels"]
+    overwrite: bool = False
+    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+class Config(Section):
+    """One fit: data, model, fit, cluster, run, labels."""
+
+    data: DataSection
+    ingest: IngestSection | None = None
+    model: ModelSection = ModelSection()
+    fit: FitSection = FitSection()
+    cluster: ClusterSection = ClusterSection()
+    run: RunSection = RunSection()
+    labels: LabelsSection = LabelsSection()
+
+    def identity(self) -> dict[str, Any]:
+        """The part that decides the result: what a run folder is held to."""
+        data = self.data.model_dump(exclude={"storage_options"})
+        # Absolute, so that a run is found again from another working directory.
+        data["path"] = str(Location(self.data.path))
+        if self.data.weights is not None:
+            data["weights"] = str(Location(self.data.weights))
+        return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
+
+
+def make_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
+    """A checked `Config`; ConfigError with every fault, its place and the remedy."""
+    try:
+        config = Config.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(explain(error, Config, where)) from None
+    if config.data.block_size is not None:
+        try:
+            parse_bytes(config.data.block_size)
+        except ValueError as error:
+            raise ConfigError(f"{where}: data.block_size: {error}.") from None
+    return config
+
+
+T = TypeVar("T", bound=Section)
+
+
+def make_section(cls: type[T], **values: Any) -> T:
+    """One section from keyword arguments; ConfigError if they do not fit it."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls, "the parameters")) from None
+
+
+def explain(error: ValidationError, root: Any, where: str) -> str:
+    """A validation error as lines: where, what was got, what is wanted."""
+    lines = [f"  {_explain_one(detail, root)}" for detail in error.errors()]
+    return f"{where} has {len(lines)} fault(s):\n" + "\n".join(lines)
+
+
+def _explain_one(detail: ErrorDetails, root: Any) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(root, detail["loc"][:-1])
+        hint = nearest(str(detail["loc"][-1]), known)
+        return f"{place} is not a known key{hint}; known here: {', '.join(known)}."
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{place} is missing."
+    got = "" if "storage_options" in detail["loc"] else f", got {detail['input']!r}"
+    return f"{place}: {detail['msg']}{got}."
+
+
+def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        field = getattr(root, "model_fields", {}).get(part)
+        annotation = getattr(field, "annotation", None)
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        root = next((c for c in candidates if hasattr(c, "model_fields")), root)
+    if is_dataclass(root):
+        return [field.name for field in fields(root) if field.init]
+    return list(getattr(root, "model_fields", {}))
+
+
+def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """A `Config` from a YAML file and ``section.key=value`` overrides.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    ConfigError
+        If it is no YAML, or not a configuration.
+    """
+    return make_config(overridden(read_values(path), overrides), str(path))
+
+
+def read_values(path: str | Path) -> dict[str, Any]:
+    """The sections of a YAML file, unchecked; errors as `read_config`."""
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise NotFoundError(
+            f"There is no configuration file {path}{nearest(path.name, siblings)}."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} holds no sections; wanted at least 'data: {{path: ...}}'.")
+    return values
+
+
+def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """`values` with ``section.key=value`` settings laid over them; values are YAML."""
+    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
+    for text in overrides:
+        place, equals, value = text.partition("=")
+        parts = place.strip().split(".")
+        if not equals or not all(parts):
+            raise ConfigError(f"--set {text!r}: wanted section.key=value, as in fit.tol=1e-4.")
+        at = out
+        for part in parts[:-1]:
+            inner = at.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {text!r}: {part} is not a section.")
+            at[part] = dict(inner)
+            at = at[part]
+        try:
+            at[parts[-1]] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {text!r}: {error}") from None
+    return out
+
+
+def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
+    """`cls`, a frozen dataclass, made from `options` of a configuration; ConfigError if wrong."""
+    adapter: TypeAdapter[Any] = TypeAdapter(cls)
+    known = [field.name for field in fields(cls) if field.init]
+    for key in options:
+        if key not in known:
+            raise ConfigError(
+                f"{where}.{key} is not a known key{nearest(key, known)}; known here: "
+                f"{', '.join(known)}."
+            )
+    try:
+        return adapter.validate_python(dict(options))
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls, where)) from None

@@ -1,0 +1,254 @@
+"""One pass on a cluster: submit, wait, and submit again what stands still."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+import dask
+from distributed import Client, Future
+
+from emdist.engines.faults import ask, lost, no_workers, stragglers, translated
+from emdist.engines.graph import LEVELS, Names, Node, Shape, build
+from emdist.engines.placement import choose
+from emdist.errors import WorkersError
+from emdist.sums import Monoid, Tree
+
+S = TypeVar("S", bound=Monoid)
+
+logger = logging.getLogger(__name__)
+
+#: Attempts at the groups of a pass that stand still.
+ATTEMPTS = 3
+
+#: Seconds between looks at the cluster while nothing finishes.
+TICK = 1.0
+
+
+class Stalled(Exception):  # noqa: N818  a signal inside this module
+    """No group has finished for too long."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a pass is to do.
+
+    Attributes
+    ----------
+    label, token
+        Of the keys; `token` is unique per pass.
+    payload
+        The pickled task.
+    blocks
+        Block indices, at least one.
+    stall, patience
+        Seconds without a finished group, and without a worker.
+    retries
+        Of a block whose task raised.
+    """
+
+    label: str
+    token: str
+    payload: bytes
+    blocks: tuple[int, ...]
+    stall: float
+    patience: float
+    retries: int
+
+
+class Pass(Generic[S]):
+    """One `map_reduce` in progress.
+
+    It has state because groups finish one at a time: the futures held, the tree, the time of
+    the last progress. Used by one thread; Dask's callbacks only put into the queue.
+
+    Parameters
+    ----------
+    client
+        Connected.
+    order
+        What to do.
+    avoid
+        Addresses of workers that have stood still; this pass adds to it.
+    report
+        Called with the number of blocks finished.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        order: Order,
+        avoid: set[str],
+        report: Callable[[int], None] | None,
+    ) -> None:
+        self._client, self._order, self._avoid, self._report = client, order, avoid, report
+        self._shape = Shape(len(order.blocks))
+        top = self._shape.top
+        self._missing: set[Node] = {(top, i) for i in range(self._shape.widths[top])}
+        self._tree: Tree[S] = Tree(len(self._missing), top * LEVELS)
+        self._futures: dict[Node, Future] = {}
+        self._counted: set[Node] = set()
+        self._finished = 0
+        self._arrived: queue.SimpleQueue[tuple[Node, Future]] = queue.SimpleQueue()
+        self._progress = self._staffed = time.monotonic()
+
+    def result(self) -> S:
+        """Run to the end."""
+        for attempt in range(ATTEMPTS):
+            self._submit(attempt)
+            try:
+                while self._missing:
+                    self._wait()
+                return self._tree.result()
+            except Stalled:
+                self._give_up_on_stragglers(attempt)
+        raise WorkersError(
+            f"{len(self._order.blocks) - self._finished} of {len(self._order.blocks)} blocks did "
+            f"not finish: in each of {ATTEMPTS} attempts nothing came for {self._order.stall:g} "
+            f"s. Unfinished work was last seen on {_names(self._avoid)}. Read the logs of these "
+            "workers, restart them, and start the run again; if blocks are merely slow, raise "
+            "stall_timeout or make the blocks smaller."
+        )
+
+    def close(self) -> None:
+        """Leave nothing on the cluster; never raises for a cluster that is gone."""
+        futures = list(self._futures.values())
+        self._futures.clear()
+        self._drop(futures)
+
+    def _drop(self, futures: list[Future]) -> None:
+        pending = [future for future in futures if future.status == "pending"]
+        with suppress(OSError, TimeoutError, RuntimeError):
+            if pending and self._client.status == "running":
+                self._client.cancel(pending)
+        for future in futures:
+            future.release()
+
+    def _submit(self, attempt: int) -> None:
+        """Send what is missing and not held already."""
+        order, held_before = self._order, dict(self._futures)
+        names = Names(order.label, f"{order.token}-{attempt}")
+        graph, new = build(
+            self._shape,
+            names,
+            order.payload,
+            order.blocks,
+            self._missing,
+            {node: future.key for node, future in held_before.items()},
+        )
+        while not (workers := self._workers()):
+            time.sleep(min(TICK, order.patience / 4))
+        places = choose(names.leaf, order.blocks, workers, self._avoid)
+        with (
+            dask.annotate(
+                workers=places, allow_other_workers=not places.strict, retries=order.retries
+            ),
+            # The warning's advice, to scatter, is what the load task is there to avoid.
+            dask.config.set({"distributed.admin.large-graph-warning-threshold": "4 GiB"}),
+        ):
+            futures = self._client.get(graph, [names.key(node) for node in new], sync=False)
+        for node, future in zip(new, futures, strict=True):
+            self._futures[node] = future
+            future.add_done_callback(partial(self._on_done, node))
+        self._progress = time.monotonic()
+
+    def _on_done(self, node: Node, future: Future) -> None:
+        """Called on a thread of Dask."""
+        self._arrived.put((node, future))
+
+    def _wait(self) -> None:
+        """Take in one finished node, or look around."""
+        try:
+            node, future = self._arrived.get(timeout=min(TICK, self._order.stall / 4))
+        except queue.Empty:
+            self._look_around()
+            return
+        if node not in self._futures or self._futures[node] is not future:
+            return  # of an earlier attempt, or released because its parent was quicker
+        if future.status == "finished":
+            self._accept(node, future)
+        elif future.status == "error":
+            error = translated(self._client, future.exception())
+            raise error.with_traceback(future.traceback())
+        elif future.status == "cancelled":
+            raise lost(self._client, "it dropped the work")
+        else:  # the worker died with the result, which is being made again
+            future.add_done_callback(partial(self._on_done, node))
+
+    def _accept(self, node: Node, future: Future) -> None:
+        if node in self._missing:
+            self._tree.add(node[1], self._fetch(future))
+            self._missing.discard(node)
+            self._futures.pop(node).release()
+        self._count(node)
+        self._retire(node)
+        self._progress = time.monotonic()
+        if self._report is not None:
+            self._report(self._finished)
+
+    def _fetch(self, future: Future) -> S:
+        try:
+            value: S = future.result(timeout=self._order.stall)
+        except Exception as error:
+            if isinstance(error, TimeoutError) and future.status != "error":
+                raise Stalled from None  # finished, on a worker that does not answer
+            raise translated(self._client, error) from error
+        return value
+
+    def _retire(self, node: Node) -> None:
+        """Let go of what `node` was made from; Dask keeps the recipes while it needs them."""
+        if node[0] <= self._shape.low:
+            return
+        for child in self._shape.children(node):
+            if (future := self._futures.pop(child, None)) is not None:
+                future.release()
+                self._count(child)
+                self._retire(child)
+
+    def _count(self, node: Node) -> None:
+        if node[0] == self._shape.low and node not in self._counted:
+            self._counted.add(node)
+            self._finished += self._shape.size(node)
+
+    def _look_around(self) -> None:
+        if not self._workers():
+            self._progress = time.monotonic()  # their absence is on a clock of its own
+        elif time.monotonic() - self._progress > self._order.stall:
+            raise Stalled
+
+    def _workers(self) -> dict[str, int]:
+        """Address to threads; raises when there have been none for too long."""
+        workers: dict[str, int] = ask(self._client, "ncores", workers=None)
+        now = time.monotonic()
+        if workers:
+            self._staffed = now
+        elif now - self._staffed > self._order.patience:
+            raise no_workers(self._client, self._order.patience)
+        return workers
+
+    def _give_up_on_stragglers(self, attempt: int) -> None:
+        """Keep finished nodes on workers still trusted; cancel everything else."""
+        order = self._order
+        self._avoid |= stragglers(self._client, f"{order.label}-{order.token}", order.stall)
+        finished = {n: f for n, f in self._futures.items() if f.status == "finished"}
+        holders = ask(self._client, "who_has", keys=[f.key for f in finished.values()])
+        for node in self._missing & finished.keys():  # finished, and could not be fetched
+            self._avoid.update(holders.get(finished.pop(node).key, ()))
+        kept = {n: f for n, f in finished.items() if set(holders.get(f.key, ())) - self._avoid}
+        dropped = [f for n, f in self._futures.items() if n not in kept]
+        self._futures = kept
+        self._drop(dropped)
+        logger.warning(
+            "nothing finished for %g s (attempt %d of %d); avoiding %s from now on",
+            self._order.stall, attempt + 1, ATTEMPTS, _names(self._avoid),
+        )  # fmt: skip
+
+
+def _names(workers: set[str]) -> str:
+    return ", ".join(sorted(workers)) or "no worker"

@@ -1,0 +1,117 @@
+"""A cluster that is running already, by its scheduler's address or file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed import Client
+
+from emdist.engines.packages import check_workers
+from emdist.engines.quiet import closing_quietly
+from emdist.errors import ConfigError, SchedulerError, WorkersError
+
+_URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})/?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Joins a cluster that others run, and leaves it running.
+
+    Whoever reaches a scheduler can run code on it: use TLS (tls:// and the certificates in
+    Dask's configuration, ``distributed.comm.tls``) or a network that you trust.
+
+    Parameters
+    ----------
+    address
+        "tcp://host:8786", "tls://host:8786", or the path of a scheduler file (``dask scheduler
+        --scheduler-file FILE``).
+    timeout
+        Seconds to reach the scheduler, and again for workers to be there.
+    wait_for_workers
+        Workers to wait for, 0 for none.
+    """
+
+    address: str
+    timeout: float = 30.0
+    wait_for_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0 or self.wait_for_workers < 0:
+            raise ConfigError(
+                f"timeout={self.timeout} must be positive seconds and wait_for_workers="
+                f"{self.wait_for_workers} not negative."
+            )
+        if not _URL.fullmatch(self.address) and not _is_path(self.address):
+            raise ConfigError(
+                f"{self.address!r} is no scheduler address; wanted tcp://host:port, "
+                "tls://host:port, or the path of a scheduler file."
+            )
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """A client of the running cluster; only the client is closed on exit.
+
+        Raises
+        ------
+        SchedulerError
+            Nobody answers at the address within `timeout` seconds.
+        WorkersError
+            Too few workers after `timeout` seconds.
+        WorkerPackageError
+            A worker has not the packages that the work needs.
+        """
+        with closing_quietly() as stack:
+            address = self.address if _URL.fullmatch(self.address) else _from_file(self.address)
+            try:
+                client = stack.enter_context(Client(address, timeout=self.timeout))
+            except (OSError, TimeoutError, RuntimeError) as error:
+                raise SchedulerError(
+                    f"no Dask scheduler answered at {address} within {self.timeout:g} s "
+                    f"({error}). Check that `dask scheduler` runs there, that host and port are "
+                    "right, that no firewall is in between, and that both sides use TLS or "
+                    "neither does."
+                ) from error
+            ready(client, self.wait_for_workers, self.timeout)
+            yield client
+
+
+cluster = Address
+
+
+def ready(client: Client, n_workers: int, timeout: float) -> None:
+    """Wait for `n_workers` workers, up to `timeout` seconds, and check what they have."""
+    if n_workers == 0:
+        return
+    try:
+        client.wait_for_workers(n_workers, timeout=timeout)
+    except TimeoutError as error:
+        raise WorkersError(
+            f"{len(client.nthreads())} of {n_workers} workers joined the cluster within "
+            f"{timeout:g} s. Start workers, read their logs for why they do not join, or raise "
+            "timeout."
+        ) from error
+    check_workers(client)
+
+
+def _is_path(address: str) -> bool:
+    return "://" not in address and (address.endswith(".json") or Path(address).is_file())
+
+
+def _from_file(path: str) -> str:
+    try:
+        return str(json.loads(Path(path).read_text())["address"])
+    except FileNotFoundError as error:
+        raise SchedulerError(
+            f"there is no scheduler file at {path}: start `dask scheduler --scheduler-file "
+            f"{path}` on a file system that both machines see."
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SchedulerError(
+            f"{path} is no scheduler file ({type(error).__name__}: {error}); it should be the "
+            "JSON that `dask scheduler --scheduler-file` writes."
+        ) from error

@@ -1,0 +1,137 @@
+"""A cluster made by a class of your choice: Kubernetes, SLURM, the cloud."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from distributed import Client
+
+from emdist.engines.clusters.address import ready
+from emdist.engines.quiet import closing_quietly
+from emdist.errors import ConfigError, SchedulerError
+
+#: Classes that a configuration may name: pattern, and what to install for it.
+KNOWN: Mapping[str, str] = {
+    r"(dask\.)?distributed\.(LocalCluster|SSHCluster)": "distributed",
+    r"dask_kubernetes(\.operator)?\.KubeCluster": "dask-kubernetes",
+    r"dask_jobqueue\.\w+Cluster": "dask-jobqueue",
+    r"dask_gateway\.GatewayCluster": "dask-gateway",
+    r"dask_cloudprovider(\.\w+)+Cluster": "dask-cloudprovider[all]",
+    r"coiled\.Cluster": "coiled",
+}
+
+#: How often an adaptive cluster must find a worker idle before it lets it go. Dask's default, 3,
+#: dismisses workers, and their caches, during every M-step.
+PATIENT = 60
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """Starts a cluster by calling a class, and closes it with the client.
+
+    Parameters
+    ----------
+    cluster_class
+        Dotted path, such as "dask_jobqueue.SLURMCluster".
+    cluster_kwargs, client_kwargs
+        Passed to the class and to `distributed.Client`.
+    scale
+        Workers to ask for; None leaves it to `cluster_kwargs`.
+    adapt_kwargs
+        Passed to ``cluster.adapt``; None for a cluster of fixed size, which is steadier.
+    wait_for_workers
+        Workers to wait for, 0 for none.
+    timeout
+        Seconds to wait for them: a queue or a cloud takes minutes.
+    allow_any
+        Permit classes that are not in `KNOWN`. To name one is to import and call it: only for
+        configurations that you trust as you trust code.
+    """
+
+    cluster_class: str
+    cluster_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    adapt_kwargs: Mapping[str, Any] | None = None
+    scale: int | None = None
+    client_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    wait_for_workers: int = 1
+    timeout: float = 600.0
+    allow_any: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.allow_any and _package(self.cluster_class) is None:
+            raise ConfigError(
+                f"cluster_class {self.cluster_class!r} is not among the known ones: "
+                "dask.distributed.LocalCluster, dask.distributed.SSHCluster, "
+                "dask_kubernetes.operator.KubeCluster, dask_jobqueue.*Cluster, "
+                "dask_gateway.GatewayCluster, dask_cloudprovider.*Cluster, coiled.Cluster. If "
+                "you trust this configuration to import and call it, set allow_any: true."
+            )
+        if self.scale is not None and self.adapt_kwargs is not None:
+            raise ConfigError("scale and adapt_kwargs exclude each other; leave one out.")
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """A client of a new cluster; both are closed on exit.
+
+        Raises
+        ------
+        ConfigError
+            The class cannot be imported, or does not take these arguments.
+        SchedulerError
+            The cluster did not start.
+        """
+        make = _load(self.cluster_class)
+        with closing_quietly() as stack:
+            try:
+                cluster = stack.enter_context(make(**self.cluster_kwargs))
+                if self.adapt_kwargs is not None:
+                    cluster.adapt(**self._patient(self.adapt_kwargs))
+                elif self.scale is not None:
+                    cluster.scale(self.scale)
+                client = stack.enter_context(Client(cluster, **self.client_kwargs))
+            except TypeError as error:
+                raise ConfigError(f"{self.cluster_class} refuses its settings: {error}") from error
+            except Exception as error:
+                raise SchedulerError(
+                    f"{self.cluster_class} did not start: {type(error).__name__}: {error}. Check "
+                    "cluster_kwargs, your credentials and your quota."
+                ) from error
+            ready(client, self.wait_for_workers, self.timeout)
+            yield client
+
+    def _patient(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        # Dask Gateway adapts on its server, and its `adapt` does not know the word.
+        if self.cluster_class.startswith("dask_gateway."):
+            return dict(settings)
+        return {"wait_count": PATIENT, **settings}
+
+
+cluster = ByClass
+
+
+def _package(path: str) -> str | None:
+    """What to install for the class at `path`; None if it is not a known one."""
+    found = (package for pattern, package in KNOWN.items() if re.fullmatch(pattern, path))
+    return next(found, None)
+
+
+def _load(path: str) -> Callable[..., Any]:
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise ConfigError(f"cluster_class {path!r} is no dotted path such as package.Class.")
+    try:
+        make: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        package = _package(path) or module.partition(".")[0]
+        raise ConfigError(
+            f"cluster_class {path!r} cannot be imported ({error}); `pip install '{package}'` "
+            "here and on the workers."
+        ) from error
+    except AttributeError as error:
+        raise ConfigError(f"cluster_class {path!r}: {module} has no {name}.") from error
+    return make

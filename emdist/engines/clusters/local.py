@@ -1,0 +1,81 @@
+"""A cluster of worker processes on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+
+from distributed import Client, LocalCluster
+
+from emdist.engines.quiet import closing_quietly
+from emdist.errors import ConfigError, SchedulerError
+
+
+@dataclass(frozen=True)
+class Local:
+    """Starts a scheduler and workers here, for as long as the client is open.
+
+    Parameters
+    ----------
+    n_workers
+        Worker processes.
+    threads_per_worker
+        Blocks that each works on at a time.
+    memory_limit
+        Per worker, as Dask writes it: "auto" (this machine's memory shared out), "4 GiB", "0"
+        for none.
+    processes
+        False: workers are threads of this process, which starts faster and shares the GIL.
+    dashboard_address
+        Where Dask serves its dashboard, such as "127.0.0.1:8787"; None for any free port of
+        the loopback.
+    local_directory
+        Where workers spill; None for a temporary folder.
+    """
+
+    n_workers: int = 2
+    threads_per_worker: int = 1
+    memory_limit: str = "auto"
+    processes: bool = True
+    dashboard_address: str | None = None
+    local_directory: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.n_workers < 1 or self.threads_per_worker < 1:
+            raise ConfigError(
+                f"n_workers={self.n_workers}, threads_per_worker={self.threads_per_worker}: "
+                "both must be at least 1."
+            )
+
+    @contextmanager
+    def open(self) -> Iterator[Client]:
+        """A client of a new cluster; both are closed on exit."""
+        with closing_quietly() as stack:
+            folder = self.local_directory or stack.enter_context(
+                TemporaryDirectory(prefix="emdist-dask-", ignore_cleanup_errors=True)
+            )
+            try:
+                cluster = LocalCluster(
+                    n_workers=self.n_workers,
+                    threads_per_worker=self.threads_per_worker,
+                    memory_limit=self.memory_limit,
+                    processes=self.processes,
+                    # None would not mean none: Dask then serves its pages on port 8787.
+                    dashboard_address=self.dashboard_address or "127.0.0.1:0",
+                    local_directory=folder,
+                )
+            except ValueError as error:
+                raise ConfigError(f"the local cluster's settings: {error}") from error
+            except (OSError, TimeoutError, RuntimeError) as error:
+                raise SchedulerError(
+                    f"the local cluster did not start: {error}. In a script, start it under "
+                    "`if __name__ == '__main__':`, because workers import the script."
+                ) from error
+            stack.enter_context(cluster)
+            client = stack.enter_context(Client(cluster))
+            yield client
+
+
+cluster = Local

@@ -1,0 +1,101 @@
+"""What Dask says when something is wrong, and what emdist says instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distributed import Client, KilledWorker
+from distributed.client import FutureCancelledError
+
+from emdist.errors import EmdistError, SchedulerError, WorkerPackageError, WorkersError
+
+#: Seconds that the scheduler may take to answer before it counts as lost.
+ANSWER = 30.0
+
+
+def address_of(client: Client) -> str:
+    """Where the scheduler is, or was."""
+    scheduler = getattr(client, "scheduler", None)
+    return str(getattr(scheduler, "address", None) or "an unknown address")
+
+
+def lost(client: Client, reason: str) -> SchedulerError:
+    """The error for a scheduler that does not answer any more."""
+    return SchedulerError(
+        f"the Dask scheduler at {address_of(client)} was lost ({reason}). Check that it runs and "
+        "can be reached, then start the same run again: it goes on from its last checkpoint."
+    )
+
+
+def no_workers(client: Client, seconds: float) -> WorkersError:
+    """The error for a cluster without workers."""
+    return WorkersError(
+        f"the cluster at {address_of(client)} has had no workers for {seconds:g} s. Start "
+        "workers, or read their logs for why they do not join; raise workers_timeout if they "
+        "take longer to start."
+    )
+
+
+def translated(client: Client, error: BaseException) -> BaseException:
+    """What to raise for `error`, which came back from the cluster."""
+    if isinstance(error, EmdistError):
+        return error
+    if isinstance(error, FutureCancelledError):
+        return lost(client, f"it dropped the work: {error.reason}")
+    if isinstance(error, KilledWorker):
+        return WorkersError(
+            f"{error.allowed_failures + 1} workers died one after the other while they worked "
+            f"on {error.task!r}, the last at {error.last_worker.address}. As a rule they ran "
+            "out of memory: give each worker more memory or fewer threads, or make the blocks "
+            "smaller. The workers' logs say which limit was hit."
+        )
+    if isinstance(error, ImportError):
+        return WorkerPackageError(
+            f"the cluster at {address_of(client)} cannot import what the work needs: {error}. "
+            "Install the same packages on the scheduler and on every worker as here: one "
+            "environment or image for all."
+        )
+    return error
+
+
+def ask(client: Client, question: str, **arguments: Any) -> Any:
+    """The scheduler's answer to `question`; Dask's own calls would wait for ever.
+
+    Raises
+    ------
+    SchedulerError
+        No answer within `ANSWER` seconds.
+    """
+    if client.status != "running":
+        raise lost(client, f"the client is {client.status}")
+    try:
+        handler = getattr(client.scheduler, question)
+        return client.sync(handler, callback_timeout=ANSWER, **arguments)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise lost(client, f"{type(error).__name__} {error}".strip()) from error
+
+
+def stragglers(client: Client, leaf: str, stall: float) -> set[str]:
+    """Workers that keep a pass from going on, for all that the scheduler can tell.
+
+    Those that are silent, if there are any: a stopped worker also holds up others, which wait
+    for results that lie on it. Else those that have blocks: a hung task lets its worker's
+    heart beat on.
+
+    Parameters
+    ----------
+    leaf
+        First part of the key of a block.
+    stall
+        Seconds without a finished group.
+    """
+    workers = ask(client, "identity", n_workers=-1)["workers"]
+    seen = {address: worker["last_seen"] for address, worker in workers.items()}
+    # Measured against the liveliest, in the scheduler's clock. Dask asks for a heartbeat every
+    # 0.5 s, and every n / 200 + 1 s from n workers when they are many.
+    patience = max(stall / 2, 3 * (len(seen) / 200 + 0.5))
+    silent = {address for address, t in seen.items() if max(seen.values()) - t > patience}
+    if silent:
+        return silent
+    processing = ask(client, "processing", workers=None)
+    return {w for w, keys in processing.items() if any(leaf in str(key) for key in keys)}

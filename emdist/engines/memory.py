@@ -1,0 +1,54 @@
+"""Whether workers can hold the blocks they will be given, before they find out by dying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distributed import Client
+
+from emdist.errors import WorkersError
+
+#: A worker with everything imported and compiled: bytes, measured as 215-250 MB.
+BASE = 250 << 20
+#: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
+#: compressed, come on top of the block while they are decoded.
+PER_BLOCK = 1.25
+#: Share of its limit at which Dask pauses a worker.
+PAUSE = 0.8
+
+
+def check_memory(client: Client, block_bytes: int) -> None:
+    """WorkersError if any worker's limit is too small for one block per thread.
+
+    A worker that is paused and killed again and again makes no progress and says little; this
+    says it before the work starts. Workers that join later are not seen.
+
+    Parameters
+    ----------
+    client
+        Of the cluster.
+    block_bytes
+        Decoded size of the largest block.
+    """
+    workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    for address, worker in sorted(workers.items()):
+        limit, threads = worker["memory_limit"], worker["nthreads"]
+        if not limit:
+            continue
+        needed = BASE + threads * PER_BLOCK * block_bytes
+        if needed <= PAUSE * limit:
+            continue
+        largest = int((PAUSE * limit - BASE) / (threads * PER_BLOCK)) >> 20
+        remedy = (
+            f"Set data.block_size to '{largest} MiB' or less, or give" if largest > 0 else "Give"
+        )
+        raise WorkersError(
+            f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s), and blocks "
+            f"of {_mib(block_bytes)} MiB need about {_mib(needed)} MiB there without passing "
+            f"{PAUSE:.0%} of its limit. {remedy} each worker at least "
+            f"{_mib(needed / PAUSE)} MiB."
+        )
+
+
+def _mib(nbytes: float) -> int:
+    return -(-int(nbytes) >> 20)

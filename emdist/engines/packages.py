@@ -1,0 +1,124 @@
+"""Whether every worker has the packages that the work needs, and the same code as here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from distributed import Client
+
+from emdist.engines.faults import address_of, lost
+from emdist.errors import WorkerPackageError
+
+#: Workers unpickle and run with these.
+NEEDED = ("emdist", "numpy", "numba", "zarr", "numcodecs", "dask", "distributed", "threadpoolctl")
+
+#: Another version of these may give other bits, or fail in the middle of a run.
+SAME = ("python", "numpy", "numba", "zarr", "numcodecs", "dask", "distributed", "emdist")
+
+#: Seconds in which workers must have imported everything: a cold network disk is slow.
+IMPORT_TIME = 120.0
+
+
+def check_workers(client: Client) -> None:
+    """Refuse a cluster whose workers lack a package, or have another version than the driver.
+
+    Knows the workers of now; those that join later are found out by their first task.
+
+    Raises
+    ------
+    WorkerPackageError
+        Names the worker, the package, the version there and here, and the remedy.
+    SchedulerError
+        The scheduler or a worker does not answer.
+    """
+    versions = _versions(client)
+    here = versions["client"]["packages"]
+    for place, told in _machines(client, versions):
+        for package in SAME:
+            _compare(place, package, told["packages"].get(package), here.get(package))
+    local = _probe()(NEEDED)
+    for worker, told in sorted(_probe_workers(client).items()):
+        place = f"the worker at {worker}"
+        if isinstance(told, BaseException):
+            raise _error(place, f"could not be examined: {type(told).__name__}: {told}")
+        for package, failure in told["failures"].items():
+            raise _error(place, f"cannot import {package}, which the work needs: {failure}")
+        if told["code"] != local["code"]:
+            raise _error(
+                place,
+                f"has other emdist code ({told['code']}) than this process ({local['code']})",
+            )
+
+
+def _versions(client: Client) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = client.get_versions(check=False, packages=list(NEEDED))
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise lost(client, f"{type(error).__name__} {error}".strip()) from error
+    return told
+
+
+def _machines(client: Client, versions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    # The scheduler too: it unpickles the graphs.
+    machines = [(f"the scheduler at {address_of(client)}", versions["scheduler"])]
+    machines += [(f"the worker at {w}", told) for w, told in sorted(versions["workers"].items())]
+    return [(place, told) for place, told in machines if told]
+
+
+def _compare(place: str, package: str, there: str | None, here: str | None) -> None:
+    if there == here:
+        return
+    if package == "emdist" and None in (there, here):
+        return  # a source checkout has no metadata; the code itself is compared instead
+    if there is None:
+        raise _error(place, f"has no {package}; here it is {here}")
+    raise _error(place, f"has {package} {there}; here it is {here or 'not installed'}")
+
+
+def _error(place: str, finding: str) -> WorkerPackageError:
+    return WorkerPackageError(
+        f"{place} {finding}. Give scheduler, workers and this process the same environment: one "
+        "image, one lock file, or `pip install emdist==<version>` in each, and restart them."
+    )
+
+
+def _probe_workers(client: Client) -> dict[str, Any]:
+    # `_run` and not `run`: the public one has no time limit, and a worker may hang.
+    try:
+        told: dict[str, Any] = client.sync(
+            client._run, _probe(), NEEDED, on_error="return", callback_timeout=IMPORT_TIME
+        )
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise lost(client, f"a worker did not answer: {type(error).__name__} {error}") from error
+    return told
+
+
+def _probe() -> Callable[[tuple[str, ...]], dict[str, Any]]:
+    """A function that says what a process can import, and a digest of its emdist.
+
+    A closure, because those are pickled by value: it must also run where emdist is missing.
+    For the same reason it imports what it needs itself. Versions in metadata do not tell
+    whether a package can be imported, and a checkout has no metadata.
+    """
+
+    def probe(packages: tuple[str, ...]) -> dict[str, Any]:
+        import hashlib
+        import importlib
+        import pathlib
+
+        failures = {}
+        for name in packages:
+            try:
+                importlib.import_module(name)
+            except Exception as error:  # noqa: BLE001  an import may raise anything
+                failures[name] = f"{type(error).__name__}: {error}"
+        digest = hashlib.sha256()
+        if "emdist" not in failures:
+            package = importlib.import_module("emdist")
+            root = pathlib.Path(next(iter(package.__path__)))
+            for path in sorted(root.rglob("*.py")):
+                digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+        return {"failures": failures, "code": digest.hexdigest()[:12]}
+
+    return probe

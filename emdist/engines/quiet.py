@@ -1,0 +1,46 @@
+"""Silence for Dask's farewells."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+# Closing a cluster makes these tell, at warning or error level, of connections that end. The
+# parent logger does not do: Dask gives some children levels of their own.
+_TALKATIVE = (
+    "distributed.batched",
+    "distributed.client",
+    "distributed.comm.tcp",
+    "distributed.core",
+    "distributed.nanny",
+    "distributed.scheduler",
+    "distributed.worker",
+    "distributed.worker.state_machine",
+    "tornado.application",
+)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Mutes Dask's loggers, up to critical messages, while a cluster closes."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def closing_quietly() -> Iterator[ExitStack]:
+    """An exit stack whose contexts close in silence, whatever happened inside."""
+    with ExitStack() as stack:
+        try:
+            yield stack
+        finally:
+            with quiet():
+                stack.close()

@@ -1,0 +1,1 @@
+"""The scikit-learn face: estimators that take Zarr, Dask and NumPy alike."""

@@ -1,0 +1,53 @@
+"""Back from a folder to an estimator."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from emdist.build import load_fitted
+from emdist.config import ModelSection
+from emdist.errors import ConfigError
+from emdist.estimators.base import Estimator
+from emdist.estimators.gaussian_mixture import GaussianMixture
+from emdist.estimators.kmeans import KMeans
+from emdist.store.location import Location
+
+_COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
+
+
+def load(path: str | os.PathLike[str]) -> Estimator:
+    """The estimator that `save` stored at `path`, or that of a finished run's folder.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no model.
+    CheckpointError
+        If it is damaged.
+    """
+    section, fitted, meta = load_fitted(Location(os.fspath(path)))
+    estimator = _empty(section)
+    known = estimator.get_params()
+    stored = meta.get("params")
+    if isinstance(stored, dict):
+        estimator.set_params(**{k: v for k, v in stored.items() if k in known})
+    estimator._adopt(fitted, section)
+    return estimator
+
+
+def _empty(section: ModelSection) -> Estimator:
+    if section.name == "kmeans":
+        return KMeans(section.n_components, precision=section.precision)
+    if section.name in _COVARIANCE:
+        options: dict[str, Any] = {k: v for k, v in section.options.items() if k == "reg_covar"}
+        return GaussianMixture(
+            section.n_components,
+            covariance_type=_COVARIANCE[section.name],
+            precision=section.precision,
+            **options,
+        )
+    raise ConfigError(
+        f"A model of the family {section.name!r} has no estimator; label data with it by "
+        "`emdist label`."
+    )

@@ -1,0 +1,89 @@
+"""What a fit tells whoever watches: for display and logs only, never for the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from emdist.interfaces import Record
+
+
+@dataclass(frozen=True)
+class Began:
+    """A stage of the run begins: survey, fit, label, or done."""
+
+    stage: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Blocks done within the pass called `what`."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The stop rule of the fit that begins or goes on; `done` iterations are behind it.
+
+    Attributes
+    ----------
+    on
+        "objective" or "shift".
+    tol, max_iter
+        As in `Stop`.
+    done
+        Iterations done in this start.
+    """
+
+    on: str
+    tol: float
+    max_iter: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Iterated:
+    """One iteration has ended.
+
+    Attributes
+    ----------
+    record
+        Its line of the history.
+    seconds
+        It took.
+    rows, nbytes
+        It read, decoded.
+    """
+
+    record: Record
+    seconds: float
+    rows: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint was committed after `iterations` iterations in all."""
+
+    iterations: int
+    where: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know that does not stop the run."""
+
+    message: str
+
+
+Event: TypeAlias = Began | Progress | Planned | Iterated | Saved | Warned
+Listener: TypeAlias = Callable[[Event], None]
+
+
+def unheard(event: Event) -> None:
+    """Tell nobody."""

@@ -1,0 +1,150 @@
+"""A fitted model as a value: all that labelling, scoring and saving need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import ShapeError
+from emdist.fit.passes import LabelBlock
+from emdist.interfaces import (
+    Array,
+    Best,
+    Engine,
+    Floats,
+    Model,
+    Numerics,
+    Record,
+    Source,
+    Spread,
+    Status,
+)
+from emdist.store.labels import LabelWriter
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of a fit.
+
+    Attributes
+    ----------
+    params
+        Relative to the spread's origin.
+    spread
+        Of the training data: origin, and what numerics are chosen by.
+    objective
+        Inertia, or log-likelihood per unit of weight in nats, of the best start.
+    iterations, restart
+        Of the best start.
+    status
+        How it stopped.
+    history
+        One record per iteration, all starts.
+    """
+
+    params: Any
+    spread: Spread
+    objective: float
+    iterations: int
+    restart: int
+    status: Status
+    history: tuple[Record, ...]
+
+    @property
+    def n_components(self) -> int:
+        """That are left after the collapse policy."""
+        return len(self.params.weights)
+
+    @property
+    def n_features(self) -> int:
+        """Features of a row."""
+        return len(self.spread.origin)
+
+    def numerics(self, model: Model[Any], dtype: np.dtype[Any]) -> Numerics:
+        """How a pass over rows of `dtype` computes."""
+        return model.numerics(self.params, self.spread, dtype)
+
+    def label(
+        self,
+        model: Model[Any],
+        source: Source,
+        engine: Engine,
+        writer: LabelWriter | None = None,
+        done: Any = None,
+    ) -> Sums:
+        """One pass that labels all rows: ``count`` (k,), ``score`` and ``weight`` summed.
+
+        Parameters
+        ----------
+        model
+            That was fitted.
+        source, engine
+            What to label, and where.
+        writer
+            Stores the labels; None only sums.
+        done
+            Called with the number of blocks finished.
+        """
+        if source.shape[1] != self.n_features:
+            raise ShapeError(
+                f"The data has {source.shape[1]} feature(s) and the model was fitted to "
+                f"{self.n_features}. Label data with the same features in the same order."
+            )
+        task = LabelBlock(
+            source, model, self.params, self.spread.origin,
+            self.numerics(model, source.dtype), writer,
+        )  # fmt: skip
+        return engine.map_reduce(task, range(len(source)), done)
+
+
+def result(best: Best, spread: Spread, history: tuple[Record, ...]) -> Fitted:
+    """The best start of a finished fit, with what is needed to use it."""
+    return Fitted(
+        best.params,
+        spread,
+        best.objective,
+        best.iterations,
+        best.restart,
+        best.status,
+        history,
+    )
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Labels, scores and responsibilities of consecutive rows, in memory; adds by joining."""
+
+    labels: NDArray[np.int32]
+    score: Floats
+    resp: Array | None
+
+    def __add__(self, other: Collected) -> Collected:
+        resp = None
+        if self.resp is not None and other.resp is not None:
+            resp = np.concatenate([self.resp, other.resp])
+        return Collected(
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.score, other.score]),
+            resp,
+        )
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Assignments of one block as a value: for `predict` on data whose labels fit in memory."""
+
+    source: Source
+    model: Model[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    resp: bool = False
+
+    def __call__(self, i: int) -> Collected:
+        block = self.source.read(i)
+        found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
+        return Collected(found.labels, found.score, found.resp)

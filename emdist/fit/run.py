@@ -1,0 +1,212 @@
+"""A run: one fit with its folder, advanced in segments that a checkpoint closes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.errors import CheckpointError, EmdistError
+from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warned, unheard
+from emdist.fit.fit import Fit
+from emdist.fit.fitted import Fitted, result
+from emdist.fit.loop import iterate
+from emdist.fit.survey import Survey, SurveyTask
+from emdist.interfaces import Engine, FitState, Model, Source
+from emdist.store.checkpoints import RunFolder
+from emdist.store.codec import decode, encode
+from emdist.store.labels import LabelWriter
+from emdist.sums import Sums
+
+log = logging.getLogger(__name__)
+
+_CHECKPOINT = "ckpt"
+_SURVEY = "survey"
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often to checkpoint, and how many to keep.
+
+    Attributes
+    ----------
+    seconds, iterations
+        A segment ends at whichever comes first; `iterations` None for no such limit.
+    keep_last, keep_every
+        Retention: the last so many, and every so many-th (0 for none). The best is always kept.
+    """
+
+    seconds: float = 60.0
+    iterations: int | None = None
+    keep_last: int = 3
+    keep_every: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does, as `build` puts it together.
+
+    Attributes
+    ----------
+    source, engine, model
+        What is read, where, and what is fitted.
+    setup
+        Makes the `Fit` once the survey is there.
+    survey
+        The survey's task.
+    n_components
+        For the checks of the survey.
+    types
+        Of the state's open fields, for decoding: see `codec.decode`.
+    seed
+        Of the fit.
+    cadence
+        Of checkpoints.
+    listen
+        Told what happens.
+    """
+
+    source: Source
+    engine: Engine
+    model: Model[Any]
+    setup: Callable[[Survey], Fit]
+    survey: SurveyTask
+    n_components: int
+    types: Mapping[str, Any]
+    seed: int
+    cadence: Cadence = Cadence()
+    listen: Listener = unheard
+
+
+class Run:
+    """Advances one fit and keeps its folder up to date.
+
+    It has state, the survey and the newest `FitState`, only to spare reading back what it has
+    just written: a new `Run` of the same folder goes on with the same bits.
+    """
+
+    def __init__(self, folder: RunFolder, plan: Plan, record: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.plan = plan
+        for warning in folder.create_or_check(record):
+            plan.listen(Warned(warning))
+        self.epoch = folder.claim()
+        self._survey: Survey | None = None
+        self._state: FitState | None = None
+
+    def survey(self) -> Survey:
+        """Where the data lie: from the folder, or by one pass over all rows."""
+        if self._survey is not None:
+            return self._survey
+        saved = self.folder.load(_SURVEY)
+        if saved is not None:
+            survey = decode(Survey, saved.arrays, saved.meta)
+        else:
+            plan = self.plan
+            blocks = range(len(plan.source))
+            plan.listen(Progress("survey", 0, len(blocks)))
+            survey = plan.engine.map_reduce(
+                plan.survey, blocks, lambda done: plan.listen(Progress("survey", done, len(blocks)))
+            )
+            survey.check(plan.n_components)
+            self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
+        if survey.masked:
+            self.plan.listen(
+                Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
+            )
+        self._survey = survey
+        return survey
+
+    def state(self) -> FitState:
+        """The newest state: this process's, the folder's, or the beginning."""
+        if self._state is None:
+            saved = self.folder.load(_CHECKPOINT)
+            if saved is None:
+                self._state = FitState(self.plan.seed)
+            else:
+                self._state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
+        return self._state
+
+    def advance(self) -> FitState:
+        """One segment: iterations until the cadence says so or the fit ends, then a checkpoint.
+
+        Whatever ends it early (Ctrl-C, an orchestrator's signal, a cluster that is lost) saves
+        what is done and is raised again.
+        """
+        state = self.state()
+        if state.finished:
+            return state
+        fit = self.plan.setup(self.survey())
+        self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
+        began = before = time.monotonic()
+        first = len(state.history)
+        try:
+            for state in iterate(fit, self.state()):
+                now = time.monotonic()
+                self._tell(state, now - before)
+                before = now
+                self._state = state
+                if self._is_due(len(state.history) - first, now - began):
+                    break
+        except BaseException:  # orchestrators raise signals that are no Exception
+            self._rescue(first)
+            raise
+        self._save(state)
+        return state
+
+    def _rescue(self, first: int) -> None:
+        """Save what was done since `first` iterations, without hiding what ended the segment."""
+        if self._state is None or len(self._state.history) <= first:
+            return
+        try:
+            self._save(self._state)
+        except EmdistError as error:
+            log.warning("the iterations since the last checkpoint were not saved: %s", error)
+
+    def _is_due(self, iterations: int, seconds: float) -> bool:
+        limit = self.plan.cadence.iterations
+        return seconds >= self.plan.cadence.seconds or (limit is not None and iterations >= limit)
+
+    def _tell(self, state: FitState, seconds: float) -> None:
+        rows, features = self.plan.source.shape
+        nbytes = rows * features * self.plan.source.dtype.itemsize
+        self.plan.listen(Iterated(state.history[-1], seconds, rows, nbytes))
+
+    def _save(self, state: FitState) -> None:
+        cadence = self.plan.cadence
+        number = _sequence(state)
+        self.folder.save(_CHECKPOINT, number, *encode(state), self.epoch)
+        self.folder.retain(
+            _CHECKPOINT, cadence.keep_last, cadence.keep_every, None, epoch=self.epoch
+        )
+        self.plan.listen(Saved(len(state.history), str(self.folder.location)))
+
+    def fitted(self) -> Fitted:
+        """The result; CheckpointError while the fit has not finished."""
+        state = self.state()
+        if state.best is None or not state.finished:
+            raise CheckpointError(
+                f"The run in {self.folder.location} has not finished: {state.status.value}"
+            )
+        return result(state.best, self.survey().spread, state.history)
+
+    def label(self, writer: LabelWriter | None) -> Sums:
+        """The label pass: ``count`` (k,), ``score`` and ``weight``; resumes where it was cut."""
+        plan = self.plan
+        total = len(plan.source)
+        self.folder.check_owner(self.epoch)
+        plan.listen(Progress("label", 0, total))
+        return self.fitted().label(
+            plan.model,
+            plan.source,
+            plan.engine,
+            writer,
+            lambda done: plan.listen(Progress("label", done, total)),
+        )
+
+
+def _sequence(state: FitState) -> int:
+    """A number that grows with every state that `iterate` yields."""
+    return len(state.history) + state.restart + int(state.finished)

@@ -1,0 +1,102 @@
+"""A start that the user gives: means, weights, covariances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import StartError
+from emdist.fit.seeding import Seeder, Seeding
+from emdist.interfaces import Floats, Model, Spread
+from emdist.models.mixture import MixtureParams
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Parameters that replace what seeding finds, in the units of the data.
+
+    Attributes
+    ----------
+    means
+        (k, d), or None to be seeded.
+    weights
+        (k,) summing to 1, or None.
+    scales
+        The family's other arrays by name, such as ``covariances`` (k, d, d).
+    """
+
+    means: Floats | None = None
+    weights: Floats | None = None
+    scales: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def seeder(self) -> Seeder | None:
+        """The given means as seeds: what is not given is estimated from the rows nearest them."""
+        if self.means is None:
+            return None
+        means = self.means
+
+        def choose(seeding: Seeding, k: int) -> Floats:
+            return means - seeding.survey.spread.origin
+
+        return Seeder(choose, clusters=True)
+
+    def complete(self, model: Model[Any]) -> bool:
+        """Whether nothing is left to be seeded."""
+        if self.means is None:
+            return False
+        if model.minimises:
+            return True
+        names = {f.name for f in fields(_template(model, self.means))} - {"means"}
+        return self.weights is not None and names <= self.scales.keys()
+
+    def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:
+        """`params` with what was given in place of what was seeded."""
+        if self.means is None and self.weights is None and not self.scales:
+            return params
+        if params is None:
+            assert self.means is not None
+            params = model.start(self.means - spread.origin, spread)
+        arrays = dict(self.scales)
+        if self.means is not None:
+            arrays["means"] = self.means - spread.origin
+        weights = params.weights if self.weights is None else self.weights / self.weights.sum()
+        return MixtureParams(weights, replace(params.components, **arrays))
+
+    def check(self, model: Model[Any], k: int, d: int) -> None:
+        """StartError unless every array given has the shape that `model` wants."""
+        template = _template(model, np.zeros((k, d)))
+        wanted = {f.name: np.shape(getattr(template, f.name)) for f in fields(template)}
+        given = dict(self.scales)
+        if self.means is not None:
+            given["means"] = self.means
+        for name, value in given.items():
+            if name not in wanted:
+                raise StartError(
+                    f"The start gives {name!r}, which this model does not have; it has "
+                    f"weights, {', '.join(wanted)}."
+                )
+            _check_array(name, value, wanted[name], f"{k} components and {d} features")
+        if self.weights is not None:
+            _check_array("weights", self.weights, (k,), f"{k} components")
+            if (self.weights < 0).any() or abs(self.weights.sum() - 1) > 1e-6:
+                raise StartError(
+                    f"The start's weights are {self.weights.tolist()[:8]}; wanted numbers >= 0 "
+                    "that sum to 1."
+                )
+
+
+def _template(model: Model[Any], means: Floats) -> Any:
+    d = means.shape[1]
+    unit = Spread(np.zeros(d), np.ones(d), -np.ones(d), np.ones(d), 1.0)
+    return model.start(means, unit).components
+
+
+def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> None:
+    if value.shape != shape:
+        raise StartError(f"The start's {name} have shape {value.shape}; wanted {shape} for {why}.")
+    if not np.isfinite(value).all():
+        raise StartError(f"The start's {name} hold NaN or infinity; wanted finite numbers.")

@@ -1,0 +1,87 @@
+"""What lies at a path: a run, a model, labels or an array; JSON values for `emdist inspect`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emdist.build import load_fitted, param_types
+from emdist.config import ModelSection
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import FitState
+from emdist.store.checkpoints import RunFolder
+from emdist.store.codec import decode
+from emdist.store.description import describe_array, describe_labels
+from emdist.store.files import open_folder
+from emdist.store.location import Location
+from emdist.store.zarr_source import ArrayRef
+
+_HISTORY = 10
+
+
+def inspect(location: Location, array: str = "") -> dict[str, Any]:
+    """What is at `location`, told without changing anything.
+
+    Raises
+    ------
+    DataError, CheckpointError
+        If there is nothing, or something damaged.
+    """
+    folder = open_folder(location)
+    if not array and folder.exists("run.json"):
+        return _run(location)
+    if not array and folder.exists("model.json"):
+        section, fitted, meta = load_fitted(location)
+        return {"kind": "model", **_model(section, fitted), "versions": meta.get("versions")}
+    labels = describe_labels(location) if not array else None
+    return labels or describe_array(ArrayRef(location, array))
+
+
+def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
+    return {
+        "model": section.name,
+        "components": fitted.n_components,
+        "features": fitted.n_features,
+        "objective": fitted.objective,
+        "iterations": fitted.iterations,
+        "status": f"{fitted.status.name.lower()}: {fitted.status.value}",
+    }
+
+
+def _run(location: Location) -> dict[str, Any]:
+    run = RunFolder(location)
+    record = run.record()
+    section = ModelSection.model_validate(record["config"]["model"])
+    found: dict[str, Any] = {
+        "kind": "run",
+        "run": str(location),
+        "created": record.get("created"),
+        "config": record["config"],
+        "data": record["data"],
+        "plan": record["plan"],
+        "versions": record["versions"],
+    }
+    saved = run.load("ckpt")
+    if saved is None:
+        found["progress"] = "no checkpoint yet"
+        return found
+    state = decode(FitState, saved.arrays, saved.meta, param_types(section))
+    found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
+    found["progress"] = _progress(state)
+    found["history"] = [
+        f"{r.restart}:{r.iteration} objective {r.objective:.10g} shift {r.shift:.3e}"
+        for r in state.history[-_HISTORY:]
+    ]
+    if run.folder.exists("final/model.json"):
+        _, fitted, _ = load_fitted(location)
+        found["result"] = _model(section, fitted)
+        found["done"] = run.folder.exists("summary.json")
+    return found
+
+
+def _progress(state: FitState) -> str:
+    if state.finished:
+        return f"finished after {len(state.history)} iterations"
+    return (
+        f"start {state.restart + 1}, {state.iteration} iterations done; start it again with the "
+        "same run to continue"
+    )

@@ -1,0 +1,203 @@
+"""A job: from a configuration to labels and a summary, in the stages that are shown to users.
+
+The command line and the Prefect flow call the same stages in the same order; the flow makes
+each of them a task.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from emdist.build import (
+    make_engine,
+    make_run,
+    make_source,
+    read_start,
+    record,
+    run_location,
+    save_fitted,
+    versions,
+)
+from emdist.config import Config, IngestSection
+from emdist.errors import NotFoundError
+from emdist.fit.events import Began, Listener, unheard
+from emdist.fit.fitted import Fitted
+from emdist.fit.run import Run
+from emdist.interfaces import FitState, Source
+from emdist.report.summary import Summary, summarise
+from emdist.store.checkpoints import RunFolder
+from emdist.store.files import open_folder
+from emdist.store.ingest import IngestSummary, ingest
+from emdist.store.labels import LabelWriter, check_place, label_writer
+from emdist.store.location import Location
+from emdist.store.run_record import digest
+
+_SUMMARY = "summary.json"
+
+
+class Job:
+    """The stages of one run. Make one with `open_job`; it measures the time that each takes."""
+
+    def __init__(
+        self, config: Config, source: Source, run: Run, target: Location, listen: Listener
+    ) -> None:
+        self.config = config
+        self.source = source
+        self.run = run
+        self.target = target
+        self.seconds: dict[str, float] = {}
+        self._listen = listen
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        if name not in self.seconds:
+            self._listen(Began(name))
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def survey(self) -> int:
+        """One pass that learns where the data lie; the number of rows that count."""
+        with self._stage("survey"):
+            return self.run.survey().rows
+
+    def segment(self) -> FitState:
+        """Iterations until a checkpoint is due or the fit has finished."""
+        with self._stage("fit"):
+            return self.run.advance()
+
+    def finish(self) -> Fitted:
+        """Store the model."""
+        fitted = self.run.fitted()
+        self.run.folder.check_owner(self.run.epoch)
+        save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, {})
+        return fitted
+
+    def label(self) -> Any:
+        """The label pass, with labels written if the configuration says so."""
+        with self._stage("label"):
+            return self.run.label(self._writer() if self.config.labels.write else None)
+
+    def _writer(self) -> LabelWriter:
+        labels = self.config.labels
+        return label_writer(
+            self.target,
+            tuple(labels.outputs),
+            self.source.bounds,
+            self.run.fitted().n_components,
+            identity(self.config, self.source),
+            overwrite=labels.overwrite,
+        )
+
+    def summarise(self, labelled: Any) -> Summary:
+        """Write summary.json and summary.md: the last thing that a run does."""
+        summary = summarise(
+            str(self.run.folder.location),
+            self.source,
+            self.config.model.name,
+            self.run.plan.model.minimises,
+            self.run.fitted(),
+            labelled,
+            self.run.survey().masked,
+            str(self.target) if self.config.labels.write else None,
+            self.seconds,
+            versions(),
+        )
+        folder = self.run.folder.folder
+        folder.write("summary.md", summary.to_markdown().encode())
+        folder.write(_SUMMARY, summary.to_json())
+        return summary
+
+    def complete(self) -> Summary:
+        """All stages in order: what `emdist fit` does."""
+        self.survey()
+        while not self.segment().finished:
+            pass
+        self.finish()
+        return self.summarise(self.label())
+
+
+def identity(config: Config, source: Source) -> dict[str, Any]:
+    """What labels are held to: the run's configuration and data."""
+    return {"config": digest(config.identity()), "data": digest(dict(source.fingerprint()))}
+
+
+def labels_location(config: Config, run: Location) -> Location:
+    """Where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder."""
+    if config.labels.path is None:
+        return run.child("labels.zarr")
+    return Location(config.labels.path, config.labels.storage_options)
+
+
+def bring_data(config: Config, listen: Listener = unheard) -> IngestSummary | None:
+    """Ingest what the configuration names, if ``data.path`` does not exist yet."""
+    if config.ingest is None:
+        return None
+    target = Location(config.data.path, config.data.storage_options)
+    if not open_folder(target).is_empty():
+        return None
+    listen(Began("ingest", f"{config.ingest.source} -> {target}"))
+    return _ingest(config.ingest, target)
+
+
+def _ingest(section: IngestSection, target: Location) -> IngestSummary:
+    return ingest(
+        section.source,
+        target,
+        columns=section.columns,
+        weight_column=section.weight_column,
+        dtype=section.dtype,
+        rows_per_chunk=section.rows_per_chunk,
+    )
+
+
+def finished_summary(config: Config, location: Location) -> dict[str, Any] | None:
+    """The summary of a run that is done, or None: what a second start shows."""
+    folder = open_folder(location)
+    try:
+        summary: dict[str, Any] = json.loads(folder.read(_SUMMARY))
+    except (NotFoundError, ValueError):
+        return None
+    return summary if folder.exists("final/model.json") else None
+
+
+@contextmanager
+def open_job(
+    config: Config, key: str | None = None, listen: Listener = unheard
+) -> Iterator[Job | dict[str, Any]]:
+    """The job of `config`, or the summary of its run if that is done.
+
+    Everything that can be refused is refused before a cluster starts: the data, the run's
+    folder, the place for the labels.
+
+    Parameters
+    ----------
+    config
+        Checked.
+    key
+        Of the run where the configuration names none.
+    listen
+        Told what happens.
+    """
+    bring_data(config, listen)
+    source = make_source(config.data)
+    location = run_location(config, key)
+    target = labels_location(config, location)
+    RunFolder(location).create_or_check(record(config, source, read_start(config.fit.start)))
+    done = finished_summary(config, location)
+    if done is not None:
+        yield done
+        return
+    if config.labels.write:
+        labels = config.labels
+        check_place(target, identity(config, source), tuple(labels.outputs), labels.overwrite)
+    with make_engine(config.cluster, source) as engine:
+        run = make_run(config, source, engine, location, listen)
+        yield Job(config, source, run, target, listen)

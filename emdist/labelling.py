@@ -1,0 +1,106 @@
+"""Labels for new data, from a model that was saved or a run that has finished."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from emdist.build import load_fitted, make_engine, make_model, make_source
+from emdist.config import ClusterSection, DataSection
+from emdist.errors import ShapeError
+from emdist.fit.events import Began, Listener, Progress, unheard
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import Source
+from emdist.store.labels import LabelWriter, label_writer
+from emdist.store.location import Location
+from emdist.store.model_files import read_model
+from emdist.store.run_record import digest
+from emdist.sums import Sums
+
+
+def label_data(
+    model: Location,
+    data: DataSection,
+    out: Location,
+    cluster: ClusterSection | None = None,
+    outputs: Sequence[str] = ("labels",),
+    overwrite: bool = False,
+    listen: Listener = unheard,
+) -> dict[str, Any]:
+    """Label all rows of `data` into the group `out`; started again, it goes on where it was cut.
+
+    Parameters
+    ----------
+    model
+        A saved model, a finished run, or its ``final/``.
+    data
+        With the features that the model was fitted to, in the same order.
+    out
+        Of the Zarr group; holds one array per output.
+    cluster
+        Where it runs; None: threads here.
+    outputs
+        From ``labels``, ``score``, ``responsibilities``.
+    overwrite
+        Whether labels of another model or other data may be replaced.
+    listen
+        Told what happens.
+
+    Returns
+    -------
+    dict
+        JSON: ``model``, ``data``, ``labels`` (places), ``rows``, ``features``, ``score`` (mean
+        log-likelihood in nats, or inertia) and ``components`` (rows by sample weight).
+
+    Raises
+    ------
+    NotFoundError, CheckpointError
+        There is no model, or it is damaged.
+    ShapeError
+        The data has another number of features.
+    OutputExistsError, RunMismatchError
+        Something else is at `out`. Nothing was changed.
+    """
+    section, fitted, _ = load_fitted(model)
+    source = make_source(data)
+    _check_features(fitted, source)
+    identity = {"model": read_model(model).sha256, "data": digest(dict(source.fingerprint()))}
+    writer = label_writer(
+        out, tuple(outputs), source.bounds, fitted.n_components, identity, overwrite=overwrite
+    )
+    kind = make_model(section)
+    listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
+    with make_engine(cluster or ClusterSection(), source) as engine:
+        sums = fitted.label(kind, source, engine, writer, _progress(source, listen))
+    return _summary(model, writer, source, sums, kind.minimises)
+
+
+def _check_features(fitted: Fitted, source: Source) -> None:
+    # Before anything is written; `Fitted.label` would say so too late.
+    if source.shape[1] != fitted.n_features:
+        raise ShapeError(
+            f"The data has {source.shape[1]} feature(s) and the model was fitted to "
+            f"{fitted.n_features}. Label data with the same features in the same order."
+        )
+
+
+def _progress(source: Source, listen: Listener) -> Any:
+    total = len(source)
+    return lambda done: listen(Progress("label", done, total))
+
+
+def _summary(
+    model: Location, writer: LabelWriter, source: Source, sums: Sums, minimises: bool
+) -> dict[str, Any]:
+    rows, features = source.shape
+    score, weight = float(sums["score"]), float(sums["weight"])
+    return {
+        "model": str(model),
+        "data": str(source.fingerprint().get("array", "in memory")),
+        "labels": str(writer.location),
+        "outputs": list(writer.outputs),
+        "rows": rows,
+        "features": features,
+        "score": score if minimises or not weight else score / weight,
+        "components": [float(n) for n in sums["count"]],
+    }

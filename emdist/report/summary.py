@@ -1,0 +1,139 @@
+"""The summary of a run: JSON for programs, Markdown for people, one source for both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import Source
+from emdist.sums import Sums
+
+_SHOWN = 32
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was clustered, what came out, where it lies, how long it took.
+
+    Attributes
+    ----------
+    run
+        Folder of checkpoints and results.
+    data
+        Array, shape, dtype, blocks and decoded bytes.
+    model
+        Name, components and objective.
+    result
+        Status with its advice, iterations, objective, score of the final model.
+    components
+        One entry for each: weight, and rows (by sample weight) labelled with it.
+    labels
+        Where they are, or None.
+    seconds
+        Per stage, of this process alone: a resumed run did more before.
+    versions
+        Of everything that could change a bit.
+    """
+
+    run: str
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    result: Mapping[str, Any]
+    components: tuple[Mapping[str, float], ...]
+    labels: str | None
+    seconds: Mapping[str, float]
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    def to_json(self) -> bytes:
+        """UTF-8, readable."""
+        return (json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+
+    def to_markdown(self) -> str:
+        """A page with two tables."""
+        data, result = self.data, self.result
+        rows = [
+            (
+                "data",
+                f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
+            ),
+            ("read as", f"{data['blocks']} blocks, {data['bytes'] / 1e6:,.1f} MB decoded"),
+            ("model", f"{self.model['name']}, {self.model['components']} components"),
+            ("status", f"{result['status']}: {result['advice']}"),
+            ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
+            (self.model["objective"], f"{result['objective']:.10g}"),
+            ("labels", self.labels or "not written"),
+            ("run folder", self.run),
+            *((f"time, {stage}", f"{value:.1f} s") for stage, value in self.seconds.items()),
+        ]
+        if result["rows_left_out"]:
+            rows.insert(2, ("left out", f"{result['rows_left_out']:,} rows, by policy"))
+        lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
+        lines += ["| component | share | rows labelled |", "|--:|--:|--:|"]
+        largest = sorted(enumerate(self.components), key=lambda c: -c[1]["labelled"])
+        for k, component in largest[:_SHOWN]:
+            lines.append(f"| {k} | {component['weight']:.4f} | {component['labelled']:,.6g} |")
+        if len(largest) > _SHOWN:
+            lines.append(f"| and {len(largest) - _SHOWN} more | | |")
+        return "\n".join(lines) + "\n"
+
+
+def summarise(
+    run: str,
+    source: Source,
+    model: str,
+    minimises: bool,
+    fitted: Fitted,
+    labelled: Sums | None,
+    left_out: int,
+    labels: str | None,
+    seconds: Mapping[str, float],
+    versions: Mapping[str, str],
+) -> Summary:
+    """The summary of a finished fit; `labelled` is what the label pass summed, if it ran."""
+    rows, features = source.shape
+    k = fitted.n_components
+    count = np.zeros(k) if labelled is None else labelled["count"]
+    share = count / count.sum() if minimises and labelled is not None else fitted.params.weights
+    result: dict[str, Any] = {
+        "status": fitted.status.name.lower(),
+        "advice": fitted.status.value,
+        "iterations": fitted.iterations,
+        "start": fitted.restart,
+        "objective": fitted.objective,
+        "rows_left_out": left_out,
+    }
+    if labelled is not None:
+        total = float(labelled["score"])
+        result["final"] = total if minimises else total / float(labelled["weight"])
+    return Summary(
+        run,
+        {
+            "array": str(source.fingerprint().get("array", "in memory")),
+            "rows": rows,
+            "features": features,
+            "dtype": str(source.dtype),
+            "blocks": len(source),
+            "bytes": rows * features * source.dtype.itemsize,
+        },
+        {
+            "name": model,
+            "components": k,
+            "objective": "inertia" if minimises else "log-likelihood per row",
+        },
+        result,
+        tuple(
+            {"weight": float(w), "labelled": float(n)} for w, n in zip(share, count, strict=True)
+        ),
+        labels,
+        {stage: round(value, 3) for stage, value in seconds.items()},
+        versions,
+    )

@@ -1,0 +1,1 @@
+"""Everything that touches Zarr, object stores and files."""

@@ -1,0 +1,102 @@
+"""A NumPy array as a source."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ShapeError
+from emdist.interfaces import Array, Block, Floats
+from emdist.store.plan import block_bounds, native, usable_dtype
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySource:
+    """Rows in memory. Make one with `array_source`.
+
+    Attributes
+    ----------
+    x
+        (n, d).
+    weight
+        (n,) or None.
+    bounds
+        First row of each block, and n.
+    non_finite
+        "raise" hands NaN and Inf on, to be refused by the survey; "drop" masks their rows.
+    """
+
+    x: Array
+    weight: Floats | None
+    bounds: tuple[int, ...]
+    non_finite: str = "raise"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return int(self.x.shape[0]), int(self.x.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return usable_dtype(self.x.dtype, "X")
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def read(self, i: int) -> Block:
+        a, b = self.bounds[i], self.bounds[i + 1]
+        x = native(self.x[a:b])
+        mask = finite_rows(x) if self.non_finite == "drop" else None
+        return Block(i, a, x, None if self.weight is None else self.weight[a:b], mask)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        digest = hashlib.sha256(np.ascontiguousarray(self.x).tobytes()).hexdigest()
+        return {"kind": "array", "shape": list(self.shape), "sha256": digest}
+
+
+def finite_rows(x: Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """(n,) rows without NaN or Inf, or None where all are."""
+    if x.dtype.kind != "f":
+        return None
+    # A sum is finite only if all its terms are; it overflows only for values near the maximum,
+    # which the slow path then clears.
+    if np.isfinite(x.sum(dtype=np.float64)):
+        return None
+    mask = np.asarray(np.isfinite(x).all(axis=1))
+    return None if bool(mask.all()) else mask
+
+
+def array_source(
+    x: Array,
+    weight: Floats | None = None,
+    block_bytes: int | None = None,
+    non_finite: str = "raise",
+) -> ArraySource:
+    """`x` (n, d) as a source; ShapeError or DtypeError if it cannot be one."""
+    check_matrix(x.shape, "X")
+    usable_dtype(x.dtype, "X")
+    row_bytes = x.shape[1] * x.dtype.itemsize
+    bounds = block_bounds(x.shape[0], row_bytes, 1, block_bytes)
+    return ArraySource(x, weight, bounds, non_finite)
+
+
+def check_matrix(shape: tuple[int, ...], what: str) -> None:
+    """ShapeError unless `shape` is (n, d) with n and d at least 1."""
+    if len(shape) != 2:
+        remedy = (
+            "reshape it to (n, 1) for one feature per row"
+            if len(shape) == 1
+            else "bring it to rows by features, one row per sample"
+        )
+        raise ShapeError(
+            f"{what} has {len(shape)} dimension(s), shape {shape}; wanted 2, (rows, features). "
+            f"To go on, {remedy}."
+        )
+    if 0 in shape:
+        raise ShapeError(
+            f"{what} is empty, shape {shape}; wanted at least 1 row and 1 feature. "
+            "Check that the writer finished and that the path names the right array."
+        )

@@ -1,0 +1,129 @@
+"""RunFolder: checkpoints and the result of one fit, safe against crashes and second owners.
+
+::
+
+    run.json                                configuration, data fingerprint, block plan, versions
+    owners/<epoch>.json                     one per process that took the run over
+    <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
+    final/                                  model.safetensors, then model.json: the commit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.errors import NotFoundError, RunError, RunMismatchError
+from emdist.interfaces import Array
+from emdist.store import owners
+from emdist.store.files import Folder, open_folder
+from emdist.store.location import Location
+from emdist.store.model_files import read_model, save_model
+from emdist.store.run_record import compare, new_record
+from emdist.store.sealed import MANIFEST_LIMIT, Saved, document, parse
+from emdist.store.series import Series
+
+#: Leftovers are removed when nobody can be writing them any more, in seconds.
+_STALE = 3600.0
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. Nothing is kept between calls: the folder is all the truth."""
+
+    location: Location
+
+    @property
+    def folder(self) -> Folder:
+        """The files of the run."""
+        return open_folder(self.location)
+
+    def create_or_check(self, record: Mapping[str, Any]) -> list[str]:
+        """Start the run, or make sure that it is the one that `record` describes.
+
+        Parameters
+        ----------
+        record
+            See `new_record`. Must not hold credentials: it is stored and shown.
+
+        Returns
+        -------
+        list of str
+            Warnings: library versions that differ from those of the start.
+
+        Raises
+        ------
+        RunMismatchError
+            If the folder belongs to another configuration or other data, or is no run folder
+            and not empty. Nothing is changed.
+        CheckpointError
+            If run.json is damaged or of a newer format.
+        """
+        where = self.location.child("run.json")
+        asked = new_record(record)
+        for _ in range(2):
+            try:
+                stored = parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+                return compare(stored, asked, where)
+            except NotFoundError:
+                if not self.folder.is_empty() and not self.folder.exists("run.json"):
+                    raise RunMismatchError(
+                        f"{self.location} is not empty and has no run.json, so it is no run "
+                        "folder. Nothing was changed. Use another run key (an empty or new folder)."
+                    ) from None
+            try:
+                self.folder.create("run.json", document(asked))
+                return []
+            except FileExistsError:
+                continue  # another process was first: compare with what it wrote
+        raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
+
+    def record(self) -> dict[str, Any]:
+        """What run.json holds; NotFoundError or CheckpointError."""
+        where = self.location.child("run.json")
+        return parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+
+    def claim(self) -> int:
+        """Take the run over: a new owner epoch, counted from 1; earlier owners are fenced off."""
+        self.folder.clean(age=_STALE)
+        return owners.claim(self.folder)
+
+    def check_owner(self, epoch: int) -> None:
+        """RunFencedError if a later owner than `epoch` has claimed the run."""
+        owners.check_owner(self.folder, epoch)
+
+    def save(
+        self,
+        kind: str,
+        sequence: int,
+        arrays: Mapping[str, Array],
+        meta: Mapping[str, Any],
+        epoch: int,
+    ) -> str:
+        """Commit a checkpoint and return its sha256; see `Series.save`."""
+        return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
+
+    def load(self, kind: str) -> Saved | None:
+        """The newest good checkpoint of this `kind`, or None; see `Series.load`."""
+        return Series(self.folder, kind).load()
+
+    def retain(
+        self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
+    ) -> None:
+        """Delete all but the last, every K-th and the best; see `Series.retain`."""
+        Series(self.folder, kind).retain(last, every, best, epoch=epoch)
+
+    def write_final(
+        self, arrays: Mapping[str, Array], meta: Mapping[str, Any], epoch: int | None = None
+    ) -> str:
+        """Commit the result of the run; its sha256. RunFencedError if `epoch` is not newest."""
+        if epoch is not None:
+            self.check_owner(epoch)
+        return save_model(self.location.child("final"), arrays, meta)
+
+    def read_final(self) -> Saved | None:
+        """The result of the run, or None if it has none yet; CheckpointError if damaged."""
+        if not self.folder.exists("final/model.json"):
+            return None
+        return read_model(self.location.child("final"))

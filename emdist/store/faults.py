@@ -1,0 +1,91 @@
+"""Failures of file systems and object stores, told as a StorageError with a remedy."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emdist.errors import EmdistError, NotFoundError, StorageError
+
+_SPACE = "Free some space and start again; nothing that was there before is lost"
+_FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"
+
+#: What happened and what to do, by errno.
+_ADVICE = {
+    errno.ENOSPC: ("the disk is full", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EFBIG: (
+        "the file would be larger than the file system or `ulimit -f` allows",
+        "Raise the limit or choose another disk and start again; nothing there before is lost",
+    ),
+    errno.EROFS: ("the file system is read-only", "Choose a folder that can be written"),
+    errno.EACCES: ("permission denied", "Change its permissions or choose another folder"),
+    errno.EPERM: ("the operation is not permitted", "Change its permissions or choose another"),
+    errno.ENOTDIR: ("not a folder", _FOLDER),
+    errno.EEXIST: ("not a folder", _FOLDER),
+    errno.EISDIR: ("a folder, not a file", _FOLDER),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter path"),
+    errno.ELOOP: ("symbolic links go round in a circle", "Choose another path"),
+    errno.EIO: ("the device failed", "Check the disk (dmesg, smartctl) before starting again"),
+    errno.ESTALE: ("the network file system went away", "Mount it again and start again"),
+    errno.EMFILE: ("too many open files", "Raise `ulimit -n` and start again"),
+    errno.ENOENT: ("it vanished meanwhile", "Check whether something else removes files there"),
+}
+
+
+def storage_error(action: str, where: object, error: OSError) -> StorageError:
+    """What `error` means for the user who wanted to `action` (a verb) `where`."""
+    unknown = (os.strerror(error.errno) if error.errno else str(error), "Check it and start again")
+    what, remedy = _ADVICE.get(error.errno or 0, unknown)
+    failure = StorageError(f"cannot {action} {where}: {what}. {remedy}.")
+    failure.errno = error.errno
+    return failure
+
+
+@contextmanager
+def told(action: str, where: object) -> Iterator[None]:
+    """Turn an OSError inside into a StorageError; own errors pass unchanged."""
+    try:
+        yield
+    except EmdistError:
+        raise
+    except OSError as error:
+        raise storage_error(action, where, error) from error
+
+
+@contextmanager
+def object_told(action: str, where: object) -> Iterator[None]:
+    """Turn an obstore error inside into a StorageError or, for a missing object, NotFoundError."""
+    import obstore.exceptions as fault
+
+    refused = (fault.PermissionDeniedError, fault.UnauthenticatedError)
+    try:
+        yield
+    except (EmdistError, FileExistsError):
+        raise
+    except FileNotFoundError as error:
+        if action == "read":
+            raise NotFoundError(f"there is nothing at {where}") from None
+        raise StorageError(
+            f"cannot {action} {where}: {_first_line(error)}. Does the bucket exist?"
+        ) from None
+    except refused as error:
+        raise StorageError(
+            f"cannot {action} {where}: access denied ({_first_line(error)}). Check the "
+            "credentials and what they may do."
+        ) from None
+    except (fault.BaseError, OSError, NotImplementedError) as error:
+        raise StorageError(
+            f"cannot {action} {where}: {_first_line(error)}. Check that the bucket exists and the "
+            "store can be reached, and start again; nothing that was there before is lost."
+        ) from None
+
+
+def _first_line(error: Exception) -> str:
+    # Only the first line: the rest is a debug dump. Queries may be signatures.
+    line = (str(error).splitlines() or [""])[0]
+    line = re.sub(r"(\w://)[^/\s]*@", r"\1", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", line))
+    return line.rstrip(". ") or type(error).__name__

@@ -1,0 +1,236 @@
+"""LocalFolder: durable, atomic files of a POSIX file system."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from emdist.errors import CheckpointError, NotFoundError, StorageError
+from emdist.store.faults import storage_error, told
+from emdist.store.location import Location, check_name
+
+#: Names that a writer uses before its work is complete; readers never see them.
+TEMPORARY = ".tmp-"
+
+#: File systems that know no hard links answer with one of these.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder of a POSIX file system: temporary file, fsync, rename, fsync of the parent."""
+
+    location: Location
+
+    def _path(self, name: str) -> Path:
+        if not name:
+            return self.location.path
+        check_name(name)
+        return self.location.path / name
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
+        path = self._path(name)
+        try:
+            return _read(path, limit)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no file {path}") from None
+        except OSError as error:
+            raise storage_error("read", path, error) from error
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put or replace `name`, durably: after a crash it is the old or the new one."""
+        path = self._path(name)
+        with told("write", path):
+            _make_folder(path.parent)
+            temporary = path.with_name(_temporary())
+            try:
+                _write_new(temporary, data)
+                _verify(temporary, data)
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
+        path = self._path(name)
+        with told("write", path):
+            _make_folder(path.parent)
+            temporary = path.with_name(_temporary())
+            try:
+                _write_new(temporary, data)
+                _verify(temporary, data)
+                taken = not _link(temporary, path, data)
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync_folder(path.parent)
+        if taken:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+    def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
+        """Put the new folder `name` with `files`; the rename, made after `check()`, commits."""
+        path = self._path(name)
+        with told("write", path):
+            _make_folder(path.parent)
+            temporary = path.with_name(_temporary())
+            try:
+                temporary.mkdir()
+                for file, data in files.items():
+                    _write_new(temporary / file, data)
+                    _verify(temporary / file, data)
+                _sync_folder(temporary)
+                check()
+                temporary.rename(path)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            _sync_folder(path.parent)
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Sorted names of all files below the folder `prefix`, without unfinished ones."""
+        root = self.location.path
+        return sorted(path.relative_to(root).as_posix() for path in _walk(self._path(prefix)))
+
+    def is_empty(self) -> bool:
+        """Whether nothing but hidden files is there; no full listing."""
+        root = self.location.path
+        names = (path.relative_to(root).parts[0] for path in _walk(root))
+        return all(name.startswith(".") for name in names)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file `name`."""
+        path = self._path(name)
+        with told("look at", path):
+            return path.is_file()
+
+    def delete(self, name: str) -> None:
+        """Remove the file or the whole folder `name`; nothing happens if there is none."""
+        path = self._path(name)
+        with told("delete", path):
+            if path.is_dir() and not path.is_symlink():
+                # Renamed first: a reader sees the whole folder or none of it.
+                doomed = path.with_name(_temporary())
+                path.rename(doomed)
+                shutil.rmtree(doomed, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def clean(self, prefix: str = "", age: float = 0.0) -> None:
+        """Remove what killed writers left below `prefix`, untouched for `age` seconds."""
+        root = self._path(prefix)
+        oldest = time.time() - age
+        for folder, folders, files in os.walk(root):
+            for name in [name for name in folders + files if name.startswith(TEMPORARY)]:
+                path = Path(folder, name)
+                # Best effort: a leftover costs space only, and may just be gone.
+                try:
+                    if path.lstat().st_mtime > oldest:
+                        continue
+                    shutil.rmtree(path) if name in folders else path.unlink()
+                except OSError:
+                    continue
+            folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+
+
+def _temporary() -> str:
+    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    def stop(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise storage_error("list", error.filename or root, error) from error
+
+    for folder, folders, files in os.walk(root, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+        for name in files:
+            if not name.startswith(TEMPORARY):
+                yield Path(folder, name)
+
+
+def _read(path: Path, limit: int | None) -> bytes:
+    # O_NONBLOCK: a FIFO put there instead of a file must not hang the reader.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if limit is not None and status.st_size > limit:
+            raise CheckpointError(
+                f"{path} has {status.st_size} bytes, and at most {limit} are due."
+            )
+        return file.read()
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    with os.fdopen(fd, "wb", buffering=0) as file:
+        view = memoryview(data)
+        while view:  # a write may be short: one call takes at most 2 GiB
+            view = view[file.write(view) :]
+        os.fsync(fd)
+
+
+def _verify(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        if hasattr(os, "posix_fadvise"):  # else the page cache answers, and not the disk
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        if file.read() != data:
+            raise StorageError(
+                f"{path} reads back other bytes than were written. Check the disk (dmesg, "
+                "smartctl) or choose another; nothing that was there before is lost."
+            )
+
+
+def _link(temporary: Path, path: Path, data: bytes) -> bool:
+    """Give `temporary` the name `path`; False if that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return _create_in_place(path, data)
+    return True
+
+
+def _create_in_place(path: Path, data: bytes) -> bool:
+    """As `_link`, where there are no hard links: exclusive, but a kill may leave it torn."""
+    try:
+        _write_new(path, data)
+    except FileExistsError:
+        return False
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _make_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    if path.parent != path:
+        _make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        # Some network file systems cannot sync a folder; their renames are durable or not.
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+    finally:
+        os.close(fd)

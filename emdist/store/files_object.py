@@ -1,0 +1,131 @@
+"""ObjectFolder: a folder in an object store, where a put is atomic and nothing is renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.errors import CheckpointError
+from emdist.store.faults import object_told
+from emdist.store.location import Location, check_name, open_object_store
+
+
+@dataclass(frozen=True)
+class ObjectFolder:
+    """Objects below a URL. Every put is whole and durable, so only the order of puts matters."""
+
+    location: Location
+
+    def _at(self, name: str) -> tuple[Any, str]:
+        """The store, and the key of `name` in it; ConfigError if obstore is not installed."""
+        if name:
+            check_name(name)
+        if self.location.scheme != "memory":
+            return open_object_store(self.location), name
+        # obstore's memory store knows no prefix: children share the store of their "bucket".
+        bucket, _, prefix = self.location.url.removeprefix("memory://").partition("/")
+        key = "/".join(part for part in (prefix, name) if part)
+        return open_object_store(Location(f"memory://{bucket}")), key
+
+    def _where(self, name: str) -> str:
+        return str(self.location.child(name) if name else self.location)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
+        store, key = self._at(name)
+        import obstore
+
+        with object_told("read", self._where(name)):
+            found = obstore.get(store, key)
+            size = found.meta["size"]
+            if limit is not None and size > limit:
+                raise CheckpointError(
+                    f"{self._where(name)} has {size} bytes, and at most {limit} are due."
+                )
+            return bytes(found.bytes())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Put or replace `name`."""
+        store, key = self._at(name)
+        import obstore
+
+        with object_told("write", self._where(name)):
+            obstore.put(store, key, data)
+
+    def create(self, name: str, data: bytes) -> None:
+        """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
+        store, key = self._at(name)
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with object_told("write", self._where(name)):
+            try:
+                # A multipart upload cannot be conditional, whatever its size.
+                obstore.put(store, key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                raise FileExistsError(f"{self._where(name)} exists already") from None
+
+    def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
+        """Put `files` below `name`, the last one, made after `check()`, conditionally."""
+        *early, last = files
+        for file in early:
+            self.write(f"{name}/{file}", files[file])
+        check()
+        try:
+            self.create(f"{name}/{last}", files[last])
+        except FileExistsError:
+            # A put whose answer was lost is sent again and then finds itself.
+            if self.read(f"{name}/{last}") != files[last]:
+                raise
+
+    def list(self, prefix: str = "") -> list[str]:
+        """Sorted names of all objects below `prefix`."""
+        store, key = self._at(prefix)
+        import obstore
+
+        above = len(key) - len(prefix)
+        with object_told("list", self._where(prefix)):
+            found = obstore.list(store, key or None).collect()
+            return sorted(meta["path"][above:].lstrip("/") for meta in found)
+
+    def is_empty(self) -> bool:
+        """Whether there is no object but hidden ones."""
+        store, key = self._at("")
+        import obstore
+
+        with object_told("list", self._where("")):
+            for batch in obstore.list(store, key or None):
+                names = (meta["path"][len(key) :].lstrip("/") for meta in batch)
+                if not all(name.startswith(".") for name in names):
+                    return False
+        return True
+
+    def exists(self, name: str) -> bool:
+        """Whether there is an object `name`."""
+        store, key = self._at(name)
+        import obstore
+
+        with object_told("look at", self._where(name)):
+            try:
+                obstore.head(store, key)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def delete(self, name: str) -> None:
+        """Remove the object `name` and all below it; nothing happens if there is none."""
+        store, _ = self._at("")
+        import obstore
+
+        names = {name, *self.list(name)}
+        with object_told("delete", self._where(name)):
+            # In this order a checkpoint's manifest goes before its state.
+            for key in sorted(self._at(one)[1] for one in names):
+                try:
+                    obstore.delete(store, key)
+                except FileNotFoundError:
+                    continue
+
+    def clean(self, prefix: str = "", age: float = 0.0) -> None:
+        """Nothing: a put that was cut off leaves no object."""

@@ -1,0 +1,235 @@
+"""Files of many formats to one checksummed, chunked Zarr array.
+
+Each format is one module here with a constant `suffixes` and a constant `reader`; a new format
+is a new file, found by scanning this package. See `emdist.store.ingest.table.Reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emdist.errors import ConfigError, DataError, ShapeError
+from emdist.store.ingest.files import find
+from emdist.store.ingest.plan import Plan, check_weights, make_plan
+from emdist.store.ingest.table import File, Selection
+from emdist.store.ingest.target import Growing, Output, sibling, storing
+from emdist.store.location import Location
+
+__all__ = ["IngestSummary", "ingest"]
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What an ingest wrote.
+
+    Attributes
+    ----------
+    rows, features
+        Shape of the array.
+    dtype
+        Of the array.
+    bytes_read
+        Size of the source files.
+    bytes_stored
+        Size of the array as stored, compressed, with its metadata; without the weights.
+    chunks
+        Number of chunks.
+    target
+        Where the array is.
+    weights
+        Where the weights are, (rows,) float64, or None.
+    notes
+        What did not reach the array, such as an image's alpha band.
+    """
+
+    rows: int
+    features: int
+    dtype: str
+    bytes_read: int
+    bytes_stored: int
+    chunks: int
+    target: Location
+    weights: Location | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Settings of the writing, checked."""
+
+    rows_per_chunk: int | None
+    chunk_bytes: int
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("rows_per_chunk", self.rows_per_chunk),
+            ("chunk_bytes", self.chunk_bytes),
+        ):
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}, and at least 1 is wanted.")
+
+    def rows(self, plan: Plan) -> int:
+        """Rows of a chunk: whole rows, about `chunk_bytes`, no more than there are."""
+        per_row = len(plan.features) * plan.dtype.itemsize
+        rows = self.rows_per_chunk or max(1, self.chunk_bytes // per_row)
+        return min(rows, plan.rows or rows)
+
+
+def ingest(
+    source: str | Path | Sequence[str | Path],
+    target: Location | str | Path,
+    *,
+    columns: Sequence[str | int] | None = None,
+    weight_column: str | int | None = None,
+    dtype: str = "auto",
+    rows_per_chunk: int | None = None,
+    chunk_bytes: int = 8 << 20,
+    overwrite: bool = False,
+    done: Callable[[int, int], None] | None = None,
+) -> IngestSummary:
+    """Write the rows of files to a new Zarr v3 array (rows, features).
+
+    Streams: memory follows the chunk, never the file (images excepted, one at a time). The
+    array has whole rows in its chunks, zstd with a checksum, dimension names ``row, feature``
+    and attributes ``feature_names``, ``source`` (file names), ``emdist.format`` and
+    ``emdist.complete``; images add ``height, width, bands``, several of them in ``files``.
+
+    A local target is built as ``<target>.partial-<nonce>`` and renamed when it is complete
+    and on disk; after a kill such a folder may stay and can be deleted. On an object store
+    the array carries ``emdist.complete: false`` until its last chunk is written.
+
+    Parameters
+    ----------
+    source
+        A file, a folder (its files of a known format, sorted), a pattern (``data/*.npy``,
+        sorted), a list of these in its order, ``file.npz:member``, or one of the photographs
+        ``sklearn:china.jpg`` and ``sklearn:flower.jpg``. Several files are concatenated.
+    target
+        Where the array goes.
+    columns
+        Names or 0-based positions of the features, in this order; all by default.
+    weight_column
+        A column of sample weights. It is no feature: it becomes a second array (rows,)
+        float64 beside the target, ``<target without .zarr>-weights.zarr``.
+    dtype
+        "auto": the files' own type, or the common one of mixed columns (float64 for CSV).
+        Otherwise the type to convert to; a value that it cannot hold is an error.
+    rows_per_chunk, chunk_bytes
+        Rows of a chunk, or else its size in bytes before compression.
+    overwrite
+        Replace arrays at the target, once the new ones are complete.
+    done
+        Called with (rows written, rows in all; 0 if not known) after each block.
+
+    Raises
+    ------
+    NotFoundError, ConfigError
+        No such file, column, member or format; a missing reader package.
+    ShapeError, DtypeError, WeightError, DataError
+        Data that are no table of real numbers, or a torn file.
+    OutputExistsError, StorageError
+        Something is at the target; it cannot be written, or the source cannot be read.
+    """
+    layout = _Layout(rows_per_chunk, chunk_bytes)
+    final = target if isinstance(target, Location) else Location(str(target))
+    files = find(source)
+    _keep_sources(files, final)
+    apart = () if weight_column is None else (weight_column,)
+    plan = make_plan(files, Selection(_only(columns), apart), dtype)
+    weights = make_plan(files, Selection(apart), "float64") if apart else None
+    return _store(plan, weights, final, layout, overwrite, done)
+
+
+def _store(
+    plan: Plan,
+    weights: Plan | None,
+    final: Location,
+    layout: _Layout,
+    overwrite: bool,
+    done: Callable[[int, int], None] | None,
+) -> IngestSummary:
+    """Write the features and, beside them, the weights; both or neither become visible."""
+    beside = sibling(final, f"{final.name.removesuffix('.zarr')}-weights.zarr")
+    with _output(final, overwrite) as built:
+        if weights is None:
+            rows, chunks, stored = _write(plan, built, layout.rows(plan), done)
+        else:
+            with _output(beside, overwrite) as built_weights:
+                rows, chunks, stored = _write(plan, built, layout.rows(plan), done)
+                _write_weights(weights, built_weights, min(layout.rows(plan), rows), rows)
+    return IngestSummary(
+        rows=rows,
+        features=len(plan.features),
+        dtype=str(plan.dtype),
+        bytes_read=sum(path.stat().st_size for path in {table.file.path for table in plan.tables}),
+        bytes_stored=stored,
+        chunks=chunks,
+        target=final,
+        weights=None if weights is None else beside,
+        notes=plan.notes,
+    )
+
+
+def _only(columns: Sequence[str | int] | None) -> tuple[str | int, ...] | None:
+    if isinstance(columns, str):
+        raise ConfigError(f"columns is {columns!r}, and a list is wanted: columns=[{columns!r}].")
+    return None if columns is None else tuple(columns)
+
+
+def _keep_sources(files: Sequence[File], final: Location) -> None:
+    """Refuse a target whose replacement would remove what is read."""
+    for file in files:
+        if final.is_local and file.path.resolve().is_relative_to(final.path.resolve()):
+            raise ConfigError(f"the target {final} holds the source {file}; choose another target.")
+
+
+@contextmanager
+def _output(target: Location, overwrite: bool) -> Iterator[Location]:
+    """Where to build; committed to `target` at the end, removed after a failure."""
+    with storing(target):
+        output = Output.prepare(target, overwrite)
+        built = False
+        try:
+            yield output.building
+            built = True
+        finally:
+            if not built:
+                output.discard()
+        output.commit(overwrite)
+
+
+def _write(
+    plan: Plan, location: Location, rows: int, done: Callable[[int, int], None] | None
+) -> tuple[int, int, int]:
+    """(rows, chunks, bytes stored) of the array written at `location`."""
+    array = Growing(location, plan.dtype, (len(plan.features),), rows, plan.rows)
+    counts = [0] * len(plan.tables)
+    for i, block in plan.blocks(rows):
+        array.append(block)
+        counts[i] += len(block)
+        if done is not None:
+            done(sum(counts), plan.rows or 0)
+    if not sum(counts):
+        raise ShapeError(f"{plan.tables[0].file} has no rows; at least one is needed.")
+    chunks, stored = array.close(plan.attributes(counts))
+    return sum(counts), chunks, stored
+
+
+def _write_weights(plan: Plan, location: Location, rows: int, expected: int) -> None:
+    array = Growing(location, np.dtype(np.float64), (), rows, expected)
+    counts = [0] * len(plan.tables)
+    for i, block in plan.blocks(rows):
+        check_weights(block, counts[i], plan.tables[i].file)
+        array.append(block)
+        counts[i] += len(block)
+    if sum(counts) != expected:
+        raise DataError(
+            f"the weights have {sum(counts)} rows and the features {expected}: a source file "
+            "changed while it was read; ingest it again."
+        )
+    array.close({"source": [table.file.name for table in plan.tables]})

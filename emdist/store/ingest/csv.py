@@ -1,0 +1,220 @@
+"""CSV and other delimited text, plain or gzipped, as a stream of blocks.
+
+Every column is read as float64 (integers are exact up to 2^53), because a type guessed from
+the first block may not hold for the rest of the file. Empty cells, ``NA`` and ``null`` become
+NaN. The first line is a header unless all its cells are numbers or blank; without a header
+columns are named ``x0, x1, ...``. The delimiter is the most frequent of ``, ; | tab`` in the
+first line (tab for .tsv), or a single space where none of these occurs in a .txt file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ConfigError, DataError, DtypeError, ShapeError, StorageError
+from emdist.interfaces import Array
+from emdist.store.ingest.table import File, Selection, Table, need, refuse_text
+
+suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+
+#: Bytes of text that are parsed at a time; a line must fit. pyarrow's read-ahead holds about
+#: forty times as much, so that larger blocks would cost hundreds of MB.
+_BLOCK = 1 << 20
+_LONGEST_LINE = 64 << 20
+
+#: Types that pyarrow guesses for columns that can be features.
+_NUMERIC = ("int64", "double", "null", "bool")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one file is written.
+
+    Attributes
+    ----------
+    delimiter
+        One character.
+    names
+        Column names if the file has no header, else None.
+    block
+        Bytes to parse at a time.
+    """
+
+    delimiter: str
+    names: tuple[str, ...] | None
+    block: int
+
+
+def open_csv(file: File, selection: Selection) -> Table:
+    """The numeric columns of a delimited text file; the number of rows is not known yet."""
+    with _faults(file):
+        dialect = _dialect(file)
+        with _stream(file, dialect, None) as stream:
+            chosen = selection.pick(stream.schema.names, file)
+            kinds = {stream.schema.names[i]: str(stream.schema.types[i]) for i in chosen}
+            if "" in kinds and selection.only is None:
+                raise DataError(
+                    f"{file} has a column without a name, such as an index that pandas saved or "
+                    f"a delimiter at the line ends; choose the features with columns=[...]."
+                )
+            bad = [name for name, kind in kinds.items() if kind not in _NUMERIC]
+            sample = stream.read_next_batch() if bad else None
+        refuse_text(
+            file,
+            [(name, _content(sample, name)) for name in bad],
+            [name for name in kinds if name not in bad],
+        )
+    flags = tuple(name for name, kind in kinds.items() if kind == "bool")
+    return Table(
+        file,
+        tuple(kinds),
+        np.dtype(np.float64),
+        None,
+        partial(_blocks, file, dialect, tuple(kinds), flags),
+    )
+
+
+reader = open_csv
+
+
+def _content(sample: Any, name: str) -> str:
+    """What a column that is not numeric holds, for a message."""
+    column = sample.column(sample.schema.get_field_index(name))
+    if str(column.type) != "string":
+        return str(column.type)
+    words = (str(cell) for cell in column if not _is_number(str(cell)) and cell.is_valid)
+    return f"text such as {next(words, '')[:30]!r}"
+
+
+@contextmanager
+def _faults(file: File) -> Iterator[None]:
+    """Turn what pyarrow raises into the error that names the cure."""
+    pa = need("pyarrow")
+    try:
+        yield
+    except (DataError, ConfigError, StorageError):
+        raise
+    except PermissionError:
+        raise
+    except UnicodeDecodeError as error:
+        raise _not_utf8(file) from error
+    except (pa.lib.ArrowException, OSError, EOFError) as error:
+        raise _explain(str(error), file) from error
+
+
+def _not_utf8(file: File) -> DataError:
+    return DataError(f"{file} is not UTF-8 text; convert it, as with iconv -t utf-8.")
+
+
+def _explain(message: str, file: File) -> DataError:
+    if "Empty CSV" in message:
+        return ShapeError(f"{file} is empty; it needs at least one row of numbers.")
+    if ragged := re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL):
+        return ShapeError(
+            f"{file} is ragged: {ragged[2]} cells where {ragged[1]} are expected, in the line "
+            f"{ragged[3][:80]!r}; quote cells that hold the delimiter, or mend the line."
+        )
+    if cell := re.search(r"CSV column #(\d+).*invalid value '(.*)'", message, re.DOTALL):
+        return DtypeError(
+            f"{file} has {cell[2][:80]!r} in column {cell[1]} (0-based, of those read), where a "
+            "number is wanted; mend it, leave the cell empty for NaN, or choose other columns "
+            "with columns=[...]."
+        )
+    if "straddling" in message:
+        return ShapeError(f"{file} has a line of more than {_BLOCK} bytes; check the line ends.")
+    return DataError(f"{file} cannot be read as delimited text: {message.rstrip('.')}.")
+
+
+def _dialect(file: File) -> Dialect:
+    line = _first_line(file)
+    delimiter = _delimiter(line, file)
+    cells = next(csv.reader([line], delimiter=delimiter), [])
+    blanks = need("pyarrow.csv").ConvertOptions().null_values
+    bare = all(_is_number(cell) or cell in blanks for cell in cells)
+    names = tuple(f"x{i}" for i in range(len(cells))) if bare else None
+    return Dialect(delimiter, names, max(_BLOCK, 8 * len(line)))
+
+
+def _first_line(file: File) -> str:
+    """The first line that is not empty, decoded; ShapeError if there is none."""
+    found = b""
+    with need("pyarrow").input_stream(str(file.path)) as stream:
+        while b"\n" not in found.lstrip() and b"\r" not in found.lstrip():
+            more = stream.read(1 << 16)
+            if not more:
+                break
+            found += more
+            if len(found) > _LONGEST_LINE:
+                raise ShapeError(f"{file} has no line end in {_LONGEST_LINE} bytes: no CSV file?")
+    if found.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise _not_utf8(file)
+    lines = found.decode("utf-8-sig", errors="replace").split("\n")
+    line = next((part for part in re.split("[\r\n]", "\n".join(lines)) if part.strip()), "")
+    if not line:
+        raise ShapeError(f"{file} is empty; it needs at least one row of numbers.")
+    return line
+
+
+def _delimiter(line: str, file: File) -> str:
+    name = file.path.name.lower()
+    if ".tsv" in name:
+        return "\t"
+    counts = {mark: line.count(mark) for mark in ",;|\t"}
+    mark = max(counts, key=counts.__getitem__)
+    if counts[mark] or ".txt" not in name or " " not in line.strip():
+        return mark if counts[mark] else ","
+    if line != line.strip() or "  " in line:
+        # Each further space would be an empty cell, that is a NaN nobody wrote.
+        raise ShapeError(
+            f"{file} aligns its columns with several spaces; write it with commas or tabs."
+        )
+    return " "
+
+
+def _is_number(cell: str) -> bool:
+    if not cell.strip():
+        return True
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _stream(file: File, dialect: Dialect, types: dict[str, Any] | None) -> Any:
+    """pyarrow's streaming reader, with the types guessed or as given."""
+    pc = need("pyarrow.csv")
+    return pc.open_csv(
+        str(file.path),
+        read_options=pc.ReadOptions(
+            block_size=dialect.block, column_names=dialect.names and list(dialect.names)
+        ),
+        parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
+        convert_options=pc.ConvertOptions(
+            column_types=types, include_columns=None if types is None else list(types)
+        ),
+    )
+
+
+def _blocks(
+    file: File, dialect: Dialect, names: tuple[str, ...], flags: tuple[str, ...], rows: int
+) -> Iterator[Array]:
+    pa = need("pyarrow")
+    types = {name: pa.bool_() if name in flags else pa.float64() for name in names}
+    with _faults(file), _stream(file, dialect, types) as stream:
+        for batch in stream:
+            for start in range(0, batch.num_rows, rows):
+                part = batch.slice(start, rows)
+                block = np.empty((part.num_rows, len(names)))
+                for j in range(len(names)):
+                    column = part.column(j).cast(pa.float64())
+                    block[:, j] = column.to_numpy(zero_copy_only=False)
+                yield block

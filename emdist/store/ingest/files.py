@@ -1,0 +1,161 @@
+"""Which files a source names, and which reader reads them."""
+
+from __future__ import annotations
+
+import glob
+import importlib
+import importlib.resources
+import pkgutil
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from emdist.errors import ConfigError, NotFoundError, ShapeError
+from emdist.store.ingest.table import File, Formats, Reader, listing
+
+#: The photographs that scikit-learn ships: real data on every machine, without a download.
+PHOTOGRAPHS = ("china.jpg", "flower.jpg")
+
+_MEMBER = re.compile(r"(.+\.npz):([^/\\]+)", re.IGNORECASE)
+
+
+@cache
+def formats() -> Formats:
+    """Suffix -> reader, from every module here with `suffixes` and `reader`.
+
+    A new format is one new file in this package.
+    """
+    import emdist.store.ingest as package
+
+    found: dict[str, Reader] = {}
+    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        module = importlib.import_module(info.name)
+        if hasattr(module, "suffixes") and hasattr(module, "reader"):
+            found.update(dict.fromkeys(module.suffixes, module.reader))
+    return MappingProxyType(found)
+
+
+def suffix_of(path: Path) -> str | None:
+    """The longest known suffix of `path`, or None."""
+    name = path.name.lower()
+    fitting = [suffix for suffix in formats() if name.endswith(suffix)]
+    return max(fitting, key=len, default=None)
+
+
+def find(source: str | Path | Sequence[str | Path]) -> tuple[File, ...]:
+    """The files that `source` names, at least one, all of one format.
+
+    Raises
+    ------
+    NotFoundError
+        If there is nothing of that name, with the nearest name beside it.
+    ConfigError
+        For an unknown suffix, a URL, or files of several formats.
+    """
+    names = [source] if isinstance(source, str | Path) else list(source)
+    if not names:
+        raise NotFoundError("the list of files is empty; give at least one file.")
+    files = tuple(file for name in names for file in _resolve(name))
+    for file in files:
+        if suffix_of(file.path) is None:
+            raise ConfigError(
+                f"{file} has no known suffix; these can be read: {', '.join(sorted(formats()))}."
+            )
+    readers = {formats()[suffix_of(file.path) or ""]: file for file in files}
+    if len(readers) > 1:
+        first, second = list(readers.values())[:2]
+        raise ConfigError(
+            f"files of several formats, such as {first.name} and {second.name}, do not make one "
+            "array; ingest each format to its own target."
+        )
+    return files
+
+
+def reader_of(file: File) -> Reader:
+    """The reader of a file that `find` accepted."""
+    return formats()[suffix_of(file.path) or ""]
+
+
+def _resolve(name: str | Path) -> list[File]:
+    text = str(name)
+    if text.startswith("sklearn:"):
+        return [File(_photograph(text.removeprefix("sklearn:")))]
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise ConfigError(f"{text} is a URL, and files are read from local paths: copy it first.")
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _folder(path)
+    if path.exists():
+        return [File(path)]
+    member = _MEMBER.fullmatch(str(path))
+    if member and Path(member[1]).is_file():
+        return [File(Path(member[1]), member[2])]
+    if glob.has_magic(text):
+        found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 - absolute patterns
+        if found:
+            return [File(p) for p in found]
+        raise NotFoundError(f"no file matches {text}; check the pattern.")
+    raise NotFoundError(_nothing_at(path))
+
+
+def _folder(folder: Path) -> list[File]:
+    """The readable files of a folder in sorted order; hidden files and others are passed over."""
+    if any((folder / mark).exists() for mark in ("zarr.json", ".zarray")):
+        raise ConfigError(f"{folder} is a Zarr array already; cluster it as it is.")
+    files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.name[0] not in "._"]
+    known = [File(p) for p in files if suffix_of(p) is not None]
+    if known:
+        return known
+    inside = listing([p.name for p in sorted(folder.iterdir())])
+    raise NotFoundError(
+        f"{folder} holds no file of a known format ({', '.join(sorted(formats()))}), only "
+        f"{inside}. For files in sub-folders give a pattern, such as '{folder}/**/*.parquet'."
+    )
+
+
+def _photograph(name: str) -> Path:
+    if name not in PHOTOGRAPHS:
+        known = " and ".join(f"sklearn:{photo}" for photo in PHOTOGRAPHS)
+        raise NotFoundError(f"scikit-learn ships no photograph {name!r}; there are {known}.")
+    # Its parent package: importing sklearn.datasets would take a second.
+    path = Path(str(importlib.resources.files("sklearn") / "datasets" / "images" / name))
+    if not path.is_file():
+        raise NotFoundError(f"this installation of scikit-learn lacks {path}; reinstall it.")
+    return path
+
+
+def _nothing_at(path: Path) -> str:
+    parent = path.absolute().parent
+    if not parent.is_dir():
+        return f"there is no {path}: the folder {parent} does not exist."
+    close = get_close_matches(path.name, [p.name for p in parent.iterdir()], n=1)
+    hint = f" (did you mean {path.with_name(close[0])}?)" if close else ""
+    return f"there is no file or folder {path}{hint}."
+
+
+def same_features(first: tuple[str, ...], other: tuple[str, ...], one: File, two: File) -> None:
+    """Refuse files whose columns differ, with the difference: ShapeError."""
+    if first == other:
+        return
+    if sorted(first) == sorted(other):
+        detail = "the same columns in another order"
+    elif len(first) != len(other):
+        detail = f"{len(first)} and {len(other)} columns"
+    else:
+        detail = "other names"
+    lacking = [name for name in first if name not in set(other)]
+    added = [name for name in other if name not in set(first)]
+    shown = "".join(
+        f"; only {file.name} has {listing(names)}"
+        for file, names in ((one, lacking), (two, added))
+        if names
+    )
+    raise ShapeError(
+        f"{one.name} and {two.name} differ: {detail}{shown}. "
+        "Choose what they share, in one order, with columns=[...]."
+    )

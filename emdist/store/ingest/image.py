@@ -1,0 +1,123 @@
+"""PNG, JPEG, TIFF and BMP images: one row per pixel, row by row, one feature per band.
+
+A pixel keeps its stored depth (8 or 16 bit grey, 32-bit float TIFF, 8-bit colour). Alpha is
+dropped, palettes and other colour models become red, green, blue; each is said in a note. The
+image as a whole must fit in memory, since its codecs decode it as a whole. Orientation tags
+are not applied: pixels stay where the file has them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ConfigError, DataError, ShapeError
+from emdist.interfaces import Array
+from emdist.store.ingest.table import File, Selection, Table, need
+
+suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+#: Pillow modes that are one band of numbers as they are, and their types.
+_GREY = {
+    "1": np.uint8,
+    "L": np.uint8,
+    "LA": np.uint8,
+    "La": np.uint8,
+    "I;16": np.uint16,
+    "I;16L": np.uint16,
+    "I;16B": np.uint16,
+    "I": np.int32,
+    "F": np.float32,
+}
+
+
+def open_image(file: File, selection: Selection) -> Table:
+    """The pixels of one image, (height * width, bands)."""
+    with _decoding(file) as image:
+        width, height = image.size
+        if getattr(image, "n_frames", 1) > 1:
+            raise ShapeError(
+                f"{file} holds {image.n_frames} pages; save each as an image of its own."
+            )
+        grey = image.mode in _GREY
+        notes = _notes(image, file)
+        dtype = np.dtype(_GREY.get(image.mode, np.uint8))
+    names = ("grey",) if grey else ("red", "green", "blue")
+    index = selection.pick(names, file)
+    attributes = {"height": height, "width": width, "bands": len(index)}
+    return Table(
+        file,
+        tuple(names[i] for i in index),
+        dtype,
+        height * width,
+        partial(_blocks, file, index, dtype),
+        attributes,
+        notes,
+    )
+
+
+reader = open_image
+
+
+@contextmanager
+def _decoding(file: File) -> Iterator[Any]:
+    """The opened image; whatever its codec raises becomes one DataError."""
+    pillow = need("PIL.Image")
+    bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels and refuses from 179: only the second is a fault.
+            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+            with pillow.open(file.path) as image:
+                yield image
+    except (DataError, ConfigError, PermissionError):
+        raise
+    except bombs as error:
+        raise DataError(f"{file} is too large for Pillow: {error} Cut it into tiles.") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        detail = str(error).rstrip(".")
+        raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
+
+
+def _notes(image: Any, file: File) -> tuple[str, ...]:
+    """What of the image does not reach the array."""
+    notes = []
+    if image.mode in ("RGBA", "LA", "La", "RGBa", "PA") or "transparency" in image.info:
+        notes.append(f"{file.name}: the alpha band was dropped")
+    if image.mode not in _GREY and image.mode not in ("RGB", "RGBA", "RGBa", "RGBX"):
+        notes.append(f"{file.name}: mode {image.mode} was converted to red, green, blue")
+    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[-1]) for tile in image.tile):
+        notes.append(f"{file.name}: 16-bit colour was reduced to 8 bits")
+    return tuple(notes)
+
+
+def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
+    with _decoding(file) as image:
+        pixels = _bands(image)
+        width, height = pixels.size
+        lines = max(1, rows // width)
+        for top in range(0, height, lines):
+            # A strip at a time, so that the image is in memory once and not twice.
+            strip = np.asarray(pixels.crop((0, top, width, min(height, top + lines))))
+            yield np.ascontiguousarray(
+                strip.reshape(-1, strip.size // (strip.shape[0] * width))[:, index].astype(
+                    dtype, copy=False
+                )
+            )
+
+
+def _bands(image: Any) -> Any:
+    """The image in a mode that is plain bands of numbers."""
+    if image.mode in ("LA", "La"):
+        return image.getchannel("L")
+    if image.mode in _GREY or image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode in ("P", "PA") and "transparency" in image.info:
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")

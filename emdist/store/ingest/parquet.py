@@ -1,0 +1,195 @@
+"""Parquet, batch by batch: numeric columns, and columns of equally long lists of numbers.
+
+A list column such as an embedding of 768 floats becomes 768 features ``name[0] ...``. Nulls
+become NaN, so a column of integers that has (or, lacking statistics, may have) nulls is read
+as floating point. Memory follows the block and the pages of one row group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ConfigError, DataError, ShapeError, StorageError
+from emdist.interfaces import Array
+from emdist.store.ingest.table import File, Selection, Table, need, refuse_text
+
+suffixes = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the file.
+
+    Attributes
+    ----------
+    name
+        As in the schema.
+    width
+        Features it becomes: 1, or the length of its lists.
+    listed
+        Whether its cells are lists.
+    dtype
+        Of its values, floating point where nulls may occur.
+    """
+
+    name: str
+    width: int
+    listed: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def features(self) -> list[str]:
+        """One name per feature."""
+        return [f"{self.name}[{i}]" for i in range(self.width)] if self.listed else [self.name]
+
+
+def open_parquet(file: File, selection: Selection) -> Table:
+    """The numeric columns of a Parquet file."""
+    with _corrupt(file), _file(file) as parquet:
+        schema = parquet.schema_arrow
+        chosen = [schema.field(i) for i in selection.pick(schema.names, file)]
+        kinds = {field.name: _values(field.type) for field in chosen}
+        refuse_text(
+            file,
+            [(field.name, str(field.type)) for field in chosen if kinds[field.name] is None],
+            [name for name, kind in kinds.items() if kind is not None],
+        )
+        columns = tuple(_column(parquet, field, file) for field in chosen)
+        rows = int(parquet.metadata.num_rows)
+    features = tuple(name for column in columns for name in column.features)
+    dtype = np.result_type(*(column.dtype for column in columns)) if columns else np.dtype(float)
+    return Table(file, features, dtype, rows, partial(_blocks, file, columns, dtype))
+
+
+reader = open_parquet
+
+
+@contextmanager
+def _corrupt(file: File) -> Iterator[None]:
+    pa = need("pyarrow")
+    try:
+        yield
+    except (DataError, ConfigError, StorageError, PermissionError):
+        raise
+    except (pa.lib.ArrowException, OSError) as error:  # pyarrow reports torn pages as OSError
+        detail = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise DataError(f"{file} is no readable Parquet file: {detail}. Write it again.") from error
+
+
+def _file(file: File) -> Any:
+    # Buffered instead of pre-buffered: memory follows the page, not the row group.
+    return need("pyarrow.parquet").ParquetFile(
+        str(file.path), pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
+    )
+
+
+def _values(kind: Any) -> Any:
+    """The Arrow type of a column's numbers, or None if it holds none."""
+    types = need("pyarrow").types
+    if _is_list(kind):
+        kind = kind.value_type
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return kind if number or types.is_boolean(kind) or types.is_null(kind) else None
+
+
+def _is_list(kind: Any) -> bool:
+    types = need("pyarrow").types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _column(parquet: Any, field: Any, file: File) -> Column:
+    types = need("pyarrow").types
+    kind = _values(field.type)
+    if types.is_boolean(kind):
+        dtype: np.dtype[Any] = np.dtype(np.uint8)
+    elif types.is_null(kind) or types.is_decimal(kind):
+        dtype = np.dtype(np.float64)
+    else:
+        dtype = np.dtype(kind.to_pandas_dtype())
+    if dtype.kind != "f" and _may_be_null(parquet, field):
+        dtype = np.result_type(dtype, np.float16)  # the smallest float that holds every value
+    listed = _is_list(field.type)
+    return Column(field.name, _width(parquet, field, file) if listed else 1, listed, dtype)
+
+
+def _may_be_null(parquet: Any, field: Any) -> bool:
+    """Whether some row group has nulls in the column, or does not say that it has none."""
+    metadata = parquet.metadata
+    for leaf in range(metadata.num_columns):
+        path = metadata.schema.column(leaf).path
+        if path == field.name or path.startswith(field.name + "."):
+            for group in range(metadata.num_row_groups):
+                statistics = metadata.row_group(group).column(leaf).statistics
+                if statistics is None or not statistics.has_null_count or statistics.null_count:
+                    return True
+    return False
+
+
+def _width(parquet: Any, field: Any, file: File) -> int:
+    """Length of a column's lists: from its type, else from the first list that is not null."""
+    if need("pyarrow").types.is_fixed_size_list(field.type):
+        return int(field.type.list_size)
+    for batch in parquet.iter_batches(batch_size=1024, columns=[field.name]):
+        for cell in batch.column(0):
+            if cell.is_valid:
+                return len(cell.values)
+    raise ShapeError(f"{file} has only nulls in the list column {field.name!r}; leave it out.")
+
+
+def _blocks(
+    file: File, columns: tuple[Column, ...], dtype: np.dtype[Any], rows: int
+) -> Iterator[Array]:
+    width = sum(column.width for column in columns)
+    start = 0
+    with _corrupt(file), _file(file) as parquet:
+        names = [column.name for column in columns]
+        for batch in parquet.iter_batches(batch_size=rows, columns=names):
+            block = np.empty((batch.num_rows, width), dtype)
+            j = 0
+            for column in columns:
+                cells = batch.column(batch.schema.get_field_index(column.name))
+                block[:, j : j + column.width] = _numbers(cells, column, file, start)
+                j += column.width
+            yield block
+            start += batch.num_rows
+
+
+def _numbers(cells: Any, column: Column, file: File, start: int) -> Array:
+    """(m, width) values of one column of a batch whose first row is `start`."""
+    if not column.listed:
+        return _plain(cells, column.dtype).reshape(-1, 1)
+    lengths = cells.value_lengths().to_numpy(zero_copy_only=False)
+    valid = cells.is_valid().to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(valid & (lengths != column.width))
+    if len(odd):
+        raise ShapeError(
+            f"{file} has {int(lengths[odd[0]])} values in row {start + int(odd[0])} of "
+            f"{column.name!r}, where {column.width} are expected: lists must be equally long."
+        )
+    flat = _plain(cells.flatten(), column.dtype)  # leaves out the lists that are null
+    if valid.all():
+        return flat.reshape(-1, column.width)
+    table: Array = np.full((len(cells), column.width), np.nan, column.dtype)
+    table[valid] = flat.reshape(-1, column.width)
+    return table
+
+
+def _plain(cells: Any, dtype: np.dtype[Any]) -> Array:
+    """(m,) numbers of a flat Arrow array, NaN for null."""
+    pa = need("pyarrow")
+    if pa.types.is_dictionary(cells.type):
+        cells = cells.dictionary_decode()
+    if pa.types.is_null(cells.type) or pa.types.is_decimal(cells.type):
+        cells = cells.cast(pa.float64())
+    elif pa.types.is_boolean(cells.type):
+        cells = cells.cast(pa.uint8())
+    values: Array = cells.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+    return values

@@ -1,0 +1,164 @@
+"""Several files as one stream of blocks of one type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import (
+    ConfigError,
+    DtypeError,
+    EmdistError,
+    ShapeError,
+    StorageError,
+    WeightError,
+)
+from emdist.interfaces import Array
+from emdist.store.ingest.files import reader_of, same_features
+from emdist.store.ingest.table import File, Selection, Table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be written: the files in order, and the type of the result.
+
+    Attributes
+    ----------
+    tables
+        One per file, with the same features.
+    dtype
+        Of the result.
+    """
+
+    tables: tuple[Table, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """d names."""
+        return self.tables[0].features
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of all files, or None if one does not know."""
+        known = [table.rows for table in self.tables if table.rows is not None]
+        return sum(known) if len(known) == len(self.tables) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Of all files."""
+        return tuple(note for table in self.tables for note in table.notes)
+
+    def attributes(self, counts: Sequence[int]) -> Mapping[str, Any]:
+        """JSON about the files, given the rows that were read from each.
+
+        One file's own attributes (an image's height and width) stand alone; those of several
+        stand in ``files``, in order, with each file's rows.
+        """
+        names = [table.file.name for table in self.tables]
+        own: Mapping[str, Any] = dict(self.tables[0].attributes)
+        if len(self.tables) > 1:
+            own = {
+                "files": [
+                    {"name": table.file.name, "rows": rows, **table.attributes}
+                    for table, rows in zip(self.tables, counts, strict=True)
+                ]
+            }
+        return {"feature_names": list(self.features), "source": names, **own}
+
+    def blocks(self, rows: int) -> Iterator[tuple[int, Array]]:
+        """(index of the file, (m, d) block in `dtype`), m about `rows`, files in order."""
+        for i, table in enumerate(self.tables):
+            start = 0
+            with _reading(table.file):
+                for block in table.blocks(rows):
+                    yield i, cast(block, self.dtype, table, start)
+                    start += len(block)
+
+
+def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
+    """Open every file far enough to know features and type; rows are not read.
+
+    Raises
+    ------
+    ShapeError
+        If there is nothing to read, or files have other features than the first.
+    """
+    wanted = _wanted(dtype)
+    tables = []
+    for file in files:
+        with _reading(file):
+            tables.append(reader_of(file)(file, selection))
+        same_features(tables[0].features, tables[-1].features, files[0], file)
+    if not tables[0].features:
+        raise ShapeError(f"{files[0]} has no columns to read; at least one feature is needed.")
+    plan = Plan(tuple(tables), wanted or np.result_type(*(table.dtype for table in tables)))
+    if plan.rows == 0:
+        raise ShapeError(f"{files[0]} has no rows; at least one is needed.")
+    return plan
+
+
+def _wanted(dtype: str) -> np.dtype[Any] | None:
+    if dtype == "auto":
+        return None
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        wanted = np.dtype(object)
+    if wanted.kind not in "iuf" or wanted.itemsize > 8:
+        raise ConfigError(
+            f"dtype {dtype!r} is no type for features; use 'auto', 'float32', 'float64' or an "
+            "integer type such as 'uint8'."
+        )
+    return wanted.newbyteorder("=")
+
+
+def cast(block: Array, dtype: np.dtype[Any], table: Table, start: int) -> Array:
+    """`block` as `dtype`; rounding floats is fine, any other change of a value is not.
+
+    Raises
+    ------
+    DtypeError
+        For a value that `dtype` cannot hold, with its row (0-based, of the file) and feature.
+    """
+    if block.dtype == dtype:
+        return block
+    with np.errstate(over="ignore", invalid="ignore"):
+        out: Array = block.astype(dtype)
+        if np.can_cast(block.dtype, dtype, "safe"):
+            return out
+        wrong = np.isinf(out) & np.isfinite(block) if dtype.kind == "f" else out != block
+    if wrong.any():
+        row, j = (int(i) for i in np.argwhere(wrong)[0])
+        raise DtypeError(
+            f"{table.file} has {block[row, j]} in row {start + row} of {table.features[j]!r}, "
+            f"which {dtype} cannot hold; choose a wider dtype, or 'auto'."
+        )
+    return out
+
+
+def check_weights(weights: Array, start: int, file: File) -> None:
+    """Refuse sample weights (m, 1) that are negative or not finite: WeightError with the row."""
+    wrong = ~(np.isfinite(weights[:, 0]) & (weights[:, 0] >= 0))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise WeightError(
+            f"{file} has the weight {weights[row, 0]} in row {start + row}; weights must be "
+            "finite and not negative (0 leaves a row out)."
+        )
+
+
+@contextmanager
+def _reading(file: File) -> Iterator[None]:
+    """What the system refuses while reading becomes a StorageError that names the file."""
+    try:
+        yield
+    except EmdistError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise StorageError(f"cannot read {file}: {reason}. Check its permissions.") from error

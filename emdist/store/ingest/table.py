@@ -1,0 +1,188 @@
+"""What a reader of one format is: a file in, a `Table` of numbers out."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from emdist.errors import ConfigError, DataError, DtypeError
+from emdist.interfaces import Array
+
+#: How many names a message shows at most.
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to read, and the member inside it where the format has members (NPZ)."""
+
+    path: Path
+    member: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.member}" if self.member else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """Without the folder: what is recorded beside the data."""
+        return f"{self.path.name}:{self.member}" if self.member else self.path.name
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which columns to read: `only` these in this order (None: all), `without` those.
+
+    A column is given by its name or its 0-based position.
+    """
+
+    only: tuple[str | int, ...] | None = None
+    without: tuple[str | int, ...] = ()
+
+    def pick(self, names: Sequence[str], file: File) -> list[int]:
+        """Positions in `names` of the chosen columns, in the order asked for.
+
+        Raises
+        ------
+        ConfigError
+            For a column that is not there, with the nearest name.
+        DataError
+            If two columns have the same name, so that a name does not tell which.
+        """
+        if twice := _repeated(names):
+            raise DataError(f"{file} has several columns named {twice!r}; rename all but one.")
+        index = {name: i for i, name in enumerate(names)}
+        leave = {_position(column, index, file) for column in self.without}
+        wanted = range(len(names)) if self.only is None else self.only
+        chosen = [_position(column, index, file) for column in wanted]
+        if again := _repeated([names[i] for i in chosen]):
+            raise ConfigError(f"column {again!r} is asked for twice; name it once.")
+        return [i for i in chosen if i not in leave]
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
+
+
+def _position(column: str | int, index: Mapping[str, int], file: File) -> int:
+    if isinstance(column, int):
+        if not 0 <= column < len(index):
+            raise ConfigError(
+                f"{file} has {len(index)} columns, 0 to {len(index) - 1}; there is no {column}."
+            )
+        return column
+    if column not in index:
+        raise ConfigError(
+            f"{file} has no column {column!r}{nearest(column, index)}; "
+            f"it has {listing(list(index))}."
+        )
+    return index[column]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file, readable in order any number of times.
+
+    Attributes
+    ----------
+    features
+        d names.
+    dtype
+        Common type of the d columns, in native byte order; what `blocks` yields.
+    rows
+        Number of rows, or None if only reading tells.
+    blocks
+        ``blocks(m)`` yields (<= about m, d) arrays; memory follows m, not the file, unless the
+        reader's docstring says otherwise.
+    attributes
+        JSON that describes this file: an image's height and width.
+    notes
+        What was left out or changed on the way, for the user to read.
+    """
+
+    file: File
+    features: tuple[str, ...]
+    dtype: np.dtype[Any]
+    rows: int | None
+    blocks: Callable[[int], Iterator[Array]]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """Opens a file far enough to know its columns; reads no rows yet."""
+
+    def __call__(self, file: File, selection: Selection) -> Table:
+        """The chosen columns of `file`; DataError if it is torn, ConfigError as in `pick`."""
+        ...
+
+
+Formats: TypeAlias = Mapping[str, Reader]
+
+
+def need(module: str) -> ModuleType:
+    """An optional dependency, imported when it is first used; ConfigError if it is missing."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = {"PIL": "pillow"}.get(module.partition(".")[0], module.partition(".")[0])
+        raise ConfigError(
+            f"reading this format needs the package {package}; run: pip install emdist[ingest]"
+        ) from error
+
+
+def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
+    """``" (did you mean 'x'?)"`` for the name most like `name`, or nothing."""
+    close = get_close_matches(name, list(names), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names for a message: the first few, and how many more."""
+    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown or "none"
+
+
+def real(dtype: np.dtype[Any], file: File) -> np.dtype[Any]:
+    """The type that numbers of `dtype` are stored as: native byte order, bool as uint8.
+
+    Raises
+    ------
+    DtypeError
+        For anything that is not one real number of at most 64 bits.
+    """
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind in "iuf" and dtype.itemsize <= 8:
+        return dtype.newbyteorder("=")
+    remedy = {
+        "O": "it holds pickled Python objects, which are never loaded; save numbers instead, "
+        "as in np.save(path, a.astype(float))",
+        "c": "store real and imaginary parts as two features, as in np.hstack([a.real, a.imag])",
+        "f": "more than 64 bits are not supported; save a.astype(np.float64)",
+        "V": "save the fields as columns with numpy.lib.recfunctions.structured_to_unstructured",
+    }.get(dtype.kind, "turn it into numbers first")
+    raise DtypeError(f"{file} has type {dtype}, and real numbers are wanted: {remedy}.")
+
+
+def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str]) -> None:
+    """Raise DtypeError if there are `bad` columns, pairs of (name, what it holds)."""
+    if not bad:
+        return
+    shown = ", ".join(f"{name!r} ({kind})" for name, kind in bad[:_SHOWN])
+    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    remedy = (
+        f"choose the numeric ones with columns=[{', '.join(repr(n) for n in good[:_SHOWN])}"
+        f"{', ...' if len(good) > _SHOWN else ''}]"
+        if good
+        else "there is no numeric column to choose instead"
+    )
+    raise DtypeError(f"{file} has columns without real numbers: {shown}{more}; {remedy}.")

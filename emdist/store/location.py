@@ -1,0 +1,209 @@
+"""Location: where something lies, a local path or an object-store URL, and how to open it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from emdist.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+#: URL schemes that `Location` understands. ``memory`` lives and dies with one process: for tests.
+SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "http", "https", "memory")
+
+#: Options of obstore's HTTP client; all others are the store's own.
+_CLIENT_OPTIONS = (
+    *("allow_http", "allow_invalid_certificates", "connect_timeout", "default_content_type"),
+    *("pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate"),
+    *("proxy_excludes", "root_certificate", "randomize_addresses", "read_timeout", "timeout"),
+    "user_agent",
+)
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_Options: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, repr=False)
+class Location:
+    """A local path or a URL, small and picklable; nothing is opened until it is used.
+
+    Parameters
+    ----------
+    url
+        A local path or file:// URL, kept as an absolute path because workers have other
+        working directories, or a URL of one of `SCHEMES`.
+    options
+        Settings of the object store, in obstore's names (``endpoint``, ``region``,
+        ``access_key_id``, ``allow_http``, ...). Never shown anywhere.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown scheme or an option that is no plain value.
+    """
+
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", _normalise(os.fspath(self.url)))
+        object.__setattr__(self, "options", dict(_plain(self.options)))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a path of the file system."""
+        return _SCHEME.match(self.url) is None
+
+    @property
+    def scheme(self) -> str:
+        """The URL's scheme, lower case; ``file`` for a path."""
+        return "file" if self.is_local else urlsplit(self.url).scheme
+
+    @property
+    def path(self) -> Path:
+        """The path of a local location; ConfigError for a URL."""
+        if not self.is_local:
+            raise ConfigError(f"{self} is not a local path, and this needs one.")
+        return Path(self.url)
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, or the bucket if there is no path."""
+        if self.is_local:
+            return self.path.name
+        parts = urlsplit(self.url)
+        return unquote(parts.path.rstrip("/").rpartition("/")[2]) or _host(parts)
+
+    def child(self, name: str) -> Location:
+        """What lies at the relative path `name` below this; ConfigError if that leads outside."""
+        check_name(name)
+        if self.is_local:
+            return Location(str(self.path / name), self.options)
+        parts = urlsplit(self.url)
+        below = parts._replace(path=f"{parts.path.rstrip('/')}/{name}")
+        return Location(urlunsplit(below), self.options)
+
+    def __str__(self) -> str:
+        """The path or URL without user, password, query and fragment: safe to print."""
+        if self.is_local:
+            return self.url
+        parts = urlsplit(self.url)
+        hidden = "?..." if parts.query or parts.fragment else ""
+        return f"{parts.scheme}://{_host(parts)}{parts.path}{hidden}"
+
+    def __repr__(self) -> str:
+        hidden = ", options=<hidden>" if self.options else ""
+        return f"Location({str(self)!r}{hidden})"
+
+
+def check_name(name: str) -> None:
+    """Refuse a relative path that is empty, absolute or climbs with ``..``: ConfigError."""
+    if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
+        raise ConfigError(f"{name!r} is no name below a folder; use parts joined by single '/'.")
+
+
+def _host(parts: SplitResult) -> str:
+    return parts.netloc.rpartition("@")[2]
+
+
+def _normalise(url: str) -> str:
+    match = _SCHEME.match(url)
+    if match is None:
+        return _local(url)
+    scheme = match[1].lower()
+    if scheme not in SCHEMES:
+        raise ConfigError(
+            f"the scheme {scheme}:// is not known; use a local path or one of "
+            + ", ".join(f"{known}://" for known in SCHEMES)
+        )
+    parts = urlsplit(url)
+    if scheme != "file":
+        if not parts.netloc:
+            raise ConfigError(f"{scheme}:// needs a bucket or host, as in {scheme}://bucket/path.")
+        return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+    if parts.netloc not in ("", "localhost"):
+        raise ConfigError(f"file://{_host(parts)}/ names another host; write file:///path.")
+    return _local(unquote(parts.path))
+
+
+def _local(path: str) -> str:
+    scheme, colon, rest = path.partition(":")
+    if colon and rest.startswith("/") and scheme in SCHEMES:
+        raise ConfigError(f"{scheme}:/... is neither a path nor a URL; write {scheme}://...")
+    if not path or "\0" in path:
+        raise ConfigError(f"{path!r} is no path; give a local path or a URL.")
+    return str(Path(os.path.abspath(Path(path).expanduser())))  # noqa: PTH100 - keeps symlinks, drops ".."
+
+
+def _plain(options: Mapping[str, Any]) -> _Options:
+    """Options as sorted pairs of strings: hashable, and what obstore's builders take."""
+    pairs = []
+    for key, value in sorted(options.items()):
+        if not isinstance(value, str | int | float):
+            raise ConfigError(f"storage option {key!r} must be text, a number or true/false.")
+        pairs.append((str(key), str(value).lower() if isinstance(value, bool) else str(value)))
+    return tuple(pairs)
+
+
+def open_zarr_store(location: Location, read_only: bool = True) -> Store:
+    """The Zarr store rooted at `location`, opened once per process.
+
+    Unpickled copies of a location share it, because every open object store brings its own
+    connection pool. A ``memory://`` store holds what was written under exactly that URL.
+
+    Raises
+    ------
+    ConfigError
+        If obstore is not installed, or does not accept the URL or its options.
+    """
+    return _zarr_store(location.url, _plain(location.options), read_only)
+
+
+@cache
+def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
+    import zarr.storage
+
+    location = Location(url, dict(options))
+    if location.is_local:
+        return zarr.storage.LocalStore(location.path, read_only=read_only)
+    return zarr.storage.ObjectStore(open_object_store(location), read_only=read_only)
+
+
+def open_object_store(location: Location) -> Any:
+    """The obstore store rooted at `location`, opened once per process; errors as above."""
+    return _object_store(location.url, _plain(location.options))
+
+
+@cache
+def _object_store(url: str, options: _Options) -> Any:
+    location = Location(url, dict(options))
+    try:
+        import obstore.exceptions
+        import obstore.store
+    except ImportError as error:
+        raise ConfigError(
+            f"{location} needs the package obstore; run: pip install emdist[cloud]"
+        ) from error
+    if location.scheme == "memory":
+        return obstore.store.MemoryStore()
+    # obstore panics (a BaseException) on a client option inside `config`: keep them apart.
+    client = {key: value for key, value in options if key in _CLIENT_OPTIONS}
+    config = {key: value for key, value in options if key not in client}
+    keywords = {"client_options": client, "config": config}
+    try:
+        return obstore.store.from_url(url, **{k: v for k, v in keywords.items() if v})
+    except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
+        # obstore's message may quote the URL with its password: keep its first line, redacted.
+        reason = (str(error).splitlines() or [""])[0].replace(url, str(location)).rstrip(".")
+        raise ConfigError(
+            f"cannot open {location}: {reason}. Check the URL and the storage options "
+            f"({', '.join(dict(options)) or 'none given'})."
+        ) from None

@@ -1,0 +1,68 @@
+"""The block plan: which runs of whole chunks are one unit of work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import DtypeError
+
+MIB = 1 << 20
+#: Largest block by default, decoded: big enough to hide a scheduler's cost per task.
+MAX_BLOCK_BYTES = 128 * MIB
+#: Smallest block by default, so that little data still splits over a few threads.
+MIN_BLOCK_BYTES = MIB
+
+
+def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> tuple[int, ...]:
+    """First rows of all blocks, and `rows` at the end.
+
+    A function of the data and the configuration alone, so that results do not depend on the
+    engine or the cluster.
+
+    Parameters
+    ----------
+    rows
+        In the array.
+    row_bytes
+        Of one decoded row.
+    unit
+        Rows of a chunk or shard: blocks are whole runs of these.
+    block_bytes
+        Wanted size, decoded; None takes a sixteenth of the data between 1 and 128 MiB.
+    """
+    if block_bytes is None:
+        block_bytes = min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, rows * row_bytes // 16))
+    units = max(1, block_bytes // max(1, unit * row_bytes))
+    return (*range(0, rows, units * unit), rows)
+
+
+def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
+    """The native dtype in which blocks of `dtype` are handed on; DtypeError if there is none.
+
+    Booleans become uint8, float16 float32; long doubles and 64-bit integers float64.
+    """
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind == "f":
+        return np.dtype(np.float64 if dtype.itemsize >= 8 else np.float32)
+    if dtype.kind in "iu":
+        return np.dtype(np.float64) if dtype.itemsize == 8 else dtype.newbyteorder("=")
+    remedy = {
+        "c": "cluster its real and imaginary parts, or its modulus, as features",
+        "O": "convert its columns to numbers",
+        "U": "encode the categories as numbers",
+        "S": "encode the categories as numbers",
+        "M": "convert dates to a number, such as days since the first",
+        "m": "convert durations to a number of seconds",
+    }.get(dtype.kind, "convert it to float32 or float64")
+    raise DtypeError(
+        f"{what} has dtype {dtype}; wanted real numbers (float, integer or bool). "
+        f"To go on, {remedy}."
+    )
+
+
+def native(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """`x` C-contiguous in its `usable_dtype`, copied only if it has to be."""
+    return np.ascontiguousarray(x, usable_dtype(x.dtype, "the block"))

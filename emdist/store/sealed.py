@@ -1,0 +1,147 @@
+"""Sealed: arrays and JSON in one safetensors file, and the JSON that vouches for its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from emdist.errors import CheckpointError
+from emdist.interfaces import FORMAT_VERSION, Array
+
+#: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
+_META = "emdist"
+#: Largest JSON file that is read, in bytes; real ones have a few hundred to a few thousand.
+MANIFEST_LIMIT = 1 << 24
+
+#: What parsing damaged or hostile bytes can raise. A deep nest of brackets exhausts the stack.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Size in bytes and sha256 (hex) of one file."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, data: bytes) -> Seal:
+        """The seal that `data` should have."""
+        return cls(len(data), hashlib.sha256(data).hexdigest())
+
+    def entry(self) -> dict[str, Any]:
+        """As it stands in a manifest."""
+        return {"size": self.size, "sha256": self.sha256}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Arrays and JSON read back and verified.
+
+    Attributes
+    ----------
+    sha256
+        Of the file: equal for equal contents, so two runs can be compared by it.
+    sequence, epoch
+        Number and owner of a checkpoint; 0 for a model.
+    """
+
+    arrays: dict[str, Array]
+    meta: dict[str, Any]
+    sha256: str
+    sequence: int = 0
+    epoch: int = 0
+
+
+class NewerFormatError(CheckpointError):
+    """A newer emdist wrote this."""
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling per value: sorted keys, no blanks, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def document(value: Any) -> bytes:
+    """JSON for people to read: sorted keys, indented."""
+    return (json.dumps(value, sort_keys=True, indent=2) + "\n").encode()
+
+
+def parse(data: bytes, where: object) -> dict[str, Any]:
+    """The JSON object in `data`; CheckpointError if there is none, or of a newer format."""
+    try:
+        value = json.loads(data)
+    except _MALFORMED as error:
+        raise CheckpointError(f"{where} is no JSON: it is torn or damaged ({error}).") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{where} holds {type(value).__name__}, not a JSON object.")
+    version = value.get("format")
+    if type(version) is not int or version < 1:
+        raise CheckpointError(f"{where} has no format version: emdist did not write it.")
+    if version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"{where} has format {version} and this emdist reads up to {FORMAT_VERSION}; "
+            "install a newer emdist."
+        )
+    return value
+
+
+def pack(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> bytes:
+    """One safetensors file; equal values give equal bytes.
+
+    Raises
+    ------
+    TypeError
+        For an array that is not bool, integer or float.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise TypeError(f"array {name!r} has dtype {array.dtype}; only numbers are stored")
+    # safetensors writes a strided array's memory as if it were contiguous, silently wrong.
+    dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    return bytes(save(dense, {_META: canonical(dict(meta))}))
+
+
+def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What `pack` was given; CheckpointError for anything that it did not write."""
+    try:
+        arrays = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        meta = json.loads(header["__metadata__"][_META])
+    except (SafetensorError, *_MALFORMED) as error:
+        raise CheckpointError(f"{where} is no state written by emdist ({error}).") from None
+    if not isinstance(meta, dict):
+        raise CheckpointError(f"{where} holds no JSON object beside its arrays.")
+    return arrays, meta
+
+
+def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
+    """The seals that `manifest` accepts for the file `name`: usually one (see `save_model`)."""
+    try:
+        listed = manifest["files"][name]
+        found = [Seal(one["size"], one["sha256"]) for one in listed]
+    except _MALFORMED:
+        raise CheckpointError(f"{where} says nothing readable about {name}.") from None
+    if not found or not all(type(s.size) is int and isinstance(s.sha256, str) for s in found):
+        raise CheckpointError(f"{where} says nothing readable about {name}.")
+    return found
+
+
+def verify(data: bytes, accepted: list[Seal], where: object) -> None:
+    """CheckpointError unless `data` has one of the `accepted` seals."""
+    seal = Seal.of(data)
+    if seal not in accepted:
+        wanted = accepted[-1]
+        what = (
+            f"{seal.size} bytes, not {wanted.size}"
+            if seal.size != wanted.size
+            else f"sha256 {seal.sha256[:12]}..., not {wanted.sha256[:12]}..."
+        )
+        raise CheckpointError(f"{where} is torn or damaged: it has {what}.")
