@@ -1,0 +1,54 @@
+# Two commands do everything on a machine that has Python (3.11 or later) and make:
+#   make demo    installs into .venv and runs the whole pipeline on a photograph and on big data
+#   make test    installs into .venv and runs the tests
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := demo
+
+.PHONY: help demo test test-slow check format lint types imports bench clean
+
+help:
+	@echo "make demo       the whole pipeline on real input, about 3 minutes after the install"
+	@echo "make test       the tests"
+	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
+	@echo "make test-slow  the long variants of the tests"
+	@echo "make bench      8 GB on two workers of 1 GB each"
+	@echo "make clean      remove what these commands made"
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emdist needs Python 3.11 or later; set PYTHON=python3.11, say")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY)
+	PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect $(BIN)/python -m flows.demo $(DEMO)
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: format lint types imports test
+
+format: $(READY)
+	$(BIN)/ruff format --check .
+
+lint: $(READY)
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+imports: $(READY)
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
+
+clean:
+	rm -rf $(VENV) $(DEMO) runs data bench-out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
