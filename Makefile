@@ -25,7 +25,8 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY)
-	PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect $(BIN)/python -m flows.demo $(DEMO)
+	mkdir -p $(DEMO)/prefect
+	PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect $(BIN)/python -m benchmarks.demo $(DEMO)
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -12,7 +12,8 @@ from emdist.errors import CollapseError
 from emdist.interfaces import Floats, Numerics
 from emdist.sums import Sums
 
-#: Added to every component's weight before dividing by it, as scikit-learn does.
+#: Share of the total weight below which a component's weight is no longer divided by: far below
+#: what the collapse policy calls a component without rows.
 DUST = 10 * float(np.finfo(np.float64).eps)
 
 ADVICE = (
@@ -57,7 +58,7 @@ def about_mean(
     about the origin. Either way ``E[(x - mean)^2] = second - shift^2``.
     """
     d = pivot.shape[1]
-    n = (sums["n"] + DUST)[:, None]
+    n = np.maximum(sums["n"], DUST * sums["weight"])[:, None]
     shift = sums["t"][:, :d] / n
     about = pivot if numerics.centred else np.zeros_like(pivot)
     return n, about + shift, shift, sums["t"][:, d:] / n

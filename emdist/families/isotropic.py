@@ -78,7 +78,7 @@ class Isotropic(MeansAsLocations):
         n = sums["n"][:, None]
         # A component without rows stays where it is; the collapse policy may move it later.
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Centres(np.where(n > DUST, sums["t"] / n, params.means))
+            return Centres(np.where(n > DUST * sums["weight"], sums["t"] / n, params.means))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
         if len(params.means) < 2:

@@ -179,14 +179,13 @@ class Mixture(Generic[P]):
     def shared_step(self, block: Block, origin: Floats) -> Sums:
         """Statistics of one block that no responsibility enters, named ``shared.*``."""
         x, weight = block.valid()
-        total: dict[str, Floats] = {}
+        # Also a block without rows has every field, or its sums would not add to the others'.
+        total = self.family.shared(np.empty((0, x.shape[1])), None)
         for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
             tile = shifted(x[a:b], origin, "float64")
-            for name, value in self.family.shared(
-                tile, None if weight is None else weight[a:b]
-            ).items():
-                total[f"shared.{name}"] = total.get(f"shared.{name}", 0.0) + value
-        return Sums(total)
+            more = self.family.shared(tile, None if weight is None else weight[a:b])
+            total = {name: np.asarray(total[name] + value) for name, value in more.items()}
+        return Sums({f"shared.{name}": value for name, value in total.items()})
 
     def m_step(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> MixtureParams[P]:
         """New parameters from the sums of a pass with `params` and `numerics`."""

@@ -1,0 +1,72 @@
+"""Calls of the Prefect API that nobody waits for."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextvars import copy_context
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two calls.
+INTERVAL = 1.0
+#: Seconds that the end of a run waits for the last calls.
+PATIENCE = 5.0
+
+
+class Poster:
+    """Makes calls on a thread of its own, one a second at most, and survives their failure.
+
+    It has state, the calls not yet made, because an API that is slow or gone must not hold up
+    a fit: a call replaces an earlier one of the same name that still waits.
+    """
+
+    def __init__(self, interval: float = INTERVAL) -> None:
+        self.failures = 0
+        self._interval = interval
+        self._waiting: dict[str, Callable[[], object]] = {}
+        self._closing = False
+        self._changed = threading.Condition()
+        # The copy of the context tells Prefect which run the calls belong to.
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._work,), name="emdist-poster", daemon=True
+        )
+        self._thread.start()
+
+    def post(self, name: str, call: Callable[[], object]) -> None:
+        """Make `call` soon, unless another of the same `name` comes first."""
+        with self._changed:
+            self._waiting[name] = call
+            self._changed.notify()
+
+    def close(self, patience: float = PATIENCE) -> None:
+        """Make the calls that wait, for up to `patience` seconds; then give them up."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(patience)
+        if self._thread.is_alive():
+            log.warning("Prefect's API does not answer; the last events and artifacts are lost.")
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                call = self._waiting.pop(next(iter(self._waiting)))
+            self._make(call)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, self._interval)
+
+    def _make(self, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - whatever the API's trouble, the fit goes on
+            self.failures += 1
+            if self.failures == 1:
+                log.warning(
+                    "Prefect's API does not take an event or artifact (%s: %s); the run goes on.",
+                    type(error).__name__, error,
+                )  # fmt: skip

@@ -1,0 +1,108 @@
+"""Storage options stay out of Prefect, which stores and shows the parameters of a run.
+
+A script holds them in this process. A worker reads them from the YAML file that the variable
+``EMDIST_STORAGE_OPTIONS`` names: sections ``data``, ``run``, ``labels``, ``model``, each a
+mapping of options. Credentials that the object store finds in its own environment variables
+need neither.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel
+
+from emdist.errors import ConfigError
+
+FILE = "EMDIST_STORAGE_OPTIONS"
+#: Prefect refuses larger parameters.
+LIMIT = 512 * 1024
+
+Options = Mapping[str, Mapping[str, str]]
+M = TypeVar("M", bound=BaseModel)
+
+_held: ContextVar[Options | None] = ContextVar("emdist_storage_options", default=None)
+
+
+@contextmanager
+def held(options: Options) -> Iterator[None]:
+    """Have `storage_options` give these inside the block."""
+    token = _held.set(options)
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def storage_options(path: str | None = None) -> Options:
+    """Options by section: those of the file `path`, or held by the script, or of the worker."""
+    options = _held.get() if path is None else None
+    path = path or os.environ.get(FILE)
+    if options is not None or not path:
+        return options or {}
+    try:
+        read = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        # Not the YAML error's own text: it may quote a secret.
+        raise ConfigError(
+            f"the storage options in {path} cannot be read: {type(error).__name__}."
+        ) from None
+    if not isinstance(read, dict) or not all(isinstance(v, dict) for v in read.values()):
+        raise ConfigError(
+            f"the storage options in {path}: wanted sections, as in 'data: {{region: ...}}'."
+        )
+    return {name: {k: str(v) for k, v in section.items()} for name, section in read.items()}
+
+
+def split(values: M) -> tuple[M, Options]:
+    """`values` without the storage options of its sections, and these."""
+    sections = {n: s for n, s in values if isinstance(getattr(s, "storage_options", None), dict)}
+    options = {name: s.storage_options for name, s in sections.items() if s.storage_options}
+    public = {name: sections[name].model_copy(update={"storage_options": {}}) for name in options}
+    return values.model_copy(update=public), options
+
+
+def joined(values: M, options: Options) -> M:
+    """`values` with the storage options of its sections."""
+    sections = {
+        name: section.model_copy(update={"storage_options": dict(options[name])})
+        for name, section in values
+        if name in options and hasattr(section, "storage_options")
+    }
+    return values.model_copy(update=sections)
+
+
+def check_public(values: BaseModel) -> None:
+    """ConfigError for parameters that hold a secret or are too large for Prefect."""
+    _, options = split(values)
+    if options:
+        raise ConfigError(
+            f"storage_options of {', '.join(options)} were passed as a parameter, which Prefect "
+            f"stores and shows. Put them in the file that {FILE} names on the worker, or in the "
+            "environment."
+        )
+    for place, text in _texts(values.model_dump(), ""):
+        parts = urlsplit(text) if "://" in text else None
+        if parts is not None and (parts.password or parts.query):
+            raise ConfigError(
+                f"{place} is a URL with a password or a query, and Prefect stores and shows "
+                "parameters. Put credentials in the environment."
+            )
+    size = len(values.model_dump_json().encode())
+    if size > LIMIT:
+        raise ConfigError(f"the configuration has {size:,} bytes, and Prefect takes {LIMIT:,}.")
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, str):
+        yield place, value

@@ -1,0 +1,154 @@
+"""A flow as a script: a Prefect API, signals, one clear line for an error, an exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import FrameType
+from typing import NoReturn
+
+import httpx
+from prefect.exceptions import PrefectException, TerminationSignal
+from prefect.settings import PREFECT_API_URL
+
+from emdist.errors import EmdistError
+from flows.server import drained, own_server
+
+_RUNS = ("prefect.flow_runs", "prefect.task_runs")
+_BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
+
+
+class Ended(SystemExit):
+    """SIGTERM, outside of what Prefect guards."""
+
+
+class Outcome:
+    """What a flow leaves for the script that called it.
+
+    It has state because a flow can end well and Prefect still raise: when its API has gone in
+    the meantime.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self.advice = ""
+
+
+_watched: ContextVar[Outcome | None] = ContextVar("emdist_outcome", default=None)
+
+
+@contextmanager
+def watched(outcome: Outcome) -> Iterator[None]:
+    """Have the flows called inside the block leave word in `outcome`."""
+    token = _watched.set(outcome)
+    try:
+        yield
+    finally:
+        _watched.reset(token)
+
+
+def current() -> Outcome:
+    """Where a flow leaves word; nobody reads it where no script called the flow."""
+    return _watched.get() or Outcome()
+
+
+def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
+    """`call`, and the exit code that its end deserves."""
+    signal.signal(signal.SIGTERM, _end)
+    try:
+        with _one_line_errors():
+            call()
+    except EmdistError as error:
+        return _told(f"error: {error}", error.exit_code)
+    except KeyboardInterrupt:
+        return _told(f"interrupted. {outcome.advice}", 130)
+    except (Ended, TerminationSignal):
+        return _told(f"terminated. {outcome.advice}", 143)
+    except (httpx.HTTPError, PrefectException) as error:
+        return _api_trouble(error, outcome)
+    return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the process, also where Prefect would wait minutes for an API that is gone."""
+    done = drained()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not done:
+        os._exit(code)
+    sys.exit(code)
+
+
+def _api_trouble(error: Exception, outcome: Outcome) -> int:
+    """Prefect's API has failed: that is no error once the work is done."""
+    text = (
+        f"Prefect's API at {PREFECT_API_URL.value()} has failed ({type(error).__name__}: {error})"
+    )
+    if outcome.done:
+        return _told(f"warning: {text}; the run itself is done, and its files are complete.", 0)
+    return _told(
+        f"error: {text}. Check PREFECT_API_URL and that the server runs; unset it to use a "
+        f"server of this process's own. {outcome.advice}",
+        1,
+    )
+
+
+def _told(text: str, code: int) -> int:
+    print(text.rstrip(), file=sys.stderr, flush=True)
+    return code
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    # Prefect turns SIGTERM into TerminationSignal inside a flow, reports the run as crashed and
+    # sends the signal again to whoever handled it before: here. The default would end the
+    # process on the spot and leave its server behind.
+    raise Ended(143)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """Keep Prefect from logging the tracebacks of emdist's own errors, and of its own outage."""
+    filters: list[tuple[str, Callable[[logging.LogRecord], bool]]] = [
+        *((name, _is_news) for name in _RUNS),
+        *((name, _Once()) for name in _BACKGROUND),
+    ]
+    for name, keep in filters:
+        logging.getLogger(name).addFilter(keep)
+    try:
+        yield
+    finally:
+        for name, keep in filters:
+            logging.getLogger(name).removeFilter(keep)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, httpx.HTTPError):
+        record.exc_info = None
+    # Prefect's own server here has no pages.
+    if own_server() and record.getMessage().startswith("View at "):
+        return False
+    # The state's message, logged next, and the script's last line say the same.
+    return not isinstance(error, EmdistError)
+
+
+class _Once:
+    """Lets the first record through: without an API there would be one for each event.
+
+    It has state, whether there was one.
+    """
+
+    def __init__(self) -> None:
+        self._seen = False
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        first, self._seen = not self._seen, True
+        record.msg, record.args = f"{record.getMessage():.200}", ()
+        return first

@@ -1,0 +1,168 @@
+"""A Prefect API for a flow: the one that is configured, or a server of this process's own.
+
+Prefect would start a server itself, with three faults that matter for long fits: it allows 20 s
+for a start that takes as long, Ctrl-C stops the server before the flow can report to it, and a
+killed flow leaves it running for ever. This one runs in a session of its own and stops when the
+pipe to its parent closes, however the parent ended.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+
+from emdist.errors import EmdistError
+
+#: Seconds that a server may take to start: 20 in a new PREFECT_HOME on two idle cores.
+PATIENCE = 240.0
+_QUIT = 10.0
+#: Seconds for the last events, and again for the last logs.
+_DRAIN = 5.0
+
+_own: ContextVar[bool] = ContextVar("emdist_own_server", default=False)
+
+
+def own_server() -> bool:
+    """Whether the API is one that this process started."""
+    return _own.get()
+
+
+@contextmanager
+def prefect_api() -> Iterator[None]:
+    """Make sure that there is a Prefect API; one that was started here stops at the end."""
+    configured = PREFECT_API_URL.value()
+    if configured:
+        _check_answers(configured)
+        yield
+        return
+    print(
+        "Starting Prefect's own server, because no PREFECT_API_URL is set; the first start in a "
+        "new PREFECT_HOME takes about 20 s ...",
+        file=sys.stderr,
+        flush=True,
+    )
+    process = _start()
+    try:
+        url = _wait(process, time.monotonic() + PATIENCE)
+        with temporary_settings({PREFECT_API_URL: url}), _marked():
+            yield
+    finally:
+        drained()
+        _stop(process)
+
+
+@contextmanager
+def _marked() -> Iterator[None]:
+    token = _own.set(True)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def drained() -> bool:
+    """Send Prefect's waiting logs and events; False if the API does not take them in time."""
+    gone = [
+        worker.drain_all(timeout=_DRAIN)[1]  # type: ignore[index]
+        for worker in (EventsWorker, APILogWorker)
+    ]
+    return not any(gone)
+
+
+def _check_answers(url: str) -> None:
+    """Refuse an API that nobody serves: Prefect would try for a minute, then show a traceback."""
+    try:
+        with build_opener().open(f"{url}/health", timeout=30):
+            return
+    except HTTPError:
+        return  # somebody is there: what it says is for Prefect to judge
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return
+        raise EmdistError(
+            f"Prefect's API at {url} does not answer ({reason}). Check PREFECT_API_URL and that "
+            "the server runs, unset it to have a server of this process's own, or run "
+            "`emdist fit`, which needs none."
+        ) from None
+
+
+def _start() -> subprocess.Popen[bytes]:
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    own = {"PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "0"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows.server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **settings, **own},
+        start_new_session=True,
+    )
+
+
+def _wait(process: subprocess.Popen[bytes], deadline: float) -> str:
+    """The URL of the API, once it answers."""
+    assert process.stdout is not None
+    url = f"http://127.0.0.1:{process.stdout.readline().decode().strip()}/api"
+    opener = build_opener(ProxyHandler({}))
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with opener.open(f"{url}/health", timeout=5):
+                return url
+        except OSError:
+            time.sleep(0.1)
+    raise EmdistError(
+        "Prefect's own server did not start (its messages are above). Set PREFECT_API_URL to a "
+        "running server, check that fastapi<0.151 is installed, or run `emdist fit`, which "
+        "needs no server."
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()
+    try:
+        process.wait(_QUIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
+def main() -> None:
+    """The server's process: serves until its standard input closes."""
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    app = create_app(ephemeral=True, final=True)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    threading.Thread(target=_until_parent_ends, args=(server,), daemon=True).start()
+    server.run(sockets=[listener])
+
+
+def _until_parent_ends(server: object) -> None:
+    sys.stdin.buffer.read()
+    server.should_exit = True  # type: ignore[attr-defined]
+    time.sleep(_QUIT / 2)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""What a run tells Prefect: log lines, events, artifacts. All of it may fail; the fit may not."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, cast
+from uuid import UUID
+
+from prefect import get_run_logger
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.events import emit_event
+from prefect.exceptions import MissingContextError
+
+from emdist.fit.events import Began, Event, Iterated, Progress, Saved, Warned
+from emdist.interfaces import Record
+from flows.posting import Poster
+
+#: Components in the table artifact, and iterations in one event.
+_SHOWN, _LINES = 500, 100
+
+
+class Teller:
+    """Listens to a run and passes on what it hears.
+
+    It has state because Prefect is told at most once a second: the iterations that it has not
+    been told of, and the artifact that shows the progress.
+
+    Parameters
+    ----------
+    key
+        Of the run; names the artifacts.
+    poster
+        Makes the calls.
+    steps
+        Iterations that would be 100 %: ``max_iter`` times ``n_init``.
+    """
+
+    def __init__(self, key: str, poster: Poster, steps: int = 1) -> None:
+        self.key = key
+        self.slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:200] or "run"
+        self.iterations = 0
+        self._poster = poster
+        self._steps = steps
+        self._percent = 0.0
+        self._line = ""
+        self._untold: deque[dict[str, Any]] = deque(maxlen=_LINES)
+        self._artifact: UUID | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of the run."""
+        if isinstance(event, Progress):
+            self._show(f"{event.what}: {event.done} of {event.total or '?'}. {self._line}")
+        elif isinstance(event, Iterated):
+            self._iterated(event)
+        elif isinstance(event, Began):
+            say(logging.INFO, f"{event.stage} begins{event.note and ': '}{event.note}")
+        elif isinstance(event, Saved):
+            say(logging.INFO, f"checkpoint after {event.iterations} iterations: {event.where}")
+        elif isinstance(event, Warned):
+            say(logging.WARNING, event.message)
+
+    def _iterated(self, event: Iterated) -> None:
+        self.iterations += 1
+        self._line = described(event)
+        say(logging.INFO, self._line)
+        self._untold.append(told(event))
+        self._poster.post("event", self._emit)
+        done = event.record.iteration / self._steps
+        self._percent = max(self._percent, 100 * min(done, 0.99))
+        self._show(self._line)
+
+    def _emit(self) -> None:
+        # On the poster's thread, while the fit appends.
+        lines = [self._untold.popleft() for _ in range(len(self._untold))]
+        resource = {"prefect.resource.id": f"emdist.run.{self.slug}", "emdist.key": self.key}
+        emit_event("emdist.iterated", resource, payload={"iterations": lines})
+
+    def _show(self, text: str) -> None:
+        self._poster.post("progress", lambda: self._put(self._percent, text))
+
+    def _put(self, percent: float, text: str) -> None:
+        if self._artifact is None:
+            made = create_progress_artifact(percent, f"{self.slug}-progress", text)
+            self._artifact = cast(UUID, made)  # a coroutine only in an async context
+        else:
+            update_progress_artifact(self._artifact, percent, text)
+
+    def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
+        """Publish the summary as a page and the components as a table."""
+        self._percent = 100.0
+        self._show("done")
+        table = sorted(components, key=lambda row: -float(row["labelled"]))[:_SHOWN]
+        self._poster.post(
+            "table",
+            lambda: create_table_artifact(
+                table, f"{self.slug}-components", f"{len(components)} components, largest first"
+            ),
+        )
+        self._poster.post(
+            "summary",
+            lambda: create_markdown_artifact(markdown, f"{self.slug}-summary", "The run's summary"),
+        )
+
+
+@contextmanager
+def teller(key: str, steps: int = 1) -> Iterator[Teller]:
+    """A teller whose last words are sent at the end."""
+    poster = Poster()
+    try:
+        yield Teller(key, poster, steps)
+    finally:
+        poster.close()
+
+
+def say(level: int, text: str) -> None:
+    """Log one line of the run that is going on."""
+    with suppress(MissingContextError):
+        get_run_logger().log(level, text)
+
+
+def described(event: Iterated) -> str:
+    """One iteration as a line."""
+    record = event.record
+    start = f"start {record.restart + 1}, " if record.restart else ""
+    change = "" if math.isnan(record.change) else f", change {record.change:.3g}"
+    mended = "".join(
+        f", {count} {what}"
+        for count, what in ((record.reseeded, "started anew"), (record.dropped, "dropped"))
+        if count
+    )
+    return (
+        f"{start}iteration {record.iteration}: objective {record.objective:.8g}{change}, "
+        f"{_speed(event):,.0f} rows/s{mended}"
+    )
+
+
+def told(event: Iterated) -> dict[str, Any]:
+    """One iteration as JSON; NaN, which JSON has not, as null."""
+    record: Record = event.record
+    number = {"objective": record.objective, "change": record.change, "shift": record.shift}
+    return {
+        "start": record.restart,
+        "iteration": record.iteration,
+        **{name: None if math.isnan(value) else value for name, value in number.items()},
+        "seconds": round(event.seconds, 4),
+        "rows_per_second": round(_speed(event)),
+    }
+
+
+def _speed(event: Iterated) -> float:
+    return event.rows / max(event.seconds, 1e-9)

@@ -1,0 +1,160 @@
+"""What is in deploy/: files that parse, names that exist, a server that takes them."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from flow_scripts import ROOT, Script
+from prefect import Flow
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.flows import load_flow_from_entrypoint
+
+DEPLOY = ROOT / "deploy"
+PREFECT = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())
+
+
+@pytest.mark.parametrize("deployment", PREFECT["deployments"], ids=lambda d: d["entrypoint"])
+def test_entrypoints_resolve_and_take_their_parameters(deployment: dict[str, Any]) -> None:
+    flow: Flow[..., Any] = load_flow_from_entrypoint(deployment["entrypoint"])
+    flow.validate_parameters(deployment["parameters"])
+    # Limits belong to the work pool: a lease that is not renewed ends a long fit.
+    assert "concurrency_limit" not in deployment
+
+
+def prefect(api: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    import os
+
+    environment = {**os.environ, "PREFECT_API_URL": api}
+    command = [sys.executable, "-m", "prefect", *arguments]
+    return subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=120, **more
+    )
+
+
+@pytest.fixture(scope="session")
+def deployed(api: str) -> str:
+    for arguments in (
+        ["work-pool", "create", "emdist", "--type", "process"],
+        ["--no-prompt", "deploy", "--prefect-file", "deploy/prefect.yaml", "--all"],
+    ):
+        done = prefect(api, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return api
+
+
+def test_prefect_deploys_them(deployed: str) -> None:
+    with get_client(sync_client=True) as client:
+        names = {"cluster/emdist", "label/emdist", "ingest/emdist"}
+        found = {name: client.read_deployment_by_name(name) for name in names}
+    assert {d.work_pool_name for d in found.values()} == {"emdist"}
+    assert all(not d.pull_steps for d in found.values())
+
+
+@pytest.mark.slow
+def test_a_worker_runs_what_is_submitted(
+    deployed: str, start: Callable[..., Script], config_file: Path, tmp_path: Path
+) -> None:
+    from flows import cluster
+
+    assert cluster.main([str(config_file), "--key", "sent", "--deployment", "cluster/emdist"]) == 0
+    worker = start(
+        "prefect", "worker", "start", "--pool", "emdist", "--type", "process", "--run-once",
+        PREFECT_API_URL=deployed, PYTHONPATH=str(ROOT),
+    )  # fmt: skip
+    assert worker.end() == 0
+    assert (tmp_path / "runs" / "sent" / "final" / "model.json").exists(), worker.text
+
+
+def silent_runs() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("silent_runs", DEPLOY / "silent_runs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_automation_is_created_once(api: str) -> None:
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    module = silent_runs()
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}):
+        module.main()
+        module.main()
+    with get_client(sync_client=True) as client:
+        found = client.request("POST", "/automations/filter", json={}).json()
+    assert [a["name"] for a in found] == [module.NAME]
+    stored = Automation.read(name=module.NAME)
+    assert stored.trigger.within.total_seconds() == 210
+    assert found[0]["actions"][0]["state"] == "CRASHED"
+
+
+def test_the_image_has_what_it_names_and_no_root() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    lines = [line.split() for line in re.sub(r"\\\n", " ", text).splitlines() if line.strip()]
+    users = [line[1] for line in lines if line[0] == "USER"]
+    assert users == ["emdist"]
+    extras = re.search(r'"\.\[([a-z,]+)\]"', text)
+    assert extras is not None
+    known = (ROOT / "pyproject.toml").read_text()
+    assert all(re.search(rf"^{name} = \[", known, re.M) for name in extras[1].split(","))
+    copied = [word for line in lines if line[0] == "COPY" and "--from" not in line[1]
+              for word in line[1:-1]]  # fmt: skip
+    assert {"pyproject.toml", "constraints.txt", "emdist", "flows"} <= set(copied)
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(path.read_text()))
+
+
+def test_compose_names_what_it_has_and_keeps_no_secret() -> None:
+    (compose,) = documents(DEPLOY / "compose.yaml")
+    services = compose["services"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", {})) <= set(services), name
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or source == ".", name
+        # Nothing is published but to this machine.
+        assert all(p.startswith("127.0.0.1:") for p in service.get("ports", [])), name
+        for key, value in service.get("environment", {}).items():
+            assert "AUTH" not in key or value.startswith("${"), name
+    server = services["prefect"]["environment"]["PREFECT_SERVER_API_AUTH_STRING"]
+    assert server == services["worker"]["environment"]["PREFECT_API_AUTH_STRING"]
+    assert services["dask-worker"]["deploy"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(
+    "path", sorted((DEPLOY / "kubernetes").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_manifests_are_whole(path: Path) -> None:
+    for document in documents(path):
+        assert {"apiVersion", "kind", "metadata", "spec"} <= set(document) | {"spec"}
+        template = document.get("spec", {}).get("template")
+        if template is None:
+            continue
+        labels = document["spec"].get("selector", {}).get("matchLabels", {})
+        assert labels.items() <= template["metadata"]["labels"].items()
+        spec = template["spec"]
+        volumes = {volume["name"] for volume in spec.get("volumes", [])}
+        for container in spec["containers"]:
+            assert {mount["name"] for mount in container.get("volumeMounts", [])} <= volumes
+            assert container["securityContext"]["runAsNonRoot"]
+            assert container["resources"]["limits"]["memory"]
+
+
+def test_the_jobs_configuration_is_one() -> None:
+    from emdist.config import make_config
+
+    configured = documents(DEPLOY / "kubernetes" / "job.yaml")[0]["data"]["config.yaml"]
+    assert make_config(yaml.safe_load(configured)).run.key == "first-fit"

@@ -1,0 +1,213 @@
+"""The flows as scripts: exit codes, signals, kills, a server of their own, an API that goes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from flow_scripts import Script, until
+
+from emdist.config import make_config
+from emdist.job import Job, open_job
+from flows import cluster, ingest, label
+from flows.server import _start, _stop, _wait
+
+Start = Callable[..., Script]
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Scripts called in this process leave no signal handler behind."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def long(values: dict[str, Any], tmp_path: Path) -> Path:
+    """A configuration that runs for seconds: 300 iterations in segments of 20."""
+    values["fit"]["max_iter"] = 300
+    values["run"] |= {"checkpoint_iterations": 20, "key": "long"}
+    values["cluster"] = {"kind": "threads", "threads": 1}
+    path = tmp_path / "long.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.fixture(scope="session")
+def expected(data: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """final/model.safetensors of `long`, uninterrupted and without Prefect."""
+    folder = tmp_path_factory.mktemp("expected")
+    config = make_config(
+        {
+            "data": {"path": str(data), "block_size": "14400 B"},
+            "model": {"name": "full", "n_components": 4},
+            "fit": {"tol": 0.0, "max_iter": 300},
+            "run": {"folder": str(folder), "key": "plain"},
+        }
+    )
+    with open_job(config) as job:
+        assert isinstance(job, Job)
+        job.complete()
+    return model(folder / "plain")
+
+
+def model(run: Path) -> bytes:
+    return (run / "final" / "model.safetensors").read_bytes()
+
+
+def checkpoints(folder: Path) -> list[int]:
+    """Numbers of the committed checkpoints."""
+    return sorted(int(p.parent.name[:8]) for p in folder.glob("long/ckpt/*/manifest.json"))
+
+
+def test_a_killed_script_started_again_gives_the_same_bits(
+    api: str, start: Start, long: Path, tmp_path: Path, expected: bytes
+) -> None:
+    runs = tmp_path / "runs"
+    first = start("flows.cluster", long, PREFECT_API_URL=api)
+    until(lambda: checkpoints(runs) or first.process.poll() is not None, "a checkpoint")
+    first.process.kill()
+    assert first.end() == -signal.SIGKILL
+    assert not (runs / "long" / "final").exists()
+    second = start("flows.cluster", long, PREFECT_API_URL=api)
+    assert second.end() == 0, second.text
+    assert "iteration 1:" not in second.text
+    assert model(runs / "long") == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "text"),
+    [(signal.SIGTERM, 143, "terminated."), (signal.SIGINT, 130, "interrupted.")],
+)
+def test_a_signal_saves_what_is_done_and_says_how_to_go_on(
+    api: str, start: Start, long: Path, tmp_path: Path, number: int, code: int, text: str
+) -> None:
+    long.write_text(long.read_text().replace("checkpoint_iterations: 20", "keep_last: 3"))
+    script = start("flows.cluster", long, PREFECT_API_URL=api)
+    script.wait_for("iteration 12:")
+    script.process.send_signal(number)
+    assert script.end() == code, script.text
+    assert script.text.rstrip().endswith(f"{text} Go on with the same configuration and --key long")
+    assert "Traceback" not in script.text
+    assert "Finished in state Crashed" in script.text
+    assert checkpoints(tmp_path / "runs")[0] >= 12
+
+
+def test_faults_are_one_clear_message_and_their_exit_code(
+    api: str, config_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cases = [
+        ([str(config_file), "--set", "model.nmae=full"], 2, "did you mean 'name'?"),
+        ([str(config_file.with_name("none.yaml"))], 3, "There is no configuration file"),
+        ([str(config_file), "--set", "run.key=a", "--key", "b"], 2, "leave one out"),
+        ([str(config_file), "--set", "data.path=/nowhere.zarr"], 3, "nothing at /nowhere.zarr"),
+        ([str(config_file), "--set", "model.n_components=9999"], 2, "9999 components"),
+    ]
+    for arguments, code, text in cases:
+        assert cluster.main(arguments) == code
+        shown = capfd.readouterr().err
+        assert text in shown.splitlines()[-1] or "fault(s)" in shown
+        assert text in shown
+        assert "Traceback" not in shown
+
+
+def test_a_key_and_a_second_start(
+    api: str,
+    config_file: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", "prefect.flow_runs"):
+        assert cluster.main([str(config_file), "--key", "mine"]) == 0
+    assert f"run folder  {tmp_path / 'runs' / 'mine'}" in capfd.readouterr().out
+    assert "--key mine resumes it" in caplog.text
+    assert cluster.main([str(config_file), "--key", "mine"]) == 0
+    assert "already done" in capfd.readouterr().out
+
+
+def test_labels_of_new_data(
+    api: str, config_file: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cluster.main([str(config_file), "--key", "mine"]) == 0
+    arguments = [str(tmp_path / "runs" / "mine"), str(data), str(tmp_path / "out.zarr")]
+    assert label.main([*arguments, "--output", "labels", "--output", "score"]) == 0
+    told = yaml.safe_load("model: " + capfd.readouterr().out.partition("model: ")[2])
+    assert told["rows"] == 6000
+    new = zarr.open_group(tmp_path / "out.zarr", mode="r")
+    own = zarr.open_group(tmp_path / "runs" / "mine" / "labels.zarr", mode="r")
+    assert np.array_equal(new["labels"], own["labels"])
+    assert np.isfinite(np.asarray(new["score"])).all()
+    assert label.main(arguments) == 0  # the same model: other outputs may replace them
+    arguments[2] = str(data)
+    assert label.main(arguments) == 4
+    assert "did not write" in capfd.readouterr().err
+
+
+def test_an_ingest(api: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
+    arguments = [str(tmp_path / "x.npy"), str(tmp_path / "x.zarr")]
+    assert ingest.main(arguments) == 0
+    assert "6 rows x 2 float64" in capfd.readouterr().out
+    stored = np.asarray(zarr.open_array(tmp_path / "x.zarr", mode="r"))
+    assert stored.tolist() == np.arange(12.0).reshape(6, 2).tolist()
+    assert ingest.main(arguments) == 4
+    assert ingest.main([*arguments, "--overwrite"]) == 0
+    assert ingest.main([str(tmp_path / "none.csv"), str(tmp_path / "y.zarr")]) == 3
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A PREFECT_HOME for servers that tests start and kill."""
+    return str(tmp_path_factory.mktemp("home"))
+
+
+def test_a_server_of_its_own_ends_with_the_script_however_that_ends(
+    start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
+) -> None:
+    script = start("flows.cluster", long, PREFECT_HOME=home)
+    script.wait_for("Starting Prefect's own server")
+    script.wait_for("checkpoint after 20 iterations")
+    assert any("flows.server" in command for command in script.left_behind())
+    script.process.kill()
+    assert script.end() == -signal.SIGKILL
+    again = start("flows.cluster", long, PREFECT_HOME=home)
+    assert again.end() == 0, again.text
+    assert model(tmp_path / "runs" / "long") == expected
+    assert "Error logging to API" not in again.text
+
+
+@pytest.mark.slow
+def test_an_api_that_dies_mid_run_fails_nothing(
+    start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
+) -> None:
+    os.environ["PREFECT_HOME"], before = home, os.environ["PREFECT_HOME"]
+    server = _start()
+    os.environ["PREFECT_HOME"] = before
+    try:
+        url = _wait(server, float("inf"))
+        script = start("flows.cluster", long, PREFECT_API_URL=url, PREFECT_CLIENT_MAX_RETRIES="1")
+        script.wait_for("iteration 5:")
+        server.kill()
+        assert script.end() == 0, script.text
+    finally:
+        _stop(server)
+    assert "the run itself is done" in script.text
+    assert "Traceback" not in script.text
+    assert model(tmp_path / "runs" / "long") == expected
+
+
+def test_an_api_that_is_not_there_is_one_clear_message(start: Start, long: Path) -> None:
+    nobody = {"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+    script = start("flows.cluster", long, **nobody)
+    assert script.end() == 1
+    assert script.text.startswith("error: Prefect's API at http://127.0.0.1:1/api")
+    assert "Traceback" not in script.text

@@ -1,0 +1,200 @@
+"""One way to fit in all tests: through `emdist.build`, as the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from emdist.build import make_family, make_fit, make_survey
+from emdist.config import FAMILIES, FitSection, ModelSection
+from emdist.engines.local import LocalEngine
+from emdist.fit.fit import Fit
+from emdist.fit.fitted import Collect, Collected
+from emdist.fit.loop import iterate
+from emdist.fit.start import Given
+from emdist.interfaces import (
+    Array,
+    Engine,
+    FitState,
+    Floats,
+    Numerics,
+    Source,
+    Spread,
+    Status,
+)
+from emdist.plugins import plugins
+from emdist.store.arrays import array_source
+
+#: Every family there is: a new file is tested by existing.
+ALL_FAMILIES = sorted(plugins(FAMILIES, "family"))
+
+ONE_THREAD = LocalEngine(1)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A finished fit, its parameters in the units of the data."""
+
+    fit: Fit
+    state: FitState
+
+    @property
+    def params(self) -> Any:
+        """Of the best start, translated back by the origin."""
+        return self.fit.model.translate(self.state.best.params, self.fit.origin)
+
+    @property
+    def arrays(self) -> dict[str, Floats]:
+        """Weights and the family's arrays by name, in the units of the data."""
+        params = self.params
+        named = {f.name: getattr(params.components, f.name) for f in fields(params.components)}
+        return {"weights": params.weights, **named}
+
+    @property
+    def means(self) -> Floats:
+        return self.fit.model.locations(self.params)
+
+    @property
+    def objective(self) -> float:
+        return self.state.best.objective
+
+    @property
+    def iterations(self) -> int:
+        return self.state.best.iterations
+
+    @property
+    def status(self) -> Status:
+        return self.state.best.status
+
+    @property
+    def numerics(self) -> Numerics:
+        return self.fit.numerics(self.state.best.params)
+
+    def assign(self, x: Array, numerics: Numerics | None = None) -> Collected:
+        """Labels, scores and responsibilities of other rows."""
+        source = array_source(np.asarray(x))
+        best = self.state.best.params
+        chosen = numerics or self.fit.model.numerics(best, self.fit.survey.spread, source.dtype)
+        task = Collect(source, self.fit.model, best, self.fit.origin, chosen, True)
+        return self.fit.engine.map_reduce(task, range(len(source)))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is fitted and how; `options` and `fit` as in the configuration file."""
+
+    name: str = "kmeans"
+    k: int = 3
+    assignment: str = "soft"
+    uniform: bool = False
+    precision: str = "auto"
+    min_weight: float = 0.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_section(self) -> ModelSection:
+        return ModelSection(
+            name=self.name,
+            n_components=self.k,
+            assignment=self.assignment,
+            uniform_weights=self.uniform,
+            precision=self.precision,
+            min_weight=self.min_weight,
+            options=dict(self.options),
+        )
+
+    @property
+    def fit_section(self) -> FitSection:
+        return FitSection(**self.fit)
+
+
+def prepare(
+    source: Source, setting: Setting, given: Given | None = None, engine: Engine = ONE_THREAD
+) -> Fit:
+    """Survey and composition: all that a fit needs but its state."""
+    model, fit = setting.model_section, setting.fit_section
+    survey = engine.map_reduce(make_survey(source, model, fit), range(len(source)))
+    survey.check(setting.k)
+    return make_fit(model, fit, source, engine, survey, given or Given())
+
+
+def run(fit: Fit, state: FitState | None = None) -> Fitting:
+    """`fit` advanced to its end."""
+    states = list(iterate(fit, state or FitState(0)))
+    return Fitting(fit, states[-1])
+
+
+def trace(fit: Fit) -> Iterator[FitState]:
+    """Every state of a fit from its beginning."""
+    return iterate(fit, FitState(0))
+
+
+def fit_array(
+    x: Array,
+    setting: Setting,
+    given: Given | None = None,
+    weight: Array | None = None,
+    block_bytes: int | None = None,
+    engine: Engine = ONE_THREAD,
+) -> Fitting:
+    """`x` fitted in blocks of about `block_bytes`."""
+    weight = None if weight is None else np.asarray(weight, np.float64)
+    source = array_source(np.asarray(x), weight, block_bytes)
+    return run(prepare(source, setting, given, engine))
+
+
+def relative(got: Array, wanted: Array) -> float:
+    """Largest difference, relative to the largest magnitude in `wanted`."""
+    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    assert got.shape == wanted.shape
+    scale = float(np.abs(wanted).max())
+    return float(np.abs(got - wanted).max()) / (scale or 1.0)
+
+
+def blobs(
+    n: int, d: int, k: int, apart: float = 6.0, seed: int = 0, dtype: str = "float64"
+) -> tuple[Array, Floats]:
+    """`n` rows around `k` centres `apart` deviations from each other, and the centres."""
+    rng = np.random.default_rng([seed, n, d, k])
+    centres = rng.standard_normal((k, d)) * apart
+    widths = rng.uniform(0.5, 1.5, (k, d))
+    labels = rng.integers(0, k, n)
+    x = centres[labels] + widths[labels] * rng.standard_normal((n, d))
+    return x.astype(dtype), centres
+
+
+def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Array, Any]:
+    """`n` rows drawn from `k` components of a family, and those components."""
+    rng = np.random.default_rng([seed, n, k, d])
+    family = make_family(ModelSection(name=name))
+    spread = Spread(np.zeros(d), np.ones(d), np.full(d, -5.0), np.full(d, 5.0), float(n))
+    components = family.start(3.0 * rng.standard_normal((k, d)), spread)
+    counts = rng.multinomial(n, np.full(k, 1 / k))
+    rows = [family.sample(components, c, int(counts[c]), rng) for c in range(k)]
+    return rng.permutation(np.concatenate(rows)), components
+
+
+def exact_options(name: str) -> dict[str, float]:
+    """Options under which the M-step maximises exactly: nothing added to a covariance."""
+    names = {f.name for f in fields(make_family(ModelSection(name=name)))}
+    return {"reg_covar": 0.0} if "reg_covar" in names else {}
+
+
+def agree(found: Fitting, wanted: Fitting, tol: float) -> None:
+    """Fail unless two fits took as many steps and ended within `tol` of each other."""
+    assert found.iterations == wanted.iterations
+    assert abs(found.objective - wanted.objective) <= tol * max(1.0, abs(wanted.objective))
+    for name, value in wanted.arrays.items():
+        assert relative(found.arrays[name], value) <= tol, name
+
+
+def same_bits(found: Fitting, wanted: Fitting) -> None:
+    """Fail unless two fits agree to the last bit, history included."""
+    assert repr(found.state.history) == repr(wanted.state.history)
+    assert found.objective == wanted.objective
+    for name, value in wanted.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], value, err_msg=name)
