@@ -224,22 +224,32 @@ def default_key(config: Config) -> str:
     return f"{stem}-{config.model.name}-{config.model.n_components}-{digest(config.identity())[:8]}"
 
 
-def make_run(
-    config: Config, source: Source, engine: Engine, location: Location, listen: Listener = unheard
-) -> Run:
-    """The run of `config` in the folder `location`, new or resumed."""
+def checked_start(config: Config, source: Source) -> Given:
+    """The given start, if any, once it is known to fit the data; StartError otherwise."""
     given = read_start(config.fit.start)
-    model = make_model(config.model)
-    given.check(model, config.model.n_components, source.shape[1])
+    given.check(make_model(config.model), config.model.n_components, source.shape[1])
     if config.model.n_components > source.shape[0]:
         raise StartError(
             f"{config.model.n_components} components for {source.shape[0]} rows; wanted at least "
             "one row for each. Ask for fewer components."
         )
+    return given
+
+
+def make_run(
+    config: Config,
+    source: Source,
+    engine: Engine,
+    given: Given,
+    folder: RunFolder,
+    record: Mapping[str, Any],
+    listen: Listener = unheard,
+) -> Run:
+    """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
     plan = Plan(
         source,
         engine,
-        model,
+        make_model(config.model),
         lambda survey: make_fit(config.model, config.fit, source, engine, survey, given, listen),
         make_survey(source, config.model, config.fit),
         config.model.n_components,
@@ -253,7 +263,7 @@ def make_run(
         ),
         listen,
     )
-    return Run(RunFolder(location), plan, record(config, source, given))
+    return Run(folder, plan, record)
 
 
 def record(config: Config, source: Source, given: Given) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from emdist.build import (
+    checked_start,
     make_engine,
     make_run,
     make_source,
-    read_start,
     record,
     run_location,
     save_fitted,
@@ -43,9 +43,16 @@ class Job:
     """The stages of one run. Make one with `open_job`; it measures the time that each takes."""
 
     def __init__(
-        self, config: Config, source: Source, run: Run, target: Location, listen: Listener
+        self,
+        config: Config,
+        source: Source,
+        run: Run,
+        target: Location,
+        identity: Mapping[str, Any],
+        listen: Listener,
     ) -> None:
         self.config = config
+        self.identity = identity
         self.source = source
         self.run = run
         self.target = target
@@ -92,7 +99,7 @@ class Job:
             tuple(labels.outputs),
             self.source.bounds,
             self.run.fitted().n_components,
-            identity(self.config, self.source),
+            self.identity,
             overwrite=labels.overwrite,
         )
 
@@ -100,6 +107,7 @@ class Job:
         """Write summary.json and summary.md: the last thing that a run does."""
         summary = summarise(
             str(self.run.folder.location),
+            str(Location(self.config.data.path)),
             self.source,
             self.config.model.name,
             self.run.plan.model.minimises,
@@ -122,11 +130,6 @@ class Job:
             pass
         self.finish()
         return self.summarise(self.label())
-
-
-def identity(config: Config, source: Source) -> dict[str, Any]:
-    """What labels are held to: the run's configuration and data."""
-    return {"config": digest(config.identity()), "data": digest(dict(source.fingerprint()))}
 
 
 def labels_location(config: Config, run: Location) -> Location:
@@ -158,7 +161,7 @@ def _ingest(section: IngestSection, target: Location) -> IngestSummary:
     )
 
 
-def finished_summary(config: Config, location: Location) -> dict[str, Any] | None:
+def finished_summary(location: Location) -> dict[str, Any] | None:
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
@@ -190,14 +193,24 @@ def open_job(
     source = make_source(config.data)
     location = run_location(config, key)
     target = labels_location(config, location)
-    RunFolder(location).create_or_check(record(config, source, read_start(config.fit.start)))
-    done = finished_summary(config, location)
-    if done is not None:
+    given = checked_start(config, source)
+    # Once: it lists the chunks of the array, which takes time in an object store.
+    found = record(config, source, given)
+    identity = {"config": digest(found["config"]), "data": digest(found["data"])}
+    folder = RunFolder(location)
+    folder.create_or_check(found)
+    labelled = not config.labels.write or _labels_stand(config, target, identity)
+    done = finished_summary(location)
+    if done is not None and labelled:
         yield done
         return
-    if config.labels.write:
-        labels = config.labels
-        check_place(target, identity(config, source), tuple(labels.outputs), labels.overwrite)
     with make_engine(config.cluster, source) as engine:
-        run = make_run(config, source, engine, location, listen)
-        yield Job(config, source, run, target, listen)
+        run = make_run(config, source, engine, given, folder, found, listen)
+        yield Job(config, source, run, target, identity, listen)
+
+
+def _labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
+    """Whether the labels asked for are those at `target`; errors if others are in the way."""
+    labels = config.labels
+    found = check_place(target, identity, tuple(labels.outputs), labels.overwrite)
+    return found == "continue"

@@ -88,6 +88,7 @@ class Summary:
 
 def summarise(
     run: str,
+    data: str,
     source: Source,
     model: str,
     minimises: bool,
@@ -98,7 +99,7 @@ def summarise(
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
 ) -> Summary:
-    """The summary of a finished fit; `labelled` is what the label pass summed, if it ran."""
+    """The summary of a finished fit to `data`; `labelled` is what the label pass summed."""
     rows, features = source.shape
     k = fitted.n_components
     count = np.zeros(k) if labelled is None else labelled["count"]
@@ -117,7 +118,7 @@ def summarise(
     return Summary(
         run,
         {
-            "array": str(source.fingerprint().get("array", "in memory")),
+            "array": data,
             "rows": rows,
             "features": features,
             "dtype": str(source.dtype),
