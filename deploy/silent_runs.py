@@ -10,6 +10,7 @@ Running this again changes nothing.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 from prefect.automations import Automation
 from prefect.client.schemas.objects import StateType
@@ -57,8 +58,8 @@ def main() -> None:
     try:
         Automation.read(name=NAME)
     except ValueError:
-        created = automation(heartbeat).create()
-        print(f"created: {NAME} ({getattr(created, 'id', '')})")
+        cast(Automation, automation(heartbeat).create())  # a coroutine only in an async context
+        print(f"created: {NAME}")
 
 
 if __name__ == "__main__":

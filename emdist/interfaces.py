@@ -155,6 +155,11 @@ class Density(Protocol):
         ...
 
     @property
+    def offset(self) -> Array:
+        """(k,) to be added to the scores of each component: the caller does it with its own."""
+        ...
+
+    @property
     def constant(self) -> float:
         """What is added to every score of every row: nats."""
         ...
@@ -164,7 +169,7 @@ class Density(Protocol):
         ...
 
     def score(self, x: Array, t: Array, out: Array) -> None:
-        """Fill `out` (k, m) with log p(x|k) up to `base` and `constant`."""
+        """Fill `out` (k, m) with log p(x|k) up to `offset`, `base` and `constant`."""
         ...
 
     def base(self, x: Array) -> Floats:
@@ -172,7 +177,10 @@ class Density(Protocol):
         ...
 
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        """(m,) log p(x|label) without `constant`, free of cancellation where it matters."""
+        """(m,) log p(x|label) without `constant`, free of cancellation where it matters.
+
+        `score` (m,) is that of the label, with its `offset`.
+        """
         ...
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:

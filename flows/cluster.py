@@ -46,15 +46,11 @@ def cluster(config: Config) -> dict[str, Any]:
     key = config.run.key or str(flow_run.id)
     outcome = current()
     outcome.advice = f"Go on with the same configuration and --key {key}"
-    with teller(key, _steps(config)) as tell:
+    with teller(key, config.fit.n_init) as tell:
         say(logging.INFO, f"run folder {run_location(config, key)}; --key {key} resumes it")
         result = _persistently(config, key, tell)
     outcome.done = True
     return result
-
-
-def _steps(config: Config) -> int:
-    return config.fit.max_iter or (300 if config.model.name == "kmeans" else 100)
 
 
 def _persistently(config: Config, key: str, tell: Teller) -> dict[str, Any]:

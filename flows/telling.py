@@ -21,7 +21,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.exceptions import MissingContextError
 
-from emdist.fit.events import Began, Event, Iterated, Progress, Saved, Warned
+from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.interfaces import Record
 from flows.posting import Poster
 
@@ -41,16 +41,17 @@ class Teller:
         Of the run; names the artifacts.
     poster
         Makes the calls.
-    steps
-        Iterations that would be 100 %: ``max_iter`` times ``n_init``.
+    starts
+        That the fit makes: ``n_init``.
     """
 
-    def __init__(self, key: str, poster: Poster, steps: int = 1) -> None:
+    def __init__(self, key: str, poster: Poster, starts: int = 1) -> None:
         self.key = key
         self.slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:200] or "run"
         self.iterations = 0
         self._poster = poster
-        self._steps = steps
+        self._starts = starts
+        self._max_iter = 100
         self._percent = 0.0
         self._line = ""
         self._untold: deque[dict[str, Any]] = deque(maxlen=_LINES)
@@ -62,6 +63,8 @@ class Teller:
             self._show(f"{event.what}: {event.done} of {event.total or '?'}. {self._line}")
         elif isinstance(event, Iterated):
             self._iterated(event)
+        elif isinstance(event, Planned):
+            self._max_iter = event.max_iter
         elif isinstance(event, Began):
             say(logging.INFO, f"{event.stage} begins{event.note and ': '}{event.note}")
         elif isinstance(event, Saved):
@@ -75,7 +78,7 @@ class Teller:
         say(logging.INFO, self._line)
         self._untold.append(told(event))
         self._poster.post("event", self._emit)
-        done = event.record.iteration / self._steps
+        done = (event.record.restart + event.record.iteration / self._max_iter) / self._starts
         self._percent = max(self._percent, 100 * min(done, 0.99))
         self._show(self._line)
 
@@ -113,11 +116,11 @@ class Teller:
 
 
 @contextmanager
-def teller(key: str, steps: int = 1) -> Iterator[Teller]:
+def teller(key: str, starts: int = 1) -> Iterator[Teller]:
     """A teller whose last words are sent at the end."""
     poster = Poster()
     try:
-        yield Teller(key, poster, steps)
+        yield Teller(key, poster, starts)
     finally:
         poster.close()
 

@@ -33,14 +33,14 @@ def no_base(x: Array) -> Floats:
 
 @dataclass(frozen=True)
 class Expanded:
-    """Exponential-family scores ``<eta_k, T(x)> + intercept_k``.
+    """Exponential-family scores ``<eta_k, T(x)>``, with ``offset_k`` to be added.
 
     Attributes
     ----------
     eta
         (k, D) natural parameters.
-    intercept
-        (k,) minus the log-partition function.
+    offset
+        (k,) minus the log-partition function, to be added to the scores.
     expand
         T: (m, d) -> (m, D).
     base_of
@@ -52,7 +52,7 @@ class Expanded:
     """
 
     eta: Array
-    intercept: Array
+    offset: Array
     expand: Callable[[Array], Array]
     base_of: Callable[[Array], Floats] = no_base
     constant: float = 0.0
@@ -71,7 +71,6 @@ class Expanded:
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         np.matmul(self.eta, t.T, out=out)
-        out += self.intercept[:, None]
 
     def base(self, x: Array) -> Floats:
         return self.base_of(x)
@@ -91,9 +90,9 @@ class Expanded:
         return scatter(t, labels, weight, self.n_components)
 
 
-def expanded(eta: Floats, intercept: Floats, dtype: str, **options: Any) -> Expanded:
+def expanded(eta: Floats, offset: Floats, dtype: str, **options: Any) -> Expanded:
     """An `Expanded` with its parameters rounded to the precision of the tiles."""
-    return Expanded(np.ascontiguousarray(eta, dtype), intercept.astype(dtype), **options)
+    return Expanded(np.ascontiguousarray(eta, dtype), offset.astype(dtype), **options)
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ class CentredDiagonal:
     ----------
     means, precisions
         (k, d).
-    intercept
-        (k,) half log-determinants of the precisions.
+    offset
+        (k,) half log-determinants of the precisions, to be added to the scores.
     moments
         Powers that the family gathers: 1 gathers x, 2 gathers first and second moments about
         the means.
@@ -115,7 +114,7 @@ class CentredDiagonal:
 
     means: Floats
     precisions: Floats
-    intercept: Floats
+    offset: Floats
     moments: int = 2
     constant: float = 0.0
 
@@ -132,7 +131,6 @@ class CentredDiagonal:
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         centred_quadratic(x, self.means, self.precisions, out)
-        out += self.intercept[:, None]
 
     def base(self, x: Array) -> Floats:
         return np.zeros(len(x))
@@ -165,15 +163,15 @@ class CentredFull:
         (k, d).
     factors
         (k, d, d) with ``factor factor^T`` the precision.
-    intercept
-        (k,) half log-determinants of the precisions.
+    offset
+        (k,) half log-determinants of the precisions, to be added to the scores.
     constant
         Added to every score: nats.
     """
 
     means: Floats
     factors: Floats
-    intercept: Floats
+    offset: Floats
     constant: float = 0.0
 
     @property
@@ -193,7 +191,6 @@ class CentredFull:
             z = (x - mean) @ factor
             out[k] = np.einsum("ij,ij->i", z, z)
         out *= -0.5
-        out += self.intercept[:, None]
 
     def base(self, x: Array) -> Floats:
         return np.zeros(len(x))

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
-from emdist.families.gaussian import MeansAsLocations, UnsharedBase, about_mean, positive, replaced
+from emdist.families.gaussian import (
+    MeansAsLocations,
+    UnsharedBase,
+    Width,
+    about_mean,
+    positive,
+    replaced,
+)
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
@@ -40,7 +47,7 @@ class Diagonal(MeansAsLocations, UnsharedBase):
         Added to every variance: squared units of the data.
     """
 
-    reg_covar: float = 1e-6
+    reg_covar: Width = 1e-6
 
     @property
     def params(self) -> type[DiagonalParams]:
@@ -58,8 +65,8 @@ class Diagonal(MeansAsLocations, UnsharedBase):
         if numerics.centred:
             return CentredDiagonal(means, precision, half_log, constant=constant)
         eta = np.concatenate([means * precision, -0.5 * precision], axis=1)
-        intercept = half_log - 0.5 * np.einsum("ij,ij,ij->i", means, means, precision)
-        return expanded(eta, intercept, numerics.dtype, expand=with_squares, constant=constant)
+        offset = half_log - 0.5 * np.einsum("ij,ij,ij->i", means, means, precision)
+        return expanded(eta, offset, numerics.dtype, expand=with_squares, constant=constant)
 
     def estimate(self, sums: Sums, params: DiagonalParams, numerics: Numerics) -> DiagonalParams:
         _, means, shift, second = about_mean(sums, params.means, numerics)

@@ -11,6 +11,7 @@ from emdist.families.densities import LOG_2PI, CentredFull, expanded
 from emdist.families.gaussian import (
     MeansAsLocations,
     UnsharedBase,
+    Width,
     about_mean,
     factors,
     indefinite,
@@ -47,7 +48,7 @@ class Full(MeansAsLocations, UnsharedBase):
         Added to the diagonal of every covariance: squared units of the data.
     """
 
-    reg_covar: float = 1e-6
+    reg_covar: Width = 1e-6
 
     @property
     def params(self) -> type[FullParams]:
@@ -68,8 +69,8 @@ class Full(MeansAsLocations, UnsharedBase):
         # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
         doubled = -0.5 * (2 * precision - precision * np.eye(means.shape[1]))
         eta = np.concatenate([linear, pack(doubled)], axis=1)
-        intercept = half_log - 0.5 * np.einsum("ki,ki->k", linear, means)
-        return expanded(eta, intercept, numerics.dtype, expand=with_products, constant=constant)
+        offset = half_log - 0.5 * np.einsum("ki,ki->k", linear, means)
+        return expanded(eta, offset, numerics.dtype, expand=with_products, constant=constant)
 
     def estimate(self, sums: Sums, params: FullParams, numerics: Numerics) -> FullParams:
         d = params.means.shape[1]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from emdist.errors import CollapseError
 from emdist.interfaces import Floats, Numerics
@@ -15,6 +16,9 @@ from emdist.sums import Sums
 #: Share of the total weight below which a component's weight is no longer divided by: far below
 #: what the collapse policy calls a component without rows.
 DUST = 10 * float(np.finfo(np.float64).eps)
+
+#: An option that widens components: finite and not negative.
+Width: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 ADVICE = (
     "Raise reg_covar, ask for fewer components, drop constant or duplicate features, "

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
 from emdist.families.gaussian import DUST, MeansAsLocations, replaced
@@ -44,7 +46,7 @@ class Isotropic(MeansAsLocations):
         Squared units of the data. One half makes the hard log-likelihood minus the inertia.
     """
 
-    variance: float = 0.5
+    variance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
 
     @property
     def params(self) -> type[Centres]:

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
-from emdist.families.gaussian import MeansAsLocations, UnsharedBase, about_mean, positive, replaced
+from emdist.families.gaussian import (
+    MeansAsLocations,
+    UnsharedBase,
+    Width,
+    about_mean,
+    positive,
+    replaced,
+)
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
@@ -40,7 +47,7 @@ class Spherical(MeansAsLocations, UnsharedBase):
         Added to every variance: squared units of the data.
     """
 
-    reg_covar: float = 1e-6
+    reg_covar: Width = 1e-6
 
     @property
     def params(self) -> type[SphericalParams]:
@@ -60,8 +67,8 @@ class Spherical(MeansAsLocations, UnsharedBase):
             wide = np.repeat(precision[:, None], d, axis=1)
             return CentredDiagonal(means, wide, half_log, constant=constant)
         eta = np.concatenate([means * precision[:, None], -0.5 * precision[:, None]], axis=1)
-        intercept = half_log - 0.5 * precision * np.einsum("ij,ij->i", means, means)
-        return expanded(eta, intercept, numerics.dtype, expand=with_norm, constant=constant)
+        offset = half_log - 0.5 * precision * np.einsum("ij,ij->i", means, means)
+        return expanded(eta, offset, numerics.dtype, expand=with_norm, constant=constant)
 
     def estimate(self, sums: Sums, params: SphericalParams, numerics: Numerics) -> SphericalParams:
         d = params.means.shape[1]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.gaussian import (
     MeansAsLocations,
+    Width,
     about_mean,
     factor,
     indefinite,
@@ -57,7 +58,7 @@ class Tied(MeansAsLocations):
         Added to the diagonal of the covariance: squared units of the data.
     """
 
-    reg_covar: float = 1e-6
+    reg_covar: Width = 1e-6
 
     @property
     def params(self) -> type[TiedParams]:

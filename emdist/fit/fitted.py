@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import ShapeError
 from emdist.fit.passes import LabelBlock
+from emdist.fit.survey import check_block
 from emdist.interfaces import (
     Array,
     Best,
@@ -146,5 +147,6 @@ class Collect:
 
     def __call__(self, i: int) -> Collected:
         block = self.source.read(i)
+        check_block(block)
         found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
         return Collected(found.labels, found.score, found.resp)

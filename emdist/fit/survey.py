@@ -19,6 +19,7 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Array, Block, Floats, Source, Spread
 from emdist.kernels.hashing import hash_of_rows
 from emdist.kernels.tiles import tile_rows, tiles
+from emdist.store.arrays import finite_rows
 
 #: Names the random stream of the survey's sample.
 _STREAM = 0x5A
@@ -193,11 +194,10 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
 
 
 def _check_finite(x: Array, block: Block) -> None:
-    if x.dtype.kind != "f" or np.isfinite(x.sum(dtype=np.float64)):
+    finite = finite_rows(x)
+    if finite is None:
         return
-    bad = np.flatnonzero(~np.isfinite(x).all(axis=1))
-    if len(bad) == 0:
-        return
+    bad = np.flatnonzero(~finite)
     rows = block.rows()
     first = int(bad[0])
     column = int(np.flatnonzero(~np.isfinite(x[first]))[0])

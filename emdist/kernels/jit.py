@@ -17,3 +17,12 @@ def jit(function: Callable[A, R]) -> Callable[A, R]:
     Fast-math stays off: it would let the compiler assume that NaN and Inf do not occur.
     """
     return cast(Callable[A, R], numba.njit(nogil=True, cache=True)(function))
+
+
+def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
+    """As `jit`, for loops that sum along a row: terms may be reordered, so that they vectorise.
+
+    The order is fixed when the code is compiled, so the bits stay those of the kind of CPU.
+    """
+    flags = {"reassoc", "contract"}
+    return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath=flags)(function))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import jit, jit_sums
 
 Array = NDArray[Any]
 
@@ -67,7 +67,7 @@ def unpack(upper: Array, d: int) -> Array:
     return out
 
 
-@jit
+@jit_sums
 def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
     """Squared distance of each row to the mean of its label, in float64: fills (m,)."""
     for i in range(x.shape[0]):
@@ -79,7 +79,7 @@ def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
         out[i] = total
 
 
-@jit
+@jit_sums
 def centred_quadratic(x: Array, means: Array, precisions: Array, out: Array) -> None:
     """``-1/2 sum_j (x_j - mean_j)^2 precision_j``, subtracting before squaring: fills (k, m)."""
     for c in range(means.shape[0]):

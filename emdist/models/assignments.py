@@ -13,6 +13,35 @@ from emdist.kernels.assign import hard_labels, softmax
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A tile of m rows with its scores.
+
+    Attributes
+    ----------
+    density
+        That scored it.
+    x, t
+        (m, d) rows relative to the origin, and their statistics.
+    score
+        (k, m) without `offset`; an assignment may overwrite it.
+    offset
+        (k,) to be added to the scores: the density's own and `log_weight`.
+    log_weight
+        (k,) logarithms of the mixture weights, 0 where they are uniform.
+    weight
+        (m,) sample weights, or None for 1.
+    """
+
+    density: Density
+    x: Array
+    t: Array
+    score: Array
+    offset: Array
+    log_weight: Array
+    weight: Floats | None
+
+
+@dataclass(frozen=True)
 class Share:
     """What one tile adds to the sums.
 
@@ -39,22 +68,12 @@ class Assignment(Protocol):
         """Whether `Share.objective` lacks the base that components share."""
         ...
 
-    def share(
-        self,
-        density: Density,
-        x: Array,
-        t: Array,
-        score: Array,
-        log_weight: Array,
-        w: Floats | None,
-    ) -> Share:
-        """Absorb one tile; `score` (k, m) includes the log-weights and may be overwritten."""
+    def share(self, tile: Tile) -> Share:
+        """What the tile adds to the sums; overwrites its scores."""
         ...
 
-    def explain(
-        self, density: Density, x: Array, score: Array, log_weight: Array
-    ) -> tuple[NDArray[np.int32], Floats]:
-        """Labels (m,) and log-likelihood (m,) without the constant; overwrites `score`."""
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        """Labels (m,) and log-likelihood (m,) without the constant; overwrites the scores."""
         ...
 
 
@@ -64,27 +83,19 @@ class Soft:
 
     leaves_base_out: bool = True
 
-    def share(
-        self,
-        density: Density,
-        x: Array,
-        t: Array,
-        score: Array,
-        log_weight: Array,
-        w: Floats | None,
-    ) -> Share:
-        log_likelihood = softmax(score)
-        if w is not None:
-            log_likelihood *= w
-            score *= w
-        n = score.sum(axis=1, dtype=np.float64)
-        return Share(n, density.gather(x, t, score), float(log_likelihood.sum()))
+    def share(self, tile: Tile) -> Share:
+        log_likelihood = softmax(tile.score, tile.offset)
+        resp = tile.score
+        if tile.weight is not None:
+            log_likelihood *= tile.weight
+            resp *= tile.weight
+        n = resp.sum(axis=1, dtype=np.float64)
+        gathered = tile.density.gather(tile.x, tile.t, resp)
+        return Share(n, gathered, float(log_likelihood.sum()))
 
-    def explain(
-        self, density: Density, x: Array, score: Array, log_weight: Array
-    ) -> tuple[NDArray[np.int32], Floats]:
-        labels, _ = hard_labels(score)
-        return labels, softmax(score) + density.base(x)
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        labels, _ = hard_labels(tile.score, tile.offset)
+        return labels, softmax(tile.score, tile.offset) + tile.density.base(tile.x)
 
 
 @dataclass(frozen=True)
@@ -93,25 +104,16 @@ class Hard:
 
     leaves_base_out: bool = False
 
-    def share(
-        self,
-        density: Density,
-        x: Array,
-        t: Array,
-        score: Array,
-        log_weight: Array,
-        w: Floats | None,
-    ) -> Share:
-        labels, value = self.explain(density, x, score, log_weight)
-        n, sums = density.scatter(x, t, labels, w)
-        return Share(n, sums, float(value.sum() if w is None else value @ w))
+    def share(self, tile: Tile) -> Share:
+        labels, value = self.explain(tile)
+        n, sums = tile.density.scatter(tile.x, tile.t, labels, tile.weight)
+        total = value.sum() if tile.weight is None else value @ tile.weight
+        return Share(n, sums, float(total))
 
-    def explain(
-        self, density: Density, x: Array, score: Array, log_weight: Array
-    ) -> tuple[NDArray[np.int32], Floats]:
-        labels, best = hard_labels(score)
-        own = log_weight[labels]
-        return labels, density.explain(x, best - own, labels) + own
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        labels, best = hard_labels(tile.score, tile.offset)
+        own = tile.log_weight[labels]
+        return labels, tile.density.explain(tile.x, best - own, labels) + own
 
 
 ASSIGNMENTS: dict[str, Assignment] = {"soft": Soft(), "hard": Hard()}

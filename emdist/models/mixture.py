@@ -13,7 +13,6 @@ from emdist.interfaces import (
     Array,
     Assigned,
     Block,
-    Density,
     Family,
     Floats,
     Numerics,
@@ -22,7 +21,7 @@ from emdist.interfaces import (
 )
 from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
-from emdist.models.assignments import Assignment, Soft
+from emdist.models.assignments import Assignment, Soft, Tile
 from emdist.sums import Sums
 
 P = TypeVar("P")
@@ -107,10 +106,16 @@ class Mixture(Generic[P]):
         return Numerics("float32" if enough else "float64")
 
     def _tiles(
-        self, x: Array, params: MixtureParams[P], origin: Floats, numerics: Numerics
-    ) -> Iterator[tuple[slice, Density, Array, Array, Array, Array]]:
+        self,
+        x: Array,
+        weight: Floats | None,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+    ) -> Iterator[tuple[slice, Tile]]:
         density = self.family.density(params.components, numerics)
         log_weight = self._log_weight(params).astype(numerics.dtype)
+        offset = (density.offset + log_weight).astype(numerics.dtype)
         k = density.n_components
         columns = x.shape[1] + density.width + 2 * k
         rows = tile_rows(columns, np.dtype(numerics.dtype).itemsize)
@@ -120,9 +125,8 @@ class Mixture(Generic[P]):
             t = density.statistics(tile)
             score = scratch[: k * (b - a)].reshape(k, b - a)
             density.score(tile, t, score)
-            if not self.uniform:
-                score += log_weight[:, None]
-            yield slice(a, b), density, tile, t, score, log_weight
+            w = None if weight is None else weight[a:b]
+            yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w)
 
     def _log_weight(self, params: MixtureParams[P]) -> Floats:
         if self.uniform:
@@ -140,9 +144,8 @@ class Mixture(Generic[P]):
         n = np.zeros(density.n_components)
         t_sum = np.zeros((density.n_components, density.width))
         objective = 0.0
-        for at, dens, tile, t, score, log_weight in self._tiles(x, params, origin, numerics):
-            w = None if weight is None else weight[at]
-            share = self.assignment.share(dens, tile, t, score, log_weight, w)
+        for _, tile in self._tiles(x, weight, params, origin, numerics):
+            share = self.assignment.share(tile)
             n += share.n
             t_sum += share.t
             objective += share.objective
@@ -231,12 +234,12 @@ class Mixture(Generic[P]):
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
-        for at, density, tile, _, score, log_weight in self._tiles(x, params, origin, numerics):
+        for at, tile in self._tiles(x, None, params, origin, numerics):
             if shares is not None:
-                posterior = score.copy()
-                softmax(posterior)
+                posterior = tile.score.copy()
+                softmax(posterior, tile.offset)
                 shares[at] = posterior.T
-            labels[at], value[at] = self.assignment.explain(density, tile, score, log_weight)
+            labels[at], value[at] = self.assignment.explain(tile)
         return Assigned(labels, value, shares)
 
     def assign(

@@ -65,7 +65,7 @@ def model(run: Path) -> bytes:
 
 def checkpoints(folder: Path) -> list[int]:
     """Numbers of the committed checkpoints."""
-    return sorted(int(p.parent.name[:8]) for p in folder.glob("long/ckpt/*/manifest.json"))
+    return sorted(int(p.parent.name[:8]) for p in folder.glob("long/ckpt/[0-9]*/manifest.json"))
 
 
 def test_a_killed_script_started_again_gives_the_same_bits(
