@@ -22,7 +22,6 @@ from emdist.config import (
     DataSection,
     FitSection,
     ModelSection,
-    checked_options,
 )
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
@@ -43,8 +42,10 @@ from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
+from emdist.store.plan import ROW_BYTES
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, zarr_source
+from emdist.validation import checked_options
 
 #: Packages whose versions are recorded with every run and model.
 _RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
@@ -118,9 +119,9 @@ def make_engine(section: ClusterSection, source: Source) -> Iterator[Engine]:
 
 
 def largest_block(source: Source) -> int:
-    """Decoded bytes of the largest block."""
+    """Decoded bytes of the largest block, narrow rows counted as the plan counts them."""
     rows = max(b - a for a, b in itertools.pairwise(source.bounds))
-    return rows * source.shape[1] * source.dtype.itemsize
+    return rows * max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
 
 
 def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
+from rich.filesize import decimal
 
-from emdist.errors import ConfigError, EmdistError
-from emdist.report.display import Mode, display
+from emdist.errors import ConfigError
+from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
+from emdist.report.display import display
+from emdist.report.page import Page, page_of, show
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
-    "failed, 6 cluster failed, 7 component collapsed, 130 interrupted, 143 terminated."
+    "failed, 6 cluster failed, 7 component collapsed, 130 interrupted, 143 terminated, 1 else."
 )
 
 app = typer.Typer(
-    help="EM clustering of Zarr arrays larger than memory: exact, restartable, reproducible.",
     epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
@@ -32,52 +29,43 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show nothing but the result.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object per event, and the result.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but the place of the result.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines: one per event, the result last.")]
+Overwrite = typer.Option("--overwrite", help="Replace what is there.")
+Workers = Annotated[
+    int | None, typer.Option(help="Dask workers on this machine; default threads instead.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.")
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting of the configuration: section.key=value."),
 ]
 
 
-@contextmanager
-def _reported(as_json: bool) -> Iterator[None]:
-    """Errors of emdist as one message and their exit code; interrupts after they were saved."""
-    try:
-        yield
-    except EmdistError as error:
-        _fail(str(error), error.exit_code, as_json)
-    except _Terminated:
-        _fail("terminated; the same command goes on where it stopped.", 143, as_json)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped.", 130, as_json)
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from emdist.build import versions
+
+        found = versions()
+        others = ", ".join(f"{name} {found[name]}" for name in found if name != "emdist")
+        print(f"emdist {found['emdist']} ({others})")
+        raise typer.Exit
 
 
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
-    if as_json:
-        print(json.dumps({"event": "error", "message": message, "exit_code": code}))
-    else:
-        print(f"emdist: {message}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise _Terminated
-
-
-def _mode(quiet: bool, as_json: bool) -> Mode:
-    return "json" if as_json else "quiet" if quiet else "auto"
-
-
-def _print_result(values: dict[str, Any], as_json: bool, text: str) -> None:
-    if as_json:
-        print(json.dumps({"event": "result", **values}))
-    else:
-        Console().print(Markdown(text))
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show versions and exit."
+        ),
+    ] = False,
+) -> None:
+    """EM clustering of Zarr arrays larger than memory: exact, restartable, reproducible."""
 
 
 @app.command(epilog=EPILOG)
@@ -97,8 +85,10 @@ def ingest(
         str | None, typer.Option(help="Column of sample weights, written beside the target.")
     ] = None,
     dtype: Annotated[str, typer.Option(help="Of the array; 'auto' keeps the source's.")] = "auto",
-    rows_per_chunk: Annotated[int | None, typer.Option(min=1)] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace an array that is there.")] = False,
+    rows_per_chunk: Annotated[
+        int | None, typer.Option(min=1, help="Rows of a chunk; default by their size.")
+    ] = None,
+    overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -106,13 +96,15 @@ def ingest(
 
     Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
     """
-    with _reported(as_json):
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, REPEAT):
         from emdist.store.ingest import ingest as run
 
-        def show(rows: int, total: int) -> None:
-            if not quiet and not as_json and sys.stderr.isatty():
+        def tell(rows: int, total: int) -> None:
+            if mode == "auto" and sys.stderr.isatty():
                 of = f" of {total:,}" if total else ""
-                print(f"\r{rows:,}{of} rows", end="", file=sys.stderr, flush=True)
+                # A carriage return at the end, so that what follows overwrites it.
+                print(f"{rows:,}{of} rows", end="\r", file=sys.stderr, flush=True)
 
         found = run(
             source,
@@ -122,7 +114,7 @@ def ingest(
             dtype=dtype,
             rows_per_chunk=rows_per_chunk,
             overwrite=overwrite,
-            done=show,
+            done=tell,
         )
         values = {
             "rows": found.rows,
@@ -135,15 +127,16 @@ def ingest(
             "weights": None if found.weights is None else str(found.weights),
             "notes": list(found.notes),
         }
-        lines = [
-            f"**{found.target}**: {found.rows:,} rows x {found.features} {found.dtype} in "
-            f"{found.chunks} chunks, {found.bytes_read / 1e6:.1f} MB read, "
-            f"{found.bytes_stored / 1e6:.1f} MB stored"
+        facts = [
+            ("array", str(found.target)),
+            ("holds", f"{found.rows:,} rows x {found.features} {found.dtype}"),
+            ("chunks", str(found.chunks)),
+            ("read", decimal(found.bytes_read)),
+            ("stored", decimal(found.bytes_stored)),
         ]
-        lines += [f"- weights in {found.weights}"] if found.weights else []
-        lines += [f"- note: {note}" for note in found.notes]
-        if not quiet:
-            _print_result(values, as_json, "\n".join(lines))
+        facts += [("weights", str(found.weights))] if found.weights else []
+        facts += [("note", note) for note in found.notes]
+        print_result(values, Page(facts), str(found.target), mode)
 
 
 @app.command(epilog=EPILOG)
@@ -178,12 +171,8 @@ def fit(
         str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Dask workers on this machine; default threads instead.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.")
-    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -198,7 +187,8 @@ def fit(
 
       emdist fit -f config/quickstart.yaml --set fit.seed=7
     """
-    with _reported(as_json):
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, RESUMES):
         from emdist.config import make_config, overridden, read_values
         from emdist.job import open_job
 
@@ -222,16 +212,13 @@ def fit(
         values = read_values(config) if config is not None else {}
         values = _laid_over(values, {key: v for key, v in given.items() if v is not None})
         checked = make_config(overridden(values, settings or []), str(config or "the command line"))
-        with display(_mode(quiet, as_json)) as listen, open_job(checked, listen=listen) as job:
+        with display(mode) as listen, open_job(checked, listen=listen) as job:
             if isinstance(job, dict):
-                summary, text = job, f"Done already, nothing to do: **{job['run']}**"
+                summary, page = job, Page([("done already, nothing to do", job["run"])])
             else:
                 found = job.complete()
-                summary, text = found.to_dict(), found.to_markdown()
-        if not quiet or as_json:
-            _print_result(summary, as_json, text)
-        else:
-            print(summary["run"])
+                summary, page = found.to_dict(), found.to_page()
+        print_result(summary, page, summary["run"], mode)
 
 
 def _run_settings(run: str | None) -> dict[str, Any]:
@@ -255,7 +242,10 @@ def _laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, An
     out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for place, value in settings.items():
         section, _, key = place.partition(".")
-        out.setdefault(section, {})[key] = value
+        inner = out.get(section) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
+        out[section] = {**inner, key: value}
     return out
 
 
@@ -270,9 +260,9 @@ def label(
         list[str] | None,
         typer.Option("--output", "-o", help="labels, score, responsibilities; repeat for more."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Dask workers on this machine.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace other labels that are there.")] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Annotated[bool, Overwrite] = False,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -281,25 +271,26 @@ def label(
 
     Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
     """
-    with _reported(as_json):
-        from emdist.config import ClusterSection, DataSection, make_section, overridden
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, RESUMES):
+        from emdist.config import LabellingConfig, make_section, overridden
         from emdist.labelling import label_data
         from emdist.store.location import Location
 
         values = _laid_over({"data": {"path": data}}, _cluster_settings(workers, scheduler))
         values = overridden(values, settings or [])
-        with display(_mode(quiet, as_json)) as listen:
+        checked = make_section(LabellingConfig, values, "the command line")
+        with display(mode) as listen:
             summary = label_data(
                 Location(model),
-                make_section(DataSection, **values["data"]),
+                checked.data,
                 Location(out),
-                make_section(ClusterSection, **values.get("cluster", {})),
+                checked.cluster,
                 tuple(outputs or ["labels"]),
                 overwrite,
                 listen,
             )
-        if not quiet or as_json:
-            _print_result(summary, as_json, _table(summary))
+        print_result(summary, page_of(summary), summary["labels"], mode)
 
 
 @app.command(epilog=EPILOG)
@@ -309,7 +300,7 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
-    with _reported(as_json):
+    with reported(as_json, REPEAT):
         from emdist.inspection import inspect as look
         from emdist.store.location import Location
 
@@ -317,32 +308,13 @@ def inspect(
         if as_json:
             print(json.dumps(found))
         else:
-            Console().print(Markdown(_table(found)))
-
-
-def _table(values: dict[str, Any]) -> str:
-    lines = ["| | |", "|---|---|"]
-    for name, value in values.items():
-        if isinstance(value, dict):
-            lines += [f"| {name}.{key} | {_cell(v)} |" for key, v in value.items()]
-        elif isinstance(value, list) and value and isinstance(value[0], str):
-            lines += [f"| {name if at == 0 else ''} | {_cell(v)} |" for at, v in enumerate(value)]
-        else:
-            lines.append(f"| {name} | {_cell(value)} |")
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        value = ", ".join(f"{k}={v}" for k, v in value.items() if v not in (None, {}, ""))
-    return str(value).replace("|", "\\|")
+            show(page_of(found))
 
 
 def main() -> None:
     """Entry point of `emdist`."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    signal.signal(signal.SIGTERM, _terminate)
-    app()
+    signal.signal(signal.SIGTERM, terminate)
+    app(prog_name="emdist")
 
 
 if __name__ == "__main__":

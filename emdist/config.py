@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from emdist.errors import ConfigError, NotFoundError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
+from emdist.validation import explain
 
 FAMILIES = "emdist.families"
 SEEDERS = "emdist.fit.seeding"
 CLUSTERS = "emdist.engines.clusters"
 
-_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_UNITS = {"b": 1} | {
+    f"{prefix}{unit}": base**power
+    for power, prefix in enumerate("kmgt", start=1)
+    for unit, base in (("b", 10**3), ("ib", 2**10))
+}
 
 
 def parse_bytes(text: str) -> int:
     """``"128 MiB"`` to bytes; ValueError if it is no size."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?b|b)\s*", text, re.IGNORECASE)
-    if not match or float(match[1]) <= 0:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
+    found = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if found < 1:
         raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return found
 
 
 def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
@@ -45,13 +57,50 @@ def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
     return AfterValidator(check)
 
 
+def _size(text: str) -> str:
+    try:
+        parse_bytes(text)
+    except ValueError as error:
+        raise PydanticCustomError("size", "{why}", {"why": str(error)}) from None
+    return text
+
+
+def _texts(options: Any) -> Any:
+    """Numbers and true/false as text, which is what object stores take."""
+    if not isinstance(options, Mapping):
+        return options
+    return {
+        key: str(value).lower() if isinstance(value, bool | int | float) else value
+        for key, value in options.items()
+    }
+
+
+#: Settings of an object store; never shown.
+Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
+
+
 class Section(BaseModel):
     """A frozen part of the configuration; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
-class DataSection(Section):
+class ReadingSection(Section):
+    """How rows are read, wherever they lie."""
+
+    block_size: Annotated[str, AfterValidator(_size)] | None = Field(
+        None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
+    )
+    missing_chunks: Literal["raise", "drop", "fill"] = "raise"
+    non_finite: Literal["raise", "drop"] = "raise"
+
+    @property
+    def block_bytes(self) -> int | None:
+        """Decoded bytes per block, or None for the default."""
+        return None if self.block_size is None else parse_bytes(self.block_size)
+
+
+class DataSection(ReadingSection):
     """What is clustered."""
 
     path: str = Field(
@@ -59,21 +108,11 @@ class DataSection(Section):
     )
     array: str = Field("", description="Path of the array inside a group")
     weights: str | None = Field(None, description="Path or URL of a 1-D Zarr array, one per row")
-    block_size: str | None = Field(
-        None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
-    )
-    missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    non_finite: Literal["raise", "drop"] = "raise"
-    storage_options: dict[str, str] = Field(
+    storage_options: Secrets = Field(
         default_factory=dict,
         repr=False,
         description="Of the object store; credentials belong in the environment",
     )
-
-    @property
-    def block_bytes(self) -> int | None:
-        """Decoded bytes per block, or None for the default."""
-        return None if self.block_size is None else parse_bytes(self.block_size)
 
 
 class IngestSection(Section):
@@ -145,12 +184,14 @@ class RunSection(Section):
     """Where checkpoints and results go, and how often."""
 
     folder: str = "runs"
-    key: str | None = Field(None, description="Name of the run; the same key resumes it")
+    key: str | None = Field(
+        None, min_length=1, description="Name of the run; the same key resumes it"
+    )
     checkpoint_seconds: float = Field(60.0, gt=0)
     checkpoint_iterations: int | None = Field(None, ge=1)
     keep_last: int = Field(3, ge=1)
     keep_every: int = Field(0, ge=0)
-    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
 class LabelsSection(Section):
@@ -160,7 +201,7 @@ class LabelsSection(Section):
     path: str | None = Field(None, description="Default labels.zarr in the run's folder")
     outputs: list[Literal["labels", "score", "responsibilities"]] = ["labels"]
     overwrite: bool = False
-    storage_options: dict[str, str] = Field(default_factory=dict, repr=False)
+    storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
 class Config(Section):
@@ -184,58 +225,47 @@ class Config(Section):
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
 
 
+class LabellingConfig(Section):
+    """What `emdist label` reads, and where it runs."""
+
+    data: DataSection
+    cluster: ClusterSection = ClusterSection()
+
+
 def make_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
     """A checked `Config`; ConfigError with every fault, its place and the remedy."""
     try:
-        config = Config.model_validate(dict(values))
+        return Config.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(explain(error, Config, where)) from None
-    if config.data.block_size is not None:
-        try:
-            parse_bytes(config.data.block_size)
-        except ValueError as error:
-            raise ConfigError(f"{where}: data.block_size: {error}.") from None
-    return config
 
 
 T = TypeVar("T", bound=Section)
 
 
-def make_section(cls: type[T], **values: Any) -> T:
-    """One section from keyword arguments; ConfigError if they do not fit it."""
+def make_section(
+    cls: type[T],
+    values: Mapping[str, Any],
+    where: str = "the parameters",
+    names: Mapping[str, str] | None = None,
+) -> T:
+    """One section from `values`; ConfigError if they do not fit it.
+
+    Parameters
+    ----------
+    cls
+        Of the section.
+    values
+        By the section's keys.
+    where
+        They come from, for the error.
+    names
+        What the user calls a key, where it is not the section's own name.
+    """
     try:
-        return cls.model_validate(values)
+        return cls.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(explain(error, cls, "the parameters")) from None
-
-
-def explain(error: ValidationError, root: Any, where: str) -> str:
-    """A validation error as lines: where, what was got, what is wanted."""
-    lines = [f"  {_explain_one(detail, root)}" for detail in error.errors()]
-    return f"{where} has {len(lines)} fault(s):\n" + "\n".join(lines)
-
-
-def _explain_one(detail: ErrorDetails, root: Any) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_keys(root, detail["loc"][:-1])
-        hint = nearest(str(detail["loc"][-1]), known)
-        return f"{place} is not a known key{hint}; known here: {', '.join(known)}."
-    if detail["type"] in ("missing", "missing_argument"):
-        return f"{place} is missing."
-    got = "" if "storage_options" in detail["loc"] else f", got {detail['input']!r}"
-    return f"{place}: {detail['msg']}{got}."
-
-
-def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
-    for part in path:
-        field = getattr(root, "model_fields", {}).get(part)
-        annotation = getattr(field, "annotation", None)
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        root = next((c for c in candidates if hasattr(c, "model_fields")), root)
-    if is_dataclass(root):
-        return [field.name for field in fields(root) if field.init]
-    return list(getattr(root, "model_fields", {}))
+        raise ConfigError(explain(error, cls, where, names or {})) from None
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -278,7 +308,7 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
             raise ConfigError(f"--set {text!r}: wanted section.key=value, as in fit.tol=1e-4.")
         at = out
         for part in parts[:-1]:
-            inner = at.setdefault(part, {})
+            inner = at.get(part) or {}
             if not isinstance(inner, dict):
                 raise ConfigError(f"--set {text!r}: {part} is not a section.")
             at[part] = dict(inner)
@@ -288,19 +318,3 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
         except yaml.YAMLError as error:
             raise ConfigError(f"--set {text!r}: {error}") from None
     return out
-
-
-def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
-    """`cls`, a frozen dataclass, made from `options` of a configuration; ConfigError if wrong."""
-    adapter: TypeAdapter[Any] = TypeAdapter(cls)
-    known = [field.name for field in fields(cls) if field.init]
-    for key in options:
-        if key not in known:
-            raise ConfigError(
-                f"{where}.{key} is not a known key{nearest(key, known)}; known here: "
-                f"{', '.join(known)}."
-            )
-    try:
-        return adapter.validate_python(dict(options))
-    except ValidationError as error:
-        raise ConfigError(explain(error, cls, where)) from None

@@ -26,6 +26,8 @@ def inspect(location: Location, array: str = "") -> dict[str, Any]:
     DataError, CheckpointError
         If there is nothing, or something damaged.
     """
+    if location.is_local and location.path.is_file():
+        return describe_array(ArrayRef(location, array))  # which says what to do with a file
     folder = open_folder(location)
     if not array and folder.exists("run.json"):
         return _run(location)

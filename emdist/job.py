@@ -32,7 +32,7 @@ from emdist.report.summary import Summary, summarise
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
-from emdist.store.labels import LabelWriter, check_place, label_writer
+from emdist.store.labels import LabelWriter, check_place, is_labelled, label_writer
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 
@@ -204,13 +204,23 @@ def open_job(
     if done is not None and labelled:
         yield done
         return
+    listen(Began("open", _opening(config, source)))
     with make_engine(config.cluster, source) as engine:
         run = make_run(config, source, engine, given, folder, found, listen)
         yield Job(config, source, run, target, identity, listen)
+
+
+def _opening(config: Config, source: Source) -> str:
+    rows, features = source.shape
+    return (
+        f"{config.model.name}, {config.model.n_components} components; "
+        f"{Location(config.data.path)}: "
+        f"{rows:,} rows x {features} {source.dtype} in {len(source)} block(s)"
+    )
 
 
 def _labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
     """Whether the labels asked for are those at `target`; errors if others are in the way."""
     labels = config.labels
     found = check_place(target, identity, tuple(labels.outputs), labels.overwrite)
-    return found == "continue"
+    return found == "continue" and is_labelled(target)

@@ -15,11 +15,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import IngestSection, explain
+from emdist.config import IngestSection
 from emdist.errors import ConfigError
 from emdist.fit.events import Began, Listener, Progress
 from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.location import Location
+from emdist.validation import explain
 from flows.private import check_public, held, storage_options
 from flows.script import Outcome, current, leave, run_as_script, watched
 from flows.server import prefect_api

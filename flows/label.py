@@ -16,10 +16,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import ClusterSection, DataSection, Section, explain, overridden
+from emdist.config import ClusterSection, DataSection, Section, overridden
 from emdist.errors import ConfigError
 from emdist.labelling import label_data
 from emdist.store.location import Location
+from emdist.validation import explain
 from flows.private import check_public, held, joined, split, storage_options
 from flows.script import Outcome, current, leave, run_as_script, watched
 from flows.server import prefect_api

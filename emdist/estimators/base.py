@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import warnings
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +17,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from emdist.build import make_fit, make_model, make_survey, save_fitted
-from emdist.config import FitSection, ModelSection, parse_bytes
-from emdist.errors import ConfigError, StartError
-from emdist.estimators.inputs import is_in_memory, make_engine, make_source
+from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
+from emdist.errors import ConfigError, ShapeError, StartError
+from emdist.estimators.inputs import (
+    as_matrix,
+    is_client,
+    is_in_memory,
+    make_engine,
+    make_source,
+)
 from emdist.fit.events import Event, Iterated, unheard
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.interfaces import Engine, FitState, Floats, Source, Status
 from emdist.store.location import Location
+
+S = TypeVar("S", bound=Section)
 
 
 class Estimator(BaseEstimator):  # type: ignore[misc]
@@ -42,34 +52,70 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     random_state: Any
     verbose: Any
 
-    def _sections(self) -> tuple[ModelSection, FitSection, Given]:
-        """The configuration that the parameters amount to."""
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        """The configuration that the parameters amount to, for data of so many features."""
         raise NotImplementedError
 
     def _publish(self, fitted: Fitted, section: ModelSection) -> None:
         """Set the attributes with a trailing underscore."""
         raise NotImplementedError
 
+    def __sklearn_clone__(self) -> Self:
+        # scikit-learn copies parameters deeply; a client is a connection and is shared.
+        bare = copy.copy(self)
+        bare.engine = None
+        twin: Self = super(Estimator, bare).__sklearn_clone__()
+        twin.engine = self.engine
+        return twin
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A client means nothing in another process: there, threads do the work.
+        state: dict[str, Any] = dict(super().__getstate__())
+        if is_client(state.get("engine")):
+            state["engine"] = None
+        return state
+
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
+        try:
+            return int(check_random_state(self.random_state).randint(2**31 - 1))
+        except ValueError as error:
+            raise ConfigError(f"random_state: {error}. Give an integer >= 0, or None.") from None
 
-    def _source(self, X: Any, sample_weight: Any, engine: Engine, reset: bool) -> Source:
+    def _checked(self, cls: type[S], names: Mapping[str, str], **values: Any) -> S:
+        """A section of the configuration; its errors speak of `names`, the parameters."""
+        return make_section(cls, values, type(self).__name__, names)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fitted" in self.__dict__
+
+    def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
+        reading = self._checked(
+            ReadingSection,
+            {},
+            block_size=self.block_size,
+            missing_chunks=self.missing_chunks,
+            non_finite=self.non_finite,
+        )
+        X = as_matrix(X) if is_in_memory(X) else X
+        return make_source(X, sample_weight, engine, reading)
+
+    def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
+        """`X` as a source with the features that were fitted."""
+        source = self._source(X, sample_weight, engine)
+        if source.shape[1] != self._fitted.n_features:
+            raise ShapeError(
+                f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self._fitted.n_features} features as input."
+            )
+        self._check_names(X, reset=False)
+        return source
+
+    def _check_names(self, X: Any, reset: bool) -> None:
+        """Remember the names of a data frame's columns, or hold `X` to them."""
         if is_in_memory(X):
             validate_data(self, X, reset=reset, skip_check_array=True)
-        block_bytes = None
-        if self.block_size is not None:
-            try:
-                block_bytes = parse_bytes(str(self.block_size))
-            except ValueError as error:
-                raise ConfigError(f"block_size: {error}") from None
-        source = make_source(
-            X, sample_weight, engine, block_bytes, self.missing_chunks, self.non_finite
-        )
-        if reset:
-            self.n_features_in_ = source.shape[1]
-        return source
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit to the rows of `X`.
@@ -94,13 +140,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             See `emdist.errors`; those about data and parameters are ValueErrors too.
         """
         engine = make_engine(self.engine)
-        source = self._source(X, sample_weight, engine, reset=True)
-        model, section, given = self._sections()
+        source = self._source(X, sample_weight, engine)
+        model, section, given = self._sections(source.shape[1])
         if model.n_components > source.shape[0]:
             raise StartError(
                 f"n_samples={source.shape[0]} should be >= {model.n_components}, the number of "
                 "clusters or components. Ask for fewer."
             )
+        given.check(make_model(model), model.n_components, source.shape[1])
         survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
         survey.check(model.n_components)
         listen = _say if self.verbose else unheard
@@ -112,6 +159,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
         fitted = result(best, survey.spread, history)
+        self._check_names(X, reset=True)
         self._adopt(fitted, model)
         if best.status is Status.MAX_ITER:
             warnings.warn(
@@ -136,8 +184,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _collect(self, X: Any, resp: bool = False) -> Collected:
         check_is_fitted(self)
         engine = make_engine(self.engine)
-        source = self._source(X, None, engine, reset=False)
-        self._check_features(source)
+        source = self._known(X, None, engine)
         model = make_model(self._section)
         task = Collect(
             source,
@@ -149,13 +196,6 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         )
         collected: Collected = engine.map_reduce(task, range(len(source)))
         return collected
-
-    def _check_features(self, source: Source) -> None:
-        if source.shape[1] != self.n_features_in_:
-            raise StartError(
-                f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
 
     def predict(self, X: Any) -> NDArray[np.int32]:
         """Index of each row's cluster or component: (n,) int32.
@@ -193,9 +233,21 @@ def _say(event: Event) -> None:
         )
 
 
-def as_floats(value: Any, name: str) -> Floats:
-    """A start given by the user, as float64; StartError if it holds no numbers."""
+def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
+    """A start given by the user, as finite float64 of `shape`; StartError if it is no such."""
     try:
-        return np.array(value, np.float64)
+        if np.iscomplexobj(value):
+            raise TypeError
+        found = np.array(value, np.float64)
     except (TypeError, ValueError):
-        raise StartError(f"{name} holds no numbers: {value!r}") from None
+        raise StartError(
+            f"{name}={value!r} holds no real numbers; wanted an array of shape {shape}."
+        ) from None
+    if found.shape != shape:
+        raise StartError(
+            f"{name} has shape {found.shape}; wanted {shape} for this number of components and "
+            "features."
+        )
+    if not np.isfinite(found).all():
+        raise StartError(f"{name} holds NaN or infinity; wanted finite numbers.")
+    return found

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import make_family, make_model
-from emdist.config import FitSection, ModelSection, make_section
+from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.inputs import make_engine
@@ -129,41 +129,58 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
 
-    def _sections(self) -> tuple[ModelSection, FitSection, Given]:
-        if self.covariance_type not in _FAMILY:
-            raise ConfigError(
-                f"covariance_type={self.covariance_type!r}; wanted one of {', '.join(_FAMILY)}."
-            )
-        model = make_section(
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        kind = self.covariance_type
+        if not isinstance(kind, str) or kind not in _FAMILY:
+            raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(_FAMILY)}.")
+        names = {"seed": "random_state", "init": "init_params"}
+        model = self._checked(
             ModelSection,
+            names,
             name=_FAMILY[self.covariance_type],
             n_components=self.n_components,
             precision=self.precision,
             options={"reg_covar": self.reg_covar},
         )
-        fit = make_section(
+        init = self.init_params
+        fit = self._checked(
             FitSection,
+            names,
             seed=self._seed(),
-            init=_INIT.get(self.init_params, self.init_params),
+            init=_INIT.get(init, init) if isinstance(init, str) else init,
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
             on_collapse=self.on_collapse,
         )
-        return model, fit, self._given()
+        return model, fit, self._given(model, n_features)
 
-    def _given(self) -> Given:
+    def _given(self, model: ModelSection, d: int) -> Given:
         if self.warm_start and hasattr(self, "_fitted"):
+            self._check_warm(model, d)
             return Given(self.means_, self.weights_, {self._scale: self.covariances_})
-        scales = {}
-        if self.precisions_init is not None:
-            precisions = as_floats(self.precisions_init, "precisions_init")
-            scales[self._scale] = self._inverted(precisions)
-        return Given(
-            None if self.means_init is None else as_floats(self.means_init, "means_init"),
-            None if self.weights_init is None else as_floats(self.weights_init, "weights_init"),
-            scales,
+        k = model.n_components
+        shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
+        means, weights, precisions = (
+            None if value is None else as_floats(value, name, shape)
+            for value, name, shape in (
+                (self.means_init, "means_init", (k, d)),
+                (self.weights_init, "weights_init", (k,)),
+                (self.precisions_init, "precisions_init", shapes[self.covariance_type]),
+            )
         )
+        scales = {} if precisions is None else {self._scale: self._inverted(precisions)}
+        return Given(means, weights, scales)
+
+    def _check_warm(self, model: ModelSection, d: int) -> None:
+        before = (self._section.name, self._fitted.n_components, self._fitted.n_features)
+        now = (model.name, model.n_components, d)
+        if before != now:
+            raise StartError(
+                f"warm_start: the previous fit was {before[0]} with {before[1]} components and "
+                f"{before[2]} features, this one is {now[0]} with {now[1]} and {now[2]}. Set "
+                "warm_start=False to start anew."
+            )
 
     @property
     def _scale(self) -> str:
@@ -174,6 +191,8 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
             if not (precisions > 0).all():
                 raise StartError("precisions_init holds values <= 0; wanted positive precisions.")
             return 1.0 / precisions
+        if not np.allclose(precisions, np.swapaxes(precisions, -1, -2)):
+            raise StartError("precisions_init is not symmetric; wanted precision matrices.")
         try:
             np.linalg.cholesky(precisions)
             return np.asarray(np.linalg.inv(precisions), np.float64)
@@ -217,8 +236,7 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
     def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
         check_is_fitted(self)
         engine = make_engine(self.engine)
-        source = self._source(X, sample_weight, engine, reset=False)
-        self._check_features(source)
+        source = self._known(X, sample_weight, engine)
         sums = self._fitted.label(make_model(self._section), source, engine)
         return float(sums["score"]), float(sums["weight"])
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 import zarr
 
+from emdist.config import ReadingSection
 from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError, WeightError
-from emdist.interfaces import Engine, Floats, Source
-from emdist.store.arrays import ArraySource, array_source
-from emdist.store.zarr_source import reference, zarr_source
+from emdist.errors import ConfigError, DtypeError, WeightError
+from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.store.arrays import ArraySource, array_source, check_matrix
+from emdist.store.references import ArrayRef, reference
+from emdist.store.zarr_source import zarr_source
 
 #: A NumPy array larger than this is not sent to a Dask cluster: bytes.
 _SENDABLE = 256 << 20
@@ -21,7 +22,42 @@ _SENDABLE = 256 << 20
 
 def is_in_memory(x: Any) -> bool:
     """Whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    return not isinstance(x, str | Path | zarr.Array) and not _is_dask(x)
+    return not isinstance(x, str | os.PathLike | zarr.Array) and not _is_dask(x)
+
+
+def as_matrix(x: Any) -> Array:
+    """Data in memory as a NumPy array (n, d); DataError if it is none.
+
+    Arrays keep their memory layout and data type; objects are taken as numbers if they are.
+    """
+    if hasattr(x, "tocsr"):
+        raise DtypeError("Sparse input is not supported; pass X.toarray(), or store it as Zarr.")
+    if np.ma.is_masked(x):
+        raise DtypeError(
+            "X is a masked array with masked values; pass X.filled(np.nan) and set non_finite to "
+            "'drop' to leave their rows out, or fill them."
+        )
+    try:
+        found = np.asarray(x)
+        if found.dtype.kind == "O":
+            found = found.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise DtypeError(
+            f"X holds no matrix of numbers ({error}). Encode text and dates as numbers, and give "
+            "all rows the same length."
+        ) from None
+    if found.dtype.kind == "c":
+        raise DtypeError(
+            f"Complex data not supported: X has dtype {found.dtype}; cluster its real and "
+            "imaginary parts, or its modulus, as features."
+        )
+    check_matrix(found.shape, "X")
+    return found
+
+
+def is_client(engine: Any) -> bool:
+    """Whether `engine` is a connection to a Dask cluster."""
+    return type(engine).__module__.startswith("distributed")
 
 
 def _is_dask(x: Any) -> TypeGuard[Any]:
@@ -32,10 +68,10 @@ def make_engine(engine: Any) -> Engine:
     """None for threads of this process, a ``distributed.Client``, or an engine as it is."""
     if engine is None:
         return LocalEngine()
-    if hasattr(engine, "map_reduce"):
+    if hasattr(engine, "map_reduce") and not isinstance(engine, type):
         ready: Engine = engine
         return ready
-    if type(engine).__module__.startswith("distributed"):
+    if is_client(engine):
         from emdist.engines.dask import DaskEngine
 
         return DaskEngine(engine)
@@ -48,22 +84,20 @@ def make_source(
     x: Any,
     sample_weight: Any,
     engine: Engine,
-    block_bytes: int | None,
-    missing_chunks: str,
-    non_finite: str,
+    reading: ReadingSection,
 ) -> Source:
     """`x` as a source.
 
     Parameters
     ----------
     x
-        Array-like (n, d), dask array, ``zarr.Array``, or path or URL of a Zarr array.
+        NumPy array (n, d), dask array, ``zarr.Array``, or path or URL of a Zarr array.
     sample_weight
         (n,), a path or URL of a 1-D Zarr array, or None.
     engine
         That will read it.
-    block_bytes, missing_chunks, non_finite
-        As in the configuration.
+    reading
+        Size of blocks, and what happens to missing chunks and to NaN.
 
     Raises
     ------
@@ -72,38 +106,44 @@ def make_source(
     """
     if isinstance(x, str | os.PathLike | zarr.Array):
         x = os.fspath(x) if isinstance(x, os.PathLike) else x
-        weight = (
-            reference(os.fspath(sample_weight))
-            if isinstance(sample_weight, str | os.PathLike)
-            else _weights(sample_weight)
+        weight: ArrayRef | Floats | None
+        if isinstance(sample_weight, os.PathLike):
+            weight = reference(os.fspath(sample_weight))
+        elif isinstance(sample_weight, str | zarr.Array):
+            weight = reference(sample_weight)
+        else:
+            weight = _weights(sample_weight)
+        return zarr_source(
+            reference(x), weight, reading.block_bytes, reading.missing_chunks, reading.non_finite
         )
-        return zarr_source(reference(x), weight, block_bytes, missing_chunks, non_finite)
-    if _is_dask(x):
-        from emdist.engines.dask_array import DaskArraySource
+    weights = _weights(sample_weight)
+    source = _dask(x, weights, reading) if _is_dask(x) else _in_memory(x, weights, engine, reading)
+    _check_length(weights, source.shape[0])
+    return source
 
-        if non_finite != "raise":
-            raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")
-        weights = _weights(sample_weight)
-        source = DaskArraySource(x, weights)
-        _check_length(weights, source.shape[0])
-        return source
-    return _in_memory(x, _weights(sample_weight), engine, block_bytes, non_finite)
+
+def _dask(x: Any, weight: Floats | None, reading: ReadingSection) -> Source:
+    from emdist.engines.dask_array import DaskArraySource
+
+    if reading.non_finite != "raise":
+        raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")
+    if reading.block_size is not None:
+        raise ConfigError(
+            "block_size is not available for dask arrays, whose blocks are made of their chunks; "
+            "rechunk the array, or use Zarr."
+        )
+    return DaskArraySource(x, weight)
 
 
 def _in_memory(
-    x: Any, weight: Floats | None, engine: Engine, block_bytes: int | None, non_finite: str
+    x: Array, weight: Floats | None, engine: Engine, reading: ReadingSection
 ) -> ArraySource:
-    if hasattr(x, "tocsr"):
-        raise ConfigError("Sparse input is not supported; pass X.toarray(), or store it as Zarr.")
-    x = np.asarray(x)
     if x.nbytes > _SENDABLE and not isinstance(engine, LocalEngine):
         raise ConfigError(
             f"X is a NumPy array of {x.nbytes / 2**20:.0f} MiB and would be sent to every worker. "
             "Store it as Zarr and pass its path or URL, or leave engine out."
         )
-    source = array_source(x, weight, block_bytes, non_finite)
-    _check_length(weight, len(x))
-    return source
+    return array_source(x, weight, reading.block_bytes, reading.non_finite)
 
 
 def _check_length(weight: Floats | None, rows: int) -> None:
@@ -116,7 +156,15 @@ def _check_length(weight: Floats | None, rows: int) -> None:
 def _weights(weight: Any) -> Floats | None:
     if weight is None:
         return None
+    if isinstance(weight, str | os.PathLike | zarr.Array):
+        raise ConfigError(
+            "sample_weight is a Zarr array and X is none; pass weights in memory, such as "
+            "zarr.open_array(path)[:], or X as Zarr too."
+        )
     try:
-        return np.ascontiguousarray(weight, np.float64)
+        found = np.asarray(weight)
+        if found.dtype.kind == "c":
+            raise TypeError
+        return np.ascontiguousarray(found, np.float64)
     except (TypeError, ValueError):
-        raise WeightError(f"sample_weight {weight!r} holds no numbers; wanted (n,).") from None
+        raise WeightError(f"sample_weight {weight!r} holds no real numbers; wanted (n,).") from None

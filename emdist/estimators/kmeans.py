@@ -7,22 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import ClusterMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import make_model
-from emdist.config import FitSection, ModelSection, make_section
+from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.fit.fitted import Collect, Collected, Fitted
 from emdist.fit.start import Given
+from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.plusplus import squared_distances
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 
 
-class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
+class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     """K-means by Lloyd's algorithm, exact and out of core.
 
     Parameters
@@ -111,25 +112,43 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
 
-    def _sections(self) -> tuple[ModelSection, FitSection, Given]:
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         if self.algorithm not in ("lloyd", "elkan"):
             raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' (or 'elkan').")
         named = isinstance(self.init, str)
         n_init = self.n_init
         if n_init == "auto":
             n_init = 10 if named and self.init == "random" else 1
-        model = make_section(
-            ModelSection, name="kmeans", n_components=self.n_clusters, precision=self.precision
+        names = {"n_components": "n_clusters", "seed": "random_state"}
+        model = self._checked(
+            ModelSection,
+            names,
+            name="kmeans",
+            n_components=self.n_clusters,
+            precision=self.precision,
         )
-        fit = make_section(
+        fit = self._checked(
             FitSection,
+            names,
             seed=self._seed(),
             init=self.init if named else None,
             n_init=n_init,
             max_iter=self.max_iter,
             tol=self.tol,
         )
-        return model, fit, Given() if named else Given(as_floats(self.init, "init"))
+        return (
+            model,
+            fit,
+            Given() if named else Given(self._centres(model.n_components, n_features)),
+        )
+
+    def _centres(self, k: int, d: int) -> Floats:
+        if callable(self.init):
+            raise ConfigError(
+                "init is a function, and X may not fit in memory to call it with; give a name "
+                "(k-means++, k-means||, kmeans, random) or the centres that it returns."
+            )
+        return as_floats(self.init, "init", (k, d))
 
     def _publish(self, fitted: Fitted, section: ModelSection) -> None:
         self.cluster_centers_ = fitted.params.components.means + fitted.spread.origin
@@ -172,8 +191,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         """Distances to all centres: (n, n_clusters), in memory."""
         check_is_fitted(self)
         engine = make_engine(self.engine)
-        source = self._source(X, None, engine, reset=False)
-        self._check_features(source)
+        source = self._known(X, None, engine)
         means, origin = self._fitted.params.components.means, self._fitted.spread.origin
         found: _Rows = engine.map_reduce(_Distances(source, means, origin), range(len(source)))
         return found.x
@@ -186,8 +204,7 @@ class KMeans(TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
         """Minus the inertia of `X`."""
         check_is_fitted(self)
         engine = make_engine(self.engine)
-        source = self._source(X, sample_weight, engine, reset=False)
-        self._check_features(source)
+        source = self._known(X, sample_weight, engine)
         return -float(self._fitted.label(make_model(self._section), source, engine)["score"])
 
 
@@ -210,7 +227,9 @@ class _Distances:
     origin: Floats
 
     def __call__(self, i: int) -> _Rows:
-        x, _ = self.source.read(i).valid()
+        block = self.source.read(i)
+        check_block(block)
+        x, _ = block.valid()
         out = np.empty((len(x), len(self.means)))
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
             tile = shifted(x[a:b], self.origin, "float64")

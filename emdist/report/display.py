@@ -33,22 +33,34 @@ Mode = Literal["auto", "plain", "json", "quiet"]
 
 _SHOWN = 8
 _STAGES = {
+    "open": "starting",
     "ingest": "bringing the data into Zarr",
     "survey": "surveying: one read of all rows",
     "fit": "fitting",
     "label": "labelling",
 }
 
+#: Passes over the data whose names in events are short.
+_PASSES = {
+    "start": "first M-step",
+    "inertia": "inertia of the result",
+    "worst rows": "rows to start anew at",
+}
+
+#: Progress within a pass is told this often as JSON: seconds.
+_JSON_EVERY = 1.0
+
 
 def duration(seconds: float) -> str:
     """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``."""
     if not math.isfinite(seconds):
         return "?"
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def iterations_left(values: list[float], tol: float, left: int) -> int:
@@ -67,8 +79,9 @@ class Panel:
     """The live display; it has state because it draws what has come so far."""
 
     def __init__(self) -> None:
-        self._stage = "starting"
+        self._stage = _STAGES["open"]
         self._stage_began = time.monotonic()
+        self._header = ""
         self._pass: Progress | None = None
         self._pass_began = time.monotonic()
         self._planned: Planned | None = None
@@ -80,6 +93,8 @@ class Panel:
         if isinstance(event, Began):
             self._stage = _STAGES.get(event.stage, event.stage)
             self._stage_began, self._pass = time.monotonic(), None
+            if event.note:
+                self._header = event.note
         elif isinstance(event, Progress):
             if self._pass is None or event.what != self._pass.what:
                 self._pass_began = time.monotonic()
@@ -89,12 +104,14 @@ class Panel:
         elif isinstance(event, Iterated):
             self._iterated.append(event)
         elif isinstance(event, Saved):
-            self._saved = f"checkpoint after {event.iterations} iterations in {event.where}"
+            self._saved = _saved(event)
         else:
             self._warned.append(event.message)
 
     def __rich__(self) -> RenderableType:
-        parts: list[RenderableType] = [Text(f"{self._stage}{self._left()}", style="bold")]
+        parts: list[RenderableType] = [Text(self._header)] if self._header else []
+        spent = duration(time.monotonic() - self._stage_began)
+        parts.append(Text.assemble((self._stage, "bold"), f" for {spent}{self._left()}"))
         parts += [Text(f"note: {message}", style="yellow") for message in self._warned[-3:]]
         if self._iterated:
             parts.append(self._table())
@@ -117,9 +134,12 @@ class Panel:
         left = ""
         if 0 < progress.done < progress.total:
             left = f", {duration(spent / progress.done * (progress.total - progress.done))} left"
+        what = Text(_PASSES.get(progress.what, progress.what))
+        if progress.total <= 1:
+            return what
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            Text(progress.what),
+            what,
             ProgressBar(total=progress.total, completed=progress.done, width=30),
             Text(f"{progress.done}/{progress.total} blocks{left}"),
         )
@@ -135,7 +155,7 @@ class Panel:
         recent = [e.seconds for e in self._iterated[-5:]]
         seconds = more * sum(recent) / len(recent)
         bound = "at most" if more == allowed else "about"
-        return f"  {bound} {more} more iterations, {bound} {duration(seconds)}"
+        return f", {bound} {more} more iterations in {duration(seconds)}"
 
 
 def cells(event: Iterated) -> tuple[str, ...]:
@@ -156,29 +176,66 @@ def cells(event: Iterated) -> tuple[str, ...]:
     )
 
 
-def plain(event: Event) -> None:
-    """One line per event on standard error, for logs."""
-    line = ""
-    if isinstance(event, Began):
-        line = f"{_STAGES.get(event.stage, event.stage)} {event.note}".rstrip()
-    elif isinstance(event, Iterated):
-        number, objective, change, shift, rows, nbytes, took = cells(event)
-        line = (
-            f"iteration {number}: objective {objective}, change {change or '-'}, shift {shift}, "
-            f"{rows} rows/s, {nbytes} GB/s, {took}"
-        )
-    elif isinstance(event, Saved):
-        line = f"checkpoint after {event.iterations} iterations in {event.where}"
-    elif isinstance(event, Warned):
-        line = f"note: {event.message}"
-    if line:
-        print(line, file=sys.stderr, flush=True)
+def _saved(event: Saved) -> str:
+    return f"checkpoint after {event.iterations} iterations in {event.where}"
 
 
-def json_line(event: Event) -> None:
-    """One JSON object per event on standard output; NaN becomes null."""
-    values = {"event": type(event).__name__.lower(), **asdict(event)}
-    print(json.dumps(_finite(values), allow_nan=False), flush=True)
+class PlainLines:
+    """One line per event on standard error, for logs.
+
+    It has state because the stop rule, which every segment announces, is told once.
+    """
+
+    def __init__(self) -> None:
+        self._planned = False
+
+    def __call__(self, event: Event) -> None:
+        line = self._line(event)
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+    def _line(self, event: Event) -> str:
+        if isinstance(event, Began):
+            stage = _STAGES.get(event.stage, event.stage)
+            return f"{stage}: {event.note}" if event.note else stage
+        if isinstance(event, Planned):
+            told, self._planned = self._planned, True
+            return "" if told else _planned(event)
+        if isinstance(event, Iterated):
+            number, objective, change, shift, rows, nbytes, took = cells(event)
+            return (
+                f"iteration {number}: objective {objective}, change {change or '-'}, shift "
+                f"{shift}, {rows} rows/s, {nbytes} GB/s, {took}"
+            )
+        if isinstance(event, Saved):
+            return _saved(event)
+        return f"note: {event.message}" if isinstance(event, Warned) else ""
+
+
+def _planned(event: Planned) -> str:
+    what = "change of the objective" if event.on == "objective" else "shift"
+    goes_on = f"going on after iteration {event.done}, " if event.done else ""
+    return f"{goes_on}until the {what} is {event.tol:.3g}, iteration {event.max_iter} at the latest"
+
+
+class JsonLines:
+    """One JSON object per event on standard output; NaN becomes null.
+
+    It has state, the time of the last progress it told: data of a thousand blocks would
+    otherwise fill a log with it.
+    """
+
+    def __init__(self) -> None:
+        self._told = -math.inf
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Progress) and event.done < event.total:
+            now = time.monotonic()
+            if now - self._told < _JSON_EVERY:
+                return
+            self._told = now
+        values = {"event": type(event).__name__.lower(), **asdict(event)}
+        print(json.dumps(_finite(values), allow_nan=False), flush=True)
 
 
 def _finite(value: object) -> object:
@@ -199,11 +256,11 @@ def display(mode: Mode) -> Iterator[Listener]:
         yield unheard
         return
     if mode == "json":
-        yield json_line
+        yield JsonLines()
         return
     console = Console(stderr=True)
     if mode == "plain" or not console.is_terminal:
-        yield plain
+        yield PlainLines()
         return
     panel = Panel()
     with Live(panel, console=console, refresh_per_second=8):

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
+from emdist.report.display import duration
+from emdist.report.page import Page
 from emdist.sums import Sums
 
 _SHOWN = 32
@@ -57,33 +60,43 @@ class Summary:
         """UTF-8, readable."""
         return (json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode()
 
+    def to_page(self) -> Page:
+        """For people: the facts, and the largest components."""
+        return Page(self._facts(), ("component", "share", "rows labelled"), self._largest())
+
     def to_markdown(self) -> str:
-        """A page with two tables."""
+        """The page as Markdown."""
+        return self.to_page().to_markdown()
+
+    def _facts(self) -> list[tuple[str, str]]:
         data, result = self.data, self.result
         rows = [
             (
                 "data",
                 f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
             ),
-            ("read as", f"{data['blocks']} blocks, {data['bytes'] / 1e6:,.1f} MB decoded"),
+            ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
             ("model", f"{self.model['name']}, {self.model['components']} components"),
             ("status", f"{result['status']}: {result['advice']}"),
             ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
             (self.model["objective"], f"{result['objective']:.10g}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
-            *((f"time, {stage}", f"{value:.1f} s") for stage, value in self.seconds.items()),
+            *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
         if result["rows_left_out"]:
             rows.insert(2, ("left out", f"{result['rows_left_out']:,} rows, by policy"))
-        lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows), ""]
-        lines += ["| component | share | rows labelled |", "|--:|--:|--:|"]
+        return rows
+
+    def _largest(self) -> list[tuple[str, ...]]:
         largest = sorted(enumerate(self.components), key=lambda c: -c[1]["labelled"])
-        for k, component in largest[:_SHOWN]:
-            lines.append(f"| {k} | {component['weight']:.4f} | {component['labelled']:,.6g} |")
+        rows: list[tuple[str, ...]] = [
+            (str(k), f"{component['weight']:.4f}", f"{component['labelled']:,.12g}")
+            for k, component in largest[:_SHOWN]
+        ]
         if len(largest) > _SHOWN:
-            lines.append(f"| and {len(largest) - _SHOWN} more | | |")
-        return "\n".join(lines) + "\n"
+            rows.append((f"and {len(largest) - _SHOWN} more", "", ""))
+        return rows
 
 
 def summarise(

@@ -63,7 +63,9 @@ def finite_rows(x: Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
         return None
     # A sum is finite only if all its terms are; it overflows only for values near the maximum,
     # which the slow path then clears.
-    if np.isfinite(x.sum(dtype=np.float64)):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = x.sum(dtype=np.float64)
+    if np.isfinite(total):
         return None
     mask = np.asarray(np.isfinite(x).all(axis=1))
     return None if bool(mask.all()) else mask
@@ -87,16 +89,17 @@ def check_matrix(shape: tuple[int, ...], what: str) -> None:
     """ShapeError unless `shape` is (n, d) with n and d at least 1."""
     if len(shape) != 2:
         remedy = (
-            "reshape it to (n, 1) for one feature per row"
+            "Reshape your data to (n, 1) if it has one feature, or to (1, d) if it is one row."
             if len(shape) == 1
-            else "bring it to rows by features, one row per sample"
+            else "Bring it to rows by features, one row per sample."
         )
         raise ShapeError(
             f"{what} has {len(shape)} dimension(s), shape {shape}; wanted 2, (rows, features). "
-            f"To go on, {remedy}."
+            f"{remedy}"
         )
     if 0 in shape:
+        empty = "sample" if shape[0] == 0 else "feature"
         raise ShapeError(
-            f"{what} is empty, shape {shape}; wanted at least 1 row and 1 feature. "
+            f"{what} is empty: 0 {empty}(s) (shape={shape}) while a minimum of 1 is required. "
             "Check that the writer finished and that the path names the right array."
         )

@@ -8,10 +8,11 @@ import numpy as np
 import zarr
 
 from emdist.errors import DtypeError
+from emdist.store.chunks import chunk_keys, unit_rows
 from emdist.store.labels import label_mark
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.plan import block_bounds, usable_dtype
-from emdist.store.zarr_source import ArrayRef, chunk_keys, open_checked, unit_rows
+from emdist.store.references import ArrayRef, open_checked
 
 
 def describe_array(ref: ArrayRef) -> dict[str, Any]:

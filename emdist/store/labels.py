@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.store.faults import object_told, told
 from emdist.store.files import open_folder
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.references import Strict, is_access_failure
 from emdist.sums import Sums
 
 #: Shape, chunks, dtype, fill value and dimension names of an array.
@@ -42,6 +44,8 @@ MASKED = -1
 _MAX_CHUNK_ROWS = 1 << 22
 _MARK = "emdist"
 _META_LIMIT = 1 << 24
+#: What Zarr calls the group's metadata while it is being written.
+_LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class LabelWriter:
             "responsibilities": found.resp,
         }
         with _telling(f"write the labels of block {block.index} to", self.location):
-            group = _group(self.location, _options(self.location))
+            group = self._arrays()
             for name in self.outputs:
                 value = values[name]
                 assert value is not None
@@ -83,18 +87,24 @@ class LabelWriter:
 
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
-        group = _group(self.location, _options(self.location))
         a, b = self.bounds[i], self.bounds[i + 1]
-        try:
-            row = np.asarray(group["progress"][i])
-            if np.isnan(row[0]):
+        with _telling(f"read the labels of block {i} in", self.location):
+            group = self._arrays(strict=True)
+            try:
+                row = np.asarray(group["progress"][i])
+                for name in self.outputs:
+                    group[name][a:b]  # decoding verifies the checksum
+            except Exception as error:
+                if is_access_failure(error):
+                    raise
+                # Not written yet, or lost or torn by a crash: written again.
                 return None
-            for name in self.outputs:
-                group[name][a:b]  # decoding verifies the checksum
-        except (RuntimeError, ValueError, OSError):
-            # Torn by a crash: written again.
-            return None
         return _unpack(row)
+
+    def _arrays(self, strict: bool = False) -> Mapping[str, zarr.Array[Any]]:
+        """The open arrays, once per process; missing chunks raise if `strict`."""
+        layout = (self.outputs, *_layout(self))
+        return _opened(self.location, _options(self.location), layout, strict)
 
 
 def _telling(action: str, location: Location) -> AbstractContextManager[None]:
@@ -121,11 +131,34 @@ def _options(location: Location) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(location.options.items()))
 
 
+def _layout(writer: LabelWriter) -> tuple[int, int, int]:
+    """All that the shapes and chunks of the arrays follow from: rows, rows of a block, columns."""
+    return writer.bounds[-1], writer.bounds[1] - writer.bounds[0], writer.n_components
+
+
 @lru_cache(maxsize=16)
-def _group(location: Location, options: tuple[tuple[str, str], ...]) -> Any:
-    """The open group, once per process; `options` because a Location hashes by URL alone."""
-    group = zarr.open_group(open_zarr_store(location, read_only=False), mode="r+")
-    return dict(group.arrays())
+def _opened(
+    location: Location,
+    options: tuple[tuple[str, str], ...],
+    layout: tuple[Any, ...],
+    strict: bool,
+) -> Mapping[str, zarr.Array[Any]]:
+    """The open arrays, once per process.
+
+    `options` is part of the key because a Location hashes by URL alone, and `layout` because a
+    worker outlives runs: it must not write into new labels by the chunks of old ones.
+    """
+    store = open_zarr_store(location, read_only=False)
+    if strict:
+        store = Strict(store)
+    # A chunk that is masked throughout is written too: absence means "not done". Zarr neither
+    # stores this setting with the array nor takes it when it opens one.
+    written = {"write_empty_chunks": True}
+    arrays = {}
+    for name in (*layout[0], "progress"):
+        array: Any = zarr.open_array(store, path=name, mode="r+")
+        arrays[name] = array.with_config(written)
+    return arrays
 
 
 def label_writer(
@@ -169,8 +202,9 @@ def label_writer(
             f"label outputs {list(outputs)} hold {unknown or 'nothing'}; choose from "
             f"{', '.join(OUTPUTS)}."
         )
+    chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
     writer = LabelWriter(location, outputs, bounds, n_components)
-    found = check_place(location, identity, outputs, overwrite)
+    found = check_place(location, identity, outputs, overwrite, _layout(writer))
     with _telling("create the labels in", location):
         if found == "replace":
             _remove(location)
@@ -180,15 +214,26 @@ def label_writer(
 
 
 def check_place(
-    location: Location, identity: Mapping[str, Any], outputs: tuple[str, ...], overwrite: bool
+    location: Location,
+    identity: Mapping[str, Any],
+    outputs: tuple[str, ...],
+    overwrite: bool,
+    layout: tuple[int, ...] | None = None,
 ) -> str:
     """What labelling into `location` would do there: "create", "continue" or "replace".
 
     Changes nothing, so that a long fit can be refused before it starts; errors as
     `label_writer`.
+
+    Parameters
+    ----------
+    location, identity, outputs, overwrite
+        As `label_writer`.
+    layout
+        Rows, rows of a block and components; None where they are not known yet.
     """
     with _telling("look for labels in", location):
-        if open_folder(location).is_empty():
+        if _is_free(location):
             return "create"
         mark = label_mark(location)
     if mark is None:
@@ -198,14 +243,33 @@ def check_place(
         )
     if mark.get("identity") == dict(identity):
         same = mark.get("outputs") == list(outputs) and mark.get("complete")
-        # Cut off while creating, or other outputs of the same model: start over.
-        return "continue" if same else "replace"
+        fits = layout is None or mark.get("layout") == list(layout)
+        # Cut off while creating, or other outputs or blocks of the same model: start over.
+        return "continue" if same and fits else "replace"
     if overwrite:
         return "replace"
     raise RunMismatchError(
         f"{location} holds labels of another model or of other data. Nothing was changed. "
         "Name another place for the labels, or allow overwriting them."
     )
+
+
+def _is_free(location: Location) -> bool:
+    """Whether nothing is there, or nothing but what a writer killed at its first file left."""
+    folder = open_folder(location)
+    if folder.is_empty():
+        return True
+    # Listed only where there is no group: of labels it would be long.
+    if folder.exists("zarr.json"):
+        return False
+    return all(_LEFTOVER.fullmatch(name) for name in folder.list())
+
+
+def is_labelled(location: Location) -> bool:
+    """Whether every block of the labels at `location` is done."""
+    with _telling("look for labels in", location):
+        group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
+        return bool(np.isfinite(np.asarray(dict(group.arrays())["progress"][:, 0])).all())
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:
@@ -223,13 +287,16 @@ def _remove(location: Location) -> None:
     folder = open_folder(location)
     for name in (*OUTPUTS, "progress", "zarr.json"):
         folder.delete(name)
-    _group.cache_clear()
 
 
 def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) -> None:
     rows = writer.bounds[-1]
     store = open_zarr_store(writer.location, read_only=False)
-    mark: dict[str, Any] = {"identity": dict(identity), "outputs": list(writer.outputs)}
+    mark: dict[str, Any] = {
+        "identity": dict(identity),
+        "outputs": list(writer.outputs),
+        "layout": list(_layout(writer)),
+    }
     group = zarr.create_group(store, attributes={_MARK: mark | {"complete": False}})
     chunk = chunk_rows(writer.bounds)
     k = writer.n_components
@@ -250,8 +317,6 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
             fill_value=fill,
             compressors=ZstdCodec(level=1, checksum=True),
             dimension_names=dims,
-            # An all-masked chunk is written too: absence means "not done".
-            config={"write_empty_chunks": True},
         )
     group.attrs[_MARK] = mark | {"complete": True}
 
@@ -264,7 +329,10 @@ def chunk_rows(bounds: tuple[int, ...]) -> int:
             "Labels can be written only where all blocks but the last are equally long, so that "
             "each block fills whole chunks. Rechunk the input evenly."
         )
-    parts = -(-rows // _MAX_CHUNK_ROWS)
-    while rows % parts:
-        parts += 1
+    if len(bounds) == 2:  # no other block whose chunks could be shared
+        return min(rows, _MAX_CHUNK_ROWS)
+    fewest = -(-rows // _MAX_CHUNK_ROWS)
+    # A long block may have no even division near the wanted one (a prime number of rows has
+    # none): then a large chunk rather than millions of small ones.
+    parts = next((n for n in range(fewest, 16 * fewest) if rows % n == 0), 1)
     return rows // parts

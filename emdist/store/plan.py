@@ -13,6 +13,9 @@ MIB = 1 << 20
 MAX_BLOCK_BYTES = 128 * MIB
 #: Smallest block by default, so that little data still splits over a few threads.
 MIN_BLOCK_BYTES = MIB
+#: What a row counts at least, because work holds its label, its score and more beside it: else
+#: a block of pixels, three bytes each, would take 15 times its size.
+ROW_BYTES = 32
 
 
 def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> tuple[int, ...]:
@@ -30,11 +33,14 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
     unit
         Rows of a chunk or shard: blocks are whole runs of these.
     block_bytes
-        Wanted size, decoded; None takes a sixteenth of the data between 1 and 128 MiB.
+        Wanted size, decoded, rows under `ROW_BYTES` counting as so many; None takes a
+        sixteenth of the data between 1 and 128 MiB.
     """
     if block_bytes is None:
         block_bytes = min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, rows * row_bytes // 16))
-    units = max(1, block_bytes // max(1, unit * row_bytes))
+    # Not where a block is so small that its rows' labels and scores do not matter.
+    row_bytes = max(row_bytes, ROW_BYTES if block_bytes >= MIN_BLOCK_BYTES else 1)
+    units = max(1, block_bytes // (unit * row_bytes))
     return (*range(0, rows, units * unit), rows)
 
 

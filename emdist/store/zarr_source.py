@@ -2,72 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+import itertools
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.abc.store import RangeByteRequest
 from zarr.buffer.cpu import NDBuffer
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
 
 from emdist.errors import (
     CorruptChunkError,
+    EmdistError,
     MissingChunksError,
-    NotAnArrayError,
-    NotFoundError,
     StorageError,
     WeightError,
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.store.arrays import check_matrix, finite_rows
-from emdist.store.location import Location, open_zarr_store
+from emdist.store.chunks import (
+    Ranges,
+    chunk_keys,
+    merged,
+    metadata_digest,
+    missing_rows,
+    object_key,
+    sampled_digest,
+    unit_rows,
+    unit_shape,
+)
+from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
+from emdist.store.references import (
+    AbsentChunk,
+    ArrayRef,
+    is_access_failure,
+    open_checked,
+    reference,
+)
 
-#: Chunks whose first bytes enter the fingerprint.
-_SAMPLED = 16
-_HEAD = 1 << 16
-
-
-@lru_cache(maxsize=64)
-def _opened(location: Location, options: tuple[tuple[str, str], ...], path: str) -> zarr.Array[Any]:
-    """One open array per process; `options` is part of the key because Location hashes by URL."""
-    store = open_zarr_store(location, read_only=True)
-    return zarr.open_array(store, mode="r", path=path)
-
-
-@dataclass(frozen=True)
-class ArrayRef:
-    """A Zarr array by its address, opened once per process; `held` for stores without one.
-
-    Attributes
-    ----------
-    location
-        Of the store's root.
-    path
-        Of the array below it, "" for the root itself.
-    held
-        An open array whose store has no address (in memory): usable in this process only.
-    """
-
-    location: Location | None
-    path: str = ""
-    held: Any = field(default=None, repr=False)
-
-    def open(self) -> zarr.Array[Any]:
-        if self.location is None:
-            array: zarr.Array[Any] = self.held
-            return array
-        return _opened(self.location, tuple(sorted(self.location.options.items())), self.path)
-
-    def __str__(self) -> str:
-        if self.location is None:
-            return "the Zarr array in memory"
-        return f"{self.location}/{self.path}" if self.path else str(self.location)
+__all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +62,12 @@ class ZarrSource:
     weight
         (n,) in memory, or the reference of a 1-D Zarr array, or None.
     missing
-        "raise" or "fill"; with "drop", `gaps` are masked.
+        What `gaps` mean: "drop" masks them, "fill" takes the fill value; "raise" allows none.
     non_finite
         "raise" (the survey refuses) or "drop" (rows are masked).
     gaps
-        Half-open row ranges of chunks that were never written.
+        Half-open row ranges of chunks that were never written. A chunk that is missing outside
+        of them vanished since, which is an error under any policy.
     """
 
     ref: ArrayRef
@@ -102,7 +78,7 @@ class ZarrSource:
     weight: Floats | ArrayRef | None = None
     missing: str = "raise"
     non_finite: str = "raise"
-    gaps: tuple[tuple[int, int], ...] = ()
+    gaps: Ranges = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,200 +93,187 @@ class ZarrSource:
 
     def read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]
-        x = native(_rows(self.ref, a, b, i))
+        x = native(self._rows(self.ref, i))
         weight: Floats | None
         if isinstance(self.weight, ArrayRef):
-            weight = _rows(self.weight, a, b, i).astype(np.float64)
+            weight = self._rows(self.weight, i).astype(np.float64)
         else:
             weight = None if self.weight is None else self.weight[a:b]
-        return Block(i, a, x, weight, self._mask(x, a, b))
+        return Block(i, a, x, weight, self._mask(x, i))
 
-    def _mask(self, x: Array, a: int, b: int) -> Any:
+    def _rows(self, ref: ArrayRef, i: int) -> Array:
+        """The rows of block `i` of an array of one or two dimensions."""
+        a, b = self.bounds[i], self.bounds[i + 1]
+        try:
+            array = ref.reader()
+            out = np.empty((b - a, *array.shape[1:]), array.dtype)
+            for start, stop, gap in _runs(a, b, self.gaps):
+                if gap and self.missing == "drop":
+                    out[start - a : stop - a] = 0
+                    continue
+                selection = (slice(start, stop),) + (slice(None),) * (array.ndim - 1)
+                view = NDBuffer.from_numpy_array(out[start - a : stop - a])
+                ref.reader(strict=not gap).get_basic_selection(selection, out=view)
+        except EmdistError:
+            raise
+        except Exception as error:
+            raise _diagnosed(ref, a, b, i, error) from error
+        return out
+
+    def _mask(self, x: Array, i: int) -> Any:
+        a, b = self.bounds[i], self.bounds[i + 1]
         mask = finite_rows(x) if self.non_finite == "drop" else None
         if self.missing == "drop":
-            for start, stop in self.gaps:
-                if start < b and stop > a:
+            for start, stop, gap in _runs(a, b, self.gaps):
+                if gap:
                     mask = np.ones(b - a, bool) if mask is None else mask
-                    mask[max(start - a, 0) : stop - a] = False
+                    mask[start - a : stop - a] = False
         return mask
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Metadata, number of chunks, and size and first bytes of up to 16 of them."""
-        array = self.ref.open()
-        keys = sorted(chunk_keys(array))
-        metadata = hashlib.sha256(repr(sorted(_description(array).items())).encode())
-        step = max(1, len(keys) // _SAMPLED)
-        heads = hashlib.sha256()
-        for key in keys[::step]:
-            full = f"{array.path}/{key}" if array.path else key
-            head = sync(
-                array.store.get(full, default_buffer_prototype(), RangeByteRequest(0, _HEAD))
-            )
-            size = sync(array.store.getsize(full))
-            heads.update(f"{key}:{size}:".encode())
-            heads.update(b"" if head is None else head.to_bytes())
-        return {
+        """Metadata, number of objects, and size and ends of up to 16, of data and weights."""
+        found = {
             "kind": "zarr",
-            "array": str(self.ref),
             "shape": [self.rows, self.features],
             "dtype": self.stored,
-            "metadata_sha256": metadata.hexdigest(),
-            "chunks_stored": len(keys),
-            "sampled_sha256": heads.hexdigest(),
+            **_stored(self.ref),
         }
+        if isinstance(self.weight, ArrayRef):
+            found["weights"] = _stored(self.weight)
+        return found
 
 
-def _description(array: zarr.Array[Any]) -> dict[str, str]:
-    """What decides how bytes become numbers; attributes may change freely."""
-    whole = array.metadata.to_dict()
-    return {name: repr(value) for name, value in whole.items() if name != "attributes"}
-
-
-def _rows(ref: ArrayRef, a: int, b: int, block: int) -> Array:
-    """Rows a..b of an array of one or two dimensions; errors name the chunk at fault."""
-    array = ref.open()
-    selection = (slice(a, b),) + (slice(None),) * (array.ndim - 1)
-    out = np.empty((b - a, *array.shape[1:]), array.dtype)
-    try:
-        array.get_basic_selection(selection, out=NDBuffer.from_numpy_array(out))
-    except Exception as error:
-        raise _diagnosed(ref, array, a, b, block, error) from error
-    return out
-
-
-def _is_access_failure(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.startswith("obstore")
-
-
-def _diagnosed(
-    ref: ArrayRef, array: zarr.Array[Any], a: int, b: int, block: int, error: Exception
-) -> Exception:
-    """The emdist error for a failed read: which chunk, or that the store did not answer."""
-    if _is_access_failure(error):
-        return StorageError(
-            f"Reading rows {a}..{b - 1} (block {block}) of {ref} failed: "
-            f"{type(error).__name__}: {error}. Check the path, the permissions and the network, "
-            "then start again with the same run."
-        )
-    unit = unit_rows(array)
-    for start in range(a // unit * unit, b, unit):
-        stop = min(start + unit, array.shape[0])
-        try:
-            array[start:stop]
-        except Exception as inner:  # noqa: BLE001  codecs raise what they like
-            key = array.metadata.encode_chunk_key((start // unit,) + (0,) * (array.ndim - 1))
-            return CorruptChunkError(
-                f"Chunk {key!r} of {ref} (rows {start}..{stop - 1}, block {block}) cannot be "
-                f"decoded: {type(inner).__name__}: {inner}. Write this chunk again from its "
-                "origin, or delete it and set missing_chunks to 'drop'."
-            )
-    return CorruptChunkError(f"Block {block} of {ref} cannot be decoded: {error}.")
-
-
-def unit_rows(array: zarr.Array[Any]) -> int:
-    """Rows of a shard, or of a chunk where there are none: what one object holds."""
-    return max(1, int((array.shards or array.chunks)[0]))
-
-
-def chunk_keys(array: zarr.Array[Any]) -> set[str]:
-    """Keys of the chunk objects that exist, relative to the array."""
-    prefix = f"{array.path}/" if array.path else ""
-
-    async def collect(keys: AsyncIterator[str]) -> list[str]:
-        return [key async for key in keys]
-
-    names = sync(collect(array.store.list_prefix(prefix)))
-    relative = {name.removeprefix(prefix) for name in names}
+def _stored(ref: ArrayRef) -> dict[str, Any]:
+    array = open_checked(ref)
+    keys = sorted(chunk_keys(array))
     return {
-        name for name in relative if not name.rsplit("/", 1)[-1].startswith((".z", "zarr.json"))
+        "array": str(ref),
+        "metadata_sha256": metadata_digest(array),
+        "chunks_stored": len(keys),
+        "sampled_sha256": sampled_digest(array, keys),
     }
 
 
-def _gaps(array: zarr.Array[Any]) -> tuple[tuple[int, int], ...]:
-    """Half-open row ranges in which at least one chunk object does not exist, merged."""
-    unit = array.shards or array.chunks
-    stored = chunk_keys(array)
-    columns = -(-array.shape[1] // unit[1]) if array.ndim == 2 else 1
-    gaps: list[tuple[int, int]] = []
-    for at in range(-(-array.shape[0] // unit[0])):
-        cells = [(at, c) if array.ndim == 2 else (at,) for c in range(columns)]
-        if all(array.metadata.encode_chunk_key(cell) in stored for cell in cells):
+def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
+    """Rows a..b as ``(start, stop, whether it is a gap)``."""
+    at = a
+    for start, stop in gaps[max(0, bisect_right(gaps, (a, a)) - 1) :]:
+        if start >= b:
+            break
+        if stop <= a:
             continue
-        start, stop = at * unit[0], min((at + 1) * unit[0], array.shape[0])
-        if gaps and gaps[-1][1] == start:
-            gaps[-1] = (gaps[-1][0], stop)
-        else:
-            gaps.append((start, stop))
-    return tuple(gaps)
+        if start > at:
+            yield at, start, False
+        yield max(start, a), min(stop, b), True
+        at = min(stop, b)
+    if at < b:
+        yield at, b, False
 
 
-def reference(
-    x: str | Location | zarr.Array[Any], options: Mapping[str, str] | None = None
-) -> ArrayRef:
-    """Where an array lies, from a path, a URL or an open ``zarr.Array``."""
-    if isinstance(x, Location):
-        return ArrayRef(x)
-    if not isinstance(x, zarr.Array):
-        return ArrayRef(Location(str(x), options or {}))
-    if isinstance(x.store, zarr.storage.LocalStore):
-        return ArrayRef(Location(str(x.store.root)), x.path)
-    return ArrayRef(None, x.path, x)
-
-
-def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
-    """The open array, or the error that says what is there instead."""
+def _diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
+    """The emdist error for a failed read: which chunk, or that the store did not answer."""
+    what = f"rows {a}..{b - 1} (block {block}) of {ref}"
+    if is_access_failure(error):
+        return StorageError(
+            f"Reading {what} failed: {type(error).__name__}: {error}. Check the path, the "
+            "permissions and the network, then start again with the same run."
+        )
     try:
-        return ref.open()
-    except (FileNotFoundError, KeyError) as error:
-        raise _nothing_there(ref) from error
-    except Exception as error:
-        if _is_access_failure(error):
-            raise StorageError(
-                f"{ref} could not be opened: {error}. Check path and permissions."
-            ) from error
-        raise NotAnArrayError(
-            f"{ref} is not a Zarr array: {error}. Name a Zarr array, or bring the file into one "
-            "with `emdist ingest`."
-        ) from error
-
-
-def _nothing_there(ref: ArrayRef) -> Exception:
-    location = ref.location
-    if location is None or not location.is_local:
-        return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")
-    path = location.path
-    if path.is_file():
-        return NotAnArrayError(
-            f"{ref} is a file, not a Zarr array. Bring it into one with "
-            f"`emdist ingest {path.name} {path.stem}.zarr`."
+        array = ref.reader()
+    except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
+        return StorageError(
+            f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
+            "path is there on every machine, then start again with the same run."
         )
-    if path.is_dir():
-        members = sorted(p.parent.name for p in path.glob("*/zarr.json"))
-        members += sorted(p.parent.name for p in path.glob("*/.zarray"))
-        inside = (
-            f" It is a group; name one of its arrays: {', '.join(members[:8])}." if members else ""
-        )
-        return NotAnArrayError(
-            f"{ref} is a folder without an array's metadata (zarr.json or .zarray).{inside} "
-            "Name a Zarr array, or make one with `emdist ingest`."
-        )
-    siblings = sorted(p.name for p in path.parent.glob("*")) if path.parent.is_dir() else []
-    from emdist.plugins import nearest
-
-    return NotFoundError(
-        f"There is nothing at {ref}{nearest(path.name, siblings)}. Check the path; relative paths "
-        "start at the folder where the command runs."
+    for key, region in _chunks(array, a, b):
+        rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
+        try:
+            array[region]
+        except AbsentChunk:
+            return _vanished(ref, key, rows)
+        except Exception as inner:  # noqa: BLE001  codecs raise what they like
+            if is_access_failure(inner):
+                return _diagnosed(ref, a, b, block, inner)
+            return CorruptChunkError(
+                f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {type(inner).__name__}: "
+                f"{inner}. Write this chunk again from its origin, or delete it and set "
+                "missing_chunks to 'drop'."
+            )
+    return StorageError(
+        f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
+        "again with the same run; if it comes back, check memory and disk of this machine."
     )
 
 
-def _checked_weight(weight: Floats | ArrayRef | None, rows: int) -> None:
-    if weight is None:
-        return
-    shape = open_checked(weight).shape if isinstance(weight, ArrayRef) else weight.shape
+def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
+    try:
+        ref.open()
+    except Exception as error:  # noqa: BLE001  whatever it is, the array is not there now
+        return StorageError(
+            f"{ref} is no longer there ({type(error).__name__}). Check that its disk is mounted "
+            "and the path is there on every machine, then start again with the same run."
+        )
+    return MissingChunksError(
+        f"Chunk {key!r} of {ref} ({rows}) has vanished; it was there when the data was checked. "
+        "Write it again from its origin and start again with the same run."
+    )
+
+
+def _chunks(array: zarr.Array[Any], a: int, b: int) -> Iterator[tuple[str, tuple[slice, ...]]]:
+    """``(key of the object, region)`` of every chunk that holds some of the rows a..b."""
+    unit, step = unit_shape(array), array.chunks
+    starts = [range(a // step[0] * step[0], b, step[0])]
+    starts += [range(0, n, c) for n, c in zip(array.shape[1:], step[1:], strict=True)]
+    for corner in itertools.product(*starts):
+        ends = zip(corner, step, array.shape, strict=True)
+        region = tuple(slice(at, min(at + c, n)) for at, c, n in ends)
+        cell = tuple(at // u for at, u in zip(corner, unit, strict=True))
+        yield object_key(array, cell), region
+
+
+def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
+    """The open array and a reference that holds it to what it is now."""
+    array = open_checked(ref)
+    if array.attrs.get(COMPLETE) is False:
+        raise MissingChunksError(
+            f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
+            "still at work. Wait for it, or ingest again with --overwrite."
+        )
+    return ref.checked(array), array
+
+
+def _checked_weight(
+    weight: Floats | ArrayRef | None, rows: int, missing: str
+) -> tuple[Floats | ArrayRef | None, Ranges]:
+    """Weights as they will be read, and the rows for which they were never written."""
+    if isinstance(weight, ArrayRef):
+        weight, array = _checked(weight)
+        shape = array.shape
+        if shape == (rows,) and usable_dtype(array.dtype, f"The weights in {weight}"):
+            return weight, _gaps(weight, array, missing)
+    else:
+        shape = (rows,) if weight is None else weight.shape
     if shape != (rows,):
         raise WeightError(
             f"Sample weights have shape {tuple(shape)}; wanted ({rows},), one for each row."
         )
+    return weight, ()
+
+
+def _gaps(ref: ArrayRef, array: zarr.Array[Any], missing: str) -> Ranges:
+    # Inside of shards only where it matters: each costs a request.
+    gaps = missing_rows(array, inside=missing != "fill")
+    if gaps and missing == "raise":
+        rows = sum(stop - start for start, stop in gaps)
+        shown = ", ".join(f"{a}..{b - 1}" for a, b in gaps[:5])
+        raise MissingChunksError(
+            f"{ref}: chunks for {rows} of {array.shape[0]} rows were never written (rows {shown}"
+            f"{', ...' if len(gaps) > 5 else ''}); Zarr would read them as the fill value "
+            f"{array.fill_value}. Finish writing them, or set missing_chunks to 'drop' to leave "
+            "these rows out, or to 'fill' if the fill value is meant: many writers leave out "
+            "chunks that hold nothing else."
+        )
+    return gaps
 
 
 def zarr_source(
@@ -326,20 +289,11 @@ def zarr_source(
     ------
     NotFoundError, NotAnArrayError, ShapeError, DtypeError, MissingChunksError, WeightError
     """
-    array = open_checked(ref)
+    ref, array = _checked(ref)
     check_matrix(array.shape, str(ref))
     dtype = usable_dtype(array.dtype, str(ref))
-    _checked_weight(weight, array.shape[0])
-    gaps = _gaps(array) if missing != "fill" else ()
-    if gaps and missing == "raise":
-        rows = sum(stop - start for start, stop in gaps)
-        shown = ", ".join(f"{a}..{b - 1}" for a, b in gaps[:5])
-        raise MissingChunksError(
-            f"{ref}: chunks for {rows} of {array.shape[0]} rows were never written (rows {shown}"
-            f"{', ...' if len(gaps) > 5 else ''}); Zarr would read them as the fill value "
-            f"{array.fill_value}. Finish writing them, or set missing_chunks to 'drop' to leave "
-            "these rows out, or to 'fill' if the fill value is meant."
-        )
+    weight, gaps = _checked_weight(weight, array.shape[0], missing)
+    gaps = merged([*gaps, *_gaps(ref, array, missing)], array.shape[0])
     row_bytes = array.shape[1] * max(array.dtype.itemsize, dtype.itemsize)
     bounds = block_bounds(array.shape[0], row_bytes, unit_rows(array), block_bytes)
     return ZarrSource(

@@ -1,0 +1,62 @@
+"""How a command ends: with its result, or with one message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from emdist.errors import EmdistError
+from emdist.report.display import Mode
+from emdist.report.page import Page, show
+
+#: What to do after a command was cut short.
+RESUMES = "the same command goes on where it stopped."
+REPEAT = "nothing was finished; start it again."
+
+
+@contextmanager
+def reported(as_json: bool, cut: str) -> Iterator[None]:
+    """Errors of emdist as one message and their exit code; after interrupts, what `cut` says."""
+    try:
+        yield
+    except EmdistError as error:
+        _fail(str(error), error.exit_code, as_json)
+    except Terminated:
+        _fail(f"terminated; {cut}", 143, as_json)
+    except KeyboardInterrupt:
+        _fail(f"interrupted; {cut}", 130, as_json)
+
+
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    if as_json:
+        print(json.dumps({"event": "error", "message": message, "exit_code": code}))
+    else:
+        print(f"emdist: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
+
+
+def terminate(number: int, frame: object) -> NoReturn:
+    """Handler of SIGTERM."""
+    raise Terminated
+
+
+def mode_of(quiet: bool, as_json: bool) -> Mode:
+    """How a command with these options shows what happens."""
+    return "json" if as_json else "quiet" if quiet else "auto"
+
+
+def print_result(values: dict[str, Any], page: Page, place: str, mode: Mode) -> None:
+    """The last thing a command prints: JSON, only the `place` of the result, or a page."""
+    if mode == "json":
+        print(json.dumps({"event": "result", **values}), flush=True)
+    elif mode == "quiet":
+        print(place)
+    else:
+        show(page)

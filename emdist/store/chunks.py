@@ -1,0 +1,176 @@
+"""Which objects of a store hold which rows of an array, and which of them are not there."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.common import concurrent_map
+from zarr.core.sync import sync
+
+#: Half-open row ranges, rising and apart.
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+
+#: Objects whose first and last bytes enter the fingerprint, and how many bytes of each. The
+#: last ones are where checksums stand.
+_SAMPLED = 16
+_ENDS = 1 << 15
+#: Requests under way at a time while looking at many objects.
+_REQUESTS = 32
+#: Offset and length of a chunk that a shard does not hold (Zarr's sharding codec, version 1.0).
+_ABSENT = np.uint64(2**64 - 1)
+
+
+def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:
+    """Shape of a shard, or of a chunk where there are none: what one object holds."""
+    return tuple(max(1, int(n)) for n in array.shards or array.chunks)
+
+
+def unit_rows(array: zarr.Array[Any]) -> int:
+    """Rows of a shard, or of a chunk where there are none."""
+    return unit_shape(array)[0]
+
+
+def object_key(array: zarr.Array[Any], cell: tuple[int, ...]) -> str:
+    """Name of the object at position `cell` of the grid, relative to the array."""
+    key: str = array.metadata.encode_chunk_key(cell)
+    return key
+
+
+def full_key(array: zarr.Array[Any], key: str) -> str:
+    """`key` relative to the root of the store."""
+    return f"{array.path}/{key}" if array.path else key
+
+
+def chunk_keys(array: zarr.Array[Any]) -> set[str]:
+    """Keys of the chunk objects that exist, relative to the array.
+
+    Leftovers of killed writers and files that are no chunks are not among them.
+    """
+    prefix = full_key(array, "")
+    zeros = object_key(array, (0,) * array.ndim)
+    chunk = re.compile(r"\d+".join(map(re.escape, zeros.split("0"))))
+
+    async def collect(keys: AsyncIterator[str]) -> list[str]:
+        return [key async for key in keys]
+
+    names = (name.removeprefix(prefix) for name in sync(collect(array.store.list_prefix(prefix))))
+    return {name for name in names if chunk.fullmatch(name)}
+
+
+def missing_rows(array: zarr.Array[Any], inside: bool = True) -> Ranges:
+    """Rows of which at least one chunk was never written.
+
+    Parameters
+    ----------
+    array
+        Of one or two dimensions.
+    inside
+        Whether to look for missing chunks in the shards that exist: one small read of each.
+    """
+    unit = unit_shape(array)
+    counts = [-(-n // c) for n, c in zip(array.shape, unit, strict=True)]
+    stored = chunk_keys(array)
+    found: list[tuple[int, int]] = []
+    there: list[tuple[int, ...]] = []
+    for at in range(counts[0]):
+        cells = [(at, *rest) for rest in itertools.product(*map(range, counts[1:]))]
+        present = [cell for cell in cells if object_key(array, cell) in stored]
+        if len(present) < len(cells):
+            found.append((at * unit[0], (at + 1) * unit[0]))
+        there += present
+    if inside and array.shards is not None:
+        found += _missing_in_shards(array, there)
+    return merged(found, array.shape[0])
+
+
+def merged(ranges: Iterable[tuple[int, int]], rows: int) -> Ranges:
+    """The union of row ranges, cut off at `rows`."""
+    out: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        stop = min(stop, rows)
+        if start >= stop:
+            continue
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], stop))
+        else:
+            out.append((start, stop))
+    return tuple(out)
+
+
+def _missing_in_shards(
+    array: zarr.Array[Any], cells: list[tuple[int, ...]]
+) -> Iterator[tuple[int, int]]:
+    unit, inner = unit_shape(array), array.chunks
+    codecs = getattr(array.metadata, "codecs", ())
+    codec = next(c for c in codecs if isinstance(c, ShardingCodec))
+    grid = tuple(n // c for n, c in zip(unit, inner, strict=True))
+    tail = sum({BytesCodec: 0, Crc32cCodec: 4}.get(type(c), 1 << 62) for c in codec.index_codecs)
+    if tail >= 1 << 62:
+        return  # an index packed in a way that only Zarr can read
+    size = 16 * math.prod(grid) + tail
+    at_start = codec.index_location.value == "start"
+
+    async def index(cell: tuple[int, ...]) -> bytes:
+        place = RangeByteRequest(0, size) if at_start else SuffixByteRequest(size)
+        key = full_key(array, object_key(array, cell))
+        found = await array.store.get(key, default_buffer_prototype(), place)
+        return b"" if found is None else found.to_bytes()
+
+    for cell, raw in zip(
+        cells, sync(concurrent_map([(c,) for c in cells], index, _REQUESTS)), strict=True
+    ):
+        if len(raw) != size:
+            continue  # torn: reading it says so
+        table = np.frombuffer(raw, "<u8", 2 * math.prod(grid)).reshape(*grid, 2)
+        # Chunks of the last shards that lie wholly outside the array are never written.
+        inside = tuple(
+            slice(0, -(-(n - c * u) // i))
+            for n, c, u, i in zip(array.shape, cell, unit, inner, strict=True)
+        )
+        absent = (table[inside] == _ABSENT).all(axis=-1)
+        first = cell[0] * unit[0]
+        for r in np.flatnonzero(absent.reshape(len(absent), -1).any(axis=1)):
+            yield first + int(r) * inner[0], first + (int(r) + 1) * inner[0]
+
+
+def metadata_digest(array: zarr.Array[Any]) -> str:
+    """sha256 of what decides how bytes become numbers; attributes may change freely."""
+    whole = array.metadata.to_dict()
+    kept = {name: repr(value) for name, value in whole.items() if name != "attributes"}
+    return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
+
+
+def sampled_digest(array: zarr.Array[Any], keys: list[str]) -> str:
+    """sha256 of size, first and last bytes of up to 16 objects, spread evenly over `keys`."""
+    chosen = [keys[i] for i in _spread(len(keys))]
+    digest = hashlib.sha256()
+
+    async def look(key: str) -> bytes:
+        full, prototype = full_key(array, key), default_buffer_prototype()
+        size = await array.store.getsize(full)
+        ends: list[ByteRequest] = [
+            RangeByteRequest(0, min(_ENDS, size)),
+            SuffixByteRequest(min(_ENDS, size)),
+        ]
+        parts = [await array.store.get(full, prototype, end) for end in ends] if size else []
+        return b"".join([f"{key}:{size}:".encode(), *(p.to_bytes() for p in parts if p)])
+
+    for part in sync(concurrent_map([(key,) for key in chosen], look, _REQUESTS)):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _spread(n: int) -> NDArray[np.int64]:
+    """Up to 16 positions below `n`, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, _SAMPLED)).astype(np.int64))

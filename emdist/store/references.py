@@ -1,0 +1,214 @@
+"""Where a Zarr array lies: opened once per process, and with an error that says what is there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import zarr
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
+
+from emdist.errors import DataError, DtypeError, NotAnArrayError, NotFoundError, StorageError
+from emdist.plugins import nearest
+from emdist.store.chunks import metadata_digest
+from emdist.store.location import Location, open_zarr_store
+
+#: Objects that are no chunks; Zarr tries several of them to find out what is there.
+_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+
+#: How Zarr says that there is nothing at a path.
+_ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
+
+
+class AbsentChunk(Exception):  # noqa: N818  a signal between store and reader
+    """An object that should hold a chunk is not there; its argument is the key."""
+
+
+class Filled(WrapperStore[Store]):
+    """A store whose chunks are never empty: Zarr would read an empty shard as the fill value."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        value = await self._store.get(key, prototype, byte_range)
+        if value is not None and len(value) == 0 and _is_chunk(key):
+            raise ValueError("the object, or the part of it that was asked for, is empty")
+        return value
+
+
+class Strict(Filled):
+    """A store whose missing chunks are an error: Zarr would read them as the fill value.
+
+    Everything is looked at before a run begins; this is for what vanishes later, with no
+    request more than the reading itself.
+    """
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        value = await super().get(key, prototype, byte_range)
+        if value is None and _is_chunk(key):
+            raise AbsentChunk(key)
+        return value
+
+
+def _is_chunk(key: str) -> bool:
+    return key.rpartition("/")[2] not in _METADATA
+
+
+@lru_cache(maxsize=64)
+def _reader(
+    location: Location, options: tuple[tuple[str, str], ...], path: str, version: str, strict: bool
+) -> zarr.Array[Any]:
+    """One open array per process; `options` is part of the key as Location hashes by URL.
+
+    `version` is too: a worker outlives runs, and the array may have been written anew.
+    """
+    store = open_zarr_store(location, read_only=True)
+    array = zarr.open_array((Strict if strict else Filled)(store), mode="r", path=path)
+    found = metadata_digest(array)
+    if found != version:
+        raise DataError(
+            f"the metadata of {ArrayRef(location, path)} changed while the run was at work; it "
+            "is now another array. Start again once its writer has finished, with another run "
+            "key."
+        )
+    return array
+
+
+@dataclass(frozen=True)
+class ArrayRef:
+    """A Zarr array by its address; small and picklable.
+
+    Attributes
+    ----------
+    location
+        Of the store's root.
+    path
+        Of the array below it, "" for the root itself.
+    held
+        An open array whose store has no address (in memory): usable in this process only.
+    version
+        Digest of its metadata when it was checked; "" before.
+    """
+
+    location: Location | None
+    path: str = ""
+    held: Any = field(default=None, repr=False)
+    version: str = field(default="", repr=False)
+
+    def open(self) -> zarr.Array[Any]:
+        """As it is now, opened anew: what `checked` and descriptions look at."""
+        if self.location is None:
+            return zarr.open_array(self.held.store, mode="r", path=self.path)
+        store = open_zarr_store(self.location, read_only=True)
+        return zarr.open_array(store, mode="r", path=self.path)
+
+    def checked(self, array: zarr.Array[Any]) -> ArrayRef:
+        """The reference of `array`, this one as it was opened."""
+        return replace(self, version=metadata_digest(array))
+
+    def reader(self, strict: bool = True) -> zarr.Array[Any]:
+        """Opened once per process; a missing chunk raises `AbsentChunk` if `strict`."""
+        if self.location is None:
+            store = (Strict if strict else Filled)(self.held.store)
+            return zarr.open_array(store, mode="r", path=self.path)
+        options = tuple(sorted(self.location.options.items()))
+        return _reader(self.location, options, self.path, self.version, strict)
+
+    def __str__(self) -> str:
+        if self.location is None:
+            return "the Zarr array in memory"
+        return f"{self.location}/{self.path}" if self.path else str(self.location)
+
+
+def reference(
+    x: str | Location | zarr.Array[Any], options: Mapping[str, str] | None = None
+) -> ArrayRef:
+    """Where an array lies, from a path, a URL or an open ``zarr.Array``."""
+    if isinstance(x, Location):
+        return ArrayRef(x)
+    if not isinstance(x, zarr.Array):
+        return ArrayRef(Location(str(x), options or {}))
+    if isinstance(x.store, LocalStore):
+        return ArrayRef(Location(str(x.store.root)), x.path)
+    return ArrayRef(None, x.path, x)
+
+
+def is_access_failure(error: BaseException) -> bool:
+    """Whether the store failed, rather than the bytes in it."""
+    # Some codecs raise an OSError without a number for bytes that they cannot decode.
+    return (
+        type(error).__module__.startswith("obstore")
+        or isinstance(error, TimeoutError | ConnectionError)
+        or (isinstance(error, OSError) and error.errno is not None)
+    )
+
+
+def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
+    """The array as it is now, or the error that says what is there instead."""
+    try:
+        return ref.open()
+    except Exception as error:
+        if is_access_failure(error) and not isinstance(error, _ABSENT):
+            raise StorageError(
+                f"{ref} could not be opened: {error}. Check path and permissions."
+            ) from error
+        members = _members(ref)
+        if members is not None:
+            shown = ", ".join(members[:8]) or "it has none"
+            raise NotAnArrayError(
+                f"{ref} is a group, not an array. Name one of its arrays: {shown}."
+            ) from error
+        if isinstance(error, _ABSENT):
+            raise _nothing_there(ref) from error
+        if "data type" in str(error):  # Zarr knows no class for it
+            raise DtypeError(
+                f"{ref} has a dtype that Zarr cannot read ({error}); wanted real numbers. "
+                "To go on, convert its columns to numbers."
+            ) from error
+        raise NotAnArrayError(
+            f"{ref} is not a readable Zarr array: {error}. Name a Zarr array, or bring the file "
+            "into one with `emdist ingest`."
+        ) from error
+
+
+def _members(ref: ArrayRef) -> list[str] | None:
+    """Arrays below `ref` by their path in the store, or None if it is no group."""
+    if ref.location is None:
+        return None
+    try:
+        store = open_zarr_store(ref.location, read_only=True)
+        group = zarr.open_group(store, mode="r", path=ref.path)
+        found = [name for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)]
+    except Exception:  # noqa: BLE001  whatever it is, it is no group that could be listed
+        return None
+    return sorted(f"{ref.path}/{name}" if ref.path else name for name in found)
+
+
+def _nothing_there(ref: ArrayRef) -> Exception:
+    location = ref.location
+    if location is None or not location.is_local:
+        return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")
+    path = location.path / ref.path
+    if path.is_file():
+        return NotAnArrayError(
+            f"{ref} is a file, not a Zarr array. Bring it into one with "
+            f"`emdist ingest {path.name} {path.stem}.zarr`."
+        )
+    if path.is_dir():
+        return NotAnArrayError(
+            f"{ref} is a folder without an array's metadata (zarr.json or .zarray). Name a Zarr "
+            "array, or make one with `emdist ingest`."
+        )
+    siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []  # noqa: PTH208
+    return NotFoundError(
+        f"There is nothing at {ref}{nearest(path.name, siblings)}. Check the path; relative paths "
+        "start at the folder where the command runs."
+    )

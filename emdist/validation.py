@@ -1,0 +1,79 @@
+"""Faults of settings in the words of the user: where, what was got, what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from emdist.errors import ConfigError
+from emdist.plugins import nearest
+
+#: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
+_OWN_CHECKS = ("unknown_name", "size")
+
+
+def explain(
+    error: ValidationError, root: Any, where: str, names: Mapping[str, str] | None = None
+) -> str:
+    """A validation error as lines: where, what was got, what is wanted."""
+    lines = [_explain_one(detail, root, names or {}) for detail in error.errors()]
+    if len(lines) == 1:
+        return f"{where}: {lines[0]}"
+    return "\n  ".join([f"{where}: {len(lines)} faults", *lines])
+
+
+def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    place = names.get(place, place)
+    if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(root, detail["loc"][:-1])
+        hint = nearest(str(detail["loc"][-1]), known)
+        return f"{place} is not a known key{hint}; known here: {', '.join(known)}."
+    if detail["type"] in ("missing", "missing_argument"):
+        return f"{place} is missing."
+    at = f"{place}: " if place else ""
+    if detail["type"] == "value_error":  # raised by the section itself, in its own words
+        return f"{at}{detail['ctx']['error']}"
+    # Our own checks quote what they got; secrets are not quoted.
+    told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
+    got = "" if told else f", got {detail['input']!r}"
+    return f"{at}{detail['msg']}{got}."
+
+
+def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
+    for part in path:
+        field = getattr(root, "model_fields", {}).get(part)
+        annotation = getattr(field, "annotation", None)
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        root = next((c for c in candidates if hasattr(c, "model_fields")), root)
+    if is_dataclass(root):
+        return [field.name for field in fields(root) if field.init]
+    return list(getattr(root, "model_fields", {}))
+
+
+@lru_cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    # Kept: to make one takes longer than a small fit's iteration.
+    return TypeAdapter(cls)
+
+
+def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
+    """`cls`, a frozen dataclass, made from `options` of a configuration; ConfigError if wrong."""
+    wanted: Any = cls
+    adapter = _adapter(wanted)
+    known = [field.name for field in fields(cls) if field.init]
+    for key in options:
+        if key not in known:
+            raise ConfigError(
+                f"{where}.{key} is not a known key{nearest(key, known)}; known here: "
+                f"{', '.join(known)}."
+            )
+    try:
+        return adapter.validate_python(dict(options))
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls, where)) from None

@@ -1,0 +1,37 @@
+"""The command line in this process, and something to cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from command_line import Answer, Command
+from typer.testing import CliRunner
+
+from emdist.cli import app
+
+
+@pytest.fixture
+def emdist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Answer:
+        found = CliRunner().invoke(app, [str(a) for a in arguments], prog_name="emdist")
+        if found.exception is not None and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        return Answer(found.exit_code, found.stdout, found.stderr)
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """300 rows of three clusters in three chunks."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2)) + np.repeat([[0, 0], [9, 0], [0, 9]], 100, axis=0)
+    array = zarr.create_array(tmp_path / "x.zarr", shape=x.shape, chunks=(100, 2), dtype="f8")
+    array[:] = x
+    return tmp_path / "x.zarr"

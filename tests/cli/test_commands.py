@@ -1,0 +1,219 @@
+"""Every command does what its help says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from command_line import Command, process
+
+import emdist as package
+from emdist.errors import EmdistError
+
+COMMANDS = ["ingest", "fit", "label", "inspect"]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help(command: str, emdist: Command) -> None:
+    answer = emdist(*command.split(), "--help")
+    assert answer.code == 0
+    assert "Usage: emdist" in answer.out
+    shown = " ".join(answer.out.split())
+    for code in _exit_codes(EmdistError):
+        assert f" {code} " in shown, "an exit code of an error that the help does not mention"
+    if not command:
+        assert all(name in shown for name in COMMANDS)
+
+
+def _exit_codes(root: type[EmdistError]) -> set[int]:
+    return {root.exit_code}.union(*(_exit_codes(sub) for sub in root.__subclasses__()))
+
+
+def test_help_needs_nothing_heavy() -> None:
+    code = (
+        "import sys; from emdist.cli import app\n"
+        "heavy = {'zarr', 'dask', 'distributed', 'sklearn', 'prefect', 'pyarrow'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+
+
+def test_version(emdist: Command) -> None:
+    answer = emdist("--version")
+    assert answer.code == 0
+    assert answer.out.startswith("emdist ")
+    assert f"numpy {np.__version__}" in answer.out
+
+
+def test_no_command_shows_the_help(emdist: Command) -> None:
+    assert "Usage: emdist" in emdist().out
+
+
+def test_from_a_file_to_labels(emdist: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2)) + np.repeat([[0, 0], [20, 0]], 100, axis=0)
+    np.save("x.npy", x)
+    assert emdist("ingest", "x.npy", "x.zarr").code == 0
+    fitted = emdist("fit", "x.zarr", "-k", 2, "--run", "runs/a", "-m", "full")
+    assert fitted.code == 0
+    assert "log-likelihood per row" in fitted.out
+    labels = zarr.open_array("runs/a/labels.zarr/labels", mode="r")[:]
+    assert len(set(labels[:100])) == len(set(labels[100:])) == 1
+    answer = emdist("label", "runs/a", "x.zarr", "new.zarr", "-o", "labels", "-o", "score")
+    assert answer.code == 0
+    assert np.array_equal(zarr.open_array("new.zarr/labels", mode="r")[:], labels)
+    wanted = package.load("runs/a").score_samples(x)
+    assert np.allclose(zarr.open_array("new.zarr/score", mode="r")[:], wanted, rtol=1e-6)
+    for path, kind in (
+        ("x.zarr", "array"),
+        ("runs/a", "run"),
+        ("runs/a/final", "model"),
+        ("new.zarr", "labels"),
+    ):
+        shown = emdist("inspect", path)
+        assert shown.code == 0
+        assert f"| kind | {kind} |" in shown.out
+        assert json.loads(emdist("inspect", path, "--json").out)["kind"] == kind
+
+
+def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
+    answer = emdist("fit", data, "-k", 3, "--run", "r")
+    assert answer.err.splitlines()[:3] == [
+        f"starting: kmeans, 3 components; {data}: 300 rows x 2 float64 in 1 block(s)",
+        "surveying: one read of all rows",
+        "fitting",
+    ]
+    assert "iteration 1: objective" in answer.err
+    assert "checkpoint after" in answer.err
+    assert "\x1b" not in answer.err + answer.out
+    assert f"| run folder | {data.parent / 'r'} |" in answer.out
+
+
+@pytest.mark.parametrize("command", ["ingest", "fit", "label"])
+def test_quiet_prints_only_where_the_result_is(
+    command: str, emdist: Command, data: Path, tmp_path: Path
+) -> None:
+    emdist("fit", data, "-k", 3, "--run", "before")
+    np.save("a.npy", np.eye(3))
+    arguments = {
+        "ingest": ["a.npy", "a.zarr"],
+        "fit": [data, "-k", 3, "--run", "r"],
+        "label": ["before", data, "l.zarr"],
+    }[command]
+    answer = emdist(command, *arguments, "--quiet")
+    place = {"ingest": "a.zarr", "fit": "r", "label": "l.zarr"}[command]
+    assert (answer.code, answer.out, answer.err) == (0, f"{tmp_path / place}\n", "")
+
+
+def test_json_lines_end_with_the_result(emdist: Command, data: Path) -> None:
+    answer = emdist("fit", data, "-k", 3, "--run", "r", "--json", "--set", "data.block_size=1 kB")
+    assert answer.err == ""
+    events = [line["event"] for line in answer.lines]
+    assert events[0] == "began"
+    assert events[-1] == "result"
+    assert events.count("result") == 1
+    assert {"planned", "progress", "iterated", "saved"} <= set(events)
+    result = answer.lines[-1]
+    assert result["model"] == {"name": "kmeans", "components": 3, "objective": "inertia"}
+    assert result["data"]["rows"] == 300
+    assert sum(c["labelled"] for c in result["components"]) == 300
+    again = emdist("fit", data, "-k", 3, "--run", "r", "--json", "--set", "data.block_size=1 kB")
+    assert again.lines == [result]
+    labelled = emdist("label", "r", data, "l.zarr", "--json")
+    assert labelled.lines[-1]["event"] == "result"
+    assert labelled.lines[-1]["components"] == [c["labelled"] for c in result["components"]]
+
+
+def test_json_is_json_when_a_component_is_dropped(emdist: Command, data: Path) -> None:
+    array = zarr.create_array("c.zarr", shape=(240, 2), chunks=(240, 2), dtype="f8")
+    array[:200] = np.random.default_rng(0).normal(size=(200, 2))
+    array[200:] = 9.0
+    np.savez("start.npz", means=[[0.0, 0.0], [9.0, 9.0]])
+    answer = emdist(
+        *("fit", "c.zarr", "-m", "full", "-k", 2, "--json", "--set", "fit.start=start.npz"),
+        *("--set", "fit.on_collapse=drop", "--set", "model.options.reg_covar=0"),
+    )
+    assert answer.code == 0
+    assert "NaN" not in answer.out
+    assert any(line.get("record", {}).get("dropped") for line in answer.lines)
+    assert len(answer.lines[-1]["components"]) == 1
+
+
+def test_an_error_as_json(emdist: Command) -> None:
+    answer = emdist("fit", "nowhere.zarr", "--json")
+    assert (answer.code, answer.err) == (3, "")
+    assert answer.lines[-1]["event"] == "error"
+    assert answer.lines[-1]["exit_code"] == 3
+    assert "nowhere.zarr" in answer.lines[-1]["message"]
+
+
+def test_a_finished_run_is_not_done_again(emdist: Command, data: Path) -> None:
+    first = emdist("fit", data, "-k", 3)
+    again = emdist("fit", data, "-k", 3)
+    assert (first.code, again.code) == (0, 0)
+    assert "done already" in again.out
+    assert "iteration" not in again.err
+    other = emdist("fit", data, "-k", 2)
+    assert "done already" not in other.out
+
+
+def test_options_stand_over_the_file_and_settings_over_both(emdist: Command, data: Path) -> None:
+    Path("c.yaml").write_text(
+        f"data: {{path: {data}}}\nmodel: {{n_components: 2, name: full}}\nfit: {{seed: 5}}\n"
+        "run: {folder: r, key: a}\nlabels: {write: false}\n"
+    )
+    answer = emdist("fit", "-f", "c.yaml", "-k", 3, "--seed", 6, "--set", "fit.seed=7", "--json")
+    assert answer.code == 0, answer.err
+    config = json.loads(emdist("inspect", "r/a", "--json").out)["config"]
+    assert config["model"]["name"] == "full"
+    assert config["model"]["n_components"] == 3
+    assert config["fit"]["seed"] == 7
+    assert answer.lines[-1]["labels"] is None
+
+
+def test_no_labels(emdist: Command, data: Path) -> None:
+    answer = emdist("fit", data, "-k", 3, "--run", "r", "--no-labels")
+    assert "| labels | not written |" in answer.out
+    assert not Path("r/labels.zarr").exists()
+
+
+def test_labels_elsewhere(emdist: Command, data: Path) -> None:
+    assert emdist("fit", data, "-k", 3, "--run", "r", "--labels", "there.zarr").code == 0
+    assert zarr.open_array("there.zarr/labels", mode="r").shape == (300,)
+
+
+def test_weights(emdist: Command, data: Path) -> None:
+    weights = zarr.create_array("w.zarr", shape=(300,), chunks=(100,), dtype="f8")
+    weights[:] = np.repeat([0.5, 1.0, 2.0], 100)
+    answer = emdist("fit", data, "-k", 2, "--weights", "w.zarr", "--json")
+    assert sorted(c["labelled"] for c in answer.lines[-1]["components"]) == [149.5, 200.5]
+
+
+def test_an_array_in_a_group(emdist: Command, data: Path) -> None:
+    group = zarr.open_group("g.zarr", mode="w")
+    group.create_array("a", shape=(4, 2), chunks=(2, 2), dtype="f4")[:] = np.eye(4)[:, :2] + 1
+    assert json.loads(emdist("inspect", "g.zarr", "--array", "a", "--json").out)["shape"] == [4, 2]
+    assert emdist("fit", "g.zarr", "-k", 2, "--set", "data.array=a").code == 0
+    refused = emdist("fit", "g.zarr", "-k", 2)
+    assert refused.code == 3
+    assert "ame one of its arrays: a" in refused.err
+
+
+def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> None:
+    emdist("fit", data, "-k", 3, "--run", "threads")
+    running = process("fit", data, "-k", "3", "--run", "dask", "--workers", 1, cwd=data.parent)
+    out, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    model = Path("final/model.safetensors")
+    assert ("threads" / model).read_bytes() == ("dask" / model).read_bytes()
+    assert "Scheduler at" not in err, "Dask's own log"
+    assert err.splitlines()[-1] == "labelling"
+    assert out.startswith("| |")

@@ -1,0 +1,171 @@
+"""What a fit shows: the panel's arithmetic, its lines, and a page that cuts nothing off."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
+from emdist.interfaces import Record
+from emdist.report.display import (
+    JsonLines,
+    Panel,
+    PlainLines,
+    display,
+    duration,
+    iterations_left,
+)
+from emdist.report.page import Page, page_of
+
+
+def iterated(number: int, change: float = -1.0, shift: float = 0.5, restart: int = 0) -> Iterated:
+    record = Record(restart, number, 123.456, change, shift, 0, 0)
+    return Iterated(record, 2.0, 1_000_000, 4_000_000_000)
+
+
+EVENTS: list[Event] = [
+    Began("open", "kmeans, 3 components; x.zarr: 10 rows x 2 float64 in 4 block(s)"),
+    Began("survey"),
+    Progress("survey", 2, 4),
+    Began("fit"),
+    Planned("shift", 1e-4, 300, 0),
+    Progress("iteration 1", 0, 4),
+    iterated(1, math.nan),
+    iterated(2),
+    Saved(2, "/runs/r"),
+    Warned("3 of 10 rows are left out."),
+]
+
+
+def drawn(*events: Event, width: int = 100) -> str:
+    panel, console = Panel(), Console(file=io.StringIO(), width=width, force_terminal=False)
+    for event in events:
+        panel(event)
+    console.print(panel)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (3.24, "3.2 s"),
+        (59.9, "59.9 s"),
+        (59.97, "1 min 0 s"),
+        (250, "4 min 10 s"),
+        (3599.9, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+        (math.inf, "?"),
+        (math.nan, "?"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "tol", "left", "wanted"),
+    [
+        ([1.0, 0.1, 0.01], 1e-4, 100, 2),
+        ([1.0, 0.1, 0.01], 1e-4, 1, 1),
+        ([1.0, 0.1], 1e-4, 100, 100),
+        ([1.0, 2.0, 3.0], 1e-4, 100, 100),
+        ([1.0, 0.1, 0.01], 0, 100, 100),
+        ([1.0, 0.1, 0.01], 1, 100, 1),
+        ([math.nan, 1.0, 0.5, 0.25], 0.25 / 1024, 100, 10),
+    ],
+)
+def test_iterations_left(values: list[float], tol: float, left: int, wanted: int) -> None:
+    assert iterations_left(values, tol, left) == wanted
+
+
+def test_the_panel_shows_where_a_fit_stands() -> None:
+    shown = drawn(*EVENTS)
+    assert shown.startswith("kmeans, 3 components; x.zarr")
+    assert "fitting for 0.0 s, at most 298 more iterations in 9 min 56 s" in shown
+    assert "500,000" in shown  # rows/s
+    assert "2.000" in shown  # GB/s
+    assert "note: 3 of 10 rows are left out." in shown
+    assert "checkpoint after 2 iterations in /runs/r" in shown
+    assert "0/4 blocks" in shown
+
+
+def test_the_panel_before_anything_has_come() -> None:
+    assert drawn() == "starting for 0.0 s\n"
+
+
+def test_the_panel_shows_the_last_iterations_only() -> None:
+    shown = drawn(*EVENTS, *(iterated(n) for n in range(3, 40)))
+    numbers = [line.split()[0] for line in shown.splitlines() if line.endswith(" 2.0 s")]
+    assert numbers == [str(n) for n in range(32, 40)]
+
+
+def test_a_second_start_is_numbered() -> None:
+    assert "1:1" in drawn(*EVENTS, iterated(1, restart=1))
+
+
+def test_a_narrow_terminal_is_no_error() -> None:
+    assert drawn(*EVENTS, width=20)
+
+
+def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PlainLines()
+    for event in [*EVENTS, Planned("shift", 1e-4, 300, 2)]:
+        lines(event)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        "starting: kmeans, 3 components; x.zarr: 10 rows x 2 float64 in 4 block(s)",
+        "surveying: one read of all rows",
+        "fitting",
+        "until the shift is 0.0001, iteration 300 at the latest",
+        "iteration 1: objective 123.456, change -, shift 5.000e-01, 500,000 rows/s, 2.000 GB/s, "
+        "2.0 s",
+        "iteration 2: objective 123.456, change -1.000e+00, shift 5.000e-01, 500,000 rows/s, "
+        "2.000 GB/s, 2.0 s",
+        "checkpoint after 2 iterations in /runs/r",
+        "note: 3 of 10 rows are left out.",
+    ]
+
+
+def test_json_lines_are_few_and_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = JsonLines()
+    lines(iterated(1, math.nan, math.inf))
+    for done in range(1001):
+        lines(Progress("iteration 1", done, 1000))
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert shown[0]["record"]["change"] is None
+    assert shown[0]["record"]["shift"] is None
+    assert shown[-1] == {"event": "progress", "what": "iteration 1", "done": 1000, "total": 1000}
+    assert len(shown) < 10
+
+
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with display("quiet") as listen:
+        for event in EVENTS:
+            listen(event)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_page_cuts_nothing_off() -> None:
+    path = "/a/very/long/path/" + "x" * 200
+    console = Console(file=io.StringIO(), width=60)
+    console.print(Page([("run", path), ("markup", "[bold]no[/]")], ("k", "n"), [("1", "[2]")]))
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert path in "".join(shown.split())
+    assert "[bold]no[/]" in shown
+    assert "[2]" in shown
+
+
+def test_a_page_as_markdown() -> None:
+    page = page_of({"a": {"b": 1, "c": {"d": "x|y"}}, "l": ["one", "two"], "s": [3, 4], "n": None})
+    assert page.to_markdown() == (
+        "| | |\n|---|---|\n| a.b | 1 |\n| a.c.d | x\\|y |\n| l | one |\n|  | two |\n| s | 3, 4 |\n"
+    )

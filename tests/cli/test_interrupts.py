@@ -1,0 +1,149 @@
+"""Cut short in any way, the same command goes on and ends with the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from command_line import process
+
+#: Slow to converge, and a pass takes long enough to be interrupted within one.
+_ROWS, _FEATURES, _K = 120_000, 8, 12
+_FIT = ("-m", "full", "-k", _K, "--max-iter", 14, "--tol", 0, "--set", "data.block_size=1 MB")
+
+
+@pytest.fixture(scope="module")
+def slow_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("slow") / "x.zarr"
+    rng = np.random.default_rng(0)
+    array = zarr.create_array(
+        path, shape=(_ROWS, _FEATURES), chunks=(15_000, _FEATURES), dtype="f8"
+    )
+    array[:] = rng.normal(size=(_ROWS, _FEATURES)) + rng.integers(0, 3, (_ROWS, 1))
+    return path
+
+
+def sha(run: Path) -> str:
+    return hashlib.sha256((run / "final/model.safetensors").read_bytes()).hexdigest()
+
+
+def wait_for_line(running: subprocess.Popen[str], words: str) -> None:
+    assert running.stderr is not None
+    for line in running.stderr:
+        if words in line:
+            return
+    pytest.fail(f"the command ended before it said {words!r}")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(slow_data: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("straight")
+    running = process("fit", slow_data, *_FIT, "--run", "r", "--no-labels", cwd=folder)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 0, err
+    return sha(folder / "r")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_saves_what_is_done(
+    number: signal.Signals,
+    code: int,
+    word: str,
+    slow_data: Path,
+    tmp_path: Path,
+    uninterrupted: str,
+) -> None:
+    command = ("fit", slow_data, *_FIT, "--run", "r", "--no-labels")
+    running = process(*command, cwd=tmp_path)
+    wait_for_line(running, "iteration 3:")
+    running.send_signal(number)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == code, err
+    assert out == ""
+    assert err.splitlines()[-1] == f"emdist: {word}; the same command goes on where it stopped."
+    assert "Traceback" not in err
+    assert "checkpoint after" in err
+    assert list((tmp_path / "r/ckpt").iterdir())
+    assert not (tmp_path / "r/final").exists()
+
+    again = process(*command, cwd=tmp_path)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert "going on after iteration" in err
+    assert "iteration 1:" not in err
+    assert sha(tmp_path / "r") == uninterrupted
+
+
+def test_a_kill_loses_only_the_last_segment(
+    slow_data: Path, tmp_path: Path, uninterrupted: str
+) -> None:
+    command = ("fit", slow_data, *_FIT, "--run", "r", "--no-labels")
+    saving = (*command, "--set", "run.checkpoint_iterations=2")
+    running = process(*saving, cwd=tmp_path)
+    wait_for_line(running, "checkpoint after 4")
+    running.kill()
+    running.communicate(timeout=60)
+    again = process(*command, cwd=tmp_path)
+    _, err = again.communicate(timeout=120)
+    assert again.returncode == 0, err
+    assert "iteration 1:" not in err
+    assert sha(tmp_path / "r") == uninterrupted
+
+
+def test_a_signal_before_the_first_iteration(slow_data: Path, tmp_path: Path) -> None:
+    running = process("fit", slow_data, *_FIT, "--run", "r", cwd=tmp_path)
+    wait_for_line(running, "surveying")
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 143
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("options", [["--json"], []], ids=["json", "plain"])
+def test_a_closed_pipe_ends_without_a_traceback(
+    options: list[str], slow_data: Path, tmp_path: Path
+) -> None:
+    running = process("fit", slow_data, *_FIT, "--run", "r", *options, cwd=tmp_path)
+    if options:
+        assert running.stdout is not None
+        running.stdout.readline()
+        running.stdout.close()
+        running.stdout = None
+    else:
+        # The tables at the end go to a pipe that nobody reads.
+        assert running.stdout is not None
+        running.stdout.close()
+        running.stdout = None
+    _, err = running.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
+    assert running.returncode != 0
+
+
+def test_labels_go_on_where_they_were_cut(slow_data: Path, tmp_path: Path) -> None:
+    fit = process(
+        "fit", slow_data, "-k", 3, "--max-iter", 2, "--run", "r", "--no-labels", cwd=tmp_path
+    )
+    fit.communicate(timeout=120)
+    command = ("label", "r", slow_data, "l.zarr", "--set", "data.block_size=1 MB")
+    running = process(*command, cwd=tmp_path)
+    began = time.monotonic()
+    while not (tmp_path / "l.zarr/zarr.json").exists() and time.monotonic() < began + 60:
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode in (0, 143), err
+    again = process(*command, "--quiet", cwd=tmp_path)
+    out, err = again.communicate(timeout=60)
+    assert (again.returncode, out) == (0, f"{tmp_path}/l.zarr\n"), err
+    labels = zarr.open_array(tmp_path / "l.zarr/labels", mode="r")[:]
+    assert set(labels.tolist()) == {0, 1, 2}

@@ -1,0 +1,152 @@
+"""What was saved comes back; what the command line fitted is an estimator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from distributed import Client
+from numpy.typing import NDArray
+
+import emdist
+from emdist import GaussianMixture, KMeans
+from emdist.config import make_config
+from emdist.errors import CheckpointError, ConfigError, NotFoundError
+from emdist.job import Job, open_job
+
+Rows = NDArray[np.float64]
+
+COVARIANCES = ["full", "tied", "diag", "spherical"]
+
+
+def run(data: Path, folder: Path, **model: Any) -> None:
+    """A finished run in `folder`, as the command line leaves it."""
+    config = make_config(
+        {
+            "data": {"path": str(data)},
+            "model": model,
+            "fit": {"seed": 0},
+            "run": {"folder": str(folder.parent), "key": folder.name},
+        }
+    )
+    with open_job(config) as job:
+        assert isinstance(job, Job)
+        job.complete()
+
+
+def same(a: Any, b: Any, names: list[str]) -> None:
+    for name in names:
+        assert np.array_equal(getattr(a, name), getattr(b, name)), name
+
+
+@pytest.mark.parametrize("kind", COVARIANCES)
+def test_a_mixture_comes_back(kind: str, x: Rows, tmp_path: Path) -> None:
+    est = GaussianMixture(3, covariance_type=kind, tol=1e-4, random_state=3, n_init=2).fit(x)
+    est.save(tmp_path / "m")
+    back = emdist.load(tmp_path / "m")
+    assert isinstance(back, GaussianMixture)
+    assert back.get_params() == est.get_params()
+    same(back, est, ["weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"])
+    same(back, est, ["n_iter_", "lower_bound_", "lower_bounds_", "converged_", "n_features_in_"])
+    assert np.array_equal(back.predict_proba(x), est.predict_proba(x))
+    assert np.array_equal(back.sample(9)[0], est.sample(9)[0])
+    assert np.array_equal(back.fit(x).means_, est.means_)
+
+
+def test_kmeans_comes_back(x: Rows, tmp_path: Path) -> None:
+    est = KMeans(3, random_state=3, init="random", max_iter=50).fit(x)
+    est.save(str(tmp_path / "m"))
+    back = emdist.load(str(tmp_path / "m"))
+    assert isinstance(back, KMeans)
+    assert back.get_params() == est.get_params()
+    same(back, est, ["cluster_centers_", "inertia_", "n_iter_", "n_features_in_"])
+    # By their text: the first change is NaN, which equals nothing.
+    assert repr(back.history_) == repr(est.history_)
+    assert np.array_equal(back.predict(x), est.labels_)
+    assert np.array_equal(back.transform(x), est.transform(x))
+    assert not hasattr(back, "labels_")
+
+
+def test_parameters_that_json_cannot_hold_are_left_out(x: Rows, tmp_path: Path) -> None:
+    with Client(processes=False, n_workers=1, dashboard_address="127.0.0.1:0") as client:
+        est = KMeans(3, init=x[:3], engine=client).fit(x)
+        est.save(tmp_path / "m")
+    back = emdist.load(tmp_path / "m")
+    assert back.engine is None
+    assert np.array_equal(back.predict(x), est.labels_)
+
+
+def test_nothing_but_numbers_and_text_is_stored(x: Rows, tmp_path: Path) -> None:
+    KMeans(3, random_state=0).fit(x).save(tmp_path / "m")
+    files = sorted(p.relative_to(tmp_path / "m").as_posix() for p in (tmp_path / "m").rglob("*.*"))
+    assert all(name.endswith((".json", ".safetensors")) for name in files)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("full", "full"), ("tied", "tied"), ("diagonal", "diag"), ("spherical", "spherical")],
+)
+def test_a_finished_run_is_an_estimator(
+    name: str, kind: str, x: Rows, stored: Path, tmp_path: Path
+) -> None:
+    run(stored, tmp_path / "run", name=name, n_components=3, options={"reg_covar": 1e-5})
+    for place in (tmp_path / "run", tmp_path / "run" / "final"):
+        back = emdist.load(place)
+        assert isinstance(back, GaussianMixture)
+        assert (back.covariance_type, back.n_components, back.reg_covar) == (kind, 3, 1e-5)
+        wanted = GaussianMixture(3, covariance_type=kind, reg_covar=1e-5, random_state=0).fit(
+            stored
+        )
+        assert np.array_equal(back.means_, wanted.means_)
+        assert np.array_equal(back.predict(x), wanted.predict(x))
+
+
+def test_a_finished_kmeans_run_is_an_estimator(x: Rows, stored: Path, tmp_path: Path) -> None:
+    run(stored, tmp_path / "run", name="kmeans", n_components=3)
+    wanted = KMeans(3, random_state=0).fit(stored)
+    back = emdist.load(tmp_path / "run")
+    assert np.array_equal(back.cluster_centers_, wanted.cluster_centers_)
+    assert back.inertia_ == wanted.inertia_
+
+
+def test_a_run_without_an_estimator_says_so(stored: Path, tmp_path: Path) -> None:
+    run(stored, tmp_path / "run", name="isotropic", n_components=3)
+    with pytest.raises(ConfigError, match="emdist label"):
+        emdist.load(tmp_path / "run")
+
+
+def test_there_is_no_model(tmp_path: Path, stored: Path) -> None:
+    with pytest.raises(NotFoundError):
+        emdist.load(tmp_path / "nowhere")
+    with pytest.raises((NotFoundError, CheckpointError)):
+        emdist.load(stored)
+
+
+@pytest.mark.parametrize("file", ["model.json", "model.safetensors"])
+def test_a_damaged_model_is_refused(file: str, x: Rows, tmp_path: Path) -> None:
+    KMeans(3, random_state=0).fit(x).save(tmp_path / "m")
+    path = next((tmp_path / "m").rglob(file))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+    with pytest.raises(CheckpointError):
+        emdist.load(tmp_path / "m")
+
+
+def test_a_model_of_a_later_format_is_refused(x: Rows, tmp_path: Path) -> None:
+    KMeans(3, random_state=0).fit(x).save(tmp_path / "m")
+    path = next((tmp_path / "m").rglob("model.json"))
+    meta = json.loads(path.read_text())
+    meta["format"] = 999
+    path.write_text(json.dumps(meta))
+    with pytest.raises(CheckpointError):
+        emdist.load(tmp_path / "m")
+
+
+def test_saving_replaces_what_was_saved(x: Rows, tmp_path: Path) -> None:
+    KMeans(3, random_state=0).fit(x).save(tmp_path / "m")
+    KMeans(2, random_state=0).fit(x).save(tmp_path / "m")
+    assert emdist.load(tmp_path / "m").cluster_centers_.shape == (2, 3)

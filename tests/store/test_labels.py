@@ -1,0 +1,457 @@
+"""Laws of the label writer: whole chunks, exactly once, and nothing of others is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+import emdist
+from emdist.build import load_fitted
+from emdist.config import ClusterSection, DataSection, make_config
+from emdist.errors import ConfigError, OutputExistsError, RunMismatchError, StorageError
+from emdist.interfaces import Assigned, Block
+from emdist.job import Job, open_job
+from emdist.labelling import label_data
+from emdist.store.labels import (
+    LabelWriter,
+    check_place,
+    chunk_rows,
+    is_labelled,
+    label_mark,
+    label_writer,
+)
+from emdist.store.location import Location, open_zarr_store
+from emdist.store.zarr_source import ZarrSource
+from emdist.sums import Sums
+
+ROOT = Path(__file__).parents[2]
+ALL = ("labels", "score", "responsibilities")
+WHO = {"model": "m", "data": "d"}
+
+
+def tree(path: Path) -> dict[str, str]:
+    files = (p for p in path.rglob("*") if p.is_file())
+    return {str(p.relative_to(path)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def block(index: int, start: int, rows: int, mask: Any = None) -> Block:
+    return Block(index, start, np.zeros((rows, 2)), None, mask)
+
+
+def assigned(start: int, rows: int, k: int = 3) -> Assigned:
+    at = np.arange(start, start + rows)
+    resp = (at[:, None] + np.arange(k)).astype("f4")
+    return Assigned((at % k).astype("i4"), at / 7, resp)
+
+
+def sums(i: int, k: int = 3) -> Sums:
+    return Sums({"score": np.array(i / 3), "weight": np.array(1.0 + i), "count": np.arange(k) + i})
+
+
+def fill(writer: LabelWriter) -> None:
+    """All blocks, on four threads: whole chunks never meet."""
+
+    def one(i: int) -> None:
+        a, b = writer.bounds[i : i + 2]
+        k = writer.n_components
+        writer.write(block(i, a, b - a), assigned(a, b - a, k), sums(i, k))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one, reversed(range(len(writer.bounds) - 1))))
+
+
+@pytest.fixture(params=["local", "memory"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Location:
+    # A bucket of its own: obstore's memory store knows no prefix.
+    local = request.param == "local"
+    return Location(str(tmp_path / "out") if local else f"memory://{tmp_path.name}-labels")
+
+
+def group(place: Location) -> zarr.Group:
+    return zarr.open_group(open_zarr_store(place), mode="r")
+
+
+# ---- what is written
+
+
+def test_blocks_written_at_once_give_every_row(place: Location) -> None:
+    bounds = (0, 40, 80, 120, 133)
+    writer = label_writer(place, ALL, bounds, 3, WHO)
+    assert [writer.done(i) for i in range(4)] == [None] * 4
+    assert not is_labelled(place)
+    fill(writer)
+    got, wanted = group(place), assigned(0, 133)
+    assert np.array_equal(got["labels"][:], wanted.labels)  # type: ignore[index]
+    assert np.array_equal(got["score"][:], wanted.score)  # type: ignore[index]
+    assert np.array_equal(got["responsibilities"][:], wanted.resp)  # type: ignore[index,arg-type]
+    assert is_labelled(place)
+    again = label_writer(place, ALL, bounds, 3, WHO)
+    for i in range(4):
+        found = again.done(i)
+        assert found is not None
+        assert found.equals(sums(i))
+
+
+def test_dimensions_and_dtypes_are_those_that_xarray_reads(tmp_path: Path) -> None:
+    writer = label_writer(Location(str(tmp_path / "out")), ALL, (0, 40, 50), 3, WHO)
+    fill(writer)
+    # Nothing but zarr and the path is needed to read them.
+    got = {name: zarr.open_array(tmp_path / "out" / name, mode="r") for name in ALL}
+    dims = {name: array.metadata.dimension_names for name, array in got.items()}  # type: ignore[union-attr]
+    assert dims == {
+        "labels": ("row",),
+        "score": ("row",),
+        "responsibilities": ("row", "component"),
+    }
+    assert {name: array.dtype.str for name, array in got.items()} == {
+        "labels": "<i4",
+        "score": "<f8",
+        "responsibilities": "<f4",
+    }
+    assert got["labels"].fill_value == -1
+    assert got["responsibilities"].chunks == (40, 3)
+
+
+def test_rows_that_do_not_count_have_no_label(place: Location) -> None:
+    writer = label_writer(place, ALL, (0, 6, 12), 3, WHO)
+    mask = np.array([True, False, True, True, False, False])
+    writer.write(block(0, 0, 6, mask), assigned(0, 3), sums(0))
+    writer.write(block(1, 6, 6, np.zeros(6, bool)), assigned(0, 0), sums(1))
+    got = group(place)
+    assert got["labels"][:].tolist() == [0, -1, 1, 2, -1, -1] + [-1] * 6  # type: ignore[index]
+    assert np.isnan(got["score"][:]).tolist() == [*~mask] + [True] * 6  # type: ignore[index]
+    assert np.isnan(got["responsibilities"][:]).all(axis=1).tolist() == [*~mask] + [True] * 6  # type: ignore[index]
+    assert writer.done(1) is not None
+
+
+@pytest.mark.parametrize("rows", [1, 40, 4_194_304, 4_194_319, 3 * 4_194_319, 20_000_003, 2**26])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_an_output_chunk_never_belongs_to_two_blocks(rows: int, blocks: int) -> None:
+    bounds = tuple(rows * i for i in range(blocks + 1))
+    chunk = chunk_rows(bounds)
+    assert all(a % chunk == 0 for a in bounds[:-1])
+    assert -(-rows // chunk) <= 16 * -(-rows // (1 << 22)), "millions of small chunks"
+    if blocks == 1:
+        assert chunk <= 1 << 22
+
+
+# ---- lost, torn and half-written outputs
+
+
+@pytest.mark.parametrize("name", ["labels/c/1", "responsibilities/c/1/0", "progress/c/1/0"])
+@pytest.mark.parametrize("damage", ["torn", "empty", "lost"])
+def test_a_damaged_chunk_is_written_again(tmp_path: Path, name: str, damage: str) -> None:
+    place = Location(str(tmp_path / "out"))
+    writer = label_writer(place, ALL, (0, 40, 80, 100), 3, WHO)
+    fill(writer)
+    path = tmp_path / "out" / name
+    raw = path.read_bytes()
+    if damage == "lost":
+        path.unlink()
+    else:
+        path.write_bytes(raw[: len(raw) // 2] if damage == "torn" else b"")
+    again = label_writer(place, ALL, (0, 40, 80, 100), 3, WHO)
+    assert [again.done(i) is not None for i in range(3)] == [True, False, True]
+    again.write(block(1, 40, 40), assigned(40, 40), sums(1))
+    assert path.read_bytes() == raw
+
+
+@pytest.mark.parametrize("cut", ["mark", "first file", "remove"])
+def test_a_writer_killed_while_creating_or_replacing(tmp_path: Path, cut: str) -> None:
+    place, path = Location(str(tmp_path / "out")), tmp_path / "out"
+    if cut == "first file":
+        path.mkdir()
+        (path / f"zarr.{'0123456789abcdef' * 2}.partial").write_text('{"attri')
+    else:
+        fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
+        if cut == "mark":
+            raw = json.loads((path / "zarr.json").read_text())
+            raw["attributes"]["emdist"]["complete"] = False
+            (path / "zarr.json").write_text(json.dumps(raw))
+        else:
+            shutil.rmtree(path / "labels")
+    writer = label_writer(place, ("labels", "score"), (0, 40, 80), 3, WHO)
+    assert [writer.done(i) for i in range(2)] == [None, None]
+    fill(writer)
+    assert is_labelled(place)
+
+
+# ---- whose labels
+
+
+def test_labels_of_another_model_are_refused_and_left_alone(
+    place: Location, tmp_path: Path
+) -> None:
+    fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
+    before = tree(tmp_path), group(place)["labels"][:].tolist()  # type: ignore[index]
+    with pytest.raises(RunMismatchError, match=r"another model.*Nothing was changed.*overwriting"):
+        label_writer(place, ("labels",), (0, 40, 80), 3, {"model": "other", "data": "d"})
+    assert (tree(tmp_path), group(place)["labels"][:].tolist()) == before  # type: ignore[index]
+
+
+def test_overwriting_replaces_shapes_and_chunks_too(place: Location) -> None:
+    fill(label_writer(place, ALL, (0, 40, 80), 3, WHO))
+    # In the same process, which has the old arrays open: a worker that outlives a run.
+    other = label_writer(place, ALL, (0, 30, 60, 75), 5, {"model": "other"}, overwrite=True)
+    assert [other.done(i) for i in range(3)] == [None] * 3
+    fill(other)
+    got = group(place)
+    assert np.array_equal(got["labels"][:], assigned(0, 75, 5).labels)  # type: ignore[index]
+    assert np.array_equal(got["responsibilities"][:], assigned(0, 75, 5).resp)  # type: ignore[index,arg-type]
+    assert sorted(name for name, _ in got.arrays()) == sorted([*ALL, "progress"])
+
+
+def test_other_blocks_or_outputs_of_the_same_model_start_over(place: Location) -> None:
+    fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
+    assert check_place(place, WHO, ("labels",), False, (80, 40, 3)) == "continue"
+    assert check_place(place, WHO, ("labels",), False, (80, 20, 3)) == "replace"
+    assert check_place(place, WHO, ("score",), False) == "replace"
+    writer = label_writer(place, ("labels",), (0, 20, 40, 60, 80), 3, WHO)
+    assert [writer.done(i) for i in range(4)] == [None] * 4
+    fill(writer)
+    assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "zarr array", "zarr group"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_emdist_did_not_write_is_never_touched(
+    tmp_path: Path, what: str, overwrite: bool
+) -> None:
+    path = tmp_path / "out"
+    if what == "file":
+        path.write_text("precious")
+    elif what == "folder":
+        path.mkdir()
+        (path / "labels").write_text("precious")
+        (path / f"zarr.{'0' * 32}.partial").write_text("looks like ours")
+    elif what == "zarr array":
+        zarr.create_array(path, shape=(4,), chunks=(2,), dtype="f4")[:] = 1
+    else:
+        zarr.create_group(path).create_array("labels", shape=(4,), chunks=(2,), dtype="i4")
+    before = tree(tmp_path)
+    with pytest.raises((OutputExistsError, StorageError)):
+        label_writer(Location(str(path)), ("labels",), (0, 40, 80), 3, WHO, overwrite=overwrite)
+    assert tree(tmp_path) == before
+
+
+def test_unknown_outputs_and_uneven_blocks_are_refused(tmp_path: Path) -> None:
+    place = Location(str(tmp_path / "out"))
+    with pytest.raises(ConfigError, match=r"'label'.*choose from labels, score"):
+        label_writer(place, ("label",), (0, 40), 3, WHO)
+    with pytest.raises(ConfigError, match="equally long"):
+        label_writer(place, ("labels",), (0, 40, 70, 110), 3, WHO)
+    assert not (tmp_path / "out").exists()
+
+
+# ---- through a job
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """4,000 rows in four clusters, ten chunks."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(0, 4, (4, 3))[rng.integers(0, 4, 4000)] + rng.normal(size=(4000, 3))
+    path = tmp_path_factory.mktemp("data") / "x.zarr"
+    array = zarr.create_array(path, shape=x.shape, chunks=(400, 3), dtype="float64")
+    array[:] = x
+    return path
+
+
+def configured(path: Path, folder: Path, **sections: Any) -> Any:
+    values: dict[str, dict[str, Any]] = {
+        "data": {"path": str(path), "block_size": "9600 B"},
+        "model": {"name": "full", "n_components": 4},
+        "run": {"folder": str(folder), "key": "r"},
+        "labels": {"outputs": list(ALL)},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return make_config(values)
+
+
+def complete(config: Any) -> Any:
+    with open_job(config) as job:
+        return job.complete() if isinstance(job, Job) else None
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    complete(configured(data, folder))
+    return folder / "r"
+
+
+def opened(path: Path) -> dict[str, Any]:
+    return {name: array[:] for name, array in zarr.open_group(path, mode="r").arrays()}
+
+
+def test_the_labels_of_a_job_are_those_of_predict(data: Path, run: Path) -> None:
+    x = zarr.open_array(data, mode="r")[:]
+    model = emdist.load(run)
+    got = opened(run / "labels.zarr")
+    assert np.array_equal(got["labels"], model.predict(x))
+    assert np.allclose(got["responsibilities"], model.predict_proba(x), rtol=0, atol=1e-6)
+    assert np.allclose(got["score"], model.score_samples(x), rtol=1e-12)
+    assert got["progress"].shape == (10, 2 + 4)
+    assert np.allclose(got["progress"][:, 0].sum(), got["score"].sum())
+    labels = zarr.open_array(run / "labels.zarr/labels", mode="r")
+    assert labels.chunks == (400,)
+    assert labels.nchunks_initialized == labels.nchunks == 10
+
+
+def test_labels_of_kmeans_are_those_of_the_estimator(data: Path, tmp_path: Path) -> None:
+    complete(configured(data, tmp_path, model={"name": "kmeans"}, labels={"outputs": ["labels"]}))
+    model = emdist.load(tmp_path / "r")
+    got = opened(tmp_path / "r/labels.zarr")["labels"]
+    assert np.array_equal(got, model.predict(str(data)))
+
+
+def test_only_blocks_without_labels_are_read_again(
+    data: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "labels.zarr"
+    section = DataSection(path=str(data), block_size="9600 B")
+    label_data(Location(str(run)), section, Location(str(out)), outputs=ALL)
+    wanted = tree(out)
+    read: list[int] = []
+    plain = ZarrSource.read
+    monkeypatch.setattr(ZarrSource, "read", lambda self, i: (read.append(i), plain(self, i))[1])
+    (out / "progress/c/3/0").unlink()
+    (out / "labels/c/7").write_bytes(b"torn")
+    (out / "score/c/8").unlink()
+    found = label_data(Location(str(run)), section, Location(str(out)), outputs=ALL)
+    assert sorted(read) == [3, 7, 8]
+    assert tree(out) == wanted
+    assert found["rows"] == 4000
+    assert sum(found["components"]) == pytest.approx(4000)
+
+
+def test_labelling_with_other_blocks_gives_the_same_labels(
+    data: Path, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "labels.zarr"
+    for size in ("9600 B", "28800 B"):
+        section = DataSection(path=str(data), block_size=size)
+        found = label_data(Location(str(run)), section, Location(str(out)), outputs=ALL)
+        assert found["rows"] == 4000
+        for name, values in opened(run / "labels.zarr").items():
+            if name != "progress":
+                assert np.array_equal(opened(out)[name], values)
+    other = DataSection(path=str(data), block_size="9600 B", non_finite="drop")
+    assert label_data(Location(str(run)), other, Location(str(out)))["outputs"] == ["labels"]
+
+
+def test_deleted_labels_of_a_finished_run_are_made_again(data: Path, tmp_path: Path) -> None:
+    config = configured(data, tmp_path)
+    complete(config)
+    wanted = tree(tmp_path / "r/labels.zarr")
+    assert complete(config) is None, "done"
+    # A second labelling that was killed in its middle: not done, though there is a summary.
+    (tmp_path / "r/labels.zarr/progress/c/4/0").unlink()
+    (tmp_path / "r/labels.zarr/labels/c/4").unlink()
+    assert complete(config) is not None
+    assert tree(tmp_path / "r/labels.zarr") == wanted
+    shutil.rmtree(tmp_path / "r/labels.zarr")
+    assert complete(config) is not None
+    assert tree(tmp_path / "r/labels.zarr") == wanted
+
+
+def test_rows_left_out_by_policy_have_no_label_in_a_job(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(900, 2)) + rng.integers(0, 2, (900, 1)) * 8
+    x[[5, 450], 1] = np.nan
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    (path / "c/7/0").unlink()
+    policies = {"missing_chunks": "drop", "non_finite": "drop", "block_size": "3200 B"}
+    complete(configured(path, tmp_path, data=policies, model={"n_components": 2}))
+    got = opened(tmp_path / "r/labels.zarr")
+    left_out = sorted({5, 450, *range(700, 800)})
+    assert np.flatnonzero(got["labels"] == -1).tolist() == left_out
+    assert np.flatnonzero(np.isnan(got["score"])).tolist() == left_out
+    assert np.isnan(got["responsibilities"][left_out]).all()
+    assert set(got["labels"]) == {-1, 0, 1}
+
+
+# ---- a disk that is full
+
+LIMITED = """
+import resource, signal, sys
+from emdist.cli import app
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+app()
+"""
+
+
+def test_a_disk_that_is_full_while_labelling_is_told_and_survived(
+    data: Path, run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "labels.zarr"
+    command = ["label", str(run), str(data), str(out), "-o", "responsibilities", "--quiet"]
+    command += ["--set", "data.block_size=9600 B"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def start(limit: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", LIMITED, str(limit), *command],
+            env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    full = start(2000)
+    assert full.returncode == 5, full.stderr
+    assert "cannot write the labels of block" in full.stderr
+    assert "ulimit -f" in full.stderr
+    assert "start again" in full.stderr
+    # Disks fill up half-way: some blocks are done and stay so.
+    done = start(resource.RLIM_INFINITY)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(
+        opened(out)["responsibilities"], opened(run / "labels.zarr")["responsibilities"]
+    )
+    assert not list(out.rglob("*.partial"))
+
+
+def test_a_small_disk_that_fills_up_half_way(data: Path, run: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    try:
+        section = DataSection(path=str(data), block_size="9600 B")
+        one = ClusterSection(threads=1)  # type: ignore[call-arg]
+        place = Location(str(disk / "labels.zarr"))
+        with pytest.raises(StorageError, match=r"disk is full.*start again"):
+            label_data(Location(str(run)), section, place, one, ALL)
+        done = sum(a.exists() for a in (disk / f"labels.zarr/progress/c/{i}/0" for i in range(10)))
+        assert 0 < done < 10
+        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
+        label_data(Location(str(run)), section, place, one, ALL)
+        for name, values in opened(disk / "labels.zarr").items():
+            assert np.array_equal(values, opened(run / "labels.zarr")[name])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_model_of_a_run_is_what_labels_are_held_to(data: Path, run: Path) -> None:
+    section, fitted, _ = load_fitted(Location(str(run)))
+    assert section.name == "full"
+    assert fitted.n_components == 4
+    mark: Mapping[str, Any] | None = label_mark(Location(str(run / "labels.zarr")))
+    assert mark is not None
+    assert mark["layout"] == [4000, 400, 4]
+    assert set(mark["identity"]) == {"config", "data"}
