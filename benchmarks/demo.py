@@ -25,7 +25,7 @@ from flows import cluster
 COLOURS = 16
 BIG_GB = 2.0
 WORKERS = 2
-MEMORY = "500MB"
+MEMORY = "600MB"
 BLOCK = "32 MiB"
 
 

@@ -12,7 +12,7 @@ from emdist.errors import WorkersError
 BASE = 250 << 20
 #: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
 #: compressed, come on top of the block while they are decoded.
-PER_BLOCK = 1.25
+PER_BLOCK = 1.5
 #: Share of its limit at which Dask pauses a worker.
 PAUSE = 0.8
 
