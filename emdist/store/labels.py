@@ -8,10 +8,7 @@ interrupted labelling goes on with the others.
 from __future__ import annotations
 
 import itertools
-import json
-import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -20,32 +17,37 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from emdist.errors import (
-    CheckpointError,
-    ConfigError,
-    NotFoundError,
-    OutputExistsError,
-    RunMismatchError,
-)
+from emdist.errors import ConfigError
 from emdist.interfaces import Array, Assigned, Block, Floats
-from emdist.store.faults import object_told, told
-from emdist.store.files import open_folder
+from emdist.store.label_place import (
+    MARK,
+    OUTPUTS,
+    check_place,
+    is_labelled,
+    label_mark,
+    remove,
+    telling,
+)
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import Strict, is_access_failure
 from emdist.sums import Sums
 
+__all__ = [
+    "OUTPUTS",
+    "LabelWriter",
+    "check_place",
+    "chunk_rows",
+    "is_labelled",
+    "label_mark",
+    "label_writer",
+]
+
 #: Shape, chunks, dtype, fill value and dimension names of an array.
 _Layout = tuple[tuple[int, ...], tuple[int, ...], str, Any, list[str]]
 
-#: What can be written, by the name of the array.
-OUTPUTS = ("labels", "score", "responsibilities")
 #: Label of rows that were left out by policy.
 MASKED = -1
 _MAX_CHUNK_ROWS = 1 << 22
-_MARK = "emdist"
-_META_LIMIT = 1 << 24
-#: What Zarr calls the group's metadata while it is being written.
-_LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class LabelWriter:
             "score": found.score,
             "responsibilities": found.resp,
         }
-        with _telling(f"write the labels of block {block.index} to", self.location):
+        with telling(f"write the labels of block {block.index} to", self.location):
             group = self._arrays()
             for name in self.outputs:
                 value = values[name]
@@ -88,7 +90,7 @@ class LabelWriter:
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
         a, b = self.bounds[i], self.bounds[i + 1]
-        with _telling(f"read the labels of block {i} in", self.location):
+        with telling(f"read the labels of block {i} in", self.location):
             group = self._arrays(strict=True)
             try:
                 row = np.asarray(group["progress"][i])
@@ -105,10 +107,6 @@ class LabelWriter:
         """The open arrays, once per process; missing chunks raise if `strict`."""
         layout = (self.outputs, *_layout(self))
         return _opened(self.location, _options(self.location), layout, strict)
-
-
-def _telling(action: str, location: Location) -> AbstractContextManager[None]:
-    return told(action, location) if location.is_local else object_told(action, location)
 
 
 def _pack(sums: Sums) -> Floats:
@@ -205,88 +203,12 @@ def label_writer(
     chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
     writer = LabelWriter(location, outputs, bounds, n_components)
     found = check_place(location, identity, outputs, overwrite, _layout(writer))
-    with _telling("create the labels in", location):
+    with telling("create the labels in", location):
         if found == "replace":
-            _remove(location)
+            remove(location)
         if found != "continue":
             _create(writer, identity, dimension)
     return writer
-
-
-def check_place(
-    location: Location,
-    identity: Mapping[str, Any],
-    outputs: tuple[str, ...],
-    overwrite: bool,
-    layout: tuple[int, ...] | None = None,
-) -> str:
-    """What labelling into `location` would do there: "create", "continue" or "replace".
-
-    Changes nothing, so that a long fit can be refused before it starts; errors as
-    `label_writer`.
-
-    Parameters
-    ----------
-    location, identity, outputs, overwrite
-        As `label_writer`.
-    layout
-        Rows, rows of a block and components; None where they are not known yet.
-    """
-    with _telling("look for labels in", location):
-        if _is_free(location):
-            return "create"
-        mark = label_mark(location)
-    if mark is None:
-        raise OutputExistsError(
-            f"There is already something at {location} that emdist did not write. Nothing was "
-            "changed. Name another place for the labels."
-        )
-    if mark.get("identity") == dict(identity):
-        same = mark.get("outputs") == list(outputs) and mark.get("complete")
-        fits = layout is None or mark.get("layout") == list(layout)
-        # Cut off while creating, or other outputs or blocks of the same model: start over.
-        return "continue" if same and fits else "replace"
-    if overwrite:
-        return "replace"
-    raise RunMismatchError(
-        f"{location} holds labels of another model or of other data. Nothing was changed. "
-        "Name another place for the labels, or allow overwriting them."
-    )
-
-
-def _is_free(location: Location) -> bool:
-    """Whether nothing is there, or nothing but what a writer killed at its first file left."""
-    folder = open_folder(location)
-    if folder.is_empty():
-        return True
-    # Listed only where there is no group: of labels it would be long.
-    if folder.exists("zarr.json"):
-        return False
-    return all(_LEFTOVER.fullmatch(name) for name in folder.list())
-
-
-def is_labelled(location: Location) -> bool:
-    """Whether every block of the labels at `location` is done."""
-    with _telling("look for labels in", location):
-        group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-        return bool(np.isfinite(np.asarray(dict(group.arrays())["progress"][:, 0])).all())
-
-
-def label_mark(location: Location) -> dict[str, Any] | None:
-    """What `_create` wrote about a group, or None if emdist did not write it."""
-    try:
-        raw = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
-        mark = raw["attributes"][_MARK]
-    except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError):
-        return None
-    return mark if isinstance(mark, dict) else None
-
-
-def _remove(location: Location) -> None:
-    """Delete a group that carries emdist's own mark, and nothing else."""
-    folder = open_folder(location)
-    for name in (*OUTPUTS, "progress", "zarr.json"):
-        folder.delete(name)
 
 
 def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) -> None:
@@ -297,7 +219,7 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
         "outputs": list(writer.outputs),
         "layout": list(_layout(writer)),
     }
-    group = zarr.create_group(store, attributes={_MARK: mark | {"complete": False}})
+    group = zarr.create_group(store, attributes={MARK: mark | {"complete": False}})
     chunk = chunk_rows(writer.bounds)
     k = writer.n_components
     shapes: dict[str, _Layout] = {
@@ -318,7 +240,7 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
             compressors=ZstdCodec(level=1, checksum=True),
             dimension_names=dims,
         )
-    group.attrs[_MARK] = mark | {"complete": True}
+    group.attrs[MARK] = mark | {"complete": True}
 
 
 def chunk_rows(bounds: tuple[int, ...]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import zarr
 from zarr.buffer.cpu import NDBuffer
 
 from emdist.errors import (
-    CorruptChunkError,
     EmdistError,
     MissingChunksError,
-    StorageError,
     WeightError,
 )
 from emdist.interfaces import Array, Block, Floats
@@ -27,17 +24,14 @@ from emdist.store.chunks import (
     merged,
     metadata_digest,
     missing_rows,
-    object_key,
     sampled_digest,
     unit_rows,
-    unit_shape,
 )
+from emdist.store.diagnosis import diagnosed
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
-    AbsentChunk,
     ArrayRef,
-    is_access_failure,
     open_checked,
     reference,
 )
@@ -117,7 +111,7 @@ class ZarrSource:
         except EmdistError:
             raise
         except Exception as error:
-            raise _diagnosed(ref, a, b, i, error) from error
+            raise diagnosed(ref, a, b, i, error) from error
         return out
 
     def _mask(self, x: Array, i: int) -> Any:
@@ -168,67 +162,6 @@ def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
         at = min(stop, b)
     if at < b:
         yield at, b, False
-
-
-def _diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
-    """The emdist error for a failed read: which chunk, or that the store did not answer."""
-    what = f"rows {a}..{b - 1} (block {block}) of {ref}"
-    if is_access_failure(error):
-        return StorageError(
-            f"Reading {what} failed: {type(error).__name__}: {error}. Check the path, the "
-            "permissions and the network, then start again with the same run."
-        )
-    try:
-        array = ref.reader()
-    except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
-        return StorageError(
-            f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
-            "path is there on every machine, then start again with the same run."
-        )
-    for key, region in _chunks(array, a, b):
-        rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
-        try:
-            array[region]
-        except AbsentChunk:
-            return _vanished(ref, key, rows)
-        except Exception as inner:  # noqa: BLE001  codecs raise what they like
-            if is_access_failure(inner):
-                return _diagnosed(ref, a, b, block, inner)
-            return CorruptChunkError(
-                f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {type(inner).__name__}: "
-                f"{inner}. Write this chunk again from its origin, or delete it and set "
-                "missing_chunks to 'drop'."
-            )
-    return StorageError(
-        f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
-        "again with the same run; if it comes back, check memory and disk of this machine."
-    )
-
-
-def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
-    try:
-        ref.open()
-    except Exception as error:  # noqa: BLE001  whatever it is, the array is not there now
-        return StorageError(
-            f"{ref} is no longer there ({type(error).__name__}). Check that its disk is mounted "
-            "and the path is there on every machine, then start again with the same run."
-        )
-    return MissingChunksError(
-        f"Chunk {key!r} of {ref} ({rows}) has vanished; it was there when the data was checked. "
-        "Write it again from its origin and start again with the same run."
-    )
-
-
-def _chunks(array: zarr.Array[Any], a: int, b: int) -> Iterator[tuple[str, tuple[slice, ...]]]:
-    """``(key of the object, region)`` of every chunk that holds some of the rows a..b."""
-    unit, step = unit_shape(array), array.chunks
-    starts = [range(a // step[0] * step[0], b, step[0])]
-    starts += [range(0, n, c) for n, c in zip(array.shape[1:], step[1:], strict=True)]
-    for corner in itertools.product(*starts):
-        ends = zip(corner, step, array.shape, strict=True)
-        region = tuple(slice(at, min(at + c, n)) for at, c, n in ends)
-        cell = tuple(at // u for at, u in zip(corner, unit, strict=True))
-        yield object_key(array, cell), region
 
 
 def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:

@@ -1,0 +1,87 @@
+"""Peak memory, as the kernel counts it, follows the block size and not the data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from benchmarks.out_of_core import generate
+
+ROOT = Path(__file__).parents[2]
+MIB = 1 << 20
+BLOCK = 32 * MIB
+#: Measures what emdist holds and not what glibc keeps: by default it raises the size from which
+#: memory is given back at once to that of the largest block freed (Dask's workers do not).
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(MIB)}
+#: A process with everything imported and compiled.
+BASE = 250 * MIB
+SMALL, LARGE = 160 * 10**6, 640 * 10**6
+
+
+def measured(folder: Path, data: Path, cluster: dict[str, Any], *settings: str) -> dict[str, Any]:
+    command = [sys.executable, str(Path(__file__).with_name("memory_of.py")), str(data)]
+    done = subprocess.run(
+        [*command, str(folder / data.stem), json.dumps(cluster), *settings],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **MALLOC}, capture_output=True, text=True,
+        timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """The same clusters as 160 and as 640 MB."""
+    folder = tmp_path_factory.mktemp("large")
+    paths = {n: folder / f"{n // 10**6}.zarr" for n in (SMALL, LARGE)}
+    for nbytes, path in paths.items():
+        generate(path, nbytes)
+    return paths
+
+
+def test_workers_stay_inside_a_limit_below_the_data(sizes: dict[int, Path], tmp_path: Path) -> None:
+    cluster = {"kind": "local", "n_workers": 2, "memory_limit": "400 MB"}
+    small, large = (measured(tmp_path, sizes[n], cluster) for n in (SMALL, LARGE))
+    print("160 MB:", small, "640 MB:", large)
+    assert len(large["workers"]) == 2
+    assert large["limit"] == 400 * 10**6 < LARGE
+    assert max(large["workers"]) < large["limit"]
+    # For 15 blocks more, what one worker may hold at its worst moment: a block, its stored
+    # chunks and the samples of eight blocks that are being joined.
+    assert max(large["workers"]) < max(small["workers"]) + 3 * BLOCK
+    assert large["driver"] < small["driver"] + BLOCK
+
+
+@pytest.mark.parametrize("model", ["kmeans", "diagonal"])
+def test_threads_hold_their_blocks_and_no_more(
+    model: str, sizes: dict[int, Path], tmp_path: Path
+) -> None:
+    cluster = {"kind": "threads", "threads": 2}
+    settings = [f"model.name={model}", "fit.init=random", "fit.max_iter=1"]
+    found = measured(tmp_path, sizes[LARGE], cluster, *settings)["driver"]
+    print(f"{model}: {found / MIB:.0f} MiB")
+    # Per thread a block, its stored chunks, its labels, and what is still to be given back.
+    assert found < BASE + 2 * 3 * BLOCK < LARGE
+
+
+def test_labels_of_narrow_rows_take_no_multiple_of_the_block(tmp_path: Path) -> None:
+    """Pixels: a row of three bytes gets twelve bytes of labels and score."""
+    path = tmp_path / "pixels.zarr"
+    rows, chunk = 24 * MIB, MIB
+    array = zarr.create_array(path, shape=(rows, 3), chunks=(chunk, 3), dtype="uint8")
+    pixels = np.random.default_rng(0).integers(0, 256, (chunk, 3), dtype="uint8")
+    for at in range(0, rows, chunk):
+        array[at : at + chunk] = pixels
+    settings = ["fit.init=random", "fit.max_iter=1", "model.n_components=4"]
+    found = measured(tmp_path, path, {"kind": "threads", "threads": 1}, *settings)["driver"]
+    print(f"{found / MIB:.0f} MiB")
+    assert found < BASE + 2.5 * BLOCK
