@@ -53,7 +53,7 @@ _RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safeten
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
-_SAMPLE_BYTES = 64 << 20
+_SAMPLE_BYTES = 16 << 20
 
 
 def make_family(section: ModelSection) -> Family[Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from distributed import Client, KilledWorker
 from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 
 from emdist.errors import EmdistError, SchedulerError, WorkerPackageError, WorkersError
 
@@ -42,6 +43,9 @@ def translated(client: Client, error: BaseException) -> BaseException:
         return error
     if isinstance(error, FutureCancelledError):
         return lost(client, f"it dropped the work: {error.reason}")
+    if isinstance(error, CommClosedError):
+        # Results are fetched through the scheduler: this is its connection, not a worker's.
+        return lost(client, "the connection closed while a result was fetched")
     if isinstance(error, KilledWorker):
         return WorkersError(
             f"{error.allowed_failures + 1} workers died one after the other while they worked "
