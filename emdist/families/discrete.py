@@ -6,7 +6,7 @@ the values themselves.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -18,7 +18,7 @@ from pydantic import Field
 from emdist.errors import DomainError
 from emdist.families.densities import expanded, no_base
 from emdist.families.gaussian import DUST, MeansAsLocations, replaced
-from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
 #: An option that counts pseudo-observations: finite and not negative.
@@ -42,12 +42,17 @@ class Means:
     means: Floats
 
 
-class Discrete(MeansAsLocations):
+class Discrete(MeansAsLocations, ABC):
     """Base of the families with T(x) = x whose parameters are means within bounds.
 
     A family states its domain, bounds, natural parameters, base, pseudo-observations and prior,
     and how to sample; EM follows.
     """
+
+    @property
+    @abstractmethod
+    def domain(self) -> Domain:
+        """What its features can be."""
 
     @abstractmethod
     def bounded(self, means: Floats) -> Floats:
@@ -64,6 +69,14 @@ class Discrete(MeansAsLocations):
     @abstractmethod
     def middle(self, spread: Spread) -> Floats:
         """(d,) mean that a start is drawn towards, so that nothing begins impossible."""
+
+    @abstractmethod
+    def log_prior(self, params: Means) -> float:
+        """Log-density of the pseudo-observations' prior, up to a constant: nats."""
+
+    @abstractmethod
+    def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
+        """(n, d) draws from component `k`."""
 
     def log_base(self, x: Array) -> Floats:
         """log h(x), which no parameter enters: (m, d) -> (m,)."""

@@ -221,7 +221,9 @@ def lost_start(name: str, x: Array, far: float) -> Given:
     rows = np.asarray(x, np.float64)
     if is_shifted(name):
         return Given(np.concatenate([rows[:2], np.full((1, x.shape[1]), far)]))
-    return Given(rows[:3], np.array([0.5, 0.5, 1e-300]))
+    # None so sure of anything that another would not rather explain a row of the third.
+    centre = rows.mean(axis=0)
+    return Given(centre + 0.25 * (rows[:3] - centre), np.array([0.5, 0.5, 1e-300]))
 
 
 def given_of(components: Any) -> Given:
