@@ -10,7 +10,7 @@ import numpy as np
 
 from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
-from emdist.interfaces import Floats, Model, Spread
+from emdist.interfaces import Domain, Floats, Model, Spread
 from emdist.models.mixture import MixtureParams
 
 
@@ -82,6 +82,8 @@ class Given:
                     f"weights, {', '.join(wanted)}."
                 )
             _check_array(name, value, wanted[name], f"{k} components and {d} features")
+        if self.means is not None and model.domain is not None:
+            _check_domain(self.means, model.domain)
         if self.weights is not None:
             _check_array("weights", self.weights, (k,), f"{k} components")
             if (self.weights < 0).any() or abs(self.weights.sum() - 1) > 1e-6:
@@ -96,6 +98,14 @@ def _template(model: Model[Any], means: Floats) -> Any:
     zeros, ones = np.zeros(d), np.ones(d)
     unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
     return model.start(means, unit).components
+
+
+def _check_domain(means: Floats, domain: Domain) -> None:
+    low, high = float(means.min()), float(means.max())
+    if low < domain.low or high > domain.high:
+        raise StartError(
+            f"The start's means reach from {low:g} to {high:g}; wanted means of {domain.what}."
+        )
 
 
 def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> None:

@@ -18,7 +18,7 @@ from fitting import (
 )
 from scipy.special import logsumexp
 
-from emdist.errors import DomainError
+from emdist.errors import DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
 from emdist.store.arrays import array_source
@@ -217,6 +217,17 @@ def test_values_that_the_family_cannot_produce(name: str, bad: float, message: s
     weight = np.ones(len(x))
     weight[100] = 0.0
     assert np.isfinite(run(prepare(array_source(wrong, weight), setting)).objective)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_start_outside_the_domain_is_refused(name: str) -> None:
+    x = draw(name, 50, K, D)[0]
+    for bad in (-0.5, family_of(name).domain.high + 1.0):
+        means = x[:K].copy()
+        means[1, 2] = bad
+        if np.isfinite(bad):
+            with pytest.raises(StartError, match="start's means reach from"):
+                fit_array(x, Setting(name, K), Given(means))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from distributed import Client
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import bernoulli, binom, multinomial, poisson
@@ -250,6 +251,25 @@ def test_bool_and_zarr_are_data_too(tmp_path: Path) -> None:
     here, there = (make(BernoulliMixture).fit(v) for v in (x, str(tmp_path / "x.zarr")))
     np.testing.assert_allclose(here.probabilities_, there.probabilities_, rtol=1e-5)
     assert here.predict(x).dtype == np.int32
+
+
+def test_on_a_cluster_of_processes_the_bits_are_the_same(tmp_path: Path) -> None:
+    with Client(processes=True, n_workers=1, dashboard_address="127.0.0.1:0") as client:
+        for cls in CLASSES:
+            x = rows(cls).astype("u1")
+            path = tmp_path / f"{cls.family}.zarr"
+            zarr.create_array(path, shape=x.shape, chunks=(50, D), dtype="u1")[:] = x
+            here, there = (make(cls, engine=e, max_iter=9, tol=0.0) for e in (None, client))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                here.fit(path)
+                there.fit(path)
+            assert here.lower_bounds_ == there.lower_bounds_
+            assert np.array_equal(here.predict_proba(path), there.predict_proba(path))
+            if cls is BernoulliMixture:
+                assert np.array_equal(here.complete(path), there.complete(path))
+                with pytest.raises(DomainError, match="feature 0 reaches from 2"):
+                    there.predict(np.full((3, D), 2.0))
 
 
 # ---- completion
