@@ -27,7 +27,7 @@ def seeds_for(family: Any, k: int, d: int, rng: np.random.Generator) -> Floats:
     """(k, d) places to start at, inside the family's domain."""
     if family.domain is None:
         return 3.0 * rng.standard_normal((k, d))
-    high = min(family.domain.high, 20.0)
+    high = np.minimum(family.domain.high, 20.0)
     return np.rint(rng.uniform(family.domain.low, high, (k, d)))
 
 

@@ -139,14 +139,14 @@ class Domain:
     what
         In words, such as "bits, 0 or 1".
     low, high
-        Smallest and largest.
+        Smallest and largest, of every feature; `high` may be given feature by feature.
     whole
         Whether only whole numbers occur.
     """
 
     what: str
     low: float = -math.inf
-    high: float = math.inf
+    high: float | tuple[float, ...] = math.inf
     whole: bool = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,8 @@ class BinomialMixture(DiscreteMixture):
     n_components
         Components.
     n_trials
-        Trials behind each number; the data lies in 0..n_trials.
+        Trials behind each number, or a list of one for each feature; the data lies in
+        0..n_trials.
     tol
         Of the bound per row: nats.
     max_iter, n_init
@@ -68,7 +69,7 @@ class BinomialMixture(DiscreteMixture):
         self,
         n_components: int = 1,
         *,
-        n_trials: int = 1,
+        n_trials: int | Sequence[int] = 1,
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
@@ -110,10 +111,10 @@ class BinomialMixture(DiscreteMixture):
         self.probabilities_init = probabilities_init
 
     def _scaled(self, start: Floats) -> Floats:
-        return start * float(self.n_trials)
+        return np.asarray(start * np.asarray(self.n_trials), np.float64)
 
     def _publish_array(self, values: Floats, section: ModelSection) -> None:
-        self.probabilities_ = values / section.options["trials"]
+        self.probabilities_ = values / np.asarray(section.options["trials"])
 
 
 class PoissonMixture(DiscreteMixture):

@@ -63,7 +63,7 @@ class Discrete(MeansAsLocations, ABC):
         """Natural parameters (k, d) and minus the log-partition (k,) of bounded `means`."""
 
     @abstractmethod
-    def pseudo(self) -> tuple[float, float]:
+    def pseudo(self) -> tuple[float, float | Floats]:
         """Pseudo-count added to each sum of a feature, and to each component's weight."""
 
     @abstractmethod
@@ -135,7 +135,7 @@ def _same(x: Array) -> Array:
     return x
 
 
-def mean_of(sums: Sums, before: Floats, count: float, weight: float) -> Floats:
+def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) -> Floats:
     """``(t + count) / (n + weight)``: the mean of T with pseudo-observations.
 
     Components without either keep what they had `before`.

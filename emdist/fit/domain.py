@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.errors import DomainError
+from emdist.errors import ConfigError, DomainError
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.tiles import tile_rows, tiles
 
@@ -32,7 +32,13 @@ def check_rows(domain: Domain, x: Array) -> None:
 
 
 def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> None:
-    bad = (low < domain.low) | (high > domain.high)
+    highest = np.asarray(domain.high)
+    if highest.ndim and len(highest) != len(high):
+        raise ConfigError(
+            f"The family's options are for {len(highest)} feature(s), and the data has "
+            f"{len(high)}. Give one number for all, or one for each."
+        )
+    bad = (low < domain.low) | (high > highest)
     if domain.whole:
         bad |= ~whole
     if bad.any():

@@ -102,7 +102,7 @@ def _template(model: Model[Any], means: Floats) -> Any:
 
 def _check_domain(means: Floats, domain: Domain) -> None:
     low, high = float(means.min()), float(means.max())
-    if low < domain.low or high > domain.high:
+    if low < domain.low or high > np.max(domain.high):
         raise StartError(
             f"The start's means reach from {low:g} to {high:g}; wanted means of {domain.what}."
         )

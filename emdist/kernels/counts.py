@@ -43,9 +43,9 @@ def log_factorials(x: Array) -> NDArray[np.float64]:
     return out
 
 
-def log_choose(x: Array, trials: int) -> NDArray[np.float64]:
-    """``sum_j log C(trials, x_j)`` of each row: (m, d) -> (m,)."""
-    whole = x.shape[1] * math.lgamma(trials + 1.0)
+def log_choose(x: Array, trials: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``sum_j log C(trials_j, x_j)`` of each row: (m, d) -> (m,); `trials` () or (d,)."""
+    whole = log_factorials(np.broadcast_to(trials, (1, x.shape[1])))
     chosen: NDArray[np.float64] = whole - log_factorials(x) - log_factorials(trials - x)
     return chosen
 

@@ -245,6 +245,20 @@ def test_options_that_are_wrong() -> None:
             est.fit(x)
 
 
+def test_trials_feature_by_feature(tmp_path: Path) -> None:
+    x = rows(BinomialMixture)
+    p = np.full((2, D), [[0.3], [0.6]])
+    one, each = (
+        BinomialMixture(2, n_trials=m, probabilities_init=p, weights_init=[0.5, 0.5]).fit(x)
+        for m in (12, [12] * D)
+    )
+    np.testing.assert_allclose(each.probabilities_, one.probabilities_, rtol=1e-12)
+    each.save(tmp_path / "m")
+    assert np.array_equal(emdist.load(tmp_path / "m").predict_proba(x), each.predict_proba(x))
+    with pytest.raises(ConfigError):
+        BinomialMixture(2, n_trials=[12, 0]).fit(x[:, :2])
+
+
 def test_bool_and_zarr_are_data_too(tmp_path: Path) -> None:
     x = rows(BernoulliMixture).astype(bool)
     zarr.create_array(tmp_path / "x.zarr", shape=x.shape, chunks=(50, D), dtype=bool)[:] = x
