@@ -6,16 +6,37 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emdist.estimators.bernoulli_mixture import BernoulliMixture
+    from emdist.estimators.count_mixtures import (
+        BinomialMixture,
+        CategoricalMixture,
+        MultinomialMixture,
+        PoissonMixture,
+    )
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.loading import load
 
-__all__ = ["GaussianMixture", "KMeans", "load"]
+__all__ = [
+    "BernoulliMixture",
+    "BinomialMixture",
+    "CategoricalMixture",
+    "GaussianMixture",
+    "KMeans",
+    "MultinomialMixture",
+    "PoissonMixture",
+    "load",
+]
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
+    "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
+    "BinomialMixture": "emdist.estimators.count_mixtures",
+    "CategoricalMixture": "emdist.estimators.count_mixtures",
+    "MultinomialMixture": "emdist.estimators.count_mixtures",
+    "PoissonMixture": "emdist.estimators.count_mixtures",
     "load": "emdist.estimators.loading",
 }
 

@@ -26,6 +26,7 @@ from emdist.config import (
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
 from emdist.families.isotropic import Isotropic
+from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted
@@ -130,7 +131,8 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     row_bytes = source.shape[1] * source.dtype.itemsize
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
-    return SurveyTask(source, k, max(fit.sample_rows or default, k), fit.seed)
+    size = max(fit.sample_rows or default, k)
+    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
 
 
 def make_fit(
@@ -146,6 +148,7 @@ def make_fit(
     model = make_model(model_section)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
+    check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
     tol = section.tol
     if tol is None:

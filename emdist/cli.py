@@ -150,7 +150,7 @@ def fit(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="kmeans, or the family of a mixture: full, tied, diagonal, ..."
+            "--model", "-m", help="kmeans, or the family of a mixture: full, bernoulli, ..."
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Clusters or components.")] = None,

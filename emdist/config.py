@@ -129,7 +129,9 @@ class ModelSection(Section):
     """What is fitted."""
 
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
-        "kmeans", description="kmeans, or a family: full, tied, diagonal, spherical, isotropic"
+        "kmeans",
+        description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
+        "binomial, poisson, multinomial, categorical",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"
@@ -139,7 +141,7 @@ class ModelSection(Section):
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the family, such as reg_covar"
+        default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
     )
 
 

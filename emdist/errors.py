@@ -14,6 +14,7 @@
     |   |-- NonFiniteError            3  NaN or Inf, with the block and the first rows
     |   |-- MissingChunksError        3  chunks that were never written
     |   |-- CorruptChunkError         3  a chunk that does not decode, by name
+    |   |-- DomainError               3  values outside the family's domain: bits, counts
     |   `-- DistinctRowsError         3  fewer distinct rows than clusters
     |-- RunError (RuntimeError)       4  the run folder cannot be used
     |   |-- RunMismatchError          4  it belongs to other data or another configuration
@@ -89,6 +90,10 @@ class MissingChunksError(DataError):
 
 class CorruptChunkError(DataError):
     """A chunk exists but cannot be decoded."""
+
+
+class DomainError(DataError):
+    """The data holds values that the family cannot produce."""
 
 
 class DistinctRowsError(DataError):

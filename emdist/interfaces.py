@@ -7,6 +7,7 @@ into new parameters (the M-step), and the loop records both in a `FitState`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -105,21 +106,48 @@ class Spread:
     Attributes
     ----------
     origin
-        (d,) stored origin, about the mean; all moments and parameters inside emdist are
-        relative to it, because raw moments at an offset of 1e6 lose every digit.
+        (d,) stored origin, the mean or, for counts and categories, zero; all moments and
+        parameters inside emdist are relative to it, because raw moments at an offset of 1e6
+        lose every digit.
+    mean
+        (d,) weighted mean, relative to `origin`.
     variance
         (d,) weighted variance.
     low, high
         (d,) smallest and largest value, relative to `origin`.
+    whole
+        (d,) whether all values are whole numbers.
     weight
         Total sample weight.
     """
 
     origin: Floats
+    mean: Floats
     variance: Floats
     low: Floats
     high: Floats
+    whole: NDArray[np.bool_]
     weight: float
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The values that a family's features can take.
+
+    Attributes
+    ----------
+    what
+        In words, such as "bits, 0 or 1".
+    low, high
+        Smallest and largest, of every feature; `high` may be given feature by feature.
+    whole
+        Whether only whole numbers occur.
+    """
+
+    what: str
+    low: float = -math.inf
+    high: float | tuple[float, ...] = math.inf
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,46 +180,37 @@ class Density(Protocol):
     @property
     def width(self) -> int:
         """Columns of the sufficient statistic T(x)."""
-        ...
 
     @property
     def offset(self) -> Array:
         """(k,) to be added to the scores of each component: the caller does it with its own."""
-        ...
 
     @property
     def constant(self) -> float:
         """What is added to every score of every row: nats."""
-        ...
 
     def statistics(self, x: Array) -> Array:
         """T(x): (m, d) -> (m, width)."""
-        ...
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         """Fill `out` (k, m) with log p(x|k) up to `offset`, `base` and `constant`."""
-        ...
 
     def base(self, x: Array) -> Floats:
         """(m,) the part of log p(x|k) that all components share and `score` leaves out."""
-        ...
 
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
         """(m,) log p(x|label) without `constant`, free of cancellation where it matters.
 
         `score` (m,) is that of the label, with its `offset`.
         """
-        ...
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         """Sum of resp * T(x): (k, m) -> (k, width), about the pivot of the numerics."""
-        ...
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
         """Sums for hard labels: (k,) weights and (k, width) statistics."""
-        ...
 
 
 class Family(Protocol[P]):
@@ -203,59 +222,56 @@ class Family(Protocol[P]):
     @property
     def params(self) -> type[P]:
         """The frozen dataclass of arrays that holds k components."""
-        ...
+
+    @property
+    def shifted(self) -> bool:
+        """Whether rows are taken relative to their mean; counts and categories are not."""
+
+    @property
+    def domain(self) -> Domain | None:
+        """What its features can be, held against all rows; None for any real numbers."""
 
     def start(self, seeds: Floats, spread: Spread) -> P:
         """k components at `seeds` (k, d), each as wide as the data."""
-        ...
 
     def density(self, params: P, numerics: Numerics) -> Density:
         """`params` made ready for the tiles of a pass."""
-        ...
 
     def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
         """The M-step: from ``n`` (k,), ``t`` (k, width) and what `shared` gave."""
-        ...
 
     def amplification(self, params: P, spread: Spread) -> float:
         """How many times rounding error grows in the expanded score, per feature (>= 1)."""
-        ...
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         """Statistics that no responsibility enters, gathered once: tied needs sum x x^T."""
-        ...
 
-    def shared_base(self, params: P, shared: Mapping[str, Floats]) -> float:
+    def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
         """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
-        ...
+
+    def log_prior(self, params: P) -> float:
+        """What the M-step maximises besides the log-likelihood, up to a constant: nats."""
 
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie, relative to the origin."""
-        ...
 
     def collapsed(self, params: P) -> NDArray[np.bool_]:
         """(k,) components that are too narrow to have a density."""
-        ...
 
     def translate(self, params: P, shift: Floats) -> P:
         """The same components with `shift` (d,) added to every location."""
-        ...
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
         """Components `index` started anew at `rows`; the others as they are."""
-        ...
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
-        ...
 
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         """(n, d) draws from component `k`."""
-        ...
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         """For information criteria."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -307,6 +323,11 @@ class Model(Protocol[P]):
         """Whether a smaller objective is better."""
         ...
 
+    @property
+    def domain(self) -> Domain | None:
+        """What features can be; None for any real numbers."""
+        ...
+
     def start(self, seeds: Floats, spread: Spread) -> P:
         """Equal weights, components at `seeds` (k, d)."""
         ...
@@ -334,7 +355,10 @@ class Model(Protocol[P]):
         ...
 
     def objective(self, sums: Sums, params: P, numerics: Numerics) -> float:
-        """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia."""
+        """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia.
+
+        What never falls (or never rises): a family's `log_prior` is part of it.
+        """
         ...
 
     def weak(self, sums: Sums, params: P) -> NDArray[np.int64]:

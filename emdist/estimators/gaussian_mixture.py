@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import DensityMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_family, make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.base import Estimator, as_floats
-from emdist.estimators.inputs import make_engine
+from emdist.estimators.base import as_floats
+from emdist.estimators.mixture import MixtureEstimator
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
-from emdist.interfaces import Array, Floats, Status
+from emdist.interfaces import Floats
 
 _FAMILY = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}
 _SCALE = {
@@ -27,11 +22,9 @@ _SCALE = {
     "diag": "variances",
     "spherical": "variances",
 }
-#: scikit-learn's names of starts, and ours.
-_INIT = {"random_from_data": "random"}
 
 
-class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
+class GaussianMixture(MixtureEstimator):
     """Mixture of Gaussians by EM, exact and out of core.
 
     Parameters
@@ -133,31 +126,11 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
         kind = self.covariance_type
         if not isinstance(kind, str) or kind not in _FAMILY:
             raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(_FAMILY)}.")
-        names = {"seed": "random_state", "init": "init_params"}
-        model = self._checked(
-            ModelSection,
-            names,
-            name=_FAMILY[self.covariance_type],
-            n_components=self.n_components,
-            precision=self.precision,
-            options={"reg_covar": self.reg_covar},
-        )
-        init = self.init_params
-        fit = self._checked(
-            FitSection,
-            names,
-            seed=self._seed(),
-            init=_INIT.get(init, init) if isinstance(init, str) else init,
-            n_init=self.n_init,
-            max_iter=self.max_iter,
-            tol=self.tol,
-            on_collapse=self.on_collapse,
-        )
-        return model, fit, self._given(model, n_features)
+        model = self._model_section(_FAMILY[kind], {"reg_covar": self.reg_covar})
+        return model, self._fit_section(), self._given(model, n_features)
 
     def _given(self, model: ModelSection, d: int) -> Given:
-        if self.warm_start and hasattr(self, "_fitted"):
-            self._check_warm(model, d)
+        if self._is_warm(model, d):
             return Given(self.means_, self.weights_, {self._scale: self.covariances_})
         k = model.n_components
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
@@ -171,16 +144,6 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
         )
         scales = {} if precisions is None else {self._scale: self._inverted(precisions)}
         return Given(means, weights, scales)
-
-    def _check_warm(self, model: ModelSection, d: int) -> None:
-        before = (self._section.name, self._fitted.n_components, self._fitted.n_features)
-        now = (model.name, model.n_components, d)
-        if before != now:
-            raise StartError(
-                f"warm_start: the previous fit was {before[0]} with {before[1]} components and "
-                f"{before[2]} features, this one is {now[0]} with {now[1]} and {now[2]}. Set "
-                "warm_start=False to start anew."
-            )
 
     @property
     def _scale(self) -> str:
@@ -201,14 +164,11 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
 
     def _publish(self, fitted: Fitted, section: ModelSection) -> None:
         components = fitted.params.components
-        self.weights_ = fitted.params.weights
+        self._publish_mixture(fitted)
         self.means_ = components.means + fitted.spread.origin
         self.covariances_ = getattr(components, self._scale)
         self.precisions_cholesky_ = self._cholesky_of_precisions()
         self.precisions_ = self._precisions()
-        self.converged_ = fitted.status is not Status.MAX_ITER
-        self.lower_bound_ = fitted.objective
-        self.lower_bounds_ = [r.objective for r in fitted.history]
 
     def _cholesky_of_precisions(self) -> Floats:
         if self.covariance_type in ("diag", "spherical"):
@@ -222,57 +182,3 @@ class GaussianMixture(DensityMixin, Estimator):  # type: ignore[misc]
         if self.covariance_type in ("diag", "spherical"):
             return np.asarray(root * root, np.float64)
         return np.asarray(root @ np.swapaxes(root, -1, -2), np.float64)
-
-    def predict_proba(self, X: Any) -> Array:
-        """Responsibilities: (n, k), in memory."""
-        resp = self._collect(X, resp=True).resp
-        assert resp is not None
-        return resp
-
-    def score_samples(self, X: Any) -> Floats:
-        """Log-likelihood of each row: (n,) nats."""
-        return self._collect(X).score
-
-    def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, sample_weight, engine)
-        sums = self._fitted.label(make_model(self._section), source, engine)
-        return float(sums["score"]), float(sums["weight"])
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Log-likelihood per unit of weight: nats. Never holds a value per row."""
-        total, weight = self._total(X, sample_weight)
-        return total / weight
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
-        """`fit`, then the labels of the same rows."""
-        return self.fit(X, y, sample_weight).predict(X)
-
-    def _free(self) -> int:
-        k, d = self.means_.shape
-        return int(make_family(self._section).free_parameters(k, d) + k - 1)
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on `X`: the lower the better."""
-        total, weight = self._total(X, None)
-        return -2 * total + self._free() * float(np.log(weight))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion on `X`: the lower the better."""
-        total, _ = self._total(X, None)
-        return -2 * total + 2 * self._free()
-
-    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-        """`n_samples` draws (n, d) and their components (n,), ordered by component."""
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples={n_samples}; wanted at least 1.")
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        rng = np.random.default_rng(seed)
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        family = make_family(self._section)
-        components = self._fitted.params.components
-        drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
-        rows = np.concatenate(drawn) + self._fitted.spread.origin
-        return rows, np.repeat(np.arange(len(counts)), counts)

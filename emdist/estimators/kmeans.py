@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.build import make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import Estimator, as_floats
+from emdist.estimators.base import Estimator, Rows, as_floats
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.fit.fitted import Collect, Collected, Fitted
 from emdist.fit.start import Given
@@ -193,7 +193,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         means, origin = self._fitted.params.components.means, self._fitted.spread.origin
-        found: _Rows = engine.map_reduce(_Distances(source, means, origin), range(len(source)))
+        found: Rows = engine.map_reduce(_Distances(source, means, origin), range(len(source)))
         return found.x
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -209,16 +209,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """Consecutive rows; adds by joining."""
-
-    x: Floats
-
-    def __add__(self, other: _Rows) -> _Rows:
-        return _Rows(np.concatenate([self.x, other.x]))
-
-
-@dataclass(frozen=True)
 class _Distances:
     """Distances of one block's rows to all centres."""
 
@@ -226,7 +216,7 @@ class _Distances:
     means: Floats
     origin: Floats
 
-    def __call__(self, i: int) -> _Rows:
+    def __call__(self, i: int) -> Rows:
         block = self.source.read(i)
         check_block(block)
         x, _ = block.valid()
@@ -234,4 +224,4 @@ class _Distances:
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
             out[a:b] = np.sqrt(squared_distances(tile, self.means).T)
-        return _Rows(out)
+        return Rows(out)

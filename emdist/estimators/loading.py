@@ -9,11 +9,26 @@ from emdist.build import load_fitted
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
+from emdist.estimators.bernoulli_mixture import BernoulliMixture
+from emdist.estimators.count_mixtures import (
+    BinomialMixture,
+    CategoricalMixture,
+    MultinomialMixture,
+    PoissonMixture,
+)
+from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
 from emdist.store.location import Location
 
 _COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
+_DISCRETE: tuple[type[DiscreteMixture], ...] = (
+    BernoulliMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    MultinomialMixture,
+    PoissonMixture,
+)
 
 
 def load(path: str | os.PathLike[str]) -> Estimator:
@@ -47,6 +62,9 @@ def _empty(section: ModelSection) -> Estimator:
             precision=section.precision,
             **options,
         )
+    for cls in _DISCRETE:
+        if section.name == cls.family:
+            return cls.from_section(section)
     raise ConfigError(
         f"A model of the family {section.name!r} has no estimator; label data with it by "
         "`emdist label`."

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.gaussian import (
-    MeansAsLocations,
+    RealRows,
     UnsharedBase,
     Width,
     about_mean,
@@ -38,7 +38,7 @@ class DiagonalParams:
 
 
 @dataclass(frozen=True)
-class Diagonal(MeansAsLocations, UnsharedBase):
+class Diagonal(RealRows, UnsharedBase):
     """``N(mean_k, diag(variance_k))``.
 
     Attributes

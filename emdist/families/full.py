@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredFull, expanded
 from emdist.families.gaussian import (
-    MeansAsLocations,
+    RealRows,
     UnsharedBase,
     Width,
     about_mean,
@@ -39,7 +39,7 @@ class FullParams:
 
 
 @dataclass(frozen=True)
-class Full(MeansAsLocations, UnsharedBase):
+class Full(RealRows, UnsharedBase):
     """``N(mean_k, covariance_k)``.
 
     Attributes

@@ -41,6 +41,24 @@ class MeansAsLocations:
         return params.means
 
 
+class RealRows(MeansAsLocations):
+    """For families of any real numbers, taken relative to their mean."""
+
+    @property
+    def shifted(self) -> bool:
+        """Rows are taken relative to the data's mean."""
+        return True
+
+    @property
+    def domain(self) -> None:
+        """Any real numbers."""
+        return None
+
+    def log_prior(self, params: object) -> float:
+        """None is added: `reg_covar` widens components without one."""
+        return 0.0
+
+
 class UnsharedBase:
     """For families whose score leaves nothing out: no shared statistics, no base."""
 
@@ -48,7 +66,9 @@ class UnsharedBase:
         """Nothing is gathered once."""
         return {}
 
-    def shared_base(self, params: object, shared: Mapping[str, Floats]) -> float:
+    def shared_base(
+        self, params: object, shared: Mapping[str, Floats], numerics: Numerics
+    ) -> float:
         """Zero."""
         return 0.0
 

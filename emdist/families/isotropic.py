@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
-from emdist.families.gaussian import DUST, MeansAsLocations, replaced
+from emdist.families.gaussian import DUST, RealRows, replaced
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
@@ -37,7 +37,7 @@ def _norm(x: Array, scale: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Isotropic(MeansAsLocations):
+class Isotropic(RealRows):
     """``N(mean_k, variance I)`` with the variance given, T(x) = x.
 
     Attributes
@@ -94,8 +94,11 @@ class Isotropic(MeansAsLocations):
         norm = np.einsum("ij,ij->i", x, x)
         return {"norm": np.array(norm.sum() if weight is None else weight @ norm)}
 
-    def shared_base(self, params: Centres, shared: Mapping[str, Floats]) -> float:
-        return -self._scale * float(shared["norm"])
+    def shared_base(
+        self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
+    ) -> float:
+        # Centred scores leave nothing out.
+        return 0.0 if numerics.centred else -self._scale * float(shared["norm"])
 
     def collapsed(self, params: Centres) -> NDArray[np.bool_]:
         return np.zeros(len(params.means), bool)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.gaussian import (
-    MeansAsLocations,
+    RealRows,
     Width,
     about_mean,
     factor,
@@ -46,7 +46,7 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tied(MeansAsLocations):
+class Tied(RealRows):
     """``N(mean_k, covariance)``.
 
     ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
@@ -105,7 +105,11 @@ class Tied(MeansAsLocations):
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         return {"outer": x.T @ (x if weight is None else weight[:, None] * x)}
 
-    def shared_base(self, params: TiedParams, shared: Mapping[str, Floats]) -> float:
+    def shared_base(
+        self, params: TiedParams, shared: Mapping[str, Floats], numerics: Numerics
+    ) -> float:
+        if numerics.centred:  # Centred scores leave nothing out.
+            return 0.0
         whitening, _ = factor(params.covariance, "shared covariance")
         return -0.5 * float(np.sum((whitening.T @ shared["outer"]) * whitening.T))
 

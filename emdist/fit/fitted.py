@@ -147,6 +147,6 @@ class Collect:
 
     def __call__(self, i: int) -> Collected:
         block = self.source.read(i)
-        check_block(block)
+        check_block(block, self.model.domain)
         found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
         return Collected(found.labels, found.score, found.resp)

@@ -10,7 +10,7 @@ import numpy as np
 
 from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
-from emdist.interfaces import Floats, Model, Spread
+from emdist.interfaces import Domain, Floats, Model, Spread
 from emdist.models.mixture import MixtureParams
 
 
@@ -21,7 +21,8 @@ class Given:
     Attributes
     ----------
     means
-        (k, d), or None to be seeded.
+        (k, d), or None to be seeded. For a family whose parameters are no means, such as
+        categorical, rows to start at.
     weights
         (k,) summing to 1, or None.
     scales
@@ -46,22 +47,22 @@ class Given:
 
     def complete(self, model: Model[Any]) -> bool:
         """Whether nothing is left to be seeded."""
-        if self.means is None:
-            return False
         if model.minimises:
-            return True
-        names = {f.name for f in fields(_template(model, self.means))} - {"means"}
-        return self.weights is not None and names <= self.scales.keys()
+            return self.means is not None
+        given = set(self.scales) | ({"means"} if self.means is not None else set())
+        names = {f.name for f in fields(_template(model, np.zeros((1, 1))))}
+        return self.weights is not None and names <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:
         """`params` with what was given in place of what was seeded."""
         if self.means is None and self.weights is None and not self.scales:
             return params
         if params is None:
-            assert self.means is not None
-            params = model.start(self.means - spread.origin, spread)
+            # All of it is given, and replaced below.
+            k = len(next(a for a in (self.means, self.weights) if a is not None))
+            params = model.start(np.zeros((k, len(spread.origin))), spread)
         arrays = dict(self.scales)
-        if self.means is not None:
+        if self.means is not None and hasattr(params.components, "means"):
             arrays["means"] = self.means - spread.origin
         weights = params.weights if self.weights is None else self.weights / self.weights.sum()
         return MixtureParams(weights, replace(params.components, **arrays))
@@ -73,6 +74,7 @@ class Given:
         given = dict(self.scales)
         if self.means is not None:
             given["means"] = self.means
+            wanted.setdefault("means", (k, d))
         for name, value in given.items():
             if name not in wanted:
                 raise StartError(
@@ -80,6 +82,8 @@ class Given:
                     f"weights, {', '.join(wanted)}."
                 )
             _check_array(name, value, wanted[name], f"{k} components and {d} features")
+        if self.means is not None and model.domain is not None:
+            _check_domain(self.means, model.domain)
         if self.weights is not None:
             _check_array("weights", self.weights, (k,), f"{k} components")
             if (self.weights < 0).any() or abs(self.weights.sum() - 1) > 1e-6:
@@ -91,8 +95,17 @@ class Given:
 
 def _template(model: Model[Any], means: Floats) -> Any:
     d = means.shape[1]
-    unit = Spread(np.zeros(d), np.ones(d), -np.ones(d), np.ones(d), 1.0)
+    zeros, ones = np.zeros(d), np.ones(d)
+    unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
     return model.start(means, unit).components
+
+
+def _check_domain(means: Floats, domain: Domain) -> None:
+    low, high = float(means.min()), float(means.max())
+    if low < domain.low or high > np.max(domain.high):
+        raise StartError(
+            f"The start's means reach from {low:g} to {high:g}; wanted means of {domain.what}."
+        )
 
 
 def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> None:

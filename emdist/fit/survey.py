@@ -15,8 +15,9 @@ from emdist.errors import (
     StartError,
     WeightError,
 )
+from emdist.fit.domain import check_rows, whole_features
 from emdist.fit.sample import Sample, sample_rows
-from emdist.interfaces import Array, Block, Floats, Source, Spread
+from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
 from emdist.kernels.hashing import hash_of_rows
 from emdist.kernels.tiles import tile_rows, tiles
 from emdist.store.arrays import finite_rows
@@ -42,6 +43,8 @@ class Moments:
         but 8 digits when blocks are joined.
     low, high
         (d,) extremes.
+    whole
+        (d,) whether all values are whole numbers.
     """
 
     weight: float
@@ -50,6 +53,7 @@ class Moments:
     m2: Floats
     low: Floats
     high: Floats
+    whole: NDArray[np.bool_]
 
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
@@ -66,6 +70,7 @@ class Moments:
             self.m2 + other.m2 + delta * delta * (self.weight * share),
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
+            self.whole & other.whole,
         )
 
 
@@ -83,6 +88,8 @@ class Survey:
         Hashes of up to `wanted` distinct rows, sorted.
     wanted
         Distinct rows that are enough.
+    shifted
+        Whether rows are taken relative to their mean.
     sample
         For seeding.
     """
@@ -92,6 +99,7 @@ class Survey:
     moments: Moments
     distinct: NDArray[np.uint64]
     wanted: int
+    shifted: bool
     sample: Sample
 
     def __add__(self, other: Survey) -> Survey:
@@ -102,15 +110,24 @@ class Survey:
             self.moments + other.moments,
             distinct,
             self.wanted,
+            self.shifted,
             self.sample + other.sample,
         )
 
     @property
     def spread(self) -> Spread:
-        """Where the data lie; the origin is their mean."""
+        """Where the data lie; the origin is their mean, or zero."""
         m = self.moments
-        variance = m.m2 / m.weight
-        return Spread(m.mean, variance, m.low - m.mean, m.high - m.mean, m.weight)
+        origin = m.mean if self.shifted else np.zeros_like(m.mean)
+        return Spread(
+            origin,
+            m.mean - origin,
+            m.m2 / m.weight,
+            m.low - origin,
+            m.high - origin,
+            m.whole,
+            m.weight,
+        )
 
     def check(self, k: int) -> None:
         """Raise unless `k` components can be fitted to these rows."""
@@ -154,12 +171,15 @@ class SurveyTask:
         Rows of the sample.
     seed
         Of the sample.
+    shifted
+        Whether rows are taken relative to their mean.
     """
 
     source: Source
     wanted: int
     size: int
     seed: int
+    shifted: bool = True
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)
@@ -172,6 +192,7 @@ class SurveyTask:
             _moments(x, weight, heavy),
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
+            self.shifted,
             self._sample(block, x, weight),
         )
 
@@ -186,10 +207,13 @@ class SurveyTask:
         return replace(found, size=self.size + 1)
 
 
-def check_block(block: Block) -> None:
-    """Raise for weights that are no weights, and for NaN and Inf in rows that count."""
+def check_block(block: Block, domain: Domain | None = None) -> None:
+    """Raise for weights that are no weights, and for rows with NaN, Inf or outside `domain`."""
     _check_weight(block.weight, block)
-    _check_finite(block.valid()[0], block)
+    x, _ = block.valid()
+    _check_finite(x, block)
+    if domain is not None and len(x):
+        check_rows(domain, x)
 
 
 def _check_weight(weight: Floats | None, block: Block) -> None:
@@ -224,7 +248,8 @@ def _check_finite(x: Array, block: Block) -> None:
 def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Moments:
     d = x.shape[1]
     zero = np.zeros(d)
-    total = Moments(0.0, zero, zero, zero, np.full(d, np.inf), np.full(d, -np.inf))
+    yes = np.ones(d, bool)
+    total = Moments(0.0, zero, zero, zero, np.full(d, np.inf), np.full(d, -np.inf), yes)
     for a, b in tiles(len(x), tile_rows(3 * d, 8)):
         tile = x[a:b].astype(np.float64)
         w = None if weight is None else weight[a:b]
@@ -235,12 +260,13 @@ def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Momen
         mass = float(len(tile)) if w is None else float(w.sum())
         mean = tile.mean(axis=0) if w is None else w @ tile / mass
         low, high = tile.min(axis=0), tile.max(axis=0)
+        whole = whole_features(tile) if x.dtype.kind == "f" else yes
         tile -= mean
         rest = (tile.sum(axis=0) if w is None else w @ tile) / mass
         tile -= rest
         tile *= tile
         m2 = tile.sum(axis=0) if w is None else w @ tile
-        total = total + Moments(mass, mean, rest, m2, low, high)
+        total = total + Moments(mass, mean, rest, m2, low, high, whole)
     return total
 
 

@@ -32,6 +32,11 @@ class KMeans:
     def minimises(self) -> bool:
         return True
 
+    @property
+    def domain(self) -> None:
+        """Any real numbers."""
+        return None
+
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""
         return self.mixture.start(seeds, spread)

@@ -13,6 +13,7 @@ from emdist.interfaces import (
     Array,
     Assigned,
     Block,
+    Domain,
     Family,
     Floats,
     Numerics,
@@ -88,6 +89,11 @@ class Mixture(Generic[P]):
     @property
     def minimises(self) -> bool:
         return False
+
+    @property
+    def domain(self) -> Domain | None:
+        """What the family's features can be."""
+        return self.family.domain
 
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
         """Equal weights, components at `seeds` (k, d)."""
@@ -198,15 +204,15 @@ class Mixture(Generic[P]):
         return MixtureParams(sums["n"] / sums["n"].sum(), components)
 
     def objective(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
-        """Log-likelihood per unit of weight of `params`: nats."""
-        total = float(sums["objective"])
-        if self.assignment.leaves_base_out and not numerics.centred:
+        """Log-likelihood and log-prior per unit of weight of `params`: nats."""
+        total = float(sums["objective"]) + self.family.log_prior(params.components)
+        if self.assignment.leaves_base_out:
             shared = {
                 name.removeprefix("shared."): sums[name]
                 for name in sums
                 if name.startswith("shared.")
             }
-            total += self.family.shared_base(params.components, shared)
+            total += self.family.shared_base(params.components, shared, numerics)
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:

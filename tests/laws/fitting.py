@@ -31,7 +31,29 @@ from emdist.store.arrays import array_source
 #: Every family there is: a new file is tested by existing.
 ALL_FAMILIES = sorted(plugins(FAMILIES, "family"))
 
+#: Options under which a family's laws say more than under its defaults.
+OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
+
 ONE_THREAD = LocalEngine(1)
+
+
+def section_of(name: str, k: int = 3) -> ModelSection:
+    """A family with the options its laws are held under."""
+    return ModelSection(name=name, n_components=k, options=OPTIONS.get(name, {}))
+
+
+def family_of(name: str) -> Any:
+    """As `section_of`, the family itself."""
+    return make_family(section_of(name))
+
+
+def is_shifted(name: str) -> bool:
+    """Whether a family's rows are any real numbers, so that offsets make sense."""
+    return bool(family_of(name).shifted)
+
+
+#: Families of real numbers, for laws about offsets and far rows.
+SHIFTED = [name for name in ALL_FAMILIES if is_shifted(name)]
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,7 @@ class Setting:
             uniform_weights=self.uniform,
             precision=self.precision,
             min_weight=self.min_weight,
-            options=dict(self.options),
+            options={**OPTIONS.get(self.name, {}), **self.options},
         )
 
     @property
@@ -170,17 +192,50 @@ def blobs(
 def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Array, Any]:
     """`n` rows drawn from `k` components of a family, and those components."""
     rng = np.random.default_rng([seed, n, k, d])
-    family = make_family(ModelSection(name=name))
-    spread = Spread(np.zeros(d), np.ones(d), np.full(d, -5.0), np.full(d, 5.0), float(n))
-    components = family.start(3.0 * rng.standard_normal((k, d)), spread)
+    family = family_of(name)
+    zeros, ones = np.zeros(d), np.ones(d)
+    spread = Spread(zeros, zeros, ones, -5 * ones, 5 * ones, ones > 1, float(n))
+    components = family.start(seeds_for(name, k, d, rng), spread)
     counts = rng.multinomial(n, np.full(k, 1 / k))
     rows = [family.sample(components, c, int(counts[c]), rng) for c in range(k)]
     return rng.permutation(np.concatenate(rows)), components
 
 
+def seeds_for(name: str, k: int, d: int, rng: np.random.Generator) -> Floats:
+    """(k, d) rows to start at, within the family's domain."""
+    domain = family_of(name).domain
+    if domain is None:
+        return 3.0 * rng.standard_normal((k, d))
+    low = max(domain.low, -10.0)
+    seeds = rng.uniform(low, min(domain.high, low + 20.0), (k, d))
+    return np.rint(seeds) if domain.whole else seeds
+
+
+def wide(name: str, d: int) -> int:
+    """`d`, or more where few features of bits or counts tell components apart badly."""
+    return d if is_shifted(name) else max(d, 24)
+
+
+def lost_start(name: str, x: Array, far: float) -> Given:
+    """A start of three components whose last gets no rows: it lies far away or weighs nothing."""
+    rows = np.asarray(x, np.float64)
+    if is_shifted(name):
+        return Given(np.concatenate([rows[:2], np.full((1, x.shape[1]), far)]))
+    # None so sure of anything that another would not rather explain a row of the third.
+    centre = rows.mean(axis=0)
+    return Given(centre + 0.25 * (rows[:3] - centre), np.array([0.5, 0.5, 1e-300]))
+
+
+def given_of(components: Any) -> Given:
+    """The means of `components` as a start, or all their arrays where they have none."""
+    if hasattr(components, "means"):
+        return Given(components.means)
+    return Given(scales={f.name: getattr(components, f.name) for f in fields(components)})
+
+
 def exact_options(name: str) -> dict[str, float]:
     """Options under which the M-step maximises exactly: nothing added to a covariance."""
-    names = {f.name for f in fields(make_family(ModelSection(name=name)))}
+    names = {f.name for f in fields(family_of(name))}
     return {"reg_covar": 0.0} if "reg_covar" in names else {}
 
 

@@ -1,0 +1,75 @@
+"""What one EM pass costs in each family, relative to K-means of the same size.
+
+    python -m benchmarks.family_cost [--rows 200000] [--features 32] [--components 16]
+
+Processor time of one E-step over one block in memory, one thread, best of three; rows are drawn
+from the family itself, stored as float32.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from emdist.build import make_family, make_model
+from emdist.config import FAMILIES, ModelSection
+from emdist.interfaces import Array, Block, Floats, Spread
+from emdist.plugins import plugins
+
+OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
+
+
+def seeds_for(family: Any, k: int, d: int, rng: np.random.Generator) -> Floats:
+    """(k, d) places to start at, inside the family's domain."""
+    if family.domain is None:
+        return 3.0 * rng.standard_normal((k, d))
+    high = np.minimum(family.domain.high, 20.0)
+    return np.rint(rng.uniform(family.domain.low, high, (k, d)))
+
+
+def seconds(name: str, assignment: str, n: int, d: int, k: int) -> float:
+    """Processor time of one E-step."""
+    rng = np.random.default_rng(0)
+    like = "isotropic" if name == "kmeans" else name
+    options = OPTIONS.get(name, {})
+    family = make_family(ModelSection(name=like, options=options))
+    zeros, ones = np.zeros(d), np.ones(d)
+    spread = Spread(zeros, ones, ones, zeros, ones, ones > 0, float(n))
+    seeds = seeds_for(family, k, d, rng)
+    components = family.start(seeds, spread)
+    rows = [family.sample(components, c, n // k, rng) for c in range(k)]
+    x: Array = rng.permutation(np.concatenate(rows)).astype(np.float32)
+    model = make_model(ModelSection(name=name, assignment=assignment, options=options))
+    params = model.start(seeds, spread)
+    numerics = model.numerics(params, spread, x.dtype)
+    taken = []
+    for _ in range(4):  # The first compiles.
+        start = time.process_time()
+        model.e_step(Block(0, 0, x), params, zeros, numerics)
+        taken.append(time.process_time() - start)
+    return min(taken[1:])
+
+
+def main() -> None:
+    """Print a row for each family."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--features", type=int, default=32)
+    parser.add_argument("--components", type=int, default=16)
+    given = parser.parse_args()
+    size = (given.rows, given.features, given.components)
+    with threadpool_limits(1):
+        unit = seconds("kmeans", "soft", *size)
+        print(f"kmeans: {unit / given.rows * 1e9:.0f} ns a row")
+        print("| family | soft | hard |\n|---|--:|--:|")
+        for name in sorted(plugins(FAMILIES, "family")):
+            soft, hard = (seconds(name, how, *size) / unit for how in ("soft", "hard"))
+            print(f"| {name} | {soft:.1f} | {hard:.1f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

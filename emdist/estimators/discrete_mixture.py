@@ -1,0 +1,140 @@
+"""What the mixtures of bits, counts and categories share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from emdist.build import make_family
+from emdist.config import FitSection, ModelSection
+from emdist.errors import StartError
+from emdist.estimators.base import as_floats
+from emdist.estimators.mixture import MixtureEstimator
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+from emdist.interfaces import Floats
+
+
+class DiscreteMixture(MixtureEstimator):
+    """Base of the mixtures of bits, counts and categories.
+
+    A subclass names its family, the parameters that are the family's options, and the parameter
+    that gives a start. It has state as every scikit-learn estimator has.
+    """
+
+    family: ClassVar[str]
+    #: The family's options, and the parameters that hold them.
+    _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing"}
+    #: The parameter that gives a start, the largest value in it, whether its last axis sums to 1,
+    #: and the family's array for it.
+    _given_name: ClassVar[str] = "probabilities_init"
+    _highest: ClassVar[float] = 1.0
+    _sums_to_one: ClassVar[bool] = False
+    _array: ClassVar[str] = "means"
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        uniform_weights: bool = False,
+        smoothing: float = 0.0,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.uniform_weights = uniform_weights
+        self.smoothing = smoothing
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.on_collapse = on_collapse
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        known = {cls._options[k]: v for k, v in section.options.items() if k in cls._options}
+        return cls(
+            section.n_components,
+            precision=section.precision,
+            uniform_weights=section.uniform_weights,
+            **known,
+        )
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        options = {option: getattr(self, name) for option, name in self._options.items()}
+        model = self._model_section(self.family, options, self.uniform_weights)
+        make_family(model)  # Options are checked before a start is held to their shape.
+        return model, self._fit_section(), self._start(model, n_features)
+
+    def _start(self, model: ModelSection, d: int) -> Given:
+        if self._is_warm(model, d):
+            values = getattr(self._fitted.params.components, self._array)
+            return self._as_start(values, self.weights_)
+        k = model.n_components
+        weights = self.weights_init
+        weights = None if weights is None else as_floats(weights, "weights_init", (k,))
+        start = getattr(self, self._given_name)
+        if start is None:
+            return Given(None, weights)
+        found = as_floats(start, self._given_name, self._shape(k, d))
+        self._check_start(found)
+        return self._as_start(self._scaled(found), weights)
+
+    def _as_start(self, values: Floats, weights: Floats | None = None) -> Given:
+        if self._array == "means":
+            return Given(values, weights)
+        return Given(None, weights, {self._array: values})
+
+    def _check_start(self, start: Floats) -> None:
+        name = self._given_name
+        if (start < 0).any() or (start > self._highest).any():
+            wanted = "numbers >= 0" if np.isinf(self._highest) else "probabilities in [0, 1]"
+            raise StartError(
+                f"{name} reaches from {start.min():g} to {start.max():g}; wanted {wanted}."
+            )
+        sums = start.sum(axis=-1)
+        if self._sums_to_one and not np.allclose(sums, 1.0, atol=1e-6):
+            worst = float(sums.flat[int(np.argmax(np.abs(sums - 1)))])
+            raise StartError(
+                f"{name} sums to {worst:g} along its last axis; wanted 1. Divide it by its sums."
+            )
+
+    def _shape(self, k: int, d: int) -> tuple[int, ...]:
+        """Of a start."""
+        return (k, d)
+
+    def _scaled(self, start: Floats) -> Floats:
+        """A start in the family's units."""
+        return start
+
+    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
+        self._publish_mixture(fitted)
+        self._publish_array(getattr(fitted.params.components, self._array), section)
+
+    def _publish_array(self, values: Floats, section: ModelSection) -> None:
+        """Set ``probabilities_`` or ``rates_``."""
+        self.probabilities_ = values

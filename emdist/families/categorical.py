@@ -1,0 +1,122 @@
+"""Categorical: independent codes 0..c-1, T(x) = one-hot(x)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from emdist.families.densities import expanded
+from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
+from emdist.families.gaussian import UnsharedBase, replaced
+from emdist.interfaces import Density, Domain, Floats, Numerics, Spread
+from emdist.kernels.counts import indicators
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Categories:
+    """k tables of probabilities.
+
+    Attributes
+    ----------
+    probabilities
+        (k, d, c), summing to 1 along the last axis.
+    """
+
+    probabilities: Floats
+
+
+@dataclass(frozen=True)
+class Categorical(UnsharedBase):
+    """``prod_j p_kj[x_j]``: latent class analysis.
+
+    Attributes
+    ----------
+    categories
+        c, the same for every feature; a feature may leave some out.
+    smoothing
+        Added to each component's count of every category: the prior is
+        Dirichlet(1 + smoothing).
+    """
+
+    categories: Annotated[int, Field(ge=1)] = 2
+    smoothing: Pseudo = 0.0
+
+    @property
+    def domain(self) -> Domain:
+        what = f"codes of categories in 0..{self.categories - 1} (categories={self.categories})"
+        return Domain(what, 0.0, self.categories - 1.0, whole=True)
+
+    @property
+    def shifted(self) -> bool:
+        """Codes are not shifted."""
+        return False
+
+    @property
+    def params(self) -> type[Categories]:
+        return Categories
+
+    def start(self, seeds: Floats, spread: Spread) -> Categories:
+        c = self.categories
+        codes = np.clip(np.rint(seeds), 0, c - 1)
+        own = indicators(np.asarray(codes, np.float64), c).reshape(*codes.shape, c)
+        return Categories(floored(0.5 * (own + 1.0 / c)))
+
+    def _eta(self, params: Categories) -> Floats:
+        table = floored(params.probabilities)
+        return np.log(table).reshape(len(table), -1)
+
+    def density(self, params: Categories, numerics: Numerics) -> Density:
+        eta = self._eta(params)
+        expand = partial(indicators, categories=self.categories)
+        return expanded(eta, np.zeros(len(eta)), numerics.dtype, expand=expand)
+
+    def estimate(self, sums: Sums, params: Categories, numerics: Numerics) -> Categories:
+        before = params.probabilities
+        add = self.smoothing
+        mean = mean_of(sums, before.reshape(len(before), -1), add, add * self.categories)
+        return Categories(floored(mean.reshape(before.shape)))
+
+    def amplification(self, params: Categories, spread: Spread) -> float:
+        eta = self._eta(params)
+        return term_size(eta, np.zeros(len(eta)), np.ones(eta.shape[1]))
+
+    def log_prior(self, params: Categories) -> float:
+        return self.smoothing * float(self._eta(params).sum())
+
+    def locations(self, params: Categories) -> Floats:
+        """(k, d) expected codes."""
+        codes: Floats = params.probabilities @ np.arange(float(self.categories))
+        return codes
+
+    def collapsed(self, params: Categories) -> NDArray[np.bool_]:
+        return np.zeros(len(params.probabilities), bool)
+
+    def translate(self, params: Categories, shift: Floats) -> Categories:
+        unmoved(shift)
+        return params
+
+    def reseat(
+        self, params: Categories, index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> Categories:
+        fresh = self.start(rows, spread).probabilities
+        return Categories(replaced(params.probabilities, index, fresh))
+
+    def take(self, params: Categories, index: NDArray[np.int64]) -> Categories:
+        return Categories(params.probabilities[index])
+
+    def sample(self, params: Categories, k: int, n: int, rng: np.random.Generator) -> Floats:
+        above = params.probabilities[k].cumsum(axis=1)[:, :-1]
+        drawn: Floats = (rng.random((n, len(above), 1)) > above).sum(axis=2).astype(np.float64)
+        return drawn
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (self.categories - 1)
+
+
+family = Categorical

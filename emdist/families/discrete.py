@@ -1,0 +1,197 @@
+"""What the families of bits and counts share: mean parameters within bounds, and pseudo-counts.
+
+Their rows are taken as they are, not relative to an origin: the logarithm of 0 and of m - x need
+the values themselves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from emdist.errors import DomainError
+from emdist.families.densities import expanded, no_base
+from emdist.families.gaussian import DUST, MeansAsLocations, replaced
+from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
+from emdist.sums import Sums
+
+#: An option that counts pseudo-observations: finite and not negative.
+Pseudo: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+#: Probabilities and rates stay this far from where their logarithm ends: the likelihood is concave
+#: in each, so its maximum under the bound is the mean moved to it, and the bound still never falls.
+FLOOR = 1e-9
+
+
+@dataclass(frozen=True)
+class Means:
+    """Mean parameters of k components.
+
+    Attributes
+    ----------
+    means
+        (k, d) expectation of a row: probabilities of 1, expected counts.
+    """
+
+    means: Floats
+
+
+class Discrete(MeansAsLocations, ABC):
+    """Base of the families with T(x) = x whose parameters are means within bounds.
+
+    A family states its domain, bounds, natural parameters, base, pseudo-observations and prior,
+    and how to sample; EM follows.
+    """
+
+    @property
+    @abstractmethod
+    def domain(self) -> Domain:
+        """What its features can be."""
+
+    @abstractmethod
+    def bounded(self, means: Floats) -> Floats:
+        """The nearest `means` (k, d) whose logarithms are finite."""
+
+    @abstractmethod
+    def natural(self, means: Floats) -> tuple[Floats, Floats]:
+        """Natural parameters (k, d) and minus the log-partition (k,) of bounded `means`."""
+
+    @abstractmethod
+    def pseudo(self) -> tuple[float, float | Floats]:
+        """Pseudo-count added to each sum of a feature, and to each component's weight."""
+
+    @abstractmethod
+    def middle(self, spread: Spread) -> Floats:
+        """(d,) mean that a start is drawn towards, so that nothing begins impossible."""
+
+    @abstractmethod
+    def log_prior(self, params: Means) -> float:
+        """Log-density of the pseudo-observations' prior, up to a constant: nats."""
+
+    @abstractmethod
+    def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
+        """(n, d) draws from component `k`."""
+
+    def log_base(self, x: Array) -> Floats:
+        """log h(x), which no parameter enters: (m, d) -> (m,)."""
+        return no_base(x)
+
+    @property
+    def shifted(self) -> bool:
+        """Rows are not shifted by the data's mean."""
+        return False
+
+    @property
+    def params(self) -> type[Means]:
+        return Means
+
+    def start(self, seeds: Floats, spread: Spread) -> Means:
+        half_way = 0.5 * (np.asarray(seeds, np.float64) + self.middle(spread))
+        return Means(self.bounded(half_way))
+
+    def density(self, params: Means, numerics: Numerics) -> Density:
+        eta, offset = self.natural(self.bounded(params.means))
+        return expanded(eta, offset, numerics.dtype, base_of=self.log_base, expand=_same)
+
+    def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
+        return Means(self.bounded(mean_of(sums, params.means, *self.pseudo())))
+
+    def amplification(self, params: Means, spread: Spread) -> float:
+        eta, offset = self.natural(self.bounded(params.means))
+        return term_size(eta, offset, spread.mean + np.sqrt(spread.variance))
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        return summed_base(self.log_base(x), weight)
+
+    def shared_base(self, params: Means, shared: Mapping[str, Floats], numerics: Numerics) -> float:
+        return float(shared["base"])
+
+    def collapsed(self, params: Means) -> NDArray[np.bool_]:
+        return np.zeros(len(params.means), bool)
+
+    def translate(self, params: Means, shift: Floats) -> Means:
+        unmoved(shift)
+        return params
+
+    def reseat(
+        self, params: Means, index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> Means:
+        return Means(replaced(params.means, index, self.start(rows, spread).means))
+
+    def take(self, params: Means, index: NDArray[np.int64]) -> Means:
+        return Means(params.means[index])
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+
+def _same(x: Array) -> Array:
+    return x
+
+
+def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) -> Floats:
+    """``(t + count) / (n + weight)``: the mean of T with pseudo-observations.
+
+    Components without either keep what they had `before`.
+    """
+    n = sums["n"][:, None] + weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (sums["t"] + count) / n
+    return np.where(n > DUST * sums["weight"], mean, before)
+
+
+def term_size(eta: Floats, offset: Floats, size: Floats) -> float:
+    """Nats per feature that the terms of a score reach before they cancel, at least 1.
+
+    Parameters
+    ----------
+    eta, offset
+        (k, width) and (k,), of the components.
+    size
+        (width,) size of T(x).
+    """
+    terms = (np.abs(eta) @ size + np.abs(offset)) / eta.shape[1]
+    return max(1.0, float(terms.max()))
+
+
+def summed_base(base: Floats, weight: Floats | None) -> dict[str, Floats]:
+    """The weighted sum of log h(x), which no parameter enters: gathered once per run."""
+    return {"base": np.array(base.sum() if weight is None else weight @ base)}
+
+
+def unmoved(shift: Floats) -> None:
+    """DomainError unless `shift` is zero."""
+    if np.any(shift != 0):
+        raise DomainError("Bits, counts and categories cannot be shifted; wanted a shift of 0.")
+
+
+def logit(theta: Floats) -> Floats:
+    """``log(theta / (1 - theta))``."""
+    odds: Floats = np.log(theta) - np.log1p(-theta)
+    return odds
+
+
+def floored(p: Floats, floor: float = FLOOR) -> Floats:
+    """Probabilities along the last axis, none below `floor`, maximising ``sum p log q``.
+
+    Those too small are set to `floor` and the others scaled alike, until none is too small.
+    Where all are zero the result is uniform.
+    """
+    total = p.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = np.where(total > 0, p / total, 1.0 / p.shape[-1])
+    low = np.zeros(p.shape, bool)
+    for _ in range(p.shape[-1]):
+        rest = np.where(low, 0.0, p).sum(axis=-1, keepdims=True)
+        scale = (1.0 - floor * low.sum(axis=-1, keepdims=True)) / rest
+        found = low | (p * scale < floor)
+        if (found == low).all():
+            break
+        low = found
+    return np.where(low, floor, p * scale)

@@ -1,0 +1,72 @@
+"""Multinomial: counts that share a row's total, T(x) = x, log h = log(sum x)! - sum log x!."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, floored
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.kernels.counts import log_orders
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Multinomial(Discrete):
+    """``(sum_j x_j)! / prod_j x_j! prod_j p_kj^x_j``, given each row's total.
+
+    Means are expected counts, ``total_k p_k``; only their proportions p enter the likelihood, and
+    the total, the mean of a component's rows, tells how many counts to sample.
+
+    Attributes
+    ----------
+    smoothing
+        Added to each component's counts of every feature: the prior is Dirichlet(1 + smoothing).
+    """
+
+    smoothing: Pseudo = 0.0
+
+    @property
+    def domain(self) -> Domain:
+        return Domain("counts, whole numbers >= 0", 0.0, whole=True)
+
+    def bounded(self, means: Floats) -> Floats:
+        totals = np.maximum(means.sum(axis=1, keepdims=True), FLOOR)
+        scaled: Floats = totals * floored(np.maximum(means, 0.0))
+        return scaled
+
+    def natural(self, means: Floats) -> tuple[Floats, Floats]:
+        p = means / means.sum(axis=1, keepdims=True)
+        return np.log(p), np.zeros(len(means))
+
+    def pseudo(self) -> tuple[float, float]:
+        return self.smoothing, 0.0
+
+    def middle(self, spread: Spread) -> Floats:
+        return np.full(len(spread.mean), spread.mean.mean())
+
+    def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
+        counts = sums["t"] + self.smoothing
+        n = np.maximum(sums["n"], np.finfo(float).tiny)[:, None]
+        totals = sums["t"].sum(axis=1, keepdims=True) / n
+        p = counts / np.maximum(counts.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        known = counts.sum(axis=1, keepdims=True) > 0
+        return Means(self.bounded(np.where(known, p * np.maximum(totals, FLOOR), params.means)))
+
+    def log_base(self, x: Array) -> Floats:
+        return log_orders(x)
+
+    def log_prior(self, params: Means) -> float:
+        return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
+
+    def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
+        total = params.means[k].sum()
+        drawn = rng.multinomial(max(1, round(total)), params.means[k] / total, n)
+        return drawn.astype(np.float64)
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return n_components * (n_features - 1)
+
+
+family = Multinomial

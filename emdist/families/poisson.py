@@ -1,0 +1,55 @@
+"""Poisson: independent counts, T(x) = x, log h = -log x!."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
+from emdist.interfaces import Array, Domain, Floats, Spread
+from emdist.kernels.counts import log_factorials
+
+
+@dataclass(frozen=True)
+class Poisson(Discrete):
+    """``prod_j rate_kj^x_j exp(-rate_kj) / x_j!``.
+
+    Attributes
+    ----------
+    smoothing
+        Rows of one count per feature added to each component: the prior is
+        Gamma(1 + smoothing, smoothing).
+    """
+
+    smoothing: Pseudo = 0.0
+
+    @property
+    def domain(self) -> Domain:
+        return Domain("counts, whole numbers >= 0", 0.0, whole=True)
+
+    def bounded(self, means: Floats) -> Floats:
+        return np.maximum(means, FLOOR)
+
+    def natural(self, means: Floats) -> tuple[Floats, Floats]:
+        return np.log(means), -means.sum(axis=1)
+
+    def pseudo(self) -> tuple[float, float]:
+        return self.smoothing, self.smoothing
+
+    def middle(self, spread: Spread) -> Floats:
+        return spread.mean
+
+    def log_base(self, x: Array) -> Floats:
+        return -log_factorials(x)
+
+    def log_prior(self, params: Means) -> float:
+        rates = self.bounded(params.means)
+        return self.smoothing * float((np.log(rates) - rates).sum())
+
+    def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
+        rates = params.means[k]
+        return rng.poisson(rates, (n, len(rates))).astype(np.float64)
+
+
+family = Poisson

@@ -1,0 +1,52 @@
+"""Whether rows can come from a family: told from extremes, before anything iterates."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import ConfigError, DomainError
+from emdist.interfaces import Array, Domain, Floats, Spread
+from emdist.kernels.tiles import tile_rows, tiles
+
+
+def whole_features(x: Array) -> NDArray[np.bool_]:
+    """(d,) whether all values of a feature of `x` (n, d) are whole numbers."""
+    return np.asarray((x == np.floor(x)).all(axis=0))
+
+
+def check_spread(domain: Domain | None, spread: Spread) -> None:
+    """DomainError unless all rows that made `spread` lie in `domain`."""
+    if domain is not None:
+        low, high = spread.origin + spread.low, spread.origin + spread.high
+        _check(domain, low, high, spread.whole)
+
+
+def check_rows(domain: Domain, x: Array) -> None:
+    """DomainError unless all of `x` (n, d), which has rows, lie in `domain`."""
+    whole = np.ones(x.shape[1], bool)
+    if domain.whole and x.dtype.kind == "f":
+        for a, b in tiles(len(x), tile_rows(2 * x.shape[1], x.itemsize)):
+            whole &= whole_features(x[a:b])
+    _check(domain, x.min(axis=0), x.max(axis=0), whole)
+
+
+def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> None:
+    highest = np.asarray(domain.high)
+    if highest.ndim and len(highest) != len(high):
+        raise ConfigError(
+            f"The family's options are for {len(highest)} feature(s), and the data has "
+            f"{len(high)}. Give one number for all, or one for each."
+        )
+    bad = (low < domain.low) | (high > highest)
+    if domain.whole:
+        bad |= ~whole
+    if bad.any():
+        first = int(np.argmax(bad))
+        kind = "whole numbers" if whole[first] else "not only whole numbers"
+        raise DomainError(
+            f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {domain.what}, as this "
+            f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g} and "
+            f"holds {kind}. Round, binarise or shift the features, set the family's options to "
+            "the data's range, or take a Gaussian family."
+        )
