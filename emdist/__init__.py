@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emdist.estimators.bernoulli_mixture import BernoulliMixture
-    from emdist.estimators.count_mixtures import (
-        BinomialMixture,
-        CategoricalMixture,
-        MultinomialMixture,
-        PoissonMixture,
-    )
+    from emdist.estimators.binomial_mixture import BinomialMixture
+    from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.loading import load
+    from emdist.estimators.multinomial_mixture import MultinomialMixture
+    from emdist.estimators.poisson_mixture import PoissonMixture
 
 __all__ = [
     "BernoulliMixture",
@@ -33,10 +31,10 @@ _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
-    "BinomialMixture": "emdist.estimators.count_mixtures",
-    "CategoricalMixture": "emdist.estimators.count_mixtures",
-    "MultinomialMixture": "emdist.estimators.count_mixtures",
-    "PoissonMixture": "emdist.estimators.count_mixtures",
+    "BinomialMixture": "emdist.estimators.binomial_mixture",
+    "CategoricalMixture": "emdist.estimators.categorical_mixture",
+    "MultinomialMixture": "emdist.estimators.multinomial_mixture",
+    "PoissonMixture": "emdist.estimators.poisson_mixture",
     "load": "emdist.estimators.loading",
 }
 

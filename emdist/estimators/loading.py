@@ -10,15 +10,13 @@ from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.bernoulli_mixture import BernoulliMixture
-from emdist.estimators.count_mixtures import (
-    BinomialMixture,
-    CategoricalMixture,
-    MultinomialMixture,
-    PoissonMixture,
-)
+from emdist.estimators.binomial_mixture import BinomialMixture
+from emdist.estimators.categorical_mixture import CategoricalMixture
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
+from emdist.estimators.multinomial_mixture import MultinomialMixture
+from emdist.estimators.poisson_mixture import PoissonMixture
 from emdist.store.location import Location
 
 _COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}

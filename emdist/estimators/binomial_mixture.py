@@ -1,0 +1,117 @@
+"""Mixture of binomials, for data of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from emdist.config import ModelSection
+from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.interfaces import Floats
+
+
+class BinomialMixture(DiscreteMixture):
+    """Mixture of independent binomials, successes out of `n_trials`, by EM, exact and out of core.
+
+    Parameters
+    ----------
+    n_components
+        Components.
+    n_trials
+        Trials behind each number, or a list of one for each feature; the data lies in
+        0..n_trials.
+    tol
+        Of the bound per row: nats.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
+        `GaussianMixture`.
+    weights_init, probabilities_init
+        A start: (k,) and (k, d); what is not given is estimated from the rows nearest.
+    uniform_weights
+        Keep all weights at 1 / n_components.
+    smoothing
+        Pseudo-observations of either outcome, as in scikit-learn's naive Bayes: 1 is Laplace's.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start, on_collapse
+        As in `GaussianMixture`.
+    verbose, precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_, probabilities_
+        (k,) and (k, d).
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the log-likelihood, and log-prior if `smoothing` is not 0,
+        per unit of weight: nats.
+    n_features_in_, history_
+        As in `GaussianMixture`.
+
+    Examples
+    --------
+    >>> from emdist import BinomialMixture
+    >>> heads = [[5], [9], [8], [4], [7]]
+    >>> coins = BinomialMixture(2, n_trials=10, uniform_weights=True, weights_init=[0.5, 0.5],
+    ...                         probabilities_init=[[0.6], [0.5]], tol=1e-6).fit(heads)
+    >>> coins.probabilities_.ravel().round(2).tolist()
+    [0.8, 0.52]
+    """
+
+    family = "binomial"
+    _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "trials": "n_trials"}
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        n_trials: int | Sequence[int] = 1,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        probabilities_init: Any = None,
+        uniform_weights: bool = False,
+        smoothing: float = 0.0,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            weights_init=weights_init,
+            uniform_weights=uniform_weights,
+            smoothing=smoothing,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            on_collapse=on_collapse,
+            precision=precision,
+            engine=engine,
+            block_size=block_size,
+            missing_chunks=missing_chunks,
+            non_finite=non_finite,
+        )
+        self.n_trials = n_trials
+        self.probabilities_init = probabilities_init
+
+    def _scaled(self, start: Floats) -> Floats:
+        return np.asarray(start * np.asarray(self.n_trials), np.float64)
+
+    def _publish_array(self, values: Floats, section: ModelSection) -> None:
+        self.probabilities_ = values / np.asarray(section.options["trials"])

@@ -1,0 +1,102 @@
+"""Mixture of categoricals, for data of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from emdist.estimators.discrete_mixture import DiscreteMixture
+
+
+class CategoricalMixture(DiscreteMixture):
+    """Mixture of independent categoricals: latent class analysis, by EM, exact and out of core.
+
+    Parameters
+    ----------
+    n_components
+        Components.
+    n_categories
+        c, of every feature; the data holds codes in 0..c-1.
+    tol
+        Of the bound per row: nats.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        "random" (the default: codes have no distances), or as in `GaussianMixture`.
+    weights_init, probabilities_init
+        A start: (k,) and (k, d, c), summing to 1 along the last axis; what is not given is
+        estimated from the rows nearest.
+    uniform_weights
+        Keep all weights at 1 / n_components.
+    smoothing
+        Pseudo-count of every category.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start, on_collapse
+        As in `GaussianMixture`.
+    verbose, precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_, probabilities_
+        (k,) and (k, d, c), summing to 1 along the last axis.
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the log-likelihood, and log-prior if `smoothing` is not 0,
+        per unit of weight: nats.
+    n_features_in_, history_
+        As in `GaussianMixture`.
+    """
+
+    family = "categorical"
+    _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "categories": "n_categories"}
+    _array = "probabilities"
+    _sums_to_one = True
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        n_categories: int = 2,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "random",
+        weights_init: Any = None,
+        probabilities_init: Any = None,
+        uniform_weights: bool = False,
+        smoothing: float = 0.0,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            weights_init=weights_init,
+            uniform_weights=uniform_weights,
+            smoothing=smoothing,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            on_collapse=on_collapse,
+            precision=precision,
+            engine=engine,
+            block_size=block_size,
+            missing_chunks=missing_chunks,
+            non_finite=non_finite,
+        )
+        self.n_categories = n_categories
+        self.probabilities_init = probabilities_init
+
+    def _shape(self, k: int, d: int) -> tuple[int, ...]:
+        return (k, d, int(self.n_categories))

@@ -1,0 +1,101 @@
+"""Mixture of multinomials, for data of any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emdist.config import ModelSection
+from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.interfaces import Floats
+
+
+class MultinomialMixture(DiscreteMixture):
+    """Mixture of multinomials, such as words per document, by EM, exact and out of core.
+
+    The likelihood is that of a row given its total; `sample` draws as many counts as a
+    component's rows have on average.
+
+    Parameters
+    ----------
+    n_components
+        Components.
+    tol
+        Of the bound per row: nats.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
+        `GaussianMixture`.
+    weights_init, probabilities_init
+        A start: (k,) and (k, d), rows summing to 1; what is not given is estimated from the rows
+        nearest.
+    uniform_weights
+        Keep all weights at 1 / n_components.
+    smoothing
+        Pseudo-count of every feature.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start, on_collapse
+        As in `GaussianMixture`.
+    verbose, precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_, probabilities_
+        (k,) and (k, d), summing to 1 along rows.
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the log-likelihood, and log-prior if `smoothing` is not 0,
+        per unit of weight: nats.
+    n_features_in_, history_
+        As in `GaussianMixture`.
+    """
+
+    family = "multinomial"
+    _sums_to_one = True
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        probabilities_init: Any = None,
+        uniform_weights: bool = False,
+        smoothing: float = 0.0,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            weights_init=weights_init,
+            uniform_weights=uniform_weights,
+            smoothing=smoothing,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            on_collapse=on_collapse,
+            precision=precision,
+            engine=engine,
+            block_size=block_size,
+            missing_chunks=missing_chunks,
+            non_finite=non_finite,
+        )
+        self.probabilities_init = probabilities_init
+
+    def _publish_array(self, values: Floats, section: ModelSection) -> None:
+        self.probabilities_ = values / values.sum(axis=1, keepdims=True)
