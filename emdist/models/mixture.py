@@ -28,8 +28,8 @@ from emdist.sums import Sums
 P = TypeVar("P")
 
 #: float32 tiles are good enough while rounding grows at most so often in a feature's score:
-#: 500 * 2^-24 = 3e-5 nats.
-FLOAT32_LIMIT = 500.0
+#: 100 * 2^-24 = 6e-6 nats.
+FLOAT32_LIMIT = 100.0
 #: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
 EXPANDED_LIMIT = 1e5
 
