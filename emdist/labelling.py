@@ -7,9 +7,7 @@ from typing import Any
 
 from emdist.build import load_fitted, make_engine, make_model, make_source
 from emdist.config import ClusterSection, DataSection
-from emdist.errors import ShapeError
 from emdist.fit.events import Began, Listener, Progress, unheard
-from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
 from emdist.store.labels import LabelWriter, label_writer
 from emdist.store.location import Location
@@ -63,7 +61,7 @@ def label_data(
     """
     section, fitted, _ = load_fitted(model)
     source = make_source(data)
-    _check_features(fitted, source)
+    fitted.check_features(source)  # before anything is written
     identity = {"model": read_model(model).sha256, "data": digest(dict(source.fingerprint()))}
     writer = label_writer(
         out, tuple(outputs), source.bounds, fitted.n_components, identity, overwrite=overwrite
@@ -73,15 +71,6 @@ def label_data(
     with make_engine(cluster or ClusterSection(), source) as engine:
         sums = fitted.label(kind, source, engine, writer, _progress(source, listen))
     return _summary(model, writer, source, sums, kind.minimises)
-
-
-def _check_features(fitted: Fitted, source: Source) -> None:
-    # Before anything is written; `Fitted.label` would say so too late.
-    if source.shape[1] != fitted.n_features:
-        raise ShapeError(
-            f"The data has {source.shape[1]} feature(s) and the model was fitted to "
-            f"{fitted.n_features}. Label data with the same features in the same order."
-        )
 
 
 def _progress(source: Source, listen: Listener) -> Any:

@@ -69,6 +69,14 @@ class Fitted:
         """How a pass over rows of `dtype` computes."""
         return model.numerics(self.params, self.spread, dtype)
 
+    def check_features(self, source: Source) -> None:
+        """ShapeError unless `source` has as many features as the model was fitted to."""
+        if source.shape[1] != self.n_features:
+            raise ShapeError(
+                f"The data has {source.shape[1]} feature(s) and the model was fitted to "
+                f"{self.n_features}. Label data with the same features in the same order."
+            )
+
     def label(
         self,
         model: Model[Any],
@@ -90,11 +98,7 @@ class Fitted:
         done
             Called with the number of blocks finished.
         """
-        if source.shape[1] != self.n_features:
-            raise ShapeError(
-                f"The data has {source.shape[1]} feature(s) and the model was fitted to "
-                f"{self.n_features}. Label data with the same features in the same order."
-            )
+        self.check_features(source)
         task = LabelBlock(
             source, model, self.params, self.spread.origin,
             self.numerics(model, source.dtype), writer,
