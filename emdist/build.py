@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emdist.config import (
+    ASSIGNMENTS,
     CLUSTERS,
     FAMILIES,
+    SCHEDULES,
     SEEDERS,
     ClusterSection,
     Config,
@@ -24,32 +23,27 @@ from emdist.config import (
     ModelSection,
 )
 from emdist.engines.local import LocalEngine
-from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
+from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.families.isotropic import Isotropic
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
-from emdist.fit.fit import Fit
-from emdist.fit.fitted import Fitted
+from emdist.fit.fit import Fit, Schedule
 from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Family, Model, Source
-from emdist.models.assignments import ASSIGNMENTS
+from emdist.models.assignments import Assignment
+from emdist.models.assignments.hard import Hard
 from emdist.models.kmeans import KMeans
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode, encode
 from emdist.store.location import Location
-from emdist.store.model_files import read_model, save_model
 from emdist.store.plan import ROW_BYTES
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, zarr_source
 from emdist.validation import checked_options
-
-#: Packages whose versions are recorded with every run and model.
-_RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
@@ -66,13 +60,20 @@ def make_family(section: ModelSection) -> Family[Any]:
     return family
 
 
+def make_assignment(section: ModelSection) -> Assignment:
+    """How rows are shared among components, with its options checked."""
+    cls = plugin(ASSIGNMENTS, "assignment", section.assignment)
+    made: Assignment = checked_options(cls, section.assignment_options, "model.assignment_options")
+    return made
+
+
 def make_model(section: ModelSection) -> Model[Any]:
     """K-means, or a mixture of the family named."""
     if section.name == "kmeans":
         return kmeans(section)
     return Mixture(
         make_family(section),
-        ASSIGNMENTS[section.assignment],
+        make_assignment(section),
         section.uniform_weights,
         section.precision,
         section.min_weight,
@@ -86,7 +87,14 @@ def kmeans(section: ModelSection) -> KMeans:
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
             "family (full, tied, diagonal, spherical)."
         )
-    return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
+    return KMeans(Mixture(Isotropic(), Hard(), True, section.precision))
+
+
+def make_schedule(section: FitSection) -> Schedule:
+    """How passes become iterations, with its options checked."""
+    cls = plugin(SCHEDULES, "schedule", section.schedule)
+    made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
+    return made
 
 
 def make_source(section: DataSection) -> Source:
@@ -161,7 +169,7 @@ def make_fit(
         "shift" if is_kmeans else "objective",
         tol,
         section.max_iter or default_iterations,
-        exact=is_kmeans or model_section.assignment == "hard",
+        exact=is_kmeans or make_assignment(model_section).temperature == 0,
     )
     return Fit(
         source,
@@ -170,8 +178,9 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
+        KMeans(Mixture(Isotropic(), Hard(), uniform=True)),
         stop,
+        make_schedule(section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
@@ -197,20 +206,13 @@ def read_start(path: str | None) -> Given:
     return Given(means, weights, arrays)
 
 
-def param_types(section: ModelSection) -> dict[str, Any]:
-    """Types of the fields that a stored state or model leaves open."""
-    return {"params": MixtureParams, "components": make_family(section).params}
-
-
-def versions() -> dict[str, str]:
-    """Of everything that could change a bit, for the record."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in _RECORDED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
+    """Types of the fields that a stored state, or a model, leaves open."""
+    return {
+        "params": MixtureParams,
+        "components": make_family(section).params,
+        "memory": type(None) if schedule is None else make_schedule(schedule).memory,
+    }
 
 
 def run_location(config: Config, key: str | None = None) -> Location:
@@ -257,7 +259,7 @@ def make_run(
         lambda survey: make_fit(config.model, config.fit, source, engine, survey, given, listen),
         make_survey(source, config.model, config.fit),
         config.model.n_components,
-        param_types(config.model),
+        param_types(config.model, config.fit),
         config.fit.seed,
         Cadence(
             config.run.checkpoint_seconds,
@@ -268,47 +270,3 @@ def make_run(
         listen,
     )
     return Run(folder, plan, record)
-
-
-def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
-    """What run.json is held to: configuration, data, block plan; and versions for the record."""
-    identity = config.identity()
-    if config.fit.start is not None:
-        arrays = [given.means, given.weights, *given.scales.values()]
-        found = hashlib.sha256(b"".join(a.tobytes() for a in arrays if a is not None))
-        identity["start_sha256"] = found.hexdigest()
-    bounds = source.bounds
-    return {
-        "config": identity,
-        "data": dict(source.fingerprint()),
-        "plan": {"blocks": len(source), "rows_per_block": bounds[1] - bounds[0]},
-        "versions": versions(),
-    }
-
-
-def save_fitted(
-    location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
-) -> str:
-    """Store a model so that `load_fitted` finds all it needs; the sha256 of its data."""
-    arrays, value = encode(fitted)
-    meta = {
-        "value": value,
-        "model": section.model_dump(),
-        "versions": versions(),
-        **extra,
-    }
-    return save_model(location, arrays, meta)
-
-
-def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
-    """``(model section, result, further metadata)`` of a saved model or a finished run."""
-    saved = read_model(location)
-    try:
-        section = ModelSection.model_validate(saved.meta["model"])
-        fitted = decode(Fitted, saved.arrays, saved.meta["value"], param_types(section))
-    except (KeyError, ValueError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"{location} holds no emdist model that this version can read: {error}. Fit again, "
-            "or use the version of emdist that wrote it."
-        ) from None
-    return section, fitted, saved.meta

@@ -48,7 +48,7 @@ Set = Annotated[
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from emdist.build import versions
+        from emdist.saved import versions
 
         found = versions()
         others = ", ".join(f"{name} {found[name]}" for name in found if name != "emdist")

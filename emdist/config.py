@@ -24,7 +24,9 @@ from emdist.store.location import Location
 from emdist.validation import explain
 
 FAMILIES = "emdist.families"
+ASSIGNMENTS = "emdist.models.assignments"
 SEEDERS = "emdist.fit.seeding"
+SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
 
 _UNITS = {"b": 1} | {
@@ -134,7 +136,12 @@ class ModelSection(Section):
         "binomial, poisson, multinomial, categorical",
     )
     n_components: int = Field(8, ge=1)
-    assignment: Literal["soft", "hard"] = "soft"
+    assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
+        "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
+    )
+    assignment_options: dict[str, Any] = Field(
+        default_factory=dict, description="Such as start, factor and end of the temperature"
+    )
     uniform_weights: bool = False
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(
@@ -164,6 +171,10 @@ class FitSection(Section):
         None, description="Default reseed for kmeans, regularise otherwise"
     )
     sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
+    schedule: Annotated[str, _one_of(SCHEDULES, "schedule")] = Field(
+        "batch", description="How passes become iterations"
+    )
+    schedule_options: dict[str, Any] = Field(default_factory=dict)
 
 
 class ClusterSection(Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from emdist.build import load_fitted
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
@@ -17,6 +16,7 @@ from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
+from emdist.saved import load_fitted
 from emdist.store.location import Location
 
 _COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}

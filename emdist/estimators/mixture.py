@@ -17,7 +17,8 @@ from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Array, Floats, Status
+from emdist.fit.state import Status
+from emdist.interfaces import Array, Floats
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}

@@ -53,6 +53,11 @@ class Categorical(UnsharedBase):
         return Domain(what, 0.0, self.categories - 1.0, whole=True)
 
     @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
+
+    @property
     def shifted(self) -> bool:
         """Codes are not shifted."""
         return False

@@ -83,6 +83,11 @@ class Discrete(MeansAsLocations, ABC):
         return no_base(x)
 
     @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
+
+    @property
     def shifted(self) -> bool:
         """Rows are not shifted by the data's mean."""
         return False

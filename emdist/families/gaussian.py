@@ -54,6 +54,16 @@ class RealRows(MeansAsLocations):
         """Any real numbers."""
         return None
 
+    @property
+    def approximation(self) -> str:
+        """Variances are widened after they have been estimated."""
+        if not getattr(self, "reg_covar", 0.0):
+            return ""
+        return (
+            "reg_covar is added to variances after they are estimated, which is not their "
+            "maximum where components are narrow; lower reg_covar"
+        )
+
     def log_prior(self, params: object) -> float:
         """None is added: `reg_covar` widens components without one."""
         return 0.0

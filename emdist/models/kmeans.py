@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Assigned, Block, Floats, Numerics, Spread, Worst
+from emdist.interfaces import Assigned, Block, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.sums import Sums
 
@@ -37,6 +37,18 @@ class KMeans:
         """Any real numbers."""
         return None
 
+    @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    def at(self, turn: Turn) -> KMeans:
+        return self
+
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""
         return self.mixture.start(seeds, spread)
@@ -63,6 +75,12 @@ class KMeans:
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
         """Inertia of `params`: weighted sum of squared distances, squared units of the data."""
         return -float(sums["objective"])
+
+    def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
+        """Moving a centre to its mean lowers the inertia by weight times squared distance."""
+        moved = self.locations(new) - self.locations(params)
+        gain = float(sums["n"] @ np.einsum("ij,ij->i", moved, moved))
+        return Terms(updated=self.objective(sums, params, numerics) - gain)
 
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
         """Clusters without weight."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
@@ -9,8 +10,8 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.errors import CollapseError
 from emdist.interfaces import (
-    Array,
     Assigned,
     Block,
     Domain,
@@ -18,11 +19,14 @@ from emdist.interfaces import (
     Floats,
     Numerics,
     Spread,
+    Terms,
+    Turn,
     Worst,
 )
 from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
-from emdist.models.assignments import Assignment, Soft, Tile
+from emdist.models.assignments import Assignment, Tile
+from emdist.models.assignments.soft import Soft
 from emdist.sums import Sums
 
 P = TypeVar("P")
@@ -70,7 +74,7 @@ class Mixture(Generic[P]):
     family
         The distribution of a component.
     assignment
-        Soft or hard.
+        Soft, hard, tempered or stochastic.
     uniform
         Whether all weights stay 1/k.
     precision
@@ -95,6 +99,20 @@ class Mixture(Generic[P]):
         """What the family's features can be."""
         return self.family.domain
 
+    @property
+    def approximation(self) -> str:
+        """The family's."""
+        return self.family.approximation
+
+    @property
+    def settled(self) -> bool:
+        """The assignment's."""
+        return self.assignment.settled
+
+    def at(self, turn: Turn) -> Mixture[P]:
+        """The mixture as its assignment works in one turn."""
+        return replace(self, assignment=self.assignment.at(turn))
+
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
         """Equal weights, components at `seeds` (k, d)."""
         k = len(seeds)
@@ -103,6 +121,8 @@ class Mixture(Generic[P]):
     def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
         growth = self.family.amplification(params.components, spread)
+        if 0 < self.assignment.temperature < 1:
+            growth /= self.assignment.temperature
         if not growth <= EXPANDED_LIMIT:
             return Numerics("float64", centred=True)
         if self.precision != "auto":
@@ -112,13 +132,10 @@ class Mixture(Generic[P]):
         return Numerics("float32" if enough else "float64")
 
     def _tiles(
-        self,
-        x: Array,
-        weight: Floats | None,
-        params: MixtureParams[P],
-        origin: Floats,
-        numerics: Numerics,
+        self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
     ) -> Iterator[tuple[slice, Tile]]:
+        x, weight = block.valid()
+        masked = None if len(x) == len(block.x) else block.rows()
         density = self.family.density(params.components, numerics)
         log_weight = self._log_weight(params).astype(numerics.dtype)
         offset = (density.offset + log_weight).astype(numerics.dtype)
@@ -132,7 +149,8 @@ class Mixture(Generic[P]):
             score = scratch[: k * (b - a)].reshape(k, b - a)
             density.score(tile, t, score)
             w = None if weight is None else weight[a:b]
-            yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w)
+            index = np.arange(a, b) + block.start if masked is None else masked[a:b]
+            yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
 
     def _log_weight(self, params: MixtureParams[P]) -> Floats:
         if self.uniform:
@@ -150,7 +168,7 @@ class Mixture(Generic[P]):
         n = np.zeros(density.n_components)
         t_sum = np.zeros((density.n_components, density.width))
         objective = 0.0
-        for _, tile in self._tiles(x, weight, params, origin, numerics):
+        for _, tile in self._tiles(block, params, origin, numerics):
             share = self.assignment.share(tile)
             n += share.n
             t_sum += share.t
@@ -207,12 +225,41 @@ class Mixture(Generic[P]):
         """Log-likelihood and log-prior per unit of weight of `params`: nats."""
         total = float(sums["objective"]) + self.family.log_prior(params.components)
         if self.assignment.leaves_base_out:
-            shared = {
-                name.removeprefix("shared."): sums[name]
-                for name in sums
-                if name.startswith("shared.")
-            }
-            total += self.family.shared_base(params.components, shared, numerics)
+            total += self._shared_base(sums, params, numerics)
+        return total / float(sums["weight"]) + self.constant(params, numerics)
+
+    def _shared_base(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
+        shared = {
+            name.removeprefix("shared."): sums[name] for name in sums if name.startswith("shared.")
+        }
+        return self.family.shared_base(params.components, shared, numerics)
+
+    def terms(
+        self, sums: Sums, params: MixtureParams[P], new: MixtureParams[P], numerics: Numerics
+    ) -> Terms:
+        """Q before and after the M-step, from the sums alone; H is what the objective adds."""
+        temperature = self.assignment.temperature
+        if math.isnan(temperature):
+            return Terms()
+        objective = self.objective(sums, params, numerics)
+        try:
+            before, after = (self._expected(sums, params, p, numerics) for p in (params, new))
+        except CollapseError:  # Left to the policy.
+            return Terms()
+        entropy = (objective - before) / temperature if temperature > 0 else 0.0
+        return Terms(before, entropy, objective + after - before)
+
+    def _expected(
+        self, sums: Sums, pivot: MixtureParams[P], params: MixtureParams[P], numerics: Numerics
+    ) -> float:
+        """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
+        density = self.family.density(params.components, Numerics("float64", numerics.centred))
+        about = self.family.locations(pivot.components) if numerics.centred else None
+        total = density.expected(sums["n"], sums["t"], about)
+        total += self._shared_base(sums, params, numerics)
+        total += self.family.log_prior(params.components)
+        held = sums["n"] > 0
+        total += float(sums["n"][held] @ self._log_weight(params)[held])
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
@@ -240,7 +287,7 @@ class Mixture(Generic[P]):
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
-        for at, tile in self._tiles(x, None, params, origin, numerics):
+        for at, tile in self._tiles(block, params, origin, numerics):
             if shares is not None:
                 posterior = tile.score.copy()
                 softmax(posterior, tile.offset)

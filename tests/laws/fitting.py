@@ -15,16 +15,8 @@ from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.interfaces import (
-    Array,
-    Engine,
-    FitState,
-    Floats,
-    Numerics,
-    Source,
-    Spread,
-    Status,
-)
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
@@ -115,6 +107,7 @@ class Setting:
     precision: str = "auto"
     min_weight: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    assignment_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -123,6 +116,7 @@ class Setting:
             name=self.name,
             n_components=self.k,
             assignment=self.assignment,
+            assignment_options=dict(self.assignment_options),
             uniform_weights=self.uniform,
             precision=self.precision,
             min_weight=self.min_weight,

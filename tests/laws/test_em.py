@@ -23,7 +23,8 @@ from fitting import (
 
 from emdist.build import make_model
 from emdist.fit.start import Given
-from emdist.interfaces import Block, FitState, Spread, Status
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Block, Spread
 from emdist.kernels.assign import softmax
 from emdist.models.mixture import CAREFUL, MixtureParams
 from emdist.store.arrays import array_source
