@@ -35,6 +35,7 @@ from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Family, Model, Source
+from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import ASSIGNMENTS
 from emdist.models.kmeans import KMeans
 from emdist.models.mixture import Mixture, MixtureParams
@@ -195,6 +196,18 @@ def read_start(path: str | None) -> Given:
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)
+
+
+def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
+    """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
+    model = make_model(section)
+    if not isinstance(model, Mixture):
+        raise ConfigError(
+            f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
+            "Fit a mixture (spherical Gaussians are the nearest to K-means)."
+        )
+    params = model.translate(fitted.params, fitted.spread.origin)
+    return MixtureDistribution(model.family, params.weights, params.components)
 
 
 def param_types(section: ModelSection) -> dict[str, Any]:

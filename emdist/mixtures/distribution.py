@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DomainError, ShapeError
 from emdist.families.closures import Marginals, Moments
-from emdist.fit.fitted import Collected
-from emdist.interfaces import Array, Block, Family, Floats
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.fit.fitted import Collected, Rows
+from emdist.interfaces import Family, Floats
 from emdist.mixtures.convolution import convolved
-from emdist.mixtures.inputs import Which, checked_rows, feature_index, observed_values
-from emdist.models.mixture import CAREFUL, Mixture, MixtureParams
-from emdist.store.arrays import ArraySource, array_source
-
-T = TypeVar("T")
+from emdist.mixtures.inputs import Which, checked_rows, feature_index, observed_values, unstated
+from emdist.mixtures.tasks import Explain, Regress
+from emdist.models.mixture import Mixture, MixtureParams
+from emdist.store.arrays import array_source
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,16 +127,18 @@ class MixtureDistribution:
 
     def component_means(self) -> Floats:
         """Expectation of a row of each component: (k, d)."""
-        return self._able(Moments, "moments").component_means(self.components)
+        return self._moments().component_means(self.components)
 
     def mean(self) -> Floats:
         """Expectation of a row: (d,)."""
-        mean: Floats = self.weights @ self.component_means()
+        means = self.component_means()
+        # About one of them: far from zero, the weights' rounding would be multiplied by the offset.
+        mean: Floats = means[0] + self.weights @ (means - means[0])
         return mean
 
     def covariance(self) -> Covariance:
         """Covariance of a row, split into that within components and that between them."""
-        within = self._able(Moments, "moments").within(self.components, self.weights)
+        within = self._moments().within(self.components, self.weights)
         from_mean = self.component_means() - self.mean()
         return Covariance(within, from_mean.T @ (self.weights[:, None] * from_mean))
 
@@ -153,7 +153,7 @@ class MixtureDistribution:
         index = feature_index(features, self.n_features)
         if not len(index):
             raise ConfigError("No feature is named; wanted at least one to keep.")
-        family, components = self._able(Marginals, "marginals").marginal(self.components, index)
+        family, components = self._marginals().marginal(self.components, index)
         return MixtureDistribution(family, self.weights, components)
 
     def conditional(self, features: Which, values: Any) -> MixtureDistribution:
@@ -169,7 +169,7 @@ class MixtureDistribution:
         DataError
             If `values` are not numbers that the features can have.
         """
-        able = self._able(Marginals, "conditionals")
+        able = self._marginals()
         observed, kept = self._split(features)
         at = observed_values(values, len(observed))
         if not len(observed):
@@ -189,19 +189,17 @@ class MixtureDistribution:
         Gaussian mixture regression (Ghahramani and Jordan 1994): the mean of ``conditional`` of
         each row of `x` (n, m), in tiles.
         """
-        able, means = self._able(Marginals, "conditionals"), self.component_means()
+        able, means = self._marginals(), self.component_means()
         observed, kept = self._split(features)
         known = self.marginal(observed)
-        x = checked_rows(x, len(observed), known.family.domain)
-        slopes = able.slopes(self.components, kept, observed)
-        out = np.empty((len(x), len(kept)))
-        for a, b in tiles(len(x), tile_rows(known.n_components + 2 * self.n_features, 8)):
-            resp = known._tile(x[a:b])
-            out[a:b] = resp @ means[:, kept]
-            if slopes is not None:
-                for k, slope in enumerate(slopes):
-                    out[a:b] += resp[:, k, None] * ((x[a:b] - means[k, observed]) @ slope.T)
-        return out
+        task = Regress(
+            known._explain(x, True),
+            means[:, observed],
+            means[:, kept],
+            able.slopes(self.components, kept, observed),
+        )
+        found: Rows = LocalEngine().map_reduce(task, range(len(task.known.source)))
+        return found.x
 
     def convolve(self, other: MixtureDistribution) -> MixtureDistribution:
         """The distribution of ``x + y`` for independent x of this mixture and y of `other`.
@@ -238,25 +236,22 @@ class MixtureDistribution:
             )
         return observed, kept
 
-    def _able(self, ability: type[T], what: str) -> T:
-        """The family as one that has `ability`."""
-        if not isinstance(self.family, ability):
-            raise ConfigError(
-                f"The family {type(self.family).__name__} states no {what} of its components "
-                f"({ability.__name__} in emdist/families/closures.py). Estimate what you need from "
-                "draws: sample(n)."
-            )
+    def _moments(self) -> Moments:
+        if not isinstance(self.family, Moments):
+            raise unstated(self.family, "moments")
         return self.family
 
-    def _explained(self, x: Any, resp: bool = False) -> Collected:
-        source = array_source(checked_rows(x, self.n_features, self.family.domain))
-        found: Collected = LocalEngine().map_reduce(
-            _Explain(source, self, resp), range(len(source))
-        )
-        return found
+    def _marginals(self) -> Marginals:
+        if not isinstance(self.family, Marginals):
+            raise unstated(self.family, "marginals")
+        return self.family
 
-    def _tile(self, x: Array) -> Floats:
-        """Responsibilities (m, k) of a few rows, taken as checked."""
-        resp = _Explain(array_source(x), self, True)(0).resp
-        assert resp is not None
-        return resp
+    def _explain(self, x: Any, resp: bool) -> Explain:
+        source = array_source(checked_rows(x, self.n_features, self.family.domain))
+        params = MixtureParams(self.weights, self.components)
+        return Explain(source, Mixture(self.family), params, resp)
+
+    def _explained(self, x: Any, resp: bool = False) -> Collected:
+        task = self._explain(x, resp)
+        found: Collected = LocalEngine().map_reduce(task, range(len(task.source)))
+        return found

@@ -80,3 +80,12 @@ def observed_values(values: Any, m: int) -> Floats:
             "that was not observed."
         )
     return found[None]
+
+
+def unstated(family: object, what: str) -> ConfigError:
+    """That a family has none of `what`, which an operation needs."""
+    return ConfigError(
+        f"The family {type(family).__name__} states no {what} of its components (see "
+        "emdist/families/closures.py), so this is not known in closed form. Estimate what you need "
+        "from draws: sample(n)."
+    )
