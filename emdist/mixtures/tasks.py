@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.fitted import Collected, Rows
-from emdist.interfaces import Array, Floats, Source
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.interfaces import Array, Block, Floats, Source
+from emdist.kernels.tiles import tiles
 from emdist.models.mixture import CAREFUL, Mixture, MixtureParams
+
+#: Responsibilities held at a time while rows are regressed: bytes. Components are factorised anew
+#: for each such stretch, so it is longer than a tile.
+_STRETCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,12 @@ class Explain:
     resp: bool = False
 
     def __call__(self, i: int) -> Collected:
-        origin = np.zeros(self.source.shape[1])
-        found = self.mixture.assign(self.source.read(i), self.params, origin, CAREFUL, self.resp)
+        return self.of(self.source.read(i).x)
+
+    def of(self, x: Array) -> Collected:
+        """The same of rows `x` (m, d)."""
+        origin = np.zeros(x.shape[1])
+        found = self.mixture.assign(Block(0, 0, x), self.params, origin, CAREFUL, self.resp)
         return Collected(found.labels, found.score, found.resp)
 
 
@@ -35,7 +43,7 @@ class Regress:
     Attributes
     ----------
     known
-        Explains the features observed.
+        Explains the features observed, with responsibilities.
     at, means
         (k, b) and (k, a) means of the features observed and of those left.
     slopes
@@ -49,14 +57,16 @@ class Regress:
 
     def __call__(self, i: int) -> Rows:
         x = self.known.source.read(i).x
-        resp = self.known(i).resp
-        assert resp is not None
-        out = np.empty((len(x), self.means.shape[1]))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + out.shape[1] + resp.shape[1], 8)):
-            out[a:b] = self._expected(x[a:b], resp[a:b])
+        k, a = self.means.shape
+        out = np.empty((len(x), a))
+        rows = max(1024, _STRETCH_BYTES // (8 * (k + a + x.shape[1])))
+        for first, last in tiles(len(x), rows):
+            out[first:last] = self._expected(x[first:last])
         return Rows(out)
 
-    def _expected(self, x: Array, resp: Array) -> Floats:
+    def _expected(self, x: Array) -> Floats:
+        resp = self.known.of(x).resp
+        assert resp is not None
         out: Floats = resp @ self.means
         if self.slopes is not None:
             for k, slopes in enumerate(self.slopes):

@@ -2,6 +2,7 @@
 
 import itertools
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -302,9 +303,13 @@ def test_rows_are_scored_in_tiles() -> None:
         Spherical(), np.full(k, 1 / k), SphericalParams(rng.standard_normal((k, 2)), np.ones(k))
     )
     x = rng.standard_normal((n, 2))
-    whole.log_density(x[:10])
-    tracemalloc.start()
-    whole.log_density(x)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < n * k * 8 / 5  # bytes of all responsibilities
+    for ask, rows, share in (
+        (whole.log_density, x, 0.2),
+        (partial(whole.conditional_mean, 0), x[:, :1], 0.5),
+    ):
+        ask(rows[:10])
+        tracemalloc.start()
+        ask(rows)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < share * n * k * 8  # bytes of all responsibilities
