@@ -205,8 +205,8 @@ class MixtureDistribution:
         """The distribution of ``x + y`` for independent x of this mixture and y of `other`.
 
         Component (i, j) is at ``i l + j`` of k l, with the product of the weights. Different
-        Gaussian families give the narrowest that holds both. Not to be confused with a mixture of
-        two mixtures.
+        Gaussian families give the nearest that both widen to (isotropic, spherical, diagonal,
+        full; tied, full). Not to be confused with a mixture of the two.
 
         Raises
         ------
