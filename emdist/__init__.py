@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kmeans import KMeans
-    from emdist.estimators.loading import load
+    from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
 
@@ -24,6 +24,7 @@ __all__ = [
     "MultinomialMixture",
     "PoissonMixture",
     "load",
+    "load_distribution",
 ]
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
@@ -36,6 +37,7 @@ _WHERE = {
     "MultinomialMixture": "emdist.estimators.multinomial_mixture",
     "PoissonMixture": "emdist.estimators.poisson_mixture",
     "load": "emdist.estimators.loading",
+    "load_distribution": "emdist.estimators.loading",
 }
 
 

@@ -28,11 +28,13 @@ from emdist.families.isotropic import Isotropic
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit, Schedule
+from emdist.fit.fitted import Fitted
 from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Family, Model, Source
+from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
 from emdist.models.kmeans import KMeans
@@ -204,6 +206,18 @@ def read_start(path: str | None) -> Given:
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)
+
+
+def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
+    """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
+    model = make_model(section)
+    if not isinstance(model, Mixture):
+        raise ConfigError(
+            f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
+            "Fit a mixture (spherical Gaussians are the nearest to K-means)."
+        )
+    params = model.translate(fitted.params, fitted.spread.origin)
+    return MixtureDistribution(model.family, params.weights, params.components)
 
 
 def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:

@@ -256,7 +256,8 @@ class Density(Protocol):
         n, t
             (k,) weights and (k, width) statistics of a pass.
         about
-            (k, d) locations about which a centred pass gathered them; None for the origin.
+            (k, d) locations of a centred pass, about which densities that can be centred
+            gather; None for the origin.
         """
 
 

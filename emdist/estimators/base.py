@@ -7,7 +7,6 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -260,13 +259,3 @@ def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
     if not np.isfinite(found).all():
         raise StartError(f"{name} holds NaN or infinity; wanted finite numbers.")
     return found
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Consecutive rows; adds by joining."""
-
-    x: Floats
-
-    def __add__(self, other: Rows) -> Rows:
-        return Rows(np.concatenate([self.x, other.x]))

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.build import make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import Estimator, Rows, as_floats
+from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.inputs import is_in_memory, make_engine
-from emdist.fit.fitted import Collect, Collected, Fitted
+from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source

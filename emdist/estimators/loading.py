@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from emdist.build import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
@@ -16,6 +17,7 @@ from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
+from emdist.mixtures.distribution import MixtureDistribution
 from emdist.saved import load_fitted
 from emdist.store.location import Location
 
@@ -47,6 +49,24 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         estimator.set_params(**{k: v for k, v in stored.items() if k in known})
     estimator._adopt(fitted, section)
     return estimator
+
+
+def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
+    """The mixture stored at `path`, or that of a finished run's folder, as a distribution.
+
+    Of any family, also one that has no estimator.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no model.
+    CheckpointError
+        If it is damaged.
+    ConfigError
+        If it is no mixture: K-means.
+    """
+    section, fitted, _ = load_fitted(Location(os.fspath(path)))
+    return make_distribution(section, fitted)
 
 
 def _empty(section: ModelSection) -> Estimator:

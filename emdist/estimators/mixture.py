@@ -11,7 +11,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_family, make_model
+from emdist.build import make_distribution, make_family, make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
@@ -19,6 +19,7 @@ from emdist.estimators.inputs import make_engine
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
+from emdist.mixtures.distribution import MixtureDistribution
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}
@@ -107,6 +108,14 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
         """`fit`, then the labels of the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
+
+    def distribution(self) -> MixtureDistribution:
+        """The mixture as a distribution, in the units of the data.
+
+        Tells densities, draws, moments, marginals, conditionals and sums of variables.
+        """
+        check_is_fitted(self)
+        return make_distribution(self._section, self._fitted)
 
     def _free(self) -> int:
         k, d = len(self.weights_), self._fitted.n_features

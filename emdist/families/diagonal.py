@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
     RealRows,
     UnsharedBase,
@@ -38,7 +41,7 @@ class DiagonalParams:
 
 
 @dataclass(frozen=True)
-class Diagonal(RealRows, UnsharedBase):
+class Diagonal(IndependentFeatures, RealRows, UnsharedBase):
     """``N(mean_k, diag(variance_k))``.
 
     Attributes
@@ -46,6 +49,8 @@ class Diagonal(RealRows, UnsharedBase):
     reg_covar
         Added to every variance: squared units of the data.
     """
+
+    wider: ClassVar[type[Full]] = Full
 
     reg_covar: Width = 1e-6
 
@@ -100,6 +105,26 @@ class Diagonal(RealRows, UnsharedBase):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
         return drawn
+
+    def within(self, params: DiagonalParams, weights: Floats) -> Floats:
+        return np.diag(weights @ params.variances)
+
+    def marginal(
+        self, params: DiagonalParams, features: Features
+    ) -> tuple[Diagonal, DiagonalParams]:
+        return self, DiagonalParams(params.means[:, features], params.variances[:, features])
+
+    def convolved(
+        self, params: DiagonalParams, other: Diagonal, theirs: DiagonalParams
+    ) -> tuple[Diagonal, DiagonalParams]:
+        return self, DiagonalParams(
+            pairwise_sums(params.means, theirs.means),
+            pairwise_sums(params.variances, theirs.variances),
+        )
+
+    def widened(self, params: DiagonalParams) -> tuple[Full, FullParams]:
+        covariances = params.variances[:, :, None] * np.eye(params.means.shape[1])
+        return Full(self.reg_covar), FullParams(params.means, covariances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import CollapseError
+from emdist.families.closures import Features
 from emdist.interfaces import Floats, Numerics
 from emdist.sums import Sums
 
@@ -37,6 +38,10 @@ class MeansAsLocations:
     """For families whose components lie at their means."""
 
     def locations(self, params: Located) -> Floats:
+        """(k, d) means."""
+        return params.means
+
+    def component_means(self, params: Located) -> Floats:
         """(k, d) means."""
         return params.means
 
@@ -138,6 +143,28 @@ def factors(covariances: Floats) -> tuple[Floats, Floats]:
     """`factor` of each of k covariances: (k, d, d) and (k,)."""
     pairs = [factor(c, f"covariance of component {k}") for k, c in enumerate(covariances)]
     return np.stack([f for f, _ in pairs]), np.array([log for _, log in pairs])
+
+
+def conditioned(covariances: Floats, kept: Features, observed: Features) -> tuple[Floats, Floats]:
+    """Slopes (k, a, b) of `kept` on `observed`, and covariances (k, a, a) of what they leave.
+
+    ``S_ab S_bb^-1`` and ``S_aa - S_ab S_bb^-1 S_ba`` (Bishop 2006, 2.3.1), from the factor of the
+    covariances (k, d, d) in the order (b, a): its last block is a factor of the second, which is
+    therefore positive definite where a difference might not be.
+    """
+    b = len(observed)
+    order = np.concatenate([observed, kept])
+    try:
+        lower = np.linalg.cholesky(covariances[:, order[:, None], order])
+    except np.linalg.LinAlgError:
+        where = np.flatnonzero(indefinite(covariances))[:5].tolist()
+        raise CollapseError(
+            f"The covariance of component(s) {where} is not positive definite. {ADVICE}"
+        ) from None
+    rest, across = lower[:, b:, b:], lower[:, b:, :b]
+    # across = slopes lower_b, with lower_b the factor of S_bb.
+    slopes = np.linalg.solve(lower[:, :b, :b].transpose(0, 2, 1), across.transpose(0, 2, 1))
+    return slopes.transpose(0, 2, 1), rest @ rest.transpose(0, 2, 1)
 
 
 def replaced(values: Floats, index: NDArray[np.int64], new: Floats | float) -> Floats:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.diagonal import Diagonal, DiagonalParams
 from emdist.families.gaussian import (
     RealRows,
     UnsharedBase,
@@ -38,7 +41,7 @@ class SphericalParams:
 
 
 @dataclass(frozen=True)
-class Spherical(RealRows, UnsharedBase):
+class Spherical(IndependentFeatures, RealRows, UnsharedBase):
     """``N(mean_k, variance_k I)``.
 
     Attributes
@@ -46,6 +49,8 @@ class Spherical(RealRows, UnsharedBase):
     reg_covar
         Added to every variance: squared units of the data.
     """
+
+    wider: ClassVar[type[Diagonal]] = Diagonal
 
     reg_covar: Width = 1e-6
 
@@ -103,6 +108,26 @@ class Spherical(RealRows, UnsharedBase):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
         return drawn
+
+    def within(self, params: SphericalParams, weights: Floats) -> Floats:
+        return float(weights @ params.variances) * np.eye(params.means.shape[1])
+
+    def marginal(
+        self, params: SphericalParams, features: Features
+    ) -> tuple[Spherical, SphericalParams]:
+        return self, SphericalParams(params.means[:, features], params.variances)
+
+    def convolved(
+        self, params: SphericalParams, other: Spherical, theirs: SphericalParams
+    ) -> tuple[Spherical, SphericalParams]:
+        return self, SphericalParams(
+            pairwise_sums(params.means, theirs.means),
+            pairwise_sums(params.variances, theirs.variances),
+        )
+
+    def widened(self, params: SphericalParams) -> tuple[Diagonal, DiagonalParams]:
+        variances = np.repeat(params.variances[:, None], params.means.shape[1], axis=1)
+        return Diagonal(self.reg_covar), DiagonalParams(params.means, variances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_components

@@ -129,6 +129,16 @@ class Collected:
 
 
 @dataclass(frozen=True)
+class Rows:
+    """Consecutive rows; adds by joining."""
+
+    x: Floats
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(np.concatenate([self.x, other.x]))
+
+
+@dataclass(frozen=True)
 class Collect:
     """Assignments of one block as a value: for `predict` on data whose labels fit in memory."""
 
