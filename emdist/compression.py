@@ -35,6 +35,9 @@ from emdist.store.location import Location
 from emdist.store.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
 from emdist.store.references import ArrayRef, open_checked
 
+#: Pixels of a chunk, and of a block: a label pass holds some 40 bytes for each pixel of a block,
+#: so that chunks of the usual bytes, at 3 a pixel, would make it the largest of all stages.
+_CHUNK = 1 << 18
 #: Pixels whose colours are looked at at a time.
 _STRIP = 1 << 16
 
@@ -86,18 +89,17 @@ def compress_image(
         Something is at `out`; it cannot be written.
     """
     began = time.monotonic()
-    target = _checked_target(Path(out), colours)
+    target = _checked_target(out, colours)
     file = _image_file(source, target)
     _check_free(target, overwrite)
     picture = read_picture(file)
     with _workplace(target) as folder:
         listen(Began("ingest", str(file)))
         pixels = folder.child("pixels.zarr")
-        notes = ingest(file.path, pixels).notes
+        notes = ingest(file.path, pixels, rows_per_chunk=_CHUNK).notes
         for note in notes:
             listen(Warned(note))
         fitted, found = _fit_and_recolour(pixels, picture, colours, fit or FitSection(), listen)
-    listen(Began("writing", str(target)))
     png = indexed_png(found.indices, found.palette, picture)
     _write(target, png, overwrite)
     width, height = picture.upright
@@ -122,18 +124,20 @@ def compress_image(
     )
 
 
-def _checked_target(out: Path, colours: int) -> Path:
+def _checked_target(out: str | Path, colours: int) -> Path:
     if not 1 <= colours <= MAX_COLOURS:
         raise ConfigError(
             f"{colours} colours: a PNG's palette holds 1 to {MAX_COLOURS}. Ask for as many."
         )
     if "://" in str(out):
         raise ConfigError(f"{out} is a URL; write a local file and copy it there.")
-    if out.suffix.lower() != ".png":
-        raise ConfigError(f"{out} must end in .png: an indexed-colour PNG is what is written.")
     target = Path(out).absolute()
+    if target.suffix.lower() != ".png":
+        raise ConfigError(f"{out} must end in .png: an indexed-colour PNG is what is written.")
     if not target.parent.is_dir():
-        raise StorageError(f"there is no folder {target.parent} to write {out.name} to; make it.")
+        raise StorageError(
+            f"there is no folder {target.parent} to write {target.name} to; make it."
+        )
     return target
 
 
@@ -206,6 +210,7 @@ def _fit_and_recolour(
     with open_job(config, listen=tell) as job:
         assert isinstance(job, Job)  # the folder is new
         job.complete()
+        listen(Began("writing the picture"))
         return job.run.fitted(), _recolour(job, picture)
 
 

@@ -84,7 +84,7 @@ class Compression:
             (
                 "file",
                 f"{decimal(self.file_bytes)}, {8 * self.file_bytes / self.raw_bits:.1%} of the "
-                f"raw: {self.index_bits} bit(s) a pixel, deflated",
+                f"raw: {self.index_bits} bit{'s' * (self.index_bits > 1)} a pixel, deflated",
             ),
             ("error", f"RMSE {self.rmse:.3f} of 255, {psnr}"),
             ("iterations", f"{self.iterations}, {self.status}"),

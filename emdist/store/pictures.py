@@ -105,6 +105,8 @@ def _white(image: Any, file: File) -> int:
 
 
 def _is_opaque(image: Any) -> bool:
+    if image.mode in ("I", "I;16"):  # Pillow does not convert their one clear grey
+        return not bool((np.asarray(image) == image.info["transparency"]).any())
     straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
     bands = image.convert(straight) if straight else image
     if "A" not in bands.getbands():
