@@ -17,6 +17,7 @@ from emdist.config import (
     CLUSTERS,
     FAMILIES,
     SEEDERS,
+    WEIGHTS,
     ClusterSection,
     Config,
     DataSection,
@@ -34,10 +35,12 @@ from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, Family, Model, Source
+from emdist.interfaces import Engine, Family, Model, Source, Spread
 from emdist.models.assignments import ASSIGNMENTS
 from emdist.models.kmeans import KMeans
 from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.weights import Weights
+from emdist.models.weights.uniform import Uniform
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
@@ -66,14 +69,22 @@ def make_family(section: ModelSection) -> Family[Any]:
     return family
 
 
-def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
+def make_weights(section: ModelSection) -> Weights:
+    """How the mixture weights of a model are estimated, with the options checked."""
+    cls = plugin(WEIGHTS, "weights", section.weights_name)
+    weights: Weights = checked_options(cls, section.weights_options, "model.weights_options")
+    return weights
+
+
+def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
+    """K-means, or a mixture of the family named; to be fitted, it needs the data's `spread`."""
     if section.name == "kmeans":
         return kmeans(section)
+    family = make_family(section)
     return Mixture(
-        make_family(section),
+        family if spread is None else family.informed(spread),
         ASSIGNMENTS[section.assignment],
-        section.uniform_weights,
+        make_weights(section),
         section.precision,
         section.min_weight,
     )
@@ -86,7 +97,7 @@ def kmeans(section: ModelSection) -> KMeans:
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
             "family (full, tied, diagonal, spherical)."
         )
-    return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
+    return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], Uniform(), section.precision))
 
 
 def make_source(section: DataSection) -> Source:
@@ -132,7 +143,8 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    family = make_family(model)
+    return SurveyTask(source, k, size, fit.seed, family.shifted, family.needs_covariance)
 
 
 def make_fit(
@@ -145,7 +157,7 @@ def make_fit(
     listen: Listener = unheard,
 ) -> Fit:
     """Everything that stays the same while a fit is advanced, with the model's defaults."""
-    model = make_model(model_section)
+    model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
@@ -170,7 +182,7 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
+        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], Uniform())),
         stop,
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,

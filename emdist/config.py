@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -24,6 +25,7 @@ from emdist.store.location import Location
 from emdist.validation import explain
 
 FAMILIES = "emdist.families"
+WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
 CLUSTERS = "emdist.engines.clusters"
 
@@ -131,11 +133,19 @@ class ModelSection(Section):
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
         "kmeans",
         description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical",
+        "binomial, poisson, multinomial, categorical, variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"
-    uniform_weights: bool = False
+    weights: Annotated[str, _one_of(WEIGHTS, "weights")] = Field(
+        "free",
+        description="How mixture weights are estimated: free, uniform, dirichlet, "
+        "variational_dirichlet, variational_process",
+    )
+    weights_options: dict[str, Any] = Field(
+        default_factory=dict, description="Of the weights, such as concentration"
+    )
+    uniform_weights: bool = Field(False, description="Short for weights: uniform")
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
@@ -143,6 +153,17 @@ class ModelSection(Section):
     options: dict[str, Any] = Field(
         default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
     )
+
+    @model_validator(mode="after")
+    def _one_strategy(self) -> ModelSection:
+        if self.uniform_weights and self.weights not in ("free", "uniform"):
+            raise ValueError(f"uniform_weights and weights: {self.weights}; give one of them.")
+        return self
+
+    @property
+    def weights_name(self) -> str:
+        """Of the strategy for the weights."""
+        return "uniform" if self.uniform_weights else self.weights
 
 
 class FitSection(Section):

@@ -119,6 +119,8 @@ class Spread:
         (d,) whether all values are whole numbers.
     weight
         Total sample weight.
+    covariance
+        (d, d) weighted covariance, where a family needs it.
     """
 
     origin: Floats
@@ -128,6 +130,7 @@ class Spread:
     high: Floats
     whole: NDArray[np.bool_]
     weight: float
+    covariance: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,13 @@ class Family(Protocol[P]):
     def domain(self) -> Domain | None:
         """What its features can be, held against all rows; None for any real numbers."""
 
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
+
+    def informed(self, spread: Spread) -> Family[P]:
+        """The family that is fitted to data of this spread: a prior may depend on it."""
+
     def start(self, seeds: Floats, spread: Spread) -> P:
         """k components at `seeds` (k, d), each as wide as the data."""
 
@@ -250,7 +260,10 @@ class Family(Protocol[P]):
         """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
 
     def log_prior(self, params: P) -> float:
-        """What the M-step maximises besides the log-likelihood, up to a constant: nats."""
+        """What the M-step maximises besides the log-likelihood, up to a constant: nats.
+
+        The log-density of a prior, or minus a posterior's divergence from it.
+        """
 
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie, relative to the origin."""

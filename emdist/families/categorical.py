@@ -12,7 +12,7 @@ from pydantic import Field
 
 from emdist.families.densities import expanded
 from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
-from emdist.families.gaussian import UnsharedBase, replaced
+from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.interfaces import Density, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import indicators
 from emdist.sums import Sums
@@ -32,7 +32,7 @@ class Categories:
 
 
 @dataclass(frozen=True)
-class Categorical(UnsharedBase):
+class Categorical(UnsharedBase, Uninformed):
     """``prod_j p_kj[x_j]``: latent class analysis.
 
     Attributes

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from emdist.errors import DomainError
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian import DUST, MeansAsLocations, replaced
+from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
 from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
@@ -42,7 +42,7 @@ class Means:
     means: Floats
 
 
-class Discrete(MeansAsLocations, ABC):
+class Discrete(MeansAsLocations, Uninformed, ABC):
     """Base of the families with T(x) = x whose parameters are means within bounds.
 
     A family states its domain, bounds, natural parameters, base, pseudo-observations and prior,
