@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.gaussian import (
-    RealRows,
-    Width,
     about_mean,
     factor,
     indefinite,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
@@ -46,7 +46,7 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tied(RealRows):
+class Tied(Conjugate):
     """``N(mean_k, covariance)``.
 
     ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
@@ -56,9 +56,16 @@ class Tied(RealRows):
     ----------
     reg_covar
         Added to the diagonal of the covariance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Matrices(pooled=True)
+
+    def scales(self, params: TiedParams) -> Floats:
+        return params.covariance
 
     @property
     def params(self) -> type[TiedParams]:
@@ -94,7 +101,7 @@ class Tied(RealRows):
             scatter = sums["shared.outer"]
         covariance = (scatter - (n * shift).T @ shift) / n.sum()
         covariance.flat[:: len(covariance) + 1] += self.reg_covar
-        return TiedParams(means, covariance)
+        return TiedParams(*self.most_probable(sums["n"], means, covariance))
 
     def amplification(self, params: TiedParams, spread: Spread) -> float:
         whitening, _ = factor(params.covariance, "shared covariance")

@@ -52,6 +52,13 @@ def is_shifted(name: str) -> bool:
     return bool(family_of(name).shifted)
 
 
+#: Families with a posterior: rows that weigh twice as much leave less to the prior.
+VARIATIONAL = [
+    name
+    for name in ALL_FAMILIES
+    if "counts" in {field.name for field in fields(family_of(name).params)}
+]
+
 #: Families of real numbers, for laws about offsets and far rows.
 SHIFTED = [name for name in ALL_FAMILIES if is_shifted(name)]
 
