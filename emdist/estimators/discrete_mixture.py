@@ -74,13 +74,16 @@ class DiscreteMixture(MixtureEstimator):
         self.non_finite = non_finite
 
     @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == cls.family
+
+    @classmethod
     def from_section(cls, section: ModelSection) -> Self:
-        """An estimator that is not fitted, with the parameters that `section` amounts to."""
         known = {cls._options[k]: v for k, v in section.options.items() if k in cls._options}
         return cls(
             section.n_components,
             precision=section.precision,
-            uniform_weights=section.uniform_weights,
+            uniform_weights=section.weights_name == "uniform",
             **known,
         )
 

@@ -36,7 +36,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     on_collapse: Any
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **weights: Any
     ) -> ModelSection:
         return self._checked(
             ModelSection,
@@ -46,6 +46,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             precision=self.precision,
             uniform_weights=uniform,
             options=dict(options),
+            **weights,
         )
 
     def _fit_section(self) -> FitSection:
@@ -109,7 +110,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
 
     def _free(self) -> int:
         k, d = len(self.weights_), self._fitted.n_features
-        weights = 0 if self._section.uniform_weights else k - 1
+        weights = 0 if self._section.weights_name == "uniform" else k - 1
         return int(make_family(self._section).free_parameters(k, d) + weights)
 
     def bic(self, X: Any) -> float:

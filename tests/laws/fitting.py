@@ -122,6 +122,8 @@ class Setting:
     precision: str = "auto"
     min_weight: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "free"
+    weights_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -131,6 +133,8 @@ class Setting:
             n_components=self.k,
             assignment=self.assignment,
             uniform_weights=self.uniform,
+            weights=self.weights,
+            weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
             options={**OPTIONS.get(self.name, {}), **self.options},

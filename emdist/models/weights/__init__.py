@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
@@ -79,8 +80,19 @@ class Point:
         return 0.0
 
 
+@dataclass(frozen=True)
 class Posterior(ABC):
     """For weights with a posterior distribution, which the counts determine."""
+
+    concentration: Concentration | None = None
+
+    def prior(self, n: Floats) -> float:
+        """The prior's concentration: as given, or 1/k."""
+        return 1.0 / len(n) if self.concentration is None else self.concentration
+
+    @abstractmethod
+    def concentrations(self, n: Floats) -> Floats:
+        """Of the posterior: (k,), or more of them for each component."""
 
     @property
     def keeps_counts(self) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 from emdist.interfaces import Floats
-from emdist.models.weights import Concentration, Posterior
+from emdist.models.weights import Posterior
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,9 @@ class VariationalDirichlet(Posterior):
         Of the symmetric prior; None for 1/k. The smaller, the more components are left empty.
     """
 
-    concentration: Concentration | None = None
-
-    def _prior(self, n: Floats) -> float:
-        return 1.0 / len(n) if self.concentration is None else self.concentration
-
     def concentrations(self, n: Floats) -> Floats:
         """(k,) of the posterior."""
-        return n + self._prior(n)
+        return n + self.prior(n)
 
     def estimate(self, n: Floats) -> Floats:
         a = self.concentrations(n)
@@ -39,7 +34,7 @@ class VariationalDirichlet(Posterior):
         return np.asarray(digamma(a) - digamma(a.sum()))
 
     def divergence(self, n: Floats) -> float:
-        a, prior = self.concentrations(n), self._prior(n)
+        a, prior = self.concentrations(n), self.prior(n)
         norm = gammaln(a.sum()) - gammaln(a).sum()
         prior_norm = gammaln(len(n) * prior) - len(n) * gammaln(prior)
         return float(norm - prior_norm + n @ self.expected_logarithms(n))

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import betaln, digamma
 
 from emdist.interfaces import Floats
-from emdist.models.weights import Concentration, Posterior
+from emdist.models.weights import Posterior
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,10 @@ class VariationalProcess(Posterior):
         c of the prior Beta(1, c); None for 1/k. The smaller, the fewer components are used.
     """
 
-    concentration: Concentration | None = None
-
-    def _prior(self, n: Floats) -> float:
-        return 1.0 / len(n) if self.concentration is None else self.concentration
-
     def concentrations(self, n: Floats) -> Floats:
         """(2, k) of the posterior of each break."""
         after = np.append(np.cumsum(n[:0:-1])[::-1], 0.0)
-        return np.stack([1.0 + n, self._prior(n) + after])
+        return np.stack([1.0 + n, self.prior(n) + after])
 
     def estimate(self, n: Floats) -> Floats:
         a, b = self.concentrations(n)
@@ -51,7 +46,7 @@ class VariationalProcess(Posterior):
         return np.asarray(takes + np.append(0.0, np.cumsum(leaves)[:-1]))
 
     def divergence(self, n: Floats) -> float:
-        (a, b), prior = self.concentrations(n), self._prior(n)
+        (a, b), prior = self.concentrations(n), self.prior(n)
         takes, leaves = self._logarithms(n)
         norm = betaln(1.0, prior) - betaln(a, b)
         return float((norm + (a - 1.0) * takes + (b - prior) * leaves).sum())
