@@ -11,13 +11,13 @@ from emdist.build import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.base import as_floats
-from emdist.estimators.mixture import MixtureEstimator
+from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 
 
-class DiscreteMixture(MixtureEstimator):
+class DiscreteMixture(Criteria):
     """Base of the mixtures of bits, counts and categories.
 
     A subclass names its family, the parameters that are the family's options, and the parameter

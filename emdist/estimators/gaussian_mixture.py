@@ -10,12 +10,13 @@ from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
 from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
+from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 
 
-class GaussianMixture(GaussianEstimator):
+class GaussianMixture(GaussianEstimator, Criteria):
     """Mixture of Gaussians by EM, exact and out of core.
 
     Parameters

@@ -108,6 +108,24 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         """`fit`, then the labels of the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
 
+    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
+        """`n_samples` draws (n, d) and their components (n,), ordered by component."""
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ConfigError(f"n_samples={n_samples}; wanted at least 1.")
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        rng = np.random.default_rng(seed)
+        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
+        family = make_family(self._section)
+        components = self._fitted.params.components
+        drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
+        rows = np.concatenate(drawn) + self._fitted.spread.origin
+        return rows, np.repeat(np.arange(len(counts)), counts)
+
+
+class Criteria(MixtureEstimator):
+    """For mixtures whose parameters are numbers, so that they can be counted."""
+
     def _free(self) -> int:
         k, d = len(self.weights_), self._fitted.n_features
         weights = 0 if self._section.weights_name == "uniform" else k - 1
@@ -122,17 +140,3 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         """Akaike information criterion on `X`: the lower the better."""
         total, _ = self._total(X, None)
         return -2 * total + 2 * self._free()
-
-    def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-        """`n_samples` draws (n, d) and their components (n,), ordered by component."""
-        check_is_fitted(self)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples={n_samples}; wanted at least 1.")
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        rng = np.random.default_rng(seed)
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        family = make_family(self._section)
-        components = self._fitted.params.components
-        drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
-        rows = np.concatenate(drawn) + self._fitted.spread.origin
-        return rows, np.repeat(np.arange(len(counts)), counts)

@@ -258,5 +258,4 @@ def divergence(
 
 def _log_norm(nu: Floats, log_det: Floats, d: int) -> Floats:
     """(k,) logarithms of the Wishart normalisers (Bishop 2006, B.79), of inverse scales."""
-    gammas = np.array([float(multigammaln(0.5 * one, d)) for one in nu])
-    return np.asarray(0.5 * nu * (log_det - d * np.log(2.0)) - gammas)
+    return np.asarray(0.5 * nu * (log_det - d * np.log(2.0)) - multigammaln(0.5 * nu, d))

@@ -77,16 +77,19 @@ class Variational(Conjugate, Generic[Q]):
         own = np.full(len(counts), counts.mean()) if self.shape.pooled else counts
         return self.prior.mean_precision + counts, self.prior.degrees(d) + own
 
+    def cost(self, params: Any) -> Floats:
+        """(k,) what the posterior's width adds to every score: nats, <= 0."""
+        d = params.means.shape[1]
+        kappa, nu = self.widths(params)
+        return np.asarray(0.5 * (expected_log_det(nu, d) - d / kappa))
+
     def start(self, seeds: Floats, spread: Spread) -> Q:
         bare = self.likelihood.start(seeds, spread)
         return self._counted(bare, np.full(len(seeds), spread.weight / len(seeds)))
 
     def density(self, params: Any, numerics: Numerics) -> Density:
         inner = self.likelihood.density(params, numerics)
-        d = params.means.shape[1]
-        kappa, nu = self.widths(params)
-        cost = 0.5 * (expected_log_det(nu, d) - d / kappa)
-        offset = inner.offset.astype(np.float64) + cost
+        offset = inner.offset.astype(np.float64) + self.cost(params)
         found: Density = replace(inner, offset=offset.astype(inner.offset.dtype))
         return found
 
