@@ -205,7 +205,7 @@ def weights_divergence(fitted: Fitting, weights: str, concentration: float) -> t
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("name", KIND)
+@pytest.mark.parametrize("name", ["tied", "spherical"])  # The others are the last, with d = 1.
 def test_the_bound_is_its_definition_by_quadrature(name: str, weights: str) -> None:
     x = np.array([[0.1], [0.4], [1.0], [3.0], [3.2], [4.1], [5.0]])
     kappa0, nu0, scale, m0, concentration = 0.4, 1.7, 0.8, 1.5, 0.6
@@ -259,7 +259,7 @@ def test_the_divergence_is_that_of_draws(name: str) -> None:
     kappa, nu = family.widths(params)
     prior = family.numbers
     scale = prior.scale if prior.scale.ndim == 2 else np.eye(D) * prior.scale
-    rng, draws, total, error = np.random.default_rng(0), 4_000, 0.0, 0.0
+    rng, draws, total, error = np.random.default_rng(0), 2_000, 0.0, 0.0
     for k in range(2):
         width = getattr(params, SCALE[name])
         width = width if name == "tied" else width[k]
@@ -274,7 +274,7 @@ def test_the_divergence_is_that_of_draws(name: str) -> None:
         each = q.logpdf(v.T.swapaxes(0, 1)) - p.logpdf(v.T.swapaxes(0, 1)) + means
         total, error = total + each.mean(), error + each.var() / draws
     assert abs(-family.log_prior(params) - total) < 5 * np.sqrt(error)
-    assert np.sqrt(error) < 0.01 * total
+    assert np.sqrt(error) < 0.02 * total
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
