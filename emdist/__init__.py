@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emdist.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
     from emdist.estimators.bernoulli_mixture import BernoulliMixture
     from emdist.estimators.binomial_mixture import BinomialMixture
     from emdist.estimators.categorical_mixture import CategoricalMixture
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from emdist.estimators.poisson_mixture import PoissonMixture
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "BinomialMixture",
     "CategoricalMixture",
@@ -30,6 +32,7 @@ __all__ = [
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
+    "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

@@ -16,6 +16,7 @@ from emdist.config import (
     FAMILIES,
     SCHEDULES,
     SEEDERS,
+    WEIGHTS,
     ClusterSection,
     Config,
     DataSection,
@@ -24,6 +25,7 @@ from emdist.config import (
 )
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, NotFoundError, StartError
+from emdist.families.closures import Posteriors
 from emdist.families.isotropic import Isotropic
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
@@ -33,12 +35,14 @@ from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, Family, Model, Source
+from emdist.interfaces import Engine, Family, Model, Source, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
 from emdist.models.kmeans import KMeans
 from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.weights import Weights
+from emdist.models.weights.uniform import Uniform
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
@@ -69,14 +73,22 @@ def make_assignment(section: ModelSection) -> Assignment:
     return made
 
 
-def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
+def make_weights(section: ModelSection) -> Weights:
+    """How the mixture weights of a model are estimated, with the options checked."""
+    cls = plugin(WEIGHTS, "weights", section.weights_name)
+    weights: Weights = checked_options(cls, section.weights_options, "model.weights_options")
+    return weights
+
+
+def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
+    """K-means, or a mixture of the family named; to be fitted, it needs the data's `spread`."""
     if section.name == "kmeans":
         return kmeans(section)
+    family = make_family(section)
     return Mixture(
-        make_family(section),
+        family if spread is None else family.informed(spread),
         make_assignment(section),
-        section.uniform_weights,
+        make_weights(section),
         section.precision,
         section.min_weight,
     )
@@ -89,7 +101,7 @@ def kmeans(section: ModelSection) -> KMeans:
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
             "family (full, tied, diagonal, spherical)."
         )
-    return KMeans(Mixture(Isotropic(), Hard(), True, section.precision))
+    return KMeans(Mixture(Isotropic(), Hard(), Uniform(), section.precision))
 
 
 def make_schedule(section: FitSection) -> Schedule:
@@ -142,7 +154,8 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    family = make_family(model)
+    return SurveyTask(source, k, size, fit.seed, family.shifted, family.needs_covariance)
 
 
 def make_fit(
@@ -155,7 +168,7 @@ def make_fit(
     listen: Listener = unheard,
 ) -> Fit:
     """Everything that stays the same while a fit is advanced, with the model's defaults."""
-    model = make_model(model_section)
+    model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
@@ -180,7 +193,7 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), Hard(), uniform=True)),
+        KMeans(Mixture(Isotropic(), Hard(), Uniform())),
         stop,
         make_schedule(section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
@@ -217,7 +230,10 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
             "Fit a mixture (spherical Gaussians are the nearest to K-means)."
         )
     params = model.translate(fitted.params, fitted.spread.origin)
-    return MixtureDistribution(model.family, params.weights, params.components)
+    family, components = model.family, params.components
+    if isinstance(family, Posteriors):
+        family, components = family.expected_components(components)
+    return MixtureDistribution(family, params.weights, components)
 
 
 def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:

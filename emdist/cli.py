@@ -178,7 +178,8 @@ def fit(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
-        from emdist.config import make_config, overridden, read_values
+        from emdist.config import make_config
+        from emdist.config_file import overridden, read_values
         from emdist.job import open_job
 
         given = {
@@ -262,7 +263,8 @@ def label(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
-        from emdist.config import LabellingConfig, make_section, overridden
+        from emdist.config import LabellingConfig, make_section
+        from emdist.config_file import overridden
         from emdist.labelling import label_data
         from emdist.store.location import Location
 

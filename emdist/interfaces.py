@@ -112,6 +112,8 @@ class Spread:
         (d,) whether all values are whole numbers.
     weight
         Total sample weight.
+    covariance
+        (d, d) weighted covariance, where a family needs it.
     """
 
     origin: Floats
@@ -121,6 +123,7 @@ class Spread:
     high: Floats
     whole: NDArray[np.bool_]
     weight: float
+    covariance: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -283,6 +286,13 @@ class Family(Protocol[P]):
     def approximation(self) -> str:
         """Why `estimate` is not quite the maximum, so that the bound may fall; else empty."""
 
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
+
+    def informed(self, spread: Spread) -> Family[P]:
+        """The family that is fitted to data of this spread: a prior may depend on it."""
+
     def start(self, seeds: Floats, spread: Spread) -> P:
         """k components at `seeds` (k, d), each as wide as the data."""
 
@@ -302,7 +312,10 @@ class Family(Protocol[P]):
         """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
 
     def log_prior(self, params: P) -> float:
-        """What the M-step maximises besides the log-likelihood, up to a constant: nats."""
+        """What the M-step maximises besides the log-likelihood, up to a constant: nats.
+
+        The log-density of a prior, or minus a posterior's divergence from it.
+        """
 
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie, relative to the origin."""

@@ -25,10 +25,9 @@ from emdist.config import (
     ModelSection,
     make_config,
     make_section,
-    overridden,
     parse_bytes,
-    read_config,
 )
+from emdist.config_file import overridden, read_config
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
 from emdist.plugins import plugin, plugins

@@ -54,6 +54,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     random_state: Any
     verbose: Any
 
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        """Whether a model of this section is one of its own."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        raise NotImplementedError
+
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         """The configuration that the parameters amount to, for data of so many features."""
         raise NotImplementedError

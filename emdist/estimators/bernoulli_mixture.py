@@ -155,3 +155,6 @@ class _Complete:
             softmax(score, np.log(self.weights))
         filled: Floats = np.where(known, x, score.T @ theta)
         return filled
+
+
+estimator = BernoulliMixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         self.block_size = block_size
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == "kmeans"
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        return cls(section.n_components, precision=section.precision)
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         if self.algorithm not in ("lloyd", "elkan"):
@@ -225,3 +233,6 @@ class _Distances:
             tile = shifted(x[a:b], self.origin, "float64")
             out[a:b] = np.sqrt(squared_distances(tile, self.means).T)
         return Rows(out)
+
+
+estimator = KMeans

@@ -38,7 +38,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     on_collapse: Any
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **weights: Any
     ) -> ModelSection:
         return self._checked(
             ModelSection,
@@ -48,6 +48,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             precision=self.precision,
             uniform_weights=uniform,
             options=dict(options),
+            **weights,
         )
 
     def _fit_section(self) -> FitSection:
@@ -117,21 +118,6 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         check_is_fitted(self)
         return make_distribution(self._section, self._fitted)
 
-    def _free(self) -> int:
-        k, d = len(self.weights_), self._fitted.n_features
-        weights = 0 if self._section.uniform_weights else k - 1
-        return int(make_family(self._section).free_parameters(k, d) + weights)
-
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on `X`: the lower the better."""
-        total, weight = self._total(X, None)
-        return -2 * total + self._free() * float(np.log(weight))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion on `X`: the lower the better."""
-        total, _ = self._total(X, None)
-        return -2 * total + 2 * self._free()
-
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """`n_samples` draws (n, d) and their components (n,), ordered by component."""
         check_is_fitted(self)
@@ -145,3 +131,22 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
         rows = np.concatenate(drawn) + self._fitted.spread.origin
         return rows, np.repeat(np.arange(len(counts)), counts)
+
+
+class Criteria(MixtureEstimator):
+    """For mixtures whose parameters are numbers, so that they can be counted."""
+
+    def _free(self) -> int:
+        k, d = len(self.weights_), self._fitted.n_features
+        weights = 0 if self._section.weights_name == "uniform" else k - 1
+        return int(make_family(self._section).free_parameters(k, d) + weights)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on `X`: the lower the better."""
+        total, weight = self._total(X, None)
+        return -2 * total + self._free() * float(np.log(weight))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion on `X`: the lower the better."""
+        total, _ = self._total(X, None)
+        return -2 * total + 2 * self._free()

@@ -13,7 +13,7 @@ from pydantic import Field
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
 from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
-from emdist.families.gaussian import UnsharedBase, replaced
+from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.interfaces import Density, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import indicators
 from emdist.sums import Sums
@@ -33,7 +33,7 @@ class Categories:
 
 
 @dataclass(frozen=True)
-class Categorical(IndependentFeatures, UnsharedBase):
+class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
     """``prod_j p_kj[x_j]``: latent class analysis.
 
     Attributes

@@ -32,6 +32,14 @@ class Moments(Protocol):
 
 
 @runtime_checkable
+class Posteriors(Protocol):
+    """Components that are posteriors of components."""
+
+    def expected_components(self, params: Any) -> Components:
+        """The family without posteriors, and its components as they are expected."""
+
+
+@runtime_checkable
 class Marginals(Protocol):
     """Components whose features, some of them alone or given the others, have a family too."""
 

@@ -12,13 +12,13 @@ from emdist.families.closures import Features, IndependentFeatures, pairwise_sum
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
     positive,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Axes, Shape
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
@@ -41,18 +41,25 @@ class DiagonalParams:
 
 
 @dataclass(frozen=True)
-class Diagonal(IndependentFeatures, RealRows, UnsharedBase):
+class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
     """``N(mean_k, diag(variance_k))``.
 
     Attributes
     ----------
     reg_covar
         Added to every variance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
     wider: ClassVar[type[Full]] = Full
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Axes()
+
+    def scales(self, params: DiagonalParams) -> Floats:
+        return params.variances
 
     @property
     def params(self) -> type[DiagonalParams]:
@@ -75,8 +82,8 @@ class Diagonal(IndependentFeatures, RealRows, UnsharedBase):
 
     def estimate(self, sums: Sums, params: DiagonalParams, numerics: Numerics) -> DiagonalParams:
         _, means, shift, second = about_mean(sums, params.means, numerics)
-        variances = np.maximum(second - shift * shift, 0.0)
-        return DiagonalParams(means, variances + self.reg_covar)
+        variances = np.maximum(second - shift * shift, 0.0) + self.reg_covar
+        return DiagonalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: DiagonalParams, spread: Spread) -> float:
         # A collapsed component has no digits left: infinite, or NaN for a constant feature.

@@ -18,7 +18,7 @@ from pydantic import Field
 from emdist.errors import DomainError
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian import DUST, MeansAsLocations, replaced
+from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
 from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
@@ -43,7 +43,7 @@ class Means:
     means: Floats
 
 
-class Discrete(IndependentFeatures, MeansAsLocations, ABC):
+class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
     """Base of the families with T(x) = x whose parameters are means within bounds.
 
     Given the component, features are independent; a family whose are not overrides `marginal` and

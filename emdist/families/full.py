@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from emdist.families.closures import Features, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredFull, expanded
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
     conditioned,
     factors,
     indefinite,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import pack, unpack, with_products
 from emdist.sums import Sums
@@ -41,16 +41,23 @@ class FullParams:
 
 
 @dataclass(frozen=True)
-class Full(RealRows, UnsharedBase):
+class Full(Conjugate, UnsharedBase):
     """``N(mean_k, covariance_k)``.
 
     Attributes
     ----------
     reg_covar
         Added to the diagonal of every covariance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Matrices()
+
+    def scales(self, params: FullParams) -> Floats:
+        return params.covariances
 
     @property
     def params(self) -> type[FullParams]:
@@ -79,7 +86,7 @@ class Full(RealRows, UnsharedBase):
         _, means, shift, second = about_mean(sums, params.means, numerics)
         covariances = unpack(second, d) - shift[:, :, None] * shift[:, None, :]
         covariances[:, np.arange(d), np.arange(d)] += self.reg_covar
-        return FullParams(means, covariances)
+        return FullParams(*self.most_probable(sums["n"], means, covariances))
 
     def amplification(self, params: FullParams, spread: Spread) -> float:
         inverse, _ = factors(params.covariances)

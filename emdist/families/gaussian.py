@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from emdist.errors import CollapseError
 from emdist.families.closures import Features
-from emdist.interfaces import Floats, Numerics
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.sums import Sums
 
 #: Share of the total weight below which a component's weight is no longer divided by: far below
@@ -46,7 +46,20 @@ class MeansAsLocations:
         return params.means
 
 
-class RealRows(MeansAsLocations):
+class Uninformed:
+    """For families whose options say all: no prior depends on the data."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        """No."""
+        return False
+
+    def informed(self, spread: Spread) -> Self:
+        """The family itself."""
+        return self
+
+
+class RealRows(MeansAsLocations, Uninformed):
     """For families of any real numbers, taken relative to their mean."""
 
     @property

@@ -12,13 +12,13 @@ from emdist.families.closures import Features, IndependentFeatures, pairwise_sum
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.diagonal import Diagonal, DiagonalParams
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
     positive,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Shape, Spheres
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
@@ -41,18 +41,25 @@ class SphericalParams:
 
 
 @dataclass(frozen=True)
-class Spherical(IndependentFeatures, RealRows, UnsharedBase):
+class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
     """``N(mean_k, variance_k I)``.
 
     Attributes
     ----------
     reg_covar
         Added to every variance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
     wider: ClassVar[type[Diagonal]] = Diagonal
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Spheres()
+
+    def scales(self, params: SphericalParams) -> Floats:
+        return params.variances
 
     @property
     def params(self) -> type[SphericalParams]:
@@ -79,7 +86,8 @@ class Spherical(IndependentFeatures, RealRows, UnsharedBase):
         d = params.means.shape[1]
         _, means, shift, second = about_mean(sums, params.means, numerics)
         variances = (second.sum(axis=1) - np.einsum("ij,ij->i", shift, shift)) / d
-        return SphericalParams(means, np.maximum(variances, 0.0) + self.reg_covar)
+        variances = np.maximum(variances, 0.0) + self.reg_covar
+        return SphericalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: SphericalParams, spread: Spread) -> float:
         # A collapsed component has no digits left: infinite.

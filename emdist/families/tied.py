@@ -14,14 +14,14 @@ from emdist.families.closures import Features, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
-    RealRows,
-    Width,
     about_mean,
     conditioned,
     factor,
     indefinite,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
@@ -50,7 +50,7 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tied(RealRows):
+class Tied(Conjugate):
     """``N(mean_k, covariance)``.
 
     ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
@@ -60,11 +60,18 @@ class Tied(RealRows):
     ----------
     reg_covar
         Added to the diagonal of the covariance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
     wider: ClassVar[type[Full]] = Full
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Matrices(pooled=True)
+
+    def scales(self, params: TiedParams) -> Floats:
+        return params.covariance
 
     @property
     def params(self) -> type[TiedParams]:
@@ -100,7 +107,7 @@ class Tied(RealRows):
             scatter = sums["shared.outer"]
         covariance = (scatter - (n * shift).T @ shift) / n.sum()
         covariance.flat[:: len(covariance) + 1] += self.reg_covar
-        return TiedParams(means, covariance)
+        return TiedParams(*self.most_probable(sums["n"], means, covariance))
 
     def amplification(self, params: TiedParams, spread: Spread) -> float:
         whitening, _ = factor(params.covariance, "shared covariance")

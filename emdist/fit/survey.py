@@ -45,6 +45,8 @@ class Moments:
         (d,) extremes.
     whole
         (d,) whether all values are whole numbers.
+    products
+        (d, d) weighted sum of products of deviations from the mean, if asked for.
     """
 
     weight: float
@@ -54,6 +56,7 @@ class Moments:
     low: Floats
     high: Floats
     whole: NDArray[np.bool_]
+    products: Floats | None = None
 
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
@@ -63,6 +66,10 @@ class Moments:
         delta = (other.mean - self.mean) + (other.rest - self.rest)
         step = self.rest + delta * share
         mean = self.mean + step
+        products = None
+        if self.products is not None and other.products is not None:
+            between = np.outer(delta, delta) * (self.weight * share)
+            products = self.products + other.products + between
         return Moments(
             total,
             mean,
@@ -71,6 +78,7 @@ class Moments:
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
             self.whole & other.whole,
+            products,
         )
 
 
@@ -127,6 +135,7 @@ class Survey:
             m.high - origin,
             m.whole,
             m.weight,
+            None if m.products is None else m.products / m.weight,
         )
 
     def check(self, k: int) -> None:
@@ -173,6 +182,8 @@ class SurveyTask:
         Of the sample.
     shifted
         Whether rows are taken relative to their mean.
+    covariance
+        Whether to gather the covariance of the features.
     """
 
     source: Source
@@ -180,6 +191,7 @@ class SurveyTask:
     size: int
     seed: int
     shifted: bool = True
+    covariance: bool = False
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)
@@ -189,7 +201,7 @@ class SurveyTask:
         return Survey(
             len(x),
             len(block.x) - len(x),
-            _moments(x, weight, heavy),
+            _moments(x, weight, heavy, self.covariance),
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
             self.shifted,
@@ -245,11 +257,15 @@ def _check_finite(x: Array, block: Block) -> None:
     )
 
 
-def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Moments:
+def _moments(
+    x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool
+) -> Moments:
     d = x.shape[1]
     zero = np.zeros(d)
     yes = np.ones(d, bool)
-    total = Moments(0.0, zero, zero, zero, np.full(d, np.inf), np.full(d, -np.inf), yes)
+    products = np.zeros((d, d)) if covariance else None
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    total = Moments(0.0, zero, zero, zero, low, high, yes, products)
     for a, b in tiles(len(x), tile_rows(3 * d, 8)):
         tile = x[a:b].astype(np.float64)
         w = None if weight is None else weight[a:b]
@@ -264,9 +280,11 @@ def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Momen
         tile -= mean
         rest = (tile.sum(axis=0) if w is None else w @ tile) / mass
         tile -= rest
+        if covariance:
+            products = tile.T @ (tile if w is None else w[:, None] * tile)
         tile *= tile
         m2 = tile.sum(axis=0) if w is None else w @ tile
-        total = total + Moments(mass, mean, rest, m2, low, high, whole)
+        total = total + Moments(mass, mean, rest, m2, low, high, whole, products)
     return total
 
 

@@ -27,6 +27,8 @@ from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Tile
 from emdist.models.assignments.soft import Soft
+from emdist.models.weights import Weights
+from emdist.models.weights.free import Free
 from emdist.sums import Sums
 
 P = TypeVar("P")
@@ -56,13 +58,16 @@ class MixtureParams(Generic[P]):
     Attributes
     ----------
     weights
-        (k,), summing to 1.
+        (k,), summing to 1: as estimated, or the posterior's expectation.
     components
         The family's parameters, relative to the origin.
+    counts
+        (k,) weight of the rows of each component, where the weights have a posterior.
     """
 
     weights: Floats
     components: P
+    counts: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ class Mixture(Generic[P]):
         The distribution of a component.
     assignment
         Soft, hard, tempered or stochastic.
-    uniform
-        Whether all weights stay 1/k.
+    weights
+        How the weights are estimated.
     precision
         Of tiles: "auto" takes the data's own and moves to float64, and to centred sums, where
         rounding would show.
@@ -86,7 +91,7 @@ class Mixture(Generic[P]):
 
     family: Family[P]
     assignment: Assignment = field(default_factory=Soft)
-    uniform: bool = False
+    weights: Weights = field(default_factory=Free)
     precision: Precision = "auto"
     min_weight: float = 0.0
 
@@ -116,7 +121,15 @@ class Mixture(Generic[P]):
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
         """Equal weights, components at `seeds` (k, d)."""
         k = len(seeds)
-        return MixtureParams(np.full(k, 1.0 / k), self.family.start(seeds, spread))
+        components = self.family.start(seeds, spread)
+        if self.weights.keeps_counts:
+            return self._weighed(np.full(k, spread.weight / k), components)
+        return MixtureParams(np.full(k, 1.0 / k), components)
+
+    def _weighed(self, n: Floats, components: P) -> MixtureParams[P]:
+        """`components` with the weights that follow from the weight `n` (k,) of their rows."""
+        counts = n if self.weights.keeps_counts else None
+        return MixtureParams(self.weights.estimate(n), components, counts)
 
     def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
@@ -137,7 +150,7 @@ class Mixture(Generic[P]):
         x, weight = block.valid()
         masked = None if len(x) == len(block.x) else block.rows()
         density = self.family.density(params.components, numerics)
-        log_weight = self._log_weight(params).astype(numerics.dtype)
+        log_weight = self.weights.logarithms(params).astype(numerics.dtype)
         offset = (density.offset + log_weight).astype(numerics.dtype)
         k = density.n_components
         columns = x.shape[1] + density.width + 2 * k
@@ -151,13 +164,6 @@ class Mixture(Generic[P]):
             w = None if weight is None else weight[a:b]
             index = np.arange(a, b) + block.start if masked is None else masked[a:b]
             yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
-
-    def _log_weight(self, params: MixtureParams[P]) -> Floats:
-        if self.uniform:
-            # log(1/k) is the same for all and enters on the driver.
-            return np.zeros(len(params.weights))
-        with np.errstate(divide="ignore"):
-            return np.log(params.weights)
 
     def e_step(
         self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
@@ -217,13 +223,11 @@ class Mixture(Generic[P]):
     def m_step(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> MixtureParams[P]:
         """New parameters from the sums of a pass with `params` and `numerics`."""
         components = self.family.estimate(sums, params.components, numerics)
-        if self.uniform:
-            return MixtureParams(params.weights, components)
-        return MixtureParams(sums["n"] / sums["n"].sum(), components)
+        return self._weighed(sums["n"], components)
 
     def objective(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
-        """Log-likelihood and log-prior per unit of weight of `params`: nats."""
-        total = float(sums["objective"]) + self.family.log_prior(params.components)
+        """Log-likelihood and log-priors per unit of weight of `params`: nats."""
+        total = float(sums["objective"]) + self.log_prior(params)
         if self.assignment.leaves_base_out:
             total += self._shared_base(sums, params, numerics)
         return total / float(sums["weight"]) + self.constant(params, numerics)
@@ -257,16 +261,19 @@ class Mixture(Generic[P]):
         about = self.family.locations(pivot.components) if numerics.centred else None
         total = density.expected(sums["n"], sums["t"], about)
         total += self._shared_base(sums, params, numerics)
-        total += self.family.log_prior(params.components)
+        total += self.log_prior(params)
         held = sums["n"] > 0
-        total += float(sums["n"][held] @ self._log_weight(params)[held])
+        total += float(sums["n"][held] @ self.weights.logarithms(params)[held])
         return total / float(sums["weight"]) + self.constant(params, numerics)
+
+    def log_prior(self, params: MixtureParams[P]) -> float:
+        """Of weights and components, or minus their posteriors' divergences: nats."""
+        return self.weights.log_prior(params) + self.family.log_prior(params.components)
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
         """What every row's log-likelihood has in common: nats."""
         density = self.family.density(params.components, numerics)
-        prior = float(np.log(density.n_components)) if self.uniform else 0.0
-        return density.constant - prior
+        return density.constant + self.weights.constant(density.n_components)
 
     def weak(self, sums: Sums, params: MixtureParams[P]) -> NDArray[np.int64]:
         """Components without weight, below `min_weight`, or too narrow for a density."""
@@ -313,14 +320,21 @@ class Mixture(Generic[P]):
         """The M-step with components `worst.index` started anew at `worst.rows`, weight 1/k."""
         new = self.m_step(sums, params, numerics)
         components = self.family.reseat(new.components, worst.index, worst.rows, spread)
+        if new.counts is not None:
+            counts = new.counts.copy()
+            counts[worst.index] = spread.weight / len(counts)
+            return self._weighed(counts, components)
         weights = new.weights.copy()
         weights[worst.index] = 1.0 / len(weights)
         return MixtureParams(weights / weights.sum(), components)
 
     def take(self, params: MixtureParams[P], index: NDArray[np.int64]) -> MixtureParams[P]:
         """Only components `index`, their weights scaled to 1."""
+        components = self.family.take(params.components, index)
+        if params.counts is not None:
+            return self._weighed(params.counts[index], components)
         weights = params.weights[index]
-        return MixtureParams(weights / weights.sum(), self.family.take(params.components, index))
+        return MixtureParams(weights / weights.sum(), components)
 
     def translate(self, params: MixtureParams[P], shift: Floats) -> MixtureParams[P]:
         """The same mixture with every location moved by `shift` (d,)."""

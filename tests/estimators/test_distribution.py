@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 from sklearn.exceptions import NotFittedError
 
 import emdist
 from emdist import (
+    BayesianGaussianMixture,
     BernoulliMixture,
     BinomialMixture,
     CategoricalMixture,
@@ -25,6 +28,7 @@ from emdist import (
 from emdist.config import make_config
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
+from tests.laws.fitting import blobs
 
 Rows = NDArray[np.float64]
 
@@ -125,3 +129,17 @@ def test_the_example_on_the_page_runs() -> None:
     assert len(found.examples) > 8
     failures, _ = doctest.DocTestRunner().run(found)
     assert failures == 0
+
+
+def test_of_a_posterior_it_is_the_expected_mixture() -> None:
+    x = blobs(300, 2, 3)[0] + 1e3
+    fitted = BayesianGaussianMixture(n_components=3, random_state=0).fit(x)
+    found = fitted.distribution()
+    np.testing.assert_allclose(found.mean(), fitted.weights_ @ fitted.means_, rtol=1e-12)
+    wanted = np.stack(
+        [
+            np.log(w) + multivariate_normal(m, c).logpdf(x)
+            for w, m, c in zip(fitted.weights_, fitted.means_, fitted.covariances_, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(found.log_density(x), logsumexp(wanted, axis=0), rtol=1e-9)

@@ -44,6 +44,13 @@ def is_shifted(name: str) -> bool:
     return bool(family_of(name).shifted)
 
 
+#: Families with a posterior: rows that weigh twice as much leave less to the prior.
+VARIATIONAL = [
+    name
+    for name in ALL_FAMILIES
+    if "counts" in {field.name for field in fields(family_of(name).params)}
+]
+
 #: Families of real numbers, for laws about offsets and far rows.
 SHIFTED = [name for name in ALL_FAMILIES if is_shifted(name)]
 
@@ -108,6 +115,8 @@ class Setting:
     min_weight: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
     assignment_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "free"
+    weights_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -118,6 +127,8 @@ class Setting:
             assignment=self.assignment,
             assignment_options=dict(self.assignment_options),
             uniform_weights=self.uniform,
+            weights=self.weights,
+            weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
             options={**OPTIONS.get(self.name, {}), **self.options},

@@ -21,7 +21,7 @@ from emdist.sums import Sums
 
 def mixture(name: str, k: int = 3, d: int = 3, seed: int = 0) -> MixtureDistribution:
     """`k` components of any shape: those fitted to rows that no such component made."""
-    model, rng = make_model(section_of(name, k)), np.random.default_rng([seed, k, d])
+    rng = np.random.default_rng([seed, k, d])
     x = draw(name, 20 * k * d, k, d, seed)[0]
     if name in SHIFTED:
         x = x @ rng.standard_normal((d, d))
@@ -29,6 +29,7 @@ def mixture(name: str, k: int = 3, d: int = 3, seed: int = 0) -> MixtureDistribu
     spread = Spread(
         0 * ones, x.mean(axis=0), x.var(axis=0), x.min(axis=0), x.max(axis=0), ones > 1, len(x)
     )
+    model = make_model(section_of(name, k), spread)
     start, block = model.start(x[:k], spread), Block(0, 0, x)
     labels = np.sort(rng.integers(0, k, len(x))).astype(np.int32)
     sums = model.first_step(block, start, labels, 0 * ones)
