@@ -23,20 +23,21 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
+from emdist.dissimilarities.choose import choose
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
-from emdist.families.isotropic import Isotropic
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Cadence, Plan, Run
+from emdist.fit.seeding.geometry import Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, Family, Model, Source
+from emdist.interfaces import Components, Dissimilarity, Engine, Family, Model, Source
 from emdist.models.assignments import ASSIGNMENTS
-from emdist.models.kmeans import KMeans
+from emdist.models.kcentroids import KCentroids
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
@@ -56,20 +57,39 @@ _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
 
+#: Models that are hard clustering around centres.
+CENTROIDS = ("kmeans", "kcentroids")
+
 
 def make_family(section: ModelSection) -> Family[Any]:
     """The family that a model is made of, with its options checked."""
-    if section.name == "kmeans":
-        return kmeans(section).mixture.family
     cls = plugin(FAMILIES, "family", section.name)
     family: Family[Any] = checked_options(cls, section.options, "model.options")
     return family
 
 
+def make_components(section: ModelSection) -> Components[Any]:
+    """What a model is made of: a family, or the dissimilarity of K-means and K-centroids."""
+    if section.name in CENTROIDS:
+        return make_dissimilarity(section)
+    return make_family(section)
+
+
+def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
+    """The dissimilarity of K-centroids, or of K-means, which has no options."""
+    if section.name == "kmeans" and section.options:
+        raise ConfigError(
+            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
+            "family (full, tied, diagonal, spherical)."
+        )
+    return choose(section.dissimilarity, section.options)
+
+
 def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
-    if section.name == "kmeans":
-        return kmeans(section)
+    """K-means, K-centroids, or a mixture of the family named."""
+    if section.name in CENTROIDS:
+        dissimilarity = make_dissimilarity(section)
+        return KCentroids(Mixture(dissimilarity, ASSIGNMENTS["hard"], True, section.precision))
     return Mixture(
         make_family(section),
         ASSIGNMENTS[section.assignment],
@@ -77,16 +97,6 @@ def make_model(section: ModelSection) -> Model[Any]:
         section.precision,
         section.min_weight,
     )
-
-
-def kmeans(section: ModelSection) -> KMeans:
-    """K-means with the precision of `section`; any option is refused, it has none."""
-    if section.options:
-        raise ConfigError(
-            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
-            "family (full, tied, diagonal, spherical)."
-        )
-    return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
 
 
 def make_source(section: DataSection) -> Source:
@@ -132,7 +142,7 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    return SurveyTask(source, k, size, fit.seed, make_components(model).shifted)
 
 
 def make_fit(
@@ -150,12 +160,15 @@ def make_fit(
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
+    space = Space(float(survey.spread.variance.mean()))
+    if model_section.name in CENTROIDS:
+        space = space_of(make_dissimilarity(model_section), survey)
     tol = section.tol
     if tol is None:
         tol = 1e-4 if is_kmeans else 1e-3
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
-        tol *= float(survey.spread.variance.mean())
+        tol *= space.unit
     default_iterations = 300 if is_kmeans else 100
     stop = Stop(
         "shift" if is_kmeans else "objective",
@@ -170,12 +183,13 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
+        make_model(ModelSection(name="kmeans")),
         stop,
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
         listen,
+        space.geometry,
     )
 
 
@@ -199,7 +213,7 @@ def read_start(path: str | None) -> Given:
 
 def param_types(section: ModelSection) -> dict[str, Any]:
     """Types of the fields that a stored state or model leaves open."""
-    return {"params": MixtureParams, "components": make_family(section).params}
+    return {"params": MixtureParams, "components": make_components(section).params}
 
 
 def versions() -> dict[str, str]:

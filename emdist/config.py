@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import yaml
 from pydantic import (
@@ -15,9 +15,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from emdist.dissimilarities.choose import DISSIMILARITIES
+from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError, NotFoundError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
@@ -26,6 +29,9 @@ from emdist.validation import explain
 FAMILIES = "emdist.families"
 SEEDERS = "emdist.fit.seeding"
 CLUSTERS = "emdist.engines.clusters"
+
+#: Names of the L1 distance, whose centre is no mean of anything.
+_MEDIANS = ("manhattan", "l1", "cityblock", "medians")
 
 _UNITS = {"b": 1} | {
     f"{prefix}{unit}": base**power
@@ -44,17 +50,31 @@ def parse_bytes(text: str) -> int:
 
 
 def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
-    def check(name: str) -> str:
-        known = [*extra, *plugins(package, constant)]
-        if name not in known:
-            raise PydanticCustomError(
-                "unknown_name",
-                f"{name!r} is not known{nearest(name, known)}; choose one of "
-                f"{', '.join(sorted(known))}",
-            )
-        return name
+    return AfterValidator(lambda name: _known(name, package, constant, extra))
 
-    return AfterValidator(check)
+
+def _known(name: str, package: str, constant: str, extra: Sequence[str] = ()) -> str:
+    known = [*extra, *plugins(package, constant)]
+    if name not in known:
+        raise PydanticCustomError(
+            "unknown_name",
+            f"{name!r} is not known{nearest(name, known)}; choose one of "
+            f"{', '.join(sorted(known))}",
+        )
+    return name
+
+
+def _dissimilarity(value: Any) -> Any:
+    """A name, or a pair of the user's own: that comes from an estimator, never from a file."""
+    if isinstance(value, OwnPair) or value is None:
+        return value
+    if str(value).lower() in _MEDIANS:
+        raise PydanticCustomError(
+            "unknown_name",
+            f"{value!r} is K-medians: its centre is the median of each feature, which no sum of "
+            "the rows gives; take the model kmedians (KMedians)",
+        )
+    return _known(str(value), DISSIMILARITIES, "dissimilarity")
 
 
 def _size(text: str) -> str:
@@ -128,10 +148,10 @@ class IngestSection(Section):
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kcentroids"])] = Field(
         "kmeans",
-        description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical",
+        description="kmeans, kcentroids, or a family: full, tied, diagonal, spherical, isotropic, "
+        "bernoulli, binomial, poisson, multinomial, categorical",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"
@@ -140,9 +160,24 @@ class ModelSection(Section):
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
+    dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = Field(
+        None,
+        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
+        "generalised_i, itakura_saito, logistic",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
+    )
+
+    @model_validator(mode="after")
+    def _no_dissimilarity_but_of_centroids(self) -> Self:
+        if self.dissimilarity is not None and self.name != "kcentroids":
+            raise ValueError(
+                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
+                "dissimilarity."
+            )
+        return self
 
 
 class FitSection(Section):

@@ -213,8 +213,8 @@ class Density(Protocol):
         """Sums for hard labels: (k,) weights and (k, width) statistics."""
 
 
-class Family(Protocol[P]):
-    """k components of one distribution: the E-step's density and the M-step's estimate.
+class Components(Protocol[P]):
+    """k components that a model is made of: the E-step's density and the M-step's estimate.
 
     All parameters are relative to `Spread.origin`.
     """
@@ -267,11 +267,34 @@ class Family(Protocol[P]):
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
 
+
+class Family(Components[P], Protocol[P]):
+    """k components of one distribution: what a mixture can also draw from and count."""
+
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         """(n, d) draws from component `k`."""
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         """For information criteria."""
+
+
+class Dissimilarity(Components[P], Protocol[P]):
+    """k centres, scored by minus the dissimilarity D(x, centre) >= 0: K-centroids.
+
+    In centred numerics the scores are -D itself, nothing left out.
+    """
+
+    def check(self, x: Floats) -> None:
+        """ConfigError unless it can be computed for rows like the few in `x` (m, d)."""
+
+    def seed(self, rows: Floats, spread: Spread) -> Floats:
+        """`rows` (k, d) as centres that are at a finite D from all rows."""
+
+    def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
+        """Mean variance of a feature in the space of the centres: the unit of `tol`.
+
+        `x` (m, d) and `weight` (m,) are a sample of the rows.
+        """
 
 
 @dataclass(frozen=True)

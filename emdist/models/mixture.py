@@ -13,8 +13,8 @@ from emdist.interfaces import (
     Array,
     Assigned,
     Block,
+    Components,
     Domain,
-    Family,
     Floats,
     Numerics,
     Spread,
@@ -80,7 +80,7 @@ class Mixture(Generic[P]):
         A component below this share of the total weight counts as collapsed.
     """
 
-    family: Family[P]
+    family: Components[P]
     assignment: Assignment = field(default_factory=Soft)
     uniform: bool = False
     precision: Precision = "auto"
