@@ -23,6 +23,7 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
+from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.choose import choose
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
@@ -35,7 +36,7 @@ from emdist.fit.seeding.geometry import Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Components, Dissimilarity, Engine, Family, Model, Source
+from emdist.interfaces import Components, Engine, Family, Model, Source
 from emdist.models.assignments import ASSIGNMENTS
 from emdist.models.kcentroids import KCentroids
 from emdist.models.mixture import Mixture, MixtureParams

@@ -19,8 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from emdist.dissimilarities.choose import DISSIMILARITIES
-from emdist.dissimilarities.own import OwnPair
+from emdist.dissimilarities.choose import checked_name
 from emdist.errors import ConfigError, NotFoundError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
@@ -29,9 +28,6 @@ from emdist.validation import explain
 FAMILIES = "emdist.families"
 SEEDERS = "emdist.fit.seeding"
 CLUSTERS = "emdist.engines.clusters"
-
-#: Names of the L1 distance, whose centre is no mean of anything.
-_MEDIANS = ("manhattan", "l1", "cityblock", "medians")
 
 _UNITS = {"b": 1} | {
     f"{prefix}{unit}": base**power
@@ -50,31 +46,17 @@ def parse_bytes(text: str) -> int:
 
 
 def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
-    return AfterValidator(lambda name: _known(name, package, constant, extra))
+    def check(name: str) -> str:
+        known = [*extra, *plugins(package, constant)]
+        if name not in known:
+            raise PydanticCustomError(
+                "unknown_name",
+                f"{name!r} is not known{nearest(name, known)}; choose one of "
+                f"{', '.join(sorted(known))}",
+            )
+        return name
 
-
-def _known(name: str, package: str, constant: str, extra: Sequence[str] = ()) -> str:
-    known = [*extra, *plugins(package, constant)]
-    if name not in known:
-        raise PydanticCustomError(
-            "unknown_name",
-            f"{name!r} is not known{nearest(name, known)}; choose one of "
-            f"{', '.join(sorted(known))}",
-        )
-    return name
-
-
-def _dissimilarity(value: Any) -> Any:
-    """A name, or a pair of the user's own: that comes from an estimator, never from a file."""
-    if isinstance(value, OwnPair) or value is None:
-        return value
-    if str(value).lower() in _MEDIANS:
-        raise PydanticCustomError(
-            "unknown_name",
-            f"{value!r} is K-medians: its centre is the median of each feature, which no sum of "
-            "the rows gives; take the model kmedians (KMedians)",
-        )
-    return _known(str(value), DISSIMILARITIES, "dissimilarity")
+    return AfterValidator(check)
 
 
 def _size(text: str) -> str:
@@ -160,7 +142,7 @@ class ModelSection(Section):
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
-    dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = Field(
+    dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
         None,
         description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
         "generalised_i, itakura_saito, logistic",

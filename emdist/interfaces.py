@@ -278,25 +278,6 @@ class Family(Components[P], Protocol[P]):
         """For information criteria."""
 
 
-class Dissimilarity(Components[P], Protocol[P]):
-    """k centres, scored by minus the dissimilarity D(x, centre) >= 0: K-centroids.
-
-    In centred numerics the scores are -D itself, nothing left out.
-    """
-
-    def check(self, x: Floats) -> None:
-        """ConfigError unless it can be computed for rows like the few in `x` (m, d)."""
-
-    def seed(self, rows: Floats, spread: Spread) -> Floats:
-        """`rows` (k, d) as centres that are at a finite D from all rows."""
-
-    def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
-        """Mean variance of a feature in the space of the centres: the unit of `tol`.
-
-        `x` (m, d) and `weight` (m,) are a sample of the rows.
-        """
-
-
 @dataclass(frozen=True)
 class Worst:
     """Rows that the model explains worst, one for each component to be started anew.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,30 @@ from emdist.families.densities import expanded, itself, no_base
 from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian import DUST, MeansAsLocations, replaced
 from emdist.families.isotropic import Centres
-from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
+from emdist.interfaces import Array, Components, Density, Domain, Floats, Numerics, Spread
 from emdist.kernels.assign import scatter
 from emdist.sums import Sums
+
+P = TypeVar("P")
+
+
+class Dissimilarity(Components[P], Protocol[P]):
+    """k centres, scored by minus the dissimilarity D(x, centre) >= 0: K-centroids.
+
+    In centred numerics the scores are -D itself, nothing left out.
+    """
+
+    def check(self, x: Floats) -> None:
+        """ConfigError unless it can be computed for rows like the few in `x` (m, d)."""
+
+    def seed(self, rows: Floats, spread: Spread) -> Floats:
+        """`rows` (k, d) as centres that are at a finite D from all rows."""
+
+    def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
+        """Mean variance of a feature in the space of the centres: the unit of `tol`.
+
+        `x` (m, d) and `weight` (m,) are a sample of the rows.
+        """
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
-from emdist.interfaces import Dissimilarity
 from emdist.plugins import plugin
 from emdist.validation import checked_options
 
@@ -15,6 +15,22 @@ DISSIMILARITIES = "emdist.dissimilarities"
 
 #: That of K-means.
 DEFAULT = "squared_euclidean"
+
+#: Names of the L1 distance, whose centre is no mean of anything.
+_MEDIANS = ("manhattan", "l1", "cityblock")
+
+
+def checked_name(value: Any) -> Any:
+    """`value` if it names a dissimilarity or is a pair of the user's own; ConfigError otherwise."""
+    if value is None or isinstance(value, OwnPair):
+        return value
+    if str(value).lower() in _MEDIANS:
+        raise ConfigError(
+            f"{value!r} is K-medians: its centre is the median of each feature, which no sum over "
+            "rows gives. Take the model kmedians, or emdist.KMedians."
+        )
+    plugin(DISSIMILARITIES, "dissimilarity", str(value))
+    return str(value)
 
 
 def choose(named: str | OwnPair | None, options: Mapping[str, Any]) -> Dissimilarity[Any]:

@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.dissimilarities.base import Dissimilarity
 from emdist.families.isotropic import Isotropic
 from emdist.fit.survey import Survey
-from emdist.interfaces import Density, Dissimilarity, Floats, Numerics, Spread
+from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.assign import scatter
 from emdist.kernels.plusplus import plusplus, squared_distances
 from emdist.kernels.tiles import tile_rows, tiles
