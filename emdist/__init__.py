@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from emdist.estimators.binomial_mixture import BinomialMixture
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.loading import load
     from emdist.estimators.multinomial_mixture import MultinomialMixture
@@ -20,6 +21,7 @@ __all__ = [
     "BinomialMixture",
     "CategoricalMixture",
     "GaussianMixture",
+    "KCentroids",
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
@@ -28,6 +30,7 @@ __all__ = [
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
+    "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",

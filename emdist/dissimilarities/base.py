@@ -233,20 +233,18 @@ class Expandable(CentreBased):
         centres = self.bounded(params.means)
         eta, b = self.natural(centres)
         terms = term_size(eta, b, self.size(spread)) * centres.shape[1]
-        # Expanded as well: good to a share of 1e-13 of its terms, and 1e-5 is what is asked.
-        between = -(eta @ centres.T + b[:, None] + self.log_base(centres))
-        return max(1.0, float(terms / self._separation(between, centres, spread)))
+        # Expanded as well, at k^2 d flops; what it gets wrong is small beside its terms.
+        apart = _nearest(-(eta @ centres.T + b[:, None] + self.log_base(centres)))
+        if apart < 1e-9 * terms:
+            apart = _nearest(np.stack([self._from(centres, centres, c) for c in range(len(b))]))
+        if not 0 < apart < np.inf:  # One centre, or all the same.
+            apart = self._scale(spread)
+        return max(1.0, float(terms / apart)) if apart > 0 else 1.0
 
-    def _separation(self, between: Floats, centres: Floats, spread: Spread) -> float:
-        """Median D of a centre to its nearest other: what labels are told apart by."""
-        np.fill_diagonal(between, np.inf)
-        found = float(np.median(between.min(axis=0)))
-        if 0 < found < np.inf:
-            return found
-        # One centre, or all the same: how far apart rows are.
+    def _scale(self, spread: Spread) -> float:
+        """D of a row one standard deviation from the mean."""
         low, high = self.expand(spread.mean + np.sqrt(spread.variance) * [[0.0], [1.0]])
-        apart = float(self._from(high[None], self.bounded(low[None]), 0)[0])
-        return apart if apart > 0 else np.inf
+        return float(self._from(high[None], self.bounded(low[None]), 0)[0])
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         return summed_base(self.log_base(x), weight)
@@ -256,6 +254,12 @@ class Expandable(CentreBased):
     ) -> float:
         # Centred scores leave nothing out.
         return 0.0 if numerics.centred else float(shared["base"])
+
+
+def _nearest(between: Floats) -> float:
+    """Median of each centre's smallest D (k, k) to another: what labels are told apart by."""
+    np.fill_diagonal(between, np.inf)
+    return float(np.median(between.min(axis=0)))
 
 
 def mean_variance(x: Floats, weight: Floats) -> float:

@@ -14,6 +14,7 @@ from emdist.estimators.binomial_mixture import BinomialMixture
 from emdist.estimators.categorical_mixture import CategoricalMixture
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.gaussian_mixture import GaussianMixture
+from emdist.estimators.kcentroids import KCentroids
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
@@ -52,6 +53,8 @@ def load(path: str | os.PathLike[str]) -> Estimator:
 def _empty(section: ModelSection) -> Estimator:
     if section.name == "kmeans":
         return KMeans(section.n_components, precision=section.precision)
+    if section.name == "kcentroids":
+        return KCentroids.from_section(section)
     if section.name in _COVARIANCE:
         options: dict[str, Any] = {k: v for k, v in section.options.items() if k == "reg_covar"}
         return GaussianMixture(

@@ -114,6 +114,7 @@ class Setting:
     uniform: bool = False
     precision: str = "auto"
     min_weight: float = 0.0
+    dissimilarity: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
@@ -126,6 +127,7 @@ class Setting:
             uniform_weights=self.uniform,
             precision=self.precision,
             min_weight=self.min_weight,
+            dissimilarity=self.dissimilarity,
             options={**OPTIONS.get(self.name, {}), **self.options},
         )
 
