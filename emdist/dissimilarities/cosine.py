@@ -43,7 +43,7 @@ class Cosine(Normalised):
         return centres, np.zeros(len(centres))
 
     def log_base(self, x: Array) -> Floats:
-        return zero_rows(x).astype(np.float64) - 1.0
+        return zero_rows(self.expand(x)).astype(np.float64) - 1.0
 
     def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
         out = np.empty(len(t))

@@ -27,6 +27,9 @@ _NEAR = 0.25
 #: The smallest number that is divided by, or whose logarithm is taken.
 TINY = 1e-200
 
+#: Rows below this are rows of zeros: the reciprocal of less is infinite.
+_SUBNORMAL = 1e-307
+
 
 @jit
 def _tail(s: float) -> float:
@@ -110,20 +113,34 @@ def _largest(row: Array) -> float:
     return top
 
 
+@jit_sums
+def _length(row: Array, scale: float) -> float:
+    total = 0.0
+    for j in range(row.shape[0]):
+        part = np.float64(row[j]) * scale
+        total += part * part
+    return math.sqrt(total)
+
+
+@jit_sums
+def _positive_sum(row: Array, scale: float) -> float:
+    total = 0.0
+    for j in range(row.shape[0]):
+        total += max(np.float64(row[j]), 0.0) * scale
+    return total
+
+
 @jit
 def _directions(x: Array, out: Array) -> None:
     for i in range(x.shape[0]):
         top = _largest(x[i])
-        if top == 0.0:
+        if top < _SUBNORMAL:
             continue
-        total = 0.0
+        # Scaled first: squares of 1e-200 and of 1e200 are no numbers any more.
+        scale = 1.0 / top
+        factor = 1.0 / _length(x[i], scale)
         for j in range(x.shape[1]):
-            # Divided first: squares of 1e-200 and of 1e200 are no numbers any more.
-            part = np.float64(x[i, j]) / top
-            total += part * part
-        norm = np.sqrt(total)
-        for j in range(x.shape[1]):
-            out[i, j] = np.float64(x[i, j]) / top / norm
+            out[i, j] = np.float64(x[i, j]) * scale * factor
 
 
 def directions(x: Array) -> Array:
@@ -137,14 +154,14 @@ def directions(x: Array) -> Array:
 def _proportions(x: Array, out: Array) -> None:
     for i in range(x.shape[0]):
         top = _largest(x[i])
-        if top == 0.0:
+        if top < _SUBNORMAL:
             continue
-        total = 0.0
-        for j in range(x.shape[1]):
-            total += max(np.float64(x[i, j]), 0.0) / top
+        scale = 1.0 / top
+        total = _positive_sum(x[i], scale)
         if total > 0.0:
+            factor = 1.0 / total
             for j in range(x.shape[1]):
-                out[i, j] = max(np.float64(x[i, j]), 0.0) / top / total
+                out[i, j] = max(np.float64(x[i, j]), 0.0) * scale * factor
 
 
 def proportions(x: Array) -> Array:

@@ -9,8 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 from dissimilar import ALL, OPTIONS, ORACLES, dissimilarity, rows, setting
+from dissimilar import centre as plain_centre
 from distributed import Client, LocalCluster
-from fitting import ONE_THREAD, agree, fit_array, prepare, relative, run, same_bits, trace
+from fitting import (
+    ONE_THREAD,
+    Fitting,
+    Setting,
+    agree,
+    fit_array,
+    prepare,
+    relative,
+    run,
+    same_bits,
+    trace,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +42,7 @@ from emdist.store.codec import decode, encode
 EDGED = ["generalised_i", "kullback_leibler", "logistic"]
 
 
-# ---- a dissimilarity of one's own: Huber's loss about the mean in square roots (Hellinger)
+# ---- a dissimilarity of one's own: the squared Hellinger distance, whose centre is a mean of roots
 
 
 def hellinger(x: Floats, centres: Floats) -> Floats:
@@ -57,12 +69,16 @@ def dask_engine() -> Iterator[DaskEngine]:
         yield DaskEngine(client)
 
 
-def settled(name: Any, x: Array, k: int = 3, **more: Any) -> Any:
-    return fit_array(x, own(k) if name == "own" else setting(name, k), **more)
+def own(k: int, pair: OwnPair = HELLINGER, **fit: Any) -> Setting:
+    return Setting("kcentroids", k, dissimilarity=pair, fit=fit)
 
 
-def own(k: int, pair: OwnPair = HELLINGER, **changes: Any) -> Any:
-    return setting("own", k, **changes).__class__("kcentroids", k, dissimilarity=pair, **changes)
+def of(name: str, k: int = 3, **fit: Any) -> Setting:
+    return own(k, **fit) if name == "own" else setting(name, k, fit=fit)
+
+
+def settled(name: str, x: Array, k: int = 3, **more: Any) -> Fitting:
+    return fit_array(x, of(name, k), **more)
 
 
 def data(name: str, n: int, k: int = 3, seed: int = 0) -> Array:
@@ -116,8 +132,7 @@ def test_any_chunking_gives_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", [*ALL, "own"])
 def test_both_engines_give_the_same_bits(name: str, dask_engine: DaskEngine) -> None:
     x = data(name, 600, 4)
-    fit = {"init": "k-means||"}
-    given = own(4, fit=fit) if name == "own" else setting(name, 4, fit=fit)
+    given = of(name, 4, init="k-means||")
     wanted = run(prepare(array_source(x, None, 2400), given))
     same_bits(run(prepare(array_source(x, None, 2400), given, engine=LocalEngine(2))), wanted)
     same_bits(run(prepare(array_source(x, None, 2400), given, engine=dask_engine)), wanted)
@@ -139,13 +154,35 @@ def test_a_stored_state_goes_on_as_if_nothing_had_been(name: str) -> None:
 @pytest.mark.parametrize("name", [*ALL, "own"])
 def test_every_seeder_finds_clusters_far_apart(name: str, seeder: str) -> None:
     x = data(name, 500) if name == "own" else rows(name, 500, 3, 5)
-    k = min(3, len(x))
-    fit = {"init": seeder, "n_init": 5 if seeder == "random" else 1}
-    given = own(k, fit=fit) if name == "own" else setting(name, k, fit=fit)
-    found = fit_array(x, given)
-    good = fit_array(x, own(k, fit={"n_init": 20, "init": "random"}) if name == "own" else
-                     setting(name, k, fit={"n_init": 20, "init": "random"}))  # fmt: skip
+    found = fit_array(x, of(name, init=seeder, n_init=5 if seeder == "random" else 1))
+    good = fit_array(x, of(name, init="random", n_init=20))
     assert found.objective <= 1.3 * good.objective
+
+
+@pytest.mark.parametrize("name", [*ALL, "own"])
+def test_a_cluster_without_rows_takes_the_farthest(name: str) -> None:
+    x = data(name, 400)
+    start = Given(x[[0, 1, 1]])  # Ties go to the lowest: the third gets no row.
+    found = fit_array(x, of(name, tol=0.0), start)
+    apart = ORACLES[name](x, x[:2]) if name != "own" else hellinger(x, x[:2])
+    far = apart.min(axis=1).argmax()
+    first = next(iter(trace(found.fit)))
+    assert first.history[0].reseeded == 1
+    centre = found.fit.model.locations(first.params)[2] + found.fit.origin
+    alone = plain_centre("squared_euclidean" if name == "own" else name, x[[far]], np.ones(1))
+    np.testing.assert_allclose(centre, alone, rtol=1e-9)
+    assert len(np.unique(found.assign(x).labels)) == 3
+    assert len(fit_array(x, of(name, on_collapse="drop"), start).means) == 2
+
+
+@pytest.mark.parametrize("name", [*ALL, "own"])
+def test_rows_left_out_and_blocks_without_rows(name: str) -> None:
+    x = data(name, 300)
+    holes = np.concatenate([x[:100], np.full((200, 3), np.nan), x[100:]])
+    given, start = of(name), Given(x[:3])
+    source = array_source(holes, None, 2400, "drop")
+    found = run(prepare(source, given, start))
+    agree(found, fit_array(x, given, start), 1e-10)
 
 
 @pytest.mark.parametrize("name", EDGED)
@@ -254,7 +291,7 @@ def test_tol_is_relative_to_where_centres_lie() -> None:
 def test_an_own_pair_is_k_means_of_the_roots() -> None:
     x = data("own", 600, 4)
     start = x[[0, 7, 11, 30]]
-    found = fit_array(x, own(4, fit={"tol": 0.0}), Given(start))
+    found = fit_array(x, own(4, tol=0.0), Given(start))
     wanted = fit_array(
         np.sqrt(x), setting("squared_euclidean", 4, fit={"tol": 0.0}), Given(np.sqrt(start))
     )
@@ -348,9 +385,7 @@ def test_a_file_of_ones_own_is_found_by_name(
     plugins.cache_clear()
     try:
         x = data("own", 200)
-        given = setting("own").__class__(
-            "kcentroids", 3, dissimilarity="mine", options={"factor": 2.0}
-        )
+        given = Setting("kcentroids", 3, dissimilarity="mine", options={"factor": 2.0})
         found = fit_array(x, given)
     finally:
         plugins.cache_clear()
@@ -371,7 +406,7 @@ def test_a_file_of_ones_own_is_found_by_name(
     ],
 )
 def test_a_matrix_that_is_wrong_is_told_so(options: dict[str, Any], says: str) -> None:
-    given = setting("own").__class__("kcentroids", 2, dissimilarity="mahalanobis", options=options)
+    given = Setting("kcentroids", 2, dissimilarity="mahalanobis", options=options)
     with pytest.raises(ConfigError, match=says):
         fit_array(rows("mahalanobis", 50), given)
 
