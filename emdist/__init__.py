@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emdist.estimators.binomial_mixture import BinomialMixture
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.multinomial_mixture import MultinomialMixture
@@ -22,6 +23,7 @@ __all__ = [
     "BinomialMixture",
     "CategoricalMixture",
     "GaussianMixture",
+    "KCentroids",
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
@@ -31,6 +33,7 @@ __all__ = [
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
+    "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
     "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",

@@ -10,13 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from emdist.build_model import (
+    CENTROIDS,
+    make_assignment,
+    make_components,
+    make_dissimilarity,
+    make_model,
+    make_schedule,
+    param_types,
+)
 from emdist.config import (
-    ASSIGNMENTS,
     CLUSTERS,
-    FAMILIES,
-    SCHEDULES,
     SEEDERS,
-    WEIGHTS,
     ClusterSection,
     Config,
     DataSection,
@@ -24,25 +29,16 @@ from emdist.config import (
     ModelSection,
 )
 from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError, NotFoundError, StartError
-from emdist.families.closures import Posteriors
-from emdist.families.isotropic import Isotropic
+from emdist.errors import NotFoundError, StartError
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
-from emdist.fit.fit import Fit, Schedule
-from emdist.fit.fitted import Fitted
+from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
+from emdist.fit.seeding.geometry import Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, Family, Model, Source, Spread
-from emdist.mixtures.distribution import MixtureDistribution
-from emdist.models.assignments import Assignment
-from emdist.models.assignments.hard import Hard
-from emdist.models.kmeans import KMeans
-from emdist.models.mixture import Mixture, MixtureParams
-from emdist.models.weights import Weights
-from emdist.models.weights.uniform import Uniform
+from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
@@ -55,60 +51,6 @@ from emdist.validation import checked_options
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
-
-
-def make_family(section: ModelSection) -> Family[Any]:
-    """The family that a model is made of, with its options checked."""
-    if section.name == "kmeans":
-        return kmeans(section).mixture.family
-    cls = plugin(FAMILIES, "family", section.name)
-    family: Family[Any] = checked_options(cls, section.options, "model.options")
-    return family
-
-
-def make_assignment(section: ModelSection) -> Assignment:
-    """How rows are shared among components, with its options checked."""
-    cls = plugin(ASSIGNMENTS, "assignment", section.assignment)
-    made: Assignment = checked_options(cls, section.assignment_options, "model.assignment_options")
-    return made
-
-
-def make_weights(section: ModelSection) -> Weights:
-    """How the mixture weights of a model are estimated, with the options checked."""
-    cls = plugin(WEIGHTS, "weights", section.weights_name)
-    weights: Weights = checked_options(cls, section.weights_options, "model.weights_options")
-    return weights
-
-
-def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
-    """K-means, or a mixture of the family named; to be fitted, it needs the data's `spread`."""
-    if section.name == "kmeans":
-        return kmeans(section)
-    family = make_family(section)
-    return Mixture(
-        family if spread is None else family.informed(spread),
-        make_assignment(section),
-        make_weights(section),
-        section.precision,
-        section.min_weight,
-    )
-
-
-def kmeans(section: ModelSection) -> KMeans:
-    """K-means with the precision of `section`; any option is refused, it has none."""
-    if section.options:
-        raise ConfigError(
-            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
-            "family (full, tied, diagonal, spherical)."
-        )
-    return KMeans(Mixture(Isotropic(), Hard(), Uniform(), section.precision))
-
-
-def make_schedule(section: FitSection) -> Schedule:
-    """How passes become iterations, with its options checked."""
-    cls = plugin(SCHEDULES, "schedule", section.schedule)
-    made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
-    return made
 
 
 def make_source(section: DataSection) -> Source:
@@ -154,8 +96,8 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    family = make_family(model)
-    return SurveyTask(source, k, size, fit.seed, family.shifted, family.needs_covariance)
+    components = make_components(model)
+    return SurveyTask(source, k, size, fit.seed, components.shifted, components.needs_covariance)
 
 
 def make_fit(
@@ -173,12 +115,15 @@ def make_fit(
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
+    space = Space(float(survey.spread.variance.mean()))
+    if model_section.name in CENTROIDS:
+        space = space_of(make_dissimilarity(model_section), survey)
     tol = section.tol
     if tol is None:
         tol = 1e-4 if is_kmeans else 1e-3
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
-        tol *= float(survey.spread.variance.mean())
+        tol *= space.unit
     default_iterations = 300 if is_kmeans else 100
     stop = Stop(
         "shift" if is_kmeans else "objective",
@@ -193,13 +138,14 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), Hard(), Uniform())),
+        make_model(ModelSection(name="kmeans")),
         stop,
         make_schedule(section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
         listen,
+        space.geometry,
     )
 
 
@@ -219,30 +165,6 @@ def read_start(path: str | None) -> Given:
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)
-
-
-def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
-    """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
-    model = make_model(section)
-    if not isinstance(model, Mixture):
-        raise ConfigError(
-            f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
-            "Fit a mixture (spherical Gaussians are the nearest to K-means)."
-        )
-    params = model.translate(fitted.params, fitted.spread.origin)
-    family, components = model.family, params.components
-    if isinstance(family, Posteriors):
-        family, components = family.expected_components(components)
-    return MixtureDistribution(family, params.weights, components)
-
-
-def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
-    """Types of the fields that a stored state, or a model, leaves open."""
-    return {
-        "params": MixtureParams,
-        "components": make_family(section).params,
-        "memory": type(None) if schedule is None else make_schedule(schedule).memory,
-    }
 
 
 def run_location(config: Config, key: str | None = None) -> Location:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from emdist.dissimilarities.choose import checked_name
 from emdist.errors import ConfigError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
@@ -130,10 +131,10 @@ class IngestSection(Section):
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kcentroids"])] = Field(
         "kmeans",
-        description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical, variational_full and the like",
+        description="kmeans, kcentroids, or a family: full, tied, diagonal, spherical, isotropic, "
+        "bernoulli, binomial, poisson, multinomial, categorical, variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
     assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
@@ -155,9 +156,24 @@ class ModelSection(Section):
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
+    dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
+        None,
+        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
+        "generalised_i, itakura_saito, logistic",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
+    )
+
+    @model_validator(mode="after")
+    def _no_dissimilarity_but_of_centroids(self) -> Self:
+        if self.dissimilarity is not None and self.name != "kcentroids":
+            raise ValueError(
+                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
+                "dissimilarity."
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_strategy(self) -> ModelSection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emdist.build import param_types
+from emdist.build_model import param_types
 from emdist.config import ModelSection
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState

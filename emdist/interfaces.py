@@ -264,8 +264,8 @@ class Density(Protocol):
         """
 
 
-class Family(Protocol[P]):
-    """k components of one distribution: the E-step's density and the M-step's estimate.
+class Components(Protocol[P]):
+    """k components that a model is made of: the E-step's density and the M-step's estimate.
 
     All parameters are relative to `Spread.origin`.
     """
@@ -290,7 +290,7 @@ class Family(Protocol[P]):
     def needs_covariance(self) -> bool:
         """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
 
-    def informed(self, spread: Spread) -> Family[P]:
+    def informed(self, spread: Spread) -> Components[P]:
         """The family that is fitted to data of this spread: a prior may depend on it."""
 
     def start(self, seeds: Floats, spread: Spread) -> P:
@@ -331,6 +331,10 @@ class Family(Protocol[P]):
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
+
+
+class Family(Components[P], Protocol[P]):
+    """k components of one distribution: what a mixture can also draw from and count."""
 
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         """(n, d) draws from component `k`."""

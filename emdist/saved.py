@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from emdist.build import param_types
+from emdist.build_model import param_types
 from emdist.config import Config, ModelSection
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.fitted import Fitted

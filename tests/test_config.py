@@ -13,7 +13,8 @@ import yaml
 import zarr
 from pydantic import BaseModel
 
-from emdist.build import make_engine, make_model, make_source
+from emdist.build import make_engine, make_source
+from emdist.build_model import make_model
 from emdist.config import (
     ASSIGNMENTS,
     CLUSTERS,

@@ -16,7 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from emdist.build import make_fit, make_model, make_survey
+from emdist.build import make_fit, make_survey
+from emdist.build_model import make_model
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.inputs import (

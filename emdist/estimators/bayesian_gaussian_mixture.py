@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from emdist.build import make_family, make_weights
+from emdist.build_model import make_family, make_weights
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters

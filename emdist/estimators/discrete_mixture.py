@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.build import make_family
+from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.base import as_floats

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from emdist.build import make_distribution
+from emdist.build_model import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator

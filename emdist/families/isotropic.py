@@ -16,6 +16,7 @@ from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, 
 from emdist.families.gaussian import DUST, RealRows, replaced
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.kernels.moments import distance_to_own
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
 
@@ -92,6 +93,12 @@ class Isotropic(IndependentFeatures, RealRows):
         between = squared_distances(params.means, params.means)
         np.fill_diagonal(between, np.inf)
         separation = float(np.median(between.min(axis=0)))
+        if separation < 1e-9 * float(spread.variance.sum()):
+            # Rounding of the expanded distances may be all there is: subtract before squaring.
+            exact = np.empty(len(params.means))
+            nearest = between.argmin(axis=0).astype(np.int32)
+            distance_to_own(params.means, params.means, nearest, exact)
+            separation = float(np.median(exact))
         return 4 * float(spread.variance.sum()) / separation if separation > 0 else 1.0
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from emdist.fit.events import Listener, Progress, unheard
 from emdist.fit.seeding import Seeder
+from emdist.fit.seeding.geometry import Euclidean, Geometry
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.stop import Stop
@@ -55,6 +56,8 @@ class Fit:
         Starts, of which the best is kept.
     listen
         Told about progress within passes.
+    geometry
+        Dissimilarities that seeds are drawn by.
     """
 
     source: Source
@@ -70,6 +73,7 @@ class Fit:
     n_init: int = 1
     given: Given = field(default_factory=Given)
     listen: Listener = unheard
+    geometry: Geometry = field(default_factory=Euclidean)
 
     @property
     def origin(self) -> Floats:

@@ -23,7 +23,9 @@ def seeded(fit: Fit, state: FitState) -> FitState:
     """`state` with the parameters that its restart begins with."""
     params, shared = None, state.shared
     if not fit.given.complete(fit.model):
-        seeding = Seeding(fit.source, fit.engine, fit.survey, state.seed, state.restart)
+        seeding = Seeding(
+            fit.source, fit.engine, fit.survey, state.seed, state.restart, fit.geometry
+        )
         fit.listen(Progress("seeding", 0, 1))
         seeder = fit.given.seeder or fit.seeder
         seeds = seeder.choose(seeding, fit.n_components)

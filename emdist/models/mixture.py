@@ -14,8 +14,8 @@ from emdist.errors import CollapseError
 from emdist.interfaces import (
     Assigned,
     Block,
+    Components,
     Domain,
-    Family,
     Floats,
     Numerics,
     Spread,
@@ -89,7 +89,7 @@ class Mixture(Generic[P]):
         A component below this share of the total weight counts as collapsed.
     """
 
-    family: Family[P]
+    family: Components[P]
     assignment: Assignment = field(default_factory=Soft)
     weights: Weights = field(default_factory=Free)
     precision: Precision = "auto"

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build import make_family, make_fit, make_survey
+from emdist.build import make_fit, make_survey
+from emdist.build_model import make_family
 from emdist.config import FAMILIES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
@@ -113,6 +114,7 @@ class Setting:
     uniform: bool = False
     precision: str = "auto"
     min_weight: float = 0.0
+    dissimilarity: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
     assignment_options: Mapping[str, Any] = field(default_factory=dict)
     weights: str = "free"
@@ -131,6 +133,7 @@ class Setting:
             weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
+            dissimilarity=self.dissimilarity,
             options={**OPTIONS.get(self.name, {}), **self.options},
         )
 

@@ -21,7 +21,7 @@ from fitting import (
     wide,
 )
 
-from emdist.build import make_model
+from emdist.build_model import make_model
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Block, Spread

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, prepare, same_bits, trace
 
-from emdist.build import param_types
+from emdist.build_model import param_types
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
