@@ -37,6 +37,7 @@ from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Family, Model, Source
 from emdist.models.assignments import ASSIGNMENTS
 from emdist.models.kmeans import KMeans
+from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
@@ -56,6 +57,10 @@ _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
 
+#: Defaults of the models that are no mixtures.
+_TOL = {"kmeans": 1e-4, "kmedians": 0.0}
+_INIT = {"kmeans": "k-means++", "kmedians": "k-medians++"}
+
 
 def make_family(section: ModelSection) -> Family[Any]:
     """The family that a model is made of, with its options checked."""
@@ -66,10 +71,17 @@ def make_family(section: ModelSection) -> Family[Any]:
     return family
 
 
+def make_components(section: ModelSection) -> Family[Any] | KMedians:
+    """What a model's parameters are made of, and rows relative to: a family, or K-medians."""
+    return kmedians(section) if section.name == "kmedians" else make_family(section)
+
+
 def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
+    """K-means, K-medians, or a mixture of the family named."""
     if section.name == "kmeans":
         return kmeans(section)
+    if section.name == "kmedians":
+        return kmedians(section)
     return Mixture(
         make_family(section),
         ASSIGNMENTS[section.assignment],
@@ -87,6 +99,17 @@ def kmeans(section: ModelSection) -> KMeans:
             "family (full, tied, diagonal, spherical)."
         )
     return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
+
+
+def kmedians(section: ModelSection) -> KMedians:
+    """K-medians with its options checked; always in float64."""
+    if section.precision == "float32":
+        raise ConfigError(
+            "model.precision float32: medians are values of the data, and kmedians keeps all "
+            "their digits. Leave precision out."
+        )
+    model: KMedians = checked_options(KMedians, section.options, "model.options")
+    return model
 
 
 def make_source(section: DataSection) -> Source:
@@ -132,7 +155,7 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    return SurveyTask(source, k, size, fit.seed, make_components(model).shifted)
 
 
 def make_fit(
@@ -152,7 +175,7 @@ def make_fit(
     given.check(model, model_section.n_components, source.shape[1])
     tol = section.tol
     if tol is None:
-        tol = 1e-4 if is_kmeans else 1e-3
+        tol = _TOL.get(model_section.name, 1e-3)
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
         tol *= float(survey.spread.variance.mean())
@@ -169,7 +192,7 @@ def make_fit(
         model,
         model_section.n_components,
         survey,
-        plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
+        plugin(SEEDERS, "seeder", section.init or _INIT.get(model_section.name, "kmeans")),
         KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
         stop,
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
@@ -199,7 +222,7 @@ def read_start(path: str | None) -> Given:
 
 def param_types(section: ModelSection) -> dict[str, Any]:
     """Types of the fields that a stored state or model leaves open."""
-    return {"params": MixtureParams, "components": make_family(section).params}
+    return {"params": MixtureParams, "components": make_components(section).params}
 
 
 def versions() -> dict[str, str]:

@@ -128,10 +128,10 @@ class IngestSection(Section):
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kmedians"])] = Field(
         "kmeans",
-        description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical",
+        description="kmeans, kmedians, or a family: full, tied, diagonal, spherical, isotropic, "
+        "bernoulli, binomial, poisson, multinomial, categorical",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"
@@ -141,7 +141,8 @@ class ModelSection(Section):
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
+        default_factory=dict,
+        description="Of the family, such as reg_covar, trials, categories; bins of kmedians",
     )
 
 
@@ -150,18 +151,25 @@ class FitSection(Section):
 
     seed: int = Field(0, ge=0)
     init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
-        None, description="Seeder; default k-means++ for kmeans, kmeans for mixtures"
+        None,
+        description="Seeder; default k-means++ for kmeans, k-medians++ for kmedians, kmeans for "
+        "mixtures",
     )
     start: str | None = Field(
         None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"
     )
     n_init: int = Field(1, ge=1)
-    max_iter: int | None = Field(None, ge=1, description="Default 300 for kmeans, 100 otherwise")
+    max_iter: int | None = Field(
+        None, ge=1, description="Default 300 for kmeans and kmedians, 100 otherwise"
+    )
     tol: float | None = Field(
-        None, ge=0, description="Default 1e-4 of the mean variance for kmeans, 1e-3 nats otherwise"
+        None,
+        ge=0,
+        description="Default 1e-4 of the mean variance for kmeans, 0 for kmedians, which are exact "
+        "then, 1e-3 nats otherwise",
     )
     on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = Field(
-        None, description="Default reseed for kmeans, regularise otherwise"
+        None, description="Default reseed for kmeans and kmedians, regularise otherwise"
     )
     sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
 

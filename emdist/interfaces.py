@@ -361,6 +361,20 @@ class Model(Protocol[P]):
         """
         ...
 
+    def shift(self, params: P, new: P) -> float:
+        """Sum of squared movements of the locations by an M-step, in squared units of the data.
+
+        Where `new` only tells within what bounds a location will come to lie, at most so much.
+        """
+        ...
+
+    def unchanged(self, sums: Sums, previous: Sums | None, params: P, new: P) -> bool:
+        """Whether hard labels, and so all that follows, stay as they are from here on.
+
+        `sums` of the pass that made `new` of `params`, `previous` of the pass before, if any.
+        """
+        ...
+
     def weak(self, sums: Sums, params: P) -> NDArray[np.int64]:
         """Components of the new `params` that have collapsed."""
         ...

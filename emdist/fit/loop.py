@@ -79,13 +79,14 @@ def step(fit: Fit, state: FitState) -> FitState:
     weak = fit.model.weak(sums, new)
     if len(weak):
         new, reseeded, dropped = mend(fit, weak, new, last_pass)
-    shift = math.nan if dropped else _shift(fit, state.params, new)
+    shift = math.nan if dropped else fit.model.shift(state.params, new)
+    unchanged = fit.model.unchanged(sums, state.sums, state.params, new)
     last = _last_objective(state)
     record = Record(
         state.restart, state.iteration + 1, objective, objective - last, shift, reseeded, dropped
     )
     status = fit.stop.status(
-        record.iteration, record.change, shift, sums, state.sums, bool(reseeded or dropped)
+        record.iteration, record.change, shift, unchanged, bool(reseeded or dropped)
     )
     return replace(
         state,
@@ -116,11 +117,6 @@ def _resolved(fit: Fit, last: Pass, new: Any) -> bool:
         return fit.numerics(new).dtype == "float32"
     except CollapseError:
         return False
-
-
-def _shift(fit: Fit, old: Any, new: Any) -> float:
-    moved = fit.model.locations(new) - fit.model.locations(old)
-    return float(np.sum(moved * moved))
 
 
 def _last_objective(state: FitState) -> float:

@@ -64,6 +64,12 @@ class KMeans:
         """Inertia of `params`: weighted sum of squared distances, squared units of the data."""
         return -float(sums["objective"])
 
+    def shift(self, params: Params, new: Params) -> float:
+        return self.mixture.shift(params, new)
+
+    def unchanged(self, sums: Sums, previous: Sums | None, params: Params, new: Params) -> bool:
+        return self.mixture.unchanged(sums, previous, params, new)
+
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
         """Clusters without weight."""
         return self.mixture.weak(sums, params)

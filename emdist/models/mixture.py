@@ -221,6 +221,23 @@ class Mixture(Generic[P]):
         prior = float(np.log(density.n_components)) if self.uniform else 0.0
         return density.constant - prior
 
+    def shift(self, params: MixtureParams[P], new: MixtureParams[P]) -> float:
+        """Sum of squared movements of the locations."""
+        moved = self.locations(new) - self.locations(params)
+        return float(np.sum(moved * moved))
+
+    def unchanged(
+        self, sums: Sums, previous: Sums | None, params: MixtureParams[P], new: MixtureParams[P]
+    ) -> bool:
+        """Whether two hard passes gave every row the same label, judged by their sums.
+
+        Equal labels give the same sums to the last bit, because sums are added in a fixed order,
+        and so the same parameters; comparing sums therefore needs no memory of labels.
+        """
+        return previous is not None and all(
+            np.array_equal(sums[name], previous[name]) for name in ("n", "t")
+        )
+
     def weak(self, sums: Sums, params: MixtureParams[P]) -> NDArray[np.int64]:
         """Components without weight, below `min_weight`, or too narrow for a density."""
         total = float(sums["weight"])
