@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kmeans import KMeans
+    from emdist.estimators.kmedians import KMedians
     from emdist.estimators.loading import load
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
@@ -21,6 +22,7 @@ __all__ = [
     "CategoricalMixture",
     "GaussianMixture",
     "KMeans",
+    "KMedians",
     "MultinomialMixture",
     "PoissonMixture",
     "load",
@@ -29,6 +31,7 @@ __all__ = [
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
+    "KMedians": "emdist.estimators.kmedians",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

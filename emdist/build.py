@@ -73,15 +73,19 @@ def make_family(section: ModelSection) -> Family[Any]:
 
 def make_components(section: ModelSection) -> Family[Any] | KMedians:
     """What a model's parameters are made of, and rows relative to: a family, or K-medians."""
-    return kmedians(section) if section.name == "kmedians" else make_family(section)
+    if section.name == "kmedians":
+        settings = {"precision": section.precision, **section.options}
+        model: KMedians = checked_options(KMedians, settings, "model")
+        return model
+    return make_family(section)
 
 
 def make_model(section: ModelSection) -> Model[Any]:
     """K-means, K-medians, or a mixture of the family named."""
     if section.name == "kmeans":
         return kmeans(section)
-    if section.name == "kmedians":
-        return kmedians(section)
+    if isinstance(model := make_components(section), KMedians):
+        return model
     return Mixture(
         make_family(section),
         ASSIGNMENTS[section.assignment],
@@ -99,17 +103,6 @@ def kmeans(section: ModelSection) -> KMeans:
             "family (full, tied, diagonal, spherical)."
         )
     return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
-
-
-def kmedians(section: ModelSection) -> KMedians:
-    """K-medians with its options checked; always in float64."""
-    if section.precision == "float32":
-        raise ConfigError(
-            "model.precision float32: medians are values of the data, and kmedians keeps all "
-            "their digits. Leave precision out."
-        )
-    model: KMedians = checked_options(KMedians, section.options, "model.options")
-    return model
 
 
 def make_source(section: DataSection) -> Source:

@@ -15,6 +15,7 @@ from emdist.estimators.categorical_mixture import CategoricalMixture
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
+from emdist.estimators.kmedians import KMedians
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
 from emdist.store.location import Location
@@ -52,6 +53,8 @@ def load(path: str | os.PathLike[str]) -> Estimator:
 def _empty(section: ModelSection) -> Estimator:
     if section.name == "kmeans":
         return KMeans(section.n_components, precision=section.precision)
+    if section.name == "kmedians":
+        return KMedians(section.n_components, **section.options)
     if section.name in _COVARIANCE:
         options: dict[str, Any] = {k: v for k, v in section.options.items() if k == "reg_covar"}
         return GaussianMixture(

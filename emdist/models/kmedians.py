@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,12 @@ class KMedians:
     ----------
     bins
         Of each histogram, at least 8: more take more memory and fewer passes.
+    precision
+        float64 always: medians are values of the data, with all their digits.
     """
 
     bins: Annotated[int, Field(ge=8, le=4096)] = 64
+    precision: Literal["auto", "float64"] = "auto"
 
     @property
     def shifted(self) -> bool:
