@@ -161,10 +161,14 @@ class Numerics:
     centred
         False: scores and moments expanded about the data's origin, two matrix products.
         True: taken about each component's own mean, slower and free of cancellation.
+    unit
+        Where sums of sample weights must be exact (K-medians), weights are rounded to multiples
+        of this; 0 for as they are.
     """
 
     dtype: Literal["float32", "float64"]
     centred: bool = False
+    unit: float = 0.0
 
 
 class Density(Protocol):

@@ -23,25 +23,19 @@ class Brackets:
         are equal, the centre is that median.
     reach
         (k, d) scale of the distances that the median may move when labels change.
-    unit
-        () what a weight is counted in: a power of two, 2^-52 of the total or a little more.
     """
 
     means: Floats
     low: Floats
     high: Floats
     reach: Floats
-    unit: Floats
 
 
 def whole(seeds: Floats, spread: Spread) -> Brackets:
     """Centres at `seeds` (k, d); their medians can be anywhere between the data's extremes."""
     low = np.tile(spread.low, (len(seeds), 1))
     high = np.tile(spread.high, (len(seeds), 1))
-    # Weights counted in whole units add without rounding in any order, up to 2^53 of them: ties at
-    # one half stay ties, and no median depends on how rows are cut into blocks.
-    unit = max(np.exp2(np.ceil(np.log2(spread.weight)) - 52), np.finfo(float).smallest_subnormal)
-    return Brackets(np.array(seeds, np.float64), low, high, high - low, np.array(unit))
+    return Brackets(np.array(seeds, np.float64), low, high, high - low)
 
 
 def chosen(found: Brackets, index: NDArray[np.int64]) -> Brackets:
@@ -78,7 +72,7 @@ def narrowed(found: Brackets, total: Floats, least: Floats, most: Floats) -> Bra
     found
         That the pass ran with.
     total, least, most
-        (k, d, bins) weight in units, smallest and largest value of every bin.
+        (k, d, bins) weight, smallest and largest value of every bin.
     """
     upto = np.cumsum(total, axis=-1)
     half = 0.5 * upto[..., -1]

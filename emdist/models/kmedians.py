@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -66,8 +67,13 @@ class KMedians:
         return MixtureParams(np.full(k, 1.0 / k), whole(seeds, spread))
 
     def numerics(self, params: Params, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """Always float64, which holds the data's own values."""
-        return Numerics("float64")
+        """Always float64, which holds the data's own values, and weights whose sums are exact.
+
+        Multiples of 2^-52 of the total, or a little more, add without rounding in any order. So
+        ties at one half stay ties, and no median depends on how rows are cut into blocks.
+        """
+        unit = 2.0 ** (math.ceil(math.log2(spread.weight)) - 52)
+        return Numerics("float64", unit=max(unit, np.finfo(float).smallest_subnormal))
 
     def _tiles(
         self, x: Array, params: Params, origin: Floats
@@ -80,13 +86,13 @@ class KMedians:
 
     def e_step(self, block: Block, params: Params, origin: Floats, numerics: Numerics) -> Sums:
         """Sums of one block: ``n`` (k,), the bins' weights and extremes, each (d, k, bins)."""
-        return self._gathered(block, params, origin)
+        return self._gathered(block, params, origin, numerics.unit)
 
     def first_step(
         self, block: Block, start: Params, nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
         """As `e_step`, for rows already labelled with `nearest` (m,)."""
-        return self._gathered(block, start, origin, nearest)
+        return self._gathered(block, start, origin, 0.0, nearest)
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
         """Nothing is shared."""
@@ -97,6 +103,7 @@ class KMedians:
         block: Block,
         params: Params,
         origin: Floats,
+        unit: float,
         given: NDArray[np.int32] | None = None,
     ) -> Sums:
         x, weight = block.valid()
@@ -110,12 +117,12 @@ class KMedians:
             w = np.ones(len(labels)) if weight is None else weight[at]
             objective += float(w @ nearest)
             labels = labels if given is None else given[at]
-            units = w if weight is None else np.rint(w / found.unit)
-            tally(tile, labels, units, on, total, least, most)
-        n = total[0].sum(axis=-1) if weight is None else total[0].sum(axis=-1) * found.unit
+            if weight is not None and unit:
+                w = np.rint(w / unit) * unit
+            tally(tile, labels, w, on, total, least, most)
         return Sums(
             {
-                "n": n,
+                "n": total[0].sum(axis=-1),
                 "bins": total,
                 "min.bins": least,
                 "max.bins": most,

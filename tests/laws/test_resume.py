@@ -6,7 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, prepare, same_bits, trace
+from fitting import (
+    ALL_FAMILIES,
+    CENTRES,
+    Setting,
+    blobs,
+    draw,
+    fit_array,
+    prepare,
+    same_bits,
+    trace,
+)
 
 from emdist.build import make_model, param_types
 from emdist.config import ModelSection
@@ -19,7 +29,7 @@ from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums
 
-MODELS = ["kmeans", *ALL_FAMILIES]
+MODELS = [*CENTRES, *ALL_FAMILIES]
 
 
 def stored(value: Any, cls: Any, types: Mapping[str, Any] | None = None) -> Any:
@@ -34,7 +44,7 @@ def bits(state: FitState) -> tuple[dict[str, bytes], Any]:
 
 
 def data_for(name: str) -> Array:
-    x = draw("full" if name == "kmeans" else name, 400, 4, 3)[0]
+    x = draw("full" if name in CENTRES else name, 400, 4, 3)[0]
     return x.astype(np.float32 if name == "full" else np.float64)
 
 
