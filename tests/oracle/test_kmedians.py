@@ -123,6 +123,51 @@ def test_one_cluster_is_the_median_of_everything() -> None:
         assert found.iterations <= 12
 
 
+@pytest.mark.parametrize(("bins", "most"), [(8, 64), (64, 17), (256, 12)])
+def test_the_number_of_passes_is_bounded_for_any_floats(bins: int, most: int) -> None:
+    # Every other value halves what is left between it and the median, however that is measured.
+    value = np.cumsum(2.0 ** -np.arange(0.0, 1070.0, 2.0)[::-1])
+    bits = np.random.default_rng(0).integers(0, 2**62, (500, 1)).view(np.float64)
+    for x in (np.concatenate([-value, [0.0], value])[:, None], bits[np.abs(bits[:, 0]) < 1e140]):
+        found = fit_array(x, Setting("kmedians", 1, options={"bins": bins}))
+        np.testing.assert_array_equal(found.means[0], median(x))
+        assert found.iterations <= most
+
+
+def test_tol_ends_sooner_and_within_its_bound() -> None:
+    x, _ = blobs(3000, 3, 8, 1.5)
+    exact = fit_array(x, Setting("kmedians", 8), Given(x[:8]))
+    found = fit_array(x, Setting("kmedians", 8, fit={"tol": 1e-3}), Given(x[:8]))
+    assert found.status is Status.SETTLED
+    assert found.iterations < exact.iterations
+    labels = distances(x, found.means).argmin(axis=1)
+    # The medians of the rows as last labelled are as near as the rule says; a few have moved on.
+    apart = medians_of(x, labels, found.means) - found.means
+    assert (apart**2).sum() < 4e-3 * x.var(axis=0).mean()
+    assert found.objective < 1.01 * exact.objective
+
+
+@pytest.mark.parametrize("policy", ["reseed", "drop", "regularise"])
+def test_a_centre_without_rows(policy: str) -> None:
+    x = blobs(400, 2, 3, 8.0)[0]
+    start = Given(np.concatenate([x[:2], [[1e4, 1e4]]]))
+    found = fit_array(x, Setting("kmedians", 3, fit={"on_collapse": policy}), start)
+    check_fixed_point(found, x)
+    first = found.state.history[0]
+    assert (first.reseeded, first.dropped) == {
+        "regularise": (0, 0), "reseed": (1, 0), "drop": (0, 1)
+    }[policy]  # fmt: skip
+    assert (found.means.max() == 1e4) == (policy == "regularise")
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200])
+def test_a_move_too_small_to_square_is_a_move(scale: float) -> None:
+    x = blobs(500, 2, 3)[0] * scale
+    found = fit_array(x, Setting("kmedians", 3), Given(x[:3]))
+    check_fixed_point(found, x)
+    assert found.iterations > 3
+
+
 def test_equal_weights_of_any_size_tie_where_rows_do() -> None:
     # Sums of 0.1 are not exact, and half of them not half: the lower of two middle values all the
     # same.
