@@ -150,12 +150,14 @@ def fit(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="kmeans, or the family of a mixture: full, bernoulli, ..."
+            "--model",
+            "-m",
+            help="kmeans, kmedians, or the family of a mixture: full, bernoulli, ...",
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Clusters or components.")] = None,
     init: Annotated[
-        str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
+        str | None, typer.Option(help="k-means++, k-means||, k-medians++, kmeans or random.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     n_init: Annotated[int | None, typer.Option(help="Starts, of which the best is kept.")] = None,
