@@ -166,9 +166,7 @@ def make_fit(
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
-    tol = section.tol
-    if tol is None:
-        tol = _TOL.get(model_section.name, 1e-3)
+    tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
         tol *= float(survey.spread.variance.mean())
