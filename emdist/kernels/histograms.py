@@ -4,8 +4,8 @@ A grid has three parts, each cut by a function that never falls as x rises, so t
 the order of the values and cumulative weights find any quantile's bin without a rounding error:
 
 - between `low` and `high`: the whole part of a linear function plus the whole part of the number
-  of floats since `low`, scaled. The first cuts evenly spread values well, the second cuts
-  any values, over hundreds of magnitudes, into at least 1/16 of the floats left;
+  of floats since `low`, scaled. The first cuts evenly spread values well, the second any
+  values: a bin holds at most about 8 / `bins` of the floats between, over however many magnitudes;
 - on either side: bins whose widths double, from `reach` on, the last without end.
 """
 
