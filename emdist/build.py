@@ -34,7 +34,7 @@ from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
-from emdist.fit.seeding.geometry import Space, space_of
+from emdist.fit.seeding.geometry import Absolute, Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
@@ -51,6 +51,9 @@ from emdist.validation import checked_options
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
+
+#: Defaults of the models that are no mixtures.
+_TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 
 
 def make_source(section: DataSection) -> Source:
@@ -100,6 +103,14 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     return SurveyTask(source, k, size, fit.seed, components.shifted, components.needs_covariance)
 
 
+def make_space(section: ModelSection, survey: Survey) -> Space:
+    """Where a model's centres lie, and what their seeds are drawn by."""
+    if section.name in CENTROIDS:
+        return space_of(make_dissimilarity(section), survey)
+    unit = float(survey.spread.variance.mean())
+    return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
+
+
 def make_fit(
     model_section: ModelSection,
     section: FitSection,
@@ -115,12 +126,8 @@ def make_fit(
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
-    space = Space(float(survey.spread.variance.mean()))
-    if model_section.name in CENTROIDS:
-        space = space_of(make_dissimilarity(model_section), survey)
-    tol = section.tol
-    if tol is None:
-        tol = 1e-4 if is_kmeans else 1e-3
+    space = make_space(model_section, survey)
+    tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
         tol *= space.unit

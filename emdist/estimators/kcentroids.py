@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import make_components
+from emdist.build_model import make_dissimilarity
 from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
@@ -154,7 +154,7 @@ class KCentroids(Clustering):
         source = self._known(X, None, engine)
         task = _Dissimilarities(
             source,
-            make_components(self._section),
+            make_dissimilarity(self._section),
             self._fitted.params.components,
             self._fitted.spread.origin,
         )
