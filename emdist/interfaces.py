@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -266,6 +266,24 @@ class Density(Protocol):
             (k, d) locations of a centred pass, about which densities that can be centred
             gather; None for the origin.
         """
+
+
+@runtime_checkable
+class WholeBlocks(Protocol):
+    """A density whose hard assignment does a block in one compiled call."""
+
+    def hard_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> tuple[Floats, Floats, float]:
+        """Weights (k,), statistics (k, width) and log-likelihood of stored rows (m, d).
+
+        `log_weight` (k,) comes to the scores; the log-likelihood lacks `constant`.
+        """
+
+    def hard_rows(
+        self, x: Array, origin: Floats, log_weight: Array
+    ) -> tuple[NDArray[np.int32], Floats]:
+        """Labels (m,) and log-likelihoods (m,), as `hard_sums` has them."""
 
 
 class Components(Protocol[P]):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
 from emdist.kernels.assign import one_hot, scatter
+from emdist.kernels.lloyd import nearest_rows, nearest_sums
 from emdist.kernels.moments import centred_quadratic, centred_squares, distance_to_own, pack, unpack
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -98,6 +99,39 @@ class Expanded:
 def expanded(eta: Floats, offset: Floats, dtype: str, **options: Any) -> Expanded:
     """An `Expanded` with its parameters rounded to the precision of the tiles."""
     return Expanded(np.ascontiguousarray(eta, dtype), offset.astype(dtype), **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestMeans(Expanded):
+    """Isotropic Gaussians of one variance: scores are distances.
+
+    Attributes
+    ----------
+    means
+        (k, d).
+    scale
+        Of squared distances in the log-likelihood: half a precision.
+    """
+
+    means: Floats
+    scale: float
+
+    def hard_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> tuple[Floats, Floats, float]:
+        offset = self.offset + log_weight
+        n, t, distance = nearest_sums(x, origin, self.eta, offset, self.means, weight)
+        held = n > 0
+        return n, t, float(n[held] @ log_weight[held]) - self.scale * distance
+
+    def hard_rows(
+        self, x: Array, origin: Floats, log_weight: Array
+    ) -> tuple[NDArray[np.int32], Floats]:
+        offset = self.offset + log_weight
+        labels, distance = nearest_rows(x, origin, self.eta, offset, self.means)
+        distance *= -self.scale
+        distance += log_weight[labels]
+        return labels, distance
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
+from emdist.families.densities import LOG_2PI, CentredDiagonal, NearestMeans, exact_distance, itself
 from emdist.families.gaussian import DUST, RealRows, replaced
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Density, Floats, Numerics, Spread
@@ -71,14 +71,15 @@ class Isotropic(IndependentFeatures, RealRows):
             precisions = np.full(means.shape, 2 * scale)
             nothing = np.zeros(len(means))
             return CentredDiagonal(means, precisions, nothing, moments=1, constant=constant)
-        return expanded(
-            2 * scale * means,
-            -scale * np.einsum("ij,ij->i", means, means),
-            numerics.dtype,
+        return NearestMeans(
+            eta=np.ascontiguousarray(2 * scale * means, numerics.dtype),
+            offset=(-scale * np.einsum("ij,ij->i", means, means)).astype(numerics.dtype),
             expand=itself,
             base_of=partial(_norm, scale=scale),
             constant=constant,
             own=exact_distance(means, scale),
+            means=means,
+            scale=scale,
         )
 
     def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:

@@ -26,3 +26,8 @@ def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
     """
     flags = {"reassoc", "contract"}
     return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath=flags)(function))
+
+
+def jit_fused(function: Callable[A, R]) -> Callable[A, R]:
+    """As `jit`, but a product and the sum it goes into may be rounded once instead of twice."""
+    return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath={"contract"})(function))

@@ -21,6 +21,7 @@ from emdist.interfaces import (
     Spread,
     Terms,
     Turn,
+    WholeBlocks,
     Worst,
 )
 from emdist.kernels.assign import softmax
@@ -152,14 +153,18 @@ class Mixture(Generic[P]):
         """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``."""
         x, weight = block.valid()
         density = self.family.density(params.components, numerics)
-        n = np.zeros(density.n_components)
-        t_sum = np.zeros((density.n_components, density.width))
-        objective = 0.0
-        for _, tile in self._tiles(block, params, origin, numerics):
-            share = self.assignment.share(tile)
-            n += share.n
-            t_sum += share.t
-            objective += share.objective
+        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks):
+            log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+            n, t_sum, objective = density.hard_sums(x, weight, origin, log_weight)
+        else:
+            n = np.zeros(density.n_components)
+            t_sum = np.zeros((density.n_components, density.width))
+            objective = 0.0
+            for _, tile in self._tiles(block, params, origin, numerics):
+                share = self.assignment.share(tile)
+                n += share.n
+                t_sum += share.t
+                objective += share.objective
         total = float(len(x)) if weight is None else float(weight.sum())
         return Sums(
             {
@@ -289,6 +294,10 @@ class Mixture(Generic[P]):
     ) -> Assigned:
         """As `assign`, its score without the `constant` that all rows have in common."""
         x, _ = block.valid()
+        density = self.family.density(params.components, numerics)
+        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not resp:
+            log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+            return Assigned(*density.hard_rows(x, origin, log_weight))
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None

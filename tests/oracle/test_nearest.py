@@ -1,0 +1,55 @@
+"""The compiled block of K-means against plain NumPy, over shapes, types and weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from emdist.kernels.lloyd import FEW_FEATURES, nearest_rows, nearest_sums
+
+SHAPES = [(1, 1, 1), (40, 2, 4), (3000, 3, 5), (1025, 4, 3), (900, 7, 9), (2100, 33, 70)]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+@pytest.mark.parametrize(("n", "d", "k"), SHAPES)
+def test_sums_and_labels(n: int, d: int, k: int, dtype: str, weighted: bool) -> None:
+    rng = np.random.default_rng([n, d, k])
+    x = (rng.standard_normal((n, d)) * 1000 + 3000).astype(dtype)
+    origin = x.mean(axis=0, dtype=np.float64)
+    rows = x.astype(np.float64) - origin
+    # Off the rows, so that no two centres are at the same distance from one.
+    means = rows[rng.choice(n, k, replace=False)] + rng.standard_normal((k, d))
+    weight = rng.random(n) if weighted else None
+    distance = ((rows[:, None] - means) ** 2).sum(axis=2)
+    wanted, w = distance.argmin(axis=1), np.ones(n) if weight is None else weight
+    eta, offset = 2 * means, -(means * means).sum(axis=1)
+    labels, own = nearest_rows(x, origin, eta, offset, means)
+    np.testing.assert_array_equal(labels, wanted)
+    np.testing.assert_allclose(own, distance.min(axis=1), rtol=1e-12)
+    count, sums, inertia = nearest_sums(x, origin, eta, offset, means, weight)
+    np.testing.assert_allclose(count, np.bincount(wanted, w, minlength=k), rtol=1e-12)
+    np.testing.assert_allclose(inertia, w @ distance.min(axis=1), rtol=1e-12)
+    expected = np.zeros((k, d))
+    np.add.at(expected, wanted, w[:, None] * rows)
+    np.testing.assert_allclose(sums, expected, rtol=1e-9, atol=1e-9 * np.abs(rows).sum())
+
+
+def test_shapes_reach_both_ways_of_scoring() -> None:
+    assert min(d for _, d, _ in SHAPES) <= FEW_FEATURES < max(d for _, d, _ in SHAPES)
+
+
+@pytest.mark.parametrize("d", [3, FEW_FEATURES + 1])
+def test_ties_go_to_the_lowest_label(d: int) -> None:
+    means = np.repeat(np.arange(3.0)[:, None], 2, axis=0) * np.ones(d)
+    x = np.repeat(means, 5, axis=0)
+    labels, _ = nearest_rows(x, np.zeros(d), 2 * means, -(means * means).sum(axis=1), means)
+    np.testing.assert_array_equal(labels, np.repeat([0, 0, 2, 2, 4, 4], 5))
+
+
+def test_a_block_without_rows() -> None:
+    means = np.eye(3)
+    n, t, inertia = nearest_sums(np.empty((0, 3)), np.zeros(3), 2 * means, -np.ones(3), means, None)
+    assert not n.any()
+    assert not t.any()
+    assert inertia == 0.0
