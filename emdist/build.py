@@ -22,6 +22,7 @@ from emdist.config import (
     DataSection,
     FitSection,
     ModelSection,
+    NoiseSection,
 )
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
@@ -38,6 +39,8 @@ from emdist.interfaces import Engine, Family, Model, Source
 from emdist.models.assignments import ASSIGNMENTS
 from emdist.models.kmeans import KMeans
 from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.noise import NoiseMixture, NoisyParams
+from emdist.models.with_noise import WithNoise
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
@@ -70,6 +73,8 @@ def make_model(section: ModelSection) -> Model[Any]:
     """K-means, or a mixture of the family named."""
     if section.name == "kmeans":
         return kmeans(section)
+    if section.noise is not None:
+        return _with_noise(section, section.noise)
     return Mixture(
         make_family(section),
         ASSIGNMENTS[section.assignment],
@@ -79,8 +84,30 @@ def make_model(section: ModelSection) -> Model[Any]:
     )
 
 
+def _with_noise(section: ModelSection, noise: NoiseSection) -> Model[Any]:
+    """The mixture of the family named, with uniform noise."""
+    family = make_family(section)
+    if family.domain is not None:
+        raise ConfigError(
+            f"model.noise with the family {section.name!r}: noise is uniform over real numbers, "
+            "and this family's features are not. Remove it, or take a Gaussian family."
+        )
+    mixture: Mixture[Any] = Mixture(
+        WithNoise(family, noise.volume),
+        ASSIGNMENTS[section.assignment],
+        precision=section.precision,
+        min_weight=section.min_weight,
+    )
+    return NoiseMixture(mixture, noise.weight, section.uniform_weights)
+
+
 def kmeans(section: ModelSection) -> KMeans:
     """K-means with the precision of `section`; any option is refused, it has none."""
+    if section.noise is not None:
+        raise ConfigError(
+            "model.noise: kmeans has no density to hold noise against. Remove it, or name a "
+            "family (full, tied, diagonal, spherical)."
+        )
     if section.options:
         raise ConfigError(
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
@@ -169,7 +196,7 @@ def make_fit(
         model,
         model_section.n_components,
         survey,
-        plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
+        plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section)),
         KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
         stop,
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
@@ -177,6 +204,14 @@ def make_fit(
         given,
         listen,
     )
+
+
+def _default_seeder(section: ModelSection) -> str:
+    """The name of the seeder where the configuration gives none."""
+    if section.name == "kmeans":
+        return "k-means++"
+    # K-means spends its centres on outliers, and EM leaves a component there.
+    return "kmeans" if section.noise is None else "cleaned"
 
 
 def read_start(path: str | None) -> Given:
@@ -199,7 +234,8 @@ def read_start(path: str | None) -> Given:
 
 def param_types(section: ModelSection) -> dict[str, Any]:
     """Types of the fields that a stored state or model leaves open."""
-    return {"params": MixtureParams, "components": make_family(section).params}
+    params = MixtureParams if section.noise is None else NoisyParams
+    return {"params": params, "components": make_family(section).params}
 
 
 def versions() -> dict[str, str]:

@@ -125,6 +125,22 @@ class IngestSection(Section):
     rows_per_chunk: int | None = Field(None, ge=1)
 
 
+class NoiseSection(Section):
+    """Uniform noise beside the components of a family of real numbers."""
+
+    weight: float = Field(0.05, gt=0, lt=1, description="Share of the rows at the start")
+    volume: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Default that of the data's bounding box"
+    )
+
+
+def _noise(value: Any) -> Any:
+    """``true`` and a weight alone, in full."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"weight": value} if isinstance(value, int | float) else value
+
+
 class ModelSection(Section):
     """What is fitted."""
 
@@ -140,6 +156,9 @@ class ModelSection(Section):
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
+    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
+        None, description="true, a weight to start with, or weight and volume; labels are -1"
+    )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
     )
@@ -150,7 +169,8 @@ class FitSection(Section):
 
     seed: int = Field(0, ge=0)
     init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
-        None, description="Seeder; default k-means++ for kmeans, kmeans for mixtures"
+        None,
+        description="Seeder; default k-means++ for kmeans, kmeans for mixtures, cleaned with noise",
     )
     start: str | None = Field(
         None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"

@@ -224,8 +224,11 @@ class Family(Protocol[P]):
         """The frozen dataclass of arrays that holds k components."""
 
     @property
-    def shifted(self) -> bool:
-        """Whether rows are taken relative to their mean; counts and categories are not."""
+    def shifted(self) -> bool | NDArray[np.bool_]:
+        """Whether features are taken relative to their mean, for all or (d,) for each.
+
+        Real numbers are; counts and categories are not.
+        """
 
     @property
     def domain(self) -> Domain | None:

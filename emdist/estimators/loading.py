@@ -58,6 +58,8 @@ def _empty(section: ModelSection) -> Estimator:
             section.n_components,
             covariance_type=_COVARIANCE[section.name],
             precision=section.precision,
+            noise=None if section.noise is None else section.noise.weight,
+            noise_volume=None if section.noise is None else section.noise.volume,
             **options,
         )
     for cls in _DISCRETE:

@@ -11,7 +11,6 @@ import numpy as np
 from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Domain, Floats, Model, Spread
-from emdist.models.mixture import MixtureParams
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ class Given:
         if self.means is not None and hasattr(params.components, "means"):
             arrays["means"] = self.means - spread.origin
         weights = params.weights if self.weights is None else self.weights / self.weights.sum()
-        return MixtureParams(weights, replace(params.components, **arrays))
+        return replace(params, weights=weights, components=replace(params.components, **arrays))
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
         """StartError unless every array given has the shape that `model` wants."""

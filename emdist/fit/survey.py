@@ -89,7 +89,7 @@ class Survey:
     wanted
         Distinct rows that are enough.
     shifted
-        Whether rows are taken relative to their mean.
+        Whether features are taken relative to their mean, for all or (d,) for each.
     sample
         For seeding.
     """
@@ -99,7 +99,7 @@ class Survey:
     moments: Moments
     distinct: NDArray[np.uint64]
     wanted: int
-    shifted: bool
+    shifted: bool | NDArray[np.bool_]
     sample: Sample
 
     def __add__(self, other: Survey) -> Survey:
@@ -118,7 +118,7 @@ class Survey:
     def spread(self) -> Spread:
         """Where the data lie; the origin is their mean, or zero."""
         m = self.moments
-        origin = m.mean if self.shifted else np.zeros_like(m.mean)
+        origin = np.where(self.shifted, m.mean, 0.0)
         return Spread(
             origin,
             m.mean - origin,
@@ -172,14 +172,14 @@ class SurveyTask:
     seed
         Of the sample.
     shifted
-        Whether rows are taken relative to their mean.
+        Whether features are taken relative to their mean, for all or (d,) for each.
     """
 
     source: Source
     wanted: int
     size: int
     seed: int
-    shifted: bool = True
+    shifted: bool | NDArray[np.bool_] = True
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)

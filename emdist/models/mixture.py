@@ -60,6 +60,11 @@ class MixtureParams(Generic[P]):
     weights: Floats
     components: P
 
+    @property
+    def shares(self) -> Floats:
+        """(c,) of all rows, one for each column of responsibilities."""
+        return self.weights
+
 
 @dataclass(frozen=True)
 class Mixture(Generic[P]):
