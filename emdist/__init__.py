@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emdist.estimators.loading import load
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
+    from emdist.estimators.product_mixture import ProductMixture
 
 __all__ = [
     "BernoulliMixture",
@@ -23,6 +24,7 @@ __all__ = [
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
+    "ProductMixture",
     "load",
 ]
 
@@ -35,6 +37,7 @@ _WHERE = {
     "CategoricalMixture": "emdist.estimators.categorical_mixture",
     "MultinomialMixture": "emdist.estimators.multinomial_mixture",
     "PoissonMixture": "emdist.estimators.poisson_mixture",
+    "ProductMixture": "emdist.estimators.product_mixture",
     "load": "emdist.estimators.loading",
 }
 

@@ -175,8 +175,8 @@ def make_fit(
     model = make_model(model_section)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
-    check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
+    check_spread(model.domain, survey.spread)
     tol = section.tol
     if tol is None:
         tol = 1e-4 if is_kmeans else 1e-3
@@ -210,8 +210,11 @@ def _default_seeder(section: ModelSection) -> str:
     """The name of the seeder where the configuration gives none."""
     if section.name == "kmeans":
         return "k-means++"
-    # K-means spends its centres on outliers, and EM leaves a component there.
-    return "kmeans" if section.noise is None else "cleaned"
+    if section.noise is not None:
+        # K-means spends its centres on outliers, and EM leaves a component there.
+        return "cleaned"
+    # Features of different families have no common unit to measure distances in.
+    return "standardised" if section.name == "product" else "kmeans"
 
 
 def read_start(path: str | None) -> Given:

@@ -147,7 +147,7 @@ class ModelSection(Section):
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
         "kmeans",
         description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical",
+        "binomial, poisson, multinomial, categorical, product",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"
@@ -170,7 +170,8 @@ class FitSection(Section):
     seed: int = Field(0, ge=0)
     init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
         None,
-        description="Seeder; default k-means++ for kmeans, kmeans for mixtures, cleaned with noise",
+        description="Seeder; default k-means++ for kmeans, kmeans for mixtures, standardised for "
+        "products, cleaned with noise",
     )
     start: str | None = Field(
         None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"

@@ -132,22 +132,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that a family's features can take.
+    """The values that a family's features can take: the same for all, or given for each.
 
     Attributes
     ----------
     what
         In words, such as "bits, 0 or 1".
     low, high
-        Smallest and largest, of every feature; `high` may be given feature by feature.
+        Smallest and largest.
     whole
         Whether only whole numbers occur.
     """
 
-    what: str
-    low: float = -math.inf
+    what: str | tuple[str, ...]
+    low: float | tuple[float, ...] = -math.inf
     high: float | tuple[float, ...] = math.inf
-    whole: bool = False
+    whole: bool | tuple[bool, ...] = False
 
 
 @dataclass(frozen=True)

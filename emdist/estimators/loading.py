@@ -17,6 +17,7 @@ from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
+from emdist.estimators.product_mixture import ProductMixture
 from emdist.store.location import Location
 
 _COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
@@ -62,6 +63,8 @@ def _empty(section: ModelSection) -> Estimator:
             noise_volume=None if section.noise is None else section.noise.volume,
             **options,
         )
+    if section.name == "product":
+        return ProductMixture.from_section(section)
     for cls in _DISCRETE:
         if section.name == cls.family:
             return cls.from_section(section)

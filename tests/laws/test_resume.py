@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, prepare, same_bits, trace
+from fitting import ALL_FAMILIES, NOISY, Setting, blobs, draw, fit_array, prepare, same_bits, trace
 
 from emdist.build import param_types
 from emdist.fit.loop import iterate
@@ -18,7 +18,7 @@ from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums
 
-MODELS = ["kmeans", *ALL_FAMILIES]
+MODELS = ["kmeans", *ALL_FAMILIES, NOISY]
 
 
 def stored(value: Any, cls: Any, types: Mapping[str, Any] | None = None) -> Any:
@@ -51,7 +51,7 @@ def test_a_fit_resumed_from_any_state_has_the_same_bits(
     for record in states[-1].history:
         assert np.isnan(record.change) == (record.iteration == 1)
     wanted = bits(states[-1])
-    types = param_types(setting.model_section)
+    types = param_types(setting.model_section_for(3))
     step = max(1, len(states) // 7)
     for state in [FitState(0), *states[::step], states[-1]]:
         # A new process: nothing is left but the checkpoint, the survey's included.
@@ -68,9 +68,10 @@ def test_a_fit_resumed_from_any_state_has_the_same_bits(
 def test_resuming_one_step_at_a_time_is_running_through(name: str) -> None:
     setting = Setting(name, 3, fit={"n_init": 2, "max_iter": 6})
     fit = prepare(array_source(data_for(name)), setting)
+    types = param_types(setting.model_section_for(3))
     state = FitState(0)
     while not state.finished:
-        state = stored(next(iterate(fit, state)), FitState, param_types(setting.model_section))
+        state = stored(next(iterate(fit, state)), FitState, types)
     *_, through = trace(fit)
     assert bits(state) == bits(through)
 
