@@ -80,6 +80,8 @@ class Product:
             (_indices(group.columns, f"groups[{i}].columns"), _family(group, i))
             for i, group in enumerate(self.groups)
         )
+        for columns, family in parts:
+            _check_width(family, columns)
         object.__setattr__(self, "parts", parts)
         _check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
 
@@ -114,7 +116,6 @@ class Product:
         for columns, family in self.parts:
             one = family.domain
             if one is not None:
-                _check_width(one.high, columns)
                 low[columns], high[columns] = one.low, one.high
                 what[columns], whole[columns] = one.what, one.whole
         return Domain(*(tuple(each.tolist()) for each in (what, low, high, whole)))
@@ -265,10 +266,12 @@ def _check_columns(columns: Columns) -> None:
         )
 
 
-def _check_width(high: Any, columns: Columns) -> None:
-    if np.ndim(high) and len(high) != len(columns):
+def _check_width(family: Family[Any], columns: Columns) -> None:
+    """ConfigError if options that are given feature by feature are not for so many."""
+    high = () if family.domain is None else np.shape(family.domain.high)
+    if high and high[0] != len(columns):
         raise ConfigError(
-            f"A group of {len(columns)} feature(s) has options for {len(high)}. Give one number "
+            f"A group of {len(columns)} feature(s) has options for {high[0]}. Give one number "
             "for all, or one for each."
         )
 
