@@ -61,7 +61,9 @@ ONE_THREAD = LocalEngine(1)
 
 def section_of(name: str, k: int = 3, d: int = 2) -> ModelSection:
     """A family with the options its laws are held under."""
-    return ModelSection(name=name, n_components=k, options=options_of(name, d))
+    name, _, noise = name.partition("+")
+    options = options_of(name, d)
+    return ModelSection(name=name, noise=bool(noise), n_components=k, options=options)
 
 
 def family_of(name: str, d: int = 2) -> Any:
