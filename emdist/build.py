@@ -86,14 +86,8 @@ def make_model(section: ModelSection) -> Model[Any]:
 
 def _with_noise(section: ModelSection, noise: NoiseSection) -> Model[Any]:
     """The mixture of the family named, with uniform noise."""
-    family = make_family(section)
-    if family.domain is not None:
-        raise ConfigError(
-            f"model.noise with the family {section.name!r}: noise is uniform over real numbers, "
-            "and this family's features are not. Remove it, or take a Gaussian family."
-        )
     mixture: Mixture[Any] = Mixture(
-        WithNoise(family, noise.volume),
+        WithNoise(make_family(section), noise.volume),
         ASSIGNMENTS[section.assignment],
         precision=section.precision,
         min_weight=section.min_weight,
@@ -175,8 +169,8 @@ def make_fit(
     model = make_model(model_section)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
-    given.check(model, model_section.n_components, source.shape[1])
     check_spread(model.domain, survey.spread)
+    given.check(model, model_section.n_components, source.shape[1])
     tol = section.tol
     if tol is None:
         tol = 1e-4 if is_kmeans else 1e-3

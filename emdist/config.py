@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -21,26 +20,11 @@ from pydantic_core import PydanticCustomError
 from emdist.errors import ConfigError, NotFoundError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
-from emdist.validation import explain
+from emdist.validation import explain, parse_bytes, size
 
 FAMILIES = "emdist.families"
 SEEDERS = "emdist.fit.seeding"
 CLUSTERS = "emdist.engines.clusters"
-
-_UNITS = {"b": 1} | {
-    f"{prefix}{unit}": base**power
-    for power, prefix in enumerate("kmgt", start=1)
-    for unit, base in (("b", 10**3), ("ib", 2**10))
-}
-
-
-def parse_bytes(text: str) -> int:
-    """``"128 MiB"`` to bytes; ValueError if it is no size."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
-    found = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
-    if found < 1:
-        raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
-    return found
 
 
 def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
@@ -55,14 +39,6 @@ def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
         return name
 
     return AfterValidator(check)
-
-
-def _size(text: str) -> str:
-    try:
-        parse_bytes(text)
-    except ValueError as error:
-        raise PydanticCustomError("size", "{why}", {"why": str(error)}) from None
-    return text
 
 
 def _texts(options: Any) -> Any:
@@ -88,7 +64,7 @@ class Section(BaseModel):
 class ReadingSection(Section):
     """How rows are read, wherever they lie."""
 
-    block_size: Annotated[str, AfterValidator(_size)] | None = Field(
+    block_size: Annotated[str, AfterValidator(size)] | None = Field(
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import (
+    ConfigError,
     DataError,
     DistinctRowsError,
     NonFiniteError,
@@ -180,6 +181,14 @@ class SurveyTask:
     size: int
     seed: int
     shifted: bool | NDArray[np.bool_] = True
+
+    def __post_init__(self) -> None:
+        named, features = np.size(self.shifted), self.source.shape[1]
+        if np.ndim(self.shifted) and named != features:
+            raise ConfigError(
+                f"The groups of the model name {named} feature(s), and the data has {features}. "
+                "Put every feature into one group, or among 'ignored'."
+            )
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.errors import CollapseError
+from emdist.errors import CollapseError, ConfigError
 from emdist.interfaces import Array, Density, Family, Floats, Numerics, Spread
 from emdist.sums import Sums
 
@@ -140,6 +140,13 @@ class WithNoise(Generic[P]):
 
     family: Family[P]
     volume: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.family.domain is not None:
+            raise ConfigError(
+                f"{type(self.family).__name__} with noise: noise is uniform over real numbers, and "
+                "this family's features are not. Remove it, or take a Gaussian family."
+            )
 
     @property
     def params(self) -> type[Any]:
