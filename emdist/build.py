@@ -2,112 +2,58 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from emdist.build_model import (
+    CENTROIDS,
+    make_assignment,
+    make_components,
+    make_dissimilarity,
+    make_model,
+    make_schedule,
+    param_types,
+)
 from emdist.config import (
     CLUSTERS,
-    FAMILIES,
     SEEDERS,
     ClusterSection,
     Config,
     DataSection,
     FitSection,
     ModelSection,
-    NoiseSection,
 )
 from emdist.engines.local import LocalEngine
-from emdist.errors import CheckpointError, ConfigError, NotFoundError, StartError
-from emdist.families.isotropic import Isotropic
+from emdist.errors import NotFoundError, StartError
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
-from emdist.fit.fitted import Fitted
 from emdist.fit.run import Cadence, Plan, Run
+from emdist.fit.seeding.geometry import Absolute, Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, Family, Model, Source
-from emdist.models.assignments import ASSIGNMENTS
-from emdist.models.kmeans import KMeans
-from emdist.models.mixture import Mixture, MixtureParams
-from emdist.models.noise import NoiseMixture, NoisyParams
-from emdist.models.with_noise import WithNoise
+from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode, encode
 from emdist.store.location import Location
-from emdist.store.model_files import read_model, save_model
 from emdist.store.plan import ROW_BYTES
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, zarr_source
 from emdist.validation import checked_options
-
-#: Packages whose versions are recorded with every run and model.
-_RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
 
-
-def make_family(section: ModelSection) -> Family[Any]:
-    """The family that a model is made of, with its options checked."""
-    if section.name == "kmeans":
-        return kmeans(section).mixture.family
-    cls = plugin(FAMILIES, "family", section.name)
-    family: Family[Any] = checked_options(cls, section.options, "model.options")
-    return family
-
-
-def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
-    if section.name == "kmeans":
-        return kmeans(section)
-    if section.noise is not None:
-        return _with_noise(section, section.noise)
-    return Mixture(
-        make_family(section),
-        ASSIGNMENTS[section.assignment],
-        section.uniform_weights,
-        section.precision,
-        section.min_weight,
-    )
-
-
-def _with_noise(section: ModelSection, noise: NoiseSection) -> Model[Any]:
-    """The mixture of the family named, with uniform noise."""
-    mixture: Mixture[Any] = Mixture(
-        WithNoise(make_family(section), noise.volume),
-        ASSIGNMENTS[section.assignment],
-        precision=section.precision,
-        min_weight=section.min_weight,
-    )
-    return NoiseMixture(mixture, noise.weight, section.uniform_weights)
-
-
-def kmeans(section: ModelSection) -> KMeans:
-    """K-means with the precision of `section`; any option is refused, it has none."""
-    if section.noise is not None:
-        raise ConfigError(
-            "model.noise: kmeans has no density to hold noise against. Remove it, or name a "
-            "family (full, tied, diagonal, spherical)."
-        )
-    if section.options:
-        raise ConfigError(
-            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
-            "family (full, tied, diagonal, spherical)."
-        )
-    return KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], True, section.precision))
+#: Defaults of the models that are no mixtures.
+_TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 
 
 def make_source(section: DataSection) -> Source:
@@ -153,7 +99,16 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    components = make_components(model)
+    return SurveyTask(source, k, size, fit.seed, components.shifted, components.needs_covariance)
+
+
+def make_space(section: ModelSection, survey: Survey) -> Space:
+    """Where a model's centres lie, and what their seeds are drawn by."""
+    if section.name in CENTROIDS:
+        return space_of(make_dissimilarity(section), survey)
+    unit = float(survey.spread.variance.mean())
+    return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
 
 
 def make_fit(
@@ -166,23 +121,22 @@ def make_fit(
     listen: Listener = unheard,
 ) -> Fit:
     """Everything that stays the same while a fit is advanced, with the model's defaults."""
-    model = make_model(model_section)
+    model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
-    tol = section.tol
-    if tol is None:
-        tol = 1e-4 if is_kmeans else 1e-3
+    space = make_space(model_section, survey)
+    tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
-        tol *= float(survey.spread.variance.mean())
+        tol *= space.unit
     default_iterations = 300 if is_kmeans else 100
     stop = Stop(
         "shift" if is_kmeans else "objective",
         tol,
         section.max_iter or default_iterations,
-        exact=is_kmeans or model_section.assignment == "hard",
+        exact=is_kmeans or make_assignment(model_section).temperature == 0,
     )
     return Fit(
         source,
@@ -190,19 +144,21 @@ def make_fit(
         model,
         model_section.n_components,
         survey,
-        plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section)),
-        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
+        plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section, is_kmeans)),
+        make_model(ModelSection(name="kmeans")),
         stop,
+        make_schedule(section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
         listen,
+        space.geometry,
     )
 
 
-def _default_seeder(section: ModelSection) -> str:
+def _default_seeder(section: ModelSection, is_kmeans: bool) -> str:
     """The name of the seeder where the configuration gives none."""
-    if section.name == "kmeans":
+    if is_kmeans:
         return "k-means++"
     if section.noise is not None:
         # K-means spends its centres on outliers, and EM leaves a component there.
@@ -227,23 +183,6 @@ def read_start(path: str | None) -> Given:
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)
-
-
-def param_types(section: ModelSection) -> dict[str, Any]:
-    """Types of the fields that a stored state or model leaves open."""
-    params = MixtureParams if section.noise is None else NoisyParams
-    return {"params": params, "components": make_family(section).params}
-
-
-def versions() -> dict[str, str]:
-    """Of everything that could change a bit, for the record."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for name in _RECORDED:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "unknown"
-    return found
 
 
 def run_location(config: Config, key: str | None = None) -> Location:
@@ -290,7 +229,7 @@ def make_run(
         lambda survey: make_fit(config.model, config.fit, source, engine, survey, given, listen),
         make_survey(source, config.model, config.fit),
         config.model.n_components,
-        param_types(config.model),
+        param_types(config.model, config.fit),
         config.fit.seed,
         Cadence(
             config.run.checkpoint_seconds,
@@ -301,47 +240,3 @@ def make_run(
         listen,
     )
     return Run(folder, plan, record)
-
-
-def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
-    """What run.json is held to: configuration, data, block plan; and versions for the record."""
-    identity = config.identity()
-    if config.fit.start is not None:
-        arrays = [given.means, given.weights, *given.scales.values()]
-        found = hashlib.sha256(b"".join(a.tobytes() for a in arrays if a is not None))
-        identity["start_sha256"] = found.hexdigest()
-    bounds = source.bounds
-    return {
-        "config": identity,
-        "data": dict(source.fingerprint()),
-        "plan": {"blocks": len(source), "rows_per_block": bounds[1] - bounds[0]},
-        "versions": versions(),
-    }
-
-
-def save_fitted(
-    location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
-) -> str:
-    """Store a model so that `load_fitted` finds all it needs; the sha256 of its data."""
-    arrays, value = encode(fitted)
-    meta = {
-        "value": value,
-        "model": section.model_dump(),
-        "versions": versions(),
-        **extra,
-    }
-    return save_model(location, arrays, meta)
-
-
-def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
-    """``(model section, result, further metadata)`` of a saved model or a finished run."""
-    saved = read_model(location)
-    try:
-        section = ModelSection.model_validate(saved.meta["model"])
-        fitted = decode(Fitted, saved.arrays, saved.meta["value"], param_types(section))
-    except (KeyError, ValueError, TypeError, ConfigError) as error:
-        raise CheckpointError(
-            f"{location} holds no emdist model that this version can read: {error}. Fit again, "
-            "or use the version of emdist that wrote it."
-        ) from None
-    return section, fitted, saved.meta

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.estimators.base import Rows
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.inputs import make_engine
 from emdist.families.bernoulli import Bernoulli
 from emdist.fit.domain import check_rows
+from emdist.fit.fitted import Rows
 from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import tile_rows, tiles
@@ -155,3 +155,6 @@ class _Complete:
             softmax(score, np.log(self.weights))
         filled: Floats = np.where(known, x, score.T @ theta)
         return filled
+
+
+estimator = BernoulliMixture

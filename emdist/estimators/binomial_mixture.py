@@ -115,3 +115,6 @@ class BinomialMixture(DiscreteMixture):
 
     def _publish_array(self, values: Floats, section: ModelSection) -> None:
         self.probabilities_ = values / np.asarray(section.options["trials"])
+
+
+estimator = BinomialMixture

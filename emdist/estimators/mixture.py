@@ -11,13 +11,15 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_family, make_model
+from emdist.build_model import make_distribution, make_family, make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Array, Floats, Status
+from emdist.fit.state import Status
+from emdist.interfaces import Array, Floats
+from emdist.mixtures.distribution import MixtureDistribution
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}
@@ -36,17 +38,17 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     on_collapse: Any
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False, noise: Any = None
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
     ) -> ModelSection:
         return self._checked(
             ModelSection,
             {"noise.weight": "noise", "noise.volume": "noise_volume"},
-            noise=noise,
             name=family,
             n_components=self.n_components,
             precision=self.precision,
             uniform_weights=uniform,
             options=dict(options),
+            **settings,
         )
 
     def _fit_section(self) -> FitSection:
@@ -111,23 +113,13 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         """`fit`, then the labels of the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _free(self) -> int:
-        k, d = len(self.weights_), self._fitted.n_features
-        weights = 0 if self._section.uniform_weights else k - 1
-        if self._section.noise is not None:
-            # Its weight, and its volume if that is estimated too: as mclust counts.
-            weights += 1 + int(self._section.noise.volume is None)
-        return int(make_family(self._section).free_parameters(k, d) + weights)
+    def distribution(self) -> MixtureDistribution:
+        """The mixture as a distribution, in the units of the data.
 
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on `X`: the lower the better."""
-        total, weight = self._total(X, None)
-        return -2 * total + self._free() * float(np.log(weight))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion on `X`: the lower the better."""
-        total, _ = self._total(X, None)
-        return -2 * total + 2 * self._free()
+        Tells densities, draws, moments, marginals, conditionals and sums of variables.
+        """
+        check_is_fitted(self)
+        return make_distribution(self._section, self._fitted)
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """`n_samples` draws (n, d) and their components (n,), ordered by component.
@@ -153,3 +145,25 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             drawn.append(rng.uniform(spread.low, spread.high, (counts[-1], fitted.n_features)))
         labels = np.array([*known, -1])[: len(counts)]
         return np.concatenate(drawn) + spread.origin, np.repeat(labels, counts)
+
+
+class Criteria(MixtureEstimator):
+    """For mixtures whose parameters are numbers, so that they can be counted."""
+
+    def _free(self) -> int:
+        k, d = len(self.weights_), self._fitted.n_features
+        weights = 0 if self._section.weights_name == "uniform" else k - 1
+        if self._section.noise is not None:
+            # Its weight, and its volume if that is estimated too: as mclust counts.
+            weights += 1 + int(self._section.noise.volume is None)
+        return int(make_family(self._section).free_parameters(k, d) + weights)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on `X`: the lower the better."""
+        total, weight = self._total(X, None)
+        return -2 * total + self._free() * float(np.log(weight))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion on `X`: the lower the better."""
+        total, _ = self._total(X, None)
+        return -2 * total + 2 * self._free()

@@ -6,16 +6,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from emdist.build import make_family
+from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import as_floats
-from emdist.estimators.mixture import MixtureEstimator
+from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.models.arrays import arrays_of
 
 
-class ProductMixture(MixtureEstimator):
+class ProductMixture(Criteria):
     """Mixture for mixed data by EM, exact and out of core: Hunt and Jorgensen 1999.
 
     Given the component, groups of features are independent, and each has its own family.
@@ -120,6 +120,11 @@ class ProductMixture(MixtureEstimator):
         self.non_finite = non_finite
 
     @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        # It has no parameter for noise, which only a configuration gives it.
+        return section.name == "product" and section.noise is None
+
+    @classmethod
     def from_section(cls, section: ModelSection) -> Self:
         """An estimator that is not fitted, with the parameters that `section` amounts to."""
         return cls(
@@ -127,7 +132,7 @@ class ProductMixture(MixtureEstimator):
             groups=section.options["groups"],
             ignored=section.options.get("ignored", ()),
             precision=section.precision,
-            uniform_weights=section.uniform_weights,
+            uniform_weights=section.weights_name == "uniform",
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
@@ -156,6 +161,9 @@ class ProductMixture(MixtureEstimator):
         moved = family.translate(fitted.params.components, origin)
         self.means_ = family.locations(moved)
         self.parts_ = [arrays_of(part) for part in moved.parts]
+
+
+estimator = ProductMixture
 
 
 def _plain(value: Any) -> Any:

@@ -119,3 +119,10 @@ class Joined:
         for (part, mine, own), (a, b) in zip(self._each(x), pairwise(ends), strict=True):
             n, out[:, a:b] = part.scatter(mine, own, labels, weight)
         return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        ends = [0, *accumulate(part.width for _, part in self.parts)]
+        return sum(
+            part.expected(n, t[:, a:b], None if about is None else about[:, columns])
+            for (columns, part), (a, b) in zip(self.parts, pairwise(ends), strict=True)
+        )

@@ -7,7 +7,8 @@ using the MULTIMIX program", Australian & New Zealand Journal of Statistics 41.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import ConfigError
+from emdist.families.closures import Posteriors
 from emdist.families.joined import joined
 from emdist.interfaces import Density, Domain, Family, Floats, Numerics, Spread
 from emdist.plugins import plugin
@@ -119,6 +121,34 @@ class Product:
                 low[columns], high[columns] = one.low, one.high
                 what[columns], whole[columns] = one.what, one.whole
         return Domain(*(tuple(each.tolist()) for each in (what, low, high, whole)))
+
+    @property
+    def approximation(self) -> str:
+        """Of the parts, each once."""
+        return "; ".join(dict.fromkeys(f.approximation for _, f in self.parts if f.approximation))
+
+    @property
+    def needs_covariance(self) -> bool:
+        return any(family.needs_covariance for _, family in self.parts)
+
+    def informed(self, spread: Spread) -> Product:
+        """Each part of its own columns."""
+        return self._with([family.informed(_of(spread, c)) for c, family in self.parts])
+
+    def _with(self, families: Sequence[Family[Any]]) -> Product:
+        """The same groups with other families, one for each."""
+        twin = copy.copy(self)
+        parts = tuple((c, other) for (c, _), other in zip(self.parts, families, strict=True))
+        object.__setattr__(twin, "parts", parts)  # The copy is nobody else's yet.
+        return twin
+
+    def expected_components(self, params: ProductParams[Any]) -> tuple[Product, ProductParams[Any]]:
+        """Parts that are posteriors as they are expected; the others as they are."""
+        found = [
+            family.expected_components(own) if isinstance(family, Posteriors) else (family, own)
+            for _, family, own in self._each(params)
+        ]
+        return self._with([f for f, _ in found]), ProductParams(tuple(own for _, own in found))
 
     def _each(self, params: ProductParams[Any]) -> list[tuple[Columns, Family[Any], Any]]:
         return [(*part, own) for part, own in zip(self.parts, params.parts, strict=True)]
@@ -299,6 +329,7 @@ def _of(spread: Spread, columns: Columns) -> Spread:
         spread.high[columns],
         spread.whole[columns],
         spread.weight,
+        None if spread.covariance is None else spread.covariance[np.ix_(columns, columns)],
     )
 
 

@@ -62,12 +62,15 @@ class Given:
             # All of it is given, and replaced below.
             k = len(next(a for a in (self.means, self.weights) if a is not None))
             params = model.start(np.zeros((k, len(spread.origin))), spread)
-        weights = params.weights if self.weights is None else self.weights / self.weights.sum()
+        if self.weights is not None:
+            weights = self.weights / self.weights.sum()
+            counts = None if params.counts is None else weights * spread.weight
+            params = replace(params, weights=weights, counts=counts)
         given = dict(self.scales) | ({} if self.means is None else {"means": self.means})
         placed = replace(params, components=with_arrays(params.components, given))
         moved = arrays_of(model.translate(placed, -spread.origin).components)
         given = {name: moved[name] for name in given if name in moved}
-        return replace(params, weights=weights, components=with_arrays(params.components, given))
+        return replace(params, components=with_arrays(params.components, given))
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
         """StartError unless every array given has the shape that `model` wants."""

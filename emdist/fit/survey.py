@@ -46,6 +46,8 @@ class Moments:
         (d,) extremes.
     whole
         (d,) whether all values are whole numbers.
+    products
+        (d, d) weighted sum of products of deviations from the mean, if asked for.
     """
 
     weight: float
@@ -55,6 +57,7 @@ class Moments:
     low: Floats
     high: Floats
     whole: NDArray[np.bool_]
+    products: Floats | None = None
 
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
@@ -64,6 +67,10 @@ class Moments:
         delta = (other.mean - self.mean) + (other.rest - self.rest)
         step = self.rest + delta * share
         mean = self.mean + step
+        products = None
+        if self.products is not None and other.products is not None:
+            between = np.outer(delta, delta) * (self.weight * share)
+            products = self.products + other.products + between
         return Moments(
             total,
             mean,
@@ -72,6 +79,7 @@ class Moments:
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
             self.whole & other.whole,
+            products,
         )
 
 
@@ -128,6 +136,7 @@ class Survey:
             m.high - origin,
             m.whole,
             m.weight,
+            None if m.products is None else m.products / m.weight,
         )
 
     def check(self, k: int) -> None:
@@ -174,6 +183,8 @@ class SurveyTask:
         Of the sample.
     shifted
         Whether features are taken relative to their mean, for all or (d,) for each.
+    covariance
+        Whether to gather the covariance of the features.
     """
 
     source: Source
@@ -181,6 +192,7 @@ class SurveyTask:
     size: int
     seed: int
     shifted: bool | NDArray[np.bool_] = True
+    covariance: bool = False
 
     def __post_init__(self) -> None:
         named, features = np.size(self.shifted), self.source.shape[1]
@@ -198,7 +210,7 @@ class SurveyTask:
         return Survey(
             len(x),
             len(block.x) - len(x),
-            _moments(x, weight, heavy),
+            _moments(x, weight, heavy, self.covariance),
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
             self.shifted,
@@ -254,11 +266,15 @@ def _check_finite(x: Array, block: Block) -> None:
     )
 
 
-def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Moments:
+def _moments(
+    x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool
+) -> Moments:
     d = x.shape[1]
     zero = np.zeros(d)
     yes = np.ones(d, bool)
-    total = Moments(0.0, zero, zero, zero, np.full(d, np.inf), np.full(d, -np.inf), yes)
+    products = np.zeros((d, d)) if covariance else None
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    total = Moments(0.0, zero, zero, zero, low, high, yes, products)
     for a, b in tiles(len(x), tile_rows(3 * d, 8)):
         tile = x[a:b].astype(np.float64)
         w = None if weight is None else weight[a:b]
@@ -273,9 +289,11 @@ def _moments(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Momen
         tile -= mean
         rest = (tile.sum(axis=0) if w is None else w @ tile) / mass
         tile -= rest
+        if covariance:
+            products = tile.T @ (tile if w is None else w[:, None] * tile)
         tile *= tile
         m2 = tile.sum(axis=0) if w is None else w @ tile
-        total = total + Moments(mass, mean, rest, m2, low, high, whole)
+        total = total + Moments(mass, mean, rest, m2, low, high, whole, products)
     return total
 
 

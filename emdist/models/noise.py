@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Assigned, Block, Domain, Family, Floats, Numerics, Spread, Worst
+from emdist.interfaces import (
+    Assigned,
+    Block,
+    Components,
+    Domain,
+    Floats,
+    Numerics,
+    Spread,
+    Terms,
+    Turn,
+    Worst,
+)
+from emdist.models.beside_noise import without_noise
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.models.with_noise import Levelled
 from emdist.sums import Sums
@@ -35,8 +47,8 @@ class NoisyParams(MixtureParams[P]):
         () logarithm of the noise's density: nats.
     """
 
-    noise: Floats
-    level: Floats
+    noise: Floats = field(kw_only=True)
+    level: Floats = field(kw_only=True)
 
     @property
     def shares(self) -> Floats:
@@ -55,16 +67,13 @@ class NoiseMixture(Generic[P]):
     Attributes
     ----------
     mixture
-        Of a family with noise; its weights are free.
+        Of a family with noise, and of weights `BesideNoise`.
     share
         Of rows that are noise at the start.
-    uniform
-        Whether the components' weights stay 1/k of what is no noise.
     """
 
     mixture: Mixture[Levelled[P]]
     share: float
-    uniform: bool = False
 
     @property
     def minimises(self) -> bool:
@@ -76,28 +85,43 @@ class NoiseMixture(Generic[P]):
         return self.mixture.domain
 
     @property
-    def family(self) -> Family[Any]:
+    def approximation(self) -> str:
+        """The family's."""
+        return self.mixture.approximation
+
+    @property
+    def settled(self) -> bool:
+        """The assignment's."""
+        return self.mixture.settled
+
+    def at(self, turn: Turn) -> NoiseMixture[P]:
+        """The mixture as its assignment works in one turn."""
+        return replace(self, mixture=self.mixture.at(turn))
+
+    @property
+    def family(self) -> Components[Any]:
         """The family with noise."""
         return self.mixture.family
 
     def _joined(self, params: NoisyParams[P]) -> MixtureParams[Levelled[P]]:
-        return MixtureParams(params.shares, Levelled(params.components, params.level))
+        counts = None if params.counts is None else np.append(params.counts, 0.0)
+        return MixtureParams(params.shares, Levelled(params.components, params.level), counts)
 
     def _parted(self, joined: MixtureParams[Levelled[P]]) -> NoisyParams[P]:
-        weights, noise = joined.weights[:-1], joined.weights[-1]
-        total = float(weights.sum())
-        # Where all is noise nothing tells the components apart.
-        same = self.uniform or not total > 0
-        weights = np.full(len(weights), 1.0 / len(weights)) if same else weights / total
-        inner = joined.components
-        return NoisyParams(weights, inner.components, np.asarray(noise), inner.level)
+        own, inner = without_noise(joined), joined.components
+        noise = np.asarray(joined.weights[-1])
+        return NoisyParams(
+            own.weights, inner.components, own.counts, noise=noise, level=inner.level
+        )
 
     def start(self, seeds: Floats, spread: Spread) -> NoisyParams[P]:
         """Equal weights, components at `seeds` (k, d), and the given share of noise."""
         k = len(seeds)
-        inner = self.mixture.family.start(seeds, spread)
-        weights = np.full(k, 1.0 / k)
-        return NoisyParams(weights, inner.components, np.asarray(self.share), inner.level)
+        family, weights = self.mixture.family, self.mixture.weights
+        n = np.append(np.full(k, (1.0 - self.share) / k), self.share) * spread.weight
+        counts = n if weights.keeps_counts else None
+        shares = n / spread.weight
+        return self._parted(MixtureParams(shares, family.start(seeds, spread), counts))
 
     def numerics(self, params: NoisyParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
@@ -130,6 +154,26 @@ class NoiseMixture(Generic[P]):
         """Log-likelihood and log-prior per unit of weight of `params`: nats."""
         return self.mixture.objective(sums, self._joined(params), numerics)
 
+    def terms(
+        self, sums: Sums, params: NoisyParams[P], new: NoisyParams[P], numerics: Numerics
+    ) -> Terms:
+        """As the mixture's: noise is a part of Q and of the entropy."""
+        return self.mixture.terms(sums, self._joined(params), self._joined(new), numerics)
+
+    def log_prior(self, params: NoisyParams[P]) -> float:
+        """As the mixture's; the share of noise has no prior."""
+        return self.mixture.log_prior(self._joined(params))
+
+    def shift(self, params: NoisyParams[P], new: NoisyParams[P]) -> float:
+        """Sum of squared movements of the locations."""
+        return self.mixture.shift(self._joined(params), self._joined(new))
+
+    def unchanged(
+        self, sums: Sums, previous: Sums | None, params: NoisyParams[P], new: NoisyParams[P]
+    ) -> bool:
+        """As the mixture's: noise is a label too."""
+        return self.mixture.unchanged(sums, previous, self._joined(params), self._joined(new))
+
     def weak(self, sums: Sums, params: NoisyParams[P]) -> NDArray[np.int64]:
         """Components that have collapsed; the noise may do without rows."""
         found = self.mixture.weak(sums, self._joined(params))
@@ -144,9 +188,14 @@ class NoiseMixture(Generic[P]):
 
     def take(self, params: NoisyParams[P], index: NDArray[np.int64]) -> NoisyParams[P]:
         """Only components `index`, and the noise as it is."""
-        weights = params.weights[index]
-        components = self.mixture.family.take(self._joined(params).components, index).components
-        return replace(params, weights=weights / weights.sum(), components=components)
+        counts = None if params.counts is None else params.counts[index]
+        if counts is None:
+            weights = params.weights[index]
+        else:
+            weights = self.mixture.weights.estimate(np.append(counts, 0.0))[:-1]
+        kept = self.mixture.family.take(self._joined(params).components, index)
+        weights = weights / weights.sum()
+        return replace(params, weights=weights, components=kept.components, counts=counts)
 
     def translate(self, params: NoisyParams[P], shift: Floats) -> NoisyParams[P]:
         """The same mixture with every location moved by `shift` (d,)."""

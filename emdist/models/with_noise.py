@@ -7,7 +7,7 @@ bounding box. `WithNoise` wraps a family and `NoisyDensity` its density; neither
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -56,12 +56,15 @@ class NoisyDensity:
         The family's shared statistics.
     extra
         Numbers in them.
+    base_of
+        The sum of ``resp * base(x)`` from the noise's part of them.
     """
 
     inner: Density
     level: float
     shared: Shared
     extra: int
+    base_of: Callable[[Floats], float]
 
     @property
     def n_components(self) -> int:
@@ -115,6 +118,11 @@ class NoisyDensity:
         n[:-1], out[:-1, : self.inner.width] = self.inner.scatter(x, t, labels, weight)
         return n, out
 
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        width = self.inner.width
+        noise = float(n[-1]) * self.level - self.base_of(t[-1, width:])
+        return self.inner.expected(n[:-1], t[:-1, :width], about) + noise
+
     def _taken(self, x: Array, weight: Array) -> Floats:
         """The noise's part of the shared statistics: (extra,)."""
         if self.extra == 0:
@@ -161,6 +169,20 @@ class WithNoise(Generic[P]):
         """Any real numbers: there is no uniform distribution over counts without a limit."""
         return None
 
+    @property
+    def approximation(self) -> str:
+        """The family's."""
+        return self.family.approximation
+
+    @property
+    def needs_covariance(self) -> bool:
+        """As the family."""
+        return self.family.needs_covariance
+
+    def informed(self, spread: Spread) -> WithNoise[P]:
+        """Beside the family that is fitted to data of this spread."""
+        return replace(self, family=self.family.informed(spread))
+
     def start(self, seeds: Floats, spread: Spread) -> Levelled[P]:
         level = _box_level(self.family, spread) if self.volume is None else -np.log(self.volume)
         return Levelled(self.family.start(seeds, spread), np.asarray(level))
@@ -168,7 +190,12 @@ class WithNoise(Generic[P]):
     def density(self, params: Levelled[P], numerics: Numerics) -> Density:
         inner = self.family.density(params.components, numerics)
         level = float(params.level) - inner.constant
-        return NoisyDensity(inner, level, self.family.shared, self._sizes(params)[1])
+
+        def base_of(taken: Floats) -> float:
+            shared = self._shaped(taken, params)
+            return self.family.shared_base(params.components, shared, numerics)
+
+        return NoisyDensity(inner, level, self.family.shared, self._sizes(params)[1], base_of)
 
     def _sizes(self, params: Levelled[P]) -> tuple[dict[str, tuple[int, ...]], int]:
         """Shapes of the shared statistics, and the numbers in all of them."""
@@ -176,13 +203,12 @@ class WithNoise(Generic[P]):
         empty = self.family.shared(np.empty((0, d)), None)
         return {n: empty[n].shape for n in sorted(empty)}, sum(v.size for v in empty.values())
 
-    def _noise_of(self, sums: Sums, params: Levelled[P]) -> dict[str, Floats]:
-        """The noise's part of each of the shared statistics."""
-        shapes, extra = self._sizes(params)
-        found, at = {}, sums["t"].shape[1] - extra
-        for name, shape in shapes.items():
+    def _shaped(self, taken: Floats, params: Levelled[P]) -> dict[str, Floats]:
+        """The noise's part (extra,) of the shared statistics, by name."""
+        found, at = {}, 0
+        for name, shape in self._sizes(params)[0].items():
             size = int(np.prod(shape))
-            found[name] = sums["t"][-1, at : at + size].reshape(shape)
+            found[name] = taken[at : at + size].reshape(shape)
             at += size
         return found
 
@@ -191,8 +217,9 @@ class WithNoise(Generic[P]):
         _, extra = self._sizes(params)
         fields = dict(sums.fields)
         fields["n"] = sums["n"][:-1]
-        fields["t"] = sums["t"][:-1, : sums["t"].shape[1] - extra]
-        for name, noise in self._noise_of(sums, params).items():
+        width = sums["t"].shape[1] - extra
+        fields["t"] = sums["t"][:-1, :width]
+        for name, noise in self._shaped(sums["t"][-1, width:], params).items():
             if f"shared.{name}" in fields:
                 fields[f"shared.{name}"] = fields[f"shared.{name}"] - noise
         return Sums(fields)

@@ -8,29 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build import make_family, make_fit, make_survey
+from emdist.build import make_fit, make_survey
+from emdist.build_model import make_family
 from emdist.config import FAMILIES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.interfaces import (
-    Array,
-    Engine,
-    FitState,
-    Floats,
-    Numerics,
-    Source,
-    Spread,
-    Status,
-)
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.models.arrays import arrays_of
 from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
 #: Every family there is: a new file is tested by existing.
 ALL_FAMILIES = sorted(plugins(FAMILIES, "family"))
+
+#: Models whose clusters are centres alone; the others are mixtures.
+CENTRES = ["kmeans", "kmedians"]
 
 #: Options under which a family's laws say more than under its defaults.
 OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
@@ -75,6 +71,13 @@ def is_shifted(name: str) -> bool:
     """Whether a family's rows are any real numbers, so that offsets make sense."""
     return bool(np.all(family_of(name).shifted))
 
+
+#: Families with a posterior: rows that weigh twice as much leave less to the prior.
+VARIATIONAL = [
+    name
+    for name in ALL_FAMILIES
+    if "counts" in getattr(family_of(name).params, "__dataclass_fields__", ())
+]
 
 #: Families of real numbers, for laws about offsets and far rows.
 SHIFTED = [name for name in ALL_FAMILIES if is_shifted(name)]
@@ -137,7 +140,11 @@ class Setting:
     uniform: bool = False
     precision: str = "auto"
     min_weight: float = 0.0
+    dissimilarity: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    assignment_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "free"
+    weights_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -152,9 +159,13 @@ class Setting:
             noise=bool(noise),
             n_components=self.k,
             assignment=self.assignment,
+            assignment_options=dict(self.assignment_options),
             uniform_weights=self.uniform,
+            weights=self.weights,
+            weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
+            dissimilarity=self.dissimilarity,
             options={**options_of(name, d), **self.options},
         )
 

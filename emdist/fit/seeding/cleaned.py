@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding.geometry import spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import plusplus, squared_distances
+from emdist.kernels.plusplus import squared_distances
 from emdist.kernels.tiles import tiles
 
 name = "cleaned"
@@ -37,7 +38,9 @@ def choose(seeding: Seeding, k: int) -> Floats:
     dense = no_clutter(x, weight)
     if len(np.unique(x[dense], axis=0)) >= k:
         x, weight = x[dense], weight[dense]
-    return lloyd(x, weight, x[plusplus(x, weight, k, rng)])
+    geometry = seeding.geometry
+    start = geometry.seeds(x[spread_out(geometry, x, weight, k, rng)])
+    return lloyd(geometry, x, weight, start)
 
 
 def no_clutter(x: Floats, weight: Floats) -> NDArray[np.bool_]:

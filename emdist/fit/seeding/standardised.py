@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding.geometry import Euclidean, spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import plusplus
 
 name = "standardised"
 
@@ -19,7 +19,10 @@ def choose(seeding: Seeding, k: int) -> Floats:
     # A constant feature tells nothing, whatever its unit.
     unit = np.where(deviation > 0, deviation, 1.0)
     x = x / unit
-    return lloyd(x, weight, x[plusplus(x, weight, k, seeding.rng(8))]) * unit
+    # Whatever the model measures by: that would know nothing of these units.
+    plain = Euclidean()
+    centres = lloyd(plain, x, weight, x[spread_out(plain, x, weight, k, seeding.rng(8))])
+    return seeding.geometry.seeds(centres * unit)
 
 
 # Not clusters to take an M-step of: those would be of all rows, and in the units of the data.
