@@ -26,19 +26,27 @@ OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": 
 CENTRES = ("kmeans", "kmedians")
 
 
+def options_for(name: str, d: int) -> dict[str, Any]:
+    """A product is half diagonal and half Poisson."""
+    if name != "product":
+        return OPTIONS.get(name, {})
+    halves = (("diagonal", f"0:{d // 2}"), ("poisson", f"{d // 2}:{d}"))
+    return {"groups": [{"family": family, "columns": columns} for family, columns in halves]}
+
+
 def seeds_for(family: Any, k: int, d: int, rng: np.random.Generator) -> Floats:
     """(k, d) places to start at, inside the family's domain."""
     if family.domain is None:
         return 3.0 * rng.standard_normal((k, d))
-    high = np.minimum(family.domain.high, 20.0)
-    return np.rint(rng.uniform(family.domain.low, high, (k, d)))
+    low, high = np.maximum(family.domain.low, -20.0), np.minimum(family.domain.high, 20.0)
+    return np.rint(rng.uniform(low, high, (k, d)))
 
 
 def seconds(name: str, assignment: str, n: int, d: int, k: int) -> float:
     """Processor time of one E-step."""
     rng = np.random.default_rng(0)
     like = "isotropic" if name in CENTRES else name
-    options = OPTIONS.get(name, {})
+    options = options_for(name, d)
     family = make_family(ModelSection(name=like, options=options))
     zeros, ones = np.zeros(d), np.ones(d)
     spread = Spread(zeros, ones, ones, zeros, ones, ones > 0, float(n))

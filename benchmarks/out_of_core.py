@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emdist.config import Config, make_config, parse_bytes
+from emdist.config import Config, make_config
 from emdist.engines.dask import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
 from emdist.job import Job, open_job
+from emdist.validation import parse_bytes
 
 FEATURES = 32
 CLUSTERS = 16

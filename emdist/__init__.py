@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
+    from emdist.estimators.product_mixture import ProductMixture
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -29,6 +30,7 @@ __all__ = [
     "KMedians",
     "MultinomialMixture",
     "PoissonMixture",
+    "ProductMixture",
     "load",
     "load_distribution",
 ]
@@ -45,6 +47,7 @@ _WHERE = {
     "CategoricalMixture": "emdist.estimators.categorical_mixture",
     "MultinomialMixture": "emdist.estimators.multinomial_mixture",
     "PoissonMixture": "emdist.estimators.poisson_mixture",
+    "ProductMixture": "emdist.estimators.product_mixture",
     "load": "emdist.estimators.loading",
     "load_distribution": "emdist.estimators.loading",
 }

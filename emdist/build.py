@@ -144,7 +144,7 @@ def make_fit(
         model,
         model_section.n_components,
         survey,
-        plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
+        plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section, is_kmeans)),
         make_model(ModelSection(name="kmeans")),
         stop,
         make_schedule(section),
@@ -154,6 +154,17 @@ def make_fit(
         listen,
         space.geometry,
     )
+
+
+def _default_seeder(section: ModelSection, is_kmeans: bool) -> str:
+    """The name of the seeder where the configuration gives none."""
+    if is_kmeans:
+        return "k-means++"
+    if section.noise is not None:
+        # K-means spends its centres on outliers, and EM leaves a component there.
+        return "cleaned"
+    # Features of different families have no common unit to measure distances in.
+    return "standardised" if section.name == "product" else "kmeans"
 
 
 def read_start(path: str | None) -> Given:

@@ -11,6 +11,7 @@ from emdist.config import (
     WEIGHTS,
     FitSection,
     ModelSection,
+    NoiseSection,
 )
 from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.choose import choose
@@ -22,16 +23,21 @@ from emdist.interfaces import Components, Family, Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
+from emdist.models.beside_noise import BesideNoise
 from emdist.models.kcentroids import KCentroids
 from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.noise import NoiseMixture, NoisyParams
 from emdist.models.weights import Weights
 from emdist.models.weights.uniform import Uniform
+from emdist.models.with_noise import WithNoise
 from emdist.plugins import plugin
 from emdist.validation import checked_options
 
 #: Models that are hard clustering around centres.
 CENTROIDS = ("kmeans", "kcentroids")
+#: Models without a density.
+CENTRES = (*CENTROIDS, "kmedians")
 
 
 def make_family(section: ModelSection) -> Family[Any]:
@@ -81,6 +87,8 @@ def make_weights(section: ModelSection) -> Weights:
 
 def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
     """K-means, K-centroids, K-medians, or a mixture; to be fitted, it needs the data's `spread`."""
+    if section.noise is not None:
+        return _with_noise(section, section.noise, spread)
     if section.name in CENTROIDS:
         dissimilarity = make_dissimilarity(section)
         return KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
@@ -96,9 +104,32 @@ def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any
     )
 
 
+def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | None) -> Model[Any]:
+    """The mixture of the family named, with uniform noise."""
+    if section.name in CENTRES:
+        raise ConfigError(
+            f"model.noise: {section.name} has no density to hold noise against. Remove it, or name "
+            "a family (full, tied, diagonal, spherical)."
+        )
+    family: WithNoise[Any] = WithNoise(make_family(section), noise.volume)
+    mixture: Mixture[Any] = Mixture(
+        family if spread is None else family.informed(spread),
+        make_assignment(section),
+        BesideNoise(make_weights(section)),
+        section.precision,
+        section.min_weight,
+    )
+    return NoiseMixture(mixture, noise.weight)
+
+
 def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
     """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
     model = make_model(section)
+    if isinstance(model, NoiseMixture):
+        raise ConfigError(
+            "A mixture with noise is no distribution of its family: noise has no moments or "
+            "marginals there. Use the estimator's own score_samples and sample, or fit without it."
+        )
     if not isinstance(model, Mixture):
         raise ConfigError(
             f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
@@ -114,7 +145,7 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
 def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
     """Types of the fields that a stored state, or a model, leaves open."""
     return {
-        "params": MixtureParams,
+        "params": MixtureParams if section.noise is None else NoisyParams,
         "components": make_components(section).params,
         "memory": type(None) if schedule is None else make_schedule(schedule).memory,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
@@ -21,7 +20,7 @@ from emdist.dissimilarities.choose import checked_name
 from emdist.errors import ConfigError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
-from emdist.validation import explain
+from emdist.validation import explain, parse_bytes, size
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"
@@ -29,21 +28,6 @@ WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
 SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
-
-_UNITS = {"b": 1} | {
-    f"{prefix}{unit}": base**power
-    for power, prefix in enumerate("kmgt", start=1)
-    for unit, base in (("b", 10**3), ("ib", 2**10))
-}
-
-
-def parse_bytes(text: str) -> int:
-    """``"128 MiB"`` to bytes; ValueError if it is no size."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
-    found = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
-    if found < 1:
-        raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
-    return found
 
 
 def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
@@ -58,14 +42,6 @@ def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
         return name
 
     return AfterValidator(check)
-
-
-def _size(text: str) -> str:
-    try:
-        parse_bytes(text)
-    except ValueError as error:
-        raise PydanticCustomError("size", "{why}", {"why": str(error)}) from None
-    return text
 
 
 def _texts(options: Any) -> Any:
@@ -91,7 +67,7 @@ class Section(BaseModel):
 class ReadingSection(Section):
     """How rows are read, wherever they lie."""
 
-    block_size: Annotated[str, AfterValidator(_size)] | None = Field(
+    block_size: Annotated[str, AfterValidator(size)] | None = Field(
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
@@ -128,13 +104,29 @@ class IngestSection(Section):
     rows_per_chunk: int | None = Field(None, ge=1)
 
 
+class NoiseSection(Section):
+    """Uniform noise beside the components of a family of real numbers."""
+
+    weight: float = Field(0.05, gt=0, lt=1, description="Share of the rows at the start")
+    volume: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Default that of the data's bounding box"
+    )
+
+
+def _noise(value: Any) -> Any:
+    """``true`` and a weight alone, in full."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"weight": value} if isinstance(value, int | float) else value
+
+
 class ModelSection(Section):
     """What is fitted."""
 
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
         "kmeans",
         description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
-        "isotropic, bernoulli, binomial, poisson, multinomial, categorical, "
+        "isotropic, bernoulli, binomial, poisson, multinomial, categorical, product, "
         "variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
@@ -156,6 +148,9 @@ class ModelSection(Section):
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
+    )
+    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
+        None, description="true, a weight to start with, or weight and volume; labels are -1"
     )
     dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
         None,
@@ -194,7 +189,8 @@ class FitSection(Section):
     seed: int = Field(0, ge=0)
     init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
         None,
-        description="Seeder; default k-means++ where there are centres, kmeans for mixtures",
+        description="Seeder; default k-means++ where there are centres, kmeans for mixtures, "
+        "standardised for products, cleaned with noise",
     )
     start: str | None = Field(
         None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"

@@ -44,6 +44,7 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
     return {
         "model": section.name,
         "components": fitted.n_components,
+        **({"noise": float(fitted.params.noise)} if section.noise is not None else {}),
         "features": fitted.n_features,
         "objective": fitted.objective,
         "iterations": fitted.iterations,

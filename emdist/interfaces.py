@@ -128,22 +128,22 @@ class Spread:
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that a family's features can take.
+    """The values that a family's features can take: the same for all, or given for each.
 
     Attributes
     ----------
     what
         In words, such as "bits, 0 or 1".
     low, high
-        Smallest and largest, of every feature; `high` may be given feature by feature.
+        Smallest and largest.
     whole
         Whether only whole numbers occur.
     """
 
-    what: str
-    low: float = -math.inf
+    what: str | tuple[str, ...]
+    low: float | tuple[float, ...] = -math.inf
     high: float | tuple[float, ...] = math.inf
-    whole: bool = False
+    whole: bool | tuple[bool, ...] = False
 
 
 @dataclass(frozen=True)
@@ -297,8 +297,11 @@ class Components(Protocol[P]):
         """The frozen dataclass of arrays that holds k components."""
 
     @property
-    def shifted(self) -> bool:
-        """Whether rows are taken relative to their mean; counts and categories are not."""
+    def shifted(self) -> bool | NDArray[np.bool_]:
+        """Whether features are taken relative to their mean, for all or (d,) for each.
+
+        Real numbers are; counts and categories are not.
+        """
 
     @property
     def domain(self) -> Domain | None:
@@ -357,6 +360,9 @@ class Components(Protocol[P]):
 
 class Family(Components[P], Protocol[P]):
     """k components of one distribution: what a mixture can also draw from and count."""
+
+    def informed(self, spread: Spread) -> Family[P]:
+        """As of any components: a family stays one."""
 
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         """(n, d) draws from component `k`."""

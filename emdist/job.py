@@ -97,9 +97,10 @@ class Job:
             self.target,
             tuple(labels.outputs),
             self.source.bounds,
-            self.run.fitted().n_components,
+            self.run.fitted().n_columns,
             self.identity,
             overwrite=labels.overwrite,
+            noise=self.config.model.noise is not None,
         )
 
     def summarise(self, labelled: Any) -> Summary:

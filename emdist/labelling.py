@@ -50,7 +50,8 @@ def label_data(
     -------
     dict
         JSON: ``model``, ``data``, ``labels`` (places), ``rows``, ``features``, ``score`` (mean
-        log-likelihood in nats, or inertia) and ``components`` (rows by sample weight).
+        log-likelihood in nats, or inertia), ``components`` (rows by sample weight) and ``noise``
+        (likewise, where the model has it).
 
     Raises
     ------
@@ -66,7 +67,13 @@ def label_data(
     fitted.check_features(source)  # before anything is written
     identity = {"model": read_model(model).sha256, "data": digest(dict(source.fingerprint()))}
     writer = label_writer(
-        out, tuple(outputs), source.bounds, fitted.n_components, identity, overwrite=overwrite
+        out,
+        tuple(outputs),
+        source.bounds,
+        fitted.n_columns,
+        identity,
+        overwrite=overwrite,
+        noise=section.noise is not None,
     )
     kind = make_model(section)
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
@@ -84,6 +91,7 @@ def _summary(
     model: Location, writer: LabelWriter, source: Source, sums: Sums, minimises: bool
 ) -> dict[str, Any]:
     rows, features = source.shape
+    counts = [float(n) for n in sums["count"]]
     score, weight = float(sums["score"]), float(sums["weight"])
     return {
         "model": str(model),
@@ -93,5 +101,6 @@ def _summary(
         "rows": rows,
         "features": features,
         "score": score if minimises or not weight else score / weight,
-        "components": [float(n) for n in sums["count"]],
+        "components": counts[:-1] if writer.noise else counts,
+        **({"noise": counts[-1]} if writer.noise else {}),
     }

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
 from emdist.plugins import nearest
 
 #: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
 _OWN_CHECKS = ("unknown_name", "size")
+
+_UNITS = {"b": 1} | {
+    f"{prefix}{unit}": base**power
+    for power, prefix in enumerate("kmgt", start=1)
+    for unit, base in (("b", 10**3), ("ib", 2**10))
+}
+
+
+def parse_bytes(text: str) -> int:
+    """``"128 MiB"`` to bytes; ValueError if it is no size."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
+    found = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
+    if found < 1:
+        raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
+    return found
+
+
+def size(text: str) -> str:
+    """`text` if it is a size in bytes, for pydantic."""
+    try:
+        parse_bytes(text)
+    except ValueError as error:
+        raise PydanticCustomError("size", "{why}", {"why": str(error)}) from None
+    return text
 
 
 def explain(

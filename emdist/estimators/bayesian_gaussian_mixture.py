@@ -150,7 +150,9 @@ class BayesianGaussianMixture(GaussianEstimator):
 
     @classmethod
     def fits(cls, section: ModelSection) -> bool:
-        return section.name in {_PREFIX + family for family in FAMILIES.values()}
+        # It has no parameter for noise, which only a configuration gives a posterior.
+        known = {_PREFIX + family for family in FAMILIES.values()}
+        return section.name in known and section.noise is None
 
     @classmethod
     def from_section(cls, section: ModelSection) -> Self:

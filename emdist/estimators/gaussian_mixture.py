@@ -33,10 +33,16 @@ class GaussianMixture(GaussianEstimator, Criteria):
         Iterations of one start at most, and starts.
     init_params
         "kmeans" (converged on a sample), "k-means++", "k-means||", "random_from_data" or
-        "random", which are the same.
+        "random", which are the same. With noise "kmeans" leaves out the sample's rows that have no
+        near neighbours ("cleaned": Byers and Raftery 1998).
     weights_init, means_init, precisions_init
         A start in scikit-learn's shapes; what is not given is estimated from the rows nearest
         to the means.
+    noise
+        True, or the share of rows to start with, for uniform noise beside the components (Banfield
+        and Raftery 1993): outliers then get the label -1. None for no noise.
+    noise_volume
+        V of the noise's density 1 / V; None for the volume of the data's bounding box.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
     warm_start
@@ -57,7 +63,9 @@ class GaussianMixture(GaussianEstimator, Criteria):
     Attributes
     ----------
     weights_, means_
-        (k,) and (k, d).
+        (k,) and (k, d). With noise, `weights_` and `noise_weight_` sum to 1.
+    noise_weight_
+        Share of the rows that is noise; only with noise.
     covariances_, precisions_, precisions_cholesky_
         In scikit-learn's shapes.
     converged_, n_iter_, lower_bound_, lower_bounds_
@@ -93,6 +101,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         warm_start: bool = False,
         verbose: int = 0,
         verbose_interval: int = 10,
+        noise: Any = None,
+        noise_volume: float | None = None,
         on_collapse: str = "regularise",
         mean_precision_prior: float | None = None,
         mean_prior: Any = None,
@@ -115,6 +125,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         self.weights_init = weights_init
         self.means_init = means_init
         self.precisions_init = precisions_init
+        self.noise = noise
+        self.noise_volume = noise_volume
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -142,14 +154,33 @@ class GaussianMixture(GaussianEstimator, Criteria):
             section.n_components,
             covariance_type=kinds[section.name],
             precision=section.precision,
+            noise=None if section.noise is None else section.noise.weight,
+            noise_volume=None if section.noise is None else section.noise.volume,
             **prior_parameters(section),
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         family, prior = self._family(), self._prior(n_features)
         options = {"reg_covar": self.reg_covar} | ({"prior": prior} if prior else {})
-        model = self._model_section(family, options, **self._weights_settings())
-        return model, self._fit_section(), self._given(model, n_features)
+        model = self._model_section(
+            family, options, noise=self._noise(), **self._weights_settings()
+        )
+        fit = self._fit_section()
+        if model.noise is not None and fit.init == "kmeans":
+            fit = fit.model_copy(update={"init": "cleaned"})
+        return model, fit, self._given(model, n_features)
+
+    def _noise(self) -> Any:
+        """The noise as the configuration has it."""
+        if self.noise_volume is None:
+            return self.noise
+        if self.noise is None or self.noise is False:
+            raise ConfigError(
+                f"noise_volume={self.noise_volume!r} without noise; set noise=True, or the share "
+                "of rows to start with."
+            )
+        share = {} if self.noise is True else {"weight": self.noise}
+        return {**share, "volume": self.noise_volume}
 
     def _weights_settings(self) -> dict[str, Any]:
         concentration = self.weight_concentration_prior
@@ -165,7 +196,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
 
     def _given(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
-            return Given(self.means_, self.weights_, {self._scale: self.covariances_})
+            weights = self._fitted.params.weights
+            return Given(self.means_, weights, {self._scale: self.covariances_})
         k = model.n_components
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
         means, weights, precisions = (

@@ -38,17 +38,17 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     on_collapse: Any
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False, **weights: Any
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
     ) -> ModelSection:
         return self._checked(
             ModelSection,
-            {},
+            {"noise.weight": "noise", "noise.volume": "noise_volume"},
             name=family,
             n_components=self.n_components,
             precision=self.precision,
             uniform_weights=uniform,
             options=dict(options),
-            **weights,
+            **settings,
         )
 
     def _fit_section(self) -> FitSection:
@@ -79,13 +79,16 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         return True
 
     def _publish_mixture(self, fitted: Fitted) -> None:
-        self.weights_ = fitted.params.weights
+        k = fitted.n_components
+        self.weights_ = fitted.params.shares[:k]
+        if fitted.n_columns > k:
+            self.noise_weight_ = float(fitted.params.noise)
         self.converged_ = fitted.status is not Status.MAX_ITER
         self.lower_bound_ = fitted.objective
         self.lower_bounds_ = [r.objective for r in fitted.history]
 
     def predict_proba(self, X: Any) -> Array:
-        """Responsibilities: (n, k), in memory."""
+        """Responsibilities: (n, k), in memory; (n, k + 1) with noise, which is the last column."""
         resp = self._collect(X, resp=True).resp
         assert resp is not None
         return resp
@@ -119,18 +122,29 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         return make_distribution(self._section, self._fitted)
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-        """`n_samples` draws (n, d) and their components (n,), ordered by component."""
+        """`n_samples` draws (n, d) and their components (n,), ordered by component.
+
+        Noise comes last, from the bounding box of the fitted data, with the label -1.
+        """
         check_is_fitted(self)
         if n_samples < 1:
             raise ConfigError(f"n_samples={n_samples}; wanted at least 1.")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rng = np.random.default_rng(seed)
-        counts = rng.multinomial(n_samples, self.weights_ / self.weights_.sum())
-        family = make_family(self._section)
-        components = self._fitted.params.components
-        drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
-        rows = np.concatenate(drawn) + self._fitted.spread.origin
-        return rows, np.repeat(np.arange(len(counts)), counts)
+        fitted = self._fitted
+        shares = fitted.params.shares
+        counts = rng.multinomial(n_samples, shares / shares.sum())
+        family, components, spread = (
+            make_family(self._section),
+            fitted.params.components,
+            fitted.spread,
+        )
+        known = range(fitted.n_components)
+        drawn = [family.sample(components, k, int(counts[k]), rng) for k in known]
+        if fitted.n_columns > fitted.n_components:
+            drawn.append(rng.uniform(spread.low, spread.high, (counts[-1], fitted.n_features)))
+        labels = np.array([*known, -1])[: len(counts)]
+        return np.concatenate(drawn) + spread.origin, np.repeat(labels, counts)
 
 
 class Criteria(MixtureEstimator):
@@ -139,6 +153,9 @@ class Criteria(MixtureEstimator):
     def _free(self) -> int:
         k, d = len(self.weights_), self._fitted.n_features
         weights = 0 if self._section.weights_name == "uniform" else k - 1
+        if self._section.noise is not None:
+            # Its weight, and its volume if that is estimated too: as mclust counts.
+            weights += 1 + int(self._section.noise.volume is None)
         return int(make_family(self._section).free_parameters(k, d) + weights)
 
     def bic(self, X: Any) -> float:

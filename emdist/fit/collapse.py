@@ -43,7 +43,7 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
             "'reseed' or 'drop'."
         )
     if fit.policy == "drop":
-        keep = np.setdiff1d(np.arange(len(last.sums["n"])), weak)
+        keep = np.setdiff1d(np.arange(len(fit.model.locations(new))), weak)
         if len(keep) == 0:
             raise CollapseError(
                 "All components collapsed. Raise reg_covar or ask for fewer components."
@@ -62,11 +62,13 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
 def worst_rows(fit: Fit, weak: NDArray[np.int64], last: Pass) -> Worst:
     """One badly explained row for each of `weak`; fewer if all rows are explained perfectly.
 
+    Rows that are noise count as explained.
+
     Costs one more pass, which is cheaper than keeping candidates in every pass.
     """
     task = WorstRows(fit.source, fit.model, last.params, fit.origin, last.numerics, len(weak))
     found = fit.map_reduce("worst rows", task)
-    used = len(weak)
+    used = min(len(weak), len(found.x))
     if fit.model.minimises:
         # A squared distance of 0 is a row on its centre: moving a centre there gains nothing.
         used = int(np.count_nonzero(found.priority[:used] > 0))

@@ -25,7 +25,7 @@ def check_spread(domain: Domain | None, spread: Spread) -> None:
 def check_rows(domain: Domain, x: Array) -> None:
     """DomainError unless all of `x` (n, d), which has rows, lie in `domain`."""
     whole = np.ones(x.shape[1], bool)
-    if domain.whole and x.dtype.kind == "f":
+    if np.any(domain.whole) and x.dtype.kind == "f":
         for a, b in tiles(len(x), tile_rows(2 * x.shape[1], x.itemsize)):
             whole &= whole_features(x[a:b])
     _check(domain, x.min(axis=0), x.max(axis=0), whole)
@@ -38,14 +38,13 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
             f"The family's options are for {len(highest)} feature(s), and the data has "
             f"{len(high)}. Give one number for all, or one for each."
         )
-    bad = (low < domain.low) | (high > highest)
-    if domain.whole:
-        bad |= ~whole
+    bad = (low < np.asarray(domain.low)) | (high > highest) | (np.asarray(domain.whole) & ~whole)
     if bad.any():
         first = int(np.argmax(bad))
+        what = domain.what if isinstance(domain.what, str) else domain.what[first]
         kind = "whole numbers" if whole[first] else "not only whole numbers"
         raise DomainError(
-            f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {domain.what}, as this "
+            f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {what}, as this "
             f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g} and "
             f"holds {kind}. Round, binarise or shift the features, set the family's options to "
             "the data's range, or take a Gaussian family."

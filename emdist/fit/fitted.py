@@ -51,6 +51,11 @@ class Fitted:
         return len(self.params.weights)
 
     @property
+    def n_columns(self) -> int:
+        """Of the responsibilities: components, and noise where the model has it."""
+        return len(self.params.shares)
+
+    @property
     def n_features(self) -> int:
         """Features of a row."""
         return len(self.spread.origin)
@@ -75,7 +80,7 @@ class Fitted:
         writer: LabelWriter | None = None,
         done: Any = None,
     ) -> Sums:
-        """One pass that labels all rows: ``count`` (k,), ``score`` and ``weight`` summed.
+        """One pass that labels all rows: ``count`` (c,), ``score`` and ``weight`` summed.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ from emdist.models.mixture import CAREFUL
 def seeded(fit: Fit, state: FitState) -> FitState:
     """`state` with the parameters that its restart begins with."""
     params, shared = None, state.shared
-    if not fit.given.complete(fit.model):
+    if not fit.given.complete(fit.model, len(fit.origin)):
         seeding = Seeding(
             fit.source, fit.engine, fit.survey, state.seed, state.restart, fit.geometry
         )

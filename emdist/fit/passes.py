@@ -75,7 +75,8 @@ class WorstRows:
         found = self.model.assign(block, self.params, self.origin, self.numerics)
         badness = found.score if self.model.minimises else -found.score
         given = np.ones(len(x)) if weight is None else weight
-        keep = np.flatnonzero(given > 0)
+        # Noise is explained: a component placed there would have no rows but its own.
+        keep = np.flatnonzero((given > 0) & (found.labels >= 0))
         if len(keep) > self.size:
             keep = keep[np.argpartition(-badness[keep], self.size - 1)[: self.size]]
         rows = np.empty((len(keep), x.shape[1] + 1))
@@ -86,7 +87,9 @@ class WorstRows:
 
 @dataclass(frozen=True)
 class LabelBlock:
-    """Labels one block, stores them, and sums ``count`` (k,), ``score`` and ``weight``.
+    """Labels one block, stores them, and sums ``count`` (c,), ``score`` and ``weight``.
+
+    `count` has the c columns of the responsibilities: the components, then noise where there is.
 
     A block whose labels are stored already is not read again.
     """
@@ -108,11 +111,13 @@ class LabelBlock:
         found = self.model.assign(block, self.params, self.origin, self.numerics, wants_resp)
         _, weight = block.valid()
         given = np.ones(len(found.labels)) if weight is None else weight
+        columns = len(self.params.shares)
         sums = Sums(
             {
-                "count": np.bincount(
-                    found.labels, given, minlength=len(self.params.weights)
-                ).astype(np.float64),
+                # The label -1 of noise is the last column, as an index from the end.
+                "count": np.bincount(found.labels % columns, given, minlength=columns).astype(
+                    np.float64
+                ),
                 "score": np.array(given @ found.score),
                 "weight": np.array(given.sum()),
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Domain, Floats, Model, Spread
-from emdist.models.mixture import MixtureParams
+from emdist.models.arrays import arrays_of, with_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,11 +22,12 @@ class Given:
     ----------
     means
         (k, d), or None to be seeded. For a family whose parameters are no means, such as
-        categorical, rows to start at.
+        categorical and products, rows to start at.
     weights
         (k,) summing to 1, or None.
     scales
-        The family's other arrays by name, such as ``covariances`` (k, d, d).
+        The family's other arrays by name, such as ``covariances`` (k, d, d), or
+        ``parts.0.variances`` of a product.
     """
 
     means: Floats | None = None
@@ -45,13 +46,13 @@ class Given:
 
         return Seeder(choose, clusters=True)
 
-    def complete(self, model: Model[Any]) -> bool:
-        """Whether nothing is left to be seeded."""
+    def complete(self, model: Model[Any], d: int) -> bool:
+        """Whether nothing is left to be seeded, for rows of `d` features."""
         if model.minimises:
             return self.means is not None
         given = set(self.scales) | ({"means"} if self.means is not None else set())
-        names = {f.name for f in fields(_template(model, np.zeros((1, 1))))}
-        return self.weights is not None and names <= given
+        names = arrays_of(_template(model, np.zeros((1, d))))
+        return self.weights is not None and set(names) <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:
         """`params` with what was given in place of what was seeded."""
@@ -61,20 +62,20 @@ class Given:
             # All of it is given, and replaced below.
             k = len(next(a for a in (self.means, self.weights) if a is not None))
             params = model.start(np.zeros((k, len(spread.origin))), spread)
-        arrays = dict(self.scales)
-        if self.means is not None and hasattr(params.components, "means"):
-            arrays["means"] = self.means - spread.origin
-        components = replace(params.components, **arrays)
-        if self.weights is None:
-            return replace(params, components=components)
-        weights = self.weights / self.weights.sum()
-        counts = None if params.counts is None else weights * spread.weight
-        return MixtureParams(weights, components, counts)
+        if self.weights is not None:
+            weights = self.weights / self.weights.sum()
+            counts = None if params.counts is None else weights * spread.weight
+            params = replace(params, weights=weights, counts=counts)
+        given = dict(self.scales) | ({} if self.means is None else {"means": self.means})
+        placed = replace(params, components=with_arrays(params.components, given))
+        moved = arrays_of(model.translate(placed, -spread.origin).components)
+        given = {name: moved[name] for name in given if name in moved}
+        return replace(params, components=with_arrays(params.components, given))
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
         """StartError unless every array given has the shape that `model` wants."""
         template = _template(model, np.zeros((k, d)))
-        wanted = {f.name: np.shape(getattr(template, f.name)) for f in fields(template)}
+        wanted = {name: value.shape for name, value in arrays_of(template).items()}
         given = dict(self.scales)
         if self.means is not None:
             given["means"] = self.means
@@ -105,10 +106,14 @@ def _template(model: Model[Any], means: Floats) -> Any:
 
 
 def _check_domain(means: Floats, domain: Domain) -> None:
-    low, high = float(means.min()), float(means.max())
-    if low < domain.low or high > np.max(domain.high):
+    low, high = means.min(axis=0), means.max(axis=0)
+    bad = (low < np.asarray(domain.low)) | (high > np.asarray(domain.high))
+    if bad.any():
+        first = int(np.argmax(bad))
+        what = domain.what if isinstance(domain.what, str) else domain.what[first]
         raise StartError(
-            f"The start's means reach from {low:g} to {high:g}; wanted means of {domain.what}."
+            f"The start's means reach from {low[first]:g} to {high[first]:g} in feature {first}; "
+            f"wanted means of {what}."
         )
 
 

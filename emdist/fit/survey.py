@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import (
+    ConfigError,
     DataError,
     DistinctRowsError,
     NonFiniteError,
@@ -97,7 +98,7 @@ class Survey:
     wanted
         Distinct rows that are enough.
     shifted
-        Whether rows are taken relative to their mean.
+        Whether features are taken relative to their mean, for all or (d,) for each.
     sample
         For seeding.
     """
@@ -107,7 +108,7 @@ class Survey:
     moments: Moments
     distinct: NDArray[np.uint64]
     wanted: int
-    shifted: bool
+    shifted: bool | NDArray[np.bool_]
     sample: Sample
 
     def __add__(self, other: Survey) -> Survey:
@@ -126,7 +127,7 @@ class Survey:
     def spread(self) -> Spread:
         """Where the data lie; the origin is their mean, or zero."""
         m = self.moments
-        origin = m.mean if self.shifted else np.zeros_like(m.mean)
+        origin = np.where(self.shifted, m.mean, 0.0)
         return Spread(
             origin,
             m.mean - origin,
@@ -181,7 +182,7 @@ class SurveyTask:
     seed
         Of the sample.
     shifted
-        Whether rows are taken relative to their mean.
+        Whether features are taken relative to their mean, for all or (d,) for each.
     covariance
         Whether to gather the covariance of the features.
     """
@@ -190,8 +191,16 @@ class SurveyTask:
     wanted: int
     size: int
     seed: int
-    shifted: bool = True
+    shifted: bool | NDArray[np.bool_] = True
     covariance: bool = False
+
+    def __post_init__(self) -> None:
+        named, features = np.size(self.shifted), self.source.shape[1]
+        if np.ndim(self.shifted) and named != features:
+            raise ConfigError(
+                f"The groups of the model name {named} feature(s), and the data has {features}. "
+                "Put every feature into one group, or among 'ignored'."
+            )
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)

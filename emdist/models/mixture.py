@@ -57,6 +57,11 @@ class MixtureParams(Generic[P]):
     components: P
     counts: Floats | None = None
 
+    @property
+    def shares(self) -> Floats:
+        """(c,) of all rows, one for each column of responsibilities."""
+        return self.weights
+
 
 @dataclass(frozen=True)
 class Mixture(Generic[P]):

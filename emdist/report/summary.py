@@ -32,7 +32,8 @@ class Summary:
     model
         Name, components and objective.
     result
-        Status with its advice, iterations, objective, score of the final model.
+        Status with its advice, iterations, objective, score of the final model; weight and rows of
+        the noise where the model has it.
     components
         One entry for each: weight, and rows (by sample weight) labelled with it.
     labels
@@ -84,6 +85,9 @@ class Summary:
             ("run folder", self.run),
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
+        if noise := result.get("noise"):
+            told = f"weight {noise['weight']:.4f}, {noise['labelled']:,.12g} row(s) labelled -1"
+            rows.insert(3, ("noise", told))
         if result["rows_left_out"]:
             rows.insert(2, ("left out", f"{result['rows_left_out']:,} rows, by policy"))
         return rows
@@ -115,8 +119,9 @@ def summarise(
     """The summary of a finished fit to `data`; `labelled` is what the label pass summed."""
     rows, features = source.shape
     k = fitted.n_components
-    count = np.zeros(k) if labelled is None else labelled["count"]
-    share = count / count.sum() if minimises and labelled is not None else fitted.params.weights
+    count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]
+    share = count / count.sum() if minimises and labelled is not None else fitted.params.shares
+    parts = [{"weight": float(w), "labelled": float(n)} for w, n in zip(share, count, strict=True)]
     result: dict[str, Any] = {
         "status": fitted.status.name.lower(),
         "advice": fitted.status.value,
@@ -128,6 +133,8 @@ def summarise(
     if labelled is not None:
         total = float(labelled["score"])
         result["final"] = total if minimises else total / float(labelled["weight"])
+    if len(parts) > k:
+        result["noise"] = parts[k]
     return Summary(
         run,
         {
@@ -144,9 +151,7 @@ def summarise(
             "objective": "inertia" if minimises else "log-likelihood per row",
         },
         result,
-        tuple(
-            {"weight": float(w), "labelled": float(n)} for w, n in zip(share, count, strict=True)
-        ),
+        tuple(parts[:k]),
         labels,
         {stage: round(value, 3) for stage, value in seconds.items()},
         versions,

@@ -54,11 +54,16 @@ def describe_labels(location: Location) -> dict[str, Any] | None:
     if mark is None:
         return None
     group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-    progress = np.asarray(dict(group.arrays())["progress"][:, 0])
-    return {
+    progress = np.asarray(dict(group.arrays())["progress"])
+    done = np.isfinite(progress[:, 0])
+    found = {
         "kind": "labels",
         "labels": str(location),
         "outputs": mark.get("outputs"),
-        "blocks_done": int(np.isfinite(progress).sum()),
+        "blocks_done": int(done.sum()),
         "blocks": len(progress),
     }
+    if "noise" in mark:
+        found["noise"] = {"label": mark["noise"], "rows": float(progress[done, -1].sum())}
+        found["left_out"] = {"label": mark["left_out"]}
+    return found

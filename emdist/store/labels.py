@@ -45,8 +45,8 @@ __all__ = [
 #: Shape, chunks, dtype, fill value and dimension names of an array.
 _Layout = tuple[tuple[int, ...], tuple[int, ...], str, Any, list[str]]
 
-#: Label of rows that were left out by policy.
-MASKED = -1
+#: Label of rows that were left out by policy; beside noise, which has the label -1, another one.
+MASKED, MASKED_BESIDE_NOISE = -1, -2
 _MAX_CHUNK_ROWS = 1 << 22
 
 
@@ -64,12 +64,20 @@ class LabelWriter:
         First row of each block, and the number of rows.
     n_components
         Columns of the responsibilities.
+    noise
+        Whether the last column is noise, whose rows have the label -1.
     """
 
     location: Location
     outputs: tuple[str, ...]
     bounds: tuple[int, ...]
     n_components: int
+    noise: bool = False
+
+    @property
+    def masked(self) -> int:
+        """Label of rows that were left out by policy."""
+        return MASKED_BESIDE_NOISE if self.noise else MASKED
 
     def write(self, block: Block, found: Assigned, sums: Sums) -> None:
         """Store what was found for the rows of `block` that count, then mark it done."""
@@ -84,7 +92,9 @@ class LabelWriter:
             for name in self.outputs:
                 value = values[name]
                 assert value is not None
-                group[name][a:b] = _on_grid(value, block, MASKED if name == "labels" else np.nan)
+                group[name][a:b] = _on_grid(
+                    value, block, self.masked if name == "labels" else np.nan
+                )
             group["progress"][block.index] = _pack(sums)
 
     def done(self, i: int) -> Sums | None:
@@ -167,6 +177,7 @@ def label_writer(
     identity: Mapping[str, Any],
     dimension: str = "row",
     overwrite: bool = False,
+    noise: bool = False,
 ) -> LabelWriter:
     """Create the arrays at `location`, or go on with those of the same labelling.
 
@@ -186,6 +197,9 @@ def label_writer(
         Name of the rows' dimension.
     overwrite
         Whether what is there may be replaced.
+    noise
+        Whether the last of the components is noise: its label is -1, and that of rows left out by
+        policy then -2.
 
     Raises
     ------
@@ -201,7 +215,7 @@ def label_writer(
             f"{', '.join(OUTPUTS)}."
         )
     chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
-    writer = LabelWriter(location, outputs, bounds, n_components)
+    writer = LabelWriter(location, outputs, bounds, n_components, noise)
     found = check_place(location, identity, outputs, overwrite, _layout(writer))
     with telling("create the labels in", location):
         if found == "replace":
@@ -219,11 +233,13 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
         "outputs": list(writer.outputs),
         "layout": list(_layout(writer)),
     }
+    if writer.noise:
+        mark["left_out"], mark["noise"] = writer.masked, -1
     group = zarr.create_group(store, attributes={MARK: mark | {"complete": False}})
     chunk = chunk_rows(writer.bounds)
     k = writer.n_components
     shapes: dict[str, _Layout] = {
-        "labels": ((rows,), (chunk,), "int32", MASKED, [dimension]),
+        "labels": ((rows,), (chunk,), "int32", writer.masked, [dimension]),
         "score": ((rows,), (chunk,), "float64", np.nan, [dimension]),
         "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dimension, "component"]),
     }

@@ -18,6 +18,7 @@ from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
+from emdist.models.arrays import arrays_of
 from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
@@ -30,29 +31,52 @@ CENTRES = ["kmeans", "kmedians"]
 #: Options under which a family's laws say more than under its defaults.
 OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
 
+#: Parts of the product that its laws are held under: feature j is in part j modulo their number.
+PARTS: list[dict[str, Any]] = [
+    # Just enough for rows that are all alike; more, and the M-step maximises something else.
+    {"family": "diagonal", "options": {"reg_covar": 1e-12}},
+    {"family": "categorical", "options": {"categories": 4}},
+    {"family": "poisson"},
+]
+
+
+def options_of(name: str, d: int = 2) -> dict[str, Any]:
+    """`OPTIONS`, for rows of `d` features where that matters."""
+    if name != "product":
+        return OPTIONS.get(name, {})
+    columns = [list(range(i, d, len(PARTS))) for i in range(len(PARTS))]
+    groups = [{**part, "columns": c} for part, c in zip(PARTS, columns, strict=True) if c]
+    return {"groups": groups}
+
+
+#: A family with noise: the one whose shared statistics the noise has a part in.
+NOISY = "tied+noise"
+
 ONE_THREAD = LocalEngine(1)
 
 
-def section_of(name: str, k: int = 3) -> ModelSection:
+def section_of(name: str, k: int = 3, d: int = 2) -> ModelSection:
     """A family with the options its laws are held under."""
-    return ModelSection(name=name, n_components=k, options=OPTIONS.get(name, {}))
+    name, _, noise = name.partition("+")
+    options = options_of(name, d)
+    return ModelSection(name=name, noise=bool(noise), n_components=k, options=options)
 
 
-def family_of(name: str) -> Any:
+def family_of(name: str, d: int = 2) -> Any:
     """As `section_of`, the family itself."""
-    return make_family(section_of(name))
+    return make_family(section_of(name, d=d))
 
 
 def is_shifted(name: str) -> bool:
     """Whether a family's rows are any real numbers, so that offsets make sense."""
-    return bool(family_of(name).shifted)
+    return bool(np.all(family_of(name).shifted))
 
 
 #: Families with a posterior: rows that weigh twice as much leave less to the prior.
 VARIATIONAL = [
     name
     for name in ALL_FAMILIES
-    if "counts" in {field.name for field in fields(family_of(name).params)}
+    if "counts" in getattr(family_of(name).params, "__dataclass_fields__", ())
 ]
 
 #: Families of real numbers, for laws about offsets and far rows.
@@ -75,8 +99,7 @@ class Fitting:
     def arrays(self) -> dict[str, Floats]:
         """Weights and the family's arrays by name, in the units of the data."""
         params = self.params
-        named = {f.name: getattr(params.components, f.name) for f in fields(params.components)}
-        return {"weights": params.weights, **named}
+        return {"weights": params.shares, **arrays_of(params.components)}
 
     @property
     def means(self) -> Floats:
@@ -126,8 +149,14 @@ class Setting:
 
     @property
     def model_section(self) -> ModelSection:
+        return self.model_section_for(2)
+
+    def model_section_for(self, d: int) -> ModelSection:
+        """Of rows of `d` features; ``tied+noise`` is the family tied with noise."""
+        name, _, noise = self.name.partition("+")
         return ModelSection(
-            name=self.name,
+            name=name,
+            noise=bool(noise),
             n_components=self.k,
             assignment=self.assignment,
             assignment_options=dict(self.assignment_options),
@@ -137,7 +166,7 @@ class Setting:
             precision=self.precision,
             min_weight=self.min_weight,
             dissimilarity=self.dissimilarity,
-            options={**OPTIONS.get(self.name, {}), **self.options},
+            options={**options_of(name, d), **self.options},
         )
 
     @property
@@ -149,7 +178,7 @@ def prepare(
     source: Source, setting: Setting, given: Given | None = None, engine: Engine = ONE_THREAD
 ) -> Fit:
     """Survey and composition: all that a fit needs but its state."""
-    model, fit = setting.model_section, setting.fit_section
+    model, fit = setting.model_section_for(source.shape[1]), setting.fit_section
     survey = engine.map_reduce(make_survey(source, model, fit), range(len(source)))
     survey.check(setting.k)
     return make_fit(model, fit, source, engine, survey, given or Given())
@@ -203,7 +232,8 @@ def blobs(
 def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Array, Any]:
     """`n` rows drawn from `k` components of a family, and those components."""
     rng = np.random.default_rng([seed, n, k, d])
-    family = family_of(name)
+    name = name.partition("+")[0]
+    family = family_of(name, d)
     zeros, ones = np.zeros(d), np.ones(d)
     spread = Spread(zeros, zeros, ones, -5 * ones, 5 * ones, ones > 1, float(n))
     components = family.start(seeds_for(name, k, d, rng), spread)
@@ -214,12 +244,12 @@ def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Arra
 
 def seeds_for(name: str, k: int, d: int, rng: np.random.Generator) -> Floats:
     """(k, d) rows to start at, within the family's domain."""
-    domain = family_of(name).domain
+    domain = family_of(name, d).domain
     if domain is None:
         return 3.0 * rng.standard_normal((k, d))
-    low = max(domain.low, -10.0)
-    seeds = rng.uniform(low, min(domain.high, low + 20.0), (k, d))
-    return np.rint(seeds) if domain.whole else seeds
+    low = np.maximum(domain.low, -10.0)
+    seeds = rng.uniform(low, np.minimum(domain.high, low + 20.0), (k, d))
+    return np.where(domain.whole, np.rint(seeds), seeds)
 
 
 def wide(name: str, d: int) -> int:
@@ -241,7 +271,7 @@ def given_of(components: Any) -> Given:
     """The means of `components` as a start, or all their arrays where they have none."""
     if hasattr(components, "means"):
         return Given(components.means)
-    return Given(scales={f.name: getattr(components, f.name) for f in fields(components)})
+    return Given(scales=arrays_of(components))
 
 
 def exact_options(name: str) -> dict[str, float]:

@@ -8,6 +8,7 @@ import zarr
 from fitting import (
     ALL_FAMILIES,
     CENTRES,
+    NOISY,
     VARIATIONAL,
     Fitting,
     Setting,
@@ -27,7 +28,7 @@ from emdist.interfaces import Array
 from emdist.store.arrays import array_source
 from emdist.store.zarr_source import reference, zarr_source
 
-MODELS = [*CENTRES, *ALL_FAMILIES]
+MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 ROWS, D, K = 1500, 4, 3
 #: float32 tiles are cut where blocks are cut, and rounded there.
 TOL = {"float64": 1e-10, "float32": 2e-4}

@@ -1,7 +1,5 @@
 """Laws of EM: the bound rises, the M-step finds what made the data, K-means is hard EM."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 from fitting import (
@@ -26,6 +24,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Block, Spread
 from emdist.kernels.assign import softmax
+from emdist.models.arrays import arrays_of
 from emdist.models.mixture import CAREFUL, MixtureParams
 from emdist.store.arrays import array_source
 
@@ -53,7 +52,7 @@ def test_the_bound_never_falls(
     x, components = draw(name, 600, 4, 3, seed)
     weight = np.random.default_rng(seed).exponential(size=600) if weighted else None
     # Not rows: hard EM may leave a component that starts at one with that row alone.
-    start = given_of(family_of(name).take(components, np.arange(3)))
+    start = given_of(family_of(name, 3).take(components, np.arange(3)))
     x = x.astype(dtype)
     found = fit_array(x, setting_for(name, assignment, uniform), start, weight)
     bound = np.array([r.objective for r in found.state.history])
@@ -80,7 +79,7 @@ def test_the_inertia_never_rises(seed: int, dtype: str, dust: float, weighted: b
     [*((name, 0.0) for name in ALL_FAMILIES), *((name, 1e4) for name in SHIFTED)],
 )
 def test_the_m_step_of_labelled_draws_finds_their_components(name: str, centre: float) -> None:
-    family, d = family_of(name), wide(name, 3)
+    family, d = family_of(name, wide(name, 3)), wide(name, 3)
     # Components of different shapes: those fitted to rows that no such component made.
     rng = np.random.default_rng(3)
     x = draw(name, 90, 3, d)[0]
@@ -91,26 +90,25 @@ def test_the_m_step_of_labelled_draws_finds_their_components(name: str, centre: 
     mean, variance = rows.mean(axis=0), rows.var(axis=0)
     low, high = rows.min(axis=0), rows.max(axis=0)
     spread = Spread(origin, mean, variance, low, high, np.zeros(d, bool), len(rows))
-    model = make_model(section_of(name), spread)
+    model = make_model(section_of(name, d=d), spread)
     start = model.start(family.locations(truth), spread)
     block = Block(0, 0, rows + origin)
     sums = model.first_step(block, start, labels, origin)
     shared = model.shared_step(block, origin)
     found = model.m_step(type(sums)({**sums.fields, **shared.fields}), start, CAREFUL)
     np.testing.assert_allclose(found.weights, np.array(counts) / len(rows), rtol=1e-12)
-    for field in fields(truth):
-        if field.name == "counts":  # Of this data, not of the components.
+    for what, right in arrays_of(truth).items():
+        if what == "counts":  # Of this data, not of the components.
             np.testing.assert_allclose(found.components.counts, counts, rtol=1e-12)
             continue
         # Standard errors are below 1 % of the largest entry.
-        right = getattr(truth, field.name)
-        assert relative(getattr(found.components, field.name), right) < 0.03, field.name
+        assert relative(arrays_of(found.components)[what], right) < 0.03, what
 
 
 @pytest.mark.parametrize("name", ALL_FAMILIES)
 def test_a_fit_of_draws_finds_their_components(name: str) -> None:
     x, truth = draw(name, 60_000, 3, wide(name, 3), seed=2)
-    where = family_of(name).locations(truth)
+    where = family_of(name, x.shape[1]).locations(truth)
     found = fit_array(x, Setting(name, 3, fit={"tol": 1e-7}), given_of(truth))
     assert relative(found.means, where) < 0.05
     np.testing.assert_allclose(found.arrays["weights"], 1 / 3, atol=0.03)
@@ -132,9 +130,8 @@ def test_expanded_and_centred_sums_give_the_same_m_step(name: str) -> None:
         found.append((new, fit.model.objective(Sums(dict(sums.fields)), params, numerics)))
     (plain, bound), (careful, same) = found
     assert bound == pytest.approx(same, rel=1e-12)
-    for field in fields(plain.components):
-        pair = (getattr(p.components, field.name) for p in (plain, careful))
-        assert relative(*pair) < 1e-10, field.name
+    for what, value in arrays_of(plain.components).items():
+        assert relative(value, arrays_of(careful.components)[what]) < 1e-10, what
 
 
 # ---- K-means is hard EM of the isotropic family
@@ -191,7 +188,7 @@ def test_scores_of_rows_average_to_the_objective(name: str) -> None:
 def _soft_share(found: object, x: np.ndarray) -> np.ndarray:
     """Mean responsibility of each component by an E-step in one block."""
     fit, best = found.fit, found.state.best.params  # type: ignore[attr-defined]
-    soft = make_model(section_of(_name(fit)))
+    soft = make_model(section_of(_name(fit), d=x.shape[1]))
     sums = soft.e_step(Block(0, 0, x), best, fit.origin, CAREFUL)
     return sums["n"] / len(x)
 

@@ -19,6 +19,7 @@ from emdist.fit.state import FitState, Record
 from emdist.store.arrays import array_source
 from tests.laws.fitting import (
     ALL_FAMILIES,
+    NOISY,
     SHIFTED,
     Setting,
     blobs,
@@ -43,7 +44,7 @@ def history_of(name: str, assignment: str = "soft", offset: float = 0.0) -> tupl
 
 
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
-@pytest.mark.parametrize("name", ALL_FAMILIES)
+@pytest.mark.parametrize("name", [*ALL_FAMILIES, NOISY, "isotropic+noise"])
 def test_no_half_step_loses(name: str, assignment: str) -> None:
     history = history_of(name, assignment)
     for before, after in itertools.pairwise(history):
@@ -54,14 +55,14 @@ def test_no_half_step_loses(name: str, assignment: str) -> None:
         assert before.updated <= after.objective + slack
 
 
-@pytest.mark.parametrize("name", SHIFTED)
+@pytest.mark.parametrize("name", [*SHIFTED, NOISY])
 def test_no_half_step_loses_far_from_zero(name: str) -> None:
     history = history_of(name, offset=1e6)
     for before, after in itertools.pairwise(history):
         assert before.objective - 1e-8 <= before.updated <= after.objective + 1e-8
 
 
-@pytest.mark.parametrize("name", ALL_FAMILIES)
+@pytest.mark.parametrize("name", [*ALL_FAMILIES, NOISY, "isotropic+noise"])
 def test_the_entropy_is_that_of_the_responsibilities(name: str) -> None:
     """H follows from sums on the driver; here it is added up row by row."""
     x, components = draw(name, 400, 3, wide(name, 2), seed=2)

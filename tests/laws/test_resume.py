@@ -9,6 +9,7 @@ import pytest
 from fitting import (
     ALL_FAMILIES,
     CENTRES,
+    NOISY,
     Setting,
     blobs,
     draw,
@@ -30,7 +31,7 @@ from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums
 
-MODELS = [*CENTRES, *ALL_FAMILIES]
+MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 
 
 def stored(value: Any, cls: Any, types: Mapping[str, Any] | None = None) -> Any:
@@ -63,7 +64,7 @@ def test_a_fit_resumed_from_any_state_has_the_same_bits(
     for record in states[-1].history:
         assert np.isnan(record.change) == (record.iteration == 1)
     wanted = bits(states[-1])
-    types = param_types(setting.model_section)
+    types = param_types(setting.model_section_for(3))
     step = max(1, len(states) // 7)
     for state in [FitState(0), *states[::step], states[-1]]:
         # A new process: nothing is left but the checkpoint, the survey's included.
@@ -80,9 +81,10 @@ def test_a_fit_resumed_from_any_state_has_the_same_bits(
 def test_resuming_one_step_at_a_time_is_running_through(name: str) -> None:
     setting = Setting(name, 3, fit={"n_init": 2, "max_iter": 6})
     fit = prepare(array_source(data_for(name)), setting)
+    types = param_types(setting.model_section_for(3))
     state = FitState(0)
     while not state.finished:
-        state = stored(next(iterate(fit, state)), FitState, param_types(setting.model_section))
+        state = stored(next(iterate(fit, state)), FitState, types)
     *_, through = trace(fit)
     assert bits(state) == bits(through)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from fitting import ONE_THREAD, Setting, blobs, fit_array, prepare, run, same_bits
+from fitting import NOISY, ONE_THREAD, Setting, blobs, fit_array, prepare, run, same_bits
 
 from emdist.config import SEEDERS
 from emdist.engines.dask import DaskEngine
@@ -99,7 +99,7 @@ def test_seeds_have_the_same_bits_on_any_engine(name: str, dask_engine: DaskEngi
         np.testing.assert_array_equal(found, one)
 
 
-@pytest.mark.parametrize("model", ["kmeans", "kmedians", "full"])
+@pytest.mark.parametrize("model", ["kmeans", "kmedians", "full", NOISY])
 def test_whole_fits_have_the_same_bits_on_dask(model: str, dask_engine: DaskEngine) -> None:
     x = blobs(900, 3, 5, 2.0, dtype="float32")[0]
     setting = Setting(model, 5, fit={"n_init": 2, "init": "k-means||", "max_iter": 10})

@@ -1,0 +1,177 @@
+"""Mixture of products: mixed data, each group of features of its own family."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from emdist.build_model import make_family
+from emdist.config import FitSection, ModelSection
+from emdist.estimators.base import as_floats
+from emdist.estimators.mixture import Criteria
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+from emdist.models.arrays import arrays_of
+
+
+class ProductMixture(Criteria):
+    """Mixture for mixed data by EM, exact and out of core: Hunt and Jorgensen 1999.
+
+    Given the component, groups of features are independent, and each has its own family.
+
+    Parameters
+    ----------
+    n_components
+        Components.
+    groups
+        One mapping for each group: ``columns`` (indices, or a range as "3:40"), ``family`` (by the
+        name it has in a configuration) and, if wanted, its ``options``. Every feature is in exactly
+        one group, or in `ignored`.
+    ignored
+        Indices of features that the model does not look at.
+    tol
+        Of the bound per row: nats.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        "standardised" (K-means on a sample, every feature in units of its deviation), or as in
+        `GaussianMixture`, in the units of the data: then scale real features first.
+    weights_init, means_init
+        A start: (k,), and (k, d) rows to start at.
+    uniform_weights
+        Keep all weights at 1 / n_components.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start, on_collapse
+        As in `GaussianMixture`.
+    verbose, precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_
+        (k,).
+    means_
+        (k, d) where the components lie: means, and expected codes of categories.
+    parts_
+        One mapping for each group: the family's arrays by name, such as ``means``, ``variances`` or
+        ``probabilities``.
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the log-likelihood, and log-prior if a part has one, per
+        unit of weight: nats.
+    n_features_in_, history_
+        As in `GaussianMixture`.
+
+    Examples
+    --------
+    >>> from emdist import ProductMixture
+    >>> X = [[0.0, 1], [0.2, 1], [0.1, 1], [9.0, 0], [9.2, 0], [9.1, 0]]
+    >>> groups = [
+    ...     {"columns": [0], "family": "diagonal"},
+    ...     {"columns": [1], "family": "bernoulli"},
+    ... ]
+    >>> fitted = ProductMixture(2, groups=groups, random_state=0).fit(X)
+    >>> sorted(fitted.means_[:, 0].round(1).tolist())
+    [0.1, 9.1]
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        groups: Any = (),
+        ignored: Any = (),
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "standardised",
+        weights_init: Any = None,
+        means_init: Any = None,
+        uniform_weights: bool = False,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_components = n_components
+        self.groups = groups
+        self.ignored = ignored
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.uniform_weights = uniform_weights
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.on_collapse = on_collapse
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        # It has no parameter for noise, which only a configuration gives it.
+        return section.name == "product" and section.noise is None
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        return cls(
+            section.n_components,
+            groups=section.options["groups"],
+            ignored=section.options.get("ignored", ()),
+            precision=section.precision,
+            uniform_weights=section.weights_name == "uniform",
+        )
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        options = {"groups": _plain(self.groups), "ignored": _plain(self.ignored)}
+        model = self._model_section("product", options, self.uniform_weights)
+        make_family(model)  # Groups are checked before a start is held to their shape.
+        return model, self._fit_section(), self._start(model, n_features)
+
+    def _start(self, model: ModelSection, d: int) -> Given:
+        if self._is_warm(model, d):
+            fitted = self._fitted
+            moved = make_family(self._section).translate(
+                fitted.params.components, fitted.spread.origin
+            )
+            return Given(None, fitted.params.weights, arrays_of(moved))
+        k = model.n_components
+        weights, means = self.weights_init, self.means_init
+        return Given(
+            None if means is None else as_floats(means, "means_init", (k, d)),
+            None if weights is None else as_floats(weights, "weights_init", (k,)),
+        )
+
+    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
+        self._publish_mixture(fitted)
+        family, origin = make_family(section), fitted.spread.origin
+        moved = family.translate(fitted.params.components, origin)
+        self.means_ = family.locations(moved)
+        self.parts_ = [arrays_of(part) for part in moved.parts]
+
+
+estimator = ProductMixture
+
+
+def _plain(value: Any) -> Any:
+    """`value` as a configuration has it: arrays and tuples of indices as lists."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple | range):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,128 @@
+"""Densities of groups of features, joined into that of all features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import Expanded
+from emdist.interfaces import Array, Density, Floats
+
+Columns = NDArray[np.int64]
+D = TypeVar("D", bound=Density)
+
+
+def joined(parts: Sequence[tuple[Columns, Density]]) -> Density:
+    """The density whose score is the sum of those of `parts`, each of its own columns.
+
+    Expanded ones join into one expanded density: still two matrix products for a tile.
+    """
+    expanded = [(columns, part) for columns, part in parts if isinstance(part, Expanded)]
+    if len(expanded) < len(parts):
+        return Joined(tuple(parts))
+    return Expanded(
+        np.concatenate([part.eta for _, part in expanded], axis=1),
+        np.sum([part.offset for _, part in expanded], axis=0),
+        Beside(tuple((columns, part.expand) for columns, part in expanded)),
+        Added(tuple((columns, part.base_of) for columns, part in expanded)),
+        sum(part.constant for _, part in expanded),
+    )
+
+
+@dataclass(frozen=True)
+class Beside:
+    """T(x) of each group of columns, beside each other."""
+
+    parts: tuple[tuple[Columns, Callable[[Array], Array]], ...]
+
+    def __call__(self, x: Array) -> Array:
+        return np.concatenate([of(np.take(x, c, axis=1)) for c, of in self.parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Added:
+    """The sum of one number for each group of columns."""
+
+    parts: tuple[tuple[Columns, Callable[[Array], Floats]], ...]
+
+    def __call__(self, x: Array) -> Floats:
+        total = np.zeros(len(x))
+        for columns, of in self.parts:
+            total += of(np.take(x, columns, axis=1))
+        return total
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Densities of groups of columns of which some are centred, and so look at x themselves.
+
+    Attributes
+    ----------
+    parts
+        Columns and their density.
+    """
+
+    parts: tuple[tuple[Columns, Density], ...]
+
+    @property
+    def n_components(self) -> int:
+        return self.parts[0][1].n_components
+
+    @property
+    def width(self) -> int:
+        return sum(part.width for _, part in self.parts)
+
+    @property
+    def offset(self) -> Array:
+        total: Array = np.sum([part.offset for _, part in self.parts], axis=0)
+        return total
+
+    @property
+    def constant(self) -> float:
+        return sum(part.constant for _, part in self.parts)
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def _each(self, x: Array) -> list[tuple[Density, Array, Array]]:
+        """Each part with its own columns and their statistics."""
+        own = [(part, np.take(x, columns, axis=1)) for columns, part in self.parts]
+        return [(part, mine, part.statistics(mine)) for part, mine in own]
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        out[:] = 0.0
+        scratch = np.empty_like(out)
+        for part, mine, statistics in self._each(x):
+            part.score(mine, statistics, scratch)
+            out += scratch
+
+    def base(self, x: Array) -> Floats:
+        return Added(tuple((columns, part.base) for columns, part in self.parts))(x)
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64) + self.base(x)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        found = [part.gather(mine, own, resp) for part, mine, own in self._each(x)]
+        return np.concatenate(found, axis=1)
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        n, out = np.empty(0), np.empty((self.n_components, self.width))
+        ends = [0, *accumulate(part.width for _, part in self.parts)]
+        for (part, mine, own), (a, b) in zip(self._each(x), pairwise(ends), strict=True):
+            n, out[:, a:b] = part.scatter(mine, own, labels, weight)
+        return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        ends = [0, *accumulate(part.width for _, part in self.parts)]
+        return sum(
+            part.expected(n, t[:, a:b], None if about is None else about[:, columns])
+            for (columns, part), (a, b) in zip(self.parts, pairwise(ends), strict=True)
+        )

@@ -1,0 +1,341 @@
+"""Products: each group of features has its own family, given the component: mixed data.
+
+log p(x|k) is the sum over the groups, so statistics stand beside each other, scores add, and each
+part does its own M-step from its own columns. Hunt and Jorgensen 1999, "Mixture model clustering
+using the MULTIMIX program", Australian & New Zealand Journal of Statistics 41.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import ConfigError
+from emdist.families.closures import Posteriors
+from emdist.families.joined import joined
+from emdist.interfaces import Density, Domain, Family, Floats, Numerics, Spread
+from emdist.plugins import plugin
+from emdist.sums import Sums
+from emdist.validation import checked_options
+
+Parts = TypeVar("Parts")
+Columns = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Features of one family.
+
+    Attributes
+    ----------
+    columns
+        Their indices, or a range as text: "3:40" for 3..39.
+    family
+        By its name.
+    options
+        Of the family.
+    """
+
+    columns: tuple[int, ...] | str
+    family: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProductParams(Generic[Parts]):
+    """k components, part by part.
+
+    Attributes
+    ----------
+    parts
+        The parameters of each group's family, for its own columns.
+    """
+
+    parts: Parts
+
+
+@dataclass(frozen=True)
+class Product:
+    """``prod_g p_g(x[columns_g] | k)``, each group of features of its own family.
+
+    Attributes
+    ----------
+    groups
+        Every feature is in exactly one of them ...
+    ignored
+        ... or among these indices, which the model does not look at.
+    """
+
+    groups: tuple[Group, ...]
+    ignored: tuple[int, ...] | str = ()
+    parts: tuple[tuple[Columns, Family[Any]], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            raise ConfigError("groups is empty; wanted at least one {columns: ..., family: ...}.")
+        parts = tuple(
+            (_indices(group.columns, f"groups[{i}].columns"), _family(group, i))
+            for i, group in enumerate(self.groups)
+        )
+        for columns, family in parts:
+            _check_width(family, columns)
+        object.__setattr__(self, "parts", parts)
+        _check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
+
+    @property
+    def _ignored(self) -> Columns:
+        return _indices(self.ignored, "ignored") if self.ignored else np.empty(0, np.int64)
+
+    @property
+    def n_features(self) -> int:
+        """That the data must have."""
+        return len(self._ignored) + sum(len(columns) for columns, _ in self.parts)
+
+    @property
+    def params(self) -> Any:
+        kinds: Any = tuple(family.params for _, family in self.parts)
+        return ProductParams[tuple[kinds]]
+
+    @property
+    def shifted(self) -> NDArray[np.bool_]:
+        found = np.ones(self.n_features, bool)
+        for columns, family in self.parts:
+            found[columns] = family.shifted
+        return found
+
+    @property
+    def domain(self) -> Domain | None:
+        if all(family.domain is None for _, family in self.parts):
+            return None
+        d = self.n_features
+        what, whole = np.full(d, "real numbers", object), np.zeros(d, bool)
+        low, high = np.full(d, -np.inf), np.full(d, np.inf)
+        for columns, family in self.parts:
+            one = family.domain
+            if one is not None:
+                low[columns], high[columns] = one.low, one.high
+                what[columns], whole[columns] = one.what, one.whole
+        return Domain(*(tuple(each.tolist()) for each in (what, low, high, whole)))
+
+    @property
+    def approximation(self) -> str:
+        """Of the parts, each once."""
+        return "; ".join(dict.fromkeys(f.approximation for _, f in self.parts if f.approximation))
+
+    @property
+    def needs_covariance(self) -> bool:
+        return any(family.needs_covariance for _, family in self.parts)
+
+    def informed(self, spread: Spread) -> Product:
+        """Each part of its own columns."""
+        return self._with([family.informed(_of(spread, c)) for c, family in self.parts])
+
+    def _with(self, families: Sequence[Family[Any]]) -> Product:
+        """The same groups with other families, one for each."""
+        twin = copy.copy(self)
+        parts = tuple((c, other) for (c, _), other in zip(self.parts, families, strict=True))
+        object.__setattr__(twin, "parts", parts)  # The copy is nobody else's yet.
+        return twin
+
+    def expected_components(self, params: ProductParams[Any]) -> tuple[Product, ProductParams[Any]]:
+        """Parts that are posteriors as they are expected; the others as they are."""
+        found = [
+            family.expected_components(own) if isinstance(family, Posteriors) else (family, own)
+            for _, family, own in self._each(params)
+        ]
+        return self._with([f for f, _ in found]), ProductParams(tuple(own for _, own in found))
+
+    def _each(self, params: ProductParams[Any]) -> list[tuple[Columns, Family[Any], Any]]:
+        return [(*part, own) for part, own in zip(self.parts, params.parts, strict=True)]
+
+    def start(self, seeds: Floats, spread: Spread) -> ProductParams[Any]:
+        if seeds.shape[1] != self.n_features:
+            raise ConfigError(
+                f"The groups of the product name {self.n_features} feature(s), and the data has "
+                f"{seeds.shape[1]}. Put every feature into one group, or among 'ignored'."
+            )
+        return ProductParams(
+            tuple(family.start(seeds[:, c], _of(spread, c)) for c, family in self.parts)
+        )
+
+    def density(self, params: ProductParams[Any], numerics: Numerics) -> Density:
+        return joined([(c, family.density(own, numerics)) for c, family, own in self._each(params)])
+
+    def estimate(
+        self, sums: Sums, params: ProductParams[Any], numerics: Numerics
+    ) -> ProductParams[Any]:
+        found, at = [], 0
+        for i, (_, family, own) in enumerate(self._each(params)):
+            width = family.density(own, numerics).width
+            named = _below(sums.fields, f"shared.{i}.")
+            shared = {f"shared.{name}": value for name, value in named.items()}
+            t = np.ascontiguousarray(sums["t"][:, at : at + width])
+            mine = Sums({"n": sums["n"], "weight": sums["weight"], "t": t, **shared})
+            found.append(family.estimate(mine, own, numerics))
+            at += width
+        return ProductParams(tuple(found))
+
+    def amplification(self, params: ProductParams[Any], spread: Spread) -> float:
+        # Not their mean: many features that lose nothing do not make up for a part that does.
+        each = [_growth(family, own, _of(spread, c)) for c, family, own in self._each(params)]
+        return float(np.sum(each))
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        return {
+            f"{i}.{name}": value
+            for i, (columns, family) in enumerate(self.parts)
+            for name, value in family.shared(np.take(x, columns, axis=1), weight).items()
+        }
+
+    def shared_base(
+        self, params: ProductParams[Any], shared: Mapping[str, Floats], numerics: Numerics
+    ) -> float:
+        return sum(
+            family.shared_base(own, _below(shared, f"{i}."), numerics)
+            for i, (_, family, own) in enumerate(self._each(params))
+        )
+
+    def log_prior(self, params: ProductParams[Any]) -> float:
+        return sum(family.log_prior(own) for _, family, own in self._each(params))
+
+    def locations(self, params: ProductParams[Any]) -> Floats:
+        """(k, d), at the origin in features that are ignored."""
+        found = [(c, family.locations(own)) for c, family, own in self._each(params)]
+        out = np.zeros((len(found[0][1]), self.n_features))
+        for columns, where in found:
+            out[:, columns] = where
+        return out
+
+    def collapsed(self, params: ProductParams[Any]) -> NDArray[np.bool_]:
+        found = [family.collapsed(own) for _, family, own in self._each(params)]
+        return np.asarray(np.any(found, axis=0))
+
+    def translate(self, params: ProductParams[Any], shift: Floats) -> ProductParams[Any]:
+        each = self._each(params)
+        return ProductParams(tuple(family.translate(own, shift[c]) for c, family, own in each))
+
+    def reseat(
+        self,
+        params: ProductParams[Any],
+        index: NDArray[np.int64],
+        rows: Floats,
+        spread: Spread,
+    ) -> ProductParams[Any]:
+        return ProductParams(
+            tuple(
+                family.reseat(own, index, rows[:, c], _of(spread, c))
+                for c, family, own in self._each(params)
+            )
+        )
+
+    def take(self, params: ProductParams[Any], index: NDArray[np.int64]) -> ProductParams[Any]:
+        return ProductParams(
+            tuple(family.take(own, index) for _, family, own in self._each(params))
+        )
+
+    def sample(
+        self, params: ProductParams[Any], k: int, n: int, rng: np.random.Generator
+    ) -> Floats:
+        """(n, d) draws, 0 (relative to the origin) in features that are ignored."""
+        out = np.zeros((n, self.n_features))
+        for columns, family, own in self._each(params):
+            out[:, columns] = family.sample(own, k, n, rng)
+        return out
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return sum(family.free_parameters(n_components, len(c)) for c, family in self.parts)
+
+
+def _indices(columns: tuple[int, ...] | str, where: str) -> Columns:
+    """The columns of a group, a range written out."""
+    if not isinstance(columns, str):
+        if not columns or min(columns) < 0:
+            raise ConfigError(f"{where}={list(columns)}; wanted at least one index, all >= 0.")
+        return np.array(columns, np.int64)
+    first, colon, end = columns.partition(":")
+    if not (colon and first.strip().isdecimal() and end.strip().isdecimal()):
+        raise ConfigError(f"{where}={columns!r}; wanted a list of indices, or a range as '3:40'.")
+    found = np.arange(int(first), int(end))
+    if len(found) == 0:
+        raise ConfigError(
+            f"{where}={columns!r} is an empty range; wanted 'first:end', end > first."
+        )
+    return found
+
+
+def _family(group: Group, i: int) -> Family[Any]:
+    if group.family == "product":
+        raise ConfigError(
+            f"groups[{i}] is a product itself; a product of products is one product: name its "
+            "groups here."
+        )
+    # Found, not imported: any file of this package can be a part.
+    cls = plugin(__package__ or "emdist.families", "family", group.family)
+    family: Family[Any] = checked_options(cls, group.options, f"groups[{i}].options")
+    return family
+
+
+def _check_columns(columns: Columns) -> None:
+    """ConfigError unless these are 0..d-1, each once."""
+    known, times = np.unique(columns, return_counts=True)
+    twice = known[times > 1].tolist()
+    left_out = np.setdiff1d(np.arange(int(columns.max()) + 1), known).tolist()
+    faults = [
+        *([f"{twice} more than once"] if twice else []),
+        *([f"{left_out} never"] if left_out else []),
+    ]
+    if faults:
+        raise ConfigError(
+            f"The groups name feature(s) {' and '.join(faults)}. Put every feature into exactly "
+            "one group, or among 'ignored'."
+        )
+
+
+def _check_width(family: Family[Any], columns: Columns) -> None:
+    """ConfigError if options that are given feature by feature are not for so many."""
+    high = () if family.domain is None else np.shape(family.domain.high)
+    if high and high[0] != len(columns):
+        raise ConfigError(
+            f"A group of {len(columns)} feature(s) has options for {high[0]}. Give one number "
+            "for all, or one for each."
+        )
+
+
+def _growth(family: Family[Any], own: Any, spread: Spread) -> float:
+    """`amplification` of a part, also of what its components have in common.
+
+    Between themselves its components may be right where each is far off by the same.
+    """
+    growth = family.amplification(own, spread)
+    if family.domain is not None or not np.isfinite(growth):
+        return growth
+    density = family.density(own, Numerics("float64"))
+    base = density.base((np.abs(spread.mean) + np.sqrt(spread.variance))[None])
+    return max(growth, 2 * float(np.abs(base[0])) / len(spread.mean))
+
+
+def _of(spread: Spread, columns: Columns) -> Spread:
+    """Where these features lie."""
+    return Spread(
+        spread.origin[columns],
+        spread.mean[columns],
+        spread.variance[columns],
+        spread.low[columns],
+        spread.high[columns],
+        spread.whole[columns],
+        spread.weight,
+        None if spread.covariance is None else spread.covariance[np.ix_(columns, columns)],
+    )
+
+
+def _below(named: Mapping[str, Floats], prefix: str) -> dict[str, Floats]:
+    """What has names that begin with `prefix`, without it."""
+    return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
+
+
+family = Product

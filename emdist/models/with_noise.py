@@ -1,0 +1,299 @@
+"""Uniform noise beside the components of any family of real numbers: Banfield and Raftery 1993.
+
+The noise is one more component, the last, of density 1 / V everywhere, V the volume of the data's
+bounding box. `WithNoise` wraps a family and `NoisyDensity` its density; neither knows which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import CollapseError, ConfigError
+from emdist.interfaces import Array, Density, Family, Floats, Numerics, Spread
+from emdist.sums import Sums
+
+P = TypeVar("P")
+
+Shared = Callable[[Floats, Floats | None], dict[str, Floats]]
+
+
+@dataclass(frozen=True)
+class Levelled(Generic[P]):
+    """Components, and the noise beside them.
+
+    Attributes
+    ----------
+    components
+        The wrapped family's parameters.
+    level
+        () logarithm of the noise's density, 1 / V: nats.
+    """
+
+    components: P
+    level: Floats
+
+
+@dataclass(frozen=True)
+class NoisyDensity:
+    """A density of k components with the noise as number k.
+
+    The statistics of rows that are noise count for no component, but a family's shared statistics,
+    which no responsibility enters, hold these rows too. So the noise gathers their part of them,
+    in columns behind the family's own, and the M-step takes it off.
+
+    Attributes
+    ----------
+    inner
+        Of the components.
+    level
+        Logarithm of the noise's density without the `constant` of `inner`: nats.
+    shared
+        The family's shared statistics.
+    extra
+        Numbers in them.
+    base_of
+        The sum of ``resp * base(x)`` from the noise's part of them.
+    """
+
+    inner: Density
+    level: float
+    shared: Shared
+    extra: int
+    base_of: Callable[[Floats], float]
+
+    @property
+    def n_components(self) -> int:
+        return self.inner.n_components + 1
+
+    @property
+    def width(self) -> int:
+        return self.inner.width + self.extra
+
+    @property
+    def offset(self) -> Array:
+        return np.append(self.inner.offset, self.inner.offset.dtype.type(self.level))
+
+    @property
+    def constant(self) -> float:
+        return self.inner.constant
+
+    def statistics(self, x: Array) -> Array:
+        return self.inner.statistics(x)
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        self.inner.score(x, t, out[:-1])
+        # The others lack their base; the noise, which has none, is set against it.
+        out[-1] = -self.inner.base(x)
+
+    def base(self, x: Array) -> Floats:
+        return self.inner.base(x)
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        noise = labels == self.inner.n_components
+        found = self.inner.explain(x, score, np.where(noise, np.int32(0), labels))
+        return np.where(noise, self.level, found)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        out = np.zeros((self.n_components, self.width))
+        out[:-1, : self.inner.width] = self.inner.gather(x, t, resp[:-1])
+        out[-1, self.inner.width :] = self._taken(x, resp[-1])
+        return out
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        noise = labels == self.inner.n_components
+        if noise.any():
+            given = np.ones(len(x)) if weight is None else weight
+            n[-1] = given[noise].sum()
+            out[-1, self.inner.width :] = self._taken(x[noise], given[noise])
+            x, t, labels = x[~noise], t[~noise], labels[~noise]
+            weight = None if weight is None else weight[~noise]
+        n[:-1], out[:-1, : self.inner.width] = self.inner.scatter(x, t, labels, weight)
+        return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        width = self.inner.width
+        noise = float(n[-1]) * self.level - self.base_of(t[-1, width:])
+        return self.inner.expected(n[:-1], t[:-1, :width], about) + noise
+
+    def _taken(self, x: Array, weight: Array) -> Floats:
+        """The noise's part of the shared statistics: (extra,)."""
+        if self.extra == 0:
+            return np.empty(0)
+        found = self.shared(x.astype(np.float64, copy=False), weight.astype(np.float64))
+        return np.concatenate([found[name].ravel() for name in sorted(found)])
+
+
+@dataclass(frozen=True)
+class WithNoise(Generic[P]):
+    """Any family of real numbers with noise as one more component, the last.
+
+    What speaks of components (`collapsed` apart, which says that the noise never is) leaves the
+    noise out.
+
+    Attributes
+    ----------
+    family
+        Of the components.
+    volume
+        V, in the units of the data to the power of d; None: of the data's bounding box.
+    """
+
+    family: Family[P]
+    volume: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.family.domain is not None:
+            raise ConfigError(
+                f"{type(self.family).__name__} with noise: noise is uniform over real numbers, and "
+                "this family's features are not. Remove it, or take a Gaussian family."
+            )
+
+    @property
+    def params(self) -> type[Any]:
+        return Levelled
+
+    @property
+    def shifted(self) -> bool | NDArray[np.bool_]:
+        return self.family.shifted
+
+    @property
+    def domain(self) -> None:
+        """Any real numbers: there is no uniform distribution over counts without a limit."""
+        return None
+
+    @property
+    def approximation(self) -> str:
+        """The family's."""
+        return self.family.approximation
+
+    @property
+    def needs_covariance(self) -> bool:
+        """As the family."""
+        return self.family.needs_covariance
+
+    def informed(self, spread: Spread) -> WithNoise[P]:
+        """Beside the family that is fitted to data of this spread."""
+        return replace(self, family=self.family.informed(spread))
+
+    def start(self, seeds: Floats, spread: Spread) -> Levelled[P]:
+        level = _box_level(self.family, spread) if self.volume is None else -np.log(self.volume)
+        return Levelled(self.family.start(seeds, spread), np.asarray(level))
+
+    def density(self, params: Levelled[P], numerics: Numerics) -> Density:
+        inner = self.family.density(params.components, numerics)
+        level = float(params.level) - inner.constant
+
+        def base_of(taken: Floats) -> float:
+            shared = self._shaped(taken, params)
+            return self.family.shared_base(params.components, shared, numerics)
+
+        return NoisyDensity(inner, level, self.family.shared, self._sizes(params)[1], base_of)
+
+    def _sizes(self, params: Levelled[P]) -> tuple[dict[str, tuple[int, ...]], int]:
+        """Shapes of the shared statistics, and the numbers in all of them."""
+        d = self.family.locations(params.components).shape[1]
+        empty = self.family.shared(np.empty((0, d)), None)
+        return {n: empty[n].shape for n in sorted(empty)}, sum(v.size for v in empty.values())
+
+    def _shaped(self, taken: Floats, params: Levelled[P]) -> dict[str, Floats]:
+        """The noise's part (extra,) of the shared statistics, by name."""
+        found, at = {}, 0
+        for name, shape in self._sizes(params)[0].items():
+            size = int(np.prod(shape))
+            found[name] = taken[at : at + size].reshape(shape)
+            at += size
+        return found
+
+    def _of_components(self, sums: Sums, params: Levelled[P]) -> Sums:
+        """What a pass without the noise's rows would have summed."""
+        _, extra = self._sizes(params)
+        fields = dict(sums.fields)
+        fields["n"] = sums["n"][:-1]
+        width = sums["t"].shape[1] - extra
+        fields["t"] = sums["t"][:-1, :width]
+        for name, noise in self._shaped(sums["t"][-1, width:], params).items():
+            if f"shared.{name}" in fields:
+                fields[f"shared.{name}"] = fields[f"shared.{name}"] - noise
+        return Sums(fields)
+
+    def estimate(self, sums: Sums, params: Levelled[P], numerics: Numerics) -> Levelled[P]:
+        own = self._of_components(sums, params)
+        return Levelled(self.family.estimate(own, params.components, numerics), params.level)
+
+    def amplification(self, params: Levelled[P], spread: Spread) -> float:
+        growth = self.family.amplification(params.components, spread)
+        if not np.isfinite(growth):
+            return growth
+        # Components may be right to each other where each is far off by the same; the noise is not.
+        density = self.family.density(params.components, Numerics("float64"))
+        base = density.base((np.abs(spread.mean) + np.sqrt(spread.variance))[None])
+        return max(growth, 2 * float(np.abs(base[0])) / len(spread.mean))
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        return self.family.shared(x, weight)
+
+    def shared_base(
+        self, params: Levelled[P], shared: Mapping[str, Floats], numerics: Numerics
+    ) -> float:
+        return self.family.shared_base(params.components, shared, numerics)
+
+    def log_prior(self, params: Levelled[P]) -> float:
+        return self.family.log_prior(params.components)
+
+    def locations(self, params: Levelled[P]) -> Floats:
+        return self.family.locations(params.components)
+
+    def collapsed(self, params: Levelled[P]) -> NDArray[np.bool_]:
+        return np.append(self.family.collapsed(params.components), False)
+
+    def translate(self, params: Levelled[P], shift: Floats) -> Levelled[P]:
+        return Levelled(self.family.translate(params.components, shift), params.level)
+
+    def reseat(
+        self, params: Levelled[P], index: NDArray[np.int64], rows: Floats, spread: Spread
+    ) -> Levelled[P]:
+        return Levelled(self.family.reseat(params.components, index, rows, spread), params.level)
+
+    def take(self, params: Levelled[P], index: NDArray[np.int64]) -> Levelled[P]:
+        return Levelled(self.family.take(params.components, index), params.level)
+
+    def sample(self, params: Levelled[P], k: int, n: int, rng: np.random.Generator) -> Floats:
+        return self.family.sample(params.components, k, n, rng)
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return self.family.free_parameters(n_components, n_features)
+
+
+def _box_level(family: Family[Any], spread: Spread) -> float:
+    """Logarithm of 1 / V for the bounding box.
+
+    A constant feature has no extent. It counts for as much as in a component as wide as the data,
+    so that it tells noise from components by nothing.
+    """
+    extent = spread.high - spread.low
+    wide = extent > 0
+    level = -float(np.log(extent[wide]).sum())
+    if not wide.all():
+        variance = np.maximum(spread.variance[wide], np.finfo(np.float64).tiny)
+        level += _peak(family, spread) + 0.5 * float(np.log(2 * np.pi * variance).sum())
+    return level
+
+
+def _peak(family: Family[Any], spread: Spread) -> float:
+    """Log-density at its own location of a component as wide as the data, 0 if it has none."""
+    at = spread.mean[None]
+    try:
+        density = family.density(family.start(at, spread), Numerics("float64", centred=True))
+    except CollapseError:
+        return 0.0
+    score = np.empty((1, 1))
+    density.score(at, density.statistics(at), score)
+    return float(score[0, 0] + density.offset[0] + density.base(at)[0] + density.constant)
