@@ -67,9 +67,13 @@ def make_family(section: ModelSection) -> Family[Any]:
 
 
 def make_model(section: ModelSection) -> Model[Any]:
-    """K-means, or a mixture of the family named."""
-    if section.name == "kmeans":
-        return kmeans(section)
+    """K-means, or a mixture of the family named; of incomplete rows if the section says so."""
+    model = kmeans(section) if section.name == "kmeans" else make_mixture(section)
+    return model.with_missing() if section.missing else model
+
+
+def make_mixture(section: ModelSection) -> Mixture[Any]:
+    """A mixture of the family named, of complete rows."""
     return Mixture(
         make_family(section),
         ASSIGNMENTS[section.assignment],
@@ -132,7 +136,7 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
-    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted)
+    return SurveyTask(source, k, size, fit.seed, make_family(model).shifted, model.missing)
 
 
 def make_fit(
@@ -170,7 +174,7 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
-        KMeans(Mixture(Isotropic(), ASSIGNMENTS["hard"], uniform=True)),
+        make_model(ModelSection(name="kmeans", missing=model_section.missing)),
         stop,
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,

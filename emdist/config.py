@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -92,7 +94,10 @@ class ReadingSection(Section):
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    non_finite: Literal["raise", "drop"] = "raise"
+    non_finite: Literal["raise", "drop", "missing"] = Field(
+        "raise",
+        description="Refuse NaN and infinity, leave their rows out, or take NaN as missing values",
+    )
 
     @property
     def block_bytes(self) -> int | None:
@@ -139,6 +144,10 @@ class ModelSection(Section):
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
+    )
+    missing: bool = Field(
+        False,
+        description="NaN counts as missing at random; set by data.non_finite, and known to labels",
     )
     options: dict[str, Any] = Field(
         default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
@@ -211,11 +220,20 @@ class Config(Section):
 
     data: DataSection
     ingest: IngestSection | None = None
-    model: ModelSection = ModelSection()
+    model: ModelSection = Field(ModelSection(), validate_default=True)
     fit: FitSection = FitSection()
     cluster: ClusterSection = ClusterSection()
     run: RunSection = RunSection()
     labels: LabelsSection = LabelsSection()
+
+    @field_validator("model")
+    @classmethod
+    def _told_of_missing(cls, model: ModelSection, info: ValidationInfo) -> ModelSection:
+        """The model, which has a density of incomplete rows where the data may have such."""
+        data = info.data.get("data")
+        if data is None or data.non_finite != "missing":
+            return model
+        return model.model_copy(update={"missing": True})
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the result: what a run folder is held to."""

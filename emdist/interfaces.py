@@ -273,6 +273,31 @@ class Family(Protocol[P]):
     def free_parameters(self, n_components: int, n_features: int) -> int:
         """For information criteria."""
 
+    def with_missing(self) -> IncompleteFamily[P]:
+        """The same family for rows whose NaN are missing at random; ConfigError if there is none.
+
+        Its components are the same `params`, and its density the marginal of what is observed.
+        """
+
+
+class IncompleteFamily(Family[P], Protocol[P]):
+    """A family for rows with missing values, NaN: what `Family.with_missing` gives."""
+
+    def fill(
+        self, params: P, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        """Rows `x` (m, d) with what is expected, given what is observed, in place of NaN.
+
+        Parameters
+        ----------
+        params, x
+            Relative to the origin.
+        resp
+            (k, m) responsibilities of the components for the observed part of each row.
+        variance
+            Whether to return also the (m, d) variances of what was filled in.
+        """
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -326,6 +351,11 @@ class Model(Protocol[P]):
     @property
     def domain(self) -> Domain | None:
         """What features can be; None for any real numbers."""
+        ...
+
+    @property
+    def missing(self) -> bool:
+        """Whether NaN counts as a value missing at random; otherwise rows have none."""
         ...
 
     def start(self, seeds: Floats, spread: Spread) -> P:

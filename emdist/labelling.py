@@ -66,7 +66,9 @@ def label_data(
     writer = label_writer(
         out, tuple(outputs), source.bounds, fitted.n_components, identity, overwrite=overwrite
     )
-    kind = make_model(section)
+    # A model that was fitted to incomplete rows knows what to do with NaN.
+    missing = section.missing or data.non_finite == "missing"
+    kind = make_model(section.model_copy(update={"missing": missing}))
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
     with make_engine(cluster or ClusterSection(), source) as engine:
         sums = fitted.label(kind, source, engine, writer, _progress(source, listen))

@@ -31,7 +31,7 @@ from emdist.fit.events import Event, Iterated, unheard
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.interfaces import Engine, FitState, Floats, Source, Status
+from emdist.interfaces import Engine, FitState, Floats, Model, Source, Status
 from emdist.store.location import Location
 
 S = TypeVar("S", bound=Section)
@@ -182,11 +182,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = fitted.n_features
         self._publish(fitted, section)
 
+    def _model(self) -> Model[Any]:
+        """What was fitted; `non_finite` as it is now says what it takes NaN for."""
+        missing = self.non_finite == "missing"
+        return make_model(self._section.model_copy(update={"missing": missing}))
+
     def _collect(self, X: Any, resp: bool = False) -> Collected:
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
-        model = make_model(self._section)
+        model = self._model()
         task = Collect(
             source,
             model,

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, Rows, as_floats
@@ -19,7 +18,7 @@ from emdist.fit.fitted import Collect, Collected, Fitted
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.kernels.plusplus import squared_distances
+from emdist.kernels.missing import observed_distances
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 
 
@@ -55,7 +54,8 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
     missing_chunks
         For Zarr: "raise", "drop" (leave rows out) or "fill" (take the fill value).
     non_finite
-        "raise", or "drop" to leave rows with NaN or infinity out.
+        "raise", "drop" to leave rows with NaN or infinity out, or "missing": NaN counts as missing
+        at random, and infinity is refused.
 
     Attributes
     ----------
@@ -126,6 +126,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             name="kmeans",
             n_components=self.n_clusters,
             precision=self.precision,
+            missing=self.non_finite == "missing",
         )
         fit = self._checked(
             FitSection,
@@ -164,7 +165,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             self._labels = self._label(source, engine)
 
     def _label(self, source: Source, engine: Engine) -> NDArray[np.int32]:
-        model = make_model(self._section)
+        model = self._model()
         numerics = self._fitted.numerics(model, source.dtype)
         origin = self._fitted.spread.origin
         task = Collect(source, model, self._fitted.params, origin, numerics)
@@ -188,12 +189,14 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         return self.fit(X, y, sample_weight).labels_
 
     def transform(self, X: Any) -> Array:
-        """Distances to all centres: (n, n_clusters), in memory."""
+        """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         means, origin = self._fitted.params.components.means, self._fitted.spread.origin
-        found: Rows = engine.map_reduce(_Distances(source, means, origin), range(len(source)))
+        found: Rows = engine.map_reduce(
+            _Distances(source, means, origin, self.non_finite == "missing"), range(len(source))
+        )
         return found.x
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -205,7 +208,7 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
-        return -float(self._fitted.label(make_model(self._section), source, engine)["score"])
+        return -float(self._fitted.label(self._model(), source, engine)["score"])
 
 
 @dataclass(frozen=True)
@@ -215,13 +218,14 @@ class _Distances:
     source: Source
     means: Floats
     origin: Floats
+    missing: bool
 
     def __call__(self, i: int) -> Rows:
         block = self.source.read(i)
-        check_block(block)
+        check_block(block, missing=self.missing)
         x, _ = block.valid()
         out = np.empty((len(x), len(self.means)))
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
-            out[a:b] = np.sqrt(squared_distances(tile, self.means).T)
+            out[a:b] = np.sqrt(observed_distances(tile, self.means).T)
         return Rows(out)

@@ -16,7 +16,8 @@ from emdist.families.gaussian import (
     positive,
     replaced,
 )
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.families.incomplete_gaussian import IncompleteDiagonal
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
 
@@ -103,6 +104,9 @@ class Diagonal(RealRows, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features
+
+    def with_missing(self) -> IncompleteFamily[DiagonalParams]:
+        return IncompleteDiagonal(self)
 
 
 family = Diagonal

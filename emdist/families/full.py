@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded
 from emdist.families.gaussian import (
     RealRows,
@@ -17,7 +18,7 @@ from emdist.families.gaussian import (
     indefinite,
     replaced,
 )
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import pack, unpack, with_products
 from emdist.sums import Sums
 
@@ -110,6 +111,13 @@ class Full(RealRows, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features + n_features * (n_features + 1) // 2)
+
+    def with_missing(self) -> IncompleteFamily[FullParams]:
+        return IncompleteGaussian(self, _covariances)
+
+
+def _covariances(params: FullParams) -> Floats:
+    return params.covariances
 
 
 family = Full

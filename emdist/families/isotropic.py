@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
-from emdist.families.gaussian import DUST, RealRows, replaced
-from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
+from emdist.families.incomplete_gaussian import IncompleteIsotropic
+from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
 
@@ -77,7 +78,7 @@ class Isotropic(RealRows):
         )
 
     def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:
-        n = sums["n"][:, None]
+        n = by_feature(sums["n"])
         # A component without rows stays where it is; the collapse policy may move it later.
         with np.errstate(invalid="ignore", divide="ignore"):
             return Centres(np.where(n > DUST * sums["weight"], sums["t"] / n, params.means))
@@ -121,6 +122,9 @@ class Isotropic(RealRows):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
+
+    def with_missing(self) -> IncompleteFamily[Centres]:
+        return IncompleteIsotropic(self, self.variance)
 
 
 family = Isotropic

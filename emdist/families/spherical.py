@@ -16,7 +16,8 @@ from emdist.families.gaussian import (
     positive,
     replaced,
 )
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.families.incomplete_gaussian import IncompleteSpherical
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
 
@@ -106,6 +107,9 @@ class Spherical(RealRows, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_components
+
+    def with_missing(self) -> IncompleteFamily[SphericalParams]:
+        return IncompleteSpherical(self, self.reg_covar)
 
 
 family = Spherical

@@ -37,6 +37,17 @@ class KMeans:
         """Any real numbers."""
         return None
 
+    @property
+    def missing(self) -> bool:
+        """Whether distances are taken over what a row has."""
+        return self.mixture.missing
+
+    def with_missing(self) -> KMeans:
+        """K-means of incomplete rows: squared distances over what each has, and nothing else."""
+        mixture = self.mixture.with_missing()
+        family: Any = mixture.family
+        return KMeans(replace(mixture, family=replace(family, normalised=False)))
+
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""
         return self.mixture.start(seeds, spread)
@@ -76,8 +87,10 @@ class KMeans:
         As scikit-learn relocates, so that both walk the same path.
         """
         n, t = sums["n"].copy(), sums["t"].copy()
+        density = self.mixture.family.density(params.components, Numerics("float64"))
+        moved = density.statistics(worst.rows)
         for at, (index, label) in enumerate(zip(worst.index, worst.labels, strict=True)):
-            row, weight = worst.rows[at], worst.weight[at]
+            row, weight = moved[at], worst.weight[at]
             n[index], t[index] = weight, weight * row
             n[label] -= weight
             t[label] -= weight * row

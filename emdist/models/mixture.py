@@ -78,6 +78,8 @@ class Mixture(Generic[P]):
         rounding would show.
     min_weight
         A component below this share of the total weight counts as collapsed.
+    missing
+        Whether the family is one of incomplete rows. `with_missing` makes it so.
     """
 
     family: Family[P]
@@ -85,6 +87,7 @@ class Mixture(Generic[P]):
     uniform: bool = False
     precision: Precision = "auto"
     min_weight: float = 0.0
+    missing: bool = False
 
     @property
     def minimises(self) -> bool:
@@ -94,6 +97,10 @@ class Mixture(Generic[P]):
     def domain(self) -> Domain | None:
         """What the family's features can be."""
         return self.family.domain
+
+    def with_missing(self) -> Mixture[P]:
+        """The same mixture for rows whose NaN are missing at random; ConfigError if it has none."""
+        return replace(self, family=self.family.with_missing(), missing=True)
 
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
         """Equal weights, components at `seeds` (k, d)."""
@@ -259,6 +266,31 @@ class Mixture(Generic[P]):
         """Labels, log-likelihoods (nats) and, on request, responsibilities of a block."""
         found = self.explain(block, params, origin, numerics, resp)
         return replace(found, score=found.score + self.constant(params, numerics))
+
+    def fill(
+        self,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+        variance: bool = False,
+    ) -> tuple[Floats, Floats | None]:
+        """Rows of a block with ``E[x_missing | x_observed]`` in place of NaN: (m, d) float64.
+
+        And, on request, the (m, d) variances of what was filled in, 0 elsewhere.
+        """
+        family, x = self.family.with_missing(), block.valid()[0]
+        out = x.astype(np.float64)
+        spread = np.zeros(out.shape) if variance else None
+        for at, tile in self.with_missing()._tiles(x, None, params, origin, numerics):
+            softmax(tile.score, tile.offset)
+            rows, missing = shifted(x[at], origin, "float64"), np.isnan(out[at])
+            found, own = family.fill(params.components, rows, tile.score, variance)
+            # What was observed keeps its bits, whatever the origin.
+            out[at] = np.where(missing, found + origin, out[at])
+            if spread is not None and own is not None:
+                spread[at] = own
+        return out, spread
 
     def reseed(
         self, sums: Sums, params: MixtureParams[P], numerics: Numerics, worst: Worst, spread: Spread

@@ -15,7 +15,8 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats, Source
-from emdist.kernels.plusplus import nearest, plusplus, squared_distances
+from emdist.kernels.missing import observed_distances
+from emdist.kernels.plusplus import plusplus
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.sums import Sums
 
@@ -41,7 +42,7 @@ class _Draw:
         potential = np.empty(len(x))
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
-            potential[a:b] = squared_distances(tile, self.centres).min(axis=0)
+            potential[a:b] = observed_distances(tile, self.centres).min(axis=0)
         if weight is not None:
             potential *= weight
         return sample_rows(self.size + 1, x, potential, block.rows(), self.key)
@@ -61,7 +62,9 @@ class _Count:
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
             w = None if weight is None else weight[a:b]
-            count += np.bincount(nearest(tile, self.centres), w, minlength=len(count))
+            count += np.bincount(
+                observed_distances(tile, self.centres).argmin(axis=0), w, minlength=len(count)
+            )
         return Sums({"count": count})
 
 
@@ -75,7 +78,7 @@ def choose(seeding: Seeding, k: int) -> Floats:
         key = (seeding.seed, seeding.restart, 4, number)
         draw = _Draw(seeding.source, origin, candidates, OVERSAMPLING * k, key)
         rows, _, _ = seeding.engine.map_reduce(draw, blocks).rows()
-        candidates = np.concatenate([candidates, rows.astype(np.float64) - origin])
+        candidates = np.concatenate([candidates, seeding.placed(rows)])
     if len(candidates) < k:
         # Fewer rows with weight than 2k a round: the sample then holds every one of them.
         candidates = x

@@ -1,0 +1,177 @@
+"""Gaussians with covariances, for rows with missing values: Ghahramani and Jordan 1994.
+
+*Supervised learning from incomplete data via an EM approach*, NIPS 6. The E-step takes the marginal
+of what a row has, and the expectations of x and x x^T given it: sums are those of completed rows,
+with the covariance of what was missing. Rows that miss the same features share their factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import LOG_2PI
+from emdist.families.gaussian import factors
+from emdist.families.incomplete import Blend, Incomplete
+from emdist.interfaces import Array, Density, Floats, Numerics
+from emdist.kernels.missing import (
+    conditional,
+    marginal_by_covariance,
+    marginal_by_precision,
+    patterns,
+)
+from emdist.kernels.moments import pack
+from emdist.sums import Sums
+
+P = TypeVar("P")
+
+_NONE = np.empty((0, 0))
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Scores of the observed features, and moments about the means of rows completed.
+
+    Attributes
+    ----------
+    means
+        (k, d).
+    covariances, precisions
+        (k, d, d).
+    half_logs
+        (k,) half log-determinants of the precisions.
+    centred
+        Whether to factor the covariance of what is observed, which costs more where most of it is
+        and is free of cancellation, and not the precision of what is missing.
+    """
+
+    means: Floats
+    covariances: Floats
+    precisions: Floats
+    half_logs: Floats
+    centred: bool
+    constant: float = 0.0
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def width(self) -> int:
+        d = self.means.shape[1]
+        return int(d + d * (d + 1) // 2)
+
+    @property
+    def offset(self) -> Floats:
+        return np.zeros(len(self.means))
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def _errors(self, k: int, x: Array, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """``x - mean``, 0 where missing, and the precision times it: (m, d) each."""
+        e = np.where(missing, 0.0, x - self.means[k])
+        return e, e @ self.precisions[k]
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        missing = np.isnan(x)
+        groups = patterns(missing)
+        each = -0.5 * LOG_2PI * (x.shape[1] - missing.sum(axis=1))
+        own = np.empty(len(x))
+        for k in range(self.n_components):
+            e, pe = self._errors(k, x, missing)
+            if self.centred:
+                marginal_by_covariance(e, self.covariances[k], missing, *groups, own)
+                out[k] = own + each
+            else:
+                marginal_by_precision(e, pe, self.precisions[k], missing, *groups, own)
+                out[k] = own + each + self.half_logs[k]
+
+    def base(self, x: Array) -> Floats:
+        return np.zeros(len(x))
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        return np.stack([self._about(k, x, resp[k]) for k in range(self.n_components)])
+
+    def _about(self, k: int, x: Array, resp: Array) -> Floats:
+        r = resp.astype(np.float64)
+        own, _, spread = self.completed(k, x, r)
+        weighted = r[:, None] * own
+        return np.concatenate([weighted.sum(axis=0), pack(weighted.T @ own + spread)])
+
+    def completed(
+        self, k: int, x: Array, weight: Floats, variance: bool = False
+    ) -> tuple[Floats, Floats, Floats]:
+        """Rows completed by component `k`, relative to its mean, and the spread of what was missed.
+
+        Returns
+        -------
+        tuple
+            (m, d) conditional expectations (those of rows of weight 0 are not taken); (m, d)
+            conditional variances if asked for; (d, d) conditional covariances summed by `weight`.
+        """
+        missing = np.isnan(x)
+        e, pe = self._errors(k, x, missing)
+        spread = np.zeros(self.covariances.shape[1:])
+        each = np.zeros(x.shape) if variance else _NONE
+        groups = patterns(missing)
+        conditional(e, pe, self.precisions[k], missing, *groups, weight, spread, each)
+        return e, each, spread
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        for k in np.unique(labels):
+            own = np.flatnonzero(labels == k)
+            resp = np.ones(len(own)) if weight is None else weight[own]
+            n[k], out[k] = resp.sum(), self._about(k, x[own], resp)
+        return n, out
+
+
+@dataclass(frozen=True)
+class IncompleteGaussian(Incomplete[P]):
+    """``N(mean_k, covariance_k)`` of what is observed.
+
+    Attributes
+    ----------
+    covariances_of
+        (k, d, d) covariances of parameters.
+    """
+
+    covariances_of: Callable[[Any], Floats]
+
+    def density(self, params: Any, numerics: Numerics) -> Density:
+        return self._conditional(params, numerics.centred)
+
+    def _conditional(self, params: Any, centred: bool) -> Conditional:
+        covariances = self.covariances_of(params)
+        inverse, half_logs = factors(covariances)
+        precisions = inverse @ inverse.transpose(0, 2, 1)
+        return Conditional(params.means, covariances, precisions, half_logs, centred)
+
+    def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
+        # Sums of completed rows are about the means of the pass under any numerics.
+        return self.complete.estimate(sums, params, replace(numerics, centred=True))
+
+    def fill(
+        self, params: Any, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        density = self._conditional(params, True)
+        blend = Blend(np.zeros(x.shape))
+        for k, share in enumerate(resp):
+            own, within, _ = density.completed(k, x, share.astype(np.float64), variance)
+            blend.add(share, params.means[k] + own, within if variance else 0.0)
+        missing = np.isnan(x)
+        spread = np.where(missing, blend.variance(), 0.0) if variance else None
+        return np.where(missing, blend.mean, x), spread
+
+    def with_missing(self) -> IncompleteGaussian[P]:
+        return self
