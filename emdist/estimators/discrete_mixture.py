@@ -41,7 +41,7 @@ class DiscreteMixture(MixtureEstimator):
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str = "kmeans",
+        init_params: str | None = "kmeans",
         weights_init: Any = None,
         uniform_weights: bool = False,
         smoothing: float = 0.0,
@@ -74,6 +74,11 @@ class DiscreteMixture(MixtureEstimator):
         self.non_finite = non_finite
 
     @classmethod
+    def fits(cls, family: str) -> bool:
+        """Whether this is the estimator of models of `family`."""
+        return family == cls.family
+
+    @classmethod
     def from_section(cls, section: ModelSection) -> Self:
         """An estimator that is not fitted, with the parameters that `section` amounts to."""
         known = {cls._options[k]: v for k, v in section.options.items() if k in cls._options}
@@ -86,9 +91,13 @@ class DiscreteMixture(MixtureEstimator):
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {option: getattr(self, name) for option, name in self._options.items()}
-        model = self._model_section(self.family, options, self.uniform_weights)
+        model = self._model_section(*self._named(options), self.uniform_weights)
         make_family(model)  # Options are checked before a start is held to their shape.
         return model, self._fit_section(), self._start(model, n_features)
+
+    def _named(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The family and its options."""
+        return self.family, options
 
     def _start(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):

@@ -63,7 +63,7 @@ def _empty(section: ModelSection) -> Estimator:
             **options,
         )
     for cls in _DISCRETE:
-        if section.name == cls.family:
+        if cls.fits(section.name):
             return cls.from_section(section)
     raise ConfigError(
         f"A model of the family {section.name!r} has no estimator; label data with it by "

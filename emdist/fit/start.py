@@ -50,7 +50,7 @@ class Given:
         if model.minimises:
             return self.means is not None
         given = set(self.scales) | ({"means"} if self.means is not None else set())
-        names = {f.name for f in fields(_template(model, np.zeros((1, 1))))}
+        names = {f.name for f in fields(_template(model, np.zeros((1, 2))))}
         return self.weights is not None and names <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:

@@ -57,6 +57,15 @@ def filled(x: Array, value: Any = 0.0) -> Array:
     return np.where(missing, value, x).astype(x.dtype, copy=False) if missing.any() else x
 
 
+def filled_pairs(x: Array) -> Array:
+    """`x` (m, 2 d) with 0 for both halves of a pair, j and d + j, that misses one."""
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    either = missing[:, : x.shape[1] // 2] | missing[:, x.shape[1] // 2 :]
+    return np.where(np.tile(either, 2), 0.0, x).astype(x.dtype, copy=False)
+
+
 @jit
 def observed_quadratic(
     x: Array, means: Array, precisions: Array, half_logs: Array, out: Array
