@@ -136,7 +136,7 @@ class ModelSection(Section):
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
         "kmeans",
         description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, poisson, multinomial, categorical",
+        "binomial, binomial_pairs, poisson, multinomial, categorical",
     )
     n_components: int = Field(8, ge=1)
     assignment: Literal["soft", "hard"] = "soft"

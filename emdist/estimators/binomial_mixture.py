@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.config import FitSection, ModelSection
+from emdist.config import ModelSection
 from emdist.errors import DomainError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.interfaces import Floats
@@ -34,8 +33,7 @@ class BinomialMixture(DiscreteMixture):
         Iterations of one start at most, and starts.
     init_params
         "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
-        `GaussianMixture`. None is "kmeans", and "random" with n_trials="cell", where counts tell
-        first of all how many trials a row has.
+        `GaussianMixture`.
     weights_init, probabilities_init
         A start: (k,) and (k, d), a probability for each cell; what is not given is estimated from
         the rows nearest.
@@ -81,7 +79,7 @@ class BinomialMixture(DiscreteMixture):
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str | None = None,
+        init_params: str = "kmeans",
         weights_init: Any = None,
         probabilities_init: Any = None,
         uniform_weights: bool = False,
@@ -161,13 +159,6 @@ class BinomialMixture(DiscreteMixture):
         if not self._cells:
             return self.family, options
         return _PAIRS, {name: value for name, value in options.items() if name != "trials"}
-
-    def _fit_section(self) -> FitSection:
-        if self.init_params is not None:
-            return super()._fit_section()
-        bare = copy.copy(self)
-        bare.init_params = "random" if self._cells else "kmeans"
-        return bare._fit_section()
 
     def _shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d // 2 if self._cells else d)

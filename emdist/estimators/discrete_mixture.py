@@ -41,7 +41,7 @@ class DiscreteMixture(MixtureEstimator):
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
-        init_params: str | None = "kmeans",
+        init_params: str = "kmeans",
         weights_init: Any = None,
         uniform_weights: bool = False,
         smoothing: float = 0.0,

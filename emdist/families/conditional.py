@@ -24,7 +24,7 @@ from emdist.kernels.missing import (
     marginal_by_precision,
     patterns,
 )
-from emdist.kernels.moments import pack
+from emdist.kernels.moments import pack, unpack
 from emdist.sums import Sums
 
 P = TypeVar("P")
@@ -134,6 +134,16 @@ class Conditional:
             resp = np.ones(len(own)) if weight is None else weight[own]
             n[k], out[k] = resp.sum(), self._about(k, x[own], resp)
         return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats) -> float:
+        """Sum of resp * E[log p(x|k) | x_observed] from its sums, about `about` (k, d): nats."""
+        d = self.means.shape[1]
+        moved = self.means - about
+        crossed = moved[:, :, None] * t[:, None, :d]
+        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
+        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        whole = n @ (self.half_logs - 0.5 * d * LOG_2PI)
+        return float(whole - 0.5 * np.sum(self.precisions * second))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ class Incomplete(Generic[P]):
         """Of what is observed."""
         return self.complete.domain
 
+    @property
+    def approximation(self) -> str:
+        """Why the M-step is not quite the maximum; as that of complete rows."""
+        return getattr(self.complete, "approximation", "")
+
     def start(self, seeds: Floats, spread: Spread) -> P:
         """As that of complete rows, what a seed misses filled with the data's mean."""
         return self.complete.start(filled(np.asarray(seeds, np.float64), spread.mean), spread)

@@ -6,6 +6,7 @@ is observed and 0 elsewhere, an exponential family of T = (x o, o, x^2 o).
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -89,6 +90,15 @@ class CentredObserved:
     ) -> tuple[Floats, Floats]:
         resp = one_hot(labels, weight, self.n_components)
         return resp.sum(axis=1), self.gather(x, t, resp)
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        """Sum of resp * log p(x_observed|k) from its sums, gathered about `about` (k, d): nats."""
+        if self.moments == 1:
+            return math.nan  # The second moments that it takes were not gathered.
+        first, seen, second = np.split(t, 3, axis=1)
+        moved = self.means if about is None else self.means - about
+        squares = second - 2 * moved * first + seen * moved * moved
+        return float(np.sum(seen * self.half_logs - 0.5 * self.precisions * squares))
 
 
 class Independent(Incomplete[P]):

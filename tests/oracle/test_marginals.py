@@ -126,7 +126,10 @@ def full_step(x: Floats, w: Floats, r: Floats, p: dict[str, Floats]) -> dict[str
         total.append(share.sum())
     if tied:
         return {"means": means, "covariance": sum(outer) / sum(total)}
-    return {"means": means, "covariances": np.array([a / n for a, n in zip(outer, total)])}
+    return {
+        "means": means,
+        "covariances": np.array([a / n for a, n in zip(outer, total, strict=True)]),
+    }
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e6])
