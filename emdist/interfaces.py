@@ -351,12 +351,10 @@ class Model(Protocol[P]):
     @property
     def domain(self) -> Domain | None:
         """What features can be; None for any real numbers."""
-        ...
 
     @property
     def missing(self) -> bool:
         """Whether NaN counts as a value missing at random; otherwise rows have none."""
-        ...
 
     def start(self, seeds: Floats, spread: Spread) -> P:
         """Equal weights, components at `seeds` (k, d)."""

@@ -24,7 +24,7 @@ from emdist.sums import Sums
 def seeded(fit: Fit, state: FitState) -> FitState:
     """`state` with the parameters that its restart begins with."""
     params, shared = None, state.shared
-    if not fit.given.complete(fit.model):
+    if not fit.given.complete(fit.model, fit.source.shape[1]):
         seeding = Seeding(fit.source, fit.engine, fit.survey, state.seed, state.restart)
         fit.listen(Progress("seeding", 0, 1))
         seeder = fit.given.seeder or fit.seeder

@@ -45,12 +45,12 @@ class Given:
 
         return Seeder(choose, clusters=True)
 
-    def complete(self, model: Model[Any]) -> bool:
-        """Whether nothing is left to be seeded."""
+    def complete(self, model: Model[Any], d: int) -> bool:
+        """Whether nothing is left to be seeded, for data of `d` features."""
         if model.minimises:
             return self.means is not None
         given = set(self.scales) | ({"means"} if self.means is not None else set())
-        names = {f.name for f in fields(_template(model, np.zeros((1, 2))))}
+        names = {f.name for f in fields(_template(model, np.zeros((1, d))))}
         return self.weights is not None and names <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:

@@ -27,6 +27,7 @@ from emdist import (
 )
 from emdist.config import DataSection, make_config
 from emdist.errors import ConfigError, DomainError, NonFiniteError, ShapeError
+from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.store.location import Location
@@ -197,9 +198,12 @@ def test_a_run_knows_what_nan_is(name: str, tmp_path: Path) -> None:
         }
     )
     assert config.model.missing
-    with open_job(config) as job:
+    told: list[Event] = []
+    with open_job(config, listen=told.append) as job:
         assert isinstance(job, Job)
         job.complete()
+    warned = [event.message for event in told if isinstance(event, Warned)]
+    assert any(f"{np.isnan(x).sum()} of 2500 values are NaN" in text for text in warned)
     written = zarr.open_group(tmp_path / "run" / "labels.zarr", mode="r")
     back = emdist.load(tmp_path / "run")
     assert back.non_finite == "missing"
