@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -90,6 +91,26 @@ class BinomialPairs(Discrete):
 
     def log_prior(self, params: Means) -> float:
         return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
+
+    def within(self, params: Means, weights: Floats) -> Floats:
+        """(2 d, 2 d) covariances of draws, summed over components with `weights` (k,)."""
+        successes, failures = np.split(self.bounded(params.means), 2, axis=1)
+        trials = successes + failures
+        theta = successes / trials
+        # Draws have whole trials, of this variance.
+        rounding = trials % 1 * (1 - trials % 1)
+        own = trials * theta * (1 - theta)
+        first = np.diag(weights @ (own + theta**2 * rounding))
+        second = np.diag(weights @ (own + (1 - theta) ** 2 * rounding))
+        both = np.diag(weights @ (theta * (1 - theta) * rounding - own))
+        return np.block([[first, both], [both, second]])
+
+    def marginal(self, params: Means, features: Any) -> NoReturn:
+        """Refused: one half of a pair alone depends on its trials, which are not modelled."""
+        raise ConfigError(
+            "Successes or failures alone, or either given the other, depend on the trials, which "
+            "are given and not modelled. Fit the binomial family if trials are the same in all rows."
+        )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         successes, failures = np.split(params.means[k], 2)

@@ -27,6 +27,7 @@ from emdist import (
 )
 from emdist.config import DataSection, make_config
 from emdist.errors import ConfigError, DomainError, NonFiniteError, ShapeError
+from emdist.families.binomial_pairs import BinomialPairs
 from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
@@ -332,8 +333,17 @@ def test_a_cell_without_trials_is_a_missing_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.predict(unknown), est.predict(unknown))
     drawn, _ = est.sample(4000)
     assert drawn.shape == (4000, 12)
+    np.testing.assert_allclose(np.cov(est.sample(60_000)[0].T), covariance(est), atol=0.15)
     share = drawn[:, :6].sum(axis=0) / (drawn[:, :6] + drawn[:, 6:]).sum(axis=0)
     np.testing.assert_allclose(share, s.sum(axis=0) / m.sum(axis=0), atol=0.05)
+
+
+def covariance(est: BinomialMixture) -> Rows:
+    """Of draws: within components and between them."""
+    family, params = BinomialPairs(), est._fitted.params
+    means = params.components.means - est.weights_ @ params.components.means
+    between: Rows = (est.weights_[:, None] * means).T @ means
+    return between + family.within(params.components, est.weights_)
 
 
 def test_pairs_that_are_refused() -> None:
