@@ -94,10 +94,7 @@ class ReadingSection(Section):
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    non_finite: Literal["raise", "drop", "missing"] = Field(
-        "raise",
-        description="Refuse NaN and infinity, leave their rows out, or take NaN as missing values",
-    )
+    non_finite: Literal["raise", "drop", "missing"] = "raise"
 
     @property
     def block_bytes(self) -> int | None:
@@ -145,10 +142,7 @@ class ModelSection(Section):
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
-    missing: bool = Field(
-        False,
-        description="NaN counts as missing at random; set by data.non_finite, and known to labels",
-    )
+    missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
     options: dict[str, Any] = Field(
         default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
     )
@@ -230,10 +224,8 @@ class Config(Section):
     @classmethod
     def _told_of_missing(cls, model: ModelSection, info: ValidationInfo) -> ModelSection:
         """The model, which has a density of incomplete rows where the data may have such."""
-        data = info.data.get("data")
-        if data is None or data.non_finite != "missing":
-            return model
-        return model.model_copy(update={"missing": True})
+        told = "data" in info.data and info.data["data"].non_finite == "missing"
+        return model.model_copy(update={"missing": True}) if told else model
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the result: what a run folder is held to."""

@@ -109,7 +109,7 @@ class BinomialPairs(Discrete):
         """Refused: one half of a pair alone depends on its trials, which are not modelled."""
         raise ConfigError(
             "Successes or failures alone, or either given the other, depend on the trials, which "
-            "are given and not modelled. Fit the binomial family if trials are the same in all rows."
+            "are given and not modelled. Fit the binomial family if all rows have the same trials."
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.survey import check_block
-from emdist.interfaces import Floats, Numerics, Source
+from emdist.interfaces import Block, Floats, Numerics, Source
+from emdist.kernels.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
+
+#: Rows whose responsibilities are held at a time.
+_STRETCH = 8192
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,23 @@ class Complete:
     def __call__(self, i: int) -> Completed:
         block = replace(self.source.read(i), mask=None)
         check_block(block, self.model.domain, missing=True)
-        return Completed(
-            *self.model.fill(block, self.params, self.origin, self.numerics, self.variance)
-        )
+        out = block.x.astype(np.float64)
+        spread = np.zeros(out.shape) if self.variance else None
+        for a, b in tiles(len(out), _STRETCH):
+            found, variance = self._filled(block, a, b)
+            missing = np.isnan(out[a:b])
+            # What was observed keeps its bits, whatever the origin.
+            out[a:b] = np.where(missing, found + self.origin, out[a:b])
+            if spread is not None and variance is not None:
+                spread[a:b] = variance
+        return Completed(out, spread)
+
+    def _filled(self, block: Block, a: int, b: int) -> tuple[Floats, Floats | None]:
+        """Rows a..b of a block, completed relative to the origin."""
+        part = Block(block.index, block.start + a, block.x[a:b])
+        known = self.model.with_missing()
+        found = known.assign(part, self.params, self.origin, self.numerics, resp=True)
+        assert found.resp is not None
+        family = self.model.family.with_missing()
+        x = shifted(part.x, self.origin, "float64")
+        return family.fill(self.params.components, x, found.resp.T, self.variance)

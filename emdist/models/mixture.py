@@ -267,31 +267,6 @@ class Mixture(Generic[P]):
         found = self.explain(block, params, origin, numerics, resp)
         return replace(found, score=found.score + self.constant(params, numerics))
 
-    def fill(
-        self,
-        block: Block,
-        params: MixtureParams[P],
-        origin: Floats,
-        numerics: Numerics,
-        variance: bool = False,
-    ) -> tuple[Floats, Floats | None]:
-        """Rows of a block with ``E[x_missing | x_observed]`` in place of NaN: (m, d) float64.
-
-        And, on request, the (m, d) variances of what was filled in, 0 elsewhere.
-        """
-        family, x = self.family.with_missing(), block.valid()[0]
-        out = x.astype(np.float64)
-        spread = np.zeros(out.shape) if variance else None
-        for at, tile in self.with_missing()._tiles(x, None, params, origin, numerics):
-            softmax(tile.score, tile.offset)
-            rows, missing = shifted(x[at], origin, "float64"), np.isnan(out[at])
-            found, own = family.fill(params.components, rows, tile.score, variance)
-            # What was observed keeps its bits, whatever the origin.
-            out[at] = np.where(missing, found + origin, out[at])
-            if spread is not None and own is not None:
-                spread[at] = own
-        return out, spread
-
     def reseed(
         self, sums: Sums, params: MixtureParams[P], numerics: Numerics, worst: Worst, spread: Spread
     ) -> MixtureParams[P]:
