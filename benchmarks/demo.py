@@ -7,7 +7,6 @@ where everything lies.
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 import sys
 import time
@@ -19,6 +18,7 @@ from PIL import Image, ImageDraw
 
 import emdist
 from benchmarks import out_of_core
+from emdist.compression import compressed_bits
 from emdist.interfaces import Array
 from flows import cluster
 
@@ -27,14 +27,6 @@ BIG_GB = 2.0
 WORKERS = 2
 MEMORY = "600MB"
 BLOCK = "32 MiB"
-
-
-def compressed_bits(pixels: int, colours: int) -> int:
-    """Bits of a palette of `colours` 24-bit entries and one index per pixel.
-
-    ``24 K + N ceil(log2 K)``: Bishop 2006, Pattern Recognition and Machine Learning, 9.1.1.
-    """
-    return 24 * colours + pixels * math.ceil(math.log2(colours))
 
 
 def photograph(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from emdist.build import make_family, make_model
+from emdist.build_model import make_family, make_model
 from emdist.config import FAMILIES, ModelSection
 from emdist.interfaces import Array, Block, Floats, Spread
 from emdist.plugins import plugins

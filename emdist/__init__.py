@@ -6,29 +6,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emdist.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
     from emdist.estimators.bernoulli_mixture import BernoulliMixture
     from emdist.estimators.binomial_mixture import BinomialMixture
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
-    from emdist.estimators.loading import load
+    from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
 
 __all__ = [
+    "BayesianGaussianMixture",
     "BernoulliMixture",
     "BinomialMixture",
     "CategoricalMixture",
     "GaussianMixture",
+    "KCentroids",
     "KMeans",
     "MultinomialMixture",
     "PoissonMixture",
     "load",
+    "load_distribution",
 ]
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
+    "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
+    "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",
@@ -36,6 +43,7 @@ _WHERE = {
     "MultinomialMixture": "emdist.estimators.multinomial_mixture",
     "PoissonMixture": "emdist.estimators.poisson_mixture",
     "load": "emdist.estimators.loading",
+    "load_distribution": "emdist.estimators.loading",
 }
 
 

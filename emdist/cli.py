@@ -1,4 +1,4 @@
-"""The command line: ingest, fit, label, inspect."""
+"""The command line: ingest, fit, label, inspect, compress."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from typing import Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from emdist.commands.compress import compress
+from emdist.commands.options import (
+    EPILOG,
+    Json,
+    Overwrite,
+    Quiet,
+    Scheduler,
+    Set,
+    Workers,
+)
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
 from emdist.report.display import display
 from emdist.report.page import Page, page_of, show
-
-EPILOG = (
-    "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
-    "failed, 6 cluster failed, 7 component collapsed, 130 interrupted, 143 terminated, 1 else."
-)
 
 app = typer.Typer(
     epilog=EPILOG,
@@ -29,26 +34,10 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but the place of the result.")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines: one per event, the result last.")]
-Overwrite = typer.Option("--overwrite", help="Replace what is there.")
-Workers = Annotated[
-    int | None, typer.Option(help="Dask workers on this machine; default threads instead.")
-]
-Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Any setting of the configuration: section.key=value."),
-]
-
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from emdist.build import versions
+        from emdist.saved import versions
 
         found = versions()
         others = ", ".join(f"{name} {found[name]}" for name in found if name != "emdist")
@@ -189,7 +178,8 @@ def fit(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
-        from emdist.config import make_config, overridden, read_values
+        from emdist.config import make_config
+        from emdist.config_file import overridden, read_values
         from emdist.job import open_job
 
         given = {
@@ -273,7 +263,8 @@ def label(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
-        from emdist.config import LabellingConfig, make_section, overridden
+        from emdist.config import LabellingConfig, make_section
+        from emdist.config_file import overridden
         from emdist.labelling import label_data
         from emdist.store.location import Location
 
@@ -309,6 +300,9 @@ def inspect(
             print(json.dumps(found))
         else:
             show(page_of(found))
+
+
+app.command(epilog=EPILOG)(compress)
 
 
 def main() -> None:

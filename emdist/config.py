@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,16 +15,21 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from emdist.errors import ConfigError, NotFoundError
+from emdist.dissimilarities.choose import checked_name
+from emdist.errors import ConfigError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
 from emdist.validation import explain
 
 FAMILIES = "emdist.families"
+ASSIGNMENTS = "emdist.models.assignments"
+WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
+SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
 
 _UNITS = {"b": 1} | {
@@ -130,22 +133,62 @@ class IngestSection(Section):
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans"])] = Field(
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kcentroids"])] = Field(
         "kmeans",
-        description="kmeans, or a family: full, tied, diagonal, spherical, isotropic, bernoulli, "
-        "binomial, binomial_pairs, poisson, multinomial, categorical",
+        description="kmeans, kcentroids, or a family: full, tied, diagonal, spherical, isotropic, "
+        "bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, variational_full "
+        "and the like",
     )
     n_components: int = Field(8, ge=1)
-    assignment: Literal["soft", "hard"] = "soft"
-    uniform_weights: bool = False
+    assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
+        "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
+    )
+    assignment_options: dict[str, Any] = Field(
+        default_factory=dict, description="Such as start, factor and end of the temperature"
+    )
+    weights: Annotated[str, _one_of(WEIGHTS, "weights")] = Field(
+        "free",
+        description="How mixture weights are estimated: free, uniform, dirichlet, "
+        "variational_dirichlet, variational_process",
+    )
+    weights_options: dict[str, Any] = Field(
+        default_factory=dict, description="Of the weights, such as concentration"
+    )
+    uniform_weights: bool = Field(False, description="Short for weights: uniform")
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(
         0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
     )
     missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
-    options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the family, such as reg_covar, trials, categories"
+    dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
+        None,
+        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
+        "generalised_i, itakura_saito, logistic",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
+    )
+
+    @model_validator(mode="after")
+    def _no_dissimilarity_but_of_centroids(self) -> Self:
+        if self.dissimilarity is not None and self.name != "kcentroids":
+            raise ValueError(
+                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
+                "dissimilarity."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_strategy(self) -> ModelSection:
+        if self.uniform_weights and self.weights not in ("free", "uniform"):
+            raise ValueError(f"uniform_weights and weights: {self.weights}; give one of them.")
+        return self
+
+    @property
+    def weights_name(self) -> str:
+        """Of the strategy for the weights."""
+        return "uniform" if self.uniform_weights else self.weights
 
 
 class FitSection(Section):
@@ -167,6 +210,10 @@ class FitSection(Section):
         None, description="Default reseed for kmeans, regularise otherwise"
     )
     sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
+    schedule: Annotated[str, _one_of(SCHEDULES, "schedule")] = Field(
+        "batch", description="How passes become iterations"
+    )
+    schedule_options: dict[str, Any] = Field(default_factory=dict)
 
 
 class ClusterSection(Section):
@@ -278,55 +325,3 @@ def make_section(
         return cls.model_validate(dict(values))
     except ValidationError as error:
         raise ConfigError(explain(error, cls, where, names or {})) from None
-
-
-def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """A `Config` from a YAML file and ``section.key=value`` overrides.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such file.
-    ConfigError
-        If it is no YAML, or not a configuration.
-    """
-    return make_config(overridden(read_values(path), overrides), str(path))
-
-
-def read_values(path: str | Path) -> dict[str, Any]:
-    """The sections of a YAML file, unchecked; errors as `read_config`."""
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
-        siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise NotFoundError(
-            f"There is no configuration file {path}{nearest(path.name, siblings)}."
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no sections; wanted at least 'data: {{path: ...}}'.")
-    return values
-
-
-def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`values` with ``section.key=value`` settings laid over them; values are YAML."""
-    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
-    for text in overrides:
-        place, equals, value = text.partition("=")
-        parts = place.strip().split(".")
-        if not equals or not all(parts):
-            raise ConfigError(f"--set {text!r}: wanted section.key=value, as in fit.tol=1e-4.")
-        at = out
-        for part in parts[:-1]:
-            inner = at.get(part) or {}
-            if not isinstance(inner, dict):
-                raise ConfigError(f"--set {text!r}: {part} is not a section.")
-            at[part] = dict(inner)
-            at = at[part]
-        try:
-            at[parts[-1]] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {text!r}: {error}") from None
-    return out

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from emdist.build import load_fitted, param_types
+from emdist.build_model import param_types
 from emdist.config import ModelSection
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import FitState
+from emdist.fit.state import FitState
+from emdist.saved import load_fitted
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -74,29 +73,23 @@ class Source(Protocol):
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, features)."""
-        ...
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of `Block.x`."""
-        ...
 
     @property
     def bounds(self) -> tuple[int, ...]:
         """First row of each block, and the number of rows at the end."""
-        ...
 
     def __len__(self) -> int:
         """Number of blocks."""
-        ...
 
     def read(self, i: int) -> Block:
         """Block `i`. Pure: the same bits on every call, on any machine."""
-        ...
 
     def fingerprint(self) -> Mapping[str, Any]:
         """JSON that changes when the data does; cheap, no full read."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -119,6 +112,8 @@ class Spread:
         (d,) whether all values are whole numbers.
     weight
         Total sample weight.
+    covariance
+        (d, d) weighted covariance, where a family needs it.
     """
 
     origin: Floats
@@ -128,6 +123,7 @@ class Spread:
     high: Floats
     whole: NDArray[np.bool_]
     weight: float
+    covariance: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +161,49 @@ class Numerics:
 
     dtype: Literal["float32", "float64"]
     centred: bool = False
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Where a fit stands when a pass is made: what changes from pass to pass, and names draws.
+
+    Attributes
+    ----------
+    seed
+        Root of every random choice.
+    restart
+        0-based start.
+    iteration
+        1-based within the start.
+    """
+
+    seed: int
+    restart: int
+    iteration: int
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What an objective is made of in one iteration; NaN where a model has no such term.
+
+    All are per unit of weight, in nats, but `updated` of models that minimise: their objective.
+
+    Attributes
+    ----------
+    expected
+        Q: expected complete-data log-likelihood, log-prior included, of the parameters that
+        entered, under the responsibilities they gave.
+    entropy
+        H of these responsibilities, and of missing values where Q is expected over them too.
+    updated
+        The objective after the M-step's half of the iteration: the new parameters under the
+        same responsibilities. ``objective <= updated <= next objective``, or the other way
+        round for models that minimise.
+    """
+
+    expected: float = math.nan
+    entropy: float = math.nan
+    updated: float = math.nan
 
 
 class Density(Protocol):
@@ -212,9 +251,21 @@ class Density(Protocol):
     ) -> tuple[Floats, Floats]:
         """Sums for hard labels: (k,) weights and (k, width) statistics."""
 
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        """Sum of resp * log p(x|k) from its sums, without `base` and `constant`: nats.
 
-class Family(Protocol[P]):
-    """k components of one distribution: the E-step's density and the M-step's estimate.
+        Parameters
+        ----------
+        n, t
+            (k,) weights and (k, width) statistics of a pass.
+        about
+            (k, d) locations of a centred pass, about which densities that can be centred
+            gather; None for the origin.
+        """
+
+
+class Components(Protocol[P]):
+    """k components that a model is made of: the E-step's density and the M-step's estimate.
 
     All parameters are relative to `Spread.origin`.
     """
@@ -230,6 +281,17 @@ class Family(Protocol[P]):
     @property
     def domain(self) -> Domain | None:
         """What its features can be, held against all rows; None for any real numbers."""
+
+    @property
+    def approximation(self) -> str:
+        """Why `estimate` is not quite the maximum, so that the bound may fall; else empty."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
+
+    def informed(self, spread: Spread) -> Components[P]:
+        """The family that is fitted to data of this spread: a prior may depend on it."""
 
     def start(self, seeds: Floats, spread: Spread) -> P:
         """k components at `seeds` (k, d), each as wide as the data."""
@@ -250,7 +312,10 @@ class Family(Protocol[P]):
         """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
 
     def log_prior(self, params: P) -> float:
-        """What the M-step maximises besides the log-likelihood, up to a constant: nats."""
+        """What the M-step maximises besides the log-likelihood, up to a constant: nats.
+
+        The log-density of a prior, or minus a posterior's divergence from it.
+        """
 
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie, relative to the origin."""
@@ -267,6 +332,16 @@ class Family(Protocol[P]):
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
 
+    def with_missing(self) -> Components[P]:
+        """The same for rows whose NaN are missing at random; ConfigError if there is none.
+
+        Its components are the same `params`, and its density the marginal of what is observed.
+        """
+
+
+class Family(Components[P], Protocol[P]):
+    """k components of one distribution: what a mixture can also draw from and count."""
+
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         """(n, d) draws from component `k`."""
 
@@ -274,10 +349,7 @@ class Family(Protocol[P]):
         """For information criteria."""
 
     def with_missing(self) -> IncompleteFamily[P]:
-        """The same family for rows whose NaN are missing at random; ConfigError if there is none.
-
-        Its components are the same `params`, and its density the marginal of what is observed.
-        """
+        """As of `Components`; it can also complete rows."""
 
 
 class IncompleteFamily(Family[P], Protocol[P]):
@@ -346,7 +418,6 @@ class Model(Protocol[P]):
     @property
     def minimises(self) -> bool:
         """Whether a smaller objective is better."""
-        ...
 
     @property
     def domain(self) -> Domain | None:
@@ -356,64 +427,65 @@ class Model(Protocol[P]):
     def missing(self) -> bool:
         """Whether NaN counts as a value missing at random; otherwise rows have none."""
 
+    @property
+    def approximation(self) -> str:
+        """Why the M-step is not quite the maximum, so that the bound may fall; else empty."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the model computes the same in every later turn, so that a fit may stop."""
+
+    def at(self, turn: Turn) -> Model[P]:
+        """The model as it computes in one turn: its temperature, its draws."""
+
     def start(self, seeds: Floats, spread: Spread) -> P:
         """Equal weights, components at `seeds` (k, d)."""
-        ...
 
     def numerics(self, params: P, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
-        ...
 
     def e_step(self, block: Block, params: P, origin: Floats, numerics: Numerics) -> Sums:
         """Sums of one block, ``n``, ``t``, ``objective`` and ``weight`` among them."""
-        ...
 
     def first_step(
         self, block: Block, start: P, nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
         """Sums of one block for rows already labelled: an M-step makes a start of them."""
-        ...
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
         """Statistics of one block that no responsibility enters; gathered once per run."""
-        ...
 
     def m_step(self, sums: Sums, params: P, numerics: Numerics) -> P:
         """New parameters from the sums of a pass with `params` and `numerics`."""
-        ...
 
     def objective(self, sums: Sums, params: P, numerics: Numerics) -> float:
         """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia.
 
         What never falls (or never rises): a family's `log_prior` is part of it.
         """
-        ...
+
+    def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:
+        """Parts of the objective of `params`, and what the M-step to `new` made of it."""
 
     def weak(self, sums: Sums, params: P) -> NDArray[np.int64]:
         """Components of the new `params` that have collapsed."""
-        ...
 
     def reseed(self, sums: Sums, params: P, numerics: Numerics, worst: Worst, spread: Spread) -> P:
         """The M-step with components `worst.index` started anew at `worst.rows`."""
-        ...
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only components `index`."""
-        ...
 
     def translate(self, params: P, shift: Floats) -> P:
         """Every location moved by `shift` (d,)."""
-        ...
 
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie."""
-        ...
 
     def assign(
         self, block: Block, params: P, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
         """Labels and scores of the rows of a block that count."""
-        ...
 
 
 class Engine(Protocol):
@@ -436,92 +508,3 @@ class Engine(Protocol):
         done
             Called on the driver with the number of blocks finished so far. For display only.
         """
-        ...
-
-
-class Status(Enum):
-    """How a fit stands; the value is a sentence of advice."""
-
-    RUNNING = "The fit has not stopped yet; start it again with the same run to continue."
-    CONVERGED = "The objective changed by less than tol."
-    SETTLED = "The parameters moved by less than tol."
-    UNCHANGED = "No row changed its label: an exact fixed point."
-    MAX_ITER = "max_iter was reached first; raise max_iter or tol, or look at the history."
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of the history.
-
-    Attributes
-    ----------
-    restart, iteration
-        0-based start and 1-based iteration within it.
-    objective
-        Of the parameters that entered the iteration: nats per row, or inertia.
-    change
-        Of the objective since the previous iteration; NaN in the first.
-    shift
-        Sum of squared movements of the components' locations.
-    reseeded, dropped
-        Components that the relocation or degeneracy policy moved or removed.
-    """
-
-    restart: int
-    iteration: int
-    objective: float
-    change: float
-    shift: float
-    reseeded: int = 0
-    dropped: int = 0
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best finished start so far."""
-
-    params: Any
-    objective: float
-    iterations: int
-    restart: int
-    status: Status
-
-
-@dataclass(frozen=True)
-class FitState:
-    """All there is to resume a fit: a value, never changed in place.
-
-    Attributes
-    ----------
-    seed
-        Root of every random choice.
-    restart
-        0-based start (of ``n_init``) that is running.
-    iteration
-        Iterations done in this start.
-    params
-        Current parameters, relative to the origin; None before seeding.
-    sums
-        Of the last pass, for the unchanged-labels rule; None before the first.
-    shared
-        Statistics that are gathered once per run.
-    history
-        One record per iteration, all starts.
-    status
-        Of the running start.
-    best
-        Best finished start; None before the first finishes.
-    finished
-        True when all starts have stopped and `best` is the result.
-    """
-
-    seed: int
-    restart: int = 0
-    iteration: int = 0
-    params: Any = None
-    sums: Sums | None = None
-    shared: Mapping[str, Floats] | None = None
-    history: tuple[Record, ...] = ()
-    status: Status = Status.RUNNING
-    best: Best | None = None
-    finished: bool = False

@@ -17,18 +17,17 @@ from emdist.build import (
     make_engine,
     make_run,
     make_source,
-    record,
     run_location,
-    save_fitted,
-    versions,
 )
 from emdist.config import Config, IngestSection
 from emdist.errors import NotFoundError
 from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
-from emdist.interfaces import FitState, Source
+from emdist.fit.state import FitState
+from emdist.interfaces import Source
 from emdist.report.summary import Summary, summarise
+from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest

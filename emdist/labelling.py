@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.build import load_fitted, make_engine, make_model, make_source
+from emdist.build import make_engine, make_source
+from emdist.build_model import make_model
 from emdist.config import ClusterSection, DataSection
 from emdist.fit.events import Began, Listener, Progress, unheard
 from emdist.interfaces import Source
+from emdist.saved import load_fitted
 from emdist.store.labels import LabelWriter, label_writer
 from emdist.store.location import Location
 from emdist.store.model_files import read_model

@@ -15,7 +15,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from emdist.build import run_location
-from emdist.config import Config, make_config, read_config
+from emdist.config import Config, make_config
+from emdist.config_file import read_config
 from emdist.errors import ConfigError, EngineError
 from emdist.fit.events import Warned
 from emdist.job import Job, open_job

@@ -16,7 +16,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import ClusterSection, DataSection, Section, overridden
+from emdist.config import ClusterSection, DataSection, Section
+from emdist.config_file import overridden
 from emdist.errors import ConfigError
 from emdist.labelling import label_data
 from emdist.store.location import Location

@@ -22,7 +22,7 @@ from prefect.events import emit_event
 from prefect.exceptions import MissingContextError
 
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
-from emdist.interfaces import Record
+from emdist.fit.state import Record
 from flows.posting import Poster
 
 #: Components in the table artifact, and iterations in one event.

@@ -13,20 +13,22 @@ import yaml
 import zarr
 from pydantic import BaseModel
 
-from emdist.build import make_engine, make_model, make_source
+from emdist.build import make_engine, make_source
+from emdist.build_model import make_model
 from emdist.config import (
+    ASSIGNMENTS,
     CLUSTERS,
     FAMILIES,
+    SCHEDULES,
     ClusterSection,
     Config,
     FitSection,
     ModelSection,
     make_config,
     make_section,
-    overridden,
     parse_bytes,
-    read_config,
 )
+from emdist.config_file import overridden, read_config
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
 from emdist.plugins import plugin, plugins
@@ -75,7 +77,12 @@ def test_the_reference_lists_every_key_with_its_default() -> None:
 
 def test_the_reference_names_what_may_be_chosen() -> None:
     text = (FOLDER / "reference.yaml").read_text()
-    for name in [*plugins(FAMILIES, "family"), *plugins(CLUSTERS, "cluster")]:
+    for name in [
+        *plugins(FAMILIES, "family"),
+        *plugins(CLUSTERS, "cluster"),
+        *plugins(ASSIGNMENTS, "assignment"),
+        *plugins(SCHEDULES, "schedule"),
+    ]:
         assert re.search(rf"\b{name}\b", text), f"{name} is not in reference.yaml"
 
 
@@ -108,7 +115,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"model": {"n_components": 0}}, r"model\.n_components: .* 1, got 0"),
         ({"model": {"n_components": None}}, "n_components"),
         ({"model": {"min_weight": 1}}, "min_weight"),
-        ({"model": {"assignment": "firm"}}, "'soft' or 'hard', got 'firm'"),
+        ({"model": {"assignment": "firm"}}, "'firm' is not known; choose one of hard, soft, "),
         ({"fit": {"tol": float("nan")}}, "tol"),
         ({"fit": {"seed": -1}}, "seed"),
         ({"fit": {"on_collapse": "ignore"}}, "'regularise', 'reseed', 'drop' or 'raise'"),

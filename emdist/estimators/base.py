@@ -7,7 +7,6 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -17,7 +16,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from emdist.build import make_fit, make_model, make_survey, save_fitted
+from emdist.build import make_fit, make_survey
+from emdist.build_model import make_model
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.inputs import (
@@ -27,11 +27,13 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
-from emdist.fit.events import Event, Iterated, unheard
+from emdist.fit.events import Event, Iterated, Warned
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.interfaces import Engine, FitState, Floats, Model, Source, Status
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Engine, Floats, Model, Source
+from emdist.saved import save_fitted
 from emdist.store.location import Location
 
 S = TypeVar("S", bound=Section)
@@ -52,6 +54,16 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     non_finite: Any
     random_state: Any
     verbose: Any
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        """Whether a model of this section is one of its own."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        raise NotImplementedError
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         """The configuration that the parameters amount to, for data of so many features."""
@@ -151,7 +163,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         given.check(make_model(model), model.n_components, source.shape[1])
         survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
         survey.check(model.n_components)
-        listen = _say if self.verbose else unheard
+        listen = _say if self.verbose else _warn
         fit = make_fit(model, section, source, engine, survey, given, listen)
         state = first = FitState(section.seed)
         for state in iterate(fit, first):
@@ -182,10 +194,12 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = fitted.n_features
         self._publish(fitted, section)
 
-    def _model(self) -> Model[Any]:
+    def _told(self) -> ModelSection:
         """What was fitted; `non_finite` as it is now says what it takes NaN for."""
-        missing = self.non_finite == "missing"
-        return make_model(self._section.model_copy(update={"missing": missing}))
+        return self._section.model_copy(update={"missing": self.non_finite == "missing"})
+
+    def _model(self) -> Model[Any]:
+        return make_model(self._told())
 
     def _collect(self, X: Any, resp: bool = False) -> Collected:
         check_is_fitted(self)
@@ -230,7 +244,13 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+def _warn(event: Event) -> None:
+    if isinstance(event, Warned):
+        warnings.warn(event.message, RuntimeWarning, stacklevel=2)
+
+
 def _say(event: Event) -> None:
+    _warn(event)
     if isinstance(event, Iterated):
         record = event.record
         print(
@@ -257,13 +277,3 @@ def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
     if not np.isfinite(found).all():
         raise StartError(f"{name} holds NaN or infinity; wanted finite numbers.")
     return found
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Consecutive rows; adds by joining."""
-
-    x: Floats
-
-    def __add__(self, other: Rows) -> Rows:
-        return Rows(np.concatenate([self.x, other.x]))

@@ -97,3 +97,6 @@ class BernoulliMixture(DiscreteMixture):
             non_finite=non_finite,
         )
         self.probabilities_init = probabilities_init
+
+
+estimator = BernoulliMixture

@@ -121,8 +121,8 @@ class BinomialMixture(DiscreteMixture):
         return isinstance(self.n_trials, str) and self.n_trials == "cell"
 
     @classmethod
-    def fits(cls, family: str) -> bool:
-        return family in (cls.family, _PAIRS)
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name in (cls.family, _PAIRS)
 
     @classmethod
     def from_section(cls, section: ModelSection) -> Self:
@@ -174,3 +174,6 @@ class BinomialMixture(DiscreteMixture):
             self.probabilities_ = successes / (successes + failures)
         else:
             self.probabilities_ = values / np.asarray(section.options["trials"])
+
+
+estimator = BinomialMixture

@@ -100,3 +100,6 @@ class CategoricalMixture(DiscreteMixture):
 
     def _shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, int(self.n_categories))
+
+
+estimator = CategoricalMixture

@@ -7,17 +7,17 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.build import make_family
+from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.base import as_floats
-from emdist.estimators.mixture import MixtureEstimator
+from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 
 
-class DiscreteMixture(MixtureEstimator):
+class DiscreteMixture(Criteria):
     """Base of the mixtures of bits, counts and categories.
 
     A subclass names its family, the parameters that are the family's options, and the parameter
@@ -74,18 +74,16 @@ class DiscreteMixture(MixtureEstimator):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, family: str) -> bool:
-        """Whether this is the estimator of models of `family`."""
-        return family == cls.family
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == cls.family
 
     @classmethod
     def from_section(cls, section: ModelSection) -> Self:
-        """An estimator that is not fitted, with the parameters that `section` amounts to."""
         known = {cls._options[k]: v for k, v in section.options.items() if k in cls._options}
         return cls(
             section.n_components,
             precision=section.precision,
-            uniform_weights=section.uniform_weights,
+            uniform_weights=section.weights_name == "uniform",
             **known,
         )
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
-from emdist.estimators.mixture import MixtureEstimator
-from emdist.families.gaussian import factors
+from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
+from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 
-_FAMILY = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}
-_SCALE = {
-    "full": "covariances",
-    "tied": "covariance",
-    "diag": "variances",
-    "spherical": "variances",
-}
 
-
-class GaussianMixture(MixtureEstimator):
+class GaussianMixture(GaussianEstimator, Criteria):
     """Mixture of Gaussians by EM, exact and out of core.
 
     Parameters
@@ -53,6 +45,12 @@ class GaussianMixture(MixtureEstimator):
         Print a line per iteration; the interval is accepted for scikit-learn's sake.
     on_collapse
         What happens to a component that collapses: "regularise", "reseed", "drop" or "raise".
+    mean_precision_prior, mean_prior, degrees_of_freedom_prior, covariance_prior
+        Of a conjugate prior, as in `BayesianGaussianMixture`; given any, means and covariances
+        are the most probable ones and no longer those of maximum likelihood.
+    weight_concentration_prior
+        Of a Dirichlet prior of the weights, at least 1: each component gets this, less 1, rows
+        more.
     precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
 
@@ -63,7 +61,8 @@ class GaussianMixture(MixtureEstimator):
     covariances_, precisions_, precisions_cholesky_
         In scikit-learn's shapes.
     converged_, n_iter_, lower_bound_, lower_bounds_
-        Of the best start; the bound is the log-likelihood per unit of weight: nats.
+        Of the best start; the bound is the log-likelihood, with a prior its log-density too, per
+        unit of weight: nats.
     n_features_in_
         Features seen by `fit`.
     history_
@@ -95,6 +94,11 @@ class GaussianMixture(MixtureEstimator):
         verbose: int = 0,
         verbose_interval: int = 10,
         on_collapse: str = "regularise",
+        mean_precision_prior: float | None = None,
+        mean_prior: Any = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: Any = None,
+        weight_concentration_prior: float | None = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -116,18 +120,48 @@ class GaussianMixture(MixtureEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.on_collapse = on_collapse
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.weight_concentration_prior = weight_concentration_prior
         self.precision = precision
         self.engine = engine
         self.block_size = block_size
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
 
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name in FAMILIES.values()
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        kinds = {family: kind for kind, family in FAMILIES.items()}
+        return cls(
+            section.n_components,
+            covariance_type=kinds[section.name],
+            precision=section.precision,
+            **prior_parameters(section),
+        )
+
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
-        kind = self.covariance_type
-        if not isinstance(kind, str) or kind not in _FAMILY:
-            raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(_FAMILY)}.")
-        model = self._model_section(_FAMILY[kind], {"reg_covar": self.reg_covar})
+        family, prior = self._family(), self._prior(n_features)
+        options = {"reg_covar": self.reg_covar} | ({"prior": prior} if prior else {})
+        model = self._model_section(family, options, **self._weights_settings())
         return model, self._fit_section(), self._given(model, n_features)
+
+    def _weights_settings(self) -> dict[str, Any]:
+        concentration = self.weight_concentration_prior
+        if concentration is None:
+            return {}
+        found = above(concentration, "weight_concentration_prior", 0)
+        if found < 1:
+            raise ConfigError(
+                f"weight_concentration_prior={found:g} has no most probable weights; wanted at "
+                "least 1. Take BayesianGaussianMixture for fewer components."
+            )
+        return {"weights": "dirichlet", "weights_options": {"concentration": found}}
 
     def _given(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
@@ -145,10 +179,6 @@ class GaussianMixture(MixtureEstimator):
         scales = {} if precisions is None else {self._scale: self._inverted(precisions)}
         return Given(means, weights, scales)
 
-    @property
-    def _scale(self) -> str:
-        return _SCALE[self.covariance_type]
-
     def _inverted(self, precisions: Floats) -> Floats:
         if self.covariance_type in ("diag", "spherical"):
             if not (precisions > 0).all():
@@ -163,22 +193,7 @@ class GaussianMixture(MixtureEstimator):
             raise StartError(f"precisions_init is not positive definite: {error}.") from None
 
     def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        components = fitted.params.components
-        self._publish_mixture(fitted)
-        self.means_ = components.means + fitted.spread.origin
-        self.covariances_ = getattr(components, self._scale)
-        self.precisions_cholesky_ = self._cholesky_of_precisions()
-        self.precisions_ = self._precisions()
+        self._publish_gaussian(fitted)
 
-    def _cholesky_of_precisions(self) -> Floats:
-        if self.covariance_type in ("diag", "spherical"):
-            return np.asarray(1.0 / np.sqrt(self.covariances_), np.float64)
-        if self.covariance_type == "tied":
-            return np.asarray(factors(self.covariances_[None])[0][0], np.float64)
-        return factors(self.covariances_)[0]
 
-    def _precisions(self) -> Floats:
-        root = self.precisions_cholesky_
-        if self.covariance_type in ("diag", "spherical"):
-            return np.asarray(root * root, np.float64)
-        return np.asarray(root @ np.swapaxes(root, -1, -2), np.float64)
+estimator = GaussianMixture

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import Estimator, Rows, as_floats
-from emdist.estimators.inputs import is_in_memory, make_engine
-from emdist.fit.fitted import Collect, Collected, Fitted
+from emdist.estimators.clustering import NAMES, Clustering
+from emdist.estimators.inputs import make_engine
+from emdist.fit.fitted import Rows
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
-from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.missing import observed_distances
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 
 
-class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
+class KMeans(Clustering):
     """K-means by Lloyd's algorithm, exact and out of core.
 
     Parameters
@@ -112,81 +110,26 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
 
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == "kmeans"
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        return cls(section.n_components, precision=section.precision)
+
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         if self.algorithm not in ("lloyd", "elkan"):
             raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' (or 'elkan').")
-        named = isinstance(self.init, str)
-        n_init = self.n_init
-        if n_init == "auto":
-            n_init = 10 if named and self.init == "random" else 1
-        names = {"n_components": "n_clusters", "seed": "random_state"}
         model = self._checked(
             ModelSection,
-            names,
+            NAMES,
             name="kmeans",
             n_components=self.n_clusters,
             precision=self.precision,
             missing=self.non_finite == "missing",
         )
-        fit = self._checked(
-            FitSection,
-            names,
-            seed=self._seed(),
-            init=self.init if named else None,
-            n_init=n_init,
-            max_iter=self.max_iter,
-            tol=self.tol,
-        )
-        return (
-            model,
-            fit,
-            Given() if named else Given(self._centres(model.n_components, n_features)),
-        )
-
-    def _centres(self, k: int, d: int) -> Floats:
-        if callable(self.init):
-            raise ConfigError(
-                "init is a function, and X may not fit in memory to call it with; give a name "
-                "(k-means++, k-means||, kmeans, random) or the centres that it returns."
-            )
-        return as_floats(self.init, "init", (k, d))
-
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self.cluster_centers_ = fitted.params.components.means + fitted.spread.origin
-        self.inertia_ = fitted.objective
-        self._n_features_out = len(self.cluster_centers_)
-
-    def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        # Labels of data in memory are cheap and X may change later; those of a Zarr array may
-        # not fit in memory, so its recipe is kept instead.
-        self.__dict__.pop("_labels", None)
-        self._recipe = None if is_in_memory(X) else source
-        if self._recipe is None:
-            self._labels = self._label(source, engine)
-
-    def _label(self, source: Source, engine: Engine) -> NDArray[np.int32]:
-        model = self._model()
-        numerics = self._fitted.numerics(model, source.dtype)
-        origin = self._fitted.spread.origin
-        task = Collect(source, model, self._fitted.params, origin, numerics)
-        found: Collected = engine.map_reduce(task, range(len(source)))
-        return found.labels
-
-    @property
-    def labels_(self) -> NDArray[np.int32]:
-        """(n,) int32 labels of the training rows."""
-        if "_labels" not in self.__dict__:
-            recipe: Source | None = self.__dict__.get("_recipe")
-            if recipe is None:
-                raise AttributeError(
-                    "labels_ is there after fit; a loaded estimator has none, use predict."
-                )
-            self._labels = self._label(recipe, make_engine(self.engine))
-        return self._labels
-
-    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
-        """`fit`, then the labels of the same rows."""
-        return self.fit(X, y, sample_weight).labels_
+        return (model, *self._start(model.n_components, n_features))
 
     def transform(self, X: Any) -> Array:
         """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
@@ -198,17 +141,6 @@ class KMeans(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Es
             _Distances(source, means, origin, self.non_finite == "missing"), range(len(source))
         )
         return found.x
-
-    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
-        """`fit`, then `transform` of the same rows."""
-        return self.fit(X, y, sample_weight).transform(X)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Minus the inertia of `X`."""
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, sample_weight, engine)
-        return -float(self._fitted.label(self._model(), source, engine)["score"])
 
 
 @dataclass(frozen=True)
@@ -229,3 +161,6 @@ class _Distances:
             tile = shifted(x[a:b], self.origin, "float64")
             out[a:b] = np.sqrt(observed_distances(tile, self.means).T)
         return Rows(out)
+
+
+estimator = KMeans

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from emdist.build import load_fitted
+from emdist.build_model import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
-from emdist.estimators.bernoulli_mixture import BernoulliMixture
-from emdist.estimators.binomial_mixture import BinomialMixture
-from emdist.estimators.categorical_mixture import CategoricalMixture
-from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.gaussian_mixture import GaussianMixture
-from emdist.estimators.kmeans import KMeans
-from emdist.estimators.multinomial_mixture import MultinomialMixture
-from emdist.estimators.poisson_mixture import PoissonMixture
+from emdist.mixtures.distribution import MixtureDistribution
+from emdist.plugins import plugins
+from emdist.saved import load_fitted
 from emdist.store.location import Location
-
-_COVARIANCE = {"full": "full", "tied": "tied", "diagonal": "diag", "spherical": "spherical"}
-_DISCRETE: tuple[type[DiscreteMixture], ...] = (
-    BernoulliMixture,
-    BinomialMixture,
-    CategoricalMixture,
-    MultinomialMixture,
-    PoissonMixture,
-)
 
 
 def load(path: str | os.PathLike[str]) -> Estimator:
@@ -51,20 +36,29 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     return estimator
 
 
+def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
+    """The mixture stored at `path`, or that of a finished run's folder, as a distribution.
+
+    Of any family, also one that has no estimator.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no model.
+    CheckpointError
+        If it is damaged.
+    ConfigError
+        If it is no mixture: K-means.
+    """
+    section, fitted, _ = load_fitted(Location(os.fspath(path)))
+    return make_distribution(section, fitted)
+
+
 def _empty(section: ModelSection) -> Estimator:
-    if section.name == "kmeans":
-        return KMeans(section.n_components, precision=section.precision)
-    if section.name in _COVARIANCE:
-        options: dict[str, Any] = {k: v for k, v in section.options.items() if k == "reg_covar"}
-        return GaussianMixture(
-            section.n_components,
-            covariance_type=_COVARIANCE[section.name],
-            precision=section.precision,
-            **options,
-        )
-    for cls in _DISCRETE:
-        if cls.fits(section.name):
-            return cls.from_section(section)
+    for cls in plugins("emdist.estimators", "estimator").values():
+        if cls.fits(section):
+            found: Estimator = cls.from_section(section)
+            return found
     raise ConfigError(
         f"A model of the family {section.name!r} has no estimator; label data with it by "
         "`emdist label`."

@@ -12,14 +12,16 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_family, make_mixture
+from emdist.build_model import make_distribution, make_family, make_mixture
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Array, Floats, Status
+from emdist.fit.state import Status
+from emdist.interfaces import Array, Floats
+from emdist.mixtures.distribution import MixtureDistribution
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}
@@ -38,7 +40,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
     on_collapse: Any
 
     def _model_section(
-        self, family: str, options: Mapping[str, Any], uniform: bool = False
+        self, family: str, options: Mapping[str, Any], uniform: bool = False, **weights: Any
     ) -> ModelSection:
         return self._checked(
             ModelSection,
@@ -49,6 +51,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             uniform_weights=uniform,
             missing=self.non_finite == "missing",
             options=dict(options),
+            **weights,
         )
 
     def _fit_section(self) -> FitSection:
@@ -110,20 +113,13 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         """`fit`, then the labels of the same rows."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _free(self) -> int:
-        k, d = len(self.weights_), self._fitted.n_features
-        weights = 0 if self._section.uniform_weights else k - 1
-        return int(make_family(self._section).free_parameters(k, d) + weights)
+    def distribution(self) -> MixtureDistribution:
+        """The mixture as a distribution, in the units of the data.
 
-    def bic(self, X: Any) -> float:
-        """Bayesian information criterion on `X`: the lower the better."""
-        total, weight = self._total(X, None)
-        return -2 * total + self._free() * float(np.log(weight))
-
-    def aic(self, X: Any) -> float:
-        """Akaike information criterion on `X`: the lower the better."""
-        total, _ = self._total(X, None)
-        return -2 * total + 2 * self._free()
+        Tells densities, draws, moments, marginals, conditionals and sums of variables.
+        """
+        check_is_fitted(self)
+        return make_distribution(self._section, self._fitted)
 
     def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
         """`X` with every NaN replaced by ``E[x_missing | x_observed]``: (n, d) float64.
@@ -173,3 +169,22 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         drawn = [family.sample(components, k, int(n), rng) for k, n in enumerate(counts)]
         rows = np.concatenate(drawn) + self._fitted.spread.origin
         return rows, np.repeat(np.arange(len(counts)), counts)
+
+
+class Criteria(MixtureEstimator):
+    """For mixtures whose parameters are numbers, so that they can be counted."""
+
+    def _free(self) -> int:
+        k, d = len(self.weights_), self._fitted.n_features
+        weights = 0 if self._section.weights_name == "uniform" else k - 1
+        return int(make_family(self._section).free_parameters(k, d) + weights)
+
+    def bic(self, X: Any) -> float:
+        """Bayesian information criterion on `X`: the lower the better."""
+        total, weight = self._total(X, None)
+        return -2 * total + self._free() * float(np.log(weight))
+
+    def aic(self, X: Any) -> float:
+        """Akaike information criterion on `X`: the lower the better."""
+        total, _ = self._total(X, None)
+        return -2 * total + 2 * self._free()

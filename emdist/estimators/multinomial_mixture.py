@@ -99,3 +99,6 @@ class MultinomialMixture(DiscreteMixture):
 
     def _publish_array(self, values: Floats, section: ModelSection) -> None:
         self.probabilities_ = values / values.sum(axis=1, keepdims=True)
+
+
+estimator = MultinomialMixture

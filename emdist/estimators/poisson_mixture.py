@@ -98,3 +98,6 @@ class PoissonMixture(DiscreteMixture):
 
     def _publish_array(self, values: Floats, section: ModelSection) -> None:
         self.rates_ = values
+
+
+estimator = PoissonMixture

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
 import numpy as np
 from pydantic import Field
 
+from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, logit
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.counts import log_choose
@@ -61,6 +62,10 @@ class Binomial(Discrete):
     def log_prior(self, params: Means) -> float:
         theta = self.bounded(params.means) / self._m
         return self.smoothing * float((np.log(theta) + np.log1p(-theta)).sum())
+
+    def restricted(self, features: Features) -> Binomial:
+        m = self.trials
+        return self if isinstance(m, int) else replace(self, trials=tuple(m[j] for j in features))
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         theta = params.means[k] / self._m

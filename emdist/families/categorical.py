@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
 from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
-from emdist.families.gaussian import UnsharedBase, replaced
+from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import (
     Array,
@@ -42,7 +43,7 @@ class Categories:
 
 
 @dataclass(frozen=True)
-class Categorical(UnsharedBase):
+class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
     """``prod_j p_kj[x_j]``: latent class analysis.
 
     Attributes
@@ -61,6 +62,11 @@ class Categorical(UnsharedBase):
     def domain(self) -> Domain:
         what = f"codes of categories in 0..{self.categories - 1} (categories={self.categories})"
         return Domain(what, 0.0, self.categories - 1.0, whole=True)
+
+    @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
 
     @property
     def shifted(self) -> bool:
@@ -124,6 +130,18 @@ class Categorical(UnsharedBase):
         above = params.probabilities[k].cumsum(axis=1)[:, :-1]
         drawn: Floats = (rng.random((n, len(above), 1)) > above).sum(axis=2).astype(np.float64)
         return drawn
+
+    def component_means(self, params: Categories) -> Floats:
+        return self.locations(params)
+
+    def within(self, params: Categories, weights: Floats) -> Floats:
+        codes = np.arange(float(self.categories))
+        from_mean = codes - self.locations(params)[:, :, None]
+        variances = (params.probabilities * from_mean**2).sum(axis=2)
+        return np.diag(weights @ variances)
+
+    def marginal(self, params: Categories, features: Features) -> tuple[Categorical, Categories]:
+        return self, Categories(params.probabilities[:, features])
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (self.categories - 1)

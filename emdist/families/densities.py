@@ -7,6 +7,7 @@ times narrower than the data. Which one a pass uses is in `Numerics`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from emdist.kernels.moments import (
     centred_squares,
     distance_to_own,
     pack,
+    unpack,
     with_products,
 )
 
@@ -94,6 +96,10 @@ class Expanded:
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
         return scatter(t, labels, weight, self.n_components)
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        # Expanded sums are about the origin always.
+        return float(np.sum(self.eta * t) + n @ self.offset)
 
 
 def expanded(eta: Floats, offset: Floats, dtype: str, **options: Any) -> Expanded:
@@ -169,6 +175,14 @@ class CentredDiagonal:
         resp = one_hot(labels, weight, self.n_components)
         return resp.sum(axis=1), self.gather(x, t, resp)
 
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        if self.moments == 1:
+            return math.nan  # The second moments that it takes were not gathered.
+        d = self.means.shape[1]
+        moved = self.means if about is None else self.means - about
+        second = t[:, d:] - 2 * moved * t[:, :d] + n[:, None] * moved * moved
+        return float(n @ self.offset - 0.5 * np.sum(self.precisions * second))
+
 
 @dataclass(frozen=True)
 class CentredFull:
@@ -232,6 +246,15 @@ class CentredFull:
             resp = np.ones(len(own)) if weight is None else weight[own]
             n[k], out[k] = resp.sum(), self._about(k, x[own], resp)
         return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        d = self.means.shape[1]
+        moved = self.means if about is None else self.means - about
+        crossed = moved[:, :, None] * t[:, None, :d]
+        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
+        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        white = self.factors.transpose(0, 2, 1) @ second @ self.factors
+        return float(n @ self.offset - 0.5 * np.einsum("kii->", white))
 
 
 def exact_distance(means: Floats, scale: float) -> Callable[[Array, NDArray[np.int32]], Floats]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
     positive,
     replaced,
 )
 from emdist.families.incomplete_gaussian import IncompleteDiagonal
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Axes, Shape
 from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
@@ -39,16 +42,25 @@ class DiagonalParams:
 
 
 @dataclass(frozen=True)
-class Diagonal(RealRows, UnsharedBase):
+class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
     """``N(mean_k, diag(variance_k))``.
 
     Attributes
     ----------
     reg_covar
         Added to every variance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    wider: ClassVar[type[Full]] = Full
+
+    @property
+    def shape(self) -> Shape:
+        return Axes()
+
+    def scales(self, params: DiagonalParams) -> Floats:
+        return params.variances
 
     @property
     def params(self) -> type[DiagonalParams]:
@@ -71,8 +83,8 @@ class Diagonal(RealRows, UnsharedBase):
 
     def estimate(self, sums: Sums, params: DiagonalParams, numerics: Numerics) -> DiagonalParams:
         _, means, shift, second = about_mean(sums, params.means, numerics)
-        variances = np.maximum(second - shift * shift, 0.0)
-        return DiagonalParams(means, variances + self.reg_covar)
+        variances = np.maximum(second - shift * shift, 0.0) + self.reg_covar
+        return DiagonalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: DiagonalParams, spread: Spread) -> float:
         # A collapsed component has no digits left: infinite, or NaN for a constant feature.
@@ -101,6 +113,26 @@ class Diagonal(RealRows, UnsharedBase):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
         return drawn
+
+    def within(self, params: DiagonalParams, weights: Floats) -> Floats:
+        return np.diag(weights @ params.variances)
+
+    def marginal(
+        self, params: DiagonalParams, features: Features
+    ) -> tuple[Diagonal, DiagonalParams]:
+        return self, DiagonalParams(params.means[:, features], params.variances[:, features])
+
+    def convolved(
+        self, params: DiagonalParams, other: Diagonal, theirs: DiagonalParams
+    ) -> tuple[Diagonal, DiagonalParams]:
+        return self, DiagonalParams(
+            pairwise_sums(params.means, theirs.means),
+            pairwise_sums(params.variances, theirs.variances),
+        )
+
+    def widened(self, params: DiagonalParams) -> tuple[Full, FullParams]:
+        covariances = params.variances[:, :, None] * np.eye(params.means.shape[1])
+        return Full(self.reg_covar), FullParams(params.means, covariances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features

@@ -9,15 +9,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import DomainError
+from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian import DUST, MeansAsLocations, by_feature, replaced
+from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import (
     Array,
@@ -52,8 +53,11 @@ class Means:
     means: Floats
 
 
-class Discrete(MeansAsLocations, ABC):
+class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
     """Base of the families with T(x) = x whose parameters are means within bounds.
+
+    Given the component, features are independent; a family whose are not overrides `marginal` and
+    `within`.
 
     A family states its domain, bounds, natural parameters, base, pseudo-observations and prior,
     and how to sample; EM follows.
@@ -91,6 +95,11 @@ class Discrete(MeansAsLocations, ABC):
     def log_base(self, x: Array) -> Floats:
         """log h(x), which no parameter enters: (m, d) -> (m,). A feature of 0 adds nothing."""
         return no_base(x)
+
+    @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
 
     @property
     def shifted(self) -> bool:
@@ -137,6 +146,26 @@ class Discrete(MeansAsLocations, ABC):
 
     def take(self, params: Means, index: NDArray[np.int64]) -> Means:
         return Means(params.means[index])
+
+    def variances(self, means: Floats) -> Floats:
+        """(k, d) variances of the features: ``d mean / d eta``, for one-parameter families.
+
+        By the derivative of `natural` along the imaginary axis, exact to rounding (Squire and Trapp
+        1998). Override it where `natural` takes no complex numbers.
+        """
+        step = 1e-20
+        eta, _ = self.natural(self.bounded(means) + 1j * step)  # type: ignore[arg-type]
+        return step / np.imag(eta)
+
+    def within(self, params: Means, weights: Floats) -> Floats:
+        return np.diag(weights @ self.variances(params.means))
+
+    def marginal(self, params: Means, features: Features) -> tuple[Any, Means]:
+        return self.restricted(features), Means(params.means[:, features])
+
+    def restricted(self, features: Features) -> Self:
+        """The family of `features` alone: override it if an option is given feature by feature."""
+        return self
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

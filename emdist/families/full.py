@@ -7,17 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, pairwise_sums
 from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
+    conditioned,
     factors,
     indefinite,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
@@ -40,16 +42,23 @@ class FullParams:
 
 
 @dataclass(frozen=True)
-class Full(RealRows, UnsharedBase):
+class Full(Conjugate, UnsharedBase):
     """``N(mean_k, covariance_k)``.
 
     Attributes
     ----------
     reg_covar
         Added to the diagonal of every covariance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    @property
+    def shape(self) -> Shape:
+        return Matrices()
+
+    def scales(self, params: FullParams) -> Floats:
+        return params.covariances
 
     @property
     def params(self) -> type[FullParams]:
@@ -73,7 +82,7 @@ class Full(RealRows, UnsharedBase):
         _, means, shift, second = about_mean(sums, params.means, numerics)
         covariances = unpack(second, d) - shift[:, :, None] * shift[:, None, :]
         covariances[:, np.arange(d), np.arange(d)] += self.reg_covar
-        return FullParams(means, covariances)
+        return FullParams(*self.most_probable(sums["n"], means, covariances))
 
     def amplification(self, params: FullParams, spread: Spread) -> float:
         inverse, _ = factors(params.covariances)
@@ -103,6 +112,32 @@ class Full(RealRows, UnsharedBase):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + noise @ np.linalg.cholesky(params.covariances[k]).T
         return drawn
+
+    def within(self, params: FullParams, weights: Floats) -> Floats:
+        summed: Floats = np.einsum("k,kij->ij", weights, params.covariances)
+        return summed
+
+    def marginal(self, params: FullParams, features: Features) -> tuple[Full, FullParams]:
+        covariances = params.covariances[:, features[:, None], features]
+        return self, FullParams(params.means[:, features], covariances)
+
+    def slopes(self, params: FullParams, kept: Features, observed: Features) -> Floats:
+        return conditioned(params.covariances, kept, observed)[0]
+
+    def conditional(
+        self, params: FullParams, kept: Features, observed: Features, values: Floats
+    ) -> tuple[Full, FullParams]:
+        slopes, covariances = conditioned(params.covariances, kept, observed)
+        moved = np.einsum("kab,kb->ka", slopes, values - params.means[:, observed])
+        return self, FullParams(params.means[:, kept] + moved, covariances)
+
+    def convolved(
+        self, params: FullParams, other: Full, theirs: FullParams
+    ) -> tuple[Full, FullParams]:
+        return self, FullParams(
+            pairwise_sums(params.means, theirs.means),
+            pairwise_sums(params.covariances, theirs.covariances),
+        )
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features + n_features * (n_features + 1) // 2)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import CollapseError
-from emdist.interfaces import Floats, Numerics
+from emdist.families.closures import Features
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.sums import Sums
 
 #: Share of the total weight below which a component's weight is no longer divided by: far below
@@ -40,8 +41,25 @@ class MeansAsLocations:
         """(k, d) means."""
         return params.means
 
+    def component_means(self, params: Located) -> Floats:
+        """(k, d) means."""
+        return params.means
 
-class RealRows(MeansAsLocations):
+
+class Uninformed:
+    """For families whose options say all: no prior depends on the data."""
+
+    @property
+    def needs_covariance(self) -> bool:
+        """No."""
+        return False
+
+    def informed(self, spread: Spread) -> Self:
+        """The family itself."""
+        return self
+
+
+class RealRows(MeansAsLocations, Uninformed):
     """For families of any real numbers, taken relative to their mean."""
 
     @property
@@ -53,6 +71,16 @@ class RealRows(MeansAsLocations):
     def domain(self) -> None:
         """Any real numbers."""
         return None
+
+    @property
+    def approximation(self) -> str:
+        """Variances are widened after they have been estimated."""
+        if not getattr(self, "reg_covar", 0.0):
+            return ""
+        return (
+            "reg_covar is added to variances after they are estimated, which is not their "
+            "maximum where components are narrow; lower reg_covar"
+        )
 
     def log_prior(self, params: object) -> float:
         """None is added: `reg_covar` widens components without one."""
@@ -133,6 +161,28 @@ def factors(covariances: Floats) -> tuple[Floats, Floats]:
     """`factor` of each of k covariances: (k, d, d) and (k,)."""
     pairs = [factor(c, f"covariance of component {k}") for k, c in enumerate(covariances)]
     return np.stack([f for f, _ in pairs]), np.array([log for _, log in pairs])
+
+
+def conditioned(covariances: Floats, kept: Features, observed: Features) -> tuple[Floats, Floats]:
+    """Slopes (k, a, b) of `kept` on `observed`, and covariances (k, a, a) of what they leave.
+
+    ``S_ab S_bb^-1`` and ``S_aa - S_ab S_bb^-1 S_ba`` (Bishop 2006, 2.3.1), from the factor of the
+    covariances (k, d, d) in the order (b, a): its last block is a factor of the second, which is
+    therefore positive definite where a difference might not be.
+    """
+    b = len(observed)
+    order = np.concatenate([observed, kept])
+    try:
+        lower = np.linalg.cholesky(covariances[:, order[:, None], order])
+    except np.linalg.LinAlgError:
+        where = np.flatnonzero(indefinite(covariances))[:5].tolist()
+        raise CollapseError(
+            f"The covariance of component(s) {where} is not positive definite. {ADVICE}"
+        ) from None
+    rest, across = lower[:, b:, b:], lower[:, b:, :b]
+    # across = slopes lower_b, with lower_b the factor of S_bb.
+    slopes = np.linalg.solve(lower[:, :b, :b].transpose(0, 2, 1), across.transpose(0, 2, 1))
+    return slopes.transpose(0, 2, 1), rest @ rest.transpose(0, 2, 1)
 
 
 def replaced(values: Floats, index: NDArray[np.int64], new: Floats | float) -> Floats:

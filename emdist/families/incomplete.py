@@ -8,8 +8,8 @@ component's marginal, and parameters are those of the family of complete rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Generic, NoReturn, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,17 @@ class Incomplete(Generic[P]):
     @property
     def approximation(self) -> str:
         """Why the M-step is not quite the maximum; as that of complete rows."""
-        return getattr(self.complete, "approximation", "")
+        return self.complete.approximation
+
+    @property
+    def needs_covariance(self) -> bool:
+        """As the family of complete rows."""
+        return self.complete.needs_covariance
+
+    def informed(self, spread: Spread) -> Self:
+        """With the family of complete rows informed."""
+        whole: Any = self.complete.informed(spread)
+        return replace(self, complete=whole)
 
     def start(self, seeds: Floats, spread: Spread) -> P:
         """As that of complete rows, what a seed misses filled with the data's mean."""

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from emdist.families.densities import LOG_2PI, expanded
 from emdist.families.gaussian import DUST, positive
 from emdist.families.incomplete import Blend, Incomplete, observed_sums
+from emdist.families.normal_wishart import Prior, posterior
+from emdist.families.shapes import Axes
 from emdist.interfaces import Array, Density, Floats, Numerics
 from emdist.kernels.assign import one_hot
 from emdist.kernels.missing import (
@@ -151,7 +153,10 @@ class IncompleteDiagonal(Independent[P]):
 
     def estimate(self, sums: Sums, params: Any, numerics: Numerics) -> Any:
         each = observed_sums(sums, params.means.shape[1])
-        new: Any = self.complete.estimate(each, params, numerics)
+        whole: Any = self.complete
+        new: Any = whole.estimate(each, params, numerics)
+        if whole.prior is not None:
+            return new
         # What no row tells anything of stays as it is.
         seen = each["n"] > DUST * sums["weight"]
         return replace(
@@ -194,11 +199,25 @@ class IncompleteSpherical(Independent[P]):
         squares = t[:, 2 * d :].sum(axis=1) - np.einsum("ij,ij,ij->i", n, shift, shift)
         cells = n.sum(axis=1)
         variances = np.maximum(squares / np.maximum(cells, dust), 0.0) + self.reg_covar
+        whole: Any = self.complete
+        if whole.prior is not None:
+            return replace(
+                params, **self._most_probable(whole.numbers, n, about + shift, variances)
+            )
         return replace(
             params,
             means=np.where(n > dust, about + shift, params.means),
             variances=np.where(cells > dust, variances, params.variances),
         )
+
+    def _most_probable(
+        self, prior: Prior, n: Floats, means: Floats, variances: Floats
+    ) -> dict[str, Floats]:
+        """As `Conjugate.most_probable`, each feature with the weight `n` (k, d) of its rows."""
+        cells, d = n.sum(axis=1), n.shape[1]
+        centres, between = posterior(prior, Axes(), n, means, np.zeros_like(means))
+        scatter = prior.scale + cells * variances + between.sum(axis=1)
+        return {"means": centres, "variances": scatter / (prior.degrees + 2.0 + cells + d)}
 
     def with_missing(self) -> IncompleteSpherical[P]:
         return self

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, exact_distance, expanded, itself
 from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
 from emdist.families.incomplete_gaussian import IncompleteIsotropic
+from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.kernels.moments import distance_to_own
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
 
@@ -38,7 +41,7 @@ def _norm(x: Array, scale: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Isotropic(RealRows):
+class Isotropic(IndependentFeatures, RealRows):
     """``N(mean_k, variance I)`` with the variance given, T(x) = x.
 
     Attributes
@@ -46,6 +49,8 @@ class Isotropic(RealRows):
     variance
         Squared units of the data. One half makes the hard log-likelihood minus the inertia.
     """
+
+    wider: ClassVar[type[Spherical]] = Spherical
 
     variance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
 
@@ -89,6 +94,12 @@ class Isotropic(RealRows):
         between = squared_distances(params.means, params.means)
         np.fill_diagonal(between, np.inf)
         separation = float(np.median(between.min(axis=0)))
+        if separation < 1e-9 * float(spread.variance.sum()):
+            # Rounding of the expanded distances may be all there is: subtract before squaring.
+            exact = np.empty(len(params.means))
+            nearest = between.argmin(axis=0).astype(np.int32)
+            distance_to_own(params.means, params.means, nearest, exact)
+            separation = float(np.median(exact))
         return 4 * float(spread.variance.sum()) / separation if separation > 0 else 1.0
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
@@ -119,6 +130,22 @@ class Isotropic(RealRows):
         d = params.means.shape[1]
         drawn: Floats = params.means[k] + np.sqrt(self.variance) * rng.standard_normal((n, d))
         return drawn
+
+    def within(self, params: Centres, weights: Floats) -> Floats:
+        return self.variance * float(weights.sum()) * np.eye(params.means.shape[1])
+
+    def marginal(self, params: Centres, features: Features) -> tuple[Isotropic, Centres]:
+        return self, Centres(params.means[:, features])
+
+    def convolved(
+        self, params: Centres, other: Isotropic, theirs: Centres
+    ) -> tuple[Isotropic, Centres]:
+        means = pairwise_sums(params.means, theirs.means)
+        return Isotropic(self.variance + other.variance), Centres(means)
+
+    def widened(self, params: Centres) -> tuple[Spherical, SphericalParams]:
+        variances = np.full(len(params.means), self.variance)
+        return Spherical(), SphericalParams(params.means, variances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from emdist.errors import ConfigError
+from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, floored
 from emdist.families.incomplete import refused
 from emdist.interfaces import Array, Domain, Floats, IncompleteFamily, Numerics, Spread
@@ -60,6 +63,20 @@ class Multinomial(Discrete):
 
     def log_prior(self, params: Means) -> float:
         return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
+
+    def within(self, params: Means, weights: Floats) -> Floats:
+        """Of rows of the components' mean totals: ``total (diag p - p p^T)``."""
+        means = self.bounded(params.means)
+        shared = means.T @ (means * (weights / means.sum(axis=1))[:, None])
+        spread: Floats = np.diag(weights @ means) - shared
+        return spread
+
+    def marginal(self, params: Means, features: Features) -> tuple[Any, Means]:
+        raise ConfigError(
+            "Some of a multinomial's counts, alone or given the others, depend on the row's total, "
+            "which is given and not modelled. Fit those features alone, the others added up into "
+            "one feature if their count matters, or fit the Poisson family, which models totals."
+        )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         total = params.means[k].sum()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emdist.families.closures import pairwise_sums
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.counts import log_factorials
@@ -46,6 +47,9 @@ class Poisson(Discrete):
     def log_prior(self, params: Means) -> float:
         rates = self.bounded(params.means)
         return self.smoothing * float((np.log(rates) - rates).sum())
+
+    def convolved(self, params: Means, other: Poisson, theirs: Means) -> tuple[Poisson, Means]:
+        return self, Means(pairwise_sums(params.means, theirs.means))
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         rates = params.means[k]

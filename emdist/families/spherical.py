@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
+from emdist.families.diagonal import Diagonal, DiagonalParams
 from emdist.families.gaussian import (
-    RealRows,
     UnsharedBase,
-    Width,
     about_mean,
     positive,
     replaced,
 )
 from emdist.families.incomplete_gaussian import IncompleteSpherical
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Shape, Spheres
 from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
@@ -39,16 +42,25 @@ class SphericalParams:
 
 
 @dataclass(frozen=True)
-class Spherical(RealRows, UnsharedBase):
+class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
     """``N(mean_k, variance_k I)``.
 
     Attributes
     ----------
     reg_covar
         Added to every variance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    wider: ClassVar[type[Diagonal]] = Diagonal
+
+    @property
+    def shape(self) -> Shape:
+        return Spheres()
+
+    def scales(self, params: SphericalParams) -> Floats:
+        return params.variances
 
     @property
     def params(self) -> type[SphericalParams]:
@@ -75,7 +87,8 @@ class Spherical(RealRows, UnsharedBase):
         d = params.means.shape[1]
         _, means, shift, second = about_mean(sums, params.means, numerics)
         variances = (second.sum(axis=1) - np.einsum("ij,ij->i", shift, shift)) / d
-        return SphericalParams(means, np.maximum(variances, 0.0) + self.reg_covar)
+        variances = np.maximum(variances, 0.0) + self.reg_covar
+        return SphericalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: SphericalParams, spread: Spread) -> float:
         # A collapsed component has no digits left: infinite.
@@ -104,6 +117,26 @@ class Spherical(RealRows, UnsharedBase):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
         return drawn
+
+    def within(self, params: SphericalParams, weights: Floats) -> Floats:
+        return float(weights @ params.variances) * np.eye(params.means.shape[1])
+
+    def marginal(
+        self, params: SphericalParams, features: Features
+    ) -> tuple[Spherical, SphericalParams]:
+        return self, SphericalParams(params.means[:, features], params.variances)
+
+    def convolved(
+        self, params: SphericalParams, other: Spherical, theirs: SphericalParams
+    ) -> tuple[Spherical, SphericalParams]:
+        return self, SphericalParams(
+            pairwise_sums(params.means, theirs.means),
+            pairwise_sums(params.variances, theirs.variances),
+        )
+
+    def widened(self, params: SphericalParams) -> tuple[Diagonal, DiagonalParams]:
+        variances = np.repeat(params.variances[:, None], params.means.shape[1], axis=1)
+        return Diagonal(self.reg_covar), DiagonalParams(params.means, variances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_components

@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.families.closures import Features, pairwise_sums
 from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
+from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
-    RealRows,
-    Width,
     about_mean,
+    conditioned,
     factor,
     indefinite,
     replaced,
 )
+from emdist.families.normal_wishart import Conjugate
+from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
@@ -47,7 +51,7 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tied(RealRows):
+class Tied(Conjugate):
     """``N(mean_k, covariance)``.
 
     ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
@@ -57,9 +61,18 @@ class Tied(RealRows):
     ----------
     reg_covar
         Added to the diagonal of the covariance: squared units of the data.
+    prior
+        Of means and covariances; None for maximum likelihood.
     """
 
-    reg_covar: Width = 1e-6
+    wider: ClassVar[type[Full]] = Full
+
+    @property
+    def shape(self) -> Shape:
+        return Matrices(pooled=True)
+
+    def scales(self, params: TiedParams) -> Floats:
+        return params.covariance
 
     @property
     def params(self) -> type[TiedParams]:
@@ -95,7 +108,7 @@ class Tied(RealRows):
             scatter = sums["shared.outer"]
         covariance = (scatter - (n * shift).T @ shift) / n.sum()
         covariance.flat[:: len(covariance) + 1] += self.reg_covar
-        return TiedParams(means, covariance)
+        return TiedParams(*self.most_probable(sums["n"], means, covariance))
 
     def amplification(self, params: TiedParams, spread: Spread) -> float:
         whitening, _ = factor(params.covariance, "shared covariance")
@@ -132,6 +145,35 @@ class Tied(RealRows):
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + noise @ np.linalg.cholesky(params.covariance).T
         return drawn
+
+    def within(self, params: TiedParams, weights: Floats) -> Floats:
+        summed: Floats = params.covariance * weights.sum()
+        return summed
+
+    def marginal(self, params: TiedParams, features: Features) -> tuple[Tied, TiedParams]:
+        covariance = params.covariance[features[:, None], features]
+        return self, TiedParams(params.means[:, features], covariance)
+
+    def slopes(self, params: TiedParams, kept: Features, observed: Features) -> Floats:
+        slopes = conditioned(params.covariance[None], kept, observed)[0]
+        return np.broadcast_to(slopes, (len(params.means), *slopes.shape[1:]))
+
+    def conditional(
+        self, params: TiedParams, kept: Features, observed: Features, values: Floats
+    ) -> tuple[Tied, TiedParams]:
+        slopes, covariances = conditioned(params.covariance[None], kept, observed)
+        moved = (values - params.means[:, observed]) @ slopes[0].T
+        return self, TiedParams(params.means[:, kept] + moved, covariances[0])
+
+    def convolved(
+        self, params: TiedParams, other: Tied, theirs: TiedParams
+    ) -> tuple[Tied, TiedParams]:
+        means = pairwise_sums(params.means, theirs.means)
+        return self, TiedParams(means, params.covariance + theirs.covariance)
+
+    def widened(self, params: TiedParams) -> tuple[Full, FullParams]:
+        covariances = np.tile(params.covariance, (len(params.means), 1, 1))
+        return Full(self.reg_covar), FullParams(params.means, covariances)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_features * (n_features + 1) // 2

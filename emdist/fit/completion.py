@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.survey import check_block
-from emdist.interfaces import Block, Floats, Numerics, Source
+from emdist.interfaces import Block, Floats, IncompleteFamily, Numerics, Source
 from emdist.kernels.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
 
@@ -69,6 +69,6 @@ class Complete:
         known = self.model.with_missing()
         found = known.assign(part, self.params, self.origin, self.numerics, resp=True)
         assert found.resp is not None
-        family = self.model.family.with_missing()
+        family: IncompleteFamily[Any] = known.family  # type: ignore[assignment]
         x = shifted(part.x, self.origin, "float64")
         return family.fill(self.params.components, x, found.resp.T, self.variance)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from emdist.interfaces import Record
+from emdist.fit.state import Record
 
 
 @dataclass(frozen=True)

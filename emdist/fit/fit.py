@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from emdist.fit.events import Listener, Progress, unheard
 from emdist.fit.seeding import Seeder
+from emdist.fit.seeding.geometry import Euclidean, Geometry
 from emdist.fit.start import Given
+from emdist.fit.state import FitState
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import Engine, Floats, Model, Numerics, Source
 
 #: What happens to a component that lost its rows, or became too narrow for a density.
 Policy = Literal["regularise", "reseed", "drop", "raise"]
+
+
+class Schedule(Protocol):
+    """How passes become iterations: one file in `emdist.fit.schedules`, with a ``schedule``."""
+
+    @property
+    def memory(self) -> Any:
+        """The type of `FitState.memory`: a dataclass that can be stored, or None's type."""
+        ...
+
+    def step(self, fit: Fit, state: FitState) -> FitState:
+        """The state after one iteration from `state`, whose parameters are seeded."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,12 +50,14 @@ class Fit:
         K-means, which labels rows for such a start.
     given
         Parameters that were given and replace what seeding found.
-    stop, policy
-        When to stop and what to do about collapsed components.
+    stop, schedule, policy
+        When to stop, how passes become iterations, what to do about collapsed components.
     n_init
         Starts, of which the best is kept.
     listen
         Told about progress within passes.
+    geometry
+        Dissimilarities that seeds are drawn by.
     """
 
     source: Source
@@ -51,10 +68,12 @@ class Fit:
     seeder: Seeder
     labeller: Model[Any]
     stop: Stop
+    schedule: Schedule
     policy: Policy
     n_init: int = 1
     given: Given = field(default_factory=Given)
     listen: Listener = unheard
+    geometry: Geometry = field(default_factory=Euclidean)
 
     @property
     def origin(self) -> Floats:

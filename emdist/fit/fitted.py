@@ -10,19 +10,9 @@ from numpy.typing import NDArray
 
 from emdist.errors import ShapeError
 from emdist.fit.passes import LabelBlock
+from emdist.fit.state import Best, Record, Status
 from emdist.fit.survey import check_block
-from emdist.interfaces import (
-    Array,
-    Best,
-    Engine,
-    Floats,
-    Model,
-    Numerics,
-    Record,
-    Source,
-    Spread,
-    Status,
-)
+from emdist.interfaces import Array, Engine, Floats, Model, Numerics, Source, Spread
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
 
@@ -136,6 +126,16 @@ class Collected:
             np.concatenate([self.score, other.score]),
             resp,
         )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Consecutive rows; adds by joining."""
+
+    x: Floats
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(np.concatenate([self.x, other.x]))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,9 @@ class Moments:
         (d,) extremes.
     whole
         (d,) whether all values are whole numbers.
+    products
+        (d, d) weighted sum of products of deviations from the mean, if asked for; only of rows
+        that miss nothing.
     """
 
     weight: float
@@ -42,6 +45,7 @@ class Moments:
     low: Floats
     high: Floats
     whole: NDArray[np.bool_]
+    products: Floats | None = None
 
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
@@ -52,6 +56,10 @@ class Moments:
         delta = (other.mean - self.mean) + (other.rest - self.rest)
         step = self.rest + delta * share
         mean = self.mean + step
+        products = None
+        if self.products is not None and other.products is not None:
+            between = np.outer(delta, delta) * (self.cells * share)
+            products = self.products + other.products + between
         return Moments(
             self.weight + other.weight,
             cells,
@@ -61,15 +69,20 @@ class Moments:
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
             self.whole & other.whole,
+            products,
         )
 
 
-def moments_of(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Moments:
+def moments_of(
+    x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool = False
+) -> Moments:
     """Of the rows `x` (n, d) that are `heavy` (n,), which have weight; NaN is left out."""
     d = x.shape[1]
     zero = np.zeros(d)
     yes = np.ones(d, bool)
-    total = Moments(0.0, zero, zero, zero, zero, np.full(d, np.inf), np.full(d, -np.inf), yes)
+    products = np.zeros((d, d)) if covariance else None
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    total = Moments(0.0, zero, zero, zero, zero, low, high, yes, products)
     for a, b in tiles(len(x), tile_rows(3 * d, 8)):
         tile = x[a:b].astype(np.float64)
         w = None if weight is None else weight[a:b]
@@ -77,11 +90,11 @@ def moments_of(x: Array, weight: Floats | None, heavy: NDArray[np.bool_]) -> Mom
             tile, w = tile[heavy[a:b]], w[heavy[a:b]]
             if len(w) == 0:
                 continue
-        total = total + _of_tile(tile, w, x.dtype.kind == "f")
+        total = total + _of_tile(tile, w, x.dtype.kind == "f", covariance)
     return total
 
 
-def _of_tile(tile: Floats, w: Floats | None, floats: bool) -> Moments:
+def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> Moments:
     """Overwrites `tile`."""
     mass = float(len(tile)) if w is None else float(w.sum())
     low, high = extremes(tile)
@@ -99,8 +112,11 @@ def _of_tile(tile: Floats, w: Floats | None, floats: bool) -> Moments:
     tile = filled(tile)
     rest = _summed(tile, w) / each
     tile -= rest if seen is None else rest * seen
+    products = None
+    if covariance:
+        products = tile.T @ (tile if w is None else w[:, None] * tile)
     tile *= tile
-    return Moments(mass, cells, mean, rest, _summed(tile, w), low, high, whole)
+    return Moments(mass, cells, mean, rest, _summed(tile, w), low, high, whole, products)
 
 
 def _summed(x: Array, w: Floats | None) -> Floats:

@@ -13,8 +13,9 @@ from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warn
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.loop import iterate
+from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.interfaces import Engine, FitState, Model, Source
+from emdist.interfaces import Engine, Model, Source
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.labels import LabelWriter

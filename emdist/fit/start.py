@@ -64,8 +64,12 @@ class Given:
         arrays = dict(self.scales)
         if self.means is not None and hasattr(params.components, "means"):
             arrays["means"] = self.means - spread.origin
-        weights = params.weights if self.weights is None else self.weights / self.weights.sum()
-        return MixtureParams(weights, replace(params.components, **arrays))
+        components = replace(params.components, **arrays)
+        if self.weights is None:
+            return replace(params, components=components)
+        weights = self.weights / self.weights.sum()
+        counts = None if params.counts is None else weights * spread.weight
+        return MixtureParams(weights, components, counts)
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
         """StartError unless every array given has the shape that `model` wants."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from emdist.interfaces import Status
+from emdist.fit.state import Status
 from emdist.sums import Sums
 
 
@@ -41,10 +41,14 @@ class Stop:
         shift: float,
         sums: Sums,
         previous: Sums | None,
-        mended: bool,
+        steady: bool,
     ) -> Status:
-        """How the fit stands after `iteration`; `mended` if a component was moved or dropped."""
-        if not mended:
+        """How the fit stands after `iteration`.
+
+        `steady` says that the next pass would do the same as this one: no component was moved
+        or dropped, no temperature is to change.
+        """
+        if steady:
             if self.exact and previous is not None and same_labels(sums, previous):
                 return Status.UNCHANGED
             if self.on == "objective" and not math.isnan(change) and abs(change) < self.tol:

@@ -86,6 +86,7 @@ class Survey:
             m.high - origin,
             m.whole,
             m.weight,
+            None if m.products is None else m.products / m.weight,
         )
 
     def check(self, k: int) -> None:
@@ -140,6 +141,8 @@ class SurveyTask:
         Whether rows are taken relative to their mean.
     missing
         Whether NaN counts as missing; it is refused otherwise.
+    covariance
+        Whether to gather the covariance of the features.
     """
 
     source: Source
@@ -148,6 +151,7 @@ class SurveyTask:
     seed: int
     shifted: bool = True
     missing: bool = False
+    covariance: bool = False
 
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)
@@ -158,7 +162,7 @@ class SurveyTask:
             len(x),
             len(block.x) - len(x),
             _gaps(x) if self.missing else 0,
-            moments_of(x, weight, heavy),
+            moments_of(x, weight, heavy, self.covariance),
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
             self.shifted,

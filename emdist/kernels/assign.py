@@ -90,6 +90,29 @@ def hard_labels(score: Array, offset: Array) -> tuple[NDArray[np.int32], Array]:
 
 
 @jit
+def _drawn(resp: Array, u: Array, labels: Array) -> None:
+    k, m = resp.shape
+    for i in range(m):
+        left = u[i]
+        last = 0
+        for j in range(k):
+            # Rounding may leave a crumb: it goes to the last component that can have the row.
+            if resp[j, i] > 0:
+                last = j
+                left -= resp[j, i]
+                if left < 0:
+                    break
+        labels[i] = last
+
+
+def drawn_labels(resp: Array, u: NDArray[np.float64]) -> NDArray[np.int32]:
+    """One component per row, drawn from its responsibilities (k, m) by `u` (m,) in (0, 1)."""
+    labels = np.empty(resp.shape[1], np.int32)
+    _drawn(resp, u, labels)
+    return labels
+
+
+@jit
 def _scatter(t: Array, labels: Array, n: Array, sums: Array) -> None:
     for i in range(t.shape[0]):
         c = labels[i]

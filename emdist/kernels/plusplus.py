@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.tiles import tile_rows, tiles
 
 Floats = NDArray[np.float64]
+
+#: Dissimilarities of rows (m, d) and centres (c, d), never negative: (c, m).
+Between: TypeAlias = Callable[[Floats, Floats], Floats]
 
 
 def squared_distances(x: Floats, centres: Floats) -> Floats:
@@ -19,11 +25,11 @@ def squared_distances(x: Floats, centres: Floats) -> Floats:
     return np.maximum(out, 0.0, out=out)
 
 
-def nearest(x: Floats, centres: Floats) -> NDArray[np.int32]:
+def nearest(x: Floats, centres: Floats, between: Between = squared_distances) -> NDArray[np.int32]:
     """Index of the nearest centre, tile by tile: (m, d), (c, d) -> (m,)."""
     out = np.empty(len(x), np.int32)
     for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
-        out[a:b] = squared_distances(x[a:b], centres).argmin(axis=0)
+        out[a:b] = between(x[a:b], centres).argmin(axis=0)
     return out
 
 
@@ -34,7 +40,13 @@ def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.
     return last
 
 
-def plusplus(x: Floats, weight: Floats, k: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def plusplus(
+    x: Floats,
+    weight: Floats,
+    k: int,
+    rng: np.random.Generator,
+    between: Between = squared_distances,
+) -> NDArray[np.int64]:
     """Indices of `k` rows chosen by greedy k-means++.
 
     Source: Arthur and Vassilvitskii 2007, with their greedy variant: each new centre is the
@@ -50,11 +62,13 @@ def plusplus(x: Floats, weight: Floats, k: int, rng: np.random.Generator) -> NDA
         Centres wanted.
     rng
         Source of the draws.
+    between
+        Dissimilarities that take the place of squared distances.
     """
     trials = 2 + int(np.log(k))
     chosen = np.empty(k, np.int64)
     chosen[0] = _draw(weight, 1, rng)[0]
-    nearest = squared_distances(x, x[chosen[:1]])[0]
+    nearest = between(x, x[chosen[:1]])[0]
     # The expansion leaves rounding dust on a row's distance to itself; it would be drawn again.
     nearest[chosen[0]] = 0.0
     for c in range(1, k):
@@ -65,7 +79,7 @@ def plusplus(x: Floats, weight: Floats, k: int, rng: np.random.Generator) -> NDA
             if not potential.sum() > 0:
                 potential = np.ones_like(weight)
         candidates = _draw(potential, trials, rng)
-        closer = np.minimum(squared_distances(x, x[candidates]), nearest)
+        closer = np.minimum(between(x, x[candidates]), nearest)
         best = int(np.argmin(closer @ weight))
         chosen[c] = candidates[best]
         nearest = closer[best]

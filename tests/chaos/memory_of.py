@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 from benchmarks.out_of_core import peak_memory
-from emdist.config import make_config, overridden
+from emdist.config import make_config
+from emdist.config_file import overridden
 from emdist.job import Job, open_job
 
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
-from emdist.interfaces import Record
+from emdist.fit.state import Record
 from emdist.report.display import (
     JsonLines,
     Panel,

@@ -8,23 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build import make_family, make_fit, make_survey
+from emdist.build import make_fit, make_survey
+from emdist.build_model import make_family
 from emdist.config import FAMILIES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.interfaces import (
-    Array,
-    Engine,
-    FitState,
-    Floats,
-    Numerics,
-    Source,
-    Spread,
-    Status,
-)
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
@@ -51,6 +44,13 @@ def is_shifted(name: str) -> bool:
     """Whether a family's rows are any real numbers, so that offsets make sense."""
     return bool(family_of(name).shifted)
 
+
+#: Families with a posterior: rows that weigh twice as much leave less to the prior.
+VARIATIONAL = [
+    name
+    for name in ALL_FAMILIES
+    if "counts" in {field.name for field in fields(family_of(name).params)}
+]
 
 #: Families of real numbers, for laws about offsets and far rows.
 SHIFTED = [name for name in ALL_FAMILIES if is_shifted(name)]
@@ -115,7 +115,11 @@ class Setting:
     precision: str = "auto"
     min_weight: float = 0.0
     missing: bool = False
+    dissimilarity: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    assignment_options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = "free"
+    weights_options: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -124,10 +128,14 @@ class Setting:
             name=self.name,
             n_components=self.k,
             assignment=self.assignment,
+            assignment_options=dict(self.assignment_options),
             uniform_weights=self.uniform,
+            weights=self.weights,
+            weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
             missing=self.missing,
+            dissimilarity=self.dissimilarity,
             options={**OPTIONS.get(self.name, {}), **self.options},
         )
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, prepare, same_bits, trace
 
-from emdist.build import param_types
+from emdist.build_model import param_types
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
-from emdist.interfaces import Array, FitState, Status
+from emdist.interfaces import Array
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums
@@ -114,23 +115,23 @@ def sums(n: float) -> Sums:
         # Strictly below, as scikit-learn's bound; at most, as its K-means.
         (Stop("objective", 1e-3, 9), {"change": 1e-3}, Status.RUNNING),
         (Stop("objective", 1e-3, 9), {"change": np.nan}, Status.RUNNING),
-        (Stop("objective", 1e-3, 9), {"change": 0.0, "mended": True}, Status.RUNNING),
+        (Stop("objective", 1e-3, 9), {"change": 0.0, "steady": False}, Status.RUNNING),
         (Stop("objective", 1e-3, 9), {"shift": 0.0, "change": 1.0}, Status.RUNNING),
         (Stop("shift", 1e-3, 9), {"shift": 1e-3}, Status.SETTLED),
         (Stop("shift", 1e-3, 9), {"shift": 1.1e-3}, Status.RUNNING),
         (Stop("shift", 0.0, 9), {"shift": 0.0}, Status.SETTLED),
         (Stop("shift", 1e-3, 9), {"shift": np.nan}, Status.RUNNING),
-        (Stop("shift", 1e-3, 9), {"shift": 0.0, "mended": True}, Status.RUNNING),
+        (Stop("shift", 1e-3, 9), {"shift": 0.0, "steady": False}, Status.RUNNING),
         (Stop("shift", 0.0, 9, exact=True), {"previous": sums(1.0)}, Status.UNCHANGED),
         (Stop("shift", 0.0, 9, exact=True), {"previous": sums(2.0)}, Status.RUNNING),
         (Stop("shift", 0.0, 9), {"previous": sums(1.0)}, Status.RUNNING),
         (Stop("shift", 0.0, 9, exact=True), {"iteration": 9}, Status.MAX_ITER),
-        (Stop("objective", 1e-3, 9), {"iteration": 9, "mended": True}, Status.MAX_ITER),
+        (Stop("objective", 1e-3, 9), {"iteration": 9, "steady": False}, Status.MAX_ITER),
         (Stop("objective", 1e-3, 9), {"iteration": 9, "change": 0.0}, Status.CONVERGED),
     ],
 )
 def test_stop_rules(stop: Stop, now: dict[str, Any], wanted: Status) -> None:
-    values = {"iteration": 3, "change": 1.0, "shift": 1.0, "previous": None, "mended": False}
+    values = {"iteration": 3, "change": 1.0, "shift": 1.0, "previous": None, "steady": True}
     values |= now
     found = stop.status(
         values["iteration"],
@@ -138,7 +139,7 @@ def test_stop_rules(stop: Stop, now: dict[str, Any], wanted: Status) -> None:
         values["shift"],
         sums(1.0),
         values["previous"],
-        values["mended"],
+        values["steady"],
     )
     assert found is wanted
 

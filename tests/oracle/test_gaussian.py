@@ -23,7 +23,7 @@ from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
 
 from emdist.fit.loop import seeded
 from emdist.fit.start import Given
-from emdist.interfaces import FitState, Status
+from emdist.fit.state import FitState, Status
 
 OFFSET = 1e6
 

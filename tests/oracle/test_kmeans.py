@@ -7,7 +7,8 @@ from fitting import Setting, blobs, fit_array, prepare, relative, run
 from sklearn.cluster import KMeans
 
 from emdist.fit.start import Given
-from emdist.interfaces import FitState, Floats, Status
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Floats
 from emdist.store.arrays import array_source
 
 

@@ -431,7 +431,7 @@ def test_the_remedy_for_a_wrong_number_of_clusters_works_with_the_same_key(tmp_p
 SCRIPT = """
 import resource, signal, sys
 from pathlib import Path
-from emdist.config import read_config
+from emdist.config_file import read_config
 from emdist.errors import EmdistError
 from emdist.job import open_job
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from emdist.errors import CheckpointError
-from emdist.interfaces import Array, Best, FitState, Floats, Record, Status
+from emdist.fit.state import Best, FitState, Record, Status
+from emdist.interfaces import Array, Floats
 from emdist.store.codec import decode, encode
 from emdist.store.sealed import pack, unpack
 from emdist.sums import Sums
@@ -180,7 +181,7 @@ def test_strided_arrays_are_not_scrambled(array: Array) -> None:
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = """
 import hashlib
-from emdist.interfaces import FitState, Record, Status
+from emdist.fit.state import FitState, Record, Status
 from emdist.store.codec import encode
 from emdist.store.sealed import pack
 import numpy as np

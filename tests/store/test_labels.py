@@ -19,12 +19,12 @@ import pytest
 import zarr
 
 import emdist
-from emdist.build import load_fitted
 from emdist.config import ClusterSection, DataSection, make_config
 from emdist.errors import ConfigError, OutputExistsError, RunMismatchError, StorageError
 from emdist.interfaces import Assigned, Block
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
+from emdist.saved import load_fitted
 from emdist.store.labels import (
     LabelWriter,
     check_place,

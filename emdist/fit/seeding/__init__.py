@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from emdist.fit.seeding.geometry import Euclidean, Geometry
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.missing import filled
@@ -24,6 +25,8 @@ class Seeding:
         Of the source: its spread and its sample.
     seed, restart
         Name the random stream.
+    geometry
+        Dissimilarities that seeds are drawn by, and centres.
     """
 
     source: Source
@@ -31,6 +34,7 @@ class Seeding:
     survey: Survey
     seed: int
     restart: int
+    geometry: Geometry = field(default_factory=Euclidean)
 
     def rng(self, stream: int) -> np.random.Generator:
         """Draws for one purpose of one restart."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding.geometry import spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import plusplus
 
 name = "kmeans"
 
@@ -13,7 +13,8 @@ name = "kmeans"
 def choose(seeding: Seeding, k: int) -> Floats:
     """`k` centres of the sample's clusters."""
     x, weight = seeding.sample()
-    return lloyd(x, weight, x[plusplus(x, weight, k, seeding.rng(6))])
+    start = seeding.geometry.seeds(x[spread_out(seeding.geometry, x, weight, k, seeding.rng(6))])
+    return lloyd(seeding.geometry, x, weight, start)
 
 
 seeder = Seeder(choose, clusters=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding.geometry import spread_out
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import plusplus
 
 name = "k-means++"
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` rows spread out by squared distance."""
+    """`k` rows spread out by squared distance, or by what they are clustered by."""
     x, weight = seeding.sample()
-    chosen: Floats = x[plusplus(x, weight, k, seeding.rng(2))]
-    return chosen
+    return seeding.geometry.seeds(x[spread_out(seeding.geometry, x, weight, k, seeding.rng(2))])
 
 
 seeder = Seeder(choose)

@@ -20,8 +20,7 @@ def choose(seeding: Seeding, k: int) -> Floats:
     _, first = np.unique(hash_of_rows(x[order]), return_index=True)
     distinct = np.sort(first)
     again = np.setdiff1d(np.arange(len(order)), distinct)
-    chosen: Floats = x[order[np.concatenate([distinct, again])[:k]]]
-    return chosen
+    return seeding.geometry.seeds(x[order[np.concatenate([distinct, again])[:k]]])
 
 
 seeder = Seeder(choose)

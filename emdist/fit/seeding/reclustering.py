@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from emdist.fit.seeding.geometry import Geometry
 from emdist.interfaces import Floats
-from emdist.kernels.assign import scatter
 from emdist.kernels.plusplus import nearest
 
 
-def lloyd(x: Floats, weight: Floats, centres: Floats, iterations: int = 300) -> Floats:
+def lloyd(
+    geometry: Geometry, x: Floats, weight: Floats, centres: Floats, iterations: int = 300
+) -> Floats:
     """Weighted Lloyd iterations to a fixed point: (m, d), (m,), (k, d) -> (k, d).
 
     A centre that loses all its rows stays where it is.
     """
     labels = np.full(len(x), -1, np.int32)
     for _ in range(iterations):
-        new = nearest(x, centres)
+        new = nearest(x, centres, geometry.between)
         if np.array_equal(new, labels):
             break
         labels = new
-        n, sums = scatter(x, labels, weight, len(centres))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            centres = np.where(n[:, None] > 0, sums / n[:, None], centres)
+        centres = geometry.centres(x, weight, labels, centres)
     return centres

@@ -1,22 +1,22 @@
 """k-means||: a few passes over all rows, each adding many candidates, then a recluster.
 
 Bahmani et al. 2012, "Scalable K-Means++", PVLDB 5(7). Each round draws exactly 2k rows in
-proportion to weight times squared distance, as a priority sample: one pass a round, with no
-need to know the potential beforehand, and the same rows for any chunking.
+proportion to weight times squared distance (or what rows are clustered by), as a priority sample:
+one pass a round, with no need to know the potential beforehand, and the same rows for any chunking.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats, Source
-from emdist.kernels.missing import observed_distances
-from emdist.kernels.plusplus import plusplus
+from emdist.kernels.plusplus import nearest
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.sums import Sums
 
@@ -35,6 +35,7 @@ class _Draw:
     centres: Floats
     size: int
     key: tuple[int, ...]
+    geometry: Geometry = field(default_factory=Euclidean)
 
     def __call__(self, i: int) -> Sample:
         block = self.source.read(i)
@@ -42,7 +43,7 @@ class _Draw:
         potential = np.empty(len(x))
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
-            potential[a:b] = observed_distances(tile, self.centres).min(axis=0)
+            potential[a:b] = self.geometry.between(tile, self.centres).min(axis=0)
         if weight is not None:
             potential *= weight
         return sample_rows(self.size + 1, x, potential, block.rows(), self.key)
@@ -55,6 +56,7 @@ class _Count:
     source: Source
     origin: Floats
     centres: Floats
+    geometry: Geometry
 
     def __call__(self, i: int) -> Sums:
         x, weight = self.source.read(i).valid()
@@ -62,29 +64,31 @@ class _Count:
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
             tile = shifted(x[a:b], self.origin, "float64")
             w = None if weight is None else weight[a:b]
-            count += np.bincount(
-                observed_distances(tile, self.centres).argmin(axis=0), w, minlength=len(count)
-            )
+            label = nearest(tile, self.centres, self.geometry.between)
+            count += np.bincount(label, w, minlength=len(count))
         return Sums({"count": count})
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
     """`k` centres of a weighted recluster of about ``10 k`` candidates from all rows."""
-    origin = seeding.survey.spread.origin
-    blocks = range(len(seeding.source))
+    origin, source, geometry = seeding.survey.spread.origin, seeding.source, seeding.geometry
+    blocks = range(len(source))
     x, weight = seeding.sample()
-    candidates = x[plusplus(x, weight, 1, seeding.rng(3))]
+    candidates = geometry.seeds(x[spread_out(geometry, x, weight, 1, seeding.rng(3))])
     for number in range(ROUNDS):
         key = (seeding.seed, seeding.restart, 4, number)
-        draw = _Draw(seeding.source, origin, candidates, OVERSAMPLING * k, key)
+        draw = _Draw(source, origin, candidates, OVERSAMPLING * k, key, geometry)
         rows, _, _ = seeding.engine.map_reduce(draw, blocks).rows()
-        candidates = np.concatenate([candidates, seeding.placed(rows)])
+        if len(rows):
+            seeds = geometry.seeds(seeding.placed(rows))
+            candidates = np.concatenate([candidates, seeds])
     if len(candidates) < k:
         # Fewer rows with weight than 2k a round: the sample then holds every one of them.
-        candidates = x
-    count = seeding.engine.map_reduce(_Count(seeding.source, origin, candidates), blocks)["count"]
-    chosen = candidates[plusplus(candidates, count, k, seeding.rng(5))]
-    return lloyd(candidates, count, chosen)
+        candidates = geometry.seeds(x)
+    task = _Count(source, origin, candidates, geometry)
+    count = seeding.engine.map_reduce(task, blocks)["count"]
+    chosen = candidates[spread_out(geometry, candidates, count, k, seeding.rng(5))]
+    return lloyd(geometry, candidates, count, chosen)
 
 
 seeder = Seeder(choose, clusters=True)

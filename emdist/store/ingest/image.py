@@ -3,7 +3,7 @@
 A pixel keeps its stored depth (8 or 16 bit grey, 32-bit float TIFF, 8-bit colour). Alpha is
 dropped, palettes and other colour models become red, green, blue; each is said in a note. The
 image as a whole must fit in memory, since its codecs decode it as a whole. Orientation tags
-are not applied: pixels stay where the file has them.
+are not applied: pixels stay where the file has them (in a TIFF, Pillow itself turns them).
 """
 
 from __future__ import annotations
@@ -38,12 +38,8 @@ _GREY = {
 
 def open_image(file: File, selection: Selection) -> Table:
     """The pixels of one image, (height * width, bands)."""
-    with _decoding(file) as image:
+    with decoding(file) as image:
         width, height = image.size
-        if getattr(image, "n_frames", 1) > 1:
-            raise ShapeError(
-                f"{file} holds {image.n_frames} pages; save each as an image of its own."
-            )
         grey = image.mode in _GREY
         notes = _notes(image, file)
         dtype = np.dtype(_GREY.get(image.mode, np.uint8))
@@ -65,8 +61,8 @@ reader = open_image
 
 
 @contextmanager
-def _decoding(file: File) -> Iterator[Any]:
-    """The opened image; whatever its codec raises becomes one DataError."""
+def decoding(file: File) -> Iterator[Any]:
+    """The opened image, of one page; whatever its codec raises becomes one DataError."""
     pillow = need("PIL.Image")
     bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
     try:
@@ -74,6 +70,10 @@ def _decoding(file: File) -> Iterator[Any]:
             # Pillow warns from 89 megapixels and refuses from 179: only the second is a fault.
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
             with pillow.open(file.path) as image:
+                if getattr(image, "n_frames", 1) > 1:
+                    raise ShapeError(
+                        f"{file} holds {image.n_frames} pages; save each as an image of its own."
+                    )
                 yield image
     except (DataError, ConfigError, PermissionError):
         raise
@@ -84,10 +84,15 @@ def _decoding(file: File) -> Iterator[Any]:
         raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
 
 
+def has_alpha(image: Any) -> bool:
+    """Whether an opened image says how transparent its pixels are."""
+    return image.mode in ("RGBA", "LA", "La", "RGBa", "PA") or "transparency" in image.info
+
+
 def _notes(image: Any, file: File) -> tuple[str, ...]:
     """What of the image does not reach the array."""
     notes = []
-    if image.mode in ("RGBA", "LA", "La", "RGBa", "PA") or "transparency" in image.info:
+    if has_alpha(image):
         notes.append(f"{file.name}: the alpha band was dropped")
     if image.mode not in _GREY and image.mode not in ("RGB", "RGBA", "RGBa", "RGBX"):
         notes.append(f"{file.name}: mode {image.mode} was converted to red, green, blue")
@@ -97,7 +102,7 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
 
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
-    with _decoding(file) as image:
+    with decoding(file) as image:
         pixels = _bands(image)
         width, height = pixels.size
         lines = max(1, rows // width)

@@ -1,4 +1,7 @@
-"""K-means: hard EM of isotropic Gaussians with uniform weights, its objective the inertia."""
+"""K-centroids: rows hardly assigned to centres by a dissimilarity; squared Euclidean is K-means.
+
+Source: Leisch 2006, "A toolbox for K-centroids cluster analysis", Comput. Stat. Data Anal. 51.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Assigned, Block, Floats, Numerics, Spread, Worst
+from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.sums import Sums
 
@@ -16,37 +19,52 @@ Params = MixtureParams[Any]
 
 
 @dataclass(frozen=True)
-class KMeans:
-    """What EM sees of K-means.
+class KCentroids:
+    """What EM sees of ``min sum_n D(x_n, centre of x_n)``.
 
     Attributes
     ----------
     mixture
-        Hard, uniform, of isotropic Gaussians with variance 1/2, whose log-likelihood of a row
-        is minus its squared distance.
+        Hard and uniform, of components whose log-likelihood of a row is minus its dissimilarity:
+        for K-means, isotropic Gaussians with variance 1/2.
     """
 
     mixture: Mixture[Any]
+
+    @property
+    def dissimilarity(self) -> Any:
+        """Of rows to centres."""
+        return self.mixture.family
 
     @property
     def minimises(self) -> bool:
         return True
 
     @property
-    def domain(self) -> None:
-        """Any real numbers."""
-        return None
+    def domain(self) -> Domain | None:
+        """What the dissimilarity is defined for."""
+        return self.mixture.domain
+
+    @property
+    def approximation(self) -> str:
+        """The M-step is exact."""
+        return ""
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    def at(self, turn: Turn) -> KCentroids:
+        return self
 
     @property
     def missing(self) -> bool:
         """Whether distances are taken over what a row has."""
         return self.mixture.missing
 
-    def with_missing(self) -> KMeans:
-        """K-means of incomplete rows: squared distances over what each has, and nothing else."""
-        mixture = self.mixture.with_missing()
-        family: Any = mixture.family
-        return KMeans(replace(mixture, family=replace(family, normalised=False)))
+    def with_missing(self) -> KCentroids:
+        """The same of incomplete rows; ConfigError if the dissimilarity has none of them."""
+        return KCentroids(self.mixture.with_missing())
 
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""
@@ -65,15 +83,20 @@ class KMeans:
         return self.mixture.first_step(block, start, nearest, origin)
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """Nothing is shared: the inertia is summed row by row, free of cancellation."""
+        """Nothing is shared: D is summed row by row, free of cancellation."""
         return Sums({})
 
     def m_step(self, sums: Sums, params: Params, numerics: Numerics) -> Params:
         return self.mixture.m_step(sums, params, numerics)
 
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
-        """Inertia of `params`: weighted sum of squared distances, squared units of the data."""
+        """Inertia of `params`: weighted sum of D, for K-means in squared units of the data."""
         return -float(sums["objective"])
+
+    def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
+        """The inertia after the assignment is the objective; this is that of the new centres."""
+        gain = self.dissimilarity.gain(sums, params.components, new.components)
+        return Terms(updated=self.objective(sums, params, numerics) - gain)
 
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
         """Clusters without weight."""
@@ -87,10 +110,11 @@ class KMeans:
         As scikit-learn relocates, so that both walk the same path.
         """
         n, t = sums["n"].copy(), sums["t"].copy()
+        # T(x) is summed about the origin in either numerics.
         density = self.mixture.family.density(params.components, Numerics("float64"))
-        moved = density.statistics(worst.rows)
+        statistics = density.statistics(worst.rows)
         for at, (index, label) in enumerate(zip(worst.index, worst.labels, strict=True)):
-            row, weight = moved[at], worst.weight[at]
+            row, weight = statistics[at], worst.weight[at]
             n[index], t[index] = weight, weight * row
             n[label] -= weight
             t[label] -= weight * row
@@ -99,7 +123,7 @@ class KMeans:
     def assign(
         self, block: Block, params: Params, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
-        """Labels and squared distances of a block."""
+        """Labels and dissimilarities of a block."""
         found = self.mixture.explain(block, params, origin, numerics, resp)
         return replace(found, score=np.maximum(-found.score, 0.0))
 

@@ -1,0 +1,130 @@
+"""From the model section of a configuration to the model, and to what stores it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emdist.config import (
+    ASSIGNMENTS,
+    FAMILIES,
+    SCHEDULES,
+    WEIGHTS,
+    FitSection,
+    ModelSection,
+)
+from emdist.dissimilarities.base import Dissimilarity
+from emdist.dissimilarities.choose import choose
+from emdist.errors import ConfigError
+from emdist.families.closures import Posteriors
+from emdist.fit.fit import Schedule
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import Components, Family, Model, Spread
+from emdist.mixtures.distribution import MixtureDistribution
+from emdist.models.assignments import Assignment
+from emdist.models.assignments.hard import Hard
+from emdist.models.kcentroids import KCentroids
+from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.weights import Weights
+from emdist.models.weights.uniform import Uniform
+from emdist.plugins import plugin
+from emdist.validation import checked_options
+
+#: Models that are hard clustering around centres.
+CENTROIDS = ("kmeans", "kcentroids")
+
+
+def make_family(section: ModelSection) -> Family[Any]:
+    """The family that a model is made of, with its options checked."""
+    cls = plugin(FAMILIES, "family", section.name)
+    family: Family[Any] = checked_options(cls, section.options, "model.options")
+    return family
+
+
+def make_components(section: ModelSection) -> Components[Any]:
+    """What a model is made of: a family, or the dissimilarity of K-means and K-centroids.
+
+    Of incomplete rows if the section says so; ConfigError if there is none for them.
+    """
+    centroids = section.name in CENTROIDS
+    whole: Components[Any] = make_dissimilarity(section) if centroids else make_family(section)
+    return whole.with_missing() if section.missing else whole
+
+
+def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
+    """The dissimilarity of K-centroids, or of K-means, which has no options."""
+    if section.name == "kmeans" and section.options:
+        raise ConfigError(
+            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
+            "family (full, tied, diagonal, spherical)."
+        )
+    return choose(section.dissimilarity, section.options)
+
+
+def make_assignment(section: ModelSection) -> Assignment:
+    """How rows are shared among components, with its options checked."""
+    cls = plugin(ASSIGNMENTS, "assignment", section.assignment)
+    made: Assignment = checked_options(cls, section.assignment_options, "model.assignment_options")
+    return made
+
+
+def make_weights(section: ModelSection) -> Weights:
+    """How the mixture weights of a model are estimated, with the options checked."""
+    cls = plugin(WEIGHTS, "weights", section.weights_name)
+    weights: Weights = checked_options(cls, section.weights_options, "model.weights_options")
+    return weights
+
+
+def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
+    """K-means, K-centroids, or a mixture; to be fitted, it needs the data's `spread`.
+
+    Of incomplete rows if the section says so.
+    """
+    if section.name in CENTROIDS:
+        dissimilarity = make_dissimilarity(section)
+        centroids = KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
+        return centroids.with_missing() if section.missing else centroids
+    mixture = make_mixture(section, spread)
+    return mixture.with_missing() if section.missing else mixture
+
+
+def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture[Any]:
+    """A mixture of the family named, of complete rows; to be fitted, it needs the `spread`."""
+    family = make_family(section)
+    return Mixture(
+        family if spread is None else family.informed(spread),
+        make_assignment(section),
+        make_weights(section),
+        section.precision,
+        section.min_weight,
+    )
+
+
+def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
+    """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
+    model = make_model(section)
+    if not isinstance(model, Mixture):
+        raise ConfigError(
+            f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
+            "Fit a mixture (spherical Gaussians are the nearest to K-means)."
+        )
+    params = model.translate(fitted.params, fitted.spread.origin)
+    family, components = make_family(section), params.components
+    if isinstance(family, Posteriors):
+        family, components = family.expected_components(components)
+    return MixtureDistribution(family, params.weights, components)
+
+
+def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
+    """Types of the fields that a stored state, or a model, leaves open."""
+    return {
+        "params": MixtureParams,
+        "components": make_components(section).params,
+        "memory": type(None) if schedule is None else make_schedule(schedule).memory,
+    }
+
+
+def make_schedule(section: FitSection) -> Schedule:
+    """How passes become iterations, with its options checked."""
+    cls = plugin(SCHEDULES, "schedule", section.schedule)
+    made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
+    return made

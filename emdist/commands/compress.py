@@ -1,0 +1,53 @@
+"""``emdist compress``: an image in K colours."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emdist.commands.options import Json, Overwrite, Quiet
+from emdist.report.answer import REPEAT, mode_of, print_result, reported
+from emdist.report.display import display
+
+
+def compress(
+    photo: Annotated[
+        str,
+        typer.Argument(
+            help="PNG, JPEG, TIFF or BMP file, or sklearn:china.jpg, sklearn:flower.jpg."
+        ),
+    ],
+    out: Annotated[str, typer.Argument(help="The .png to write.")],
+    colours: Annotated[
+        int, typer.Option("--colours", "--colors", "-k", help="Of the palette, 1 to 256.")
+    ] = 16,
+    init: Annotated[str | None, typer.Option(help="k-means++, k-means|| or random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    n_init: Annotated[int | None, typer.Option(help="Starts, of which the best is kept.")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
+    tol: Annotated[
+        float | None,
+        typer.Option(help="Last movement of the centres, as a share of the mean variance."),
+    ] = None,
+    overwrite: Annotated[bool, Overwrite] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Compress an image to the K-means palette of its pixels, as an indexed-colour PNG.
+
+    Costs 24 K + N ceil(log2 K) bits for N pixels, before PNG deflates them; any viewer opens it.
+
+    Example: emdist compress photo.jpg photo-10.png --colours 10
+    """
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, REPEAT):
+        from emdist.compression import compress_image
+        from emdist.config import FitSection, make_section
+
+        given = {"init": init, "seed": seed, "n_init": n_init, "max_iter": max_iter, "tol": tol}
+        chosen = {key: value for key, value in given.items() if value is not None}
+        fit = make_section(FitSection, chosen, "the command line")
+        with display(mode) as listen:
+            found = compress_image(photo, out, colours, fit, overwrite, listen)
+        print_result(found.to_dict(), found.to_page(), found.out, mode)

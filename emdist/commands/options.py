@@ -1,0 +1,28 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+EPILOG = (
+    "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
+    "failed, 6 cluster failed, 7 component collapsed, 130 interrupted, 143 terminated, 1 else."
+)
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing but the place of the result.")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON lines: one per event, the result last.")]
+Overwrite = typer.Option("--overwrite", help="Replace what is there.")
+Workers = Annotated[
+    int | None, typer.Option(help="Dask workers on this machine; default threads instead.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Any setting of the configuration: section.key=value."),
+]

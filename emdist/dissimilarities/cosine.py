@@ -1,0 +1,62 @@
+"""Cosine dissimilarity: spherical K-means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.dissimilarities.base import Normalised, zero_rows
+from emdist.families.gaussian import DUST
+from emdist.interfaces import Array, Floats, Spread
+from emdist.kernels.divergences import directions
+from emdist.kernels.moments import distance_to_own
+
+
+@dataclass(frozen=True)
+class Cosine(Normalised):
+    """``1 - <x, mu> / |x| |mu|``, the centre the direction of the mean of x / |x|.
+
+    A row of zeros has no direction: it is at 0 from every centre and moves none. Source: Dhillon
+    and Modha 2001, "Concept decompositions for large sparse text data using clustering", Machine
+    Learning 42.
+    """
+
+    @property
+    def domain(self) -> None:
+        """Any real numbers."""
+        return None
+
+    def expand(self, x: Array) -> Array:
+        return directions(x)
+
+    def bounded(self, centres: Floats) -> Floats:
+        return directions(centres)
+
+    def centre(self, mean: Floats, before: Floats) -> Floats:
+        # Where directions cancel, each centre is as near to the rows as any other.
+        known = np.einsum("ij,ij->i", mean, mean) > DUST**2
+        return np.where(known[:, None], directions(mean), before)
+
+    def natural(self, centres: Floats) -> tuple[Floats, Floats]:
+        return centres, np.zeros(len(centres))
+
+    def log_base(self, x: Array) -> Floats:
+        return zero_rows(self.expand(x)).astype(np.float64) - 1.0
+
+    def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
+        out = np.empty(len(t))
+        distance_to_own(t, centres, labels, out)
+        # |t - mu|^2 / 2 = 1 - <t, mu> of two directions, without the 1 that cancels.
+        out *= 0.5
+        out += 0.5 * zero_rows(centres)[labels]
+        out[zero_rows(t)] = 0.0
+        return out
+
+    def size(self, spread: Spread) -> Floats:
+        found = np.sqrt(spread.mean**2 + spread.variance)
+        return directions(found[None]).reshape(-1)
+
+
+dissimilarity = Cosine

@@ -1,0 +1,214 @@
+"""BayesianGaussianMixture with scikit-learn's parameters and attributes, for data of any size."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from emdist.build_model import make_family, make_weights
+from emdist.config import FitSection, ModelSection
+from emdist.errors import ConfigError
+from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
+from emdist.families.variational import Variational
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+from emdist.models.weights import Posterior
+
+_WEIGHTS = {
+    "dirichlet_process": "variational_process",
+    "dirichlet_distribution": "variational_dirichlet",
+}
+_PREFIX = "variational_"
+
+
+class BayesianGaussianMixture(GaussianEstimator):
+    """Mixture of Gaussians by variational Bayes, exact and out of core.
+
+    Components that the data does not need are left with hardly any weight, so `n_components` is
+    a limit and no guess.
+
+    Parameters
+    ----------
+    n_components
+        Components at most.
+    covariance_type
+        "full", "tied", "diag" or "spherical".
+    tol
+        Of the bound per row: nats. scikit-learn stops when the bound of all rows together changes
+        by less; divide by the number of rows for its criterion.
+    reg_covar
+        Added to the diagonal of the rows' covariances.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        As in `GaussianMixture`.
+    weight_concentration_prior_type
+        "dirichlet_process" (truncated; the order of components matters) or
+        "dirichlet_distribution".
+    weight_concentration_prior
+        Positive; None for 1 / n_components. The smaller, the fewer components are used.
+    mean_precision_prior
+        How many rows the prior's mean is worth; None for 1.
+    mean_prior
+        (d,); None for the data's mean.
+    degrees_of_freedom_prior
+        More than d - 1; None for d.
+    covariance_prior
+        (d, d), (d,) for "diag", a number for "spherical"; None for the data's.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start
+        Start from the previous fit's parameters.
+    verbose, verbose_interval
+        As in `GaussianMixture`.
+    on_collapse
+        What happens to a component without rows: "regularise" keeps it at its prior, "drop"
+        removes it, "reseed" and "raise" as in `GaussianMixture`.
+    precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_, means_
+        (k,) and (k, d): the posterior's expectations.
+    covariances_, precisions_, precisions_cholesky_
+        In scikit-learn's shapes; `precisions_` are expected, `covariances_` their inverses.
+    weight_concentration_
+        (k,), or two (k,) of the breaks of the stick for the process.
+    mean_precision_, degrees_of_freedom_
+        (k,), the latter a number for "tied".
+    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_,
+    covariance_prior_
+        The priors with their defaults.
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the whole evidence lower bound per unit of weight: nats.
+        scikit-learn's is that of all rows, without its constants.
+    n_features_in_
+        Features seen by `fit`.
+    history_
+        One `emdist.interfaces.Record` per iteration of the best start.
+
+    Examples
+    --------
+    >>> from emdist import BayesianGaussianMixture
+    >>> X = [[0.0], [0.1], [0.2], [9.0], [9.1], [9.2]]
+    >>> weak = {"mean_precision_prior": 0.01, "covariance_prior": [[0.1]]}
+    >>> found = BayesianGaussianMixture(n_components=2, random_state=0, **weak).fit(X)
+    >>> sorted(found.means_.ravel().round(1).tolist())
+    [0.1, 9.1]
+    """
+
+    def __init__(
+        self,
+        *,
+        n_components: int = 1,
+        covariance_type: str = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weight_concentration_prior_type: str = "dirichlet_process",
+        weight_concentration_prior: float | None = None,
+        mean_precision_prior: float | None = None,
+        mean_prior: Any = None,
+        degrees_of_freedom_prior: float | None = None,
+        covariance_prior: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        on_collapse: str = "regularise",
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weight_concentration_prior_type = weight_concentration_prior_type
+        self.weight_concentration_prior = weight_concentration_prior
+        self.mean_precision_prior = mean_precision_prior
+        self.mean_prior = mean_prior
+        self.degrees_of_freedom_prior = degrees_of_freedom_prior
+        self.covariance_prior = covariance_prior
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+        self.on_collapse = on_collapse
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name in {_PREFIX + family for family in FAMILIES.values()}
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        kinds = {_PREFIX + family: kind for kind, family in FAMILIES.items()}
+        types = {weights: kind for kind, weights in _WEIGHTS.items()}
+        return cls(
+            n_components=section.n_components,
+            covariance_type=kinds[section.name],
+            weight_concentration_prior_type=types.get(section.weights_name, "dirichlet_process"),
+            precision=section.precision,
+            **prior_parameters(section),
+        )
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        family, kind = self._family(), self.weight_concentration_prior_type
+        if not isinstance(kind, str) or kind not in _WEIGHTS:
+            raise ConfigError(
+                f"weight_concentration_prior_type={kind!r}; wanted one of {', '.join(_WEIGHTS)}."
+            )
+        concentration = self.weight_concentration_prior
+        if concentration is not None:
+            concentration = above(concentration, "weight_concentration_prior", 0)
+        options = {"reg_covar": self.reg_covar, "prior": self._prior(n_features)}
+        model = self._model_section(
+            _PREFIX + family,
+            options,
+            weights=_WEIGHTS[kind],
+            weights_options={"concentration": concentration},
+        )
+        return model, self._fit_section(), self._given(model, n_features)
+
+    def _least_degrees(self, d: int) -> int:
+        return d - 1
+
+    def _given(self, model: ModelSection, d: int) -> Given:
+        if not self._is_warm(model, d):
+            return Given()
+        components = self._fitted.params.components
+        scales = {self._scale: self.covariances_, "counts": components.counts}
+        return Given(self.means_, self.weights_, scales)
+
+    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
+        self._publish_gaussian(fitted)
+        family, weights = make_family(section).informed(fitted.spread), make_weights(section)
+        assert isinstance(family, Variational)
+        kappa, nu = family.widths(fitted.params.components)
+        self.mean_precision_ = kappa
+        self.degrees_of_freedom_ = float(nu[0]) if self.covariance_type == "tied" else nu
+        prior = family.numbers
+        self.mean_prior_ = prior.mean + fitted.spread.origin
+        self.mean_precision_prior_ = prior.mean_precision
+        self.degrees_of_freedom_prior_ = prior.degrees
+        self.covariance_prior_ = prior.scale if prior.scale.ndim else float(prior.scale)
+        if isinstance(weights, Posterior):
+            counts = fitted.params.counts
+            found = weights.concentrations(counts)
+            self.weight_concentration_ = found if found.ndim == 1 else tuple(found)
+            self.weight_concentration_prior_ = weights.prior(counts)
+
+
+estimator = BayesianGaussianMixture

@@ -1,0 +1,121 @@
+"""What the estimators of Gaussians share: covariance types, precisions, priors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from emdist.config import ModelSection
+from emdist.errors import ConfigError, StartError
+from emdist.estimators.base import as_floats
+from emdist.estimators.mixture import MixtureEstimator
+from emdist.families.gaussian import factors
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import Floats
+
+#: scikit-learn's names of covariances, and our families.
+FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}
+_SCALE = {
+    "full": "covariances",
+    "tied": "covariance",
+    "diag": "variances",
+    "spherical": "variances",
+}
+
+#: Parameters of a prior, and the keys of the family's option.
+PRIOR = {
+    "mean_prior": "mean",
+    "mean_precision_prior": "mean_precision",
+    "degrees_of_freedom_prior": "degrees_of_freedom",
+    "covariance_prior": "covariance",
+}
+
+
+class GaussianEstimator(MixtureEstimator):
+    """Base of the mixtures of Gaussians. It has state as every scikit-learn estimator has."""
+
+    # Set by every subclass's __init__, as scikit-learn wants them.
+    covariance_type: Any
+    mean_prior: Any
+    mean_precision_prior: Any
+    degrees_of_freedom_prior: Any
+    covariance_prior: Any
+
+    def _family(self) -> str:
+        """The family's name; ConfigError if `covariance_type` is none."""
+        kind = self.covariance_type
+        if not isinstance(kind, str) or kind not in FAMILIES:
+            raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(FAMILIES)}.")
+        return FAMILIES[kind]
+
+    @property
+    def _scale(self) -> str:
+        """What the family calls its covariances."""
+        return _SCALE[self.covariance_type]
+
+    def _prior(self, d: int) -> dict[str, Any]:
+        """The family's option that the parameters of the prior amount to; empty without any."""
+        given = {PRIOR[name]: getattr(self, name) for name in PRIOR}
+        shape = {"full": (d, d), "tied": (d, d), "diag": (d,), "spherical": ()}
+        for name, wanted in (("mean", (d,)), ("covariance", shape[self.covariance_type])):
+            if given[name] is not None:
+                given[name] = _listed(given[name], f"{name}_prior", wanted)
+        for name, low in (("mean_precision", 0), ("degrees_of_freedom", self._least_degrees(d))):
+            if given[name] is not None:
+                given[name] = above(given[name], f"{name}_prior", low)
+        return {name: value for name, value in given.items() if value is not None}
+
+    def _least_degrees(self, d: int) -> int:
+        """Degrees of freedom of a prior must be more than this."""
+        return d - 1 if self.covariance_type in ("full", "tied") else 0
+
+    def _publish_gaussian(self, fitted: Fitted) -> None:
+        components = fitted.params.components
+        self._publish_mixture(fitted)
+        self.means_ = components.means + fitted.spread.origin
+        self.covariances_ = getattr(components, self._scale)
+        self.precisions_cholesky_ = self._cholesky_of_precisions()
+        self.precisions_ = self._precisions()
+
+    def _cholesky_of_precisions(self) -> Floats:
+        if self.covariance_type in ("diag", "spherical"):
+            return np.asarray(1.0 / np.sqrt(self.covariances_), np.float64)
+        if self.covariance_type == "tied":
+            return np.asarray(factors(self.covariances_[None])[0][0], np.float64)
+        return factors(self.covariances_)[0]
+
+    def _precisions(self) -> Floats:
+        root = self.precisions_cholesky_
+        if self.covariance_type in ("diag", "spherical"):
+            return np.asarray(root * root, np.float64)
+        return np.asarray(root @ np.swapaxes(root, -1, -2), np.float64)
+
+
+def prior_parameters(section: ModelSection) -> dict[str, Any]:
+    """The parameters that a family's options amount to: `reg_covar` and those of a prior."""
+    options: Mapping[str, Any] = section.options
+    prior = options.get("prior") or {}
+    found = {name: prior[key] for name, key in PRIOR.items() if key in prior}
+    if "reg_covar" in options:
+        found["reg_covar"] = options["reg_covar"]
+    if section.weights_options.get("concentration") is not None:
+        found["weight_concentration_prior"] = section.weights_options["concentration"]
+    return found
+
+
+def above(value: Any, name: str, low: float) -> float:
+    """`value` as a finite number more than `low`; ConfigError if it is none."""
+    number = isinstance(value, int | float | np.integer | np.floating)
+    if not number or isinstance(value, bool) or not low < value < np.inf:
+        raise ConfigError(f"{name}={value!r}; wanted a number above {low:g}, or None.")
+    return float(value)
+
+
+def _listed(value: Any, name: str, shape: tuple[int, ...]) -> Any:
+    try:
+        found = as_floats(value, name, shape)
+    except StartError as error:
+        raise ConfigError(str(error)) from None
+    return found.tolist()

@@ -1,0 +1,216 @@
+"""KCentroids: hard clustering by any dissimilarity, with scikit-learn's parameters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from emdist.build_model import make_components
+from emdist.config import FitSection, ModelSection
+from emdist.dissimilarities.own import OwnPair
+from emdist.errors import ConfigError
+from emdist.estimators.clustering import NAMES, Clustering
+from emdist.estimators.inputs import make_engine
+from emdist.fit.fitted import Rows
+from emdist.fit.start import Given
+from emdist.fit.survey import check_block
+from emdist.interfaces import Array, Components, Floats, Source
+from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.models.mixture import CAREFUL
+
+
+class KCentroids(Clustering):
+    """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)``, out of core.
+
+    Parameters
+    ----------
+    n_clusters
+        Clusters.
+    dissimilarity
+        D by name: "squared_euclidean" (K-means), "cosine", "mahalanobis", "kullback_leibler",
+        "generalised_i", "itakura_saito", "logistic"; or a function of rows (m, d) and centres
+        (k, d) in float64 to (m, k) numbers >= 0.
+    dissimilarity_params
+        Options of a named one: ``{"matrix": A}`` or ``{"covariance": S}`` for "mahalanobis".
+    centre
+        For a function: None, the mean of a cluster's rows; a function of means (k, d) to centres
+        (k, d); or a pair ``(statistics, centre)`` of functions, (m, d) -> (m, W) of rows and
+        (k, W) -> (k, d) of their means by cluster. It should minimise D over the cluster, or the
+        objective may rise. On a cluster of machines functions travel by pickle.
+    init, n_init, max_iter, verbose, random_state
+        As in `KMeans`; seeds are drawn in proportion to D.
+    tol
+        Of the summed squared movement of the centres, relative to the mean variance of the
+        features where centres lie: directions for "cosine", proportions for "kullback_leibler".
+    precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`; a function is always computed in float64, and missing values are for
+        "squared_euclidean".
+
+    Attributes
+    ----------
+    cluster_centers_
+        (n_clusters, n_features) float64: unit vectors for "cosine", proportions for
+        "kullback_leibler".
+    labels_, n_iter_, n_features_in_, history_
+        As in `KMeans`.
+    inertia_
+        Weighted sum of D to the nearest centre.
+
+    Examples
+    --------
+    >>> from emdist import KCentroids
+    >>> X = [[1.0, 0.0], [5.0, 0.1], [0.0, 2.0], [0.1, 9.0]]
+    >>> round(KCentroids(2, dissimilarity="cosine", random_state=0).fit(X).inertia_, 4)
+    0.0001
+    """
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        dissimilarity: Any = "squared_euclidean",
+        dissimilarity_params: Mapping[str, Any] | None = None,
+        centre: Any = None,
+        init: Any = "k-means++",
+        n_init: Any = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: Any = None,
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.dissimilarity = dissimilarity
+        self.dissimilarity_params = dissimilarity_params
+        self.centre = centre
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == "kcentroids"
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        """One with the settings of a stored model."""
+        return cls(
+            section.n_components,
+            dissimilarity=section.dissimilarity or "squared_euclidean",
+            dissimilarity_params=section.options or None,
+            precision=section.precision,
+        )
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        model = self._checked(
+            ModelSection,
+            {**NAMES, "options": "dissimilarity_params"},
+            name="kcentroids",
+            n_components=self.n_clusters,
+            precision=self.precision,
+            dissimilarity=self._dissimilarity(),
+            missing=self.non_finite == "missing",
+            options=_as_lists(self.dissimilarity_params),
+        )
+        return (model, *self._start(model.n_components, n_features))
+
+    def _dissimilarity(self) -> Any:
+        centre = self.centre
+        if not callable(self.dissimilarity):
+            if centre is not None:
+                raise ConfigError(
+                    f"centre is for a dissimilarity of your own, and {self.dissimilarity!r} has "
+                    "one already. Remove it, or give dissimilarity as a function."
+                )
+            return self.dissimilarity
+        if centre is None or callable(centre):
+            return OwnPair(self.dissimilarity, centre)
+        if isinstance(centre, tuple) and len(centre) == 2 and all(callable(f) for f in centre):
+            return OwnPair(self.dissimilarity, centre[1], centre[0])
+        raise ConfigError(
+            f"centre={centre!r}; wanted None (the mean), a function of means (k, d), or a pair of "
+            "functions (statistics, centre)."
+        )
+
+    def transform(self, X: Any) -> Array:
+        """Dissimilarities to all centres: (n, n_clusters), in memory."""
+        check_is_fitted(self)
+        engine = make_engine(self.engine)
+        source = self._known(X, None, engine)
+        task = _Dissimilarities(
+            source,
+            make_components(self._told()),
+            self._fitted.params.components,
+            self._fitted.spread.origin,
+            self.non_finite == "missing",
+        )
+        found: Rows = engine.map_reduce(task, range(len(source)))
+        return found.x
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """As `KMeans`; a dissimilarity of your own is refused.
+
+        Raises
+        ------
+        ConfigError
+            If the dissimilarity is a function: models are stored without code.
+        """
+        check_is_fitted(self)
+        if isinstance(self._section.dissimilarity, OwnPair):
+            raise ConfigError(
+                "A dissimilarity given as a function cannot be saved: models are stored as "
+                "numbers and text, without code. Keep cluster_centers_ with your function, or "
+                "make the dissimilarity a file in emdist/dissimilarities."
+            )
+        super().save(path)
+
+
+def _as_lists(params: Any) -> Any:
+    """Arrays among the options as the lists that a configuration would hold."""
+    if not isinstance(params, Mapping):
+        return params if params is not None else {}
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in params.items()}
+
+
+@dataclass(frozen=True)
+class _Dissimilarities:
+    """Dissimilarities of one block's rows to all centres."""
+
+    source: Source
+    components: Components[Any]
+    params: Any
+    origin: Floats
+    missing: bool
+
+    def __call__(self, i: int) -> Rows:
+        block = self.source.read(i)
+        check_block(block, self.components.domain, self.missing)
+        x, _ = block.valid()
+        density = self.components.density(self.params, CAREFUL)
+        out = np.empty((len(x), density.n_components))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width + out.shape[1], 8)):
+            tile = shifted(x[a:b], self.origin, CAREFUL.dtype)
+            score = np.empty((out.shape[1], b - a))
+            density.score(tile, density.statistics(tile), score)
+            out[a:b] = -score.T
+        return Rows(np.maximum(out, 0.0, out=out))
+
+
+estimator = KCentroids

@@ -1,0 +1,262 @@
+"""The conjugate prior of Gaussians: Normal-Wishart of precisions, Normal-inverse-Wishart of widths.
+
+With n rows of mean x and covariance S, both end in the same sums (Bishop 2006, 10.60 to 10.63):
+
+    mean_precision    kappa = kappa0 + n
+    degrees           nu = nu0 + n
+    mean              (kappa0 m0 + n x) / kappa
+    scatter           scale + n S + kappa0 n / kappa (x - m0) (x - m0)^T
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Self, TypeAlias
+
+import numpy as np
+from pydantic import ConfigDict, Field
+from scipy.special import digamma, multigammaln
+
+from emdist.errors import ConfigError
+from emdist.families.densities import LOG_2PI
+from emdist.families.gaussian import RealRows, Width, by_feature
+from emdist.families.shapes import Measured, Shape
+from emdist.interfaces import Floats, Spread
+
+Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Vector: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class NormalWishart:
+    """A prior of means and covariances, as an option; the defaults are scikit-learn's.
+
+    Attributes
+    ----------
+    mean
+        (d,) in the units of the data; None for the data's mean.
+    mean_precision
+        kappa0: how many rows the prior's mean is worth.
+    degrees_of_freedom
+        nu0, more than d - 1; None for d.
+    covariance
+        The scale: (d, d) for full and tied, (d,) for diagonal, one number for spherical; None
+        for the data's own, unbiased.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    mean: Vector | None = None
+    mean_precision: Positive = 1.0
+    degrees_of_freedom: Positive | None = None
+    covariance: float | Vector | tuple[Vector, ...] | None = None
+
+    def degrees(self, d: int) -> float:
+        """nu0 for d features."""
+        return float(d) if self.degrees_of_freedom is None else self.degrees_of_freedom
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A prior with its numbers, relative to the origin.
+
+    Attributes
+    ----------
+    mean
+        (d,).
+    mean_precision, degrees
+        kappa0 and nu0.
+    scale
+        In the family's shape.
+    """
+
+    mean: Floats
+    mean_precision: float
+    degrees: float
+    scale: Floats
+
+
+def made(option: NormalWishart, spread: Spread, shape: Shape, least: int, floor: float) -> Prior:
+    """The prior that `option` amounts to for data of this spread.
+
+    Parameters
+    ----------
+    option
+        As given.
+    spread
+        Of the data.
+    shape
+        Of the family's covariances.
+    least
+        Degrees of freedom must be more than this.
+    floor
+        Of a default scale, where features are constant.
+
+    Raises
+    ------
+    ConfigError
+        If an option does not fit the data's features.
+    """
+    d = len(spread.origin)
+    mean = np.zeros(d) + spread.mean
+    if option.mean is not None:
+        mean = np.array(option.mean, np.float64)
+        if mean.shape != (d,) or not np.isfinite(mean).all():
+            raise ConfigError(f"The prior's mean has {mean.size} number(s); wanted {d}, finite.")
+        mean -= spread.origin
+    degrees = option.degrees(d)
+    if not degrees > least:
+        raise ConfigError(
+            f"The prior's degrees_of_freedom are {degrees:g}; for {d} features wanted more than "
+            f"{least}."
+        )
+    scale = shape.scale(option.covariance, spread, floor or 1e-12)
+    return Prior(mean, option.mean_precision, degrees, scale)
+
+
+def posterior(
+    prior: Prior, shape: Shape, n: Floats, means: Floats, covariances: Floats
+) -> tuple[Floats, Floats]:
+    """Means (k, d) and scatters, from those of rows of weight `n` (k,).
+
+    Scatters have the family's shape. Where it is one for all, they are summed over components.
+    Along the axes `n` may be (k, d): features observed in other rows have posteriors of their own.
+    """
+    lift = (..., *[None] * (shape.outer(means[:1]).ndim - n.ndim))
+    kappa = prior.mean_precision + n
+    diff = means - prior.mean
+    between = (prior.mean_precision * n / kappa)[lift] * shape.outer(diff)
+    # From the prior's mean, so that a component without rows has it to the bit.
+    centres = prior.mean + by_feature(n / kappa) * diff
+    if shape.pooled:
+        return centres, n.sum() * covariances + between.sum(axis=0)
+    return centres, n[lift] * covariances + between
+
+
+@dataclass(frozen=True)
+class Conjugate(RealRows, ABC):
+    """Base of the Gaussian families that can have this prior.
+
+    Without one, `estimate` is maximum likelihood; with one, the most probable value: Fraley and
+    Raftery 2007, "Bayesian regularization for normal mixture estimation and model-based
+    clustering".
+    """
+
+    reg_covar: Width = 1e-6
+    prior: NormalWishart | None = None
+    # Any, because options are validated by these annotations, and this is none.
+    known: Any = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """Of its covariances."""
+
+    @abstractmethod
+    def scales(self, params: Any) -> Floats:
+        """The covariances among its parameters."""
+
+    def least(self, d: int) -> int:
+        """Degrees of freedom of a prior must be more than this."""
+        return self.shape.dimension(d) - 1
+
+    @property
+    def needs_covariance(self) -> bool:
+        """For the default scale of a prior of matrices."""
+        return self.prior is not None and self.prior.covariance is None and self.shape.matrices
+
+    def informed(self, spread: Spread) -> Self:
+        """With the prior's numbers."""
+        if self.prior is None:
+            return self
+        least = self.least(len(spread.origin))
+        twin = copy.copy(self)
+        numbers = made(self.prior, spread, self.shape, least, self.reg_covar)
+        object.__setattr__(twin, "known", numbers)  # The copy is nobody else's yet.
+        return twin
+
+    @property
+    def numbers(self) -> Prior:
+        """The prior's; ValueError before `informed`."""
+        if not isinstance(self.known, Prior):
+            raise ValueError(f"{type(self).__name__} with a prior is fitted after informed(spread)")
+        return self.known
+
+    def most_probable(self, n: Floats, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
+        """Means and covariances at the posterior's mode, from those of maximum likelihood."""
+        if self.prior is None:
+            return means, covariances
+        prior, d = self.numbers, means.shape[1]
+        q, m = self.shape.dimension(d), self.shape.repeats(d)
+        centres, scatter = posterior(prior, self.shape, n, means, covariances)
+        # The means' own prior counts as an observation of each width.
+        observed = m * (n.sum() + len(n) if self.shape.pooled else n + 1.0)
+        divisor = np.asarray(prior.degrees + q + 1.0 + observed)
+        lift = (slice(None),) * divisor.ndim + (None,) * (scatter.ndim - divisor.ndim)
+        return centres, (prior.scale + m * scatter) / divisor[lift]
+
+    def log_prior(self, params: Any) -> float:
+        """Log-density of means and covariances under the prior: nats."""
+        if self.prior is None:
+            return 0.0
+        prior, shape = self.numbers, self.shape
+        d = params.means.shape[1]
+        found = shape.measure(params.means - prior.mean, self.scales(params), prior.scale)
+        widths = _log_inverse_wishart(found, prior, shape, d)
+        spread = d * (LOG_2PI - np.log(prior.mean_precision)) + found.log_det
+        means = -0.5 * (spread + prior.mean_precision * found.distance)
+        return float((widths[:1] if shape.pooled else widths).sum() + means.sum())
+
+
+def _log_inverse_wishart(found: Measured, prior: Prior, shape: Shape, d: int) -> Floats:
+    """(k,) log-densities of covariances, features together, one by one or as one width."""
+    q, m, nu = shape.dimension(d), shape.repeats(d), prior.degrees
+    parts = d // (q * m)
+    norm = 0.5 * nu * shape.log_det(prior.scale, d) / m
+    norm -= parts * (0.5 * nu * q * np.log(2.0) + float(multigammaln(0.5 * nu, q)))
+    return np.asarray(norm - 0.5 * ((nu + q + 1.0) * found.log_det + found.trace) / m)
+
+
+def expected_log_det(nu: Floats, d: int) -> Floats:
+    """(k,) ``E log |precision|`` of Wishart distributions of expectation 1 and `nu` (k,) degrees.
+
+    Bishop 2006, 10.65, with the scale 1 / nu.
+    """
+    halves = 0.5 * (nu[:, None] - np.arange(d))
+    return np.asarray((digamma(halves) - np.log(0.5 * nu)[:, None]).sum(axis=1))
+
+
+def divergence(
+    found: Measured, kappa: Floats, nu: Floats, prior: Prior, log_det: float, d: int
+) -> Floats:
+    """(k,) of Normal-Wishart posteriors from the prior (Kullback and Leibler): nats, >= 0.
+
+    Parameters
+    ----------
+    found
+        Of the covariances, the inverses of the expected precisions.
+    kappa, nu
+        (k,) of the posteriors.
+    prior
+        That they come from.
+    log_det
+        Of its scale.
+    d
+        Features.
+    """
+    kappa0, nu0 = prior.mean_precision, prior.degrees
+    ratio = kappa0 / kappa
+    means = 0.5 * (d * (ratio - 1.0 - np.log(ratio)) + kappa0 * found.distance)
+    expected = expected_log_det(nu, d) - found.log_det
+    norms = _log_norm(nu, d * np.log(nu) + found.log_det, d) - _log_norm(
+        np.array([nu0]), np.array([log_det]), d
+    )
+    widths = norms + 0.5 * ((nu - nu0) * expected + found.trace - nu * d)
+    return np.asarray(means + widths)
+
+
+def _log_norm(nu: Floats, log_det: Floats, d: int) -> Floats:
+    """(k,) logarithms of the Wishart normalisers (Bishop 2006, B.79), of inverse scales."""
+    return np.asarray(0.5 * nu * (log_det - d * np.log(2.0)) - multigammaln(0.5 * nu, d))

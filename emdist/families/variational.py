@@ -1,0 +1,162 @@
+"""Gaussians whose means and precisions have a posterior: variational Bayes.
+
+Corduneanu and Bishop 2001; Bishop 2006, 10.2; Attias 2000. The expected log-density is the
+density at the expected precision, plus what the posterior's width costs:
+
+    E log N(x) = log N(x | mean, covariance) + E log |precision| / 2 + log |covariance| / 2
+                 - d / (2 kappa)
+
+so the E-step is that of the family of maximum likelihood with another offset. Posteriors are
+Normal-Wishart, with a scale of the family's shape: that is what scikit-learn computes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Generic, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import ConfigError
+from emdist.families.closures import Components
+from emdist.families.normal_wishart import (
+    Conjugate,
+    NormalWishart,
+    divergence,
+    expected_log_det,
+    posterior,
+)
+from emdist.families.shapes import Shape
+from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.sums import Sums
+
+Q = TypeVar("Q")
+
+
+@dataclass(frozen=True)
+class Variational(Conjugate, Generic[Q]):
+    """Base: `likelihood` is the family without a prior, `Q` its parameters with ``counts`` (k,).
+
+    The counts, the weights of the components' rows, are what the posterior's widths follow from:
+    ``mean_precision = kappa0 + counts``, ``degrees_of_freedom = nu0 + counts``.
+    """
+
+    prior: NormalWishart = field(default_factory=NormalWishart)
+
+    @property
+    @abstractmethod
+    def likelihood(self) -> Any:
+        """The family of the same covariances without a prior."""
+
+    @property
+    @abstractmethod
+    def params(self) -> type[Q]:
+        """Its parameters and ``counts``."""
+
+    @property
+    def shape(self) -> Shape:
+        found: Shape = self.likelihood.shape
+        return found
+
+    def scales(self, params: Any) -> Floats:
+        found: Floats = self.likelihood.scales(params)
+        return found
+
+    def least(self, d: int) -> int:
+        return d - 1
+
+    def _counted(self, bare: Any, counts: Floats) -> Q:
+        cls: Any = self.params
+        found: Q = cls(*(getattr(bare, f.name) for f in fields(bare)), counts)
+        return found
+
+    def widths(self, params: Any) -> tuple[Floats, Floats]:
+        """kappa and nu of the posteriors: (k,), (k,)."""
+        counts, d = params.counts, params.means.shape[1]
+        own = np.full(len(counts), counts.mean()) if self.shape.pooled else counts
+        return self.prior.mean_precision + counts, self.prior.degrees(d) + own
+
+    def cost(self, params: Any) -> Floats:
+        """(k,) what the posterior's width adds to every score: nats, <= 0."""
+        d = params.means.shape[1]
+        kappa, nu = self.widths(params)
+        return np.asarray(0.5 * (expected_log_det(nu, d) - d / kappa))
+
+    def start(self, seeds: Floats, spread: Spread) -> Q:
+        bare = self.likelihood.start(seeds, spread)
+        return self._counted(bare, np.full(len(seeds), spread.weight / len(seeds)))
+
+    def expected_components(self, params: Any) -> Components:
+        """Expected means, and the inverse of expected precisions."""
+        cls = self.likelihood.params
+        return self.likelihood, cls(*(getattr(params, f.name) for f in fields(cls)))
+
+    def density(self, params: Any, numerics: Numerics) -> Density:
+        inner = self.likelihood.density(params, numerics)
+        offset = inner.offset.astype(np.float64) + self.cost(params)
+        found: Density = replace(inner, offset=offset.astype(inner.offset.dtype))
+        return found
+
+    def estimate(self, sums: Sums, params: Any, numerics: Numerics) -> Q:
+        n = sums["n"]
+        rows = self.likelihood.estimate(sums, params, numerics)
+        prior = self.numbers
+        means, scatter = posterior(prior, self.shape, n, rows.means, self.scales(rows))
+        if self.shape.pooled:
+            covariances = (prior.scale + scatter / len(n)) / (prior.degrees + n.mean())
+        else:
+            nu = prior.degrees + n
+            covariances = (prior.scale + scatter) / nu[(...,) + (None,) * (scatter.ndim - 1)]
+        return self._counted(type(rows)(means, covariances), np.array(n))
+
+    def log_prior(self, params: Any) -> float:
+        """Minus the divergence of the posteriors from the prior: nats."""
+        prior, d = self.numbers, params.means.shape[1]
+        kappa, nu = self.widths(params)
+        found = self.shape.measure(params.means - prior.mean, self.scales(params), prior.scale)
+        log_det = self.shape.log_det(prior.scale, d)
+        return -float(divergence(found, kappa, nu, prior, log_det, d).sum())
+
+    def amplification(self, params: Any, spread: Spread) -> float:
+        return float(self.likelihood.amplification(params, spread))
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        found: dict[str, Floats] = self.likelihood.shared(x, weight)
+        return found
+
+    def shared_base(self, params: Any, shared: Mapping[str, Floats], numerics: Numerics) -> float:
+        return float(self.likelihood.shared_base(params, shared, numerics))
+
+    def collapsed(self, params: Any) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = self.likelihood.collapsed(params)
+        return found
+
+    def translate(self, params: Any, shift: Floats) -> Q:
+        moved: Q = replace(params, means=params.means + shift)
+        return moved
+
+    def reseat(self, params: Any, index: NDArray[np.int64], rows: Floats, spread: Spread) -> Q:
+        counts = params.counts.copy()
+        counts[index] = spread.weight / len(counts)
+        return self._counted(self.likelihood.reseat(params, index, rows, spread), counts)
+
+    def take(self, params: Any, index: NDArray[np.int64]) -> Q:
+        return self._counted(self.likelihood.take(params, index), params.counts[index])
+
+    def sample(self, params: Any, k: int, n: int, rng: np.random.Generator) -> Floats:
+        drawn: Floats = self.likelihood.sample(params, k, n, rng)
+        return drawn
+
+    def with_missing(self) -> NoReturn:
+        """Refused: a posterior has one count for each component, not one for each feature."""
+        raise ConfigError(
+            "Posteriors of Gaussians want rows that miss nothing: how much a component has seen "
+            "would differ from feature to feature. Fit Gaussians without posteriors (with a prior, "
+            "if you like) to missing values, or set non_finite to 'drop' to leave their rows out."
+        )
+
+    def free_parameters(self, n_components: int, n_features: int) -> int:
+        return int(self.likelihood.free_parameters(n_components, n_features))

@@ -1,0 +1,46 @@
+"""Variational tied Gaussians: posteriors of means and precisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emdist.families.tied import Tied, TiedParams
+from emdist.families.variational import Variational
+from emdist.interfaces import Floats
+
+
+@dataclass(frozen=True)
+class TiedPosterior(TiedParams):
+    """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
+
+    Attributes
+    ----------
+    counts
+        (k,) weight of the rows of each component.
+    """
+
+    counts: Floats
+
+
+@dataclass(frozen=True)
+class VariationalTied(Variational[TiedPosterior]):
+    """`Tied` with a posterior instead of one value.
+
+    Attributes
+    ----------
+    reg_covar
+        Added to the diagonal of the rows' covariances: squared units of the data.
+    prior
+        Of means and precisions.
+    """
+
+    @property
+    def likelihood(self) -> Tied:
+        return Tied(self.reg_covar)
+
+    @property
+    def params(self) -> type[TiedPosterior]:
+        return TiedPosterior
+
+
+family = VariationalTied

@@ -1,0 +1,1 @@
+"""Schedules: one file per way to make iterations of passes, each with a ``schedule``."""

@@ -1,0 +1,1 @@
+"""What a fitted mixture can tell: densities, draws, moments, marginals, conditionals, sums."""

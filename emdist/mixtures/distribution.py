@@ -1,0 +1,257 @@
+"""A mixture as a distribution: a value in the units of the data, and what can be asked of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.engines.local import LocalEngine
+from emdist.errors import ConfigError, DomainError, ShapeError
+from emdist.families.closures import Marginals, Moments
+from emdist.fit.fitted import Collected, Rows
+from emdist.interfaces import Family, Floats
+from emdist.mixtures.convolution import convolved
+from emdist.mixtures.inputs import Which, checked_rows, feature_index, observed_values, unstated
+from emdist.mixtures.tasks import Explain, Regress
+from emdist.models.mixture import Mixture, MixtureParams
+from emdist.store.arrays import array_source
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance:
+    """A covariance (d, d) by the law of total variance, in squared units of the data.
+
+    Attributes
+    ----------
+    within
+        Mean of the components' covariances: ``sum_k weight_k Sigma_k``.
+    between
+        Covariance of their means: ``sum_k weight_k (mu_k - mu) (mu_k - mu)^T``.
+    """
+
+    within: Floats
+    between: Floats
+
+    @property
+    def total(self) -> Floats:
+        """(d, d) covariance of a row."""
+        return self.within + self.between
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureDistribution:
+    """``p(x) = sum_k weight_k p(x | k)``, a value that operations make others of.
+
+    Rows are scored in tiles, in float64 and about each component's own mean, so that data far from
+    zero keeps its digits.
+
+    Attributes
+    ----------
+    family
+        Of a component.
+    weights
+        (k,) >= 0, summing to 1.
+    components
+        The family's parameters, in the units of the data.
+    """
+
+    family: Family[Any]
+    weights: Floats
+    components: Any
+
+    def __post_init__(self) -> None:
+        shape, k = self.weights.shape, len(self.family.locations(self.components))
+        if shape != (k,):
+            raise ShapeError(f"weights have shape {shape}; wanted ({k},), one for each component.")
+        if not ((self.weights >= 0).all() and abs(self.weights.sum() - 1) < 1e-6):
+            raise ConfigError(f"weights={self.weights}; wanted numbers >= 0 that sum to 1.")
+
+    @property
+    def n_components(self) -> int:
+        """k."""
+        return len(self.weights)
+
+    @property
+    def n_features(self) -> int:
+        """d."""
+        return int(self.family.locations(self.components).shape[1])
+
+    def log_density(self, x: Any) -> Floats:
+        """log p of each row of `x` (n, d): (n,) nats.
+
+        Raises
+        ------
+        DataError
+            If `x` is no matrix of finite numbers, has other features, or holds what the family
+            cannot produce.
+        """
+        return self._explained(x).score
+
+    def density(self, x: Any) -> Floats:
+        """p of each row of `x` (n, d): (n,), a probability where features are discrete."""
+        return np.exp(self.log_density(x))
+
+    def labels(self, x: Any) -> NDArray[np.int32]:
+        """Most probable component of each row of `x` (n, d): (n,)."""
+        return self._explained(x).labels
+
+    def responsibilities(self, x: Any) -> Floats:
+        """p(k | x) of each row of `x` (n, d): (n, k), all in memory."""
+        resp = self._explained(x, resp=True).resp
+        assert resp is not None
+        return resp
+
+    def sample(self, n: int, seed: Any = None) -> tuple[Floats, NDArray[np.int64]]:
+        """`n` independent draws (n, d), and the components (n,) that they come from.
+
+        Parameters
+        ----------
+        n
+            At least 1.
+        seed
+            An integer for the same draws each time, a ``numpy.random.Generator``, or None.
+        """
+        if n < 1:
+            raise ConfigError(f"n={n}; wanted at least 1 draw.")
+        rng = np.random.default_rng(seed)
+        labels = rng.choice(self.n_components, n, p=self.weights / self.weights.sum())
+        rows = np.empty((n, self.n_features))
+        for k, count in enumerate(np.bincount(labels, minlength=self.n_components)):
+            if count:
+                drawn = self.family.sample(self.components, k, int(count), rng)
+                rows[labels == k] = drawn
+        return rows, labels
+
+    def component_means(self) -> Floats:
+        """Expectation of a row of each component: (k, d)."""
+        return self._moments().component_means(self.components)
+
+    def mean(self) -> Floats:
+        """Expectation of a row: (d,)."""
+        means = self.component_means()
+        # About one of them: far from zero, the weights' rounding would be multiplied by the offset.
+        mean: Floats = means[0] + self.weights @ (means - means[0])
+        return mean
+
+    def covariance(self) -> Covariance:
+        """Covariance of a row, split into that within components and that between them."""
+        within = self._moments().within(self.components, self.weights)
+        from_mean = self.component_means() - self.mean()
+        return Covariance(within, from_mean.T @ (self.weights[:, None] * from_mean))
+
+    def marginal(self, features: Which) -> MixtureDistribution:
+        """The mixture of `features` alone, in the order given; weights stay.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such feature, or the family has no marginals.
+        """
+        index = feature_index(features, self.n_features)
+        if not len(index):
+            raise ConfigError("No feature is named; wanted at least one to keep.")
+        family, components = self._marginals().marginal(self.components, index)
+        return MixtureDistribution(family, self.weights, components)
+
+    def conditional(self, features: Which, values: Any) -> MixtureDistribution:
+        """The mixture of the other features, given that `features` have `values`.
+
+        ``p(a | b) = sum_k w_k p(a | b, k)`` with ``w_k = weight_k p(b | k) / p(b)``; what is left
+        keeps its order.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such feature, none is left, or the family has no conditionals.
+        DataError
+            If `values` are not numbers that the features can have.
+        """
+        able = self._marginals()
+        observed, kept = self._split(features)
+        at = observed_values(values, len(observed))
+        if not len(observed):
+            return self
+        weights = self.marginal(observed).responsibilities(at)[0]
+        if not np.isfinite(weights).all():
+            raise DomainError(
+                f"values={values!r} are so far from every component that none has a density there. "
+                "Check their units and the order of features."
+            )
+        family, components = able.conditional(self.components, kept, observed, at[0])
+        return MixtureDistribution(family, weights, components)
+
+    def conditional_mean(self, features: Which, x: Any) -> Floats:
+        """Expectation of the other features given `features`, row by row: (n, d - m).
+
+        Gaussian mixture regression (Ghahramani and Jordan 1994): the mean of ``conditional`` of
+        each row of `x` (n, m), in tiles.
+        """
+        able, means = self._marginals(), self.component_means()
+        observed, kept = self._split(features)
+        known = self.marginal(observed)
+        task = Regress(
+            known._explain(x, True),
+            means[:, observed],
+            means[:, kept],
+            able.slopes(self.components, kept, observed),
+        )
+        found: Rows = LocalEngine().map_reduce(task, range(len(task.known.source)))
+        return found.x
+
+    def convolve(self, other: MixtureDistribution) -> MixtureDistribution:
+        """The distribution of ``x + y`` for independent x of this mixture and y of `other`.
+
+        Component (i, j) is at ``i l + j`` of k l, with the product of the weights. Different
+        Gaussian families give the nearest that both widen to (isotropic, spherical, diagonal,
+        full; tied, full). Not to be confused with a mixture of the two.
+
+        Raises
+        ------
+        ShapeError
+            If the features differ in number.
+        ConfigError
+            If sums of these families have no family.
+        """
+        if other.n_features != self.n_features:
+            raise ShapeError(
+                f"Rows of {self.n_features} and of {other.n_features} feature(s) do not add."
+            )
+        family, components = convolved(
+            (self.family, self.components), (other.family, other.components)
+        )
+        weights = np.outer(self.weights, other.weights).ravel()
+        return MixtureDistribution(family, weights, components)
+
+    def _split(self, features: Which) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Observed features, and those left: in order."""
+        observed = feature_index(features, self.n_features)
+        kept = np.setdiff1d(np.arange(self.n_features), observed)
+        if not len(kept):
+            raise ConfigError(
+                "All features are observed and none is left; ask for the responsibilities of the "
+                "row, or observe fewer."
+            )
+        return observed, kept
+
+    def _moments(self) -> Moments:
+        if not isinstance(self.family, Moments):
+            raise unstated(self.family, "moments")
+        return self.family
+
+    def _marginals(self) -> Marginals:
+        if not isinstance(self.family, Marginals):
+            raise unstated(self.family, "marginals")
+        return self.family
+
+    def _explain(self, x: Any, resp: bool) -> Explain:
+        source = array_source(checked_rows(x, self.n_features, self.family.domain))
+        params = MixtureParams(self.weights, self.components)
+        return Explain(source, Mixture(self.family), params, resp)
+
+    def _explained(self, x: Any, resp: bool = False) -> Collected:
+        task = self._explain(x, resp)
+        found: Collected = LocalEngine().map_reduce(task, range(len(task.source)))
+        return found

@@ -1,0 +1,91 @@
+"""What is asked of a mixture, checked: rows, and which features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
+from emdist.families.closures import Features
+from emdist.fit.domain import check_rows
+from emdist.interfaces import Array, Domain, Floats
+from emdist.store.arrays import check_matrix, finite_rows
+from emdist.store.plan import native, usable_dtype
+
+#: Features by index, one or several; negative ones count from the end.
+Which: TypeAlias = int | Sequence[int] | Array
+
+
+def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
+    """`x` as an array (n, d) that kernels take; DataError if it is none, or not in `domain`."""
+    try:
+        found = np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(f"x is no matrix ({error}); wanted rows of {d} numbers.") from None
+    check_matrix(found.shape, "x")
+    usable_dtype(found.dtype, "x")
+    if found.shape[1] != d:
+        raise ShapeError(
+            f"x has {found.shape[1]} feature(s) and the mixture {d}. Give rows of the same "
+            "features, or take the mixture's marginal over those of x."
+        )
+    found = native(found)
+    finite = finite_rows(found)
+    if finite is not None:
+        raise NonFiniteError(
+            f"{np.count_nonzero(~finite)} row(s) of x hold NaN or infinity, row "
+            f"{int(np.argmin(finite))} first; wanted finite numbers. Where features are missing, "
+            "take the marginal over those that are known."
+        )
+    if domain is not None:
+        check_rows(domain, found)
+    return found
+
+
+def feature_index(which: Which, d: int) -> Features:
+    """(m,) indices in 0..d-1, in the order given; ConfigError if not, or if one comes twice."""
+    found = np.atleast_1d(np.asarray(which))
+    if found.size == 0:
+        found = found.astype(np.int64)
+    if found.ndim != 1 or found.dtype.kind not in "iu":
+        raise ConfigError(
+            f"features={which!r}; wanted the index of a feature, or a list of them. A mask becomes "
+            "one by numpy.flatnonzero(mask)."
+        )
+    outside = found[(found < -d) | (found >= d)]
+    if outside.size:
+        raise ConfigError(f"There is no feature {outside[0]}; the mixture has 0..{d - 1}.")
+    index = found.astype(np.int64) % d
+    if len(np.unique(index)) < len(index):
+        raise ConfigError(f"features={which!r} names a feature twice; wanted each once.")
+    return index
+
+
+def observed_values(values: Any, m: int) -> Floats:
+    """(1, m) finite numbers; ShapeError, DtypeError or NonFiniteError if `values` are not."""
+    try:
+        found = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError) as error:
+        raise DtypeError(f"values={values!r} are no numbers ({error}).") from None
+    if found.shape != (m,):
+        raise ShapeError(
+            f"values have shape {found.shape}; wanted ({m},), one for each feature observed. For "
+            "many rows at once there is conditional_mean."
+        )
+    if not np.isfinite(found).all():
+        raise NonFiniteError(
+            f"values={values!r} hold NaN or infinity; wanted finite numbers. Leave a feature out "
+            "that was not observed."
+        )
+    return found[None]
+
+
+def unstated(family: object, what: str) -> ConfigError:
+    """That a family has none of `what`, which an operation needs."""
+    return ConfigError(
+        f"The family {type(family).__name__} states no {what} of its components (see "
+        "emdist/families/closures.py), so this is not known in closed form. Estimate what you need "
+        "from draws: sample(n)."
+    )

@@ -1,0 +1,42 @@
+"""Soft: responsibilities are posterior probabilities. EM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.interfaces import Floats, Turn
+from emdist.kernels.assign import hard_labels, softmax
+from emdist.models.assignments import Share, Tile, gathered
+
+
+@dataclass(frozen=True)
+class Soft:
+    """Expectation-maximisation: Dempster, Laird and Rubin 1977."""
+
+    @property
+    def temperature(self) -> float:
+        return 1.0
+
+    @property
+    def leaves_base_out(self) -> bool:
+        return True
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    def at(self, turn: Turn) -> Soft:
+        return self
+
+    def share(self, tile: Tile) -> Share:
+        return gathered(tile, tile.score, softmax(tile.score, tile.offset))
+
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        labels, _ = hard_labels(tile.score, tile.offset)
+        return labels, softmax(tile.score, tile.offset) + tile.density.base(tile.x)
+
+
+assignment = Soft

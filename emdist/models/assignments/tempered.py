@@ -1,0 +1,120 @@
+"""Tempered: responsibilities softmax(score / eps), eps falling by a schedule.
+
+Deterministic annealing: Ueda and Nakano 1998, "Deterministic annealing EM algorithm", Neural
+Networks 11(2); Rose 1998 for its limit eps -> 0, which is hard assignment.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from emdist.interfaces import Floats, Turn
+from emdist.kernels.assign import hard_labels, softmax
+from emdist.models.assignments import Assignment, Share, Tile, gathered
+from emdist.models.assignments.hard import Hard
+from emdist.models.assignments.soft import Soft
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class At:
+    """Responsibilities ``softmax(score / temperature)``, at one temperature above 0.
+
+    Attributes
+    ----------
+    temperature
+        eps: 1 gives posterior probabilities, less sharpens, more flattens them.
+    settled
+        Whether no other temperature follows.
+    """
+
+    temperature: float
+    settled: bool = True
+
+    @property
+    def leaves_base_out(self) -> bool:
+        return True
+
+    def at(self, turn: Turn) -> At:
+        return self
+
+    def share(self, tile: Tile) -> Share:
+        return gathered(tile, tile.score, self._soften(tile))
+
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        labels, _ = hard_labels(tile.score, tile.offset)
+        return labels, softmax(tile.score, tile.offset) + tile.density.base(tile.x)
+
+    def _soften(self, tile: Tile) -> Floats:
+        """Responsibilities in place of the scores; ``Q + temperature * H`` of each row (m,)."""
+        narrow = tile.score.dtype.type
+        np.multiply(tile.score, narrow(1 / self.temperature), out=tile.score)
+        value = softmax(tile.score, (tile.offset / self.temperature).astype(narrow))
+        value *= self.temperature
+        return value
+
+
+@dataclass(frozen=True)
+class Tempered:
+    """``eps_i = max(end, start * factor^i)`` in iteration i; where eps ends, EM goes on as usual.
+
+    Attributes
+    ----------
+    start
+        First eps. Above 1 smooths the likelihood, so that the fit depends less on where it
+        starts. Where it is high, components merge, and those with widths of their own may
+        never part again: keep it near 1 for them; isotropic ones take more.
+    factor
+        By which eps is multiplied after every iteration.
+    end
+        Last eps: 1 ends in EM, 0 in hard assignment.
+    """
+
+    start: Positive = 2.0
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    end: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    #: Below this eps all rows but exact ties are as good as hard.
+    _COLD = 1e-3
+
+    @property
+    def temperature(self) -> float:
+        return self.end
+
+    @property
+    def leaves_base_out(self) -> bool:
+        return self._last.leaves_base_out
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    @property
+    def _last(self) -> Assignment:
+        if self.end == 0:
+            return Hard()
+        return Soft() if self.end == 1 else At(self.end)
+
+    def at(self, turn: Turn) -> Assignment:
+        # Logarithms, because factor^iteration underflows.
+        log_eps = math.log(self.start) + (turn.iteration - 1) * math.log(self.factor)
+        floor = self.end if self.end > 0 else min(self.start, 1.0) * self._COLD
+        if log_eps <= math.log(floor):
+            return self._last
+        return At(math.exp(log_eps), settled=False)
+
+    def share(self, tile: Tile) -> Share:
+        return self._last.share(tile)
+
+    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
+        return self._last.explain(tile)
+
+
+assignment = Tempered

@@ -1,0 +1,77 @@
+"""What is stored with a run or a model, so that it can be read back, held to, and repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from emdist.build_model import param_types
+from emdist.config import Config, ModelSection
+from emdist.errors import CheckpointError, ConfigError
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+from emdist.interfaces import Source
+from emdist.store.codec import decode, encode
+from emdist.store.location import Location
+from emdist.store.model_files import read_model, save_model
+
+#: Packages whose versions are recorded with every run and model.
+_RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that could change a bit, for the record."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _RECORDED:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
+    """What run.json is held to: configuration, data, block plan; and versions for the record."""
+    identity = config.identity()
+    if config.fit.start is not None:
+        arrays = [given.means, given.weights, *given.scales.values()]
+        found = hashlib.sha256(b"".join(a.tobytes() for a in arrays if a is not None))
+        identity["start_sha256"] = found.hexdigest()
+    bounds = source.bounds
+    return {
+        "config": identity,
+        "data": dict(source.fingerprint()),
+        "plan": {"blocks": len(source), "rows_per_block": bounds[1] - bounds[0]},
+        "versions": versions(),
+    }
+
+
+def save_fitted(
+    location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
+) -> str:
+    """Store a model so that `load_fitted` finds all it needs; the sha256 of its data."""
+    arrays, value = encode(fitted)
+    meta = {
+        "value": value,
+        "model": section.model_dump(),
+        "versions": versions(),
+        **extra,
+    }
+    return save_model(location, arrays, meta)
+
+
+def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
+    """``(model section, result, further metadata)`` of a saved model or a finished run."""
+    saved = read_model(location)
+    try:
+        section = ModelSection.model_validate(saved.meta["model"])
+        fitted = decode(Fitted, saved.arrays, saved.meta["value"], param_types(section))
+    except (KeyError, ValueError, TypeError, ConfigError) as error:
+        raise CheckpointError(
+            f"{location} holds no emdist model that this version can read: {error}. Fit again, "
+            "or use the version of emdist that wrote it."
+        ) from None
+    return section, fitted, saved.meta
