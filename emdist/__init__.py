@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
+    from emdist.estimators.kmedians import KMedians
     from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
@@ -25,6 +26,7 @@ __all__ = [
     "GaussianMixture",
     "KCentroids",
     "KMeans",
+    "KMedians",
     "MultinomialMixture",
     "PoissonMixture",
     "load",
@@ -36,6 +38,7 @@ _WHERE = {
     "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
     "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
+    "KMedians": "emdist.estimators.kmedians",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
-from emdist.fit.seeding.geometry import Observed, Space, space_of
+from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
@@ -52,6 +51,9 @@ from emdist.validation import checked_options
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
 #: ... but no more than fit in so many bytes.
 _SAMPLE_BYTES = 16 << 20
+
+#: Defaults of the models that are no mixtures.
+_TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 
 
 def make_source(section: DataSection) -> Source:
@@ -114,6 +116,16 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     )
 
 
+def make_space(section: ModelSection, survey: Survey) -> Space:
+    """Where a model's centres lie, and what their seeds are drawn by."""
+    if section.name in CENTROIDS and not section.missing:
+        return space_of(make_dissimilarity(section), survey)
+    unit = float(survey.spread.variance.mean())
+    if section.missing:
+        return Space(unit, Observed())
+    return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
+
+
 def make_fit(
     model_section: ModelSection,
     section: FitSection,
@@ -129,14 +141,8 @@ def make_fit(
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
     given.check(model, model_section.n_components, source.shape[1])
-    space = Space(float(survey.spread.variance.mean()))
-    if model_section.name in CENTROIDS:
-        space = space_of(make_dissimilarity(model_section), survey)
-    if model_section.missing:
-        space = replace(space, geometry=Observed())
-    tol = section.tol
-    if tol is None:
-        tol = 1e-4 if is_kmeans else 1e-3
+    space = make_space(model_section, survey)
+    tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol
     if is_kmeans:
         # Relative to the data, as scikit-learn's.
         tol *= space.unit

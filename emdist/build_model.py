@@ -23,6 +23,7 @@ from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
 from emdist.models.kcentroids import KCentroids
+from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture, MixtureParams
 from emdist.models.weights import Weights
 from emdist.models.weights.uniform import Uniform
@@ -40,14 +41,26 @@ def make_family(section: ModelSection) -> Family[Any]:
     return family
 
 
-def make_components(section: ModelSection) -> Components[Any]:
-    """What a model is made of: a family, or the dissimilarity of K-means and K-centroids.
+def make_components(section: ModelSection) -> Components[Any] | KMedians:
+    """What parameters are made of: a family, the dissimilarity of K-centroids, or K-medians.
 
     Of incomplete rows if the section says so; ConfigError if there is none for them.
     """
-    centroids = section.name in CENTROIDS
-    whole: Components[Any] = make_dissimilarity(section) if centroids else make_family(section)
+    whole = _complete_components(section)
     return whole.with_missing() if section.missing else whole
+
+
+def _complete_components(section: ModelSection) -> Components[Any] | KMedians:
+    if section.name in CENTROIDS:
+        return make_dissimilarity(section)
+    return make_kmedians(section) if section.name == "kmedians" else make_family(section)
+
+
+def make_kmedians(section: ModelSection) -> KMedians:
+    """K-medians with its options checked."""
+    settings = {"precision": section.precision, **section.options}
+    model: KMedians = checked_options(KMedians, settings, "model.options")
+    return model
 
 
 def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
@@ -75,16 +88,19 @@ def make_weights(section: ModelSection) -> Weights:
 
 
 def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
-    """K-means, K-centroids, or a mixture; to be fitted, it needs the data's `spread`.
+    """K-means, K-centroids, K-medians, or a mixture; to be fitted, it needs the data's `spread`.
 
     Of incomplete rows if the section says so.
     """
+    model: KCentroids | KMedians | Mixture[Any]
     if section.name in CENTROIDS:
         dissimilarity = make_dissimilarity(section)
-        centroids = KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
-        return centroids.with_missing() if section.missing else centroids
-    mixture = make_mixture(section, spread)
-    return mixture.with_missing() if section.missing else mixture
+        model = KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
+    elif section.name == "kmedians":
+        model = make_kmedians(section)
+    else:
+        model = make_mixture(section, spread)
+    return model.with_missing() if section.missing else model
 
 
 def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture[Any]:

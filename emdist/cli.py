@@ -139,7 +139,7 @@ def fit(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="kmeans, or the family of a mixture: full, bernoulli, ..."
+            "--model", "-m", help="kmeans, kmedians, or the family of a mixture: full, ..."
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("-k", help="Clusters or components.")] = None,

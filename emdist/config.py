@@ -133,11 +133,11 @@ class IngestSection(Section):
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kcentroids"])] = Field(
+    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
         "kmeans",
-        description="kmeans, kcentroids, or a family: full, tied, diagonal, spherical, isotropic, "
-        "bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, variational_full "
-        "and the like",
+        description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
+        "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
+        "variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
     assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
@@ -196,18 +196,24 @@ class FitSection(Section):
 
     seed: int = Field(0, ge=0)
     init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
-        None, description="Seeder; default k-means++ for kmeans, kmeans for mixtures"
+        None,
+        description="Seeder; default k-means++ where there are centres, kmeans for mixtures",
     )
     start: str | None = Field(
         None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"
     )
     n_init: int = Field(1, ge=1)
-    max_iter: int | None = Field(None, ge=1, description="Default 300 for kmeans, 100 otherwise")
+    max_iter: int | None = Field(
+        None, ge=1, description="Default 300 for kmeans and kmedians, 100 otherwise"
+    )
     tol: float | None = Field(
-        None, ge=0, description="Default 1e-4 of the mean variance for kmeans, 1e-3 nats otherwise"
+        None,
+        ge=0,
+        description="Default 1e-4 of the mean variance for kmeans, 0 for kmedians, which are exact "
+        "then, 1e-3 nats otherwise",
     )
     on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = Field(
-        None, description="Default reseed for kmeans, regularise otherwise"
+        None, description="Default reseed for kmeans and kmedians, regularise otherwise"
     )
     sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
     schedule: Annotated[str, _one_of(SCHEDULES, "schedule")] = Field(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from emdist.build_model import param_types
-from emdist.config import ModelSection
+from emdist.config import FitSection, ModelSection
 from emdist.fit.fitted import Fitted
-from emdist.fit.state import FitState
+from emdist.fit.state import FitState, Record
 from emdist.saved import load_fitted
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
@@ -67,18 +68,28 @@ def _run(location: Location) -> dict[str, Any]:
     if saved is None:
         found["progress"] = "no checkpoint yet"
         return found
-    state = decode(FitState, saved.arrays, saved.meta, param_types(section))
+    types = param_types(section, FitSection.model_validate(record["config"]["fit"]))
+    state = decode(FitState, saved.arrays, saved.meta, types)
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
     found["progress"] = _progress(state)
-    found["history"] = [
-        f"{r.restart}:{r.iteration} objective {r.objective:.10g} shift {r.shift:.3e}"
-        for r in state.history[-_HISTORY:]
-    ]
+    found["history"] = [_line(r) for r in state.history[-_HISTORY:]]
     if run.folder.exists("final/model.json"):
         _, fitted, _ = load_fitted(location)
         found["result"] = _model(section, fitted)
         found["done"] = run.folder.exists("summary.json")
     return found
+
+
+def _line(record: Record) -> str:
+    """One iteration, with the terms of its objective that the model has."""
+    terms = {
+        "after the M-step": record.updated,
+        "Q": record.expected,
+        "entropy": record.entropy,
+    }
+    told = [f"{name} {value:.10g}" for name, value in terms.items() if not math.isnan(value)]
+    start = f"{record.restart}:{record.iteration} objective {record.objective:.10g}"
+    return ", ".join([start, *told, f"shift {record.shift:.3e}"])
 
 
 def _progress(state: FitState) -> str:

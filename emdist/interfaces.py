@@ -157,10 +157,14 @@ class Numerics:
     centred
         False: scores and moments expanded about the data's origin, two matrix products.
         True: taken about each component's own mean, slower and free of cancellation.
+    unit
+        Where sums of sample weights must be exact (K-medians), weights are rounded to multiples
+        of this; 0 for as they are.
     """
 
     dtype: Literal["float32", "float64"]
     centred: bool = False
+    unit: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -466,6 +470,20 @@ class Model(Protocol[P]):
 
     def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:
         """Parts of the objective of `params`, and what the M-step to `new` made of it."""
+
+    def shift(self, params: P, new: P) -> float:
+        """Sum of squared movements of the locations by an M-step, in squared units of the data.
+
+        Where `new` only tells within what bounds a location will come to lie, at most so much.
+        """
+        ...
+
+    def unchanged(self, sums: Sums, previous: Sums | None, params: P, new: P) -> bool:
+        """Whether hard labels, and so all that follows, stay as they are from here on.
+
+        `sums` of the pass that made `new` of `params`, `previous` of the pass before, if any.
+        """
+        ...
 
     def weak(self, sums: Sums, params: P) -> NDArray[np.int64]:
         """Components of the new `params` that have collapsed."""

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 #: inside such a task is a subtree of the binary tree over all blocks.
 FAN_IN = 8
 
+#: How fields of such names join; all others add.
+_JOIN = {"min.": np.minimum, "max.": np.maximum}
+
 
 class Monoid(Protocol):
     """Anything that a pass can reduce: ``a + b``, associative up to rounding."""
@@ -31,6 +34,7 @@ class Sums:
     ----------
     fields
         Statistic name to array. Two ``Sums`` add only if they have the same names and shapes.
+        Extremes are no sums and join like them: of ``min.*`` the smaller, of ``max.*`` the larger.
     """
 
     fields: Mapping[str, NDArray[np.float64]]
@@ -44,7 +48,12 @@ class Sums:
                 f"Sums with fields {sorted(self.fields)} and {sorted(other.fields)} do not add; "
                 "both sides must come from the same task."
             )
-        return Sums({name: value + other.fields[name] for name, value in self.fields.items()})
+        return Sums(
+            {
+                name: _JOIN.get(name[:4], np.add)(value, other.fields[name])
+                for name, value in self.fields.items()
+            }
+        )
 
     def equals(self, other: Sums) -> bool:
         """Whether both hold the same bits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.inputs import is_in_memory, make_engine
-from emdist.fit.fitted import Collect, Collected, Fitted
+from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
+from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.kernels.plusplus import Between
+from emdist.kernels.tiles import shifted, tile_rows, tiles
 
 #: What a section calls a parameter.
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
@@ -108,3 +112,42 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
         return -float(self._fitted.label(self._model(), source, engine)["score"])
+
+
+class CentreDistances(Clustering):
+    """Base of those that transform rows to their distances from the centres."""
+
+    def _between(self) -> Between:
+        """How far rows are from centres, over what a row has."""
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> Array:
+        """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
+        check_is_fitted(self)
+        engine = make_engine(self.engine)
+        source = self._known(X, None, engine)
+        means, origin = self._fitted.params.components.means, self._fitted.spread.origin
+        task = _Distances(source, means, origin, self._between(), self._model().missing)
+        found: Rows = engine.map_reduce(task, range(len(source)))
+        return found.x
+
+
+@dataclass(frozen=True)
+class _Distances:
+    """Distances of one block's rows to all centres."""
+
+    source: Source
+    means: Floats
+    origin: Floats
+    between: Between
+    missing: bool
+
+    def __call__(self, i: int) -> Rows:
+        block = self.source.read(i)
+        check_block(block, missing=self.missing)
+        x, _ = block.valid()
+        out = np.empty((len(x), len(self.means)))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
+            tile = shifted(x[a:b], self.origin, "float64")
+            out[a:b] = self.between(tile, self.means).T
+        return Rows(out)

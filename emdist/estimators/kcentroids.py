@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import make_components
+from emdist.build_model import make_dissimilarity
 from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
@@ -154,12 +154,13 @@ class KCentroids(Clustering):
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
+        whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"
         task = _Dissimilarities(
             source,
-            make_components(self._told()),
+            whole.with_missing() if missing else whole,
             self._fitted.params.components,
             self._fitted.spread.origin,
-            self.non_finite == "missing",
+            missing,
         )
         found: Rows = engine.map_reduce(task, range(len(source)))
         return found.x

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.clustering import NAMES, Clustering
-from emdist.estimators.inputs import make_engine
-from emdist.fit.fitted import Rows
+from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.fit.start import Given
-from emdist.fit.survey import check_block
-from emdist.interfaces import Array, Floats, Source
+from emdist.interfaces import Floats
 from emdist.kernels.missing import observed_distances
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.plusplus import Between
 
 
-class KMeans(Clustering):
+def _euclidean(x: Floats, centres: Floats) -> Floats:
+    """Distances of rows, over what they have, to centres: (m, d), (k, d) -> (k, m)."""
+    return np.sqrt(observed_distances(x, centres))
+
+
+class KMeans(CentreDistances):
     """K-means by Lloyd's algorithm, exact and out of core.
 
     Parameters
@@ -118,6 +118,9 @@ class KMeans(Clustering):
     def from_section(cls, section: ModelSection) -> Self:
         return cls(section.n_components, precision=section.precision)
 
+    def _between(self) -> Between:
+        return _euclidean
+
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         if self.algorithm not in ("lloyd", "elkan"):
             raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' (or 'elkan').")
@@ -130,37 +133,6 @@ class KMeans(Clustering):
             missing=self.non_finite == "missing",
         )
         return (model, *self._start(model.n_components, n_features))
-
-    def transform(self, X: Any) -> Array:
-        """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, None, engine)
-        means, origin = self._fitted.params.components.means, self._fitted.spread.origin
-        found: Rows = engine.map_reduce(
-            _Distances(source, means, origin, self.non_finite == "missing"), range(len(source))
-        )
-        return found.x
-
-
-@dataclass(frozen=True)
-class _Distances:
-    """Distances of one block's rows to all centres."""
-
-    source: Source
-    means: Floats
-    origin: Floats
-    missing: bool
-
-    def __call__(self, i: int) -> Rows:
-        block = self.source.read(i)
-        check_block(block, missing=self.missing)
-        x, _ = block.valid()
-        out = np.empty((len(x), len(self.means)))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
-            tile = shifted(x[a:b], self.origin, "float64")
-            out[a:b] = np.sqrt(observed_distances(tile, self.means).T)
-        return Rows(out)
 
 
 estimator = KMeans

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emdist.fit.state import Status
-from emdist.sums import Sums
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,7 @@ class Stop:
     max_iter
         Iterations at most.
     exact
-        For hard assignment: stop when no row changed its label. Equal labels give the same sums
-        to the last bit, because sums are added in a fixed order, and so the same parameters;
-        comparing sums therefore needs no memory of labels.
+        For hard assignment: stop when no row changed its label.
     """
 
     on: Literal["objective", "shift"]
@@ -39,28 +36,20 @@ class Stop:
         iteration: int,
         change: float,
         shift: float,
-        sums: Sums,
-        previous: Sums | None,
+        unchanged: bool,
         steady: bool,
     ) -> Status:
         """How the fit stands after `iteration`.
 
-        `steady` says that the next pass would do the same as this one: no component was moved
-        or dropped, no temperature is to change.
+        `unchanged` says that labels stay as they are from here on; `steady` that the next pass
+        would do the same as this one: no component was moved or dropped, no temperature is to
+        change.
         """
         if steady:
-            if self.exact and previous is not None and same_labels(sums, previous):
+            if self.exact and unchanged:
                 return Status.UNCHANGED
             if self.on == "objective" and not math.isnan(change) and abs(change) < self.tol:
                 return Status.CONVERGED
             if self.on == "shift" and shift <= self.tol:
                 return Status.SETTLED
         return Status.MAX_ITER if iteration >= self.max_iter else Status.RUNNING
-
-
-def same_labels(sums: Sums, previous: Sums) -> bool:
-    """Whether two hard passes gave every row the same label, judged by their sums."""
-    return all(
-        sums[name].shape == previous[name].shape and bool((sums[name] == previous[name]).all())
-        for name in ("n", "t")
-    )

@@ -79,7 +79,8 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
     weak = fit.model.weak(sums, new)
     if len(weak):
         new, reseeded, dropped = mend(fit, weak, new, last)
-    shift = math.nan if dropped else _shift(fit, state.params, new)
+    shift = math.nan if dropped else fit.model.shift(state.params, new)
+    unchanged = fit.model.unchanged(sums, state.sums, state.params, new)
     record = Record(
         state.restart,
         state.iteration + 1,
@@ -95,7 +96,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
     if settled:
         _watch(fit, state, record, last.numerics)
     steady = fit.model.settled and not (reseeded or dropped)
-    status = fit.stop.status(record.iteration, record.change, shift, sums, state.sums, steady)
+    status = fit.stop.status(record.iteration, record.change, shift, unchanged, steady)
     return replace(
         state,
         iteration=record.iteration,
@@ -105,11 +106,6 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
         history=(*state.history, record),
         status=status,
     )
-
-
-def _shift(fit: Fit, old: Any, new: Any) -> float:
-    moved = fit.model.locations(new) - fit.model.locations(old)
-    return float(np.sum(moved * moved))
 
 
 def _last_objective(state: FitState) -> float:

@@ -98,6 +98,12 @@ class KCentroids:
         gain = self.dissimilarity.gain(sums, params.components, new.components)
         return Terms(updated=self.objective(sums, params, numerics) - gain)
 
+    def shift(self, params: Params, new: Params) -> float:
+        return self.mixture.shift(params, new)
+
+    def unchanged(self, sums: Sums, previous: Sums | None, params: Params, new: Params) -> bool:
+        return self.mixture.unchanged(sums, previous, params, new)
+
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
         """Clusters without weight."""
         return self.mixture.weak(sums, params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,28 +27,15 @@ from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Tile
 from emdist.models.assignments.soft import Soft
+from emdist.models.precision import Precision, cheapest
 from emdist.models.weights import Weights
 from emdist.models.weights.free import Free
 from emdist.sums import Sums
 
 P = TypeVar("P")
 
-#: float32 tiles are good enough while rounding grows at most so often in a feature's score:
-#: 100 * 2^-24 = 6e-6 nats.
-FLOAT32_LIMIT = 100.0
-#: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
-EXPANDED_LIMIT = 1e5
-
 #: For the few passes where accuracy is all that counts.
 CAREFUL = Numerics("float64", centred=True)
-
-Precision = Literal["auto", "float32", "float64"]
-
-
-def _squares_fit_float32(spread: Spread) -> bool:
-    """Whether no sum of squares in a tile overflows float32, or falls below its normal range."""
-    reach = np.maximum(np.abs(spread.low), np.abs(spread.high))
-    return bool(((reach < 1e15) & ((reach > 1e-15) | (reach == 0))).all())
 
 
 @dataclass(frozen=True)
@@ -143,13 +130,7 @@ class Mixture(Generic[P]):
         growth = self.family.amplification(params.components, spread)
         if 0 < self.assignment.temperature < 1:
             growth /= self.assignment.temperature
-        if not growth <= EXPANDED_LIMIT:
-            return Numerics("float64", centred=True)
-        if self.precision != "auto":
-            return Numerics(self.precision)
-        narrow = dtype.itemsize < 4 or dtype == np.float32
-        enough = narrow and growth <= FLOAT32_LIMIT and _squares_fit_float32(spread)
-        return Numerics("float32" if enough else "float64")
+        return cheapest(growth, self.precision, spread, dtype)
 
     def _tiles(
         self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
@@ -281,6 +262,23 @@ class Mixture(Generic[P]):
         """What every row's log-likelihood has in common: nats."""
         density = self.family.density(params.components, numerics)
         return density.constant + self.weights.constant(density.n_components)
+
+    def shift(self, params: MixtureParams[P], new: MixtureParams[P]) -> float:
+        """Sum of squared movements of the locations."""
+        moved = self.locations(new) - self.locations(params)
+        return float(np.sum(moved * moved))
+
+    def unchanged(
+        self, sums: Sums, previous: Sums | None, params: MixtureParams[P], new: MixtureParams[P]
+    ) -> bool:
+        """Whether two hard passes gave every row the same label, judged by their sums.
+
+        Equal labels give the same sums to the last bit, because sums are added in a fixed order,
+        and so the same parameters; comparing sums therefore needs no memory of labels.
+        """
+        return previous is not None and all(
+            np.array_equal(sums[name], previous[name]) for name in ("n", "t")
+        )
 
     def weak(self, sums: Sums, params: MixtureParams[P]) -> NDArray[np.int64]:
         """Components without weight, below `min_weight`, or too narrow for a density."""

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from emdist import BayesianGaussianMixture, GaussianMixture, KMeans
+from emdist import BayesianGaussianMixture, GaussianMixture, KMeans, KMedians
 
 COVARIANCES = ["full", "tied", "diag", "spherical"]
 PAIRS = [(KMeans, sklearn.cluster.KMeans), (GaussianMixture, sklearn.mixture.GaussianMixture)]
@@ -34,7 +34,7 @@ _DIFFERENT_DRAWS = (
 
 
 def _expected_failures(estimator: Any) -> dict[str, str]:
-    if isinstance(estimator, KMeans):
+    if isinstance(estimator, KMeans | KMedians):
         return {"check_sample_weight_equivalence_on_dense_data": _DIFFERENT_DRAWS}
     return {}
 
@@ -42,6 +42,7 @@ def _expected_failures(estimator: Any) -> dict[str, str]:
 @parametrize_with_checks(
     [
         KMeans(n_clusters=3),
+        KMedians(n_clusters=3),
         GaussianMixture(),
         GaussianMixture(covariance_type="tied"),
         BayesianGaussianMixture(),
@@ -172,7 +173,7 @@ def test_mixtures_say_when_they_are_not_fitted(method: str, x: NDArray[np.float6
         getattr(GaussianMixture(3), method)(x)
 
 
-@pytest.mark.parametrize("cls", [KMeans, GaussianMixture])
+@pytest.mark.parametrize("cls", [KMeans, KMedians, GaussianMixture])
 def test_a_fit_that_did_not_converge_says_so(cls: Any, x: NDArray[np.float64]) -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         est = cls(3, max_iter=1, tol=0, random_state=0).fit(x)

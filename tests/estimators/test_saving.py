@@ -12,7 +12,7 @@ from distributed import Client
 from numpy.typing import NDArray
 
 import emdist
-from emdist import GaussianMixture, KMeans
+from emdist import GaussianMixture, KMeans, KMedians
 from emdist.config import make_config
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.job import Job, open_job
@@ -56,11 +56,12 @@ def test_a_mixture_comes_back(kind: str, x: Rows, tmp_path: Path) -> None:
     assert np.array_equal(back.fit(x).means_, est.means_)
 
 
-def test_kmeans_comes_back(x: Rows, tmp_path: Path) -> None:
-    est = KMeans(3, random_state=3, init="random", max_iter=50).fit(x)
+@pytest.mark.parametrize("cls", [KMeans, KMedians])
+def test_kmeans_and_kmedians_come_back(cls: Any, x: Rows, tmp_path: Path) -> None:
+    est = cls(3, random_state=3, init="random", max_iter=50).fit(x)
     est.save(str(tmp_path / "m"))
     back = emdist.load(str(tmp_path / "m"))
-    assert isinstance(back, KMeans)
+    assert type(back) is cls
     assert back.get_params() == est.get_params()
     same(back, est, ["cluster_centers_", "inertia_", "n_iter_", "n_features_in_"])
     # By their text: the first change is NaN, which equals nothing.
@@ -104,10 +105,14 @@ def test_a_finished_run_is_an_estimator(
         assert np.array_equal(back.predict(x), wanted.predict(x))
 
 
-def test_a_finished_kmeans_run_is_an_estimator(x: Rows, stored: Path, tmp_path: Path) -> None:
-    run(stored, tmp_path / "run", name="kmeans", n_components=3)
-    wanted = KMeans(3, random_state=0).fit(stored)
+@pytest.mark.parametrize(("name", "cls"), [("kmeans", KMeans), ("kmedians", KMedians)])
+def test_a_finished_run_of_centres_is_an_estimator(
+    name: str, cls: Any, x: Rows, stored: Path, tmp_path: Path
+) -> None:
+    run(stored, tmp_path / "run", name=name, n_components=3)
+    wanted = cls(3, random_state=0).fit(stored)
     back = emdist.load(tmp_path / "run")
+    assert type(back) is cls
     assert np.array_equal(back.cluster_centers_, wanted.cluster_centers_)
     assert back.inertia_ == wanted.inertia_
 

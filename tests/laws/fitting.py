@@ -24,6 +24,9 @@ from emdist.store.arrays import array_source
 #: Every family there is: a new file is tested by existing.
 ALL_FAMILIES = sorted(plugins(FAMILIES, "family"))
 
+#: Models whose clusters are centres alone; the others are mixtures.
+CENTRES = ["kmeans", "kmedians"]
+
 #: Options under which a family's laws say more than under its defaults.
 OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
 

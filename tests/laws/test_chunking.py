@@ -7,6 +7,7 @@ import pytest
 import zarr
 from fitting import (
     ALL_FAMILIES,
+    CENTRES,
     VARIATIONAL,
     Fitting,
     Setting,
@@ -26,7 +27,7 @@ from emdist.interfaces import Array
 from emdist.store.arrays import array_source
 from emdist.store.zarr_source import reference, zarr_source
 
-MODELS = ["kmeans", *ALL_FAMILIES]
+MODELS = [*CENTRES, *ALL_FAMILIES]
 ROWS, D, K = 1500, 4, 3
 #: float32 tiles are cut where blocks are cut, and rounded there.
 TOL = {"float64": 1e-10, "float32": 2e-4}
@@ -37,7 +38,7 @@ def setting_for(name: str, assignment: str = "soft") -> Setting:
 
 
 def data_for(name: str, dtype: str = "float64") -> Array:
-    return draw("diagonal" if name == "kmeans" else name, ROWS, K, D)[0].astype(dtype)
+    return draw("diagonal" if name in CENTRES else name, ROWS, K, D)[0].astype(dtype)
 
 
 def start_for(x: Array) -> Given:
@@ -153,7 +154,7 @@ def test_weights_matter_only_relative_to_each_other(
     weight = np.random.default_rng(0).exponential(size=ROWS)
     one = fit_array(x, setting_for(name, assignment), start_for(x), weight)
     scaled = fit_array(x, setting_for(name, assignment), start_for(x), weight * factor)
-    if name == "kmeans":
+    if name in CENTRES:
         assert scaled.objective == pytest.approx(one.objective * factor, rel=1e-10)
     else:
         assert scaled.objective == pytest.approx(one.objective, rel=1e-10)

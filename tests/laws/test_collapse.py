@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fitting import (
     ALL_FAMILIES,
+    CENTRES,
     VARIATIONAL,
     Fitting,
     Setting,
@@ -36,7 +37,7 @@ def assert_sound(found: Fitting) -> None:
 def duplicates(name: str, dtype: str = "float64") -> Array:
     """Four points, each many times over."""
     rng = np.random.default_rng(0)
-    domain_free = name == "kmeans" or is_shifted(name)
+    domain_free = name in CENTRES or is_shifted(name)
     points = rng.standard_normal((4, 3)) * 3 if domain_free else seeds_for(name, 4, 8, rng)
     return np.repeat(points, [90, 60, 40, 10], axis=0).astype(dtype)
 
@@ -74,9 +75,9 @@ def test_a_component_without_rows(name: str, policy: str, assignment: str, dtype
 
 
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
-@pytest.mark.parametrize("name", ["kmeans", *ALL_FAMILIES])
+@pytest.mark.parametrize("name", [*CENTRES, *ALL_FAMILIES])
 def test_the_policy_raise_raises(name: str, assignment: str) -> None:
-    like = "full" if name == "kmeans" else name
+    like = "full" if name in CENTRES else name
     x = draw(like, 400, 3, wide(like, 2))[0]
     setting = Setting(name, 3, assignment, fit={"on_collapse": "raise"})
     with pytest.raises(CollapseError, match=r"Component\(s\) \[2\] collapsed"):
@@ -98,7 +99,7 @@ def test_kmeans_without_rows_for_a_centre(policy: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("policy", [None, *POLICIES])
-@pytest.mark.parametrize("name", ["kmeans", *ALL_FAMILIES])
+@pytest.mark.parametrize("name", [*CENTRES, *ALL_FAMILIES])
 def test_duplicates_with_the_default_regularisation(
     name: str, policy: str | None, dtype: str
 ) -> None:
@@ -126,9 +127,9 @@ def test_duplicates_without_regularisation_end_soundly_or_say_so(name: str, poli
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("name", ["kmeans", *ALL_FAMILIES])
+@pytest.mark.parametrize("name", [*CENTRES, *ALL_FAMILIES])
 def test_as_many_components_as_rows(name: str, policy: str) -> None:
-    like = "full" if name == "kmeans" else name
+    like = "full" if name in CENTRES else name
     x = draw(like, 24, 3, wide(like, 2))[0]
     assert_sound(fit_array(x, Setting(name, 24, fit={"on_collapse": policy, "max_iter": 20})))
 
@@ -142,7 +143,7 @@ def test_constant_features(name: str, policy: str) -> None:
     np.testing.assert_allclose(found.means[:, 2], 7.0, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["kmeans", *ALL_FAMILIES])
+@pytest.mark.parametrize("name", [*CENTRES, *ALL_FAMILIES])
 def test_one_row_and_one_component(name: str) -> None:
     found = fit_array(np.ones((1, 2)), Setting(name, 1))
     assert_sound(found)
@@ -168,7 +169,7 @@ def test_all_components_below_min_weight_is_an_error() -> None:
         fit_array(x, setting)
 
 
-@pytest.mark.parametrize("name", ["kmeans", "full", "diagonal"])
+@pytest.mark.parametrize("name", [*CENTRES, "full", "diagonal"])
 @pytest.mark.filterwarnings("ignore:(overflow|invalid):RuntimeWarning")
 def test_squares_that_overflow_float64_are_refused(name: str) -> None:
     x = blobs(100, 2, 2)[0]

@@ -344,6 +344,7 @@ def test_what_has_no_law_of_incomplete_rows_is_refused() -> None:
         refused(x, other, ConfigError, "only squared_euclidean takes missing")
     own = Setting("kcentroids", dissimilarity=OwnPair(lambda x, c: x @ c.T), missing=True)
     refused(x, own, ConfigError, "only squared_euclidean takes missing")
+    refused(x, Setting("kmedians", missing=True), ConfigError, "K-medians want rows that miss")
     for name in ("full", "tied"):
         prior = Setting(name, options={"prior": {}}, missing=True)
         refused(x, prior, ConfigError, "Give the prior's covariance")

@@ -6,9 +6,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, prepare, same_bits, trace
+from fitting import (
+    ALL_FAMILIES,
+    CENTRES,
+    Setting,
+    blobs,
+    draw,
+    fit_array,
+    prepare,
+    same_bits,
+    trace,
+)
 
-from emdist.build_model import param_types
+from emdist.build_model import make_model, param_types
+from emdist.config import ModelSection
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
@@ -19,7 +30,7 @@ from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums
 
-MODELS = ["kmeans", *ALL_FAMILIES]
+MODELS = [*CENTRES, *ALL_FAMILIES]
 
 
 def stored(value: Any, cls: Any, types: Mapping[str, Any] | None = None) -> Any:
@@ -34,7 +45,7 @@ def bits(state: FitState) -> tuple[dict[str, bytes], Any]:
 
 
 def data_for(name: str) -> Array:
-    x = draw("full" if name == "kmeans" else name, 400, 4, 3)[0]
+    x = draw("full" if name in CENTRES else name, 400, 4, 3)[0]
     return x.astype(np.float32 if name == "full" else np.float64)
 
 
@@ -103,10 +114,6 @@ def test_the_same_fit_twice_has_the_same_bits() -> None:
 # ---- stop rules
 
 
-def sums(n: float) -> Sums:
-    return Sums({"n": np.array([n]), "t": np.array([[1.0]]), "objective": np.array(0.0)})
-
-
 @pytest.mark.parametrize(
     ("stop", "now", "wanted"),
     [
@@ -122,26 +129,37 @@ def sums(n: float) -> Sums:
         (Stop("shift", 0.0, 9), {"shift": 0.0}, Status.SETTLED),
         (Stop("shift", 1e-3, 9), {"shift": np.nan}, Status.RUNNING),
         (Stop("shift", 1e-3, 9), {"shift": 0.0, "steady": False}, Status.RUNNING),
-        (Stop("shift", 0.0, 9, exact=True), {"previous": sums(1.0)}, Status.UNCHANGED),
-        (Stop("shift", 0.0, 9, exact=True), {"previous": sums(2.0)}, Status.RUNNING),
-        (Stop("shift", 0.0, 9), {"previous": sums(1.0)}, Status.RUNNING),
+        (Stop("shift", 0.0, 9, exact=True), {"unchanged": True}, Status.UNCHANGED),
+        (Stop("shift", 0.0, 9, exact=True), {"unchanged": True, "steady": False}, Status.RUNNING),
+        (Stop("shift", 0.0, 9), {"unchanged": True}, Status.RUNNING),
         (Stop("shift", 0.0, 9, exact=True), {"iteration": 9}, Status.MAX_ITER),
         (Stop("objective", 1e-3, 9), {"iteration": 9, "steady": False}, Status.MAX_ITER),
         (Stop("objective", 1e-3, 9), {"iteration": 9, "change": 0.0}, Status.CONVERGED),
     ],
 )
 def test_stop_rules(stop: Stop, now: dict[str, Any], wanted: Status) -> None:
-    values = {"iteration": 3, "change": 1.0, "shift": 1.0, "previous": None, "steady": True}
+    values = {"iteration": 3, "change": 1.0, "shift": 1.0, "unchanged": False, "steady": True}
     values |= now
     found = stop.status(
         values["iteration"],
         values["change"],
         values["shift"],
-        sums(1.0),
-        values["previous"],
+        values["unchanged"],
         values["steady"],
     )
     assert found is wanted
+
+
+def sums(n: float, t: float = 1.0) -> Sums:
+    return Sums({"n": np.array([n]), "t": np.array([[t]]), "objective": np.array(0.0)})
+
+
+@pytest.mark.parametrize("name", ["kmeans", "full"])
+def test_equal_sums_are_unchanged_labels(name: str) -> None:
+    model = make_model(ModelSection(name=name, assignment="hard"))
+    assert model.unchanged(sums(1.0), sums(1.0), None, None)
+    for previous in (None, sums(2.0), sums(1.0, 2.0)):
+        assert not model.unchanged(sums(1.0), previous, None, None)
 
 
 def test_an_exact_stop_is_a_fixed_point() -> None:

@@ -99,7 +99,7 @@ def test_seeds_have_the_same_bits_on_any_engine(name: str, dask_engine: DaskEngi
         np.testing.assert_array_equal(found, one)
 
 
-@pytest.mark.parametrize("model", ["kmeans", "full"])
+@pytest.mark.parametrize("model", ["kmeans", "kmedians", "full"])
 def test_whole_fits_have_the_same_bits_on_dask(model: str, dask_engine: DaskEngine) -> None:
     x = blobs(900, 3, 5, 2.0, dtype="float32")[0]
     setting = Setting(model, 5, fit={"n_init": 2, "init": "k-means||", "max_iter": 10})
@@ -134,7 +134,7 @@ def test_rows_without_weight_are_no_seeds(name: str) -> None:
     assert seeds(name, far, 6, weight=weight).max() < 100
 
 
-@pytest.mark.parametrize("model", ["kmeans", "tied", "full"])
+@pytest.mark.parametrize("model", ["kmeans", "kmedians", "tied", "full"])
 @pytest.mark.parametrize("name", ALL_SEEDERS)
 def test_blocks_without_a_row_that_counts(name: str, model: str) -> None:
     x = blobs(400, 2, 3, 6.0)[0]

@@ -12,6 +12,7 @@ from emdist.dissimilarities.base import Dissimilarity
 from emdist.families.isotropic import Isotropic
 from emdist.fit.survey import Survey
 from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.kernels.absolute import distances_of_rows
 from emdist.kernels.assign import scatter
 from emdist.kernels.missing import observed_distances
 from emdist.kernels.plusplus import plusplus, squared_distances
@@ -70,6 +71,26 @@ class Observed(Euclidean):
 
     def between(self, x: Floats, centres: Floats) -> Floats:
         return observed_distances(x, centres)
+
+
+@dataclass(frozen=True)
+class Absolute:
+    """L1 distances and medians: which a few far rows sway less than squares."""
+
+    def seeds(self, rows: Floats) -> Floats:
+        return rows
+
+    def between(self, x: Floats, centres: Floats) -> Floats:
+        return distances_of_rows(x, centres)
+
+    def centres(
+        self, x: Floats, weight: Floats, labels: NDArray[np.int32], before: Floats
+    ) -> Floats:
+        out = before.copy()
+        for c in np.unique(labels[weight > 0]):
+            own = labels == c
+            out[c] = np.quantile(x[own], 0.5, axis=0, weights=weight[own], method="inverted_cdf")
+        return out
 
 
 @dataclass(frozen=True)
