@@ -29,12 +29,12 @@ from emdist.config import (
     ModelSection,
 )
 from emdist.engines.local import LocalEngine
-from emdist.errors import NotFoundError, StartError
+from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
-from emdist.fit.seeding.geometry import Absolute, Space, space_of
+from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
@@ -100,14 +100,29 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
     size = max(fit.sample_rows or default, k)
     components = make_components(model)
-    return SurveyTask(source, k, size, fit.seed, components.shifted, components.needs_covariance)
+    if model.missing and components.needs_covariance:
+        raise ConfigError(
+            "A prior's default scale is the covariance of the data, which rows with missing values "
+            "do not tell. Give the prior's covariance, or set non_finite to 'drop'."
+        )
+    return SurveyTask(
+        source,
+        k,
+        size,
+        fit.seed,
+        components.shifted,
+        model.missing,
+        components.needs_covariance,
+    )
 
 
 def make_space(section: ModelSection, survey: Survey) -> Space:
     """Where a model's centres lie, and what their seeds are drawn by."""
-    if section.name in CENTROIDS:
+    if section.name in CENTROIDS and not section.missing:
         return space_of(make_dissimilarity(section), survey)
     unit = float(survey.spread.variance.mean())
+    if section.missing:
+        return Space(unit, Observed())
     return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
 
 
@@ -145,7 +160,7 @@ def make_fit(
         model_section.n_components,
         survey,
         plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section, is_kmeans)),
-        make_model(ModelSection(name="kmeans")),
+        make_model(ModelSection(name="kmeans", missing=model_section.missing)),
         stop,
         make_schedule(section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),

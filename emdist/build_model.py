@@ -48,7 +48,15 @@ def make_family(section: ModelSection) -> Family[Any]:
 
 
 def make_components(section: ModelSection) -> Components[Any] | KMedians:
-    """What parameters are made of: a family, the dissimilarity of K-centroids, or K-medians."""
+    """What parameters are made of: a family, the dissimilarity of K-centroids, or K-medians.
+
+    Of incomplete rows if the section says so; ConfigError if there is none for them.
+    """
+    whole = _complete_components(section)
+    return whole.with_missing() if section.missing else whole
+
+
+def _complete_components(section: ModelSection) -> Components[Any] | KMedians:
     if section.name in CENTROIDS:
         return make_dissimilarity(section)
     return make_kmedians(section) if section.name == "kmedians" else make_family(section)
@@ -86,14 +94,25 @@ def make_weights(section: ModelSection) -> Weights:
 
 
 def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
-    """K-means, K-centroids, K-medians, or a mixture; to be fitted, it needs the data's `spread`."""
+    """K-means, K-centroids, K-medians, or a mixture; to be fitted, it needs the data's `spread`.
+
+    Of incomplete rows if the section says so.
+    """
+    model: KCentroids | KMedians | Mixture[Any]
     if section.noise is not None:
         return _with_noise(section, section.noise, spread)
     if section.name in CENTROIDS:
         dissimilarity = make_dissimilarity(section)
-        return KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
-    if section.name == "kmedians":
-        return make_kmedians(section)
+        model = KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
+    elif section.name == "kmedians":
+        model = make_kmedians(section)
+    else:
+        model = make_mixture(section, spread)
+    return model.with_missing() if section.missing else model
+
+
+def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture[Any]:
+    """A mixture of the family named, of complete rows; to be fitted, it needs the `spread`."""
     family = make_family(section)
     return Mixture(
         family if spread is None else family.informed(spread),
@@ -112,6 +131,8 @@ def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | Non
             "a family (full, tied, diagonal, spherical)."
         )
     family: WithNoise[Any] = WithNoise(make_family(section), noise.volume)
+    if section.missing:
+        family.with_missing()
     mixture: Mixture[Any] = Mixture(
         family if spread is None else family.informed(spread),
         make_assignment(section),

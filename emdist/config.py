@@ -12,6 +12,8 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -71,7 +73,7 @@ class ReadingSection(Section):
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    non_finite: Literal["raise", "drop"] = "raise"
+    non_finite: Literal["raise", "drop", "missing"] = "raise"
 
     @property
     def block_bytes(self) -> int | None:
@@ -126,8 +128,8 @@ class ModelSection(Section):
     name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
         "kmeans",
         description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
-        "isotropic, bernoulli, binomial, poisson, multinomial, categorical, product, "
-        "variational_full and the like",
+        "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
+        "product, variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
     assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
@@ -152,6 +154,7 @@ class ModelSection(Section):
     noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
         None, description="true, a weight to start with, or weight and volume; labels are -1"
     )
+    missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
     dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
         None,
         description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
@@ -260,11 +263,18 @@ class Config(Section):
 
     data: DataSection
     ingest: IngestSection | None = None
-    model: ModelSection = ModelSection()
+    model: ModelSection = Field(ModelSection(), validate_default=True)
     fit: FitSection = FitSection()
     cluster: ClusterSection = ClusterSection()
     run: RunSection = RunSection()
     labels: LabelsSection = LabelsSection()
+
+    @field_validator("model")
+    @classmethod
+    def _told_of_missing(cls, model: ModelSection, info: ValidationInfo) -> ModelSection:
+        """The model, which has a density of incomplete rows where the data may have such."""
+        told = "data" in info.data and info.data["data"].non_finite == "missing"
+        return model.model_copy(update={"missing": True}) if told else model
 
     def identity(self) -> dict[str, Any]:
         """The part that decides the result: what a run folder is held to."""

@@ -198,7 +198,7 @@ class Terms:
         Q: expected complete-data log-likelihood, log-prior included, of the parameters that
         entered, under the responsibilities they gave.
     entropy
-        H of these responsibilities.
+        H of these responsibilities, and of missing values where Q is expected over them too.
     updated
         The objective after the M-step's half of the iteration: the new parameters under the
         same responsibilities. ``objective <= updated <= next objective``, or the other way
@@ -357,6 +357,12 @@ class Components(Protocol[P]):
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
 
+    def with_missing(self) -> Components[P]:
+        """The same for rows whose NaN are missing at random; ConfigError if there is none.
+
+        Its components are the same `params`, and its density the marginal of what is observed.
+        """
+
 
 class Family(Components[P], Protocol[P]):
     """k components of one distribution: what a mixture can also draw from and count."""
@@ -369,6 +375,28 @@ class Family(Components[P], Protocol[P]):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         """For information criteria."""
+
+    def with_missing(self) -> IncompleteFamily[P]:
+        """As of `Components`; it can also complete rows."""
+
+
+class IncompleteFamily(Family[P], Protocol[P]):
+    """A family for rows with missing values, NaN: what `Family.with_missing` gives."""
+
+    def fill(
+        self, params: P, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        """Rows `x` (m, d) with what is expected, given what is observed, in place of NaN.
+
+        Parameters
+        ----------
+        params, x
+            Relative to the origin.
+        resp
+            (k, m) responsibilities of the components for the observed part of each row.
+        variance
+            Whether to return also the (m, d) variances of what was filled in.
+        """
 
 
 @dataclass(frozen=True)
@@ -422,6 +450,10 @@ class Model(Protocol[P]):
     @property
     def domain(self) -> Domain | None:
         """What features can be; None for any real numbers."""
+
+    @property
+    def missing(self) -> bool:
+        """Whether NaN counts as a value missing at random; otherwise rows have none."""
 
     @property
     def approximation(self) -> str:

@@ -75,7 +75,9 @@ def label_data(
         overwrite=overwrite,
         noise=section.noise is not None,
     )
-    kind = make_model(section)
+    # A model that was fitted to incomplete rows knows what to do with NaN.
+    missing = section.missing or data.non_finite == "missing"
+    kind = make_model(section.model_copy(update={"missing": missing}))
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
     with make_engine(cluster or ClusterSection(), source) as engine:
         sums = fitted.label(kind, source, engine, writer, _progress(source, listen))

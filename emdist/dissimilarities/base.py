@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.errors import ConfigError
 from emdist.families.densities import expanded, itself, no_base
 from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
@@ -195,6 +196,14 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
 
     def take(self, params: Centres, index: NDArray[np.int64]) -> Centres:
         return Centres(params.means[index])
+
+    def with_missing(self) -> Dissimilarity[Centres]:
+        """Refused, unless a dissimilarity says what it is over the features that a row has."""
+        raise ConfigError(
+            "Of the dissimilarities only squared_euclidean takes missing values: this one is not "
+            "stated over the features that a row has. Take it (K-means), fill the values, or set "
+            "non_finite to 'drop' to leave their rows out."
+        )
 
 
 class Expandable(CentreBased):

@@ -44,6 +44,11 @@ class OwnPair(CentreBased):
         """What the functions make of the rows is for them to say."""
         return None
 
+    @property
+    def approximation(self) -> str:
+        """What a centre of one's own may be."""
+        return "the centre given is not where the sum of the dissimilarity given is least"
+
     def check(self, x: Floats) -> None:
         """ConfigError unless the functions give what they should for the few rows `x` (m, d)."""
         centres = x[: max(1, len(x) - 1)]

@@ -32,7 +32,7 @@ from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
-from emdist.interfaces import Engine, Floats, Source
+from emdist.interfaces import Engine, Floats, Model, Source
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
@@ -194,11 +194,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = fitted.n_features
         self._publish(fitted, section)
 
+    def _told(self) -> ModelSection:
+        """What was fitted; `non_finite` as it is now says what it takes NaN for."""
+        return self._section.model_copy(update={"missing": self.non_finite == "missing"})
+
+    def _model(self) -> Model[Any]:
+        return make_model(self._told())
+
     def _collect(self, X: Any, resp: bool = False) -> Collected:
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
-        model = make_model(self._section)
+        model = self._model()
         task = Collect(
             source,
             model,

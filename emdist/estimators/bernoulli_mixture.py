@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.inputs import make_engine
-from emdist.families.bernoulli import Bernoulli
-from emdist.fit.domain import check_rows
-from emdist.fit.fitted import Rows
-from emdist.interfaces import Array, Floats, Source
-from emdist.kernels.assign import softmax
-from emdist.kernels.tiles import tile_rows, tiles
 
 
 class BernoulliMixture(DiscreteMixture):
@@ -108,53 +97,6 @@ class BernoulliMixture(DiscreteMixture):
             non_finite=non_finite,
         )
         self.probabilities_init = probabilities_init
-
-    def complete(self, X: Any) -> Floats:
-        """`X` with every NaN replaced by ``p(x_missing = 1 | x_observed)``: (n, d) float64.
-
-        Given the component bits are independent, so what is observed weighs the components, and
-        a missing bit has their weighted mean probability:
-        ``sum_k p(k | x_observed) theta_kj``. Exact, block by block; the result is in memory. Every
-        row is completed, whatever `non_finite` says.
-
-        Raises
-        ------
-        DomainError
-            If an observed value is no bit.
-        """
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, None, engine)
-        task = _Complete(source, self.probabilities_, self.weights_)
-        found: Rows = engine.map_reduce(task, range(len(source)))
-        return found.x
-
-
-@dataclass(frozen=True)
-class _Complete:
-    """One block with its missing bits filled in."""
-
-    source: Source
-    theta: Floats
-    weights: Floats
-
-    def __call__(self, i: int) -> Rows:
-        x = self.source.read(i).x
-        out = np.empty(x.shape)
-        for a, b in tiles(len(x), tile_rows(3 * x.shape[1] + len(self.theta), 8)):
-            out[a:b] = self._completed(x[a:b])
-        return Rows(out)
-
-    def _completed(self, x: Array) -> Floats:
-        known = ~np.isnan(x)
-        ones = np.where(known, x, 0.0)
-        check_rows(Bernoulli().domain, ones)
-        theta = Bernoulli().bounded(self.theta)
-        score = np.log(theta) @ ones.T + np.log1p(-theta) @ (known - ones).T
-        with np.errstate(divide="ignore"):
-            softmax(score, np.log(self.weights))
-        filled: Floats = np.where(known, x, score.T @ theta)
-        return filled
 
 
 estimator = BernoulliMixture

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from emdist.config import ModelSection
+from emdist.errors import DomainError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.interfaces import Floats
+
+#: The family of binomials with trials for each cell.
+_PAIRS = "binomial_pairs"
 
 
 class BinomialMixture(DiscreteMixture):
@@ -21,7 +25,8 @@ class BinomialMixture(DiscreteMixture):
         Components.
     n_trials
         Trials behind each number, or a list of one for each feature; the data lies in
-        0..n_trials.
+        0..n_trials. "cell": each cell of each row has its own, and X holds the successes and then
+        the failures, (n, 2 d), as `pairs` makes them; a cell without trials is a missing one.
     tol
         Of the bound per row: nats.
     max_iter, n_init
@@ -30,7 +35,8 @@ class BinomialMixture(DiscreteMixture):
         "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
         `GaussianMixture`.
     weights_init, probabilities_init
-        A start: (k,) and (k, d); what is not given is estimated from the rows nearest.
+        A start: (k,) and (k, d), a probability for each cell; what is not given is estimated from
+        the rows nearest.
     uniform_weights
         Keep all weights at 1 / n_components.
     smoothing
@@ -69,7 +75,7 @@ class BinomialMixture(DiscreteMixture):
         self,
         n_components: int = 1,
         *,
-        n_trials: int | Sequence[int] = 1,
+        n_trials: int | Sequence[int] | str = 1,
         tol: float = 1e-3,
         max_iter: int = 100,
         n_init: int = 1,
@@ -110,11 +116,64 @@ class BinomialMixture(DiscreteMixture):
         self.n_trials = n_trials
         self.probabilities_init = probabilities_init
 
+    @property
+    def _cells(self) -> bool:
+        return isinstance(self.n_trials, str) and self.n_trials == "cell"
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name in (cls.family, _PAIRS)
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        made = super().from_section(section)
+        return made.set_params(n_trials="cell") if section.name == _PAIRS else made
+
+    @staticmethod
+    def pairs(successes: Any, trials: Any) -> Floats:
+        """``X`` for ``n_trials="cell"``: successes beside failures, (n, d), (n, d) -> (n, 2 d).
+
+        Raises
+        ------
+        ShapeError
+            If the two are not of one shape, or not of two dimensions.
+        DomainError
+            If a cell has more successes than trials.
+        """
+        done, tried = (np.asarray(a, np.float64) for a in (successes, trials))
+        if done.shape != tried.shape or done.ndim != 2:
+            raise ShapeError(
+                f"successes have shape {done.shape} and trials {tried.shape}; wanted (n, d) of "
+                "both."
+            )
+        above = np.argwhere(done > tried)
+        if len(above):
+            row, cell = above[0]
+            raise DomainError(
+                f"{len(above)} cell(s) have more successes than trials: row {row}, feature {cell} "
+                f"has {done[row, cell]:g} of {tried[row, cell]:g}. Are the two swapped?"
+            )
+        return np.concatenate([done, tried - done], axis=1)
+
+    def _named(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        if not self._cells:
+            return self.family, options
+        return _PAIRS, {name: value for name, value in options.items() if name != "trials"}
+
+    def _shape(self, k: int, d: int) -> tuple[int, ...]:
+        return (k, d // 2 if self._cells else d)
+
     def _scaled(self, start: Floats) -> Floats:
+        if self._cells:
+            return np.concatenate([start, 1 - start], axis=1)
         return np.asarray(start * np.asarray(self.n_trials), np.float64)
 
     def _publish_array(self, values: Floats, section: ModelSection) -> None:
-        self.probabilities_ = values / np.asarray(section.options["trials"])
+        if section.name == _PAIRS:
+            successes, failures = np.split(values, 2, axis=1)
+            self.probabilities_ = successes / (successes + failures)
+        else:
+            self.probabilities_ = values / np.asarray(section.options["trials"])
 
 
 estimator = BinomialMixture

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import make_model
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, as_floats
@@ -76,7 +75,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             self._labels = self._label(source, engine)
 
     def _label(self, source: Source, engine: Engine) -> NDArray[np.int32]:
-        model = make_model(self._section)
+        model = self._model()
         numerics = self._fitted.numerics(model, source.dtype)
         origin = self._fitted.spread.origin
         task = Collect(source, model, self._fitted.params, origin, numerics)
@@ -112,23 +111,23 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
-        return -float(self._fitted.label(make_model(self._section), source, engine)["score"])
+        return -float(self._fitted.label(self._model(), source, engine)["score"])
 
 
 class CentreDistances(Clustering):
     """Base of those that transform rows to their distances from the centres."""
 
     def _between(self) -> Between:
-        """How far rows are from centres."""
+        """How far rows are from centres, over what a row has."""
         raise NotImplementedError
 
     def transform(self, X: Any) -> Array:
-        """Distances to all centres: (n, n_clusters), in memory."""
+        """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         means, origin = self._fitted.params.components.means, self._fitted.spread.origin
-        task = _Distances(source, means, origin, self._between())
+        task = _Distances(source, means, origin, self._between(), self._model().missing)
         found: Rows = engine.map_reduce(task, range(len(source)))
         return found.x
 
@@ -141,10 +140,11 @@ class _Distances:
     means: Floats
     origin: Floats
     between: Between
+    missing: bool
 
     def __call__(self, i: int) -> Rows:
         block = self.source.read(i)
-        check_block(block)
+        check_block(block, missing=self.missing)
         x, _ = block.valid()
         out = np.empty((len(x), len(self.means)))
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):

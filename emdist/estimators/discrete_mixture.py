@@ -89,9 +89,13 @@ class DiscreteMixture(Criteria):
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {option: getattr(self, name) for option, name in self._options.items()}
-        model = self._model_section(self.family, options, self.uniform_weights)
+        model = self._model_section(*self._named(options), self.uniform_weights)
         make_family(model)  # Options are checked before a start is held to their shape.
         return model, self._fit_section(), self._start(model, n_features)
+
+    def _named(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """The family and its options."""
+        return self.family, options
 
     def _start(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):

@@ -35,7 +35,7 @@ def as_matrix(x: Any) -> Array:
     if np.ma.is_masked(x):
         raise DtypeError(
             "X is a masked array with masked values; pass X.filled(np.nan) and set non_finite to "
-            "'drop' to leave their rows out, or fill them."
+            "'missing', or to 'drop' to leave their rows out, or fill them."
         )
     try:
         found = np.asarray(x)
@@ -125,7 +125,7 @@ def make_source(
 def _dask(x: Any, weight: Floats | None, reading: ReadingSection) -> Source:
     from emdist.engines.dask_array import DaskArraySource
 
-    if reading.non_finite != "raise":
+    if reading.non_finite == "drop":
         raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")
     if reading.block_size is not None:
         raise ConfigError(

@@ -48,7 +48,8 @@ class KCentroids(Clustering):
         Of the summed squared movement of the centres, relative to the mean variance of the
         features where centres lie: directions for "cosine", proportions for "kullback_leibler".
     precision, engine, block_size, missing_chunks, non_finite
-        As in `KMeans`; a function is always computed in float64.
+        As in `KMeans`; a function is always computed in float64, and missing values are for
+        "squared_euclidean".
 
     Attributes
     ----------
@@ -125,6 +126,7 @@ class KCentroids(Clustering):
             n_components=self.n_clusters,
             precision=self.precision,
             dissimilarity=self._dissimilarity(),
+            missing=self.non_finite == "missing",
             options=_as_lists(self.dissimilarity_params),
         )
         return (model, *self._start(model.n_components, n_features))
@@ -152,11 +154,13 @@ class KCentroids(Clustering):
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
+        whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"
         task = _Dissimilarities(
             source,
-            make_dissimilarity(self._section),
+            whole.with_missing() if missing else whole,
             self._fitted.params.components,
             self._fitted.spread.origin,
+            missing,
         )
         found: Rows = engine.map_reduce(task, range(len(source)))
         return found.x
@@ -194,10 +198,11 @@ class _Dissimilarities:
     components: Components[Any]
     params: Any
     origin: Floats
+    missing: bool
 
     def __call__(self, i: int) -> Rows:
         block = self.source.read(i)
-        check_block(block, self.components.domain)
+        check_block(block, self.components.domain, self.missing)
         x, _ = block.valid()
         density = self.components.density(self.params, CAREFUL)
         out = np.empty((len(x), density.n_components))

@@ -11,12 +11,13 @@ from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import Between, squared_distances
+from emdist.kernels.missing import observed_distances
+from emdist.kernels.plusplus import Between
 
 
 def _euclidean(x: Floats, centres: Floats) -> Floats:
-    """Distances of rows to centres: (m, d), (k, d) -> (k, m)."""
-    return np.sqrt(squared_distances(x, centres))
+    """Distances of rows, over what they have, to centres: (m, d), (k, d) -> (k, m)."""
+    return np.sqrt(observed_distances(x, centres))
 
 
 class KMeans(CentreDistances):
@@ -51,7 +52,8 @@ class KMeans(CentreDistances):
     missing_chunks
         For Zarr: "raise", "drop" (leave rows out) or "fill" (take the fill value).
     non_finite
-        "raise", or "drop" to leave rows with NaN or infinity out.
+        "raise", "drop" to leave rows with NaN or infinity out, or "missing": NaN counts as missing
+        at random, and infinity is refused.
 
     Attributes
     ----------
@@ -128,6 +130,7 @@ class KMeans(CentreDistances):
             name="kmeans",
             n_components=self.n_clusters,
             precision=self.precision,
+            missing=self.non_finite == "missing",
         )
         return (model, *self._start(model.n_components, n_features))
 

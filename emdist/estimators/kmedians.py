@@ -118,6 +118,7 @@ class KMedians(CentreDistances):
             NAMES,
             name="kmedians",
             n_components=self.n_clusters,
+            missing=self.non_finite == "missing",
             options={"bins": self.bins},
         )
         return (model, *self._start(model.n_components, n_features))

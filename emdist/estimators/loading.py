@@ -26,6 +26,8 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     """
     section, fitted, meta = load_fitted(Location(os.fspath(path)))
     estimator = _empty(section)
+    if section.missing:
+        estimator.set_params(non_finite="missing")
     known = estimator.get_params()
     stored = meta.get("params")
     if isinstance(stored, dict):

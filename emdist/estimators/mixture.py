@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import make_distribution, make_family, make_model
+from emdist.build_model import make_distribution, make_family, make_mixture
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
+from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
@@ -47,6 +49,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             n_components=self.n_components,
             precision=self.precision,
             uniform_weights=uniform,
+            missing=self.non_finite == "missing",
             options=dict(options),
             **settings,
         )
@@ -101,7 +104,7 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
-        sums = self._fitted.label(make_model(self._section), source, engine)
+        sums = self._fitted.label(self._model(), source, engine)
         return float(sums["score"]), float(sums["weight"])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -120,6 +123,41 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         return make_distribution(self._section, self._fitted)
+
+    def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
+        """`X` with every NaN replaced by ``E[x_missing | x_observed]``: (n, d) float64.
+
+        What is observed of a row weighs the components, and each predicts what is missing:
+        ``sum_k p(k | x_observed) E[x_missing | x_observed, k]``. For bits that is the probability
+        of 1, for counts the expected count, for codes the most probable code instead. Exact,
+        block by block; the result is in memory. Every row is completed, whatever `non_finite`
+        says, and by any fit, also one to rows without NaN.
+
+        Parameters
+        ----------
+        X
+            As in `fit`.
+        return_std
+            Whether to return also the (n, d) standard deviations of what was filled in, 0 for
+            what was observed: for Gaussians.
+
+        Raises
+        ------
+        DomainError
+            If an observed value cannot come from the family.
+        ConfigError
+            If the family has no density of incomplete rows: multinomial.
+        """
+        check_is_fitted(self)
+        engine = make_engine(self.engine)
+        source = self._known(X, None, engine)
+        model = make_mixture(self._section).with_missing()
+        # Posteriors are cheap beside what they decide.
+        numerics = replace(self._fitted.numerics(model, source.dtype), dtype="float64")
+        params, origin = self._fitted.params, self._fitted.spread.origin
+        task = Complete(source, model, params, origin, numerics, return_std)
+        found: Completed = engine.map_reduce(task, range(len(source)))
+        return found.x if found.variance is None else (found.x, np.sqrt(found.variance))
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """`n_samples` draws (n, d) and their components (n,), ordered by component.

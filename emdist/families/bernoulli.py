@@ -31,7 +31,7 @@ class Bernoulli(Discrete):
         return np.clip(means, FLOOR, 1 - FLOOR)
 
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
-        return logit(means), np.log1p(-means).sum(axis=1)
+        return logit(means), np.log1p(-means)
 
     def pseudo(self) -> tuple[float, float]:
         return self.smoothing, 2 * self.smoothing

@@ -48,7 +48,7 @@ class Binomial(Discrete):
 
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
         theta = means / self._m
-        return logit(theta), (self._m * np.log1p(-theta)).sum(axis=1)
+        return logit(theta), self._m * np.log1p(-theta)
 
     def pseudo(self) -> tuple[float, Floats]:
         return self.smoothing, 2 * self.smoothing / self._m

@@ -14,8 +14,18 @@ from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
 from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
 from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
-from emdist.interfaces import Density, Domain, Floats, Numerics, Spread
+from emdist.families.incomplete import Incomplete, no_variance
+from emdist.interfaces import (
+    Array,
+    Density,
+    Domain,
+    Floats,
+    IncompleteFamily,
+    Numerics,
+    Spread,
+)
 from emdist.kernels.counts import indicators
+from emdist.kernels.missing import filled
 from emdist.sums import Sums
 
 
@@ -135,6 +145,36 @@ class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features * (self.categories - 1)
+
+    def with_missing(self) -> IncompleteFamily[Categories]:
+        """A missing code has no indicator and drops out of the score."""
+        return IncompleteCategorical(self)
+
+
+@dataclass(frozen=True)
+class IncompleteCategorical(Incomplete[Categories]):
+    """`Categorical` of what is observed: a missing code is in none of the categories."""
+
+    def density(self, params: Categories, numerics: Numerics) -> Density:
+        return self.complete.density(params, numerics)
+
+    def estimate(self, sums: Sums, params: Categories, numerics: Numerics) -> Categories:
+        # Indicators of a feature sum to the weight of the rows that have it.
+        k, d, c = params.probabilities.shape
+        n = np.repeat(sums["t"].reshape(k, d, c).sum(axis=2), c, axis=1)
+        return self.complete.estimate(Sums({**sums.fields, "n": n}), params, numerics)
+
+    def fill(
+        self, params: Categories, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, None]:
+        """The most probable code: codes have no mean."""
+        k, d, c = params.probabilities.shape
+        p = (resp.T @ params.probabilities.reshape(k, -1)).reshape(-1, d, c)
+        no_variance(variance)
+        return filled(x, p.argmax(axis=2).astype(np.float64)), None
+
+    def with_missing(self) -> IncompleteCategorical:
+        return self
 
 
 family = Categorical

@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from emdist.interfaces import Array, Floats
 from emdist.kernels.assign import one_hot, scatter
 from emdist.kernels.lloyd import nearest_rows, nearest_sums
-from emdist.kernels.moments import centred_quadratic, centred_squares, distance_to_own, pack, unpack
+from emdist.kernels.moments import (
+    centred_quadratic,
+    centred_squares,
+    distance_to_own,
+    pack,
+    unpack,
+    with_products,
+)
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -132,6 +139,17 @@ class NearestMeans(Expanded):
         distance *= -self.scale
         distance += log_weight[labels]
         return labels, distance
+
+
+def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: str) -> Expanded:
+    """Full-covariance scores by ``T(x) = (x, upper(x x^T))``."""
+    linear = np.einsum("kij,kj->ki", precisions, means)
+    # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
+    doubled = -0.5 * (2 * precisions - precisions * np.eye(means.shape[1]))
+    eta = np.concatenate([linear, pack(doubled)], axis=1)
+    offset = half_logs - 0.5 * np.einsum("ki,ki->k", linear, means)
+    constant = -0.5 * means.shape[1] * LOG_2PI
+    return expanded(eta, offset, dtype, expand=with_products, constant=constant)
 
 
 @dataclass(frozen=True)

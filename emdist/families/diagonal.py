@@ -17,9 +17,10 @@ from emdist.families.gaussian import (
     positive,
     replaced,
 )
+from emdist.families.incomplete_gaussian import IncompleteDiagonal
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Axes, Shape
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
 
@@ -135,6 +136,9 @@ class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features
+
+    def with_missing(self) -> IncompleteFamily[DiagonalParams]:
+        return IncompleteDiagonal(self)
 
 
 family = Diagonal

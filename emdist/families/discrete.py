@@ -18,8 +18,18 @@ from pydantic import Field
 from emdist.errors import DomainError
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
-from emdist.interfaces import Array, Density, Domain, Floats, Numerics, Spread
+from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
+from emdist.families.incomplete import Incomplete, no_variance, observed_sums
+from emdist.interfaces import (
+    Array,
+    Density,
+    Domain,
+    Floats,
+    IncompleteFamily,
+    Numerics,
+    Spread,
+)
+from emdist.kernels.missing import filled, with_observed
 from emdist.sums import Sums
 
 #: An option that counts pseudo-observations: finite and not negative.
@@ -64,7 +74,7 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
 
     @abstractmethod
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
-        """Natural parameters (k, d) and minus the log-partition (k,) of bounded `means`."""
+        """Natural parameters and minus the log-partition of bounded `means`: (k, d), (k, d)."""
 
     @abstractmethod
     def pseudo(self) -> tuple[float, float | Floats]:
@@ -83,7 +93,7 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
         """(n, d) draws from component `k`."""
 
     def log_base(self, x: Array) -> Floats:
-        """log h(x), which no parameter enters: (m, d) -> (m,)."""
+        """log h(x), which no parameter enters: (m, d) -> (m,). A feature of 0 adds nothing."""
         return no_base(x)
 
     @property
@@ -106,14 +116,15 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
 
     def density(self, params: Means, numerics: Numerics) -> Density:
         eta, offset = self.natural(self.bounded(params.means))
-        return expanded(eta, offset, numerics.dtype, base_of=self.log_base, expand=_same)
+        total = offset.sum(axis=1)
+        return expanded(eta, total, numerics.dtype, base_of=self.log_base, expand=_same)
 
     def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
         return Means(self.bounded(mean_of(sums, params.means, *self.pseudo())))
 
     def amplification(self, params: Means, spread: Spread) -> float:
         eta, offset = self.natural(self.bounded(params.means))
-        return term_size(eta, offset, spread.mean + np.sqrt(spread.variance))
+        return term_size(eta, offset.sum(axis=1), spread.mean + np.sqrt(spread.variance))
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         return summed_base(self.log_base(x), weight)
@@ -159,6 +170,49 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
+    def with_missing(self) -> IncompleteFamily[Means]:
+        """Features are independent, so a missing one drops out of the product."""
+        return IncompleteDiscrete(self)
+
+
+@dataclass(frozen=True)
+class IncompleteDiscrete(Incomplete[Means]):
+    """A discrete family of what is observed: T = (x o, o), with o whether x was observed."""
+
+    complete: Discrete
+
+    def density(self, params: Means, numerics: Numerics) -> Density:
+        eta, offset = self.complete.natural(self.complete.bounded(params.means))
+        return expanded(
+            np.concatenate([eta, offset], axis=1),
+            np.zeros(len(eta)),
+            numerics.dtype,
+            expand=with_observed,
+            base_of=self.log_base,
+        )
+
+    def log_base(self, x: Array) -> Floats:
+        """log h of what is observed: (m, d) -> (m,)."""
+        return self.complete.log_base(filled(x))
+
+    def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
+        return self.complete.estimate(observed_sums(sums, params.means.shape[1]), params, numerics)
+
+    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
+        return self.complete.shared(filled(x), weight)
+
+    def shared_base(self, params: Means, shared: Mapping[str, Floats], numerics: Numerics) -> float:
+        return self.complete.shared_base(params, shared, numerics)
+
+    def fill(
+        self, params: Means, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, None]:
+        no_variance(variance)
+        return filled(x, resp.T @ params.means), None
+
+    def with_missing(self) -> IncompleteDiscrete:
+        return self
+
 
 def _same(x: Array) -> Array:
     return x
@@ -169,7 +223,7 @@ def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) ->
 
     Components without either keep what they had `before`.
     """
-    n = sums["n"][:, None] + weight
+    n = by_feature(sums["n"]) + weight
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = (sums["t"] + count) / n
     return np.where(n > DUST * sums["weight"], mean, before)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.families.closures import Features, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredFull, expanded
+from emdist.families.conditional import IncompleteGaussian
+from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
 from emdist.families.gaussian import (
     UnsharedBase,
     about_mean,
@@ -19,8 +20,8 @@ from emdist.families.gaussian import (
 )
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
-from emdist.interfaces import Density, Floats, Numerics, Spread
-from emdist.kernels.moments import pack, unpack, with_products
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 
 
@@ -74,12 +75,7 @@ class Full(Conjugate, UnsharedBase):
         if numerics.centred:
             return CentredFull(means, inverse, half_log, constant)
         precision = inverse @ inverse.transpose(0, 2, 1)
-        linear = np.einsum("kij,kj->ki", precision, means)
-        # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
-        doubled = -0.5 * (2 * precision - precision * np.eye(means.shape[1]))
-        eta = np.concatenate([linear, pack(doubled)], axis=1)
-        offset = half_log - 0.5 * np.einsum("ki,ki->k", linear, means)
-        return expanded(eta, offset, numerics.dtype, expand=with_products, constant=constant)
+        return expanded_full(means, precision, half_log, numerics.dtype)
 
     def estimate(self, sums: Sums, params: FullParams, numerics: Numerics) -> FullParams:
         d = params.means.shape[1]
@@ -145,6 +141,13 @@ class Full(Conjugate, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features + n_features * (n_features + 1) // 2)
+
+    def with_missing(self) -> IncompleteFamily[FullParams]:
+        return IncompleteGaussian(self, _covariances)
+
+
+def _covariances(params: FullParams) -> Floats:
+    return params.covariances
 
 
 family = Full

@@ -101,16 +101,21 @@ class UnsharedBase:
         return 0.0
 
 
+def by_feature(n: Floats) -> Floats:
+    """Weights of components as (k, 1), or (k, d) where each feature was observed in other rows."""
+    return n[:, None] if n.ndim == 1 else n
+
+
 def about_mean(
     sums: Sums, pivot: Floats, numerics: Numerics
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Weights (k, 1), new means (k, d), shift from the pivot (k, d) and second moments.
+    """Weights (k, 1) or (k, d), new means (k, d), shift from the pivot (k, d) and second moments.
 
     In centred numerics the moments were taken about `pivot`, the means of the pass; otherwise
     about the origin. Either way ``E[(x - mean)^2] = second - shift^2``.
     """
     d = pivot.shape[1]
-    n = np.maximum(sums["n"], DUST * sums["weight"])[:, None]
+    n = np.maximum(by_feature(sums["n"]), DUST * sums["weight"])
     shift = sums["t"][:, :d] / n
     about = pivot if numerics.centred else np.zeros_like(pivot)
     return n, about + shift, shift, sums["t"][:, d:] / n

@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
-from emdist.families.densities import LOG_2PI, CentredDiagonal, NearestMeans, exact_distance, itself
-from emdist.families.gaussian import DUST, RealRows, replaced
+from emdist.families.densities import (
+    LOG_2PI,
+    CentredDiagonal,
+    NearestMeans,
+    exact_distance,
+    itself,
+)
+from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
+from emdist.families.incomplete_gaussian import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
-from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import distance_to_own
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
@@ -83,7 +90,7 @@ class Isotropic(IndependentFeatures, RealRows):
         )
 
     def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:
-        n = sums["n"][:, None]
+        n = by_feature(sums["n"])
         # A component without rows stays where it is; the collapse policy may move it later.
         with np.errstate(invalid="ignore", divide="ignore"):
             return Centres(np.where(n > DUST * sums["weight"], sums["t"] / n, params.means))
@@ -149,6 +156,9 @@ class Isotropic(IndependentFeatures, RealRows):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
+
+    def with_missing(self) -> IncompleteFamily[Centres]:
+        return IncompleteIsotropic(self, self.variance)
 
 
 family = Isotropic

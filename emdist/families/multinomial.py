@@ -10,7 +10,8 @@ import numpy as np
 from emdist.errors import ConfigError
 from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, floored
-from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.families.incomplete import refused
+from emdist.interfaces import Array, Domain, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.counts import log_orders
 from emdist.sums import Sums
 
@@ -41,7 +42,7 @@ class Multinomial(Discrete):
 
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
         p = means / means.sum(axis=1, keepdims=True)
-        return np.log(p), np.zeros(len(means))
+        return np.log(p), np.zeros_like(p)
 
     def pseudo(self) -> tuple[float, float]:
         return self.smoothing, 0.0
@@ -84,6 +85,11 @@ class Multinomial(Discrete):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features - 1)
+
+    def with_missing(self) -> IncompleteFamily[Means]:
+        refused(
+            "multinomial counts", "a row's total is given, and a missing count makes it unknown."
+        )
 
 
 family = Multinomial

@@ -21,7 +21,7 @@ from scipy.special import digamma, multigammaln
 
 from emdist.errors import ConfigError
 from emdist.families.densities import LOG_2PI
-from emdist.families.gaussian import RealRows, Width
+from emdist.families.gaussian import RealRows, Width, by_feature
 from emdist.families.shapes import Measured, Shape
 from emdist.interfaces import Floats, Spread
 
@@ -122,13 +122,14 @@ def posterior(
     """Means (k, d) and scatters, from those of rows of weight `n` (k,).
 
     Scatters have the family's shape. Where it is one for all, they are summed over components.
+    Along the axes `n` may be (k, d): features observed in other rows have posteriors of their own.
     """
-    lift = tuple([slice(None)] + [None] * (shape.outer(means[:1]).ndim - 1))
+    lift = (..., *[None] * (shape.outer(means[:1]).ndim - n.ndim))
     kappa = prior.mean_precision + n
     diff = means - prior.mean
     between = (prior.mean_precision * n / kappa)[lift] * shape.outer(diff)
     # From the prior's mean, so that a component without rows has it to the bit.
-    centres = prior.mean + (n / kappa)[:, None] * diff
+    centres = prior.mean + by_feature(n / kappa) * diff
     if shape.pooled:
         return centres, n.sum() * covariances + between.sum(axis=0)
     return centres, n[lift] * covariances + between

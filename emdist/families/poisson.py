@@ -33,7 +33,7 @@ class Poisson(Discrete):
         return np.maximum(means, FLOOR)
 
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
-        return np.log(means), -means.sum(axis=1)
+        return np.log(means), -means
 
     def pseudo(self) -> tuple[float, float]:
         return self.smoothing, self.smoothing

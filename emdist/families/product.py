@@ -17,33 +17,12 @@ from numpy.typing import NDArray
 
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
+from emdist.families.groups import Columns, Group, check_columns, check_width, family_of, indices_of
 from emdist.families.joined import joined
-from emdist.interfaces import Density, Domain, Family, Floats, Numerics, Spread
-from emdist.plugins import plugin
+from emdist.interfaces import Array, Density, Domain, Family, Floats, Numerics, Spread
 from emdist.sums import Sums
-from emdist.validation import checked_options
 
 Parts = TypeVar("Parts")
-Columns = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Features of one family.
-
-    Attributes
-    ----------
-    columns
-        Their indices, or a range as text: "3:40" for 3..39.
-    family
-        By its name.
-    options
-        Of the family.
-    """
-
-    columns: tuple[int, ...] | str
-    family: str
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,17 +58,17 @@ class Product:
         if not self.groups:
             raise ConfigError("groups is empty; wanted at least one {columns: ..., family: ...}.")
         parts = tuple(
-            (_indices(group.columns, f"groups[{i}].columns"), _family(group, i))
+            (indices_of(group.columns, f"groups[{i}].columns"), family_of(group, i))
             for i, group in enumerate(self.groups)
         )
         for columns, family in parts:
-            _check_width(family, columns)
+            check_width(family, columns)
         object.__setattr__(self, "parts", parts)
-        _check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
+        check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
 
     @property
     def _ignored(self) -> Columns:
-        return _indices(self.ignored, "ignored") if self.ignored else np.empty(0, np.int64)
+        return indices_of(self.ignored, "ignored") if self.ignored else np.empty(0, np.int64)
 
     @property
     def n_features(self) -> int:
@@ -247,63 +226,24 @@ class Product:
             out[:, columns] = family.sample(own, k, n, rng)
         return out
 
+    def with_missing(self) -> Product:
+        return self._with([family.with_missing() for _, family in self.parts])
+
+    def fill(
+        self, params: ProductParams[Any], x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        """Each part its own columns; those that are ignored stay as they are."""
+        filled, spread = x.copy(), np.zeros(x.shape)
+        for columns, family, own in self._each(params):
+            part: Any = family  # Of incomplete rows, or nothing would be asked of it.
+            found, variances = part.fill(own, np.take(x, columns, axis=1), resp, variance)
+            filled[:, columns] = found
+            if variances is not None:
+                spread[:, columns] = variances
+        return filled, spread if variance else None
+
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return sum(family.free_parameters(n_components, len(c)) for c, family in self.parts)
-
-
-def _indices(columns: tuple[int, ...] | str, where: str) -> Columns:
-    """The columns of a group, a range written out."""
-    if not isinstance(columns, str):
-        if not columns or min(columns) < 0:
-            raise ConfigError(f"{where}={list(columns)}; wanted at least one index, all >= 0.")
-        return np.array(columns, np.int64)
-    first, colon, end = columns.partition(":")
-    if not (colon and first.strip().isdecimal() and end.strip().isdecimal()):
-        raise ConfigError(f"{where}={columns!r}; wanted a list of indices, or a range as '3:40'.")
-    found = np.arange(int(first), int(end))
-    if len(found) == 0:
-        raise ConfigError(
-            f"{where}={columns!r} is an empty range; wanted 'first:end', end > first."
-        )
-    return found
-
-
-def _family(group: Group, i: int) -> Family[Any]:
-    if group.family == "product":
-        raise ConfigError(
-            f"groups[{i}] is a product itself; a product of products is one product: name its "
-            "groups here."
-        )
-    # Found, not imported: any file of this package can be a part.
-    cls = plugin(__package__ or "emdist.families", "family", group.family)
-    family: Family[Any] = checked_options(cls, group.options, f"groups[{i}].options")
-    return family
-
-
-def _check_columns(columns: Columns) -> None:
-    """ConfigError unless these are 0..d-1, each once."""
-    known, times = np.unique(columns, return_counts=True)
-    twice = known[times > 1].tolist()
-    left_out = np.setdiff1d(np.arange(int(columns.max()) + 1), known).tolist()
-    faults = [
-        *([f"{twice} more than once"] if twice else []),
-        *([f"{left_out} never"] if left_out else []),
-    ]
-    if faults:
-        raise ConfigError(
-            f"The groups name feature(s) {' and '.join(faults)}. Put every feature into exactly "
-            "one group, or among 'ignored'."
-        )
-
-
-def _check_width(family: Family[Any], columns: Columns) -> None:
-    """ConfigError if options that are given feature by feature are not for so many."""
-    high = () if family.domain is None else np.shape(family.domain.high)
-    if high and high[0] != len(columns):
-        raise ConfigError(
-            f"A group of {len(columns)} feature(s) has options for {high[0]}. Give one number "
-            "for all, or one for each."
-        )
 
 
 def _growth(family: Family[Any], own: Any, spread: Spread) -> float:

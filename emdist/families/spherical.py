@@ -17,9 +17,10 @@ from emdist.families.gaussian import (
     positive,
     replaced,
 )
+from emdist.families.incomplete_gaussian import IncompleteSpherical
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Shape, Spheres
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
 
@@ -139,6 +140,9 @@ class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_components
+
+    def with_missing(self) -> IncompleteFamily[SphericalParams]:
+        return IncompleteSpherical(self, self.reg_covar)
 
 
 family = Spherical

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.families.closures import Features, pairwise_sums
+from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian import (
@@ -22,7 +23,7 @@ from emdist.families.gaussian import (
 )
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
-from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 
@@ -176,6 +177,14 @@ class Tied(Conjugate):
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features + n_features * (n_features + 1) // 2
+
+    def with_missing(self) -> IncompleteFamily[TiedParams]:
+        """As `Full`: what is missing has a share in the covariance that responsibilities enter."""
+        return IncompleteGaussian(self, _covariances)
+
+
+def _covariances(params: TiedParams) -> Floats:
+    return np.tile(params.covariance, (len(params.means), 1, 1))
 
 
 family = Tied

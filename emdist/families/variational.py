@@ -15,11 +15,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.errors import ConfigError
 from emdist.families.closures import Components
 from emdist.families.normal_wishart import (
     Conjugate,
@@ -148,6 +149,14 @@ class Variational(Conjugate, Generic[Q]):
     def sample(self, params: Any, k: int, n: int, rng: np.random.Generator) -> Floats:
         drawn: Floats = self.likelihood.sample(params, k, n, rng)
         return drawn
+
+    def with_missing(self) -> NoReturn:
+        """Refused: a posterior has one count for each component, not one for each feature."""
+        raise ConfigError(
+            "Posteriors of Gaussians want rows that miss nothing: how much a component has seen "
+            "would differ from feature to feature. Fit Gaussians without posteriors (with a prior, "
+            "if you like) to missing values, or set non_finite to 'drop' to leave their rows out."
+        )
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return int(self.likelihood.free_parameters(n_components, n_features))

@@ -11,8 +11,17 @@ from emdist.kernels.tiles import tile_rows, tiles
 
 
 def whole_features(x: Array) -> NDArray[np.bool_]:
-    """(d,) whether all values of a feature of `x` (n, d) are whole numbers."""
-    return np.asarray((x == np.floor(x)).all(axis=0))
+    """(d,) whether all values of a feature of `x` (n, d) are whole numbers, or NaN."""
+    return np.asarray(((x == np.floor(x)) | np.isnan(x)).all(axis=0))
+
+
+def extremes(x: Array) -> tuple[Array, Array]:
+    """Smallest and largest value (d,) of each feature of `x` (n, d), n >= 1; NaN is left out."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    if x.dtype.kind == "f" and np.isnan(low).any():
+        # NaN where there is nothing else: what is not observed is in any domain.
+        low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+    return low, high
 
 
 def check_spread(domain: Domain | None, spread: Spread) -> None:
@@ -28,7 +37,7 @@ def check_rows(domain: Domain, x: Array) -> None:
     if np.any(domain.whole) and x.dtype.kind == "f":
         for a, b in tiles(len(x), tile_rows(2 * x.shape[1], x.itemsize)):
             whole &= whole_features(x[a:b])
-    _check(domain, x.min(axis=0), x.max(axis=0), whole)
+    _check(domain, *extremes(x), whole)
 
 
 def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> None:

@@ -156,6 +156,6 @@ class Collect:
 
     def __call__(self, i: int) -> Collected:
         block = self.source.read(i)
-        check_block(block, self.model.domain)
+        check_block(block, self.model.domain, self.model.missing)
         found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
         return Collected(found.labels, found.score, found.resp)

@@ -106,7 +106,7 @@ class LabelBlock:
         if before is not None:
             return before
         block = self.source.read(i)
-        check_block(block, self.model.domain)
+        check_block(block, self.model.domain, self.model.missing)
         wants_resp = self.writer is not None and "responsibilities" in self.writer.outputs
         found = self.model.assign(block, self.params, self.origin, self.numerics, wants_resp)
         _, weight = block.valid()

@@ -117,6 +117,11 @@ class Run:
             self.plan.listen(
                 Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
             )
+        if survey.gaps:
+            cells = survey.rows * self.plan.source.shape[1]
+            self.plan.listen(
+                Warned(f"{survey.gaps} of {cells} values are NaN, taken as missing at random.")
+            )
         self._survey = survey
         return survey
 

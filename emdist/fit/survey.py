@@ -16,7 +16,8 @@ from emdist.errors import (
     StartError,
     WeightError,
 )
-from emdist.fit.domain import check_rows, whole_features
+from emdist.fit.domain import check_rows
+from emdist.fit.moments import Moments, moments_of
 from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
 from emdist.kernels.hashing import hash_of_rows
@@ -30,60 +31,6 @@ _STRETCH = 1 << 18
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Weight, mean and sum of squared deviations; adds by Chan, Golub and LeVeque 1983.
-
-    Attributes
-    ----------
-    weight
-        Total.
-    mean, m2
-        (d,) weighted mean, and weighted sum of squared deviations from it.
-    rest
-        (d,) what rounding took from `mean`: at an offset of 1e8 it would cost the variance all
-        but 8 digits when blocks are joined.
-    low, high
-        (d,) extremes.
-    whole
-        (d,) whether all values are whole numbers.
-    products
-        (d, d) weighted sum of products of deviations from the mean, if asked for.
-    """
-
-    weight: float
-    mean: Floats
-    rest: Floats
-    m2: Floats
-    low: Floats
-    high: Floats
-    whole: NDArray[np.bool_]
-    products: Floats | None = None
-
-    def __add__(self, other: Moments) -> Moments:
-        if self.weight == 0 or other.weight == 0:
-            return other if self.weight == 0 else self
-        total = self.weight + other.weight
-        share = other.weight / total
-        delta = (other.mean - self.mean) + (other.rest - self.rest)
-        step = self.rest + delta * share
-        mean = self.mean + step
-        products = None
-        if self.products is not None and other.products is not None:
-            between = np.outer(delta, delta) * (self.weight * share)
-            products = self.products + other.products + between
-        return Moments(
-            total,
-            mean,
-            step - (mean - self.mean),
-            self.m2 + other.m2 + delta * delta * (self.weight * share),
-            np.minimum(self.low, other.low),
-            np.maximum(self.high, other.high),
-            self.whole & other.whole,
-            products,
-        )
-
-
-@dataclass(frozen=True)
 class Survey:
     """What one read of all rows tells.
 
@@ -91,6 +38,8 @@ class Survey:
     ----------
     rows, masked
         Rows that count, and rows left out by policy.
+    gaps
+        Cells of these rows that are missing.
     moments
         Of the rows that count and have weight.
     distinct
@@ -105,6 +54,7 @@ class Survey:
 
     rows: int
     masked: int
+    gaps: int
     moments: Moments
     distinct: NDArray[np.uint64]
     wanted: int
@@ -116,6 +66,7 @@ class Survey:
         return Survey(
             self.rows + other.rows,
             self.masked + other.masked,
+            self.gaps + other.gaps,
             self.moments + other.moments,
             distinct,
             self.wanted,
@@ -131,7 +82,7 @@ class Survey:
         return Spread(
             origin,
             m.mean - origin,
-            m.m2 / m.weight,
+            m.m2 / np.where(m.cells > 0, m.cells, 1.0),
             m.low - origin,
             m.high - origin,
             m.whole,
@@ -148,6 +99,12 @@ class Survey:
             )
         if not self.moments.weight > 0:
             raise WeightError("All sample weights are zero; at least one row needs a weight.")
+        unseen = np.flatnonzero(~(self.moments.cells > 0))
+        if len(unseen):
+            raise DataError(
+                f"{len(unseen)} feature(s), the first {unseen[:5].tolist()}, are missing (NaN) in "
+                "every row with weight: there is nothing to tell of them. Leave them out."
+            )
         if not np.isfinite(self.moments.m2).all():
             worst = int(np.argmax(np.maximum(-self.moments.low, self.moments.high)))
             raise DataError(
@@ -183,6 +140,8 @@ class SurveyTask:
         Of the sample.
     shifted
         Whether features are taken relative to their mean, for all or (d,) for each.
+    missing
+        Whether NaN counts as missing; it is refused otherwise.
     covariance
         Whether to gather the covariance of the features.
     """
@@ -192,6 +151,7 @@ class SurveyTask:
     size: int
     seed: int
     shifted: bool | NDArray[np.bool_] = True
+    missing: bool = False
     covariance: bool = False
 
     def __post_init__(self) -> None:
@@ -205,12 +165,13 @@ class SurveyTask:
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)
         x, weight = block.valid()
-        check_block(block)
+        check_block(block, missing=self.missing)
         heavy = np.ones(len(x), bool) if weight is None else weight > 0
         return Survey(
             len(x),
             len(block.x) - len(x),
-            _moments(x, weight, heavy, self.covariance),
+            _gaps(x) if self.missing else 0,
+            moments_of(x, weight, heavy, self.covariance),
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
             self.shifted,
@@ -228,11 +189,14 @@ class SurveyTask:
         return replace(found, size=self.size + 1)
 
 
-def check_block(block: Block, domain: Domain | None = None) -> None:
-    """Raise for weights that are no weights, and for rows with NaN, Inf or outside `domain`."""
+def check_block(block: Block, domain: Domain | None = None, missing: bool = False) -> None:
+    """Raise for weights that are no weights, and for rows with NaN, Inf or outside `domain`.
+
+    NaN passes where it counts as `missing`.
+    """
     _check_weight(block.weight, block)
     x, _ = block.valid()
-    _check_finite(x, block)
+    _check_finite(x, block, missing)
     if domain is not None and len(x):
         check_rows(domain, x)
 
@@ -249,52 +213,28 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
         )
 
 
-def _check_finite(x: Array, block: Block) -> None:
-    finite = finite_rows(x)
+def _check_finite(x: Array, block: Block, missing: bool) -> None:
+    finite = finite_rows(x, missing)
     if finite is None:
         return
     bad = np.flatnonzero(~finite)
     rows = block.rows()
     first = int(bad[0])
-    column = int(np.flatnonzero(~np.isfinite(x[first]))[0])
+    allowed = np.isfinite(x[first]) | (missing & np.isnan(x[first]))
+    column = int(np.flatnonzero(~allowed)[0])
     shown = ", ".join(str(rows[r]) for r in bad[:5])
+    what, remedy = (
+        "NaN or infinity",
+        ", or to 'missing' if NaN stands for what is missing at random",
+    )
+    if missing:
+        what, remedy = "infinity", ""
     raise NonFiniteError(
-        f"Input contains NaN or infinity: block {block.index} (rows {block.start}.."
+        f"Input contains {what}: block {block.index} (rows {block.start}.."
         f"{block.start + len(block.x) - 1}) has {len(bad)} such row(s), the first {shown}; "
         f"row {rows[first]} has {x[first, column]} in feature {column}. Fill or remove them, or "
-        "set non_finite to 'drop' to leave these rows out."
+        f"set non_finite to 'drop' to leave these rows out{remedy}."
     )
-
-
-def _moments(
-    x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool
-) -> Moments:
-    d = x.shape[1]
-    zero = np.zeros(d)
-    yes = np.ones(d, bool)
-    products = np.zeros((d, d)) if covariance else None
-    low, high = np.full(d, np.inf), np.full(d, -np.inf)
-    total = Moments(0.0, zero, zero, zero, low, high, yes, products)
-    for a, b in tiles(len(x), tile_rows(3 * d, 8)):
-        tile = x[a:b].astype(np.float64)
-        w = None if weight is None else weight[a:b]
-        if w is not None:
-            tile, w = tile[heavy[a:b]], w[heavy[a:b]]
-            if len(w) == 0:
-                continue
-        mass = float(len(tile)) if w is None else float(w.sum())
-        mean = tile.mean(axis=0) if w is None else w @ tile / mass
-        low, high = tile.min(axis=0), tile.max(axis=0)
-        whole = whole_features(tile) if x.dtype.kind == "f" else yes
-        tile -= mean
-        rest = (tile.sum(axis=0) if w is None else w @ tile) / mass
-        tile -= rest
-        if covariance:
-            products = tile.T @ (tile if w is None else w[:, None] * tile)
-        tile *= tile
-        m2 = tile.sum(axis=0) if w is None else w @ tile
-        total = total + Moments(mass, mean, rest, m2, low, high, whole, products)
-    return total
 
 
 def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
@@ -304,3 +244,8 @@ def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
         if len(found) >= wanted:
             break
     return found[:wanted]
+
+
+def _gaps(x: Array) -> int:
+    rows = tile_rows(x.shape[1], 1)
+    return sum(int(np.isnan(x[a:b]).sum()) for a, b in tiles(len(x), rows))

@@ -61,13 +61,19 @@ def log_orders(x: Array) -> NDArray[np.float64]:
 def _indicators(x: Array, categories: int, out: Array) -> None:
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
-            code = int(x[i, j])
+            value = x[i, j]
+            if not value == value:  # noqa: SIM201
+                continue  # NaN, a missing code, belongs to no category.
+            code = int(value)
             if 0 <= code < categories:
                 out[i, j * categories + code] = 1.0
 
 
 def indicators(x: Array, categories: int) -> Array:
-    """One-hot rows of codes 0..categories-1, feature by feature: (m, d) -> (m, d categories)."""
+    """One-hot rows of codes 0..categories-1, feature by feature: (m, d) -> (m, d categories).
+
+    A code that is NaN or no category gives zeros.
+    """
     out = np.zeros((len(x), x.shape[1] * categories), x.dtype)
     _indicators(x, categories, out)
     return out

@@ -47,8 +47,9 @@ class KCentroids:
 
     @property
     def approximation(self) -> str:
-        """The M-step is exact."""
-        return ""
+        """The dissimilarity's."""
+        found: str = self.dissimilarity.approximation
+        return found
 
     @property
     def settled(self) -> bool:
@@ -56,6 +57,15 @@ class KCentroids:
 
     def at(self, turn: Turn) -> KCentroids:
         return self
+
+    @property
+    def missing(self) -> bool:
+        """Whether distances are taken over what a row has."""
+        return self.mixture.missing
+
+    def with_missing(self) -> KCentroids:
+        """The same of incomplete rows; ConfigError if the dissimilarity has none of them."""
+        return KCentroids(self.mixture.with_missing())
 
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""
@@ -107,7 +117,8 @@ class KCentroids:
         As scikit-learn relocates, so that both walk the same path.
         """
         n, t = sums["n"].copy(), sums["t"].copy()
-        density = self.mixture.family.density(params.components, numerics)
+        # T(x) is summed about the origin in either numerics.
+        density = self.mixture.family.density(params.components, Numerics("float64"))
         statistics = density.statistics(worst.rows)
         for at, (index, label) in enumerate(zip(worst.index, worst.labels, strict=True)):
             row, weight = statistics[at], worst.weight[at]

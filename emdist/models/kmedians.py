@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.errors import ConfigError
 from emdist.interfaces import Array, Assigned, Block, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.kernels.absolute import absolute_distances, columns, nearest_centre
 from emdist.kernels.assign import softmax
@@ -77,6 +78,19 @@ class KMedians:
     def domain(self) -> None:
         """Any real numbers."""
         return None
+
+    @property
+    def missing(self) -> bool:
+        """No."""
+        return False
+
+    def with_missing(self) -> NoReturn:
+        """Refused: histograms of a cluster hold as many rows of one feature as of another."""
+        raise ConfigError(
+            "K-medians want rows that miss nothing: their histograms hold every feature of every "
+            "row. Fill the values, set non_finite to 'drop' to leave their rows out, or take "
+            "kmeans."
+        )
 
     def start(self, seeds: Floats, spread: Spread) -> Params:
         """Centres at `seeds` (k, d)."""

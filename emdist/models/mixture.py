@@ -80,6 +80,8 @@ class Mixture(Generic[P]):
         rounding would show.
     min_weight
         A component below this share of the total weight counts as collapsed.
+    missing
+        Whether the family is one of incomplete rows. `with_missing` makes it so.
     """
 
     family: Components[P]
@@ -87,6 +89,7 @@ class Mixture(Generic[P]):
     weights: Weights = field(default_factory=Free)
     precision: Precision = "auto"
     min_weight: float = 0.0
+    missing: bool = False
 
     @property
     def minimises(self) -> bool:
@@ -110,6 +113,10 @@ class Mixture(Generic[P]):
     def at(self, turn: Turn) -> Mixture[P]:
         """The mixture as its assignment works in one turn."""
         return replace(self, assignment=self.assignment.at(turn))
+
+    def with_missing(self) -> Mixture[P]:
+        """The same mixture for rows whose NaN are missing at random; ConfigError if it has none."""
+        return replace(self, family=self.family.with_missing(), missing=True)
 
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
         """Equal weights, components at `seeds` (k, d)."""

@@ -99,6 +99,11 @@ class NoiseMixture(Generic[P]):
         return replace(self, mixture=self.mixture.at(turn))
 
     @property
+    def missing(self) -> bool:
+        """Noise is a density of whole rows."""
+        return False
+
+    @property
     def family(self) -> Components[Any]:
         """The family with noise."""
         return self.mixture.family

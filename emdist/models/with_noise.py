@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,6 +253,13 @@ class WithNoise(Generic[P]):
 
     def collapsed(self, params: Levelled[P]) -> NDArray[np.bool_]:
         return np.append(self.family.collapsed(params.components), False)
+
+    def with_missing(self) -> NoReturn:
+        """Refused: the box would be another for each pattern of missing values."""
+        raise ConfigError(
+            "Uniform noise is a density of whole rows, and data.non_finite: missing asks for rows "
+            "with missing values. Leave model.noise out, or set non_finite to 'drop'."
+        )
 
     def translate(self, params: Levelled[P], shift: Floats) -> Levelled[P]:
         return Levelled(self.family.translate(params.components, shift), params.level)

@@ -27,7 +27,8 @@ class ArraySource:
     bounds
         First row of each block, and n.
     non_finite
-        "raise" hands NaN and Inf on, to be refused by the survey; "drop" masks their rows.
+        "raise" hands NaN and Inf on, to be refused by the survey; "drop" masks their rows;
+        "missing" hands them on too: the survey lets NaN pass.
     """
 
     x: Array
@@ -57,8 +58,8 @@ class ArraySource:
         return {"kind": "array", "shape": list(self.shape), "sha256": digest}
 
 
-def finite_rows(x: Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """(n,) rows without NaN or Inf, or None where all are."""
+def finite_rows(x: Array, missing: bool = False) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
+    """(n,) rows without NaN or Inf, or None where all are; NaN passes where it is `missing`."""
     if x.dtype.kind != "f":
         return None
     # A sum is finite only if all its terms are; it overflows only for values near the maximum,
@@ -67,7 +68,8 @@ def finite_rows(x: Array) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
         total = x.sum(dtype=np.float64)
     if np.isfinite(total):
         return None
-    mask = np.asarray(np.isfinite(x).all(axis=1))
+    bad = np.isinf(x) if missing else ~np.isfinite(x)
+    mask = np.asarray(~bad.any(axis=1))
     return None if bool(mask.all()) else mask
 
 

@@ -58,7 +58,8 @@ class ZarrSource:
     missing
         What `gaps` mean: "drop" masks them, "fill" takes the fill value; "raise" allows none.
     non_finite
-        "raise" (the survey refuses) or "drop" (rows are masked).
+        "raise" (the survey refuses), "drop" (rows are masked) or "missing" (the survey lets NaN
+        pass).
     gaps
         Half-open row ranges of chunks that were never written. A chunk that is missing outside
         of them vanished since, which is an error under any policy.

@@ -28,7 +28,6 @@ from emdist import (
 from emdist.config import make_config
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
-from tests.laws.fitting import blobs
 
 Rows = NDArray[np.float64]
 
@@ -132,7 +131,8 @@ def test_the_example_on_the_page_runs() -> None:
 
 
 def test_of_a_posterior_it_is_the_expected_mixture() -> None:
-    x = blobs(300, 2, 3)[0] + 1e3
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(c, 1.0, (100, 2)) for c in (0.0, 6.0, 14.0)]) + 1e3
     fitted = BayesianGaussianMixture(n_components=3, random_state=0).fit(x)
     found = fitted.distribution()
     np.testing.assert_allclose(found.mean(), fitted.weights_ @ fitted.means_, rtol=1e-12)

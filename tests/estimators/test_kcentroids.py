@@ -209,3 +209,14 @@ def test_a_configuration_names_what_there_is() -> None:
         model(name="full", dissimilarity="cosine")
     with pytest.raises(ConfigError, match=r"model.options: matrix"):
         make_model(model(name="kcentroids", dissimilarity="mahalanobis", options={"matrix": "a"}))
+
+
+def test_rows_that_miss_values_have_the_distances_of_kmeans(x: Rows) -> None:
+    holes = np.where(np.random.default_rng(0).random(x.shape) < 0.2, np.nan, x)
+    start, options = x[:2], {"non_finite": "missing", "random_state": 0}
+    ours = KCentroids(2, init=start, **options).fit(holes)
+    same = KMeans(2, init=start, **options).fit(holes)
+    np.testing.assert_array_equal(ours.cluster_centers_, same.cluster_centers_)
+    np.testing.assert_allclose(ours.transform(holes), same.transform(holes) ** 2, atol=1e-9)
+    with pytest.raises(ConfigError, match="only squared_euclidean takes missing"):
+        KCentroids(2, dissimilarity="cosine", non_finite="missing").fit(holes)

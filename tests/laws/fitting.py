@@ -140,6 +140,7 @@ class Setting:
     uniform: bool = False
     precision: str = "auto"
     min_weight: float = 0.0
+    missing: bool = False
     dissimilarity: Any = None
     options: Mapping[str, Any] = field(default_factory=dict)
     assignment_options: Mapping[str, Any] = field(default_factory=dict)
@@ -165,6 +166,7 @@ class Setting:
             weights_options=dict(self.weights_options),
             precision=self.precision,
             min_weight=self.min_weight,
+            missing=self.missing,
             dissimilarity=self.dissimilarity,
             options={**options_of(name, d), **self.options},
         )
@@ -233,6 +235,7 @@ def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Arra
     """`n` rows drawn from `k` components of a family, and those components."""
     rng = np.random.default_rng([seed, n, k, d])
     name = name.partition("+")[0]
+    d = even(name, d)
     family = family_of(name, d)
     zeros, ones = np.zeros(d), np.ones(d)
     spread = Spread(zeros, zeros, ones, -5 * ones, 5 * ones, ones > 1, float(n))
@@ -255,6 +258,11 @@ def seeds_for(name: str, k: int, d: int, rng: np.random.Generator) -> Floats:
 def wide(name: str, d: int) -> int:
     """`d`, or more where few features of bits or counts tell components apart badly."""
     return d if is_shifted(name) else max(d, 24)
+
+
+def even(name: str, d: int) -> int:
+    """`d`, or one more where columns come in pairs."""
+    return d + d % 2 if name == "binomial_pairs" else d
 
 
 def lost_start(name: str, x: Array, far: float) -> Given:

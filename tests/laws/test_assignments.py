@@ -7,16 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from emdist.config import ASSIGNMENTS
-from emdist.engines.local import LocalEngine
-from emdist.fit.loop import iterate
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
-from emdist.kernels.assign import drawn_labels
-from emdist.plugins import plugins
-from emdist.store.arrays import array_source
-from tests.laws.fitting import (
+from fitting import (
     ALL_FAMILIES,
     Setting,
     blobs,
@@ -28,6 +19,15 @@ from tests.laws.fitting import (
     same_bits,
     wide,
 )
+
+from emdist.config import ASSIGNMENTS
+from emdist.engines.local import LocalEngine
+from emdist.fit.loop import iterate
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
+from emdist.kernels.assign import drawn_labels
+from emdist.plugins import plugins
+from emdist.store.arrays import array_source
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "tempered": {"start": 3.0, "factor": 0.6},

@@ -8,16 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
-
-from emdist.fit.events import Warned
-from emdist.fit.fit import Fit
-from emdist.fit.fitted import Collect
-from emdist.fit.loop import seeded
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Record
-from emdist.store.arrays import array_source
-from tests.laws.fitting import (
+from fitting import (
     ALL_FAMILIES,
     NOISY,
     SHIFTED,
@@ -32,6 +23,15 @@ from tests.laws.fitting import (
     run,
     wide,
 )
+from scipy.stats import multivariate_normal
+
+from emdist.fit.events import Warned
+from emdist.fit.fit import Fit
+from emdist.fit.fitted import Collect
+from emdist.fit.loop import seeded
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Record
+from emdist.store.arrays import array_source
 
 
 def history_of(name: str, assignment: str = "soft", offset: float = 0.0) -> tuple[Record, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from emdist.fit.seeding.geometry import Euclidean, Geometry
 from emdist.fit.survey import Survey
-from emdist.interfaces import Engine, Floats, Source
+from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.kernels.missing import filled
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class Seeding:
         return np.random.default_rng([self.seed, self.restart, stream])
 
     def sample(self) -> tuple[Floats, Floats]:
-        """Sampled rows relative to the origin (m, d), and their weights (m,)."""
+        """Sampled rows relative to the origin (m, d), and their weights (m,); see `placed`."""
         x, weight, _ = self.survey.sample.rows()
-        return x.astype(np.float64) - self.survey.spread.origin, weight
+        return self.placed(x), weight
+
+    def placed(self, x: Array) -> Floats:
+        """Rows as stored (m, d), relative to the origin; what is missing is its feature's mean."""
+        spread = self.survey.spread
+        return filled(x.astype(np.float64) - spread.origin, spread.mean)
 
 
 @dataclass(frozen=True)

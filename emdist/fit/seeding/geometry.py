@@ -14,6 +14,7 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import Density, Floats, Numerics, Spread
 from emdist.kernels.absolute import distances_of_rows
 from emdist.kernels.assign import scatter
+from emdist.kernels.missing import observed_distances
 from emdist.kernels.plusplus import plusplus, squared_distances
 from emdist.kernels.tiles import tile_rows, tiles
 from emdist.models.mixture import Mixture
@@ -62,6 +63,14 @@ class Euclidean:
         n, sums = scatter(x, labels, weight, len(before))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(n[:, None] > 0, sums / n[:, None], before)
+
+
+@dataclass(frozen=True)
+class Observed(Euclidean):
+    """Squared distances over what rows have; no centre misses anything."""
+
+    def between(self, x: Floats, centres: Floats) -> Floats:
+        return observed_distances(x, centres)
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def choose(seeding: Seeding, k: int) -> Floats:
         draw = _Draw(source, origin, candidates, OVERSAMPLING * k, key, geometry)
         rows, _, _ = seeding.engine.map_reduce(draw, blocks).rows()
         if len(rows):
-            seeds = geometry.seeds(rows.astype(np.float64) - origin)
+            seeds = geometry.seeds(seeding.placed(rows))
             candidates = np.concatenate([candidates, seeds])
     if len(candidates) < k:
         # Fewer rows with weight than 2k a round: the sample then holds every one of them.

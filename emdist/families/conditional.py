@@ -1,0 +1,225 @@
+"""Gaussians with covariances, for rows with missing values: Ghahramani and Jordan 1994.
+
+*Supervised learning from incomplete data via an EM approach*, NIPS 6. The E-step takes the marginal
+of what a row has, and the expectations of x and x x^T given it: sums are those of completed rows,
+with the covariance of what was missing. Rows that miss the same features share their factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.densities import LOG_2PI, expanded_full
+from emdist.families.gaussian import factors
+from emdist.families.incomplete import Blend, Incomplete
+from emdist.interfaces import Array, Density, Floats, Numerics
+from emdist.kernels.missing import (
+    conditional,
+    marginal_by_covariance,
+    marginal_by_precision,
+    patterns,
+)
+from emdist.kernels.moments import pack, unpack
+from emdist.sums import Sums
+
+P = TypeVar("P")
+
+_NONE = np.empty((0, 0))
+
+
+@dataclass(frozen=True)
+class Conditional:
+    """Scores of what rows have, and moments of rows completed.
+
+    Attributes
+    ----------
+    means
+        (k, d).
+    covariances, precisions
+        (k, d, d).
+    half_logs
+        (k,) half log-determinants of the precisions.
+    whole
+        The expanded density of rows that miss nothing, which takes them; None in centred numerics,
+        where moments are about the means and the covariance of what is observed is factored: that
+        costs more where most of it is, and is free of cancellation.
+    """
+
+    means: Floats
+    covariances: Floats
+    precisions: Floats
+    half_logs: Floats
+    whole: Density | None
+    constant: float = 0.0
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+    @property
+    def width(self) -> int:
+        d = self.means.shape[1]
+        return int(d + d * (d + 1) // 2)
+
+    @property
+    def offset(self) -> Floats:
+        return np.zeros(len(self.means))
+
+    def statistics(self, x: Array) -> Array:
+        return x if self.whole is None else self.whole.statistics(x)
+
+    def _split(self, x: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(m,) rows for `whole`, and the others."""
+        rest = np.ones(len(x), bool)
+        if self.whole is not None:
+            rest = np.asarray(np.isnan(x).any(axis=1))
+        return ~rest, rest
+
+    def score(self, x: Array, t: Array, out: Array) -> None:
+        kept, rest = self._split(x)
+        if self.whole is not None and kept.any():
+            own = np.empty((len(out), np.count_nonzero(kept)), out.dtype)
+            self.whole.score(x[kept], t[kept], own)
+            own += (self.whole.offset + self.whole.constant)[:, None].astype(out.dtype)
+            out[:, kept] = own
+        if rest.any():
+            out[:, rest] = self._marginal(x[rest])
+
+    def _marginal(self, x: Array) -> Floats:
+        """(k, m) log-densities of what rows have."""
+        missing = np.isnan(x)
+        groups = patterns(missing)
+        out = np.empty((self.n_components, len(x)))
+        for k in range(self.n_components):
+            e, pe = self._errors(k, x, missing)
+            if self.whole is None:
+                marginal_by_covariance(e, self.covariances[k], missing, *groups, out[k])
+            else:
+                marginal_by_precision(e, pe, self.precisions[k], missing, *groups, out[k])
+                out[k] += self.half_logs[k]
+        out -= 0.5 * LOG_2PI * (x.shape[1] - missing.sum(axis=1))
+        return out
+
+    def _errors(self, k: int, x: Array, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """``x - mean``, 0 where missing, and the precision times it: (m, d) each."""
+        e = np.where(missing, 0.0, x - self.means[k])
+        return e, e @ self.precisions[k]
+
+    def base(self, x: Array) -> Floats:
+        return np.zeros(len(x))
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64)
+
+    def gather(self, x: Array, t: Array, resp: Array) -> Array:
+        kept, rest = self._split(x)
+        out = np.zeros((self.n_components, self.width))
+        if self.whole is not None and kept.any():
+            out += self.whole.gather(x[kept], t[kept], resp[:, kept])
+        if rest.any():
+            rows = x[rest]
+            for k in range(self.n_components):
+                out[k] += self._completed_sums(k, rows, resp[k, rest])
+        return out
+
+    def _completed_sums(self, k: int, x: Array, resp: Array) -> Floats:
+        """(width,) sums of rows completed, about the pivot of the numerics."""
+        r = resp.astype(np.float64)
+        own, _, spread = self.completed(k, x, r)
+        if self.whole is not None:
+            own += self.means[k]
+        weighted = r[:, None] * own
+        return np.concatenate([weighted.sum(axis=0), pack(weighted.T @ own + spread)])
+
+    def completed(
+        self, k: int, x: Array, weight: Floats, variance: bool = False
+    ) -> tuple[Floats, Floats, Floats]:
+        """Rows completed by component `k`, relative to its mean, and the spread of what was missed.
+
+        Returns
+        -------
+        tuple
+            (m, d) conditional expectations (those of rows of weight 0 are not taken); (m, d)
+            conditional variances if asked for; (d, d) conditional covariances summed by `weight`.
+        """
+        missing = np.isnan(x)
+        e, pe = self._errors(k, x, missing)
+        spread = np.zeros(self.covariances.shape[1:])
+        each = np.zeros(x.shape) if variance else _NONE
+        groups = patterns(missing)
+        conditional(e, pe, self.precisions[k], missing, *groups, weight, spread, each)
+        return e, each, spread
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        for k in np.unique(labels):
+            own = np.flatnonzero(labels == k)
+            resp = np.ones(len(own)) if weight is None else weight[own]
+            n[k], out[k] = resp.sum(), self._completed_sums(k, x[own], resp)
+        return n, out
+
+    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
+        """Sum of resp * E[log p(x|k) | x_observed] from its sums, about `about` (k, d): nats."""
+        d = self.means.shape[1]
+        moved = self.means if about is None else self.means - about
+        crossed = moved[:, :, None] * t[:, None, :d]
+        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
+        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        whole = n @ (self.half_logs - 0.5 * d * LOG_2PI)
+        return float(whole - 0.5 * np.sum(self.precisions * second))
+
+
+@dataclass(frozen=True)
+class IncompleteGaussian(Incomplete[P]):
+    """``N(mean_k, covariance_k)`` of what is observed.
+
+    Attributes
+    ----------
+    covariances_of
+        (k, d, d) covariances of parameters.
+    """
+
+    covariances_of: Callable[[Any], Floats]
+
+    def density(self, params: Any, numerics: Numerics) -> Density:
+        covariances = self.covariances_of(params)
+        return self._conditional(params.means, covariances, numerics)
+
+    def _conditional(self, means: Floats, covariances: Floats, numerics: Numerics) -> Conditional:
+        inverse, half_logs = factors(covariances)
+        precisions = inverse @ inverse.transpose(0, 2, 1)
+        whole = None
+        if not numerics.centred:
+            whole = expanded_full(means, precisions, half_logs, numerics.dtype)
+        return Conditional(means, covariances, precisions, half_logs, whole)
+
+    def estimate(self, sums: Sums, params: Any, numerics: Numerics) -> P:
+        # Tied: x x^T of rows completed is no statistic of the rows alone, as that of whole rows is.
+        d = params.means.shape[1]
+        outer = unpack(sums["t"][:, d:].sum(axis=0)[None], d)[0]
+        return self.complete.estimate(
+            Sums({**sums.fields, "shared.outer": outer}), params, numerics
+        )
+
+    def fill(
+        self, params: Any, x: Floats, resp: Array, variance: bool = False
+    ) -> tuple[Floats, Floats | None]:
+        covariances = self.covariances_of(params)
+        density = self._conditional(params.means, covariances, Numerics("float64", centred=True))
+        blend = Blend(np.zeros(x.shape))
+        for k, share in enumerate(resp):
+            own, within, _ = density.completed(k, x, share.astype(np.float64), variance)
+            blend.add(share, params.means[k] + own, within if variance else 0.0)
+        missing = np.isnan(x)
+        spread = np.where(missing, blend.variance(), 0.0) if variance else None
+        return np.where(missing, blend.mean, x), spread
+
+    def with_missing(self) -> IncompleteGaussian[P]:
+        return self

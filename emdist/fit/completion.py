@@ -1,0 +1,74 @@
+"""Completion: what is missing of a row, expected given what was observed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from emdist.fit.survey import check_block
+from emdist.interfaces import Block, Floats, IncompleteFamily, Numerics, Source
+from emdist.kernels.tiles import shifted, tiles
+from emdist.models.mixture import Mixture
+
+#: Rows whose responsibilities are held at a time.
+_STRETCH = 8192
+
+
+@dataclass(frozen=True)
+class Completed:
+    """Consecutive rows without NaN, in memory; adds by joining.
+
+    Attributes
+    ----------
+    x
+        (m, d) float64.
+    variance
+        (m, d) of what was filled in, 0 elsewhere; None if it was not asked for.
+    """
+
+    x: Floats
+    variance: Floats | None
+
+    def __add__(self, other: Completed) -> Completed:
+        variance = None
+        if self.variance is not None and other.variance is not None:
+            variance = np.concatenate([self.variance, other.variance])
+        return Completed(np.concatenate([self.x, other.x]), variance)
+
+
+@dataclass(frozen=True)
+class Complete:
+    """One block completed, all its rows, whatever the policy for NaN."""
+
+    source: Source
+    model: Mixture[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    variance: bool = False
+
+    def __call__(self, i: int) -> Completed:
+        block = replace(self.source.read(i), mask=None)
+        check_block(block, self.model.domain, missing=True)
+        out = block.x.astype(np.float64)
+        spread = np.zeros(out.shape) if self.variance else None
+        for a, b in tiles(len(out), _STRETCH):
+            found, variance = self._filled(block, a, b)
+            missing = np.isnan(out[a:b])
+            # What was observed keeps its bits, whatever the origin.
+            out[a:b] = np.where(missing, found + self.origin, out[a:b])
+            if spread is not None and variance is not None:
+                spread[a:b] = variance
+        return Completed(out, spread)
+
+    def _filled(self, block: Block, a: int, b: int) -> tuple[Floats, Floats | None]:
+        """Rows a..b of a block, completed relative to the origin."""
+        part = Block(block.index, block.start + a, block.x[a:b])
+        known = self.model.with_missing()
+        found = known.assign(part, self.params, self.origin, self.numerics, resp=True)
+        assert found.resp is not None
+        family: IncompleteFamily[Any] = known.family  # type: ignore[assignment]
+        x = shifted(part.x, self.origin, "float64")
+        return family.fill(self.params.components, x, found.resp.T, self.variance)

@@ -1,0 +1,124 @@
+"""Where features lie: moments and extremes of what was observed, that add over blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.fit.domain import extremes, whole_features
+from emdist.interfaces import Array, Floats
+from emdist.kernels.missing import filled
+from emdist.kernels.tiles import tile_rows, tiles
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weight, mean and sum of squared deviations; adds by Chan, Golub and LeVeque 1983.
+
+    Attributes
+    ----------
+    weight
+        Total.
+    cells
+        (d,) weight of the rows in which a feature was observed: `weight`, less what is missing.
+    mean, m2
+        (d,) weighted mean of what was observed, and weighted sum of squared deviations from it.
+    rest
+        (d,) what rounding took from `mean`: at an offset of 1e8 it would cost the variance all
+        but 8 digits when blocks are joined.
+    low, high
+        (d,) extremes.
+    whole
+        (d,) whether all values are whole numbers.
+    products
+        (d, d) weighted sum of products of deviations from the mean, if asked for; only of rows
+        that miss nothing.
+    """
+
+    weight: float
+    cells: Floats
+    mean: Floats
+    rest: Floats
+    m2: Floats
+    low: Floats
+    high: Floats
+    whole: NDArray[np.bool_]
+    products: Floats | None = None
+
+    def __add__(self, other: Moments) -> Moments:
+        if self.weight == 0 or other.weight == 0:
+            return other if self.weight == 0 else self
+        cells = self.cells + other.cells
+        # A feature that neither has seen keeps the mean of 0 that it began with.
+        share = other.cells / np.where(cells > 0, cells, 1.0)
+        delta = (other.mean - self.mean) + (other.rest - self.rest)
+        step = self.rest + delta * share
+        mean = self.mean + step
+        products = None
+        if self.products is not None and other.products is not None:
+            between = np.outer(delta, delta) * (self.cells * share)
+            products = self.products + other.products + between
+        return Moments(
+            self.weight + other.weight,
+            cells,
+            mean,
+            step - (mean - self.mean),
+            self.m2 + other.m2 + delta * delta * (self.cells * share),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.whole & other.whole,
+            products,
+        )
+
+
+def moments_of(
+    x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool = False
+) -> Moments:
+    """Of the rows `x` (n, d) that are `heavy` (n,), which have weight; NaN is left out."""
+    d = x.shape[1]
+    zero = np.zeros(d)
+    yes = np.ones(d, bool)
+    products = np.zeros((d, d)) if covariance else None
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    total = Moments(0.0, zero, zero, zero, zero, low, high, yes, products)
+    for a, b in tiles(len(x), tile_rows(3 * d, 8)):
+        tile = x[a:b].astype(np.float64)
+        w = None if weight is None else weight[a:b]
+        if w is not None:
+            tile, w = tile[heavy[a:b]], w[heavy[a:b]]
+            if len(w) == 0:
+                continue
+        total = total + _of_tile(tile, w, x.dtype.kind == "f", covariance)
+    return total
+
+
+def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> Moments:
+    """Overwrites `tile`."""
+    mass = float(len(tile)) if w is None else float(w.sum())
+    low, high = extremes(tile)
+    whole = whole_features(tile) if floats else np.ones(len(low), bool)
+    if floats and np.isnan(tile.min(axis=0)).any():
+        seen = ~np.isnan(tile)
+        cells = _summed(seen, w)
+        each = np.where(cells > 0, cells, 1.0)
+        low, high = np.where(cells > 0, low, np.inf), np.where(cells > 0, high, -np.inf)
+    else:
+        cells, each = np.full(len(low), mass), np.full(len(low), mass)
+        seen = None
+    mean = _summed(filled(tile), w) / each
+    tile -= mean
+    tile = filled(tile)
+    rest = _summed(tile, w) / each
+    tile -= rest if seen is None else rest * seen
+    products = None
+    if covariance:
+        products = tile.T @ (tile if w is None else w[:, None] * tile)
+    tile *= tile
+    return Moments(mass, cells, mean, rest, _summed(tile, w), low, high, whole, products)
+
+
+def _summed(x: Array, w: Floats | None) -> Floats:
+    total: Floats = x.sum(axis=0, dtype=np.float64) if w is None else w @ x
+    return total
