@@ -90,10 +90,11 @@ def kmeans(section: ModelSection) -> KMeans:
     return KMeans(Mixture(Isotropic(), Hard(), True, section.precision))
 
 
-def make_schedule(section: FitSection) -> Schedule:
-    """How passes become iterations, with its options checked."""
+def make_schedule(section: FitSection, model: ModelSection) -> Schedule:
+    """How passes become iterations, its options checked; ConfigError if `model` is none for it."""
     cls = plugin(SCHEDULES, "schedule", section.schedule)
     made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
+    made.check(make_model(model))
     return made
 
 
@@ -180,7 +181,7 @@ def make_fit(
         plugin(SEEDERS, "seeder", section.init or ("k-means++" if is_kmeans else "kmeans")),
         KMeans(Mixture(Isotropic(), Hard(), uniform=True)),
         stop,
-        make_schedule(section),
+        make_schedule(section, model_section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
@@ -211,7 +212,7 @@ def param_types(section: ModelSection, schedule: FitSection | None = None) -> di
     return {
         "params": MixtureParams,
         "components": make_family(section).params,
-        "memory": type(None) if schedule is None else make_schedule(schedule).memory,
+        "memory": type(None) if schedule is None else make_schedule(schedule, section).memory,
     }
 
 

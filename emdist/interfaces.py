@@ -385,6 +385,14 @@ class Model(Protocol[P]):
     def settled(self) -> bool:
         """Whether the model computes the same in every later turn, so that a fit may stop."""
 
+    @property
+    def temperature(self) -> float:
+        """Of the responsibilities: 1 for EM, 0 for hard assignment, NaN for draws."""
+
+    @property
+    def additive(self) -> bool:
+        """Whether sums of any rows, added and scaled, are sums that `m_step` can be given."""
+
     def at(self, turn: Turn) -> Model[P]:
         """The model as it computes in one turn: its temperature, its draws."""
 
@@ -412,6 +420,14 @@ class Model(Protocol[P]):
         """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia.
 
         What never falls (or never rises): a family's `log_prior` is part of it.
+        """
+
+    def expected(self, sums: Sums, params: P) -> float:
+        """What `params` contribute to the field ``objective``, responsibilities given: nats.
+
+        From sums about the origin, gathered with any parameters. The rest of the field, entropy
+        and what no parameter enters, depends on the responsibilities alone; so sums of passes
+        with different parameters can be held against one.
         """
 
     def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:

@@ -16,6 +16,7 @@ from emdist.build import (
     checked_start,
     make_engine,
     make_run,
+    make_schedule,
     make_source,
     run_location,
 )
@@ -193,6 +194,7 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location)
     given = checked_start(config, source)
+    make_schedule(config.fit, config.model)
     # Once: it lists the chunks of the array, which takes time in an object store.
     found = record(config, source, given)
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from emdist.build import make_fit, make_model, make_survey
+from emdist.build import make_fit, make_model, make_schedule, make_survey
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.inputs import (
@@ -151,6 +151,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 "clusters or components. Ask for fewer."
             )
         given.check(make_model(model), model.n_components, source.shape[1])
+        make_schedule(section, model)  # Refused before anything is read.
         survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
         survey.check(model.n_components)
         listen = _say if self.verbose else _warn

@@ -46,6 +46,16 @@ class KMeans:
     def settled(self) -> bool:
         return True
 
+    @property
+    def temperature(self) -> float:
+        """Rows belong to one cluster."""
+        return 0.0
+
+    @property
+    def additive(self) -> bool:
+        """A centre is the mean of its rows."""
+        return True
+
     def at(self, turn: Turn) -> KMeans:
         return self
 
@@ -75,6 +85,11 @@ class KMeans:
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
         """Inertia of `params`: weighted sum of squared distances, squared units of the data."""
         return -float(sums["objective"])
+
+    def expected(self, sums: Sums, params: Params) -> float:
+        """Minus the inertia of `params` under the same labels, but for the rows' own squares."""
+        means = self.locations(params)
+        return float(np.sum(means * (2 * sums["t"] - sums["n"][:, None] * means)))
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
         """Moving a centre to its mean lowers the inertia by weight times squared distance."""

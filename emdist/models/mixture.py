@@ -109,6 +109,16 @@ class Mixture(Generic[P]):
         """The assignment's."""
         return self.assignment.settled
 
+    @property
+    def temperature(self) -> float:
+        """The assignment's."""
+        return self.assignment.temperature
+
+    @property
+    def additive(self) -> bool:
+        """Statistics of an exponential family are sums over rows."""
+        return True
+
     def at(self, turn: Turn) -> Mixture[P]:
         """The mixture as its assignment works in one turn."""
         return replace(self, assignment=self.assignment.at(turn))
@@ -249,17 +259,28 @@ class Mixture(Generic[P]):
         entropy = (objective - before) / temperature if temperature > 0 else 0.0
         return Terms(before, entropy, objective + after - before)
 
+    def expected(self, sums: Sums, params: MixtureParams[P]) -> float:
+        """Q of `params` as the field ``objective`` counts it, from sums about the origin: nats."""
+        total = self._scored(sums, None, params)
+        if self.assignment.leaves_base_out:
+            return total
+        return total + self._shared_base(sums, params, Numerics("float64"))
+
+    def _scored(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
+        numerics = Numerics("float64", centred=about is not None)
+        density = self.family.density(params.components, numerics)
+        held = sums["n"] > 0
+        weights = float(sums["n"][held] @ self._log_weight(params)[held])
+        return density.expected(sums["n"], sums["t"], about) + weights
+
     def _expected(
         self, sums: Sums, pivot: MixtureParams[P], params: MixtureParams[P], numerics: Numerics
     ) -> float:
         """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
-        density = self.family.density(params.components, Numerics("float64", numerics.centred))
         about = self.family.locations(pivot.components) if numerics.centred else None
-        total = density.expected(sums["n"], sums["t"], about)
+        total = self._scored(sums, about, params)
         total += self._shared_base(sums, params, numerics)
         total += self.family.log_prior(params.components)
-        held = sums["n"] > 0
-        total += float(sums["n"][held] @ self._log_weight(params)[held])
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
