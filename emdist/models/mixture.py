@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -141,13 +141,14 @@ class Mixture(Generic[P]):
         enough = narrow and growth <= FLOAT32_LIMIT and _squares_fit_float32(spread)
         return Numerics("float32" if enough else "float64")
 
-    def _tiles(
+    def scored(
         self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
     ) -> Iterator[tuple[slice, Tile]]:
+        """Tiles of the rows that count, with their scores, and where they lie among them."""
         x, weight = block.valid()
         masked = None if len(x) == len(block.x) else block.rows()
         density = self.family.density(params.components, numerics)
-        log_weight = self._log_weight(params).astype(numerics.dtype)
+        log_weight = self.log_weight(params).astype(numerics.dtype)
         offset = (density.offset + log_weight).astype(numerics.dtype)
         k = density.n_components
         columns = x.shape[1] + density.width + 2 * k
@@ -162,7 +163,8 @@ class Mixture(Generic[P]):
             index = np.arange(a, b) + block.start if masked is None else masked[a:b]
             yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
 
-    def _log_weight(self, params: MixtureParams[P]) -> Floats:
+    def log_weight(self, params: MixtureParams[P]) -> Floats:
+        """(k,) logarithms of the weights as scores need them."""
         if self.uniform:
             # log(1/k) is the same for all and enters on the driver.
             return np.zeros(len(params.weights))
@@ -170,19 +172,29 @@ class Mixture(Generic[P]):
             return np.log(params.weights)
 
     def e_step(
-        self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
+        self,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+        seen: Callable[[Tile], None] | None = None,
     ) -> Sums:
-        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``."""
+        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``.
+
+        `seen` is told of every tile once the assignment has shared it out.
+        """
         x, weight = block.valid()
         density = self.family.density(params.components, numerics)
         n = np.zeros(density.n_components)
         t_sum = np.zeros((density.n_components, density.width))
         objective = 0.0
-        for _, tile in self._tiles(block, params, origin, numerics):
+        for _, tile in self.scored(block, params, origin, numerics):
             share = self.assignment.share(tile)
             n += share.n
             t_sum += share.t
             objective += share.objective
+            if seen is not None:
+                seen(tile)
         total = float(len(x)) if weight is None else float(weight.sum())
         return Sums(
             {
@@ -261,16 +273,16 @@ class Mixture(Generic[P]):
 
     def expected(self, sums: Sums, params: MixtureParams[P]) -> float:
         """Q of `params` as the field ``objective`` counts it, from sums about the origin: nats."""
-        total = self._scored(sums, None, params)
+        total = self._linear(sums, None, params)
         if self.assignment.leaves_base_out:
             return total
         return total + self._shared_base(sums, params, Numerics("float64"))
 
-    def _scored(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
+    def _linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
         numerics = Numerics("float64", centred=about is not None)
         density = self.family.density(params.components, numerics)
         held = sums["n"] > 0
-        weights = float(sums["n"][held] @ self._log_weight(params)[held])
+        weights = float(sums["n"][held] @ self.log_weight(params)[held])
         return density.expected(sums["n"], sums["t"], about) + weights
 
     def _expected(
@@ -278,7 +290,7 @@ class Mixture(Generic[P]):
     ) -> float:
         """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
         about = self.family.locations(pivot.components) if numerics.centred else None
-        total = self._scored(sums, about, params)
+        total = self._linear(sums, about, params)
         total += self._shared_base(sums, params, numerics)
         total += self.family.log_prior(params.components)
         return total / float(sums["weight"]) + self.constant(params, numerics)
@@ -308,7 +320,7 @@ class Mixture(Generic[P]):
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
-        for at, tile in self._tiles(block, params, origin, numerics):
+        for at, tile in self.scored(block, params, origin, numerics):
             if shares is not None:
                 posterior = tile.score.copy()
                 softmax(posterior, tile.offset)
