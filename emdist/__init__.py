@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from emdist.estimators.gaussian_mixture import GaussianMixture
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.loading import load
+    from emdist.estimators.mini_batch_kmeans import MiniBatchKMeans
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
 
@@ -21,6 +22,7 @@ __all__ = [
     "CategoricalMixture",
     "GaussianMixture",
     "KMeans",
+    "MiniBatchKMeans",
     "MultinomialMixture",
     "PoissonMixture",
     "load",
@@ -29,6 +31,7 @@ __all__ = [
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
+    "MiniBatchKMeans": "emdist.estimators.mini_batch_kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

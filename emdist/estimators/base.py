@@ -27,7 +27,7 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
-from emdist.fit.events import Event, Iterated, Warned
+from emdist.fit.events import Event, Iterated, Listener, Warned
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
@@ -54,6 +54,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     non_finite: Any
     random_state: Any
     verbose: Any
+    schedule: Any
+    schedule_options: Any
+    #: What `partial_fit` goes on from, where there is one; `fit` ends it.
+    _stream: Any = None
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         """The configuration that the parameters amount to, for data of so many features."""
@@ -154,7 +158,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         make_schedule(section, model)  # Refused before anything is read.
         survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
         survey.check(model.n_components)
-        listen = _say if self.verbose else _warn
+        listen = listener(self.verbose)
         fit = make_fit(model, section, source, engine, survey, given, listen)
         state = first = FitState(section.seed)
         for state in iterate(fit, first):
@@ -164,6 +168,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         history = tuple(r for r in state.history if r.restart == best.restart)
         fitted = result(best, survey.spread, history)
         self._check_names(X, reset=True)
+        self._stream = None
         self._adopt(fitted, model)
         if best.status is Status.MAX_ITER:
             warnings.warn(
@@ -173,6 +178,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             )
         self._remember(source, engine, X)
         return self
+
+    def _schedule(self) -> dict[str, Any]:
+        """The parameters that say how passes become iterations, as the configuration has them."""
+        if not isinstance(self.schedule_options, Mapping | None):
+            raise ConfigError(
+                f"schedule_options={self.schedule_options!r}; wanted a dict, such as "
+                "{'groups': 8}, or None."
+            )
+        return {"schedule": self.schedule, "schedule_options": dict(self.schedule_options or {})}
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         """Called after `fit` with what was read; nothing is kept by default."""
@@ -226,6 +240,11 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
             continue
         out[name] = value
     return out
+
+
+def listener(verbose: Any) -> Listener:
+    """Prints a line per iteration where `verbose`, and passes warnings on."""
+    return _say if verbose else _warn
 
 
 def _warn(event: Event) -> None:

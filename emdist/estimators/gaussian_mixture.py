@@ -53,6 +53,9 @@ class GaussianMixture(MixtureEstimator):
         Print a line per iteration; the interval is accepted for scikit-learn's sake.
     on_collapse
         What happens to a component that collapses: "regularise", "reseed", "drop" or "raise".
+    schedule, schedule_options
+        How passes become iterations: "batch", "incremental", "squarem", "sparse" or "stepwise",
+        and a dict of its options; see docs/schedules.md.
     precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
 
@@ -95,6 +98,8 @@ class GaussianMixture(MixtureEstimator):
         verbose: int = 0,
         verbose_interval: int = 10,
         on_collapse: str = "regularise",
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -116,6 +121,8 @@ class GaussianMixture(MixtureEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
         self.on_collapse = on_collapse
+        self.schedule = schedule
+        self.schedule_options = schedule_options
         self.precision = precision
         self.engine = engine
         self.block_size = block_size

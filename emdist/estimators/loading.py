@@ -14,6 +14,7 @@ from emdist.estimators.categorical_mixture import CategoricalMixture
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.gaussian_mixture import GaussianMixture
 from emdist.estimators.kmeans import KMeans
+from emdist.estimators.mini_batch_kmeans import MiniBatchKMeans
 from emdist.estimators.multinomial_mixture import MultinomialMixture
 from emdist.estimators.poisson_mixture import PoissonMixture
 from emdist.saved import load_fitted
@@ -40,7 +41,7 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         If it is damaged.
     """
     section, fitted, meta = load_fitted(Location(os.fspath(path)))
-    estimator = _empty(section)
+    estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
     stored = meta.get("params")
     if isinstance(stored, dict):
@@ -49,9 +50,10 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     return estimator
 
 
-def _empty(section: ModelSection) -> Estimator:
+def _empty(section: ModelSection, name: Any) -> Estimator:
     if section.name == "kmeans":
-        return KMeans(section.n_components, precision=section.precision)
+        cls = MiniBatchKMeans if name == MiniBatchKMeans.__name__ else KMeans
+        return cls(section.n_components, precision=section.precision)
     if section.name in _COVARIANCE:
         options: dict[str, Any] = {k: v for k, v in section.options.items() if k == "reg_covar"}
         return GaussianMixture(
@@ -60,9 +62,9 @@ def _empty(section: ModelSection) -> Estimator:
             precision=section.precision,
             **options,
         )
-    for cls in _DISCRETE:
-        if section.name == cls.family:
-            return cls.from_section(section)
+    for discrete in _DISCRETE:
+        if section.name == discrete.family:
+            return discrete.from_section(section)
     raise ConfigError(
         f"A model of the family {section.name!r} has no estimator; label data with it by "
         "`emdist label`."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_family, make_model
+from emdist.build import make_family, make_model, make_schedule
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.streams import Streaming
 from emdist.fit.fitted import Fitted
+from emdist.fit.online import Fold
+from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
 
@@ -24,7 +27,7 @@ from emdist.interfaces import Array, Floats
 _INIT = {"random_from_data": "random"}
 
 
-class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
+class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     """Base of the mixtures. It has state as every scikit-learn estimator has."""
 
     # Set by every subclass's __init__, as scikit-learn wants them.
@@ -60,7 +63,13 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             max_iter=self.max_iter,
             tol=self.tol,
             on_collapse=self.on_collapse,
+            **self._schedule(),
         )
+
+    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
+        schedule = make_schedule(section, model)
+        alpha = schedule.alpha if isinstance(schedule, Stepwise) else Stepwise().alpha
+        return partial(Averaged, alpha=alpha)
 
     def _is_warm(self, model: ModelSection, d: int) -> bool:
         """Whether to start from the previous fit; StartError if that was of another shape."""
@@ -78,9 +87,9 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
 
     def _publish_mixture(self, fitted: Fitted) -> None:
         self.weights_ = fitted.params.weights
-        self.converged_ = fitted.status is not Status.MAX_ITER
+        self.converged_ = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
         self.lower_bound_ = fitted.objective
-        self.lower_bounds_ = [r.objective for r in fitted.history]
+        self.lower_bounds_ = [r.objective for r in fitted.history if not r.rejected]
 
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities: (n, k), in memory."""

@@ -130,6 +130,18 @@ def overlap(resp: Array) -> NDArray[np.float64]:
 
 
 @jit
+def keep_frozen(resp: Array, labels: Array, active: Array, mass: Array) -> None:
+    """Set responsibilities (k, m) of ``active[label]`` to 0, and `mass` (m,) to what is left."""
+    k, m = resp.shape
+    mass[:] = 0.0
+    for j in range(k):
+        for i in range(m):
+            if active[j, labels[i]]:
+                resp[j, i] = 0.0
+            mass[i] += resp[j, i]
+
+
+@jit
 def _scatter(t: Array, labels: Array, n: Array, sums: Array) -> None:
     for i in range(t.shape[0]):
         c = labels[i]

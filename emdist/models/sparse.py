@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Density, Floats, Numerics
-from emdist.kernels.assign import hard_labels, overlap, softmax
+from emdist.kernels.assign import hard_labels, keep_frozen, overlap, softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Tile
 from emdist.models.mixture import Mixture, MixtureParams
@@ -97,18 +97,22 @@ def freeze(
     k = density.n_components
     labels, mass = np.empty(len(x), np.int32), np.empty(len(x), np.float32)
     n, t, entropy = np.zeros(k), np.zeros((k, density.width)), 0.0
+    active_of = np.ascontiguousarray(active.T)
     for at, tile in mixture.scored(block, params, origin, numerics):
         resp = tile.score
-        softmax(resp, tile.offset)
+        evidence = softmax(resp, tile.offset)
         labels[at], _ = hard_labels(resp, np.zeros(k, resp.dtype))
-        resp[active[labels[at]].T] = 0.0
-        mass[at] = resp.sum(axis=0)
-        logs = np.log(resp, out=np.zeros_like(resp), where=resp > 0)
+        kept = np.empty(resp.shape[1])
+        keep_frozen(resp, labels[at], active_of, kept)
+        mass[at] = kept
         if tile.weight is not None:
             resp *= tile.weight
-        entropy -= float(np.sum(resp * logs, dtype=np.float64))
+            kept *= tile.weight
+        # -sum r log r, with log r the score less log-sum-exp: what the scores add to comes below.
+        entropy += float(kept @ evidence)
         n += resp.sum(axis=1, dtype=np.float64)
         t += density.gather(tile.x, tile.t, resp)
+    entropy -= mixture.expected(Sums({"n": n, "t": t}), params)
     order = np.argsort(labels, kind="stable").astype(np.int32)
     bounds = np.searchsorted(labels[order], np.arange(k + 1))
     return Frozen(order, bounds, mass[order], n, t, entropy)
