@@ -82,11 +82,11 @@ def fed(
         survey.check(model.n_components)
         fit = make_fit(model, section, source, engine, survey, given, listen)
         stream = Stream(survey, _first(fit, section.seed, before))
+    elif not survey.moments.weight > 0:
+        return stream  # Rows that count for nothing.
     else:
         fit = make_fit(model, section, source, engine, stream.survey, Given(), listen)
         check_spread(fit.model.domain, survey.spread)
-    if not survey.moments.weight > 0:
-        return stream  # Rows that count for nothing.
     fold = fold_of(stream.survey.spread.weight)
     state = sweep(fit, stream.state, [range(len(source))], fold)
     return replace(stream, state=replace(state, history=state.history[-_KEPT:]))

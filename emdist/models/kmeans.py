@@ -88,8 +88,7 @@ class KMeans:
 
     def expected(self, sums: Sums, params: Params) -> float:
         """Minus the inertia of `params` under the same labels, but for the rows' own squares."""
-        means = self.locations(params)
-        return float(np.sum(means * (2 * sums["t"] - sums["n"][:, None] * means)))
+        return self.mixture.linear(sums, None, params)
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
         """Moving a centre to its mean lowers the inertia by weight times squared distance."""

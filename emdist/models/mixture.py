@@ -273,12 +273,13 @@ class Mixture(Generic[P]):
 
     def expected(self, sums: Sums, params: MixtureParams[P]) -> float:
         """Q of `params` as the field ``objective`` counts it, from sums about the origin: nats."""
-        total = self._linear(sums, None, params)
+        total = self.linear(sums, None, params)
         if self.assignment.leaves_base_out:
             return total
         return total + self._shared_base(sums, params, Numerics("float64"))
 
-    def _linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
+    def linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
+        """Sum of resp * score of `params`, weights included, from sums about `about`: nats."""
         numerics = Numerics("float64", centred=about is not None)
         density = self.family.density(params.components, numerics)
         held = sums["n"] > 0
@@ -290,7 +291,7 @@ class Mixture(Generic[P]):
     ) -> float:
         """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
         about = self.family.locations(pivot.components) if numerics.centred else None
-        total = self._linear(sums, about, params)
+        total = self.linear(sums, about, params)
         total += self._shared_base(sums, params, numerics)
         total += self.family.log_prior(params.components)
         return total / float(sums["weight"]) + self.constant(params, numerics)

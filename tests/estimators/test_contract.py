@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from emdist import GaussianMixture, KMeans
+from emdist import GaussianMixture, KMeans, MiniBatchKMeans
 
 COVARIANCES = ["full", "tied", "diag", "spherical"]
 PAIRS = [(KMeans, sklearn.cluster.KMeans), (GaussianMixture, sklearn.mixture.GaussianMixture)]
@@ -40,7 +40,12 @@ def _expected_failures(estimator: Any) -> dict[str, str]:
 
 
 @parametrize_with_checks(
-    [KMeans(n_clusters=3), GaussianMixture(), GaussianMixture(covariance_type="tied")],
+    [
+        KMeans(n_clusters=3),
+        MiniBatchKMeans(n_clusters=3),
+        GaussianMixture(),
+        GaussianMixture(covariance_type="tied"),
+    ],
     expected_failed_checks=_expected_failures,
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:

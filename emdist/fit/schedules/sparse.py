@@ -126,7 +126,7 @@ class Sparse:
     threshold
         Share of a group's mass below which a component is frozen for it.
     memo_bytes
-        Memory of each process for what is frozen, 8 bytes a row. Blocks beyond it compute it
+        Memory of each process for what is frozen, 12 bytes a row. Blocks beyond it compute it
         again in every pass, which costs time and changes no bit.
     """
 
@@ -157,7 +157,7 @@ class Sparse:
         if fit.numerics(state.params).centred:
             done = replace(Batch().step(fit, state), memory=Freeze())
         elif memory.active is None or memory.passes + 1 >= self.full_every:
-            done = self._full(fit, state)
+            done = self._full(fit, state, ending=memory.passes >= self.full_every)
         else:
             done = self._sparse(fit, state, memory)
         record = done.history[-1]
@@ -167,7 +167,7 @@ class Sparse:
             MEMO.forget(self._run)
         return done
 
-    def _full(self, fit: Fit, state: FitState) -> FitState:
+    def _full(self, fit: Fit, state: FitState, ending: bool) -> FitState:
         overlap: list[Floats] = []
 
         def gather(numerics: Numerics) -> Sums:
@@ -179,9 +179,9 @@ class Sparse:
             return Sums({**fields, **(state.shared or {})})
 
         last, new = resolved(fit, state.params, gather)
-        return replace(
-            advanced(fit, state, last, new), memory=self._frozen(last, overlap[0])
-        )  # fmt: skip
+        # Near the end another full pass follows: two of them differ by no rounding but their own.
+        memory = Freeze() if ending else self._frozen(last, overlap[0])
+        return replace(advanced(fit, state, last, new), memory=memory)
 
     def _frozen(self, last: Pass, overlap: Floats) -> Freeze:
         """What to freeze; nothing where sparse passes would not be cheaper in all."""
