@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,26 +27,13 @@ from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Tile
 from emdist.models.assignments.soft import Soft
+from emdist.models.precision import Precision, cheapest
 from emdist.sums import Sums
 
 P = TypeVar("P")
 
-#: float32 tiles are good enough while rounding grows at most so often in a feature's score:
-#: 100 * 2^-24 = 6e-6 nats.
-FLOAT32_LIMIT = 100.0
-#: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
-EXPANDED_LIMIT = 1e5
-
 #: For the few passes where accuracy is all that counts.
 CAREFUL = Numerics("float64", centred=True)
-
-Precision = Literal["auto", "float32", "float64"]
-
-
-def _squares_fit_float32(spread: Spread) -> bool:
-    """Whether no sum of squares in a tile overflows float32, or falls below its normal range."""
-    reach = np.maximum(np.abs(spread.low), np.abs(spread.high))
-    return bool(((reach < 1e15) & ((reach > 1e-15) | (reach == 0))).all())
 
 
 @dataclass(frozen=True)
@@ -133,13 +120,7 @@ class Mixture(Generic[P]):
         growth = self.family.amplification(params.components, spread)
         if 0 < self.assignment.temperature < 1:
             growth /= self.assignment.temperature
-        if not growth <= EXPANDED_LIMIT:
-            return Numerics("float64", centred=True)
-        if self.precision != "auto":
-            return Numerics(self.precision)
-        narrow = dtype.itemsize < 4 or dtype == np.float32
-        enough = narrow and growth <= FLOAT32_LIMIT and _squares_fit_float32(spread)
-        return Numerics("float32" if enough else "float64")
+        return cheapest(growth, self.precision, spread, dtype)
 
     def scored(
         self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics

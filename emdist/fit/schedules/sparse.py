@@ -36,7 +36,7 @@ from emdist.store.codec import encode
 from emdist.sums import Sums
 
 #: What a sparse pass costs beside its scores and sums, as a part of a full pass.
-_OVERHEAD = 0.2
+_OVERHEAD = 0.3
 
 
 @dataclass(frozen=True)
