@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.kmedians import KMedians
     from emdist.estimators.loading import load, load_distribution
+    from emdist.estimators.mini_batch_kmeans import MiniBatchKMeans
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
     from emdist.estimators.product_mixture import ProductMixture
@@ -28,6 +29,7 @@ __all__ = [
     "KCentroids",
     "KMeans",
     "KMedians",
+    "MiniBatchKMeans",
     "MultinomialMixture",
     "PoissonMixture",
     "ProductMixture",
@@ -41,6 +43,7 @@ _WHERE = {
     "KMeans": "emdist.estimators.kmeans",
     "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
     "KMedians": "emdist.estimators.kmedians",
+    "MiniBatchKMeans": "emdist.estimators.mini_batch_kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",

@@ -162,7 +162,7 @@ def make_fit(
         plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section, is_kmeans)),
         make_model(ModelSection(name="kmeans", missing=model_section.missing)),
         stop,
-        make_schedule(section),
+        make_schedule(section, model_section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,

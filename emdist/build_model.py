@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emdist.components import Components, Family
 from emdist.config import (
     ASSIGNMENTS,
     FAMILIES,
@@ -19,15 +20,16 @@ from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
 from emdist.fit.fit import Schedule
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Components, Family, Model, Spread
+from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
 from emdist.models.beside_noise import BesideNoise
 from emdist.models.kcentroids import KCentroids
 from emdist.models.kmedians import KMedians
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
 from emdist.models.noise import NoiseMixture, NoisyParams
+from emdist.models.params import MixtureParams
 from emdist.models.weights import Weights
 from emdist.models.weights.uniform import Uniform
 from emdist.models.with_noise import WithNoise
@@ -168,12 +170,13 @@ def param_types(section: ModelSection, schedule: FitSection | None = None) -> di
     return {
         "params": MixtureParams if section.noise is None else NoisyParams,
         "components": make_components(section).params,
-        "memory": type(None) if schedule is None else make_schedule(schedule).memory,
+        "memory": type(None) if schedule is None else make_schedule(schedule, section).memory,
     }
 
 
-def make_schedule(section: FitSection) -> Schedule:
-    """How passes become iterations, with its options checked."""
+def make_schedule(section: FitSection, model: ModelSection) -> Schedule:
+    """How passes become iterations, its options checked; ConfigError if `model` is none for it."""
     cls = plugin(SCHEDULES, "schedule", section.schedule)
     made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
+    made.check(make_model(model))
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -210,195 +210,6 @@ class Terms:
     updated: float = math.nan
 
 
-class Density(Protocol):
-    """k components at one parameter value, ready to score and gather tiles.
-
-    Tiles lie as (m, d); scores and responsibilities as (k, m), so that the loop over rows is
-    the inner one and vectorises.
-    """
-
-    @property
-    def n_components(self) -> int: ...
-
-    @property
-    def width(self) -> int:
-        """Columns of the sufficient statistic T(x)."""
-
-    @property
-    def offset(self) -> Array:
-        """(k,) to be added to the scores of each component: the caller does it with its own."""
-
-    @property
-    def constant(self) -> float:
-        """What is added to every score of every row: nats."""
-
-    def statistics(self, x: Array) -> Array:
-        """T(x): (m, d) -> (m, width)."""
-
-    def score(self, x: Array, t: Array, out: Array) -> None:
-        """Fill `out` (k, m) with log p(x|k) up to `offset`, `base` and `constant`."""
-
-    def base(self, x: Array) -> Floats:
-        """(m,) the part of log p(x|k) that all components share and `score` leaves out."""
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        """(m,) log p(x|label) without `constant`, free of cancellation where it matters.
-
-        `score` (m,) is that of the label, with its `offset`.
-        """
-
-    def gather(self, x: Array, t: Array, resp: Array) -> Array:
-        """Sum of resp * T(x): (k, m) -> (k, width), about the pivot of the numerics."""
-
-    def scatter(
-        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
-    ) -> tuple[Floats, Floats]:
-        """Sums for hard labels: (k,) weights and (k, width) statistics."""
-
-    def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        """Sum of resp * log p(x|k) from its sums, without `base` and `constant`: nats.
-
-        Parameters
-        ----------
-        n, t
-            (k,) weights and (k, width) statistics of a pass.
-        about
-            (k, d) locations of a centred pass, about which densities that can be centred
-            gather; None for the origin.
-        """
-
-
-@runtime_checkable
-class WholeBlocks(Protocol):
-    """A density whose hard assignment does a block in one compiled call."""
-
-    def hard_sums(
-        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
-    ) -> tuple[Floats, Floats, float]:
-        """Weights (k,), statistics (k, width) and log-likelihood of stored rows (m, d).
-
-        `log_weight` (k,) comes to the scores; the log-likelihood lacks `constant`.
-        """
-
-    def hard_rows(
-        self, x: Array, origin: Floats, log_weight: Array
-    ) -> tuple[NDArray[np.int32], Floats]:
-        """Labels (m,) and log-likelihoods (m,), as `hard_sums` has them."""
-
-
-class Components(Protocol[P]):
-    """k components that a model is made of: the E-step's density and the M-step's estimate.
-
-    All parameters are relative to `Spread.origin`.
-    """
-
-    @property
-    def params(self) -> type[P]:
-        """The frozen dataclass of arrays that holds k components."""
-
-    @property
-    def shifted(self) -> bool | NDArray[np.bool_]:
-        """Whether features are taken relative to their mean, for all or (d,) for each.
-
-        Real numbers are; counts and categories are not.
-        """
-
-    @property
-    def domain(self) -> Domain | None:
-        """What its features can be, held against all rows; None for any real numbers."""
-
-    @property
-    def approximation(self) -> str:
-        """Why `estimate` is not quite the maximum, so that the bound may fall; else empty."""
-
-    @property
-    def needs_covariance(self) -> bool:
-        """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
-
-    def informed(self, spread: Spread) -> Components[P]:
-        """The family that is fitted to data of this spread: a prior may depend on it."""
-
-    def start(self, seeds: Floats, spread: Spread) -> P:
-        """k components at `seeds` (k, d), each as wide as the data."""
-
-    def density(self, params: P, numerics: Numerics) -> Density:
-        """`params` made ready for the tiles of a pass."""
-
-    def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
-        """The M-step: from ``n`` (k,), ``t`` (k, width) and what `shared` gave."""
-
-    def amplification(self, params: P, spread: Spread) -> float:
-        """How many times rounding error grows in the expanded score, per feature (>= 1)."""
-
-    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Statistics that no responsibility enters, gathered once: tied needs sum x x^T."""
-
-    def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
-
-    def log_prior(self, params: P) -> float:
-        """What the M-step maximises besides the log-likelihood, up to a constant: nats.
-
-        The log-density of a prior, or minus a posterior's divergence from it.
-        """
-
-    def locations(self, params: P) -> Floats:
-        """(k, d) where the components lie, relative to the origin."""
-
-    def collapsed(self, params: P) -> NDArray[np.bool_]:
-        """(k,) components that are too narrow to have a density."""
-
-    def translate(self, params: P, shift: Floats) -> P:
-        """The same components with `shift` (d,) added to every location."""
-
-    def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """Components `index` started anew at `rows`; the others as they are."""
-
-    def take(self, params: P, index: NDArray[np.int64]) -> P:
-        """Only the components `index`."""
-
-    def with_missing(self) -> Components[P]:
-        """The same for rows whose NaN are missing at random; ConfigError if there is none.
-
-        Its components are the same `params`, and its density the marginal of what is observed.
-        """
-
-
-class Family(Components[P], Protocol[P]):
-    """k components of one distribution: what a mixture can also draw from and count."""
-
-    def informed(self, spread: Spread) -> Family[P]:
-        """As of any components: a family stays one."""
-
-    def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
-        """(n, d) draws from component `k`."""
-
-    def free_parameters(self, n_components: int, n_features: int) -> int:
-        """For information criteria."""
-
-    def with_missing(self) -> IncompleteFamily[P]:
-        """As of `Components`; it can also complete rows."""
-
-
-class IncompleteFamily(Family[P], Protocol[P]):
-    """A family for rows with missing values, NaN: what `Family.with_missing` gives."""
-
-    def fill(
-        self, params: P, x: Floats, resp: Array, variance: bool = False
-    ) -> tuple[Floats, Floats | None]:
-        """Rows `x` (m, d) with what is expected, given what is observed, in place of NaN.
-
-        Parameters
-        ----------
-        params, x
-            Relative to the origin.
-        resp
-            (k, m) responsibilities of the components for the observed part of each row.
-        variance
-            Whether to return also the (m, d) variances of what was filled in.
-        """
-
-
 @dataclass(frozen=True)
 class Worst:
     """Rows that the model explains worst, one for each component to be started anew.
@@ -463,6 +274,14 @@ class Model(Protocol[P]):
     def settled(self) -> bool:
         """Whether the model computes the same in every later turn, so that a fit may stop."""
 
+    @property
+    def temperature(self) -> float:
+        """Of the responsibilities: 1 for EM, 0 for hard assignment, NaN for draws."""
+
+    @property
+    def additive(self) -> bool:
+        """Whether sums of any rows, added and scaled, are sums that `m_step` can be given."""
+
     def at(self, turn: Turn) -> Model[P]:
         """The model as it computes in one turn: its temperature, its draws."""
 
@@ -490,6 +309,14 @@ class Model(Protocol[P]):
         """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia.
 
         What never falls (or never rises): a family's `log_prior` is part of it.
+        """
+
+    def expected(self, sums: Sums, params: P) -> float:
+        """What `params` contribute to the field ``objective``, responsibilities given: nats.
+
+        From sums about the origin, gathered with any parameters. The rest of the field, entropy
+        and what no parameter enters, depends on the responsibilities alone; so sums of passes
+        with different parameters can be held against one.
         """
 
     def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:

@@ -12,13 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import (
-    checked_start,
-    make_engine,
-    make_run,
-    make_source,
-    run_location,
-)
+from emdist.build import checked_start, make_engine, make_run, make_source, run_location
+from emdist.build_model import make_schedule
 from emdist.config import Config, IngestSection
 from emdist.errors import NotFoundError
 from emdist.fit.events import Began, Listener, unheard
@@ -194,6 +189,7 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location)
     given = checked_start(config, source)
+    make_schedule(config.fit, config.model)
     # Once: it lists the chunks of the array, which takes time in an object store.
     found = record(config, source, given)
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}

@@ -11,12 +11,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Components, Density
 from emdist.errors import ConfigError
 from emdist.families.densities import expanded, itself, no_base
 from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
 from emdist.families.isotropic import Centres
-from emdist.interfaces import Array, Components, Density, Domain, Floats, Numerics, Spread
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.assign import scatter
 from emdist.sums import Sums
 

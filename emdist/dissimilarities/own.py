@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from emdist.components import Density
 from emdist.dissimilarities.base import CentreBased, Direct
 from emdist.errors import ConfigError
 from emdist.families.isotropic import Centres
-from emdist.interfaces import Array, Density, Floats, Numerics, Spread
+from emdist.interfaces import Array, Floats, Numerics, Spread
 
 #: (m, d), (k, d) -> (m, k), and (m, d) -> (m, W) or (k, W) -> (k, d).
 Pairs: TypeAlias = Callable[[Floats, Floats], Any]

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from emdist.build import make_fit, make_survey
-from emdist.build_model import make_model
+from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.inputs import (
@@ -27,7 +27,7 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
-from emdist.fit.events import Event, Iterated, Warned
+from emdist.fit.events import Event, Iterated, Listener, Warned
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
@@ -54,6 +54,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     non_finite: Any
     random_state: Any
     verbose: Any
+    # Of those that take no other schedule.
+    schedule: Any = "batch"
+    schedule_options: Any = None
+    #: What `partial_fit` goes on from, where there is one; `fit` ends it.
+    _stream: Any = None
 
     @classmethod
     def fits(cls, section: ModelSection) -> bool:
@@ -161,9 +166,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 "clusters or components. Ask for fewer."
             )
         given.check(make_model(model), model.n_components, source.shape[1])
+        make_schedule(section, model)  # Refused before anything is read.
         survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
         survey.check(model.n_components)
-        listen = _say if self.verbose else _warn
+        listen = listener(self.verbose)
         fit = make_fit(model, section, source, engine, survey, given, listen)
         state = first = FitState(section.seed)
         for state in iterate(fit, first):
@@ -173,6 +179,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         history = tuple(r for r in state.history if r.restart == best.restart)
         fitted = result(best, survey.spread, history)
         self._check_names(X, reset=True)
+        self._stream = None
         self._adopt(fitted, model)
         if best.status is Status.MAX_ITER:
             warnings.warn(
@@ -182,6 +189,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             )
         self._remember(source, engine, X)
         return self
+
+    def _schedule(self) -> dict[str, Any]:
+        """The parameters that say how passes become iterations, as the configuration has them."""
+        if not isinstance(self.schedule_options, Mapping | None):
+            raise ConfigError(
+                f"schedule_options={self.schedule_options!r}; wanted a dict, such as "
+                "{'groups': 8}, or None."
+            )
+        return {"schedule": self.schedule, "schedule_options": dict(self.schedule_options or {})}
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         """Called after `fit` with what was read; nothing is kept by default."""
@@ -242,6 +258,11 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
             continue
         out[name] = value
     return out
+
+
+def listener(verbose: Any) -> Listener:
+    """Prints a line per iteration where `verbose`, and passes warnings on."""
+    return _say if verbose else _warn
 
 
 def _warn(event: Event) -> None:

@@ -43,7 +43,7 @@ class BinomialMixture(DiscreteMixture):
         Pseudo-observations of either outcome, as in scikit-learn's naive Bayes: 1 is Laplace's.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse
+    warm_start, on_collapse, schedule, schedule_options
         As in `GaussianMixture`.
     verbose, precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
@@ -88,6 +88,8 @@ class BinomialMixture(DiscreteMixture):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -107,6 +109,8 @@ class BinomialMixture(DiscreteMixture):
             warm_start=warm_start,
             verbose=verbose,
             on_collapse=on_collapse,
+            schedule=schedule,
+            schedule_options=schedule_options,
             precision=precision,
             engine=engine,
             block_size=block_size,

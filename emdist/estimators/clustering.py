@@ -50,6 +50,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             n_init=n_init,
             max_iter=self.max_iter,
             tol=self.tol,
+            **self._schedule(),
         )
         return fit, Given() if named else Given(self._centres(k, d))
 

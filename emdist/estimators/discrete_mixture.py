@@ -49,6 +49,8 @@ class DiscreteMixture(Criteria):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -67,6 +69,8 @@ class DiscreteMixture(Criteria):
         self.warm_start = warm_start
         self.verbose = verbose
         self.on_collapse = on_collapse
+        self.schedule = schedule
+        self.schedule_options = schedule_options
         self.precision = precision
         self.engine = engine
         self.block_size = block_size

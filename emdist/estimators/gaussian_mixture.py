@@ -57,6 +57,9 @@ class GaussianMixture(GaussianEstimator, Criteria):
     weight_concentration_prior
         Of a Dirichlet prior of the weights, at least 1: each component gets this, less 1, rows
         more.
+    schedule, schedule_options
+        How passes become iterations: "batch", "incremental", "squarem", "sparse" or "stepwise",
+        and a dict of its options; see docs/schedules.md.
     precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
 
@@ -109,6 +112,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: Any = None,
         weight_concentration_prior: float | None = None,
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -137,6 +142,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         self.degrees_of_freedom_prior = degrees_of_freedom_prior
         self.covariance_prior = covariance_prior
         self.weight_concentration_prior = weight_concentration_prior
+        self.schedule = schedule
+        self.schedule_options = schedule_options
         self.precision = precision
         self.engine = engine
         self.block_size = block_size

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_dissimilarity
+from emdist.components import Components
 from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
@@ -19,9 +20,9 @@ from emdist.estimators.inputs import make_engine
 from emdist.fit.fitted import Rows
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
-from emdist.interfaces import Array, Components, Floats, Source
+from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles import shifted, tile_rows, tiles
-from emdist.models.mixture import CAREFUL
+from emdist.models.precision import CAREFUL
 
 
 class KCentroids(Clustering):

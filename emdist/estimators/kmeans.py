@@ -43,6 +43,9 @@ class KMeans(CentreDistances):
         Seed. The same seed gives the same bits on any number of threads and workers.
     copy_x, algorithm
         Accepted for scikit-learn's sake: X is never changed, and the result is Lloyd's.
+    schedule, schedule_options
+        How passes become iterations: "batch" (Lloyd), "incremental", "minibatch" or "stepwise",
+        and a dict of its options; see docs/schedules.md.
     precision
         "auto", "float32" or "float64" for the arithmetic of a tile.
     engine
@@ -89,6 +92,8 @@ class KMeans(CentreDistances):
         random_state: Any = None,
         copy_x: bool = True,
         algorithm: str = "lloyd",
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -104,6 +109,8 @@ class KMeans(CentreDistances):
         self.random_state = random_state
         self.copy_x = copy_x
         self.algorithm = algorithm
+        self.schedule = schedule
+        self.schedule_options = schedule_options
         self.precision = precision
         self.engine = engine
         self.block_size = block_size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from emdist.build_model import make_distribution
 from emdist.config import ModelSection
@@ -25,7 +26,7 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         If it is damaged.
     """
     section, fitted, meta = load_fitted(Location(os.fspath(path)))
-    estimator = _empty(section)
+    estimator = _empty(section, meta.get("estimator"))
     if section.missing:
         estimator.set_params(non_finite="missing")
     known = estimator.get_params()
@@ -54,8 +55,10 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     return make_distribution(section, fitted)
 
 
-def _empty(section: ModelSection) -> Estimator:
-    for cls in plugins("emdist.estimators", "estimator").values():
+def _empty(section: ModelSection, name: Any) -> Estimator:
+    fitting = [c for c in plugins("emdist.estimators", "estimator").values() if c.fits(section)]
+    # Of several for one model, the one that saved it.
+    for cls in sorted(fitting, key=lambda c: c.__name__ != name):
         if cls.fits(section):
             found: Estimator = cls.from_section(section)
             return found

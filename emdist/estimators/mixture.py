@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,20 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import make_distribution, make_family, make_mixture
+from emdist.build_model import (
+    make_distribution,
+    make_family,
+    make_mixture,
+    make_schedule,
+)
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.streams import Streaming
 from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
+from emdist.fit.online import Fold
+from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
 from emdist.mixtures.distribution import MixtureDistribution
@@ -27,7 +35,7 @@ from emdist.mixtures.distribution import MixtureDistribution
 _INIT = {"random_from_data": "random"}
 
 
-class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
+class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     """Base of the mixtures. It has state as every scikit-learn estimator has."""
 
     # Set by every subclass's __init__, as scikit-learn wants them.
@@ -65,7 +73,13 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
             max_iter=self.max_iter,
             tol=self.tol,
             on_collapse=self.on_collapse,
+            **self._schedule(),
         )
+
+    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
+        schedule = make_schedule(section, model)
+        alpha = schedule.alpha if isinstance(schedule, Stepwise) else Stepwise().alpha
+        return partial(Averaged, alpha=alpha)
 
     def _is_warm(self, model: ModelSection, d: int) -> bool:
         """Whether to start from the previous fit; StartError if that was of another shape."""
@@ -86,9 +100,9 @@ class MixtureEstimator(DensityMixin, Estimator):  # type: ignore[misc]
         self.weights_ = fitted.params.shares[:k]
         if fitted.n_columns > k:
             self.noise_weight_ = float(fitted.params.noise)
-        self.converged_ = fitted.status is not Status.MAX_ITER
+        self.converged_ = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
         self.lower_bound_ = fitted.objective
-        self.lower_bounds_ = [r.objective for r in fitted.history]
+        self.lower_bounds_ = [r.objective for r in fitted.history if not r.rejected]
 
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities: (n, k), in memory; (n, k + 1) with noise, which is the last column."""

@@ -33,7 +33,7 @@ class PoissonMixture(DiscreteMixture):
         Pseudo-rows of one count per feature.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse
+    warm_start, on_collapse, schedule, schedule_options
         As in `GaussianMixture`.
     verbose, precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
@@ -69,6 +69,8 @@ class PoissonMixture(DiscreteMixture):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -88,6 +90,8 @@ class PoissonMixture(DiscreteMixture):
             warm_start=warm_start,
             verbose=verbose,
             on_collapse=on_collapse,
+            schedule=schedule,
+            schedule_options=schedule_options,
             precision=precision,
             engine=engine,
             block_size=block_size,

@@ -8,19 +8,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from emdist.components import Density, IncompleteFamily
 from emdist.errors import ConfigError
 from emdist.families.densities import expanded
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
 from emdist.families.incomplete import Incomplete
-from emdist.interfaces import (
-    Array,
-    Density,
-    Domain,
-    Floats,
-    IncompleteFamily,
-    Numerics,
-    Spread,
-)
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import log_factorials
 from emdist.kernels.missing import filled_pairs
 from emdist.sums import Sums

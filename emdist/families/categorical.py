@@ -10,20 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
 from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
 from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
-from emdist.interfaces import (
-    Array,
-    Density,
-    Domain,
-    Floats,
-    IncompleteFamily,
-    Numerics,
-    Spread,
-)
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import indicators
 from emdist.kernels.missing import filled
 from emdist.sums import Sums

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density
 from emdist.families.densities import LOG_2PI, expanded_full
 from emdist.families.gaussian import factors
 from emdist.families.incomplete import Blend, Incomplete
-from emdist.interfaces import Array, Density, Floats, Numerics
+from emdist.interfaces import Array, Floats, Numerics
 from emdist.kernels.missing import (
     conditional,
     marginal_by_covariance,

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.full import Full, FullParams
@@ -20,7 +21,7 @@ from emdist.families.gaussian import (
 from emdist.families.incomplete_gaussian import IncompleteDiagonal
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Axes, Shape
-from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
 

@@ -15,20 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.components import Density, IncompleteFamily
 from emdist.errors import DomainError
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
-from emdist.interfaces import (
-    Array,
-    Density,
-    Domain,
-    Floats,
-    IncompleteFamily,
-    Numerics,
-    Spread,
-)
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.missing import filled, with_observed
 from emdist.sums import Sums
 

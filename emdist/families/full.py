@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, pairwise_sums
 from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
@@ -20,7 +21,7 @@ from emdist.families.gaussian import (
 )
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
-from emdist.interfaces import Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Family
 from emdist.errors import ConfigError
-from emdist.interfaces import Family
 from emdist.plugins import plugin
 from emdist.validation import checked_options
 

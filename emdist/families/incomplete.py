@@ -14,8 +14,9 @@ from typing import Any, Generic, NoReturn, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Family
 from emdist.errors import ConfigError
-from emdist.interfaces import Array, Domain, Family, Floats, Numerics, Spread
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.missing import filled
 from emdist.sums import Sums
 

@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density
 from emdist.families.densities import LOG_2PI, expanded
 from emdist.families.gaussian import DUST, positive
 from emdist.families.incomplete import Blend, Incomplete, observed_sums
 from emdist.families.normal_wishart import Prior, posterior
 from emdist.families.shapes import Axes
-from emdist.interfaces import Array, Density, Floats, Numerics
+from emdist.interfaces import Array, Floats, Numerics
 from emdist.kernels.assign import one_hot
 from emdist.kernels.missing import (
     filled,

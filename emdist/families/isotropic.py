@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import (
     LOG_2PI,
@@ -22,7 +23,7 @@ from emdist.families.densities import (
 from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
 from emdist.families.incomplete_gaussian import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
-from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.moments import distance_to_own
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums

@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density
 from emdist.families.densities import Expanded
-from emdist.interfaces import Array, Density, Floats
+from emdist.interfaces import Array, Floats
 
 Columns = NDArray[np.int64]
 D = TypeVar("D", bound=Density)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from emdist.components import IncompleteFamily
 from emdist.errors import ConfigError
 from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, floored
 from emdist.families.incomplete import refused
-from emdist.interfaces import Array, Domain, Floats, IncompleteFamily, Numerics, Spread
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import log_orders
 from emdist.sums import Sums
 

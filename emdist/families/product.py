@@ -15,11 +15,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density, Family
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
 from emdist.families.groups import Columns, Group, check_columns, check_width, family_of, indices_of
 from emdist.families.joined import joined
-from emdist.interfaces import Array, Density, Domain, Family, Floats, Numerics, Spread
+from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
 Parts = TypeVar("Parts")

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, pairwise_sums
 from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
@@ -23,7 +24,7 @@ from emdist.families.gaussian import (
 )
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
-from emdist.interfaces import Array, Density, Floats, IncompleteFamily, Numerics, Spread
+from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 

@@ -20,6 +20,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density
 from emdist.errors import ConfigError
 from emdist.families.closures import Components
 from emdist.families.normal_wishart import (
@@ -30,7 +31,7 @@ from emdist.families.normal_wishart import (
     posterior,
 )
 from emdist.families.shapes import Shape
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.sums import Sums
 
 Q = TypeVar("Q")

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from emdist.components import IncompleteFamily
 from emdist.fit.survey import check_block
-from emdist.interfaces import Block, Floats, IncompleteFamily, Numerics, Source
+from emdist.interfaces import Block, Floats, Numerics, Source
 from emdist.kernels.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -25,6 +25,10 @@ class Schedule(Protocol):
     @property
     def memory(self) -> Any:
         """The type of `FitState.memory`: a dataclass that can be stored, or None's type."""
+        ...
+
+    def check(self, model: Model[Any]) -> None:
+        """ConfigError if the schedule cannot serve `model`."""
         ...
 
     def step(self, fit: Fit, state: FitState) -> FitState:
@@ -80,12 +84,23 @@ class Fit:
         """(d,) that all parameters are relative to."""
         return self.survey.spread.origin
 
-    def map_reduce(self, what: str, task: Callable[[int], Any]) -> Any:
-        """`task` over all blocks, with progress under the name `what`."""
-        blocks = range(len(self.source))
-        self.listen(Progress(what, 0, len(blocks)))
+    def map_reduce(
+        self,
+        what: str,
+        task: Callable[[int], Any],
+        blocks: Sequence[int] | None = None,
+        before: int = 0,
+    ) -> Any:
+        """`task` over `blocks`, or all of them, with progress under the name `what`.
+
+        `before` counts the blocks of the same pass that are done already.
+        """
+        total = len(self.source)
+        self.listen(Progress(what, before, total))
         return self.engine.map_reduce(
-            task, blocks, lambda done: self.listen(Progress(what, done, len(blocks)))
+            task,
+            range(total) if blocks is None else blocks,
+            lambda done: self.listen(Progress(what, before + done, total)),
         )
 
     def numerics(self, params: Any) -> Numerics:

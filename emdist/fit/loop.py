@@ -14,9 +14,10 @@ from emdist.fit.fit import Fit
 from emdist.fit.passes import EStep, FirstStep
 from emdist.fit.seeding import Seeding
 from emdist.fit.state import Best, FitState, Status
-from emdist.fit.turn import shared_of
+from emdist.fit.turn import last_objective, shared_of
 from emdist.interfaces import Floats, Worst
-from emdist.models.mixture import CAREFUL
+from emdist.models.precision import CAREFUL
+from emdist.sums import Sums
 
 
 def seeded(fit: Fit, state: FitState) -> FitState:
@@ -101,13 +102,16 @@ def final_objective(fit: Fit, state: FitState) -> float:
     """What starts are compared by, as scikit-learn does.
 
     Inertia is that of the final centres: one more pass, unless the last changed nothing. The
-    bound of a mixture is that of the last pass.
+    bound of a mixture is that of the last pass, where it was one of a single set of parameters.
     """
-    if not fit.model.minimises or state.status is Status.UNCHANGED:
-        return state.history[-1].objective
+    known = state.sums is not None
+    if known and (not fit.model.minimises or state.status is Status.UNCHANGED):
+        return last_objective(state)
     numerics = fit.numerics(state.params)
-    task = EStep(fit.source, fit.model, state.params, fit.origin, numerics)
-    sums = fit.map_reduce("inertia", task)
+    gathers = not known and state.shared is None
+    task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, gathers)
+    sums = fit.map_reduce("inertia" if fit.model.minimises else "objective", task)
+    sums = Sums({**sums.fields, **(state.shared or {})})
     return fit.model.objective(sums, state.params, numerics)
 
 

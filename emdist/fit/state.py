@@ -41,6 +41,9 @@ class Record:
     expected, entropy, updated
         See `Terms`; the ELBO is their sum ``expected + entropy``. `updated` is what the plain
         M-step made of the objective, before any policy.
+    rejected
+        1 where the parameters that entered were a trial that was given up: the fit went on from
+        others, and `change` of the next iteration is held against the one before.
     """
 
     restart: int
@@ -53,6 +56,7 @@ class Record:
     expected: float = math.nan
     entropy: float = math.nan
     updated: float = math.nan
+    rejected: int = 0
 
     @property
     def elbo(self) -> float:
@@ -86,7 +90,8 @@ class FitState:
     params
         Current parameters, relative to the origin; None before seeding.
     sums
-        Of the last pass, for the unchanged-labels rule; None before the first.
+        Of the last pass, for the unchanged-labels rule; None before the first, and where the last
+        iteration had no objective of one set of parameters.
     memory
         What the schedule keeps from step to step of a start; None where it keeps nothing.
     shared

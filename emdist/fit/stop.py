@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -48,8 +47,10 @@ class Stop:
         if steady:
             if self.exact and unchanged:
                 return Status.UNCHANGED
-            if self.on == "objective" and not math.isnan(change) and abs(change) < self.tol:
-                return Status.CONVERGED
-            if self.on == "shift" and shift <= self.tol:
-                return Status.SETTLED
+            if self.holds(change, shift):
+                return Status.CONVERGED if self.on == "objective" else Status.SETTLED
         return Status.MAX_ITER if iteration >= self.max_iter else Status.RUNNING
+
+    def holds(self, change: float, shift: float) -> bool:
+        """Whether what is watched is small enough; False for NaN."""
+        return shift <= self.tol if self.on == "shift" else abs(change) < self.tol

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -32,60 +33,107 @@ def turned(fit: Fit, state: FitState) -> Fit:
     return replace(fit, model=fit.model.at(turn))
 
 
+def named(state: FitState) -> str:
+    """What the pass that follows `state` is called while it runs."""
+    return f"iteration {state.iteration + 1}"
+
+
 def one_pass(fit: Fit, state: FitState) -> tuple[Pass, Any]:
     """A pass over all rows, and the plain M-step of its sums, which hold the shared ones."""
-    last, new = _pass(fit, state, fit.numerics(state.params))
-    if last.numerics.dtype == "float32" and not _resolved(fit, last, new):
-        # Once more in float64: sums of float32 tiles overflow early, and cannot tell how narrow
-        # a component is that has just become thousands of times narrower than the data.
-        last, new = _pass(fit, state, Numerics("float64"))
+
+    def gather(numerics: Numerics) -> Sums:
+        task = EStep(
+            fit.source, fit.model, state.params, fit.origin, numerics, state.shared is None
+        )
+        found = fit.map_reduce(named(state), task)
+        return Sums({**found.fields, **(state.shared or {})})
+
+    return resolved(fit, state.params, gather)
+
+
+def resolved(
+    fit: Fit, params: Any, gather: Callable[[Numerics], Sums], expand: bool = False
+) -> tuple[Pass, Any]:
+    """The pass with `params` whose sums are what `gather` returns, and their M-step.
+
+    It gathers once more in float64 where float32 turns out too coarse: sums of float32 tiles
+    overflow early, and cannot tell how narrow a component is that has just become thousands of
+    times narrower than the data.
+
+    Parameters
+    ----------
+    fit, params
+        What the pass runs with.
+    gather
+        Sums under the numerics given.
+    expand
+        Take sums about the origin whatever that costs in digits.
+    """
+    numerics = fit.numerics(params)
+    if expand:
+        numerics = replace(numerics, centred=False)
+    last, new = _estimated(fit, params, gather, numerics)
+    if numerics.dtype == "float32" and not _fine(fit, last, new):
+        last, new = _estimated(fit, params, gather, Numerics("float64"))
     return last, new
 
 
-def _pass(fit: Fit, state: FitState, numerics: Numerics) -> tuple[Pass, Any]:
-    task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, state.shared is None)
-    sums = fit.map_reduce(f"iteration {state.iteration + 1}", task)
-    sums = Sums({**sums.fields, **(state.shared or {})})
+def _estimated(
+    fit: Fit, params: Any, gather: Callable[[Numerics], Sums], numerics: Numerics
+) -> tuple[Pass, Any]:
+    sums = gather(numerics)
     with np.errstate(invalid="ignore", over="ignore"):
-        new = fit.model.m_step(sums, state.params, numerics)
-    return Pass(sums, state.params, numerics), new
+        new = fit.model.m_step(sums, params, numerics)
+    return Pass(sums, params, numerics), new
 
 
-def _resolved(fit: Fit, last: Pass, new: Any) -> bool:
+def _fine(fit: Fit, last: Pass, new: Any) -> bool:
     """Whether float32 was good enough for the sums that gave `new`."""
+    if float(last.sums["weight"]) == 0:
+        return True  # Blocks without rows, which tell nothing.
     if not math.isfinite(fit.model.objective(last.sums, last.params, last.numerics)):
         return False
+    found = numerics_of(fit, new)
+    return found is not None and found.dtype == "float32"
+
+
+def numerics_of(fit: Fit, params: Any) -> Numerics | None:
+    """How a pass with `params` would compute; None if they have collapsed."""
     try:
-        return fit.numerics(new).dtype == "float32"
+        return fit.numerics(params)
     except CollapseError:
-        return False
+        return None
 
 
-def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
-    """`state` after an iteration whose pass was `last` and whose M-step gave `new`.
+def mended(fit: Fit, last: Pass, new: Any) -> tuple[Any, int, int]:
+    """`new` after the collapse policy, and how many components it reseeded and dropped."""
+    weak = fit.model.weak(last.sums, new)
+    return mend(fit, weak, new, last) if len(weak) else (new, 0, 0)
 
-    Applies the collapse policy and the stop rules, and writes the history.
+
+def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = True) -> FitState:
+    """`state` after an iteration whose last pass was `last` and whose M-step gave `new`.
+
+    Applies the collapse policy and the stop rules, and writes the history. `steady` says that
+    the stop rules may be asked: that this was a whole pass with every row's responsibilities.
     """
     sums, settled = last.sums, _settled(fit, state)
     fit = turned(fit, state)
-    objective = fit.model.objective(sums, state.params, last.numerics)
+    objective = fit.model.objective(sums, last.params, last.numerics)
     if not math.isfinite(objective):
         raise DataError(
             f"The objective became {objective} in iteration {state.iteration + 1}: values this "
             "large overflow when squared. Scale the features, for example to unit variance."
         )
-    terms = fit.model.terms(sums, state.params, new, last.numerics)
-    reseeded = dropped = 0
-    weak = fit.model.weak(sums, new)
-    if len(weak):
-        new, reseeded, dropped = mend(fit, weak, new, last)
+    terms = fit.model.terms(sums, last.params, new, last.numerics)
+    new, reseeded, dropped = mended(fit, last, new)
     shift = math.nan if dropped else fit.model.shift(state.params, new)
-    unchanged = fit.model.unchanged(sums, state.sums, state.params, new)
+    unchanged = fit.model.unchanged(sums, state.sums, last.params, new)
     record = Record(
         state.restart,
         state.iteration + 1,
         objective,
-        objective - _last_objective(state),
+        objective - last_objective(state),
         shift,
         reseeded,
         dropped,
@@ -95,7 +143,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
     )
     if settled:
         _watch(fit, state, record, last.numerics)
-    steady = fit.model.settled and not (reseeded or dropped)
+    steady = steady and fit.model.settled and not (reseeded or dropped)
     status = fit.stop.status(record.iteration, record.change, shift, unchanged, steady)
     return replace(
         state,
@@ -108,21 +156,26 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any) -> FitState:
     )
 
 
-def _last_objective(state: FitState) -> float:
-    if state.iteration == 0 or not state.history:
+def last_objective(state: FitState) -> float:
+    """What the next objective is held against; NaN where there is none."""
+    if state.sums is None:
         return math.nan
-    return state.history[-1].objective
+    return _kept(state)[-1].objective
+
+
+def _kept(state: FitState) -> list[Record]:
+    return [r for r in state.history if r.restart == state.restart and not r.rejected]
 
 
 def _settled(fit: Fit, state: FitState) -> bool:
     """Whether this iteration's objective can be held against the one before."""
     before = Turn(state.seed, state.restart, state.iteration)
-    return state.iteration > 0 and fit.model.at(before).settled
+    return state.sums is not None and fit.model.at(before).settled
 
 
 def _watch(fit: Fit, state: FitState, record: Record, numerics: Numerics) -> None:
     """Warn, once in a start, if the objective got worse where EM promises that it does not."""
-    before = [r for r in state.history if r.restart == state.restart]
+    before = _kept(state)
     if _fell(fit, record, numerics) and not any(_fell(fit, r, numerics) for r in before):
         fit.listen(
             Warned(

@@ -113,6 +113,35 @@ def drawn_labels(resp: Array, u: NDArray[np.float64]) -> NDArray[np.int32]:
 
 
 @jit
+def _overlap(resp: Array, labels: Array, out: Array) -> None:
+    k, m = resp.shape
+    for j in range(k):
+        for i in range(m):
+            out[j, labels[i]] += resp[j, i]
+
+
+def overlap(resp: Array) -> NDArray[np.float64]:
+    """(k, k) responsibility that rows of each most likely component give to each: of (k, m)."""
+    k = len(resp)
+    labels, _ = hard_labels(resp, np.zeros(k, resp.dtype))
+    out = np.zeros((k, k))
+    _overlap(resp, labels, out)
+    return np.ascontiguousarray(out.T)
+
+
+@jit
+def keep_frozen(resp: Array, labels: Array, active: Array, mass: Array) -> None:
+    """Set responsibilities (k, m) of ``active[label]`` to 0, and `mass` (m,) to what is left."""
+    k, m = resp.shape
+    mass[:] = 0.0
+    for j in range(k):
+        for i in range(m):
+            if active[j, labels[i]]:
+                resp[j, i] = 0.0
+            mass[i] += resp[j, i]
+
+
+@jit
 def _scatter(t: Array, labels: Array, n: Array, sums: Array) -> None:
     for i in range(t.shape[0]):
         c = labels[i]

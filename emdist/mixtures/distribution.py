@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Family
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DomainError, ShapeError
 from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows
-from emdist.interfaces import Family, Floats
+from emdist.interfaces import Floats
 from emdist.mixtures.convolution import convolved
 from emdist.mixtures.inputs import Which, checked_rows, feature_index, observed_values, unstated
 from emdist.mixtures.tasks import Explain, Regress
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
 from emdist.store.arrays import array_source
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from emdist.fit.fitted import Collected, Rows
 from emdist.interfaces import Array, Block, Floats, Source
 from emdist.kernels.tiles import tiles
-from emdist.models.mixture import CAREFUL, Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
+from emdist.models.precision import CAREFUL
 
 #: Responsibilities held at a time while rows are regressed: bytes. Components are factorised anew
 #: for each such stretch, so it is longer than a tile.

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
 from emdist.sums import Sums
 
 Params = MixtureParams[Any]
@@ -55,6 +56,16 @@ class KCentroids:
     def settled(self) -> bool:
         return True
 
+    @property
+    def temperature(self) -> float:
+        """Rows belong to one cluster."""
+        return 0.0
+
+    @property
+    def additive(self) -> bool:
+        """A centre is the mean of its rows."""
+        return True
+
     def at(self, turn: Turn) -> KCentroids:
         return self
 
@@ -93,6 +104,10 @@ class KCentroids:
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
         """Inertia of `params`: weighted sum of D, for K-means in squared units of the data."""
         return -float(sums["objective"])
+
+    def expected(self, sums: Sums, params: Params) -> float:
+        """Minus the inertia of `params` under the same labels, but for the rows' own squares."""
+        return self.mixture.linear(sums, None, params)
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
         """The inertia after the assignment is the objective; this is that of the new centres."""

@@ -18,7 +18,7 @@ from emdist.kernels.assign import softmax
 from emdist.kernels.histograms import grid, tally
 from emdist.kernels.tiles import tile_rows, tiles
 from emdist.models.brackets import Brackets, chosen, moved, narrowed, whole
-from emdist.models.mixture import MixtureParams
+from emdist.models.params import MixtureParams
 from emdist.sums import Sums
 
 Params = MixtureParams[Brackets]
@@ -63,8 +63,22 @@ class KMedians:
     def settled(self) -> bool:
         return True
 
+    @property
+    def temperature(self) -> float:
+        """Rows belong to one cluster."""
+        return 0.0
+
+    @property
+    def additive(self) -> bool:
+        """A median is no mean of sums."""
+        return False
+
     def at(self, turn: Turn) -> KMedians:
         return self
+
+    def expected(self, sums: Sums, params: Params) -> float:
+        """Not a number: distances to other centres do not follow from bins."""
+        return math.nan
 
     @property
     def params(self) -> type[Brackets]:

@@ -3,64 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Components, WholeBlocks
 from emdist.errors import CollapseError
-from emdist.interfaces import (
-    Assigned,
-    Block,
-    Components,
-    Domain,
-    Floats,
-    Numerics,
-    Spread,
-    Terms,
-    Turn,
-    WholeBlocks,
-    Worst,
-)
+from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Tile
 from emdist.models.assignments.soft import Soft
-from emdist.models.precision import Precision, cheapest
+from emdist.models.params import MixtureParams
+from emdist.models.precision import CAREFUL, Precision, cheapest
 from emdist.models.weights import Weights
 from emdist.models.weights.free import Free
 from emdist.sums import Sums
 
 P = TypeVar("P")
-
-#: For the few passes where accuracy is all that counts.
-CAREFUL = Numerics("float64", centred=True)
-
-
-@dataclass(frozen=True)
-class MixtureParams(Generic[P]):
-    """Weights and components.
-
-    Attributes
-    ----------
-    weights
-        (k,), summing to 1: as estimated, or the posterior's expectation.
-    components
-        The family's parameters, relative to the origin.
-    counts
-        (k,) weight of the rows of each component, where the weights have a posterior.
-    """
-
-    weights: Floats
-    components: P
-    counts: Floats | None = None
-
-    @property
-    def shares(self) -> Floats:
-        """(c,) of all rows, one for each column of responsibilities."""
-        return self.weights
 
 
 @dataclass(frozen=True)
@@ -110,6 +73,16 @@ class Mixture(Generic[P]):
         """The assignment's."""
         return self.assignment.settled
 
+    @property
+    def temperature(self) -> float:
+        """The assignment's."""
+        return self.assignment.temperature
+
+    @property
+    def additive(self) -> bool:
+        """Statistics of an exponential family are sums over rows."""
+        return True
+
     def at(self, turn: Turn) -> Mixture[P]:
         """The mixture as its assignment works in one turn."""
         return replace(self, assignment=self.assignment.at(turn))
@@ -138,9 +111,10 @@ class Mixture(Generic[P]):
             growth /= self.assignment.temperature
         return cheapest(growth, self.precision, spread, dtype)
 
-    def _tiles(
+    def scored(
         self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
     ) -> Iterator[tuple[slice, Tile]]:
+        """Tiles of the rows that count, with their scores, and where they lie among them."""
         x, weight = block.valid()
         masked = None if len(x) == len(block.x) else block.rows()
         density = self.family.density(params.components, numerics)
@@ -160,23 +134,33 @@ class Mixture(Generic[P]):
             yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
 
     def e_step(
-        self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
+        self,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
+        seen: Callable[[Tile], None] | None = None,
     ) -> Sums:
-        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``."""
+        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``.
+
+        `seen` is told of every tile once the assignment has shared it out.
+        """
         x, weight = block.valid()
         density = self.family.density(params.components, numerics)
-        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks):
+        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not seen:
             log_weight = self.weights.logarithms(params).astype(numerics.dtype)
             n, t_sum, objective = density.hard_sums(x, weight, origin, log_weight)
         else:
             n = np.zeros(density.n_components)
             t_sum = np.zeros((density.n_components, density.width))
             objective = 0.0
-            for _, tile in self._tiles(block, params, origin, numerics):
+            for _, tile in self.scored(block, params, origin, numerics):
                 share = self.assignment.share(tile)
                 n += share.n
                 t_sum += share.t
                 objective += share.objective
+                if seen is not None:
+                    seen(tile)
         total = float(len(x)) if weight is None else float(weight.sum())
         return Sums(
             {
@@ -251,17 +235,29 @@ class Mixture(Generic[P]):
         entropy = (objective - before) / temperature if temperature > 0 else 0.0
         return Terms(before, entropy, objective + after - before)
 
+    def expected(self, sums: Sums, params: MixtureParams[P]) -> float:
+        """Q of `params` as the field ``objective`` counts it, from sums about the origin: nats."""
+        total = self.linear(sums, None, params)
+        if self.assignment.leaves_base_out:
+            return total
+        return total + self._shared_base(sums, params, Numerics("float64"))
+
+    def linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
+        """Sum of resp * score of `params`, weights included, from sums about `about`: nats."""
+        numerics = Numerics("float64", centred=about is not None)
+        density = self.family.density(params.components, numerics)
+        held = sums["n"] > 0
+        weights = float(sums["n"][held] @ self.weights.logarithms(params)[held])
+        return density.expected(sums["n"], sums["t"], about) + weights
+
     def _expected(
         self, sums: Sums, pivot: MixtureParams[P], params: MixtureParams[P], numerics: Numerics
     ) -> float:
         """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
-        density = self.family.density(params.components, Numerics("float64", numerics.centred))
         about = self.family.locations(pivot.components) if numerics.centred else None
-        total = density.expected(sums["n"], sums["t"], about)
+        total = self.linear(sums, about, params)
         total += self._shared_base(sums, params, numerics)
         total += self.log_prior(params)
-        held = sums["n"] > 0
-        total += float(sums["n"][held] @ self.weights.logarithms(params)[held])
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def log_prior(self, params: MixtureParams[P]) -> float:
@@ -313,7 +309,7 @@ class Mixture(Generic[P]):
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
-        for at, tile in self._tiles(block, params, origin, numerics):
+        for at, tile in self.scored(block, params, origin, numerics):
             if shares is not None:
                 posterior = tile.score.copy()
                 softmax(posterior, tile.offset)

@@ -8,20 +8,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import (
-    Assigned,
-    Block,
-    Components,
-    Domain,
-    Floats,
-    Numerics,
-    Spread,
-    Terms,
-    Turn,
-    Worst,
-)
+from emdist.components import Components
+from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.models.beside_noise import without_noise
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
 from emdist.models.with_noise import Levelled
 from emdist.sums import Sums
 
@@ -93,6 +84,20 @@ class NoiseMixture(Generic[P]):
     def settled(self) -> bool:
         """The assignment's."""
         return self.mixture.settled
+
+    @property
+    def temperature(self) -> float:
+        """The assignment's."""
+        return self.mixture.temperature
+
+    @property
+    def additive(self) -> bool:
+        """The noise's share of them has no component to go to in another pass."""
+        return False
+
+    def expected(self, sums: Sums, params: NoisyParams[P]) -> float:
+        """Q as the mixture's, the noise's part included."""
+        return self.mixture.expected(sums, self._joined(params))
 
     def at(self, turn: Turn) -> NoiseMixture[P]:
         """The mixture as its assignment works in one turn."""

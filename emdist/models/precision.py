@@ -14,6 +14,9 @@ FLOAT32_LIMIT = 100.0
 #: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
 EXPANDED_LIMIT = 1e5
 
+#: For the few passes where accuracy is all that counts.
+CAREFUL = Numerics("float64", centred=True)
+
 Precision = Literal["auto", "float32", "float64"]
 
 

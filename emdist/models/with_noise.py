@@ -13,8 +13,9 @@ from typing import Any, Generic, NoReturn, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density, Family
 from emdist.errors import CollapseError, ConfigError
-from emdist.interfaces import Array, Density, Family, Floats, Numerics, Spread
+from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.sums import Sums
 
 P = TypeVar("P")

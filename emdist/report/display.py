@@ -44,6 +44,7 @@ _STAGES = {
 _PASSES = {
     "start": "first M-step",
     "inertia": "inertia of the result",
+    "objective": "objective of the result",
     "worst rows": "rows to start anew at",
 }
 
@@ -165,6 +166,7 @@ def cells(event: Iterated) -> tuple[str, ...]:
     change = "" if math.isnan(record.change) else f"{record.change:+.3e}"
     mended = f" ({record.reseeded} reseeded)" if record.reseeded else ""
     mended += f" ({record.dropped} dropped)" if record.dropped else ""
+    mended += " (given up)" if record.rejected else ""
     return (
         number,
         f"{record.objective:.10g}{mended}",

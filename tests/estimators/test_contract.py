@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from emdist import BayesianGaussianMixture, GaussianMixture, KMeans, KMedians
+from emdist import BayesianGaussianMixture, GaussianMixture, KMeans, KMedians, MiniBatchKMeans
 
 COVARIANCES = ["full", "tied", "diag", "spherical"]
 PAIRS = [(KMeans, sklearn.cluster.KMeans), (GaussianMixture, sklearn.mixture.GaussianMixture)]
@@ -42,6 +42,7 @@ def _expected_failures(estimator: Any) -> dict[str, str]:
 @parametrize_with_checks(
     [
         KMeans(n_clusters=3),
+        MiniBatchKMeans(n_clusters=3),
         KMedians(n_clusters=3),
         GaussianMixture(),
         GaussianMixture(covariance_type="tied"),

@@ -25,7 +25,8 @@ from emdist.fit.state import FitState, Status
 from emdist.interfaces import Block, Spread
 from emdist.kernels.assign import softmax
 from emdist.models.arrays import arrays_of
-from emdist.models.mixture import CAREFUL, MixtureParams
+from emdist.models.params import MixtureParams
+from emdist.models.precision import CAREFUL
 from emdist.store.arrays import array_source
 
 

@@ -15,7 +15,7 @@ from emdist.errors import ConfigError
 from emdist.families.closures import Convolutions, Moments
 from emdist.interfaces import Block, Spread
 from emdist.mixtures.distribution import MixtureDistribution
-from emdist.models.mixture import CAREFUL
+from emdist.models.precision import CAREFUL
 from emdist.sums import Sums
 
 

@@ -19,7 +19,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.interfaces import Numerics
 from emdist.models.assignments.tempered import At
-from emdist.models.mixture import CAREFUL
+from emdist.models.precision import CAREFUL
 from emdist.saved import save_fitted
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode

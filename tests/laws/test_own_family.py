@@ -10,7 +10,8 @@ import numpy as np
 import scipy.stats
 
 from emdist.interfaces import Block, Numerics
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,7 +14,7 @@ from emdist.config import FitSection, ModelSection
 from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Floats, Numerics
-from emdist.models.mixture import MixtureParams
+from emdist.models.params import MixtureParams
 from emdist.store.arrays import array_source
 from emdist.sums import Sums, Tree, tree_sum
 

@@ -15,7 +15,8 @@ from emdist.fit.start import Given
 from emdist.interfaces import Block, Floats, Numerics, Spread
 from emdist.models.assignments.hard import Hard
 from emdist.models.kcentroids import KCentroids
-from emdist.models.mixture import Mixture, MixtureParams
+from emdist.models.mixture import Mixture
+from emdist.models.params import MixtureParams
 from emdist.models.weights.uniform import Uniform
 from emdist.sums import Sums
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from emdist.fit.fit import Fit
 from emdist.fit.state import FitState
 from emdist.fit.turn import advanced, one_pass, turned
+from emdist.interfaces import Model
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,9 @@ class Batch:
     def memory(self) -> type[None]:
         """Nothing is kept from step to step."""
         return type(None)
+
+    def check(self, model: Model[Any]) -> None:
+        """Serves every model."""
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """One pass and one M-step."""

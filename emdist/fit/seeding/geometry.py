@@ -8,10 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Density
 from emdist.dissimilarities.base import Dissimilarity
 from emdist.families.isotropic import Isotropic
 from emdist.fit.survey import Survey
-from emdist.interfaces import Density, Floats, Numerics, Spread
+from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.absolute import distances_of_rows
 from emdist.kernels.assign import scatter
 from emdist.kernels.missing import observed_distances

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Array, Density, Floats, Turn
+from emdist.components import Density
+from emdist.interfaces import Array, Floats, Turn
 
 
 @dataclass(frozen=True)

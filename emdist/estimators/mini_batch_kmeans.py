@@ -1,0 +1,94 @@
+"""MiniBatchKMeans: mini-batches first, Lloyd to the end; and streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from emdist.config import FitSection, ModelSection
+from emdist.estimators.kmeans import KMeans
+from emdist.estimators.streams import Streaming
+from emdist.fit.online import Fold
+from emdist.fit.schedules.minibatch import cumulated
+
+
+class MiniBatchKMeans(Streaming, KMeans):
+    """K-means that moves its centres after every mini-batch, and ends as Lloyd's algorithm does.
+
+    A mini-batch is a group of blocks, because rows out of memory cannot be drawn one by one:
+    there is no ``batch_size`` in rows. Data in memory of a few MiB is one block, and one batch.
+
+    Parameters
+    ----------
+    n_clusters, init, n_init, max_iter, tol, verbose, random_state
+        As in `KMeans`. Sweeps and batch iterations alike count towards `max_iter`.
+    n_batches
+        Mini-batches of a sweep over all rows.
+    passes
+        Sweeps before batch iterations; with ``max_iter=passes`` there are none of these.
+    precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    cluster_centers_, labels_, inertia_, n_iter_, n_features_in_, history_
+        As in `KMeans`; after `partial_fit`, `labels_` and `inertia_` are of the last chunk, and
+        the inertia that of the centres before it.
+
+    Examples
+    --------
+    >>> from emdist import MiniBatchKMeans
+    >>> X = [[0.0], [1.0], [10.0], [11.0]]
+    >>> MiniBatchKMeans(n_clusters=2, random_state=0).partial_fit(X).partial_fit(X).inertia_
+    1.0
+    """
+
+    algorithm = "lloyd"
+    schedule = "minibatch"
+
+    def __init__(
+        self,
+        n_clusters: int = 8,
+        *,
+        init: Any = "k-means++",
+        n_init: Any = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: Any = None,
+        n_batches: int = 16,
+        passes: int = 1,
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.init = init
+        self.n_init = n_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.verbose = verbose
+        self.random_state = random_state
+        self.n_batches = n_batches
+        self.passes = passes
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    def _schedule(self) -> dict[str, Any]:
+        options = {"groups": self.n_batches, "passes": self.passes}
+        return {"schedule": "minibatch", "schedule_options": options}
+
+    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
+        return _cumulating
+
+
+def _cumulating(weight: float) -> Fold:
+    return cumulated
+
+
+estimator = MiniBatchKMeans

@@ -1,0 +1,63 @@
+"""Groups of blocks: what schedules that update more than once a pass go through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Field
+
+from emdist.errors import ConfigError
+from emdist.fit.fit import Fit
+from emdist.fit.passes import EStep
+from emdist.fit.state import FitState
+from emdist.fit.turn import named
+from emdist.interfaces import Model, Numerics, Turn
+from emdist.sums import Sums
+
+#: An option: how many groups the blocks make, None for `DEFAULT` or as many as there are blocks.
+Groups: TypeAlias = Annotated[int, Field(ge=1)] | None
+
+DEFAULT = 16
+
+
+def groups(blocks: int, wanted: int | None) -> tuple[range, ...]:
+    """Blocks 0..n-1 in groups, each spread over all of them, so that sorted data mixes."""
+    count = min(blocks, wanted or DEFAULT)
+    return tuple(range(first, blocks, count) for first in range(count))
+
+
+def group_sums(
+    fit: Fit,
+    state: FitState,
+    params: Any,
+    numerics: Numerics,
+    blocks: Sequence[int],
+    before: int,
+    with_shared: bool,
+) -> Sums:
+    """Sums of one group under `params`; `before` blocks of the same sweep are done."""
+    task = EStep(fit.source, fit.model, params, fit.origin, numerics, with_shared)
+    found: Sums = fit.map_reduce(named(state), task, blocks, before)
+    return found
+
+
+def expanded(numerics: Numerics) -> Numerics:
+    """`numerics` about the origin: sums about parameters that change cannot be added."""
+    return replace(numerics, centred=False)
+
+
+def check_steady(model: Model[Any], name: str) -> None:
+    """ConfigError unless `model` computes alike in every turn, from sums that add."""
+    if not model.additive:
+        raise ConfigError(
+            f"fit.schedule {name!r} adds sums of several passes, and this model's update is not "
+            "made from sums. Use fit.schedule=batch."
+        )
+    if not model.at(Turn(0, 0, 1)).settled:
+        raise ConfigError(
+            f"fit.schedule {name!r} wants an assignment that is the same in every iteration; "
+            "this one (tempered, stochastic) changes. Use fit.schedule=batch, or the assignment "
+            "soft or hard."
+        )

@@ -1,0 +1,229 @@
+"""Sparse EM: most passes compute only responsibilities that matter.
+
+Neal and Hinton 1998, section 5. A full pass finds, for the rows that are most likely of each
+component, which other components they give anything to; the passes that follow compute those and
+leave the rest frozen, until the next full pass. Rows are grouped one by one and not by where they
+lie, so the result does not depend on the chunking.
+
+What rises is the bound F(q, theta) <= log-likelihood, see `emdist.models.sparse`; a full pass
+gives the log-likelihood itself, and only a full pass ends the fit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from emdist.errors import ConfigError
+from emdist.fit.collapse import Pass
+from emdist.fit.fit import Fit
+from emdist.fit.groups import check_steady
+from emdist.fit.memo import MEMO, Key
+from emdist.fit.schedules.batch import Batch
+from emdist.fit.state import FitState, Status
+from emdist.fit.turn import advanced, named, resolved, turned
+from emdist.interfaces import Floats, Model, Numerics, Source
+from emdist.models.mixture import Mixture
+from emdist.models.sparse import Part, active_components, freeze, full_step, parts, sparse_step
+from emdist.store.codec import encode
+from emdist.sums import Sums
+
+#: What a sparse pass costs beside its scores and sums, as a part of a full pass.
+_OVERHEAD = 0.3
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """What is frozen since the last full pass.
+
+    Attributes
+    ----------
+    params, numerics
+        Of that pass: frozen responsibilities are those of `params`. None where nothing is.
+    active
+        (k, k) components to compute, for rows of each group.
+    passes
+        Sparse ones since.
+    """
+
+    params: Any = None
+    numerics: Numerics | None = None
+    active: NDArray[np.bool_] | None = None
+    passes: int = 0
+
+
+@dataclass(frozen=True)
+class _Full:
+    """E-step of one block, and how its components overlap."""
+
+    source: Source
+    model: Mixture[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    with_shared: bool
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        sums = full_step(self.model, block, self.params, self.origin, self.numerics)
+        if not self.with_shared:
+            return sums
+        shared = self.model.shared_step(block, self.origin)
+        return Sums({**sums.fields, **shared.fields})
+
+
+@dataclass(frozen=True)
+class _Sparse:
+    """Sparse E-step of one block; what is frozen comes from the memo, or is computed again."""
+
+    source: Source
+    model: Mixture[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+    frozen: Freeze
+    run: str
+    generation: str
+    budget: int
+
+    @cached_property
+    def _parts(self) -> tuple[Part, ...]:
+        # Once per task, not per block: covariances are factorised here.
+        assert self.frozen.active is not None
+        return parts(self.model, self.params, self.numerics, self.frozen.active)
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        active, numerics = self.frozen.active, self.frozen.numerics
+        assert active is not None
+        assert numerics is not None
+        key = Key(self.run, self.generation, i)
+        kept = MEMO.get(key)
+        if kept is None:
+            kept = freeze(self.model, block, self.frozen.params, self.origin, numerics, active)
+            MEMO.put(key, kept, self.budget)
+        return sparse_step(
+            self.model, block, self.params, self.origin, self.numerics, self._parts, kept
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """Full passes, and sparse ones between them where they pay.
+
+    Attributes
+    ----------
+    full_every
+        Every so many-th pass is full. The first sparse pass after it reads what it freezes off
+        a full E-step of its own, so small numbers gain nothing.
+    threshold
+        Share of a group's mass below which a component is frozen for it.
+    memo_bytes
+        Memory of each process for what is frozen, 12 bytes a row. Blocks beyond it compute it
+        again in every pass, which costs time and changes no bit.
+    """
+
+    full_every: Annotated[int, Field(ge=2)] = 8
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 1e-6
+    memo_bytes: Annotated[int, Field(ge=0)] = 512 << 20
+    #: Names this fit's entries in memos.
+    _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
+
+    @property
+    def memory(self) -> type[Freeze]:
+        """Parameters of the last full pass and its active components; not what a memo holds."""
+        return Freeze
+
+    def check(self, model: Model[Any]) -> None:
+        """Wants soft assignment."""
+        check_steady(model, "sparse")
+        if not isinstance(model, Mixture) or model.temperature != 1:
+            raise ConfigError(
+                "fit.schedule 'sparse' freezes responsibilities, and hard assignment (kmeans, "
+                "hard) has none. Use fit.schedule=batch, incremental or minibatch."
+            )
+
+    def step(self, fit: Fit, state: FitState) -> FitState:
+        """A full pass or a sparse one."""
+        fit = turned(fit, state)
+        memory = state.memory if isinstance(state.memory, Freeze) else Freeze()
+        if fit.numerics(state.params).centred:
+            done = replace(Batch().step(fit, state), memory=Freeze())
+        elif memory.active is None or memory.passes + 1 >= self.full_every:
+            done = self._full(fit, state, ending=memory.passes >= self.full_every)
+        else:
+            done = self._sparse(fit, state, memory)
+        record = done.history[-1]
+        if record.reseeded or record.dropped:
+            done = replace(done, memory=Freeze())
+        if done.status is not Status.RUNNING:
+            MEMO.forget(self._run)
+        return done
+
+    def _full(self, fit: Fit, state: FitState, ending: bool) -> FitState:
+        overlap: list[Floats] = []
+
+        def gather(numerics: Numerics) -> Sums:
+            task = _Full(
+                fit.source, _mixture(fit), state.params, fit.origin, numerics, state.shared is None
+            )  # fmt: skip
+            fields = dict(fit.map_reduce(named(state), task).fields)
+            overlap[:] = [fields.pop("overlap")]
+            return Sums({**fields, **(state.shared or {})})
+
+        last, new = resolved(fit, state.params, gather)
+        # Near the end another full pass follows: two of them differ by no rounding but their own.
+        memory = Freeze() if ending else self._frozen(last, overlap[0])
+        return replace(advanced(fit, state, last, new), memory=memory)
+
+    def _frozen(self, last: Pass, overlap: Floats) -> Freeze:
+        """What to freeze; nothing where sparse passes would not be cheaper in all."""
+        active = active_components(overlap, self.threshold)
+        mass = overlap.sum(axis=1)
+        part = float(mass @ active.mean(axis=1)) / float(mass.sum()) + _OVERHEAD
+        passes = self.full_every - 1
+        if 1 + passes * part >= passes:
+            return Freeze()
+        return Freeze(last.params, last.numerics, active)
+
+    def _sparse(self, fit: Fit, state: FitState, memory: Freeze) -> FitState:
+        generation = _digest(memory, fit.source)
+
+        def gather(numerics: Numerics) -> Sums:
+            task = _Sparse(
+                fit.source, _mixture(fit), state.params, fit.origin, numerics, memory,
+                self._run, generation, self.memo_bytes,
+            )  # fmt: skip
+            return Sums({**fit.map_reduce(named(state), task).fields, **(state.shared or {})})
+
+        last, new = resolved(fit, state.params, gather)
+        done = advanced(fit, state, last, new, steady=False)
+        # Where a stop rule would hold, a full pass has the last word.
+        record = done.history[-1]
+        ends = fit.stop.holds(record.change, record.shift)
+        passes = self.full_every if ends else memory.passes + 1
+        return replace(done, memory=replace(memory, passes=passes))
+
+
+def _mixture(fit: Fit) -> Mixture[Any]:
+    assert isinstance(fit.model, Mixture)
+    return fit.model
+
+
+def _digest(memory: Freeze, source: Source) -> str:
+    """Names what is frozen by its content, and the plan of blocks that it is cut into."""
+    arrays, _ = encode(replace(memory, passes=0))
+    found = hashlib.sha256(repr(source.bounds).encode())
+    for name in sorted(arrays):
+        found.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()
+
+
+schedule = Sparse

@@ -1,0 +1,81 @@
+"""Stepwise EM: sums averaged over groups of blocks with a falling step; then batch EM.
+
+Cappe and Moulines 2009, "On-line expectation-maximization algorithm for latent data models",
+JRSS B 71(3); Liang and Klein 2009, "Online EM for unsupervised models", NAACL, equation 4:
+
+    s <- (1 - eta_t) s + eta_t s_group,  eta_t = (t + 2)^-alpha,
+
+with sums per unit of weight and the parameters those of s. The first group gives the first s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from emdist.fit.fit import Fit
+from emdist.fit.groups import Groups, check_steady
+from emdist.fit.online import Folded, Passes, online_step, scaled
+from emdist.fit.state import FitState
+from emdist.interfaces import Model
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """A fold: old sums shrink by 1 - eta, those of a group enter with eta.
+
+    Attributes
+    ----------
+    weight
+        Of all rows: what the sums are scaled to, so that priors keep their size.
+    alpha
+        How fast eta falls.
+    """
+
+    weight: float
+    alpha: float
+
+    def __call__(self, folded: Sums | None, group: Sums, groups: int) -> Sums:
+        if folded is None:
+            return scaled(group, self.weight)
+        eta = (groups + 2.0) ** -self.alpha
+        return scaled(folded, (1 - eta) * self.weight) + scaled(group, eta * self.weight)
+
+
+@dataclass(frozen=True)
+class Stepwise:
+    """Sweeps of online EM, which get most of the way, and batch EM, which ends at a fixed point.
+
+    Attributes
+    ----------
+    passes
+        Sweeps over all rows before batch iterations.
+    alpha
+        In (0.5, 1]: near 0.5 old sums are forgotten soonest, at 1 all count alike.
+    groups
+        The blocks are divided into; M-steps in a sweep. By default 16, or the number of blocks.
+    """
+
+    passes: Passes = 2
+    alpha: Annotated[float, Field(gt=0.5, le=1)] = 0.7
+    groups: Groups = None
+
+    @property
+    def memory(self) -> type[Folded]:
+        """The averaged sums."""
+        return Folded
+
+    def check(self, model: Model[Any]) -> None:
+        """Wants sums that add and an assignment that does not change."""
+        check_steady(model, "stepwise")
+
+    def step(self, fit: Fit, state: FitState) -> FitState:
+        """A sweep; after `passes` of them a batch iteration."""
+        fold = Averaged(fit.survey.spread.weight, self.alpha)
+        return online_step(fit, state, self.passes, self.groups, fold)
+
+
+schedule = Stepwise
