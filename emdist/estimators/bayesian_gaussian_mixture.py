@@ -85,7 +85,7 @@ class BayesianGaussianMixture(GaussianEstimator):
     n_features_in_
         Features seen by `fit`.
     history_
-        One `emdist.interfaces.Record` per iteration of the best start.
+        One `emdist.fit.state.Record` per iteration of the best start.
 
     Examples
     --------

@@ -49,6 +49,8 @@ class DiscreteMixture(Criteria):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        assignment: str = "soft",
+        assignment_options: Any = None,
         schedule: str = "batch",
         schedule_options: Any = None,
         precision: str = "auto",
@@ -69,6 +71,8 @@ class DiscreteMixture(Criteria):
         self.warm_start = warm_start
         self.verbose = verbose
         self.on_collapse = on_collapse
+        self.assignment = assignment
+        self.assignment_options = assignment_options
         self.schedule = schedule
         self.schedule_options = schedule_options
         self.precision = precision

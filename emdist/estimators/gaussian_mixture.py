@@ -57,6 +57,9 @@ class GaussianMixture(GaussianEstimator, Criteria):
     weight_concentration_prior
         Of a Dirichlet prior of the weights, at least 1: each component gets this, less 1, rows
         more.
+    assignment, assignment_options
+        How rows are shared among components: "soft" (EM), "hard", "tempered" (deterministic
+        annealing) or "stochastic", and a dict of its options; see docs/models.md.
     schedule, schedule_options
         How passes become iterations: "batch", "incremental", "squarem", "sparse" or "stepwise",
         and a dict of its options; see docs/schedules.md.
@@ -77,7 +80,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
     n_features_in_
         Features seen by `fit`.
     history_
-        One `emdist.interfaces.Record` per iteration of the best start.
+        One `emdist.fit.state.Record` per iteration of the best start.
 
     Examples
     --------
@@ -112,6 +115,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         degrees_of_freedom_prior: float | None = None,
         covariance_prior: Any = None,
         weight_concentration_prior: float | None = None,
+        assignment: str = "soft",
+        assignment_options: Any = None,
         schedule: str = "batch",
         schedule_options: Any = None,
         precision: str = "auto",
@@ -142,6 +147,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
         self.degrees_of_freedom_prior = degrees_of_freedom_prior
         self.covariance_prior = covariance_prior
         self.weight_concentration_prior = weight_concentration_prior
+        self.assignment = assignment
+        self.assignment_options = assignment_options
         self.schedule = schedule
         self.schedule_options = schedule_options
         self.precision = precision

@@ -71,7 +71,7 @@ class KMeans(CentreDistances):
     n_features_in_
         Features seen by `fit`.
     history_
-        One `emdist.interfaces.Record` per iteration of the best start.
+        One `emdist.fit.state.Record` per iteration of the best start.
 
     Examples
     --------

@@ -62,7 +62,7 @@ class KMedians(CentreDistances):
     n_features_in_
         Features seen by `fit`.
     history_
-        One `emdist.interfaces.Record` per pass of the best start.
+        One `emdist.fit.state.Record` per pass of the best start.
 
     Examples
     --------

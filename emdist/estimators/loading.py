@@ -30,6 +30,9 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     if section.missing:
         estimator.set_params(non_finite="missing")
     known = estimator.get_params()
+    if "assignment" in known:
+        options = section.assignment_options or None
+        estimator.set_params(assignment=section.assignment, assignment_options=options)
     stored = meta.get("params")
     if isinstance(stored, dict):
         estimator.set_params(**{k: v for k, v in stored.items() if k in known})

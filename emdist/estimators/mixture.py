@@ -46,6 +46,9 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     init_params: Any
     warm_start: Any
     on_collapse: Any
+    # Of those that take no other assignment.
+    assignment: Any = "soft"
+    assignment_options: Any = None
 
     def _model_section(
         self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
@@ -58,9 +61,19 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             precision=self.precision,
             uniform_weights=uniform,
             missing=self.non_finite == "missing",
+            assignment=self.assignment,
+            assignment_options=self._assignment_options(),
             options=dict(options),
             **settings,
         )
+
+    def _assignment_options(self) -> dict[str, Any]:
+        if not isinstance(self.assignment_options, Mapping | None):
+            raise ConfigError(
+                f"assignment_options={self.assignment_options!r}; wanted a dict, such as "
+                "{'start': 2.0}, or None."
+            )
+        return dict(self.assignment_options or {})
 
     def _fit_section(self) -> FitSection:
         init = self.init_params

@@ -35,7 +35,7 @@ class MultinomialMixture(DiscreteMixture):
         Pseudo-count of every feature.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse, schedule, schedule_options
+    warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
         As in `GaussianMixture`.
     verbose, precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
@@ -70,6 +70,8 @@ class MultinomialMixture(DiscreteMixture):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        assignment: str = "soft",
+        assignment_options: Any = None,
         schedule: str = "batch",
         schedule_options: Any = None,
         precision: str = "auto",
@@ -91,6 +93,8 @@ class MultinomialMixture(DiscreteMixture):
             warm_start=warm_start,
             verbose=verbose,
             on_collapse=on_collapse,
+            assignment=assignment,
+            assignment_options=assignment_options,
             schedule=schedule,
             schedule_options=schedule_options,
             precision=precision,

@@ -33,7 +33,7 @@ class PoissonMixture(DiscreteMixture):
         Pseudo-rows of one count per feature.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse, schedule, schedule_options
+    warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
         As in `GaussianMixture`.
     verbose, precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
@@ -69,6 +69,8 @@ class PoissonMixture(DiscreteMixture):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        assignment: str = "soft",
+        assignment_options: Any = None,
         schedule: str = "batch",
         schedule_options: Any = None,
         precision: str = "auto",
@@ -90,6 +92,8 @@ class PoissonMixture(DiscreteMixture):
             warm_start=warm_start,
             verbose=verbose,
             on_collapse=on_collapse,
+            assignment=assignment,
+            assignment_options=assignment_options,
             schedule=schedule,
             schedule_options=schedule_options,
             precision=precision,

@@ -43,7 +43,7 @@ class ProductMixture(Criteria):
         Keep all weights at 1 / n_components.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse
+    warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
         As in `GaussianMixture`.
     verbose, precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
@@ -93,6 +93,10 @@ class ProductMixture(Criteria):
         warm_start: bool = False,
         verbose: int = 0,
         on_collapse: str = "regularise",
+        assignment: str = "soft",
+        assignment_options: Any = None,
+        schedule: str = "batch",
+        schedule_options: Any = None,
         precision: str = "auto",
         engine: Any = None,
         block_size: str | None = None,
@@ -113,6 +117,10 @@ class ProductMixture(Criteria):
         self.warm_start = warm_start
         self.verbose = verbose
         self.on_collapse = on_collapse
+        self.assignment = assignment
+        self.assignment_options = assignment_options
+        self.schedule = schedule
+        self.schedule_options = schedule_options
         self.precision = precision
         self.engine = engine
         self.block_size = block_size

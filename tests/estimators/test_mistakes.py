@@ -49,6 +49,8 @@ KMEANS: dict[str, list[Any]] = {
 }
 
 MIXTURE: dict[str, list[Any]] = {
+    "assignment": ["firm", None, 5],
+    "assignment_options": [{"start": 2.0}, 5, "a"],
     "n_components": [0, -1, 2.5, "a", None, 601],
     "covariance_type": ["foo", "diagonal", None, 5, ["full"]],
     "tol": [-1, "a", NAN],

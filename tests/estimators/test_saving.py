@@ -155,3 +155,21 @@ def test_saving_replaces_what_was_saved(x: Rows, tmp_path: Path) -> None:
     KMeans(3, random_state=0).fit(x).save(tmp_path / "m")
     KMeans(2, random_state=0).fit(x).save(tmp_path / "m")
     assert emdist.load(tmp_path / "m").cluster_centers_.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "options"),
+    [("hard", None), ("tempered", {"start": 1.5}), ("stochastic", {"iterations": 5})],
+)
+def test_an_assignment_comes_back(
+    tmp_path: Path, assignment: str, options: dict[str, Any] | None
+) -> None:
+    x = blobs()
+    fitted = GaussianMixture(
+        3, assignment=assignment, assignment_options=options, random_state=0
+    ).fit(x)
+    fitted.save(tmp_path / "model")
+    found = load(tmp_path / "model")
+    assert found.assignment == assignment
+    assert found.assignment_options == options
+    np.testing.assert_array_equal(found.predict(x), fitted.predict(x))
