@@ -164,12 +164,13 @@ def test_saving_replaces_what_was_saved(x: Rows, tmp_path: Path) -> None:
 def test_an_assignment_comes_back(
     tmp_path: Path, assignment: str, options: dict[str, Any] | None
 ) -> None:
-    x = blobs()
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(c, 1.0, (100, 2)) for c in (0.0, 5.0, 9.0)])
     fitted = GaussianMixture(
         3, assignment=assignment, assignment_options=options, random_state=0
     ).fit(x)
     fitted.save(tmp_path / "model")
-    found = load(tmp_path / "model")
+    found = emdist.load(tmp_path / "model")
     assert found.assignment == assignment
     assert found.assignment_options == options
     np.testing.assert_array_equal(found.predict(x), fitted.predict(x))
