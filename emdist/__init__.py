@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emdist.estimators.binomial_mixture import BinomialMixture
     from emdist.estimators.categorical_mixture import CategoricalMixture
     from emdist.estimators.gaussian_mixture import GaussianMixture
+    from emdist.estimators.isotropic_mixture import IsotropicMixture
     from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.kmedians import KMedians
@@ -26,6 +27,7 @@ __all__ = [
     "BinomialMixture",
     "CategoricalMixture",
     "GaussianMixture",
+    "IsotropicMixture",
     "KCentroids",
     "KMeans",
     "KMedians",
@@ -45,6 +47,7 @@ _WHERE = {
     "KMedians": "emdist.estimators.kmedians",
     "MiniBatchKMeans": "emdist.estimators.mini_batch_kmeans",
     "GaussianMixture": "emdist.estimators.gaussian_mixture",
+    "IsotropicMixture": "emdist.estimators.isotropic_mixture",
     "BernoulliMixture": "emdist.estimators.bernoulli_mixture",
     "BinomialMixture": "emdist.estimators.binomial_mixture",
     "CategoricalMixture": "emdist.estimators.categorical_mixture",

@@ -11,7 +11,7 @@ import sklearn.mixture
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from emdist import GaussianMixture, KMeans
+from emdist import GaussianMixture, IsotropicMixture, KMeans
 
 Rows = NDArray[np.float64]
 
@@ -223,3 +223,19 @@ def test_a_collapse_follows_its_policy() -> None:
     assert dropped.means_.shape == (1, 2)
     assert dropped.predict_proba(x).shape == (240, 1)
     assert np.isfinite(dropped.score(x))
+
+
+def test_a_small_variance_makes_soft_kmeans_kmeans() -> None:
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.normal(c, 1.0, (150, 2)) for c in (0.0, 6.0, 14.0)]) + 1e4
+    start = x[[0, 150, 300]]
+    hard = KMeans(3, init=start, tol=0.0).fit(x)
+    soft = IsotropicMixture(
+        3, variance=1e-4, means_init=start, uniform_weights=True, tol=1e-12, max_iter=500
+    ).fit(x)
+    np.testing.assert_allclose(soft.means_, hard.cluster_centers_, atol=1e-6)
+    np.testing.assert_array_equal(soft.predict(x), hard.labels_)
+    cem = IsotropicMixture(
+        3, variance=0.5, means_init=start, uniform_weights=True, assignment="hard", tol=0.0
+    ).fit(x)
+    np.testing.assert_array_equal(cem.means_, hard.cluster_centers_)

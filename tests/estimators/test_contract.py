@@ -21,7 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from emdist import BayesianGaussianMixture, GaussianMixture, KMeans, KMedians, MiniBatchKMeans
+from emdist import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    IsotropicMixture,
+    KMeans,
+    KMedians,
+    MiniBatchKMeans,
+)
 
 COVARIANCES = ["full", "tied", "diag", "spherical"]
 PAIRS = [(KMeans, sklearn.cluster.KMeans), (GaussianMixture, sklearn.mixture.GaussianMixture)]
@@ -45,6 +52,7 @@ def _expected_failures(estimator: Any) -> dict[str, str]:
         MiniBatchKMeans(n_clusters=3),
         KMedians(n_clusters=3),
         GaussianMixture(),
+        IsotropicMixture(),
         GaussianMixture(covariance_type="tied"),
         BayesianGaussianMixture(),
     ],

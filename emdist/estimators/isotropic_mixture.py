@@ -1,0 +1,137 @@
+"""Mixture of Gaussians of one given variance, for data of any size."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from emdist.build_model import make_family
+from emdist.config import FitSection, ModelSection
+from emdist.estimators.base import as_floats
+from emdist.estimators.mixture import Criteria
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+
+
+class IsotropicMixture(Criteria):
+    """Gaussians ``N(mean_k, variance I)`` of a variance that is given: soft K-means.
+
+    As `variance` goes to 0, or with ``assignment="hard"`` and ``uniform_weights=True``, the means
+    become K-means' centres: Bishop 2006, 9.3.2.
+
+    Parameters
+    ----------
+    n_components
+        Components.
+    variance
+        Of every feature of every component: squared units of the data.
+    tol
+        Of the bound per row: nats.
+    max_iter, n_init
+        Iterations of one start at most, and starts.
+    init_params
+        "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
+        `GaussianMixture`.
+    weights_init, means_init
+        A start: (k,) and (k, d); what is not given is estimated from the rows nearest.
+    uniform_weights
+        Keep all weights at 1 / n_components.
+    random_state
+        Seed. The same seed gives the same bits on any number of threads and workers.
+    warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
+        As in `GaussianMixture`.
+    verbose, precision, engine, block_size, missing_chunks, non_finite
+        As in `KMeans`.
+
+    Attributes
+    ----------
+    weights_, means_
+        (k,) and (k, d).
+    converged_, n_iter_, lower_bound_, lower_bounds_
+        Of the best start; the bound is the log-likelihood per unit of weight: nats.
+    n_features_in_, history_
+        As in `GaussianMixture`.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        variance: float = 1.0,
+        tol: float = 1e-3,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        uniform_weights: bool = False,
+        random_state: Any = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        on_collapse: str = "regularise",
+        assignment: str = "soft",
+        assignment_options: Any = None,
+        schedule: str = "batch",
+        schedule_options: Any = None,
+        precision: str = "auto",
+        engine: Any = None,
+        block_size: str | None = None,
+        missing_chunks: str = "raise",
+        non_finite: str = "raise",
+    ) -> None:
+        self.n_components = n_components
+        self.variance = variance
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.uniform_weights = uniform_weights
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.on_collapse = on_collapse
+        self.assignment = assignment
+        self.assignment_options = assignment_options
+        self.schedule = schedule
+        self.schedule_options = schedule_options
+        self.precision = precision
+        self.engine = engine
+        self.block_size = block_size
+        self.missing_chunks = missing_chunks
+        self.non_finite = non_finite
+
+    @classmethod
+    def fits(cls, section: ModelSection) -> bool:
+        return section.name == "isotropic"
+
+    @classmethod
+    def from_section(cls, section: ModelSection) -> Self:
+        return cls(
+            section.n_components,
+            variance=section.options.get("variance", 0.5),
+            precision=section.precision,
+            uniform_weights=section.weights_name == "uniform",
+        )
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        options = {"variance": self.variance}
+        model = self._model_section("isotropic", options, self.uniform_weights)
+        make_family(model)  # The variance is checked before anything is read.
+        return model, self._fit_section(), self._given(model, n_features)
+
+    def _given(self, model: ModelSection, d: int) -> Given:
+        if self._is_warm(model, d):
+            return Given(self.means_, self.weights_)
+        k, means, weights = model.n_components, self.means_init, self.weights_init
+        return Given(
+            None if means is None else as_floats(means, "means_init", (k, d)),
+            None if weights is None else as_floats(weights, "weights_init", (k,)),
+        )
+
+    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
+        self._publish_mixture(fitted)
+        self.means_ = fitted.params.components.means + fitted.spread.origin
+
+
+estimator = IsotropicMixture
