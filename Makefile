@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Processes that run the tests side by side.
+JOBS ?= 2
 DEMO := demo
 
 .PHONY: help demo test test-slow check format lint types imports bench clean
@@ -29,10 +31,10 @@ demo: $(READY)
 	PREFECT_HOME=$(CURDIR)/$(DEMO)/prefect $(BIN)/python -m benchmarks.demo $(DEMO)
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
 
 check: format lint types imports test
 
