@@ -118,7 +118,7 @@ def test_a_finished_run_of_centres_is_an_estimator(
 
 
 def test_a_run_without_an_estimator_says_so(stored: Path, tmp_path: Path) -> None:
-    run(stored, tmp_path / "run", name="isotropic", n_components=3)
+    run(stored, tmp_path / "run", name="variational_full", noise=True, n_components=2)
     with pytest.raises(ConfigError, match="emdist label"):
         emdist.load(tmp_path / "run")
 
