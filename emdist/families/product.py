@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, Family
 from emdist.errors import ConfigError
+from emdist.families import product_closures
 from emdist.families.closures import Posteriors
 from emdist.families.groups import Columns, Group, check_columns, check_width, family_of, indices_of
 from emdist.families.joined import joined
@@ -226,6 +227,46 @@ class Product:
         for columns, family, own in self._each(params):
             out[:, columns] = family.sample(own, k, n, rng)
         return out
+
+    def component_means(self, params: ProductParams[Any]) -> Floats:
+        return product_closures.component_means(self._each(params), self._whole())
+
+    def within(self, params: ProductParams[Any], weights: Floats) -> Floats:
+        return product_closures.within(self._each(params), self._whole(), weights)
+
+    def marginal(
+        self, params: ProductParams[Any], features: Columns
+    ) -> tuple[Product, ProductParams[Any]]:
+        self._whole()
+        return self._of_parts(product_closures.marginal(self._each(params), features))
+
+    def conditional(
+        self, params: ProductParams[Any], kept: Columns, observed: Columns, values: Floats
+    ) -> tuple[Product, ProductParams[Any]]:
+        self._whole()
+        parts = product_closures.conditional(self._each(params), kept, observed, values)
+        return self._of_parts(parts)
+
+    def slopes(self, params: ProductParams[Any], kept: Columns, observed: Columns) -> Floats | None:
+        k = len(self.locations(params))
+        return product_closures.slopes(self._each(params), k, kept, observed)
+
+    def _whole(self) -> int:
+        """Its features; ConfigError if it ignores some, of which it knows nothing."""
+        if self.ignored:
+            raise ConfigError(
+                "The product ignores some features and has no distribution of them. Fit it to "
+                "data without these."
+            )
+        return self.n_features
+
+    def _of_parts(
+        self, parts: Sequence[tuple[Columns, Family[Any], Any]]
+    ) -> tuple[Product, ProductParams[Any]]:
+        """The product of some parts, which the options of no configuration may amount to."""
+        twin = copy.copy(self)
+        object.__setattr__(twin, "parts", tuple((c, family) for c, family, _ in parts))
+        return twin, ProductParams(tuple(own for *_, own in parts))
 
     def with_missing(self) -> Product:
         return self._with([family.with_missing() for _, family in self.parts])

@@ -29,13 +29,13 @@ def mixture(name: str, k: int = 3, d: int = 3, seed: int = 0) -> MixtureDistribu
     spread = Spread(
         0 * ones, x.mean(axis=0), x.var(axis=0), x.min(axis=0), x.max(axis=0), ones > 1, len(x)
     )
-    model = make_model(section_of(name, k), spread)
+    model = make_model(section_of(name, k, d), spread)
     start, block = model.start(x[:k], spread), Block(0, 0, x)
     labels = np.sort(rng.integers(0, k, len(x))).astype(np.int32)
     sums = model.first_step(block, start, labels, 0 * ones)
     shared = model.shared_step(block, 0 * ones)
     params = model.m_step(Sums({**sums.fields, **shared.fields}), start, CAREFUL)
-    return MixtureDistribution(family_of(name), rng.dirichlet(2 * np.ones(k)), params.components)
+    return MixtureDistribution(family_of(name, d), rng.dirichlet(2 * np.ones(k)), params.components)
 
 
 def has_marginals(name: str) -> bool:

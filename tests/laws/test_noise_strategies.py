@@ -213,10 +213,19 @@ def test_a_product_as_a_distribution_has_its_posteriors_as_expected() -> None:
         + scipy.stats.norm(other.means[0, 0], np.sqrt(other.variances[0, 0])).logpdf(MIXED[:, 1])
     )
     np.testing.assert_allclose(mixture.log_density(MIXED), wanted, rtol=1e-10)
-    with pytest.raises(ConfigError, match="states no moments"):
-        mixture.mean()
-    with pytest.raises(ConfigError, match="states no marginals"):
-        mixture.marginal([0])
+    means = [reals.means[0, 1], other.means[0, 0], rate, reals.means[0, 0]]
+    np.testing.assert_allclose(mixture.mean(), means, rtol=1e-10)
+    within = mixture.covariance().within
+    np.testing.assert_allclose(within[[3, 0]][:, [3, 0]], reals.covariances[0], rtol=1e-10)
+    assert within[2, 2] == pytest.approx(rate)
+    assert within[0, 1] == 0
+    alone = mixture.marginal([2, 1]).log_density(MIXED[:, [2, 1]])
+    np.testing.assert_allclose(
+        alone,
+        scipy.stats.poisson(rate).logpmf(MIXED[:, 2])
+        + scipy.stats.norm(other.means[0, 0], np.sqrt(other.variances[0, 0])).logpdf(MIXED[:, 1]),
+        rtol=1e-10,
+    )
 
 
 # ---- what is refused

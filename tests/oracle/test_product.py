@@ -369,3 +369,41 @@ def test_a_job_of_mixed_data(tmp_path: Path) -> None:
     np.testing.assert_array_equal(fitted.predict(x), labels)
     assert len(z) == len(labels)
     assert "parts.2.probabilities" in arrays_of(fitted._fitted.params.components)
+
+
+# ---- as a distribution
+
+
+def test_a_mixed_conditional_by_summation() -> None:
+    """p(real | counts, codes): weights from what is observed, moments of a full part shifted."""
+    rng = np.random.default_rng(2)
+    z = rng.integers(0, 2, 600)
+    real = rng.standard_normal((600, 2)) @ [[1.0, 0.7], [0.0, 0.6]] + 4.0 * z[:, None]
+    x = np.column_stack([real[:, 0], rng.poisson(2 + 5 * z), real[:, 1], rng.random(600) < 0.3])
+    groups = [
+        {"columns": [2, 0], "family": "full"},
+        {"columns": [1], "family": "poisson"},
+        {"columns": [3], "family": "bernoulli"},
+    ]
+    found = ProductMixture(2, groups=groups, random_state=0).fit(x).distribution()
+    given = found.conditional([1, 0], [3.0, 1.5])
+    assert given.n_features == 2
+    # The product rule at a grid of what is left, which sums to 1.
+    grid = np.stack(np.meshgrid(np.linspace(-12, 18, 3001), [0.0, 1.0], indexing="ij"), -1)
+    rest = grid.reshape(-1, 2)
+    whole = np.column_stack([np.full(len(rest), 1.5), np.full(len(rest), 3.0), rest])
+    joint = found.density(whole)
+    np.testing.assert_allclose(given.density(rest), joint / (joint.sum() * 0.01), rtol=1e-6)
+    np.testing.assert_allclose(
+        found.conditional_mean([1, 0], [[3.0, 1.5]])[0], given.mean(), rtol=1e-9
+    )
+    total = found.covariance().total
+    np.testing.assert_allclose(total[1, 1], x[:, 1].var(), rtol=0.05)
+
+
+def test_a_product_that_ignores_features_has_no_distribution_of_them() -> None:
+    x = draw("diagonal", 200, 2, 3)[0]
+    groups = [{"columns": [0, 2], "family": "diagonal"}]
+    fitted = ProductMixture(2, groups=groups, ignored=[1], random_state=0).fit(x)
+    with pytest.raises(ConfigError, match="ignores some features"):
+        fitted.distribution().marginal([0])

@@ -1,0 +1,123 @@
+"""What products are closed under, part by part: moments, marginals, conditionals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from emdist.components import Family
+from emdist.errors import ConfigError
+from emdist.families.closures import Features, Marginals, Moments
+from emdist.interfaces import Floats
+
+#: A part of a product: its columns, its family, its parameters.
+Part = tuple[Features, Family[Any], Any]
+
+
+def component_means(parts: Sequence[Part], d: int) -> Floats:
+    """(k, d) expectation of a row of each component."""
+    found = [(c, _moments(f).component_means(own)) for c, f, own in parts]
+    out = np.empty((len(found[0][1]), d))
+    for columns, means in found:
+        out[:, columns] = means
+    return out
+
+
+def within(parts: Sequence[Part], d: int, weights: Floats) -> Floats:
+    """(d, d) covariances summed with `weights`: none between features of different parts."""
+    out = np.zeros((d, d))
+    for columns, family, own in parts:
+        able = _moments(family)
+        out[np.ix_(columns, columns)] = able.within(own, weights)
+    return out
+
+
+def marginal(parts: Sequence[Part], features: Features) -> list[Part]:
+    """The parts of `features` alone, in that order; those without any are gone."""
+
+    def part(family: Any, own: Any, local: Features) -> tuple[Any, Any]:
+        found: tuple[Any, Any] = _marginals(family).marginal(own, local)
+        return found
+
+    return _kept(parts, features, lambda c, family, own, local: part(family, own, local))
+
+
+def conditional(
+    parts: Sequence[Part], kept: Features, observed: Features, values: Floats
+) -> list[Part]:
+    """The parts of features `kept`, each given what is observed of itself.
+
+    Given the component, other parts tell nothing.
+    """
+
+    def part(columns: Features, family: Any, own: Any, local: Features) -> tuple[Any, Any]:
+        able = _marginals(family)
+        seen = np.flatnonzero(np.isin(observed, columns))
+        if not len(seen):
+            alone: tuple[Any, Any] = able.marginal(own, local)
+            return alone
+        there = _local(columns, observed[seen])
+        found: tuple[Any, Any] = able.conditional(own, local, there, values[seen])
+        return found
+
+    return _kept(parts, kept, part)
+
+
+def slopes(parts: Sequence[Part], k: int, kept: Features, observed: Features) -> Floats | None:
+    """(k, a, b) what the mean of `kept` gains per unit of `observed`; None for nothing."""
+    out, any_of_them = np.zeros((k, len(kept), len(observed))), False
+    for columns, family, own in parts:
+        mine, seen = (
+            np.flatnonzero(np.isin(kept, columns)),
+            np.flatnonzero(np.isin(observed, columns)),
+        )
+        if not len(mine) or not len(seen):
+            continue
+        able = _marginals(family)
+        found = able.slopes(own, _local(columns, kept[mine]), _local(columns, observed[seen]))
+        if found is not None:
+            out[np.ix_(np.arange(k), mine, seen)] = found
+            any_of_them = True
+    return out if any_of_them else None
+
+
+def _kept(
+    parts: Sequence[Part],
+    features: Features,
+    make: Callable[[Features, Any, Any, Features], tuple[Any, Any]],
+) -> list[Part]:
+    """What `make` makes of each part that has some of `features`, numbered as they stand there."""
+    out: list[Part] = []
+    for columns, family, own in parts:
+        at = np.flatnonzero(np.isin(features, columns))
+        if len(at):
+            out.append((at, *make(columns, family, own, _local(columns, features[at]))))
+    return out
+
+
+def _local(columns: Features, features: Features) -> Features:
+    """Where `features` stand among a part's `columns`."""
+    order = np.argsort(columns)
+    found: Features = order[np.searchsorted(columns, features, sorter=order)]
+    return found
+
+
+def _moments(family: Any) -> Moments:
+    if not isinstance(family, Moments):
+        raise _unstated(family, "moments")
+    return family
+
+
+def _marginals(family: Any) -> Marginals:
+    if not isinstance(family, Marginals):
+        raise _unstated(family, "marginals")
+    return family
+
+
+def _unstated(family: Any, what: str) -> ConfigError:
+    return ConfigError(
+        f"A part of the product, {type(family).__name__.lower()}, has no {what}: what is left of "
+        "its rows has no family here. Ask for the density of whole rows."
+    )
