@@ -13,7 +13,7 @@ DEMO := demo
 .PHONY: help demo test test-slow check format lint types imports bench clean
 
 help:
-	@echo "make demo       the whole pipeline on real input, about 3 minutes after the install"
+	@echo "make demo       the whole pipeline on real input, about a minute after the install"
 	@echo "make test       the tests"
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
 	@echo "make test-slow  the long variants of the tests"
