@@ -192,12 +192,15 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _schedule(self) -> dict[str, Any]:
         """The parameters that say how passes become iterations, as the configuration has them."""
-        if not isinstance(self.schedule_options, Mapping | None):
-            raise ConfigError(
-                f"schedule_options={self.schedule_options!r}; wanted a dict, such as "
-                "{'groups': 8}, or None."
-            )
-        return {"schedule": self.schedule, "schedule_options": dict(self.schedule_options or {})}
+        options = self._options_of("schedule_options", "{'groups': 8}")
+        return {"schedule": self.schedule, "schedule_options": options}
+
+    def _options_of(self, name: str, example: str) -> dict[str, Any]:
+        """The parameter `name` as a dict; ConfigError if it is none."""
+        given = getattr(self, name)
+        if not isinstance(given, Mapping | None):
+            raise ConfigError(f"{name}={given!r}; wanted a dict, such as {example}, or None.")
+        return dict(given or {})
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         """Called after `fit` with what was read; nothing is kept by default."""

@@ -62,18 +62,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             uniform_weights=uniform,
             missing=self.non_finite == "missing",
             assignment=self.assignment,
-            assignment_options=self._assignment_options(),
+            assignment_options=self._options_of("assignment_options", "{'start': 2.0}"),
             options=dict(options),
             **settings,
         )
-
-    def _assignment_options(self) -> dict[str, Any]:
-        if not isinstance(self.assignment_options, Mapping | None):
-            raise ConfigError(
-                f"assignment_options={self.assignment_options!r}; wanted a dict, such as "
-                "{'start': 2.0}, or None."
-            )
-        return dict(self.assignment_options or {})
 
     def _fit_section(self) -> FitSection:
         init = self.init_params

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit, jit_fused, jit_sums
-from emdist.kernels.tiles import shifted, tiles
+from emdist.kernels.moments import distance_to_own
+from emdist.kernels.tiles import shift, shifted, tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -106,13 +107,6 @@ def _add_offset(g: Array, offset: Array, j: Any) -> None:
 
 
 @jit
-def _load(x: Array, a: Any, m: Any, origin: Array, xs: Array) -> None:
-    for i in range(m):
-        for j in range(x.shape[1]):
-            xs[i, j] = x[a + i, j] - origin[j]
-
-
-@jit
 def _turn(xs: Array, m: Any, xt: Array) -> None:
     """Lay rows feature by feature, 16 at a time: a cache line of each feature."""
     for start in range(0, m, 16):
@@ -190,24 +184,13 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weig
     total = 0.0
     for a in range(0, x.shape[0], rows):
         m = min(rows, x.shape[0] - a)
-        _load(x, a, m, origin, xs)
+        shift(x[a : a + m], origin, xs[:m])
         _label(xs, m, xt, eta, offset, g, best, labels)
         if len(weight):
             total += _gather_weighted(xs, m, means, labels, weight[a : a + m], n, t)
         else:
             total += _gather(xs, m, means, labels, n, t)
     return total
-
-
-@jit_sums
-def _distance(xs: Array, m: Any, means: Array, labels: Array, out: Array) -> None:
-    for i in range(m):
-        c = labels[i]
-        distance = 0.0
-        for j in range(xs.shape[1]):
-            diff = np.float64(xs[i, j]) - means[c, j]
-            distance += diff * diff
-        out[i] = distance
 
 
 @jit
@@ -219,10 +202,10 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array, rows
     best, tile = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     for a in range(0, x.shape[0], rows):
         m = min(rows, x.shape[0] - a)
-        _load(x, a, m, origin, xs)
+        shift(x[a : a + m], origin, xs[:m])
         _label(xs, m, xt, eta, offset, g, best, tile)
         labels[a : a + m] = tile[:m]
-        _distance(xs, m, means, tile, distance[a : a + m])
+        distance_to_own(xs[:m], means, tile, distance[a : a + m])
 
 
 def _padded(eta: Array, offset: Array) -> tuple[Array, Array, int, int]:

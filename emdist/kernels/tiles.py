@@ -33,7 +33,8 @@ def tiles(n_rows: int, rows: int) -> Iterator[tuple[int, int]]:
 
 
 @jit
-def _shift(x: Array, origin: Array, out: Array) -> None:
+def shift(x: Array, origin: Array, out: Array) -> None:
+    """``x - origin`` in the precision of the subtraction, rounded into `out`: fills (m, d)."""
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             out[i, j] = x[i, j] - origin[j]
@@ -45,5 +46,5 @@ def shifted(x: Array, origin: NDArray[np.float64], dtype: str) -> Array:
     The subtraction comes before any rounding, so an offset common to all rows costs no digits.
     """
     out = np.empty(x.shape, dtype)
-    _shift(x, origin, out)
+    shift(x, origin, out)
     return out

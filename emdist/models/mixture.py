@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Components, WholeBlocks
+from emdist.components import Components, Density, WholeBlocks
 from emdist.errors import CollapseError
 from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
 from emdist.kernels.assign import softmax
@@ -112,12 +112,19 @@ class Mixture(Generic[P]):
         return cheapest(growth, self.precision, spread, dtype)
 
     def scored(
-        self, block: Block, params: MixtureParams[P], origin: Floats, numerics: Numerics
+        self,
+        density: Density,
+        block: Block,
+        params: MixtureParams[P],
+        origin: Floats,
+        numerics: Numerics,
     ) -> Iterator[tuple[slice, Tile]]:
-        """Tiles of the rows that count, with their scores, and where they lie among them."""
+        """Tiles of the rows that count, with their scores, and where they lie among them.
+
+        `density` is the family's of `params`: to make it may mean k factorisations.
+        """
         x, weight = block.valid()
         masked = None if len(x) == len(block.x) else block.rows()
-        density = self.family.density(params.components, numerics)
         log_weight = self.weights.logarithms(params).astype(numerics.dtype)
         offset = (density.offset + log_weight).astype(numerics.dtype)
         k = density.n_components
@@ -154,7 +161,7 @@ class Mixture(Generic[P]):
             n = np.zeros(density.n_components)
             t_sum = np.zeros((density.n_components, density.width))
             objective = 0.0
-            for _, tile in self.scored(block, params, origin, numerics):
+            for _, tile in self.scored(density, block, params, origin, numerics):
                 share = self.assignment.share(tile)
                 n += share.n
                 t_sum += share.t
@@ -163,12 +170,7 @@ class Mixture(Generic[P]):
                     seen(tile)
         total = float(len(x)) if weight is None else float(weight.sum())
         return Sums(
-            {
-                "n": n,
-                "t": t_sum,
-                "objective": np.array(objective),
-                "weight": np.array(total),
-            }
+            {"n": n, "t": t_sum, "objective": np.array(objective), "weight": np.array(total)}
         )
 
     def first_step(
@@ -309,7 +311,7 @@ class Mixture(Generic[P]):
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None
-        for at, tile in self.scored(block, params, origin, numerics):
+        for at, tile in self.scored(density, block, params, origin, numerics):
             if shares is not None:
                 posterior = tile.score.copy()
                 softmax(posterior, tile.offset)

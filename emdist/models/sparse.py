@@ -100,7 +100,7 @@ def freeze(
     labels, mass = np.empty(len(x), np.int32), np.empty(len(x))
     n, t, entropy = np.zeros(k), np.zeros((k, density.width)), 0.0
     active_of = np.ascontiguousarray(active.T)
-    for at, tile in mixture.scored(block, params, origin, numerics):
+    for at, tile in mixture.scored(density, block, params, origin, numerics):
         resp = tile.score
         evidence = softmax(resp, tile.offset)
         labels[at], _ = hard_labels(resp, np.zeros(k, resp.dtype))
