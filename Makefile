@@ -10,13 +10,14 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 DEMO := demo
 
-.PHONY: help demo test test-slow check format lint types imports bench clean
+.PHONY: help demo test test-slow test-random check format lint types imports bench clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
 	@echo "make test       the tests"
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
-	@echo "make test-slow  the long variants of the tests"
+	@echo "make test-slow    the long variants of the tests"
+	@echo "make test-random  the laws on new random data"
 	@echo "make bench      8 GB on two workers of 1 GB each"
 	@echo "make clean      remove what these commands made"
 
@@ -35,6 +36,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow
+
+test-random: $(READY)
+	RANDOM_LAWS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(shell grep -rl "^from hypothesis" tests)
 
 check: format lint types imports test
 

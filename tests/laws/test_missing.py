@@ -19,6 +19,7 @@ from fitting import (
     family_of,
     fit_array,
     given_of,
+    options_of,
     prepare,
     relative,
     run,
@@ -115,10 +116,16 @@ def test_the_bound_never_falls(
     weight = rng.exponential(size=len(x)) if weighted else None
     start = start_for(name, 200, seed % 7)
     source = array_source(np.where(holes, np.nan, x), weight, 2000)
+    setting = setting_for(name, assignment, max_iter=8)
+    if name == "product":
+        # With 1e-12 added, the half-step of a component of one row is mostly rounding.
+        groups = options_of(name, 3)["groups"]
+        groups[0] = {**groups[0], "options": {"reg_covar": 0.0}}
+        setting = replace(setting, options={"groups": groups})
     bounds: list[float] = []
     halves: list[float] = []
     try:
-        for state in trace(prepare(source, setting_for(name, assignment, max_iter=8), start)):
+        for state in trace(prepare(source, setting, start)):
             bounds = [r.objective for r in state.history]
             halves = [r.updated for r in state.history]
     except CollapseError:
