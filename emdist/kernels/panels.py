@@ -1,0 +1,97 @@
+"""Rows laid out as panels: statistic by statistic, a row in each lane of the vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.kernels.jit import jit
+from emdist.kernels.lanes import COMPONENTS, panel_rows, turn_4, turn_8, turn_16
+
+Array = NDArray[Any]
+
+#: Working set of the panels that are filled at once, in bytes: half of a second-level cache.
+_BYTES = 1 << 20
+
+
+def panels_at_once(lines: int, itemsize: int) -> int:
+    """Panels of `lines` numbers a row that are filled before they are used."""
+    rows = panel_rows(itemsize)
+    most = _BYTES // (max(1, lines) * itemsize * rows)
+    return int(min(1024 // rows, max(256 // rows, most)))
+
+
+@jit
+def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
+    for i in range(b - a):
+        for j in range(x.shape[1]):
+            panel[j, i] = x[a + i, j] - origin[j]
+    for i in range(b - a, panel.shape[1]):
+        for j in range(x.shape[1]):
+            panel[j, i] = 0.0
+
+
+@jit
+def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
+    # One to three features, with strides that the compiler knows and can make shuffles of.
+    rows, d = panel.shape[1], x.shape[1]
+    flat = x.reshape(x.size)[d * a : d * (a + rows)]
+    first, second, third = origin[0], origin[min(1, d - 1)], origin[d - 1]
+    if d == 1:
+        for i in range(rows):
+            panel[0, i] = flat[i] - first
+    elif d == 2:
+        for i in range(rows):
+            panel[0, i] = flat[2 * i] - first
+            panel[1, i] = flat[2 * i + 1] - second
+    else:
+        for i in range(rows):
+            panel[0, i] = flat[3 * i] - first
+            panel[1, i] = flat[3 * i + 1] - second
+            panel[2, i] = flat[3 * i + 2] - third
+
+
+@jit
+def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
+    """Lay rows ``x[a:b] - origin`` into a panel (lines, rows): line j is feature j, the rest 0.
+
+    Squares of rows and features are turned at once. The last overlaps the one before it, rather
+    than leave features over.
+    """
+    d = x.shape[1]
+    if b - a < panel.shape[1]:
+        _fill_rows(x, a, b, origin, panel)
+    elif d < 4:
+        _fill_few(x, a, origin, panel)
+    elif d < 8:
+        for j in (0, d - 4):
+            for i in range(0, b - a, 4):
+                turn_4(x, a + i, j, origin, panel, i)
+    elif d < 16:
+        for j in (0, d - 8):
+            for i in range(0, b - a, 8):
+                turn_8(x, a + i, j, origin, panel, i)
+    else:
+        done = 0
+        while done < d:
+            j = min(done, d - 16)
+            for i in range(0, b - a, 16):
+                turn_16(x, a + i, j, origin, panel, i)
+            done = j + 16
+
+
+def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
+    """Natural parameters (k, D) and offset (k,) as the panels' functions want them.
+
+    Components that never win fill up to a multiple: (k' / 6, D, 6) and (k',).
+    """
+    k, width = eta.shape
+    groups = -(-k // COMPONENTS)
+    padded = np.zeros((groups * COMPONENTS, width), eta.dtype)
+    padded[:k] = eta
+    least = np.full(groups * COMPONENTS, -np.inf, eta.dtype)
+    least[:k] = offset
+    packed = padded.reshape(groups, COMPONENTS, width).transpose(0, 2, 1)
+    return np.ascontiguousarray(packed), least
