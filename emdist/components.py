@@ -90,6 +90,20 @@ class WholeBlocks(Protocol):
         """Labels (m,) and log-likelihoods (m,), as `hard_sums` has them."""
 
 
+@runtime_checkable
+class SoftBlocks(Protocol):
+    """A density whose responsibilities and their sums come from one compiled call for a block."""
+
+    def soft_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array, temperature: float
+    ) -> tuple[Floats, Floats, float] | None:
+        """Weights (k,), statistics (k, width) and objective of stored rows (m, d).
+
+        Responsibilities are ``softmax((score + log_weight) / temperature)``; the objective lacks
+        `base` and `constant`. None where tiles have to be gone through.
+        """
+
+
 class Components(Protocol[P]):
     """k components that a model is made of: the E-step's density and the M-step's estimate.
 

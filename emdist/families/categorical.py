@@ -18,6 +18,7 @@ from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import indicators
+from emdist.kernels.lines import categories
 from emdist.kernels.missing import filled
 from emdist.sums import Sums
 
@@ -82,8 +83,15 @@ class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
 
     def density(self, params: Categories, numerics: Numerics) -> Density:
         eta = self._eta(params)
+        d = params.probabilities.shape[1]
         expand = partial(indicators, categories=self.categories)
-        return expanded(eta, np.zeros(len(eta)), numerics.dtype, expand=expand)
+        return expanded(
+            eta,
+            np.zeros(len(eta)),
+            numerics.dtype,
+            expand=expand,
+            lines=categories(d, self.categories),
+        )
 
     def estimate(self, sums: Sums, params: Categories, numerics: Numerics) -> Categories:
         before = params.probabilities

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
 from emdist.kernels.assign import one_hot, scatter
+from emdist.kernels.lines import Lines, products
 from emdist.kernels.lloyd import nearest_rows, nearest_sums
 from emdist.kernels.moments import (
     centred_quadratic,
@@ -26,6 +27,7 @@ from emdist.kernels.moments import (
     unpack,
     with_products,
 )
+from emdist.kernels.posterior import posterior_sums
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -58,6 +60,8 @@ class Expanded:
         Added to every score: nats.
     own
         Exact log p(x|label) per row, or None where the score is good enough.
+    lines
+        What `expand` gives, for the compiled pass over a block; None where it has no such form.
     """
 
     eta: Array
@@ -66,6 +70,7 @@ class Expanded:
     base_of: Callable[[Array], Floats] = no_base
     constant: float = 0.0
     own: Callable[[Array, NDArray[np.int32]], Floats] | None = None
+    lines: Lines | None = None
 
     @property
     def n_components(self) -> int:
@@ -97,6 +102,18 @@ class Expanded:
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
         return scatter(t, labels, weight, self.n_components)
+
+    def soft_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array, temperature: float
+    ) -> tuple[Floats, Floats, float] | None:
+        if self.lines is None:
+            return None
+        eta, offset = self.eta, (self.offset + log_weight).astype(self.eta.dtype)
+        if temperature != 1.0:
+            narrow = self.eta.dtype.type(1 / temperature)
+            eta, offset = eta * narrow, offset * narrow
+        n, t, value = posterior_sums(x, origin, eta, offset, self.lines, weight)
+        return n, t, temperature * value
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         # Expanded sums are about the origin always.
@@ -149,7 +166,8 @@ def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: s
     eta = np.concatenate([linear, pack(doubled)], axis=1)
     offset = half_logs - 0.5 * np.einsum("ki,ki->k", linear, means)
     constant = -0.5 * means.shape[1] * LOG_2PI
-    return expanded(eta, offset, dtype, expand=with_products, constant=constant)
+    lines = products(means.shape[1])
+    return expanded(eta, offset, dtype, expand=with_products, constant=constant, lines=lines)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from emdist.families.incomplete_gaussian import IncompleteDiagonal
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Axes, Shape
 from emdist.interfaces import Floats, Numerics, Spread
+from emdist.kernels.lines import squares
 from emdist.kernels.moments import with_squares
 from emdist.sums import Sums
 
@@ -80,7 +81,14 @@ class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
             return CentredDiagonal(means, precision, half_log, constant=constant)
         eta = np.concatenate([means * precision, -0.5 * precision], axis=1)
         offset = half_log - 0.5 * np.einsum("ij,ij,ij->i", means, means, precision)
-        return expanded(eta, offset, numerics.dtype, expand=with_squares, constant=constant)
+        return expanded(
+            eta,
+            offset,
+            numerics.dtype,
+            expand=with_squares,
+            constant=constant,
+            lines=squares(means.shape[1]),
+        )
 
     def estimate(self, sums: Sums, params: DiagonalParams, numerics: Numerics) -> DiagonalParams:
         _, means, shift, second = about_mean(sums, params.means, numerics)

@@ -22,6 +22,7 @@ from emdist.families.densities import expanded, no_base
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.kernels.lines import features
 from emdist.kernels.missing import filled, with_observed
 from emdist.sums import Sums
 
@@ -110,7 +111,14 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
     def density(self, params: Means, numerics: Numerics) -> Density:
         eta, offset = self.natural(self.bounded(params.means))
         total = offset.sum(axis=1)
-        return expanded(eta, total, numerics.dtype, base_of=self.log_base, expand=_same)
+        return expanded(
+            eta,
+            total,
+            numerics.dtype,
+            base_of=self.log_base,
+            expand=_same,
+            lines=features(eta.shape[1]),
+        )
 
     def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
         return Means(self.bounded(mean_of(sums, params.means, *self.pseudo())))

@@ -24,6 +24,7 @@ from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
 from emdist.families.incomplete_gaussian import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
+from emdist.kernels.lines import features
 from emdist.kernels.moments import distance_to_own
 from emdist.kernels.plusplus import squared_distances
 from emdist.sums import Sums
@@ -86,6 +87,7 @@ class Isotropic(IndependentFeatures, RealRows):
             base_of=partial(_norm, scale=scale),
             constant=constant,
             own=exact_distance(means, scale),
+            lines=features(means.shape[1]),
             means=means,
             scale=scale,
         )

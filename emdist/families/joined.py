@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from emdist.components import Density
 from emdist.families.densities import Expanded
 from emdist.interfaces import Array, Floats
+from emdist.kernels.lines import beside
 
 Columns = NDArray[np.int64]
 D = TypeVar("D", bound=Density)
 
 
-def joined(parts: Sequence[tuple[Columns, Density]]) -> Density:
-    """The density whose score is the sum of those of `parts`, each of its own columns.
+def joined(parts: Sequence[tuple[Columns, Density]], d: int) -> Density:
+    """The density whose score is the sum of those of `parts`, each of its own columns of `d`.
 
     Expanded ones join into one expanded density: still two matrix products for a tile.
     """
@@ -32,6 +33,7 @@ def joined(parts: Sequence[tuple[Columns, Density]]) -> Density:
         Beside(tuple((columns, part.expand) for columns, part in expanded)),
         Added(tuple((columns, part.base_of) for columns, part in expanded)),
         sum(part.constant for _, part in expanded),
+        lines=beside([(columns, part.lines) for columns, part in expanded], d),
     )
 
 

@@ -145,7 +145,8 @@ class Product:
         )
 
     def density(self, params: ProductParams[Any], numerics: Numerics) -> Density:
-        return joined([(c, family.density(own, numerics)) for c, family, own in self._each(params)])
+        parts = [(c, family.density(own, numerics)) for c, family, own in self._each(params)]
+        return joined(parts, self.n_features)
 
     def estimate(
         self, sums: Sums, params: ProductParams[Any], numerics: Numerics

@@ -22,6 +22,7 @@ from emdist.families.incomplete_gaussian import IncompleteSpherical
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Shape, Spheres
 from emdist.interfaces import Floats, Numerics, Spread
+from emdist.kernels.lines import norm
 from emdist.kernels.moments import with_norm
 from emdist.sums import Sums
 
@@ -82,7 +83,14 @@ class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
             return CentredDiagonal(means, wide, half_log, constant=constant)
         eta = np.concatenate([means * precision[:, None], -0.5 * precision[:, None]], axis=1)
         offset = half_log - 0.5 * precision * np.einsum("ij,ij->i", means, means)
-        return expanded(eta, offset, numerics.dtype, expand=with_norm, constant=constant)
+        return expanded(
+            eta,
+            offset,
+            numerics.dtype,
+            expand=with_norm,
+            constant=constant,
+            lines=norm(means.shape[1]),
+        )
 
     def estimate(self, sums: Sums, params: SphericalParams, numerics: Numerics) -> SphericalParams:
         d = params.means.shape[1]

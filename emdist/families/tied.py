@@ -25,6 +25,7 @@ from emdist.families.gaussian import (
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Array, Floats, Numerics, Spread
+from emdist.kernels.lines import features
 from emdist.kernels.moments import unpack
 from emdist.sums import Sums
 
@@ -98,6 +99,7 @@ class Tied(Conjugate):
             expand=itself,
             base_of=partial(_quadratic, whitening=whitening),
             constant=constant,
+            lines=features(means.shape[1]),
         )
 
     def estimate(self, sums: Sums, params: TiedParams, numerics: Numerics) -> TiedParams:

@@ -7,21 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.kernels.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.jit import jit, jit_sums
-from emdist.kernels.lanes import (
-    ROW_LANES,
-    best_of_panel,
-    gather_rows,
-    gather_weighted_rows,
-    panel_rows,
-)
-from emdist.kernels.panels import fill_panel, pack_components
-from emdist.kernels.tiles import shifted, tiles
+from emdist.kernels.lanes import ROW_LANES, panel_rows
+from emdist.kernels.panels import fill_panel, pack_components, readable
+from emdist.kernels.scoring import best_of_panel
+from emdist.kernels.tiles import tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-#: Rows that are converted at once, of types that the kernel is not compiled for.
+#: Rows of a call, which are converted first if the kernel is not compiled for their type.
 _STRETCH = 1 << 16
 
 
@@ -33,6 +29,7 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
         c = labels[i - a]
         w = weight[i] if len(weight) else 1.0
         distance = 0.0
+        t[c, x.shape[1]] += w
         for j in range(x.shape[1]):
             value = x[i, j] - origin[0, j]
             t[c, j] += w * value
@@ -44,9 +41,7 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
 
 @jit
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
-            n: Array, t: Array) -> Any:  # fmt: skip
-    for i in range(a, b):
-        n[labels[i - a]] += weight[i] if len(weight) else 1.0
+            t: Array) -> Any:  # fmt: skip
     # The last rows may not be read beyond their end.
     if (b - 1) * x.shape[1] + means.shape[1] > x.size:
         return _gather_last(x, a, b, origin, means, labels, weight, t)
@@ -67,14 +62,14 @@ def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
 
 @jit
 def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
-          rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
+          rows: Any, t: Array) -> Any:  # fmt: skip
     panel = np.empty((x.shape[1], rows), eta.dtype)
     best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     total = 0.0
     for a in range(0, x.shape[0], rows):
         b = min(a + rows, x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, labels)
-        total += _gather(x, a, b, origin, means, labels, weight, n, t)
+        total += _gather(x, a, b, origin, means, labels, weight, t)
     return total
 
 
@@ -102,21 +97,11 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
         _distances(x, a, b, origin, means, own, distance)
 
 
-def _parts(x: Array, origin: Floats, dtype: np.dtype[Any]) -> Any:
-    """Ranges of rows, with arrays that the kernel is compiled for and their origin."""
-    if x.dtype.kind == "f" and x.dtype.itemsize >= 4 and x.flags.c_contiguous:
-        yield 0, len(x), x, origin
-        return
-    nowhere = np.zeros(len(origin))
-    for a, b in tiles(len(x), _STRETCH):
-        yield a, b, shifted(x[a:b], origin, dtype.name), nowhere
-
-
-def _widened(rows: Floats) -> Floats:
-    """Rows (k, d) with zeros up to a width that `gather_rows` takes."""
+def _widened(rows: Floats, one: float) -> Floats:
+    """Rows (k, d), then `one`, and zeros up to a width that `gather_rows` takes."""
     k, d = rows.shape
-    out = np.zeros((k, -(-d // ROW_LANES) * ROW_LANES))
-    out[:, :d] = rows
+    out = np.zeros((k, -(-(d + 1) // ROW_LANES) * ROW_LANES))
+    out[:, :d], out[:, d] = rows, one
     return out
 
 
@@ -140,12 +125,15 @@ def nearest_sums(
     """
     ready = pack_components(eta, offset)
     rows, none = panel_rows(eta.dtype.itemsize), np.empty(0)
-    wide = _widened(means)
-    n, t, total = np.zeros(len(means)), np.zeros(wide.shape), 0.0
-    for a, b, part, where in _parts(x, origin, eta.dtype):
+    # Of every row, one more feature gathers the weights: it is 0 as stored, 1 from the origin.
+    wide = _widened(means, 1.0)
+    t, total = np.zeros(wide.shape), 0.0
+    for a, b in tiles(len(x), _STRETCH):
+        part, where = readable(x[a:b], origin, eta.dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        total += _sums(part, _widened(where[None]), *ready, wide, w, rows, n, t)
-    return n, np.ascontiguousarray(t[:, : means.shape[1]]), total
+        total += _sums(part, _widened(where[None], -1.0), *ready, wide, w, rows, t)
+    d = means.shape[1]
+    return t[:, d].copy(), np.ascontiguousarray(t[:, :d]), total
 
 
 def nearest_rows(
@@ -155,6 +143,7 @@ def nearest_rows(
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
     ready = pack_components(eta, offset)
     rows = panel_rows(eta.dtype.itemsize)
-    for a, b, part, where in _parts(x, origin, eta.dtype):
+    for a, b in tiles(len(x), _STRETCH):
+        part, where = readable(x[a:b], origin, eta.dtype)
         _rows(part, where[None], *ready, means, rows, labels[a:b], distance[a:b])
     return labels, distance

@@ -8,19 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS, panel_rows, turn_4, turn_8, turn_16
+from emdist.kernels.lanes import COMPONENTS
+from emdist.kernels.tiles import shifted
+from emdist.kernels.turning import turn_4, turn_8, turn_16
 
 Array = NDArray[Any]
-
-#: Working set of the panels that are filled at once, in bytes: half of a second-level cache.
-_BYTES = 1 << 20
-
-
-def panels_at_once(lines: int, itemsize: int) -> int:
-    """Panels of `lines` numbers a row that are filled before they are used."""
-    rows = panel_rows(itemsize)
-    most = _BYTES // (max(1, lines) * itemsize * rows)
-    return int(min(1024 // rows, max(256 // rows, most)))
 
 
 @jit
@@ -95,3 +87,10 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     least[:k] = offset
     packed = padded.reshape(groups, COMPONENTS, width).transpose(0, 2, 1)
     return np.ascontiguousarray(packed), least
+
+
+def readable(x: Array, origin: NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Rows that kernels are compiled for, and what is still to be subtracted from them."""
+    if x.dtype.kind == "f" and x.dtype.itemsize >= 4 and x.flags.c_contiguous and x.dtype.isnative:
+        return x, origin
+    return shifted(x, origin, dtype.name), np.zeros(len(origin))

@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from emdist.components import Components, Density, WholeBlocks
 from emdist.errors import CollapseError
-from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
+from emdist.interfaces import (
+    Assigned,
+    Block,
+    Domain,
+    Floats,
+    Numerics,
+    Spread,
+    Terms,
+    Turn,
+    Worst,
+)
 from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
-from emdist.models.assignments import Assignment, Tile
+from emdist.models.assignments import Assignment, Share, Tile
 from emdist.models.assignments.soft import Soft
+from emdist.models.blocks import labelled_sums, shared_sums, total_weight
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL, Precision, cheapest
 from emdist.models.weights import Weights
@@ -154,24 +165,18 @@ class Mixture(Generic[P]):
         """
         x, weight = block.valid()
         density = self.family.density(params.components, numerics)
-        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not seen:
-            log_weight = self.weights.logarithms(params).astype(numerics.dtype)
-            n, t_sum, objective = density.hard_sums(x, weight, origin, log_weight)
-        else:
-            n = np.zeros(density.n_components)
-            t_sum = np.zeros((density.n_components, density.width))
-            objective = 0.0
+        log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+        share = self.assignment.whole(density, x, weight, origin, log_weight) if not seen else None
+        if share is None:
+            share = Share(
+                np.zeros(len(log_weight)), np.zeros((len(log_weight), density.width)), 0.0
+            )
             for _, tile in self.scored(density, block, params, origin, numerics):
-                share = self.assignment.share(tile)
-                n += share.n
-                t_sum += share.t
-                objective += share.objective
+                share += self.assignment.share(tile)
                 if seen is not None:
                     seen(tile)
-        total = float(len(x)) if weight is None else float(weight.sum())
-        return Sums(
-            {"n": n, "t": t_sum, "objective": np.array(objective), "weight": np.array(total)}
-        )
+        found = {"n": share.n, "t": share.t, "objective": np.array(share.objective)}
+        return Sums({**found, "weight": total_weight(x, weight)})
 
     def first_step(
         self, block: Block, start: MixtureParams[P], nearest: NDArray[np.int32], origin: Floats
@@ -182,27 +187,12 @@ class Mixture(Generic[P]):
         """
         x, weight = block.valid()
         density = self.family.density(start.components, CAREFUL)
-        n = np.zeros(density.n_components)
-        t_sum = np.zeros((density.n_components, density.width))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width, 8)):
-            tile = shifted(x[a:b], origin, CAREFUL.dtype)
-            w = None if weight is None else weight[a:b]
-            share = density.scatter(tile, density.statistics(tile), nearest[a:b], w)
-            n += share[0]
-            t_sum += share[1]
-        total = float(len(x)) if weight is None else float(weight.sum())
-        return Sums({"n": n, "t": t_sum, "weight": np.array(total)})
+        return Sums(labelled_sums(density, x, weight, nearest, origin))
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
         """Statistics of one block that no responsibility enters, named ``shared.*``."""
         x, weight = block.valid()
-        # Also a block without rows has every field, or its sums would not add to the others'.
-        total = self.family.shared(np.empty((0, x.shape[1])), None)
-        for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
-            tile = shifted(x[a:b], origin, "float64")
-            more = self.family.shared(tile, None if weight is None else weight[a:b])
-            total = {name: np.asarray(total[name] + value) for name, value in more.items()}
-        return Sums({f"shared.{name}": value for name, value in total.items()})
+        return Sums(shared_sums(self.family, x, weight, origin))
 
     def m_step(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> MixtureParams[P]:
         """New parameters from the sums of a pass with `params` and `numerics`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +62,12 @@ class Share:
     t: Array
     objective: float
 
+    def __iadd__(self, other: Share) -> Share:
+        """Add a tile's to those of the tiles before it, in place."""
+        np.add(self.n, other.n, out=self.n)
+        np.add(self.t, other.t, out=self.t)
+        return replace(self, objective=self.objective + other.objective)
+
 
 class Assignment(Protocol):
     """How the scores of a tile become responsibilities.
@@ -88,6 +94,11 @@ class Assignment(Protocol):
 
     def share(self, tile: Tile) -> Share:
         """What the tile adds to the sums; overwrites its scores."""
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        """What a block of stored rows (m, d) adds, in one compiled call; None to go by tiles."""
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         """Labels (m,) and log-likelihood (m,) without the constant; overwrites the scores."""

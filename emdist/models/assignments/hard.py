@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Floats, Turn
+from emdist.components import Density, WholeBlocks
+from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels
 from emdist.models.assignments import Share, Tile, scattered
 
@@ -33,6 +34,13 @@ class Hard:
 
     def share(self, tile: Tile) -> Share:
         return scattered(tile, *self.explain(tile))
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        if not isinstance(density, WholeBlocks):
+            return None
+        return Share(*density.hard_sums(x, weight, origin, log_weight))
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, best = hard_labels(tile.score, tile.offset)

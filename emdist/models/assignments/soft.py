@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Floats, Turn
+from emdist.components import Density, SoftBlocks
+from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
 from emdist.models.assignments import Share, Tile, gathered
 
@@ -33,6 +34,14 @@ class Soft:
 
     def share(self, tile: Tile) -> Share:
         return gathered(tile, tile.score, softmax(tile.score, tile.offset))
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        if not isinstance(density, SoftBlocks):
+            return None
+        found = density.soft_sums(x, weight, origin, log_weight, 1.0)
+        return None if found is None else Share(*found)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)

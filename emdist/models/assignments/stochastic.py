@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emdist.interfaces import Floats, Turn
+from emdist.components import Density
+from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import drawn_labels, softmax
 from emdist.kernels.hashing import uniform_of_rows
 from emdist.models.assignments import Assignment, Share, Tile, scattered
@@ -55,6 +56,11 @@ class Drawn:
         value = softmax(tile.score, tile.offset)
         labels = drawn_labels(tile.score, uniform_of_rows(tile.rows, *self.key, _STREAM))
         return scattered(tile, labels, value)
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        return None  # Draws are keyed by row, tile by tile.
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         return Soft().explain(tile)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emdist.interfaces import Floats, Turn
+from emdist.components import Density, SoftBlocks
+from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
 from emdist.models.assignments import Assignment, Share, Tile, gathered
 from emdist.models.assignments.hard import Hard
@@ -47,6 +48,14 @@ class At:
 
     def share(self, tile: Tile) -> Share:
         return gathered(tile, tile.score, self._soften(tile))
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        if not isinstance(density, SoftBlocks):
+            return None
+        found = density.soft_sums(x, weight, origin, log_weight, self.temperature)
+        return None if found is None else Share(*found)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)
@@ -112,6 +121,11 @@ class Tempered:
 
     def share(self, tile: Tile) -> Share:
         return self._last.share(tile)
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        return self._last.whole(density, x, weight, origin, log_weight)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         return self._last.explain(tile)

@@ -1,0 +1,90 @@
+"""From rows to panels: squares of rows and features, turned; and products of lines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+
+from emdist.kernels.lanes import (
+    I64,
+    VECTORS,
+    Code,
+    arrays,
+    code_for,
+    contiguous,
+    inline,
+    size,
+)
+
+
+def _square_turner(side: int) -> Any:
+    @inline
+    def turn_square(
+        typing: Any, x: Any, row: Any, column: Any, origin: Any, panel: Any, lane: Any
+    ) -> Any:
+        """Lay a square of ``x - origin`` into a panel: columns of x (m, d) become lines of it.
+
+        The subtraction is done in float64 and then rounded to the panel's numbers.
+        """
+        contiguous(x, origin, panel)
+        signature = types.void(x, row, column, origin, panel, lane)
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            a, i, j, o, p, at = arrays(context, builder, sig.args, args)
+            places = ((1, i), (2, j), (5, at))
+            i, j, at = (context.cast(builder, v, sig.args[n], types.intp) for n, v in places)
+            code = Code(builder, context.get_data_type(panel.dtype), side)
+            wide = ir.VectorType(ir.DoubleType(), code.lanes)
+            stored = ir.VectorType(context.get_data_type(x.dtype), code.lanes)
+            d, rows = size(code, a, 1), size(code, p, 1)
+            middle = code.load(code.at(o.data, j), wide)
+            square = []
+            for n in range(code.lanes):
+                start = code.at(a.data, code.times(builder.add(i, I64(n)), d), j)
+                value = code.load(start, stored)
+                value = value if stored == wide else builder.fpext(value, wide)
+                value = builder.fsub(value, middle)
+                square.append(value if code.type == wide else builder.fptrunc(value, code.type))
+            for n, line in enumerate(code.turned(square)):
+                code.store(line, code.at(p.data, code.times(builder.add(j, I64(n)), rows), at))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return turn_square
+
+
+turn_4, turn_8, turn_16 = _square_turner(4), _square_turner(8), _square_turner(16)
+
+
+@inline
+def multiply_lines(typing: Any, panel: Any, pairs: Any, first: Any, last: Any, out: Any) -> Any:
+    """Products of pairs (n, 2) of lines of a panel, for pairs `first` to `last`: fills out."""
+    contiguous(panel, pairs, out)
+    signature = types.void(panel, pairs, first, last, out)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        x, which, low, high, into = arrays(context, builder, sig.args, args)
+        code = code_for(context, builder, panel)
+        rows = I64(VECTORS * code.lanes)
+        low, high = (
+            context.cast(builder, v, sig.args[i], types.intp) for i, v in ((2, low), (3, high))
+        )
+        with cgutils.for_range_slice(builder, low, high, I64(1), I64) as (pair, _):
+            twice = code.times(pair, I64(2))
+            starts = [
+                code.times(
+                    builder.sext(builder.load(code.at(which.data, twice, I64(i))), I64), rows
+                )
+                for i in range(2)
+            ]
+            line = code.times(builder.sub(pair, low), rows)
+            for v in range(VECTORS):
+                place = I64(v * code.lanes)
+                a, b = (code.load(code.at(x.data, start, place)) for start in starts)
+                code.store(builder.fmul(a, b), code.at(into.data, line, place))
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -1,0 +1,49 @@
+"""What a block of rows adds to sums that no responsibility enters, tile by tile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.components import Components, Density
+from emdist.interfaces import Array, Floats
+from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.models.precision import CAREFUL
+
+
+def total_weight(x: Array, weight: Floats | None) -> Floats:
+    """Of rows (m, d), whose own is `weight` (m,) or 1: ()."""
+    return np.array(len(x) if weight is None else weight.sum(), np.float64)
+
+
+def labelled_sums(
+    density: Density,
+    x: Array,
+    weight: Floats | None,
+    labels: NDArray[np.int32],
+    origin: Floats,
+) -> dict[str, Floats]:
+    """``n`` (k,), ``t`` (k, width) and ``weight`` of rows (m, d) with labels (m,)."""
+    n, t = np.zeros(density.n_components), np.zeros((density.n_components, density.width))
+    for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width, 8)):
+        tile = shifted(x[a:b], origin, CAREFUL.dtype)
+        w = None if weight is None else weight[a:b]
+        share = density.scatter(tile, density.statistics(tile), labels[a:b], w)
+        n += share[0]
+        t += share[1]
+    return {"n": n, "t": t, "weight": total_weight(x, weight)}
+
+
+def shared_sums(
+    family: Components[Any], x: Array, weight: Floats | None, origin: Floats
+) -> dict[str, Floats]:
+    """``shared.*`` of rows (m, d): what the family gathers once."""
+    # Also a block without rows has every field, or its sums would not add to the others'.
+    total = family.shared(np.empty((0, x.shape[1])), None)
+    for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
+        tile = shifted(x[a:b], origin, "float64")
+        more = family.shared(tile, None if weight is None else weight[a:b])
+        total = {name: np.asarray(total[name] + value) for name, value in more.items()}
+    return {f"shared.{name}": value for name, value in total.items()}
