@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import factorial, log
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
+#: More digits than a float64 has: the part of it that one leaves out counts.
+_LOG_2 = Decimal("0.6931471805599453094172321214581766")
 _FUSED = ("contract",)
 
 
@@ -190,7 +193,7 @@ class Code:
         fine = 2.0 ** (9 if single else 32)
         high = round(log(2) * fine) / fine
         r = self.fused(n, self.constant(-high), x)
-        r = self.fused(n, self.constant(-(log(2) - high)), r)
+        r = self.fused(n, self.constant(-float(_LOG_2 - Decimal(high))), r)
         value = self.constant(1 / factorial(degree))
         for i in reversed(range(degree)):
             value = self.fused(value, r, self.constant(1 / factorial(i)))
