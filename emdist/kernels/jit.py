@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
@@ -11,12 +12,29 @@ A = ParamSpec("A")
 R = TypeVar("R")
 
 
+def _stamp() -> tuple[float, int]:
+    """When a kernel was last changed, and the size of all."""
+    found = [path.stat() for path in Path(__file__).parent.glob("*.py")]
+    return max(each.st_mtime for each in found), sum(each.st_size for each in found)
+
+
+_STAMP = _stamp()
+
+
+def _compiled(function: Callable[A, R], **options: Any) -> Callable[A, R]:
+    dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
+    # Numba looks only at the file of a function, and would go on using what it made of others
+    # that are called in it, as they were before they changed.
+    dispatcher._cache._cache_file._source_stamp = _STAMP
+    return cast(Callable[A, R], dispatcher)
+
+
 def jit(function: Callable[A, R]) -> Callable[A, R]:
     """Compile `function` on first use for each combination of array types.
 
     Fast-math stays off: it would let the compiler assume that NaN and Inf do not occur.
     """
-    return cast(Callable[A, R], numba.njit(nogil=True, cache=True)(function))
+    return _compiled(function)
 
 
 def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
@@ -24,10 +42,4 @@ def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
 
     The order is fixed when the code is compiled, so the bits stay those of the kind of CPU.
     """
-    flags = {"reassoc", "contract"}
-    return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath=flags)(function))
-
-
-def jit_fused(function: Callable[A, R]) -> Callable[A, R]:
-    """As `jit`, but a product and the sum it goes into may be rounded once instead of twice."""
-    return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath={"contract"})(function))
+    return _compiled(function, fastmath={"reassoc", "contract"})

@@ -1,0 +1,41 @@
+"""What is compiled once is found again by other processes, and not when a kernel has changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import emdist
+
+PROGRAM = """
+from emdist.kernels.lloyd import nearest_sums, _sums
+import numpy as np
+x = np.ones((3, 2))
+nearest_sums(x, np.zeros(2), x, np.zeros(3), x, None)
+print(sum(_sums.stats.cache_hits.values()), sum(_sums.stats.cache_misses.values()))
+"""
+
+
+def run(package: Path) -> list[int]:
+    environ = {**os.environ, "PYTHONPATH": str(package.parent)}
+    environ.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environ, cwd=package.parent, capture_output=True, text=True, check=True, timeout=280,
+    )  # fmt: skip
+    return [int(number) for number in done.stdout.split()]
+
+
+def test_a_change_of_any_kernel_is_noticed(tmp_path: Path) -> None:
+    package = tmp_path / "emdist"
+    leave = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(emdist.__file__).parent, package, ignore=leave)
+    assert run(package) == [0, 1]
+    assert run(package) == [1, 0]
+    # A file whose functions become part of those in others.
+    inlined = package / "kernels" / "scoring.py"
+    inlined.write_text(inlined.read_text() + "# changed\n")
+    assert run(package) == [0, 1]
