@@ -8,10 +8,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-# The controller only sees libraries that are loaded: NumPy's BLAS, and SciPy's, which compiled
-# kernels call and would otherwise load in the middle of a task.
+# The controller only sees libraries that are loaded.
 import numpy as np  # noqa: F401
-import scipy.linalg.cython_blas  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -62,27 +59,3 @@ def test_a_block_without_rows() -> None:
     assert not n.any()
     assert not t.any()
     assert inertia == 0.0
-
-
-def test_its_blas_runs_on_one_thread_in_a_task() -> None:
-    """The kernel calls SciPy's BLAS, which must not come too late for the limit."""
-    program = """
-import subprocess
-import sys
-
-import numpy as np
-from emdist.engines.blas import one_thread
-with one_thread():
-    from threadpoolctl import threadpool_info
-    from emdist.kernels.lloyd import nearest_sums
-    x = np.ones((8, 40))
-    nearest_sums(x, np.zeros(40), x, np.zeros(8), x, None)
-    blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
-    print(len(blas), max(pool["num_threads"] for pool in blas))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
-    )
-    libraries, threads = map(int, done.stdout.split())
-    assert libraries >= 1
-    assert threads == 1
