@@ -52,8 +52,8 @@ class Drift:
     ----------
     generation
         Bounds of other generations mean nothing here.
-    now
-        Number of the pass within its generation.
+    now, clock
+        Number of the pass within its generation, and the way of the two fastest centres until it.
     order, sizes, floor
         Of now: as `Moment` has them, and (g,) the sizes of the groups.
     table
@@ -64,6 +64,7 @@ class Drift:
 
     generation: str
     now: int
+    clock: float
     order: NDArray[np.int64]
     sizes: NDArray[np.int64]
     floor: Floats
@@ -102,7 +103,7 @@ class Track:
         ages = min(_AGES, max(2, _TABLE // (k * len(self._sizes))))
         self._moments: deque[Moment] = deque(maxlen=ages)
         self._centres: deque[Floats] = deque(maxlen=min(ages, max(2, _CENTRES // (k * d))))
-        self._way, self._pace = np.zeros(k), np.zeros(k)
+        self._way, self._pace, self._clock = np.zeros(k), np.zeros(k), 0.0
 
     def follow(self, means: Floats, numerics: Numerics, groups: int) -> Drift:
         """The drift to `means` (k, d); another kind of pass than before begins anew."""
@@ -114,6 +115,7 @@ class Track:
             if step.any():
                 self._pace = step
             self._way = self._way + step
+            self._clock += float(np.sort(step)[-2:].sum()) * (1 + 1e-4)
             self._now += 1
         self._centres.appendleft(means)
         gamma = rounding(numerics, means.shape[1])
@@ -122,7 +124,7 @@ class Track:
         self._moments.appendleft(Moment(self._way, order, 0.5 * apart))
         table = self._table(apart, gamma)
         return Drift(
-            self._generation, self._now, order, self._sizes, 0.5 * apart, table, gamma
+            self._generation, self._now, self._clock, order, self._sizes, 0.5 * apart, table, gamma
         )  # fmt: skip
 
     def _table(self, apart: Floats, gamma: float) -> NDArray[np.float32]:

@@ -93,8 +93,9 @@ class Held:
     ----------
     now
         The last pass it has been through; -1 for none, or one that was cut off.
-    labels, since, margins
-        (m,), (m,) and (m, g): centre of each row, pass of its bounds, and these.
+    labels, since, alarm, margins
+        (m,) each and (m, g): centre of each row, pass of its bounds, when to look at them, and
+        these.
     n, t, norm
         Exact sums: see `exact.move` and `exact.square`.
     weight
@@ -110,11 +111,12 @@ class Held:
         self.lock = threading.Lock()
         self.margins = np.empty((m, groups), np.float32)
         self.labels, self.since = np.empty(m, np.int32), np.empty(m, np.uint16)
+        self.alarm = np.empty(m, np.float32)
         self.n, self.t, self.norm = np.empty((2, k)), np.empty((2, k, d)), np.empty(2)
         self.weight = float(m) if weight is None else float(weight.sum())
         self.rows = np.empty(0, np.int64)
         self.x, self.w = np.empty((0, d), x.dtype), _NO_WEIGHT
-        arrays = (self.margins, self.labels, self.since, self.n, self.t)
+        arrays = (self.margins, self.labels, self.since, self.alarm, self.n, self.t)
         self.nbytes = room + sum(a.nbytes for a in arrays)
         self.clear()
 
@@ -124,6 +126,7 @@ class Held:
         self.labels.fill(-1)
         self.since.fill(0)
         self.margins.fill(-np.inf)
+        self.alarm.fill(-np.inf)
         for sums in (self.n, self.t, self.norm):
             sums.fill(0.0)
 
@@ -169,7 +172,7 @@ class PrunedStep:
         room = 0
         if not self._resident:
             row = len(self.origin) * self.centres.eta.itemsize + 16
-            bounds = len(x) * (6 + 4 * groups) + 16 * k * (x.shape[1] + 1)
+            bounds = len(x) * (10 + 4 * groups) + 16 * k * (x.shape[1] + 1)
             room = max(0, min(self.budget // len(self.source) - bounds, len(x) * row))
         held = Held(x, weight, k, groups, room)
         every = np.arange(len(x))
@@ -187,7 +190,10 @@ class PrunedStep:
         drift = self.drift
         if held.now < 0:
             held.clear()
-        count = unsafe(held.labels, held.since, held.margins, drift.table, drift.now, at)
+        count = unsafe(
+            held.labels, held.since, held.alarm, held.margins, drift.table, drift.now, drift.clock,
+            at,
+        )  # fmt: skip
         at, held.now, read = at[:count], -1, 0
         if count and self._resident:
             self._rescore(held, *self._read(i), at)
@@ -231,9 +237,9 @@ class PrunedStep:
         c, drift = self.centres, self.drift
         tile, width = tile_of(x.shape[1])
         rescore(
-            x, origin, weight, rows, at, drift.now, c.eta, c.offset, c.starts, c.names, drift.floor,
-            drift.gamma, tile, width, self.rounders, held.labels, held.since, held.margins, held.n,
-            held.t, held.norm,
+            x, origin, weight, rows, at, drift.now, drift.clock, c.eta, c.offset, c.starts, c.names,
+            drift.floor, drift.gamma, tile, width, self.rounders, held.labels, held.since,
+            held.alarm, held.margins, held.n, held.t, held.norm,
         )  # fmt: skip
 
     def _keep(self, held: Held, x: Array, weight: Floats | None, room: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.exact import move, square
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import jit, jit_quotients, jit_sums
 from emdist.kernels.lloyd import FEW_FEATURES, _first_four, _next_four, _one_more, _turn
 
 Array = NDArray[Any]
@@ -84,46 +84,77 @@ def nearest_two(xs: Array, m: Any, xt: Array, eta: Array, offset: Array, start: 
         _take_two(g, width, j, best, second, labels)
 
 
-@jit
-def _margin(own: Any, other: Any, norm: Any, floor: Any, gamma: Any) -> Any:
-    """How much farther another centre is than the own one, at least.
+@jit_sums
+def _squares(xs: Array, m: Any, out: Array) -> None:
+    for r in range(m):
+        total = 0.0
+        for j in range(xs.shape[1]):
+            value = np.float64(xs[r, j])
+            total += value * value
+        out[r] = total
 
-    With u the unit of rounding, scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a
-    squared distance D by ``gamma (5 |x|^2 + 3 D)``. A later pass tells the two apart if their
-    distances differ by more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``, where S, the sum of
-    the distances, is at least `floor`, how far apart the two centres are.
+
+@jit
+def _winners(found: Array, best: Array, names: Array, m: Any, own: Array, label: Array,
+             place: Array) -> None:  # fmt: skip
+    """The best of all groups, and whose it is: the lowest index among equals."""
+    for r in range(m):
+        own[r], label[r], place[r] = best[0, r], names[found[0, r]], 0
+    for q in range(1, found.shape[0]):
+        for r in range(m):
+            value, name = best[q, r], names[found[q, r]]
+            wins = value > own[r] or (value == own[r] and name < label[r])
+            own[r] = value if wins else own[r]
+            label[r] = name if wins else label[r]
+            place[r] = q if wins else place[r]
+
+
+@jit_quotients
+def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, place: Array,
+             gamma: Any, m: Any, out: Array, least: Array) -> None:  # fmt: skip
+    """How much farther the nearest of each group is than the own centre: fills (g, tile).
+
+    Scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a squared distance D by
+    ``gamma (5 |x|^2 + 3 D)``. A later pass tells two centres apart if their distances differ by
+    more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``, where S, the sum of the distances, is at
+    least `floor`, how far apart the two centres are. Both are taken off, the latter twice.
     """
-    if other == -np.inf:
-        return np.inf
-    near = max(norm - own, 0.0)
-    upper = (near + 5 * gamma * norm) * (1 + 4 * gamma)
-    lower = max((norm - other - 5 * gamma * norm) * (1 - 4 * gamma), 0.0)
-    a, b = math.sqrt(upper), math.sqrt(lower)
-    if floor <= 0.0 or a + b <= 0.0:
-        return -np.inf
-    later = gamma * (6 * norm / floor + 4 * math.sqrt(norm) + 2 * a)
-    return (lower - upper) / (a + b) - 2 * later
+    error = 1 + 4 * gamma
+    least[:] = np.inf
+    for q in range(best.shape[0]):
+        for r in range(m):
+            upper = (max(norm[r] - own[r], 0.0) + 5 * gamma * norm[r]) * error
+            other = np.float64(second[q, r] if q == place[r] else best[q, r])
+            lower = max((norm[r] * (1 - 5 * gamma) - other) * (2 - error), 0.0)
+            a, b = math.sqrt(upper), math.sqrt(lower)
+            later = 6 * norm[r] / floor[r] + 4 * math.sqrt(norm[r]) + 2 * a
+            margin = (lower - upper) / (a + b) - 2 * gamma * later
+            # Towards less, whichever way float32 rounds.
+            margin -= abs(margin) * 2.0**-22
+            margin = np.inf if other == -np.inf else margin
+            out[q, r] = margin
+            least[r] = margin if not margin >= least[r] else least[r]
 
 
 @jit
-def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now: Any, eta: Array,
-            offset: Array, starts: Array, names: Array, floor: Array, gamma: Any, tile: Any,
-            centres: Any, rounders: Array, labels: Array, since: Array, margins: Array, n: Array,
-            t: Array, norm: Array) -> Any:  # fmt: skip
-    """Label rows anew, with their bounds and the sums that they belong to; how many changed.
+def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now: Any, clock: Any,
+            eta: Array, offset: Array, starts: Array, names: Array, floor: Array, gamma: Any,
+            tile: Any, centres: Any, rounders: Array, labels: Array, since: Array, alarm: Array,
+            margins: Array, n: Array, t: Array, norm: Array) -> None:  # fmt: skip
+    """Label rows anew, with their bounds and the sums that they belong to.
 
     Parameters
     ----------
     x, origin, weight
         (m, d) rows as stored, what is subtracted from them first, (m,) weights or none.
     rows, at
-        (r,) which rows of `x`, and where these stand in `labels`, `since` and `margins`.
-    now
-        What `since` is set to.
+        (r,) which rows of `x`, and where these stand in `labels`, `since`, `alarm`, `margins`.
+    now, clock
+        What `since` is set to, and what `alarm` counts from: see `unsafe`.
     eta, offset, starts, names
         Centres group by group, (g + 1,) where each group starts, and each centre's index.
     floor, gamma
-        (k,) and scalar: see `_margin`.
+        (k,) and scalar: see `_margins`.
     rounders, n, t
         As in `exact.move`.
     norm
@@ -133,71 +164,79 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
     xs, g = np.zeros((tile, d), eta.dtype), np.empty((centres, tile), eta.dtype)
     xt = np.zeros((d, tile), eta.dtype)
     best, second = np.empty((groups, tile), eta.dtype), np.empty((groups, tile), eta.dtype)
-    found = np.empty((groups, tile), np.int32)
-    changed = 0
+    found, label = np.empty((groups, tile), np.int32), np.empty(tile, np.int32)
+    own, place, bounds = np.empty(tile), np.empty(tile, np.int32), np.empty((groups, tile))
+    length, apart, least = np.empty(tile), np.empty(tile), np.empty(tile)
     for a in range(0, len(rows), tile):
         m = min(tile, len(rows) - a)
         for r in range(m):
             i = rows[a + r]
             for j in range(d):
                 xs[r, j] = x[i, j] - origin[j]
+        _squares(xs, m, length)
         if centres == 4:
             _turn(xs, m, xt)
         for q in range(groups):
             nearest_two(
                 xs, m, xt, eta, offset, starts[q], starts[q + 1], g, found[q], best[q], second[q]
             )
+        _winners(found, best, names, m, own, label, place)
         for r in range(m):
-            own, label, place = best[0, r], names[found[0, r]], 0
-            for q in range(1, groups):
-                value, name = best[q, r], names[found[q, r]]
-                if value > own or (value == own and name < label):
-                    own, label, place = value, name, q
-            i = at[a + r]
-            length = 0.0
-            for j in range(d):
-                value = np.float64(xs[r, j])
-                length += value * value
+            apart[r] = floor[label[r]]
+        _margins(length, own, apart, best, second, place, gamma, m, bounds, least)
+        for r in range(m):
+            i, before = at[a + r], labels[at[a + r]]
             for q in range(groups):
-                other = np.float64(second[q, r] if q == place else best[q, r])
-                margin = _margin(np.float64(own), other, length, floor[label], gamma)
-                # Towards less, whichever way float32 rounds.
-                margins[i, q] = margin - abs(margin) * 2.0**-22 if margin < np.inf else margin
+                margins[i, q] = bounds[q, r]
             since[i] = now
-            before = labels[i]
-            if before != label:
+            ring = clock + least[r]
+            alarm[i] = ring - abs(ring) * 2.0**-22
+            if before != label[r]:
                 w = weight[rows[a + r]] if len(weight) else 1.0
                 if before < 0:
                     square(xs[r], w, norm)
-                move(xs[r], w, before, label, rounders, n, t)
-                labels[i] = label
-                changed += 1
-    return changed
+                move(xs[r], w, before, label[r], rounders, n, t)
+                labels[i] = label[r]
 
 
 @jit
-def unsafe(labels: Array, since: Array, margins: Array, table: Array, now: Any, out: Array) -> Any:
+def unsafe(labels: Array, since: Array, alarm: Array, margins: Array, table: Array, now: Any,
+           clock: Any, out: Array) -> Any:  # fmt: skip
     """Fill `out` with the rows whose bounds no longer hold; how many.
 
     `table` (ages, k, g) says how far a row's own centre and the fastest of a group have moved,
-    together, in so many passes; rows that are older are not safe.
+    together, in so many passes; rows that are older are not safe. `clock` adds up how far any two
+    centres moved in each pass: before it reaches a row's `alarm`, the table need not be asked.
     """
-    found = 0
-    ages = table.shape[0]
-    for i in range(labels.shape[0]):
-        age = now - since[i]
-        safe = age < ages
-        if safe:
-            c = labels[i]
-            for q in range(margins.shape[1]):
-                # False for NaN.
-                safe &= margins[i, q] > table[age, c, q]
-        out[found] = i
-        found += not safe
+    found, ages, total = 0, table.shape[0], labels.shape[0]
+    late = np.float32(clock + clock * 2.0**-22)
+    for start in range(0, total, 64):
+        part = alarm[start : start + 64]
+        ringing = np.int32(0)
+        for i in range(len(part)):
+            # True for NaN.
+            ringing += np.int32(not part[i] > late)
+        if ringing == 0:
+            continue
+        for i in range(start, start + len(part)):
+            if alarm[i] > late:
+                continue
+            age, least = now - since[i], -np.inf
+            if age < ages:
+                least = np.inf
+                c = labels[i]
+                for q in range(margins.shape[1]):
+                    left = np.float64(margins[i, q]) - table[age, c, q]
+                    least = left if not left >= least else least
+            if least > 0.0:
+                alarm[i] = clock + least - (clock + least) * 2.0**-22
+            else:
+                out[found] = i
+                found += 1
     return found
 
 
-@jit
+@jit_quotients
 def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
     """How many passes a row's bounds will hold if centres go on as they do: fills (m,).
 

@@ -31,3 +31,8 @@ def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
 def jit_fused(function: Callable[A, R]) -> Callable[A, R]:
     """As `jit`, but a product and the sum it goes into may be rounded once instead of twice."""
     return cast(Callable[A, R], numba.njit(nogil=True, cache=True, fastmath={"contract"})(function))
+
+
+def jit_quotients(function: Callable[A, R]) -> Callable[A, R]:
+    """As `jit`, but x / 0 is what it is in NumPy and no error, so that loops vectorise."""
+    return cast(Callable[A, R], numba.njit(nogil=True, cache=True, error_model="numpy")(function))
