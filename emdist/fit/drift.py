@@ -143,7 +143,8 @@ class Track:
 
 
 def _lengths(vectors: Floats) -> Floats:
-    return np.sqrt(np.einsum("...j,...j->...", vectors, vectors))
+    lengths: Floats = np.sqrt(np.einsum("...j,...j->...", vectors, vectors))
+    return lengths
 
 
 def _nearest_other(means: Floats) -> Floats:
@@ -153,7 +154,8 @@ def _nearest_other(means: Floats) -> Floats:
     error = 4 * (means.shape[1] + 8) * np.finfo(np.float64).eps
     between = between - error * (norms[:, None] + norms)
     np.fill_diagonal(between, np.inf)
-    return np.sqrt(np.maximum(between.min(axis=1), 0.0))
+    nearest: Floats = np.sqrt(np.maximum(between.min(axis=1), 0.0))
+    return nearest
 
 
 def _grouped(pace: Floats, sizes: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.dissimilarities.squared_euclidean import SquaredEuclidean
+from emdist.families.densities import NearestMeans
 from emdist.fit.drift import Drift
 from emdist.fit.memo import MEMO, Key
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
 from emdist.kernels.bounds import passes_left, rescore, tile_of, unsafe
 from emdist.kernels.exact import grid, inertia
+from emdist.kernels.tiles import shifted
 from emdist.models.kcentroids import KCentroids
 from emdist.store.arrays import ArraySource
 from emdist.sums import Sums
@@ -59,6 +61,7 @@ def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift)
     """The centres of `params` as plain K-means scores them."""
     assert isinstance(model, KCentroids)
     density = model.mixture.family.density(params.components, numerics)
+    assert isinstance(density, NearestMeans)
     offset = density.offset + model.mixture.weights.logarithms(params).astype(numerics.dtype)
     k, d = density.eta.shape
     unit = 4 if tile_of(d)[1] == 4 else 1
@@ -227,8 +230,6 @@ class PrunedStep:
 
     def _ready(self, x: Array) -> Array:
         """Rows relative to the origin, in the precision of the pass."""
-        from emdist.kernels.tiles import shifted
-
         return shifted(x, self.origin, self.centres.eta.dtype.name)
 
     def _call(
@@ -250,7 +251,8 @@ class PrunedStep:
         rows = np.arange(len(x))
         if count < len(x):
             left = np.empty(len(x))
-            passes_left(held.labels, held.margins, self.drift.table[min(1, len(self.drift.table) - 1)], left)
+            pace = self.drift.table[:2][-1]
+            passes_left(held.labels, held.margins, pace, left)
             rows = np.sort(np.argpartition(left, count)[:count])
         held.rows, held.x = rows, self._ready(x[rows])
         held.w = _NO_WEIGHT if weight is None else weight[rows]

@@ -28,9 +28,7 @@ _ROWS, _BLAS_ROWS, _BLAS_CENTRES = 1024, 2048, 64
 
 
 @jit
-def _take_two(
-    g: Array, count: Any, j: Any, best: Array, second: Array, labels: Array
-) -> None:
+def _take_two(g: Array, count: Any, j: Any, best: Array, second: Array, labels: Array) -> None:
     """Let scores of centres j..j+count-1 take first or second place; the first come stays first."""
     for r in range(count):
         label = np.int32(j + r)

@@ -10,7 +10,6 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
-import numpy as np
 from pydantic import Field
 
 from emdist.errors import ConfigError
