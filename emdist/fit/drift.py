@@ -18,7 +18,7 @@ from emdist.kernels.bounds import movements
 from emdist.kernels.plusplus import squared_distances
 
 #: Passes back that bounds can date from, and numbers that their table may have.
-_AGES, _TABLE = 1024, 1 << 18
+_AGES, _TABLE = 512, 1 << 17
 #: Numbers that former centres may have: of older passes only the length of the way is known.
 _CENTRES = 1 << 20
 #: `Pass.now` must fit the type that rows keep it in.

@@ -163,7 +163,7 @@ class PrunedStep:
     @property
     def _resident(self) -> bool:
         """Whether any row can be had without reading its block."""
-        return isinstance(self.source, ArraySource) and self.source.non_finite != "drop"
+        return type(self.source) is ArraySource and self.source.non_finite != "drop"
 
     def _read(self, i: int) -> tuple[Array, Floats | None]:
         return self.source.read(i).valid()
