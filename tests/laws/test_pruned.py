@@ -196,6 +196,22 @@ def test_it_goes_the_way_of_batch_lloyd(dtype: str, apart: float) -> None:
             assert a.updated == pytest.approx(b.updated, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_rounding_decides_are_never_safe(seed: int) -> None:
+    # Scores of 1e6 in float32 err by more than rows near the middle of two centres differ.
+    rng = np.random.default_rng(seed)
+    x = np.stack([rng.choice([-1e3, 1e3], 6000), rng.uniform(-1.0, 1.0, 6000)], axis=1)
+    x = np.concatenate([x, rng.uniform(-1.0, 1.0, (6000, 2)) * [1.0, 40.0]]).astype("float32")
+    start = [[-1e3, -0.4], [-1e3, 0.1], [1e3, -0.1], [1e3, 0.4], [0, -30], [0, 5], [0, 9], [0, 20]]
+    common: dict[str, Any] = {"precision": "float32", "max_iter": 60}
+    found, plain = (
+        lloyd(streamed(x), 8, np.array(start), options={"memo_bytes": m}, **common)
+        for m in (1 << 30, 0)
+    )
+    same_bits(found, plain)
+    assert found.iterations > 15
+
+
 def test_batch_lloyd_of_float32_has_the_same_bits() -> None:
     # The digits of so many float32 values of one size add up without rounding in batch as well.
     x, _ = blobs(3000, 4, 6, 1.0, dtype="float32")
