@@ -15,9 +15,10 @@ from emdist.families.densities import NearestMeans
 from emdist.fit.drift import Drift
 from emdist.fit.memo import MEMO, Key
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
-from emdist.kernels.bounds import passes_left, rescore, tile_of, unsafe
+from emdist.kernels.bounds import passes_left, rescore, unsafe
 from emdist.kernels.exact import grid, inertia
 from emdist.kernels.tiles import shifted
+from emdist.kernels.two import tile_of
 from emdist.models.kcentroids import KCentroids
 from emdist.store.arrays import ArraySource
 from emdist.sums import Sums

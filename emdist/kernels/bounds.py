@@ -18,68 +18,10 @@ from numpy.typing import NDArray
 
 from emdist.kernels.exact import move, square
 from emdist.kernels.jit import jit, jit_quotients, jit_sums
-from emdist.kernels.lloyd import FEW_FEATURES, _first_four, _next_four, _one_more, _turn
+from emdist.kernels.two import nearest_two, turn
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
-
-#: Rows of a tile, and centres that are scored at once, by own loops and by BLAS.
-_ROWS, _BLAS_ROWS, _BLAS_CENTRES = 1024, 2048, 64
-
-
-@jit
-def _take_two(g: Array, count: Any, j: Any, best: Array, second: Array, labels: Array) -> None:
-    """Let scores of centres j..j+count-1 take first or second place; the first come stays first."""
-    for r in range(count):
-        label = np.int32(j + r)
-        row = g[r]
-        for i in range(best.shape[0]):
-            value, before, next_ = row[i], best[i], second[i]
-            wins = value > before
-            other = before if wins else value
-            best[i] = value if wins else before
-            second[i] = other if other > next_ else next_
-            labels[i] = label if wins else labels[i]
-
-
-@jit
-def nearest_two(xs: Array, m: Any, xt: Array, eta: Array, offset: Array, start: Any, stop: Any,
-                g: Array, labels: Array, best: Array, second: Array) -> None:  # fmt: skip
-    """Highest and second highest ``eta x + offset`` among centres start..stop-1, for rows `xs`.
-
-    Parameters
-    ----------
-    xs, m, xt
-        (rows, d) tile, of which `m` rows count, and the same feature by feature where own loops
-        score.
-    g
-        Scratch, (4, rows) for own loops or more for BLAS.
-    labels, best, second
-        (rows,) filled.
-    """
-    d = xs.shape[1]
-    best[:] = -np.inf
-    second[:] = -np.inf
-    labels[:] = start
-    if g.shape[0] == 4:
-        for j in range(start, stop, 4):
-            q = _first_four(xt, eta, j, offset, g)
-            while q + 4 <= d:
-                _next_four(xt, eta, j, q, g)
-                q += 4
-            while q < d:
-                _one_more(xt, eta, j, q, g)
-                q += 1
-            _take_two(g, 4, j, best, second, labels)
-        return
-    for j in range(start, stop, g.shape[0]):
-        width = min(g.shape[0], stop - j)
-        np.dot(eta[j : j + width], xs.T, g[:width])
-        for r in range(width):
-            o = offset[j + r]
-            for i in range(g.shape[1]):
-                g[r, i] += o
-        _take_two(g, width, j, best, second, labels)
 
 
 @jit_sums
@@ -173,7 +115,7 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
                 xs[r, j] = x[i, j] - origin[j]
         _squares(xs, m, length)
         if centres == 4:
-            _turn(xs, m, xt)
+            turn(xs, m, xt)
         for q in range(groups):
             nearest_two(
                 xs, m, xt, eta, offset, starts[q], starts[q + 1], g, found[q], best[q], second[q]
@@ -276,8 +218,3 @@ def movements(drift: Array, order: Array, sizes: Array, valid: Array, out: Array
                 other = next_ if c == who else first
                 total = np.inf if not valid[e, c] else drift[e, c] + max(other, 0.0)
                 out[e, c, q] = total * (1 + 2.0**-22)
-
-
-def tile_of(d: int) -> tuple[int, int]:
-    """Rows of a tile, and centres that are scored at once."""
-    return (_ROWS, 4) if d <= FEW_FEATURES else (_BLAS_ROWS, _BLAS_CENTRES)
