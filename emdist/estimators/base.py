@@ -27,7 +27,7 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
-from emdist.fit.events import Event, Iterated, Listener, Warned
+from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
@@ -275,6 +275,11 @@ def _warn(event: Event) -> None:
 
 def _say(event: Event) -> None:
     _warn(event)
+    if isinstance(event, Pruning):
+        print(
+            f"read {event.read} of {event.blocks} blocks, "
+            f"scored {event.scored} of {event.rows} rows"
+        )
     if isinstance(event, Iterated):
         record = event.record
         print(

@@ -41,11 +41,15 @@ class KMeans(CentreDistances):
         Print a line per iteration.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
-    copy_x, algorithm
-        Accepted for scikit-learn's sake: X is never changed, and the result is Lloyd's.
+    copy_x
+        Accepted for scikit-learn's sake: X is never changed.
+    algorithm
+        The result is Lloyd's in any case. "lloyd" holds every row against every centre in each
+        iteration; "elkan" leaves out what the triangle inequality rules out, at 26 bytes a row:
+        the schedule "pruned".
     schedule, schedule_options
-        How passes become iterations: "batch" (Lloyd), "incremental", "minibatch" or "stepwise",
-        and a dict of its options; see docs/schedules.md.
+        How passes become iterations: "batch" (Lloyd), "pruned" (the same, faster), "incremental",
+        "minibatch" or "stepwise", and a dict of its options; see docs/schedules.md.
     precision
         "auto", "float32" or "float64" for the arithmetic of a tile.
     engine
@@ -128,9 +132,18 @@ class KMeans(CentreDistances):
     def _between(self) -> Between:
         return _euclidean
 
-    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+    def _schedule(self) -> dict[str, Any]:
+        chosen = super()._schedule()
         if self.algorithm not in ("lloyd", "elkan"):
-            raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' (or 'elkan').")
+            raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' or 'elkan'.")
+        if self.algorithm == "elkan" and chosen["schedule"] not in ("batch", "pruned"):
+            raise ConfigError(
+                f"algorithm='elkan' is the schedule 'pruned', and schedule={self.schedule!r} is "
+                "another one. Give one of the two."
+            )
+        return chosen if self.algorithm == "lloyd" else {**chosen, "schedule": "pruned"}
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         model = self._checked(
             ModelSection,
             NAMES,

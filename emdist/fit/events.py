@@ -67,6 +67,24 @@ class Iterated:
 
 
 @dataclass(frozen=True)
+class Pruning:
+    """What a pass of pruned K-means could not do without.
+
+    Attributes
+    ----------
+    read, blocks
+        Blocks that were read, of so many.
+    scored, rows
+        Rows that were held against the centres, of so many.
+    """
+
+    read: int
+    blocks: int
+    scored: int
+    rows: int
+
+
+@dataclass(frozen=True)
 class Saved:
     """A checkpoint was committed after `iterations` iterations in all."""
 
@@ -81,7 +99,7 @@ class Warned:
     message: str
 
 
-Event: TypeAlias = Began | Progress | Planned | Iterated | Saved | Warned
+Event: TypeAlias = Began | Progress | Planned | Iterated | Pruning | Saved | Warned
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -85,7 +85,8 @@ class Run:
     """Advances one fit and keeps its folder up to date.
 
     It has state, the survey and the newest `FitState`, only to spare reading back what it has
-    just written: a new `Run` of the same folder goes on with the same bits.
+    just written, and the `Fit`, whose schedule may remember what spares work: a new `Run` of the
+    same folder goes on with the same bits.
     """
 
     def __init__(self, folder: RunFolder, plan: Plan, record: Mapping[str, Any]) -> None:
@@ -96,6 +97,7 @@ class Run:
         self.epoch = folder.claim()
         self._survey: Survey | None = None
         self._state: FitState | None = None
+        self._fit: Fit | None = None
 
     def survey(self) -> Survey:
         """Where the data lie: from the folder, or by one pass over all rows."""
@@ -144,7 +146,9 @@ class Run:
         state = self.state()
         if state.finished:
             return state
-        fit = self.plan.setup(self.survey())
+        if self._fit is None:
+            self._fit = self.plan.setup(self.survey())
+        fit = self._fit
         self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
         began = before = time.monotonic()
         first = len(state.history)

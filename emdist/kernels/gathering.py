@@ -77,22 +77,24 @@ def _row_gatherer(weighted: bool) -> Any:
     @inline
     def gather_rows(
         typing: Any, x: Any, first: Any, last: Any, origin: Any, means: Any, labels: Any,
-        weight: Any, sums: Any,
+        weight: Any, scores: Any, sums: Any,
     ) -> Any:  # fmt: skip
         """Add rows ``x[first:last] - origin`` to the sums of their labels; their distance.
 
         Origin (1, w), means and sums (k, w) are float64 of a width that is a multiple of
         `ROW_LANES`, and the rows (m, d) are read as if they were so wide: the last of them must
         not reach the end of the array. Labels and weight (m,); the sum of weighted squared
-        distances to the means is returned.
+        distances to the means is returned. Rows are rounded to the numbers of `scores`: those of
+        float32 add up without rounding, in any order, as long as they are of like size.
         """
         contiguous(x, origin, means, labels, weight, sums)
-        signature = types.float64(x, first, last, origin, means, labels, weight, sums)
+        signature = types.float64(x, first, last, origin, means, labels, weight, scores, sums)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            a, low, high, o, mu, who, w, t = arrays(context, builder, sig.args, args)
+            a, low, high, o, mu, who, w, _, t = arrays(context, builder, sig.args, args)
             code = Code(builder, ir.DoubleType(), ROW_LANES)
             stored = ir.VectorType(context.get_data_type(x.dtype), ROW_LANES)
+            narrow = ir.VectorType(context.get_data_type(scores.dtype), ROW_LANES)
             d, width = size(code, a, 1), size(code, mu, 1)
             end, counted = (
                 code.splat(d),
@@ -119,6 +121,8 @@ def _row_gatherer(weighted: bool) -> Any:
                     value = builder.select(own, value, ir.Constant(stored, [0.0] * ROW_LANES))
                     value = value if stored == code.type else builder.fpext(value, code.type)
                     value = builder.fsub(value, code.load(code.at(o.data, j)))
+                    if narrow != code.type:
+                        value = builder.fpext(builder.fptrunc(value, narrow), code.type)
                     where = code.at(t.data, line, j)
                     held = code.load(where)
                     more = code.fused(share, value, held) if weighted else builder.fadd(held, value)

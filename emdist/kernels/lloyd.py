@@ -23,7 +23,7 @@ _STRETCH = 1 << 16
 
 @jit_sums
 def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
-                 weight: Array, t: Array) -> Any:  # fmt: skip
+                 weight: Array, one: Array, t: Array) -> Any:  # fmt: skip
     total = 0.0
     for i in range(a, b):
         c = labels[i - a]
@@ -31,7 +31,8 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
         distance = 0.0
         t[c, x.shape[1]] += w
         for j in range(x.shape[1]):
-            value = x[i, j] - origin[0, j]
+            one[0] = x[i, j] - origin[0, j]
+            value = np.float64(one[0])
             t[c, j] += w * value
             diff = value - means[c, j]
             distance += diff * diff
@@ -41,13 +42,13 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
 
 @jit
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
-            t: Array) -> Any:  # fmt: skip
+            best: Array, t: Array) -> Any:  # fmt: skip
     # The last rows may not be read beyond their end.
     if (b - 1) * x.shape[1] + means.shape[1] > x.size:
-        return _gather_last(x, a, b, origin, means, labels, weight, t)
+        return _gather_last(x, a, b, origin, means, labels, weight, best[:1], t)
     if len(weight):
-        return gather_weighted_rows(x, a, b, origin, means, labels, weight, t)
-    return gather_rows(x, a, b, origin, means, labels, weight, t)
+        return gather_weighted_rows(x, a, b, origin, means, labels, weight, best, t)
+    return gather_rows(x, a, b, origin, means, labels, weight, best, t)
 
 
 @jit
@@ -69,18 +70,19 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weig
     for a in range(0, x.shape[0], rows):
         b = min(a + rows, x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, labels)
-        total += _gather(x, a, b, origin, means, labels, weight, t)
+        total += _gather(x, a, b, origin, means, labels, weight, best, t)
     return total
 
 
 @jit_sums
 def _distances(
-    x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, out: Array
+    x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, one: Array, out: Array
 ) -> None:
     for i in range(a, b):
         total = 0.0
         for j in range(x.shape[1]):
-            diff = x[i, j] - origin[0, j] - means[labels[i - a], j]
+            one[0] = x[i, j] - origin[0, j]
+            diff = np.float64(one[0]) - means[labels[i - a], j]
             total += diff * diff
         out[i] = total
 
@@ -94,7 +96,7 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
         b = min(a + rows, x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, own)
         labels[a:b] = own[: b - a]
-        _distances(x, a, b, origin, means, own, distance)
+        _distances(x, a, b, origin, means, own, best[:1], distance)
 
 
 def _widened(rows: Floats, one: float) -> Floats:

@@ -106,7 +106,7 @@ class Panel:
             self._iterated.append(event)
         elif isinstance(event, Saved):
             self._saved = _saved(event)
-        else:
+        elif isinstance(event, Warned):
             self._warned.append(event.message)
 
     def __rich__(self) -> RenderableType:

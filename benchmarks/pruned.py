@@ -1,0 +1,106 @@
+"""What pruning saves K-means to convergence: rows scored, blocks read, processor time.
+
+    python -m benchmarks.pruned --rows 400000
+
+Processor time and not the clock's, of one thread, alternating; each fit from the same start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.build import make_fit, make_survey
+from emdist.config import FitSection, ModelSection
+from emdist.engines.local import LocalEngine
+from emdist.fit.events import Event, Pruning
+from emdist.fit.loop import iterate
+from emdist.fit.start import Given
+from emdist.fit.state import FitState
+from emdist.interfaces import Source
+from emdist.store.arrays import ArraySource, array_source
+
+#: (deviations between centres, features, clusters)
+CASES = ((3.0, 16, 64), (1.0, 16, 64), (1.0, 3, 16), (1.0, 32, 100))
+
+
+@dataclass(frozen=True)
+class Streamed(ArraySource):
+    """Rows in memory that count as if each block had to be read."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One fit: iterations, processor seconds, and what was read and scored, in passes."""
+
+    iterations: int
+    seconds: float
+    read: float
+    scored: float
+
+
+def fitted(source: Source, schedule: str, start: NDArray[np.float64], memo: int) -> Outcome:
+    """K-means to its fixed point."""
+    model = ModelSection(name="kmeans", n_components=len(start))
+    options = {"memo_bytes": memo} if schedule == "pruned" else {}
+    section = FitSection(schedule=schedule, schedule_options=options, tol=0.0)
+    engine, told = LocalEngine(1), list[Event]()
+    survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
+    fit = make_fit(model, section, source, engine, survey, Given(start))
+    began = time.process_time()
+    *_, last = iterate(replace(fit, listen=told.append), FitState(0))
+    seconds = time.process_time() - began
+    passes = [event for event in told if isinstance(event, Pruning)]
+    assert last.best is not None
+    return Outcome(
+        last.best.iterations,
+        seconds,
+        sum(event.read / event.blocks for event in passes),
+        sum(event.scored / event.rows for event in passes),
+    )
+
+
+def rows(n: int, d: int, k: int, apart: float) -> NDArray[np.float32]:
+    """Of `k` clusters of one width."""
+    rng = np.random.default_rng([n, d, k])
+    centres = apart * rng.standard_normal((k, d))
+    drawn = centres[rng.integers(0, k, n)] + rng.standard_normal((n, d))
+    return np.asarray(drawn, np.float32)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=400_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    asked = parser.parse_args()
+    print("| apart | d | k | iterations | scored | batch / pruned | memory / data: reads |")
+    print("|--:|--:|--:|--:|--:|--:|---|")
+    for apart, d, k in CASES:
+        x = rows(asked.rows, d, k, apart)
+        start = x[:k].astype(np.float64)
+        source = array_source(x)
+        ratios = []
+        for _ in range(asked.repeats):
+            plain = fitted(source, "batch", start, 0)
+            found = fitted(source, "pruned", start, 1 << 30)
+            ratios.append(plain.seconds / found.seconds)
+        streamed = Streamed(x, None, source.bounds)
+        reads = []
+        for share in (0.1, 0.3, 0.6):
+            memo = int(26 * len(x) + share * x.nbytes)
+            again = fitted(streamed, "pruned", start, memo)
+            reads.append(f"{memo / x.nbytes:.1f}: {again.read:.0f}")
+        print(
+            f"| {apart:g} | {d} | {k} | {found.iterations} | {found.scored:.1f} | "
+            f"{np.median(ratios):.1f} | {', '.join(reads)} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""The pass of pruned K-means over one block, and what a process remembers of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.dissimilarities.squared_euclidean import SquaredEuclidean
+from emdist.families.densities import NearestMeans
+from emdist.fit.drift import Drift
+from emdist.fit.memo import MEMO, Key
+from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
+from emdist.kernels.bounds import passes_left, rescore, unsafe
+from emdist.kernels.exact import grid, inertia
+from emdist.kernels.lanes import COMPONENTS, panel_rows
+from emdist.kernels.panels import pack_components, readable
+from emdist.models.kcentroids import KCentroids
+from emdist.store.arrays import ArraySource
+from emdist.sums import Sums
+
+#: Stands for weights of 1.
+_NO_WEIGHT = np.empty(0)
+#: Rows that are converted at once, of types that the kernel is not compiled for.
+_STRETCH = 1 << 16
+
+
+def is_kmeans(model: Model[Any]) -> bool:
+    """Whether rows, complete ones, go to the mean that is nearest."""
+    return isinstance(model, KCentroids) and type(model.dissimilarity) is SquaredEuclidean
+
+
+@dataclass(frozen=True)
+class Centres:
+    """Centres ready to be scored with, group by group.
+
+    Attributes
+    ----------
+    means
+        (k, d) as they are.
+    eta, offset
+        See `pack_components`, in the precision of the pass; groups are padded with centres that
+        never win.
+    starts
+        (g + 1,) where each group starts.
+    names
+        (p,) index of each centre.
+    """
+
+    means: Floats
+    eta: Array
+    offset: Array
+    starts: NDArray[np.int64]
+    names: NDArray[np.int32]
+
+
+def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> Centres:
+    """The centres of `params` as plain K-means scores them."""
+    assert isinstance(model, KCentroids)
+    density = model.mixture.family.density(params.components, numerics)
+    assert isinstance(density, NearestMeans)
+    offset = density.offset + model.mixture.weights.logarithms(params).astype(numerics.dtype)
+    k, d = density.eta.shape
+    parts: list[Any] = []
+    ends = np.cumsum(drift.sizes)
+    for a, b in zip([0, *ends[:-1]], ends, strict=True):
+        group = drift.order[a:b]
+        parts.append(np.concatenate([group, np.full(-len(group) % COMPONENTS, k)]))
+    names = np.concatenate(parts)
+    eta = np.concatenate([density.eta, np.zeros((1, d), density.eta.dtype)])
+    offset = np.concatenate([offset, np.full(1, -np.inf, offset.dtype)])
+    return Centres(
+        model.locations(params),
+        *pack_components(eta[names], offset[names]),
+        np.cumsum([0, *map(len, parts)]),
+        names.astype(np.int32),
+    )
+
+
+def rounders_of(spread: Spread, source: Source) -> Floats:
+    """(2, d + 1) see `exact.move`: enough for all rows and their weights."""
+    reach = np.maximum(np.abs(spread.low), np.abs(spread.high)) * (1 + 1e-6)
+    rows = max(b - a for a, b in itertools.pairwise(source.bounds))
+    return np.array(grid(np.append(reach, 1.0) * spread.weight, rows).rounders)
+
+
+class Held:
+    """What is remembered of a block: it has state, guarded by `lock`, and is changed in place.
+
+    Attributes
+    ----------
+    now
+        The last pass it has been through; -1 for none, or one that was cut off.
+    labels, since, alarm, margins
+        (m,) each and (m, g): centre of each row, pass of its bounds, when to look at them, and
+        these.
+    n, t, norm
+        Exact sums: see `exact.move` and `exact.square`.
+    weight
+        In all.
+    rows, x, w
+        Which rows are kept, and they and their weights, ready to be scored.
+    nbytes
+        Of all that, `room` for rows included.
+    """
+
+    def __init__(self, x: Array, weight: Floats | None, k: int, groups: int, room: int) -> None:
+        m, d = x.shape
+        self.lock = threading.Lock()
+        self.margins = np.empty((m, groups), np.float32)
+        self.labels, self.since = np.empty(m, np.int32), np.empty(m, np.uint16)
+        self.alarm = np.empty(m, np.float32)
+        self.n, self.t, self.norm = np.empty((2, k)), np.empty((2, k, d)), np.empty(2)
+        self.weight = float(m) if weight is None else float(weight.sum())
+        self.rows = np.empty(0, np.int64)
+        self.x, self.w = np.empty((0, d), x.dtype), _NO_WEIGHT
+        arrays = (self.margins, self.labels, self.since, self.alarm, self.n, self.t)
+        self.nbytes = room + sum(a.nbytes for a in arrays)
+        self.clear()
+
+    def clear(self) -> None:
+        """As if no pass had been."""
+        self.now = -1
+        self.labels.fill(-1)
+        self.since.fill(0)
+        self.margins.fill(-np.inf)
+        self.alarm.fill(-np.inf)
+        for sums in (self.n, self.t, self.norm):
+            sums.fill(0.0)
+
+
+@dataclass(frozen=True)
+class PrunedStep:
+    """Sums of one block, as K-means' E-step has them, from rows that may have changed.
+
+    Besides, ``pruned.read`` blocks and ``pruned.scored`` rows.
+    """
+
+    source: Source
+    origin: Floats
+    centres: Centres
+    drift: Drift
+    rounders: Floats
+    run: str
+    budget: int
+
+    def __call__(self, i: int) -> Sums:
+        held = MEMO.get(Key(self.run, self.drift.generation, i))
+        if held is None or not held.lock.acquire(blocking=False):
+            return self._anew(i)
+        try:
+            if held.now > self.drift.now:
+                return self._anew(i)  # A task that was given up, and runs on.
+            return self._again(i, held)
+        finally:
+            held.lock.release()
+
+    @property
+    def _resident(self) -> bool:
+        """Whether any row can be had without reading its block."""
+        return type(self.source) is ArraySource and self.source.non_finite != "drop"
+
+    def _read(self, i: int) -> tuple[Array, Floats | None]:
+        return self.source.read(i).valid()
+
+    def _anew(self, i: int) -> Sums:
+        """The sums of a block that nothing is known of."""
+        x, weight = self._read(i)
+        k, groups = self.drift.table.shape[1:]
+        room = 0
+        if not self._resident:
+            row = len(self.origin) * x.itemsize + 16
+            bounds = len(x) * (10 + 4 * groups) + 16 * k * (x.shape[1] + 1)
+            room = max(0, min(self.budget // len(self.source) - bounds, len(x) * row))
+        held = Held(x, weight, k, groups, room)
+        every = np.arange(len(x))
+        self._rescore(held, x, weight, every)
+        held.now = self.drift.now
+        self._keep(held, x, weight, room)
+        MEMO.put(Key(self.run, self.drift.generation, i), held, self.budget)
+        return self._sums(held, 1, len(x))
+
+    def _again(self, i: int, held: Held) -> Sums:
+        """The sums of a block after its unsafe rows have been looked at."""
+        if held.now == self.drift.now:
+            return self._sums(held, 0, 0)  # Asked twice.
+        at = np.empty(len(held.labels) + 1, np.int64)
+        drift = self.drift
+        if held.now < 0:
+            held.clear()
+        count = unsafe(
+            held.labels, held.since, held.alarm, held.margins, drift.table, drift.now, drift.clock,
+            at,
+        )  # fmt: skip
+        at, held.now, read = at[:count], -1, 0
+        if count and self._resident:
+            self._rescore(held, *self._read(i), at)
+            read = 1
+        elif count:
+            places = np.searchsorted(held.rows, at)
+            if len(held.rows) and bool((held.rows[places % len(held.rows)] == at).all()):
+                self._rescore_kept(held, places, at)
+            else:
+                x, weight = self._read(i)
+                at, read = np.arange(len(x)), 1
+                self._rescore(held, x, weight, at)
+                self._keep(held, x, weight, held.x.nbytes + held.rows.nbytes * 2)
+        held.now = drift.now
+        return self._sums(held, read, len(at))
+
+    def _rescore_kept(self, held: Held, places: Array, at: Array) -> None:
+        x, origin = self._ready(held.x)
+        self._call(held, x, origin, held.w, places, at)
+
+    def _rescore(self, held: Held, x: Array, weight: Floats | None, at: Array) -> None:
+        """Rows `at` of the block's rows `x`."""
+        w = _NO_WEIGHT if weight is None else weight
+        if self._ready(x[:0])[0].dtype == x.dtype and x.flags.c_contiguous:
+            self._call(held, x, self.origin, w, at, at)
+            return
+        for a in range(0, len(at), _STRETCH):
+            part = at[a : a + _STRETCH]
+            rows = np.arange(len(part))
+            some = _NO_WEIGHT if weight is None else weight[part]
+            self._call(held, *self._ready(x[part]), some, rows, part)
+
+    def _ready(self, x: Array) -> tuple[Array, Floats]:
+        """Rows that the kernel is compiled for, and what is subtracted from them."""
+        return readable(x, self.origin, self.centres.eta.dtype)
+
+    def _call(
+        self, held: Held, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
+    ) -> None:
+        c, drift = self.centres, self.drift
+        tile = panel_rows(c.eta.itemsize)
+        rescore(
+            x, origin, weight, rows, at, drift.now, drift.clock, c.eta, c.offset, c.starts, c.names,
+            drift.floor, drift.gamma, tile, self.rounders, held.labels, held.since,
+            held.alarm, held.margins, held.n, held.t, held.norm,
+        )  # fmt: skip
+
+    def _keep(self, held: Held, x: Array, weight: Floats | None, room: int) -> None:
+        """Keep the rows whose bounds will fail first, in `room` bytes."""
+        count = min(len(x), room // (x.shape[1] * x.itemsize + 16))
+        if count <= 0:
+            return
+        rows = np.arange(len(x))
+        if count < len(x):
+            left = np.empty(len(x))
+            pace = self.drift.table[:2][-1]
+            passes_left(held.labels, held.margins, pace, left)
+            rows = np.sort(np.argpartition(left, count)[:count])
+        held.rows, held.x = rows, x[rows]
+        held.w = _NO_WEIGHT if weight is None else weight[rows]
+
+    def _sums(self, held: Held, read: int, scored: int) -> Sums:
+        value = inertia(self.centres.means, held.n, held.t, held.norm)
+        return Sums(
+            {
+                "n": held.n[0] + held.n[1],
+                "t": held.t[0] + held.t[1],
+                "objective": np.array(-value),
+                "weight": np.array(held.weight),
+                "pruned.read": np.array(float(read)),
+                "pruned.scored": np.array(float(scored)),
+            }
+        )

@@ -1,0 +1,113 @@
+"""Exact pruned K-means: Lloyd's iterations, scoring only rows that may have changed their centre.
+
+What a process remembers of a block, its labels, bounds and sums, is a cache: a block without it
+is read and scored anew, in time and not in bits, because sums are exact (`emdist.kernels.exact`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from emdist.errors import ConfigError
+from emdist.fit.drift import Track
+from emdist.fit.events import Pruning
+from emdist.fit.fit import Fit
+from emdist.fit.memo import MEMO
+from emdist.fit.passes import EStep
+from emdist.fit.pruning import PrunedStep, centres_of, is_kmeans, rounders_of
+from emdist.fit.schedules.batch import Batch
+from emdist.fit.state import FitState, Status
+from emdist.fit.turn import advanced, named, resolved, turned
+from emdist.interfaces import Model, Numerics
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """Hamerly 2010 with groups of centres by their pace, in the form of thresholds.
+
+    Attributes
+    ----------
+    memo_bytes
+        Memory of each process for bounds, 6 bytes a row and 4 for each group, and for the rows
+        whose bounds are the tightest, so that they need not be read again.
+    groups
+        Of centres, at most: each has a bound of its own.
+    """
+
+    memo_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    groups: Annotated[int, Field(ge=1, le=16)] = 4
+    #: Names this fit's entries in memos.
+    _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
+    #: The `Track` of the fit that this schedule belongs to.
+    _track: Any = field(default_factory=Track, init=False, repr=False, compare=False)
+
+    @property
+    def memory(self) -> type[None]:
+        """Nothing that a resumed fit would need."""
+        return type(None)
+
+    def check(self, model: Model[Any]) -> None:
+        """Wants squared distances to means."""
+        if not is_kmeans(model):
+            raise ConfigError(
+                "fit.schedule 'pruned' is for kmeans: it prunes by the triangle inequality of "
+                "Euclidean distances between complete rows. Use fit.schedule=batch."
+            )
+
+    def step(self, fit: Fit, state: FitState) -> FitState:
+        """One of Lloyd's iterations."""
+        fit = turned(fit, state)
+        last, new = resolved(fit, state.params, lambda how: self._gather(fit, state, how))
+        done = advanced(fit, state, last, new)
+        if done.status is Status.UNCHANGED and fit.n_init > 1:
+            # Starts are compared by what is summed row by row, as after any other schedule.
+            done = _closed(fit, state, done)
+        if done.status is not Status.RUNNING:
+            MEMO.forget(self._run)
+        return done
+
+    def _gather(self, fit: Fit, state: FitState, numerics: Numerics) -> Sums:
+        """Sums of a pass, and word of what it did not have to read."""
+        if numerics.centred:
+            task = EStep(fit.source, fit.model, state.params, fit.origin, numerics)
+            plain: Sums = fit.map_reduce(named(state), task)
+            return plain
+        means = fit.model.locations(state.params)
+        drift = self._track.follow(means, numerics, self.groups)
+        step = PrunedStep(
+            fit.source,
+            fit.origin,
+            centres_of(fit.model, state.params, numerics, drift),
+            drift,
+            rounders_of(fit.survey.spread, fit.source),
+            self._run,
+            self.memo_bytes,
+        )
+        found = fit.map_reduce(named(state), step).fields
+        told = {name: float(found[name]) for name in found if name.startswith("pruned.")}
+        fit.listen(
+            Pruning(
+                int(told["pruned.read"]),
+                len(fit.source),
+                int(told["pruned.scored"]),
+                fit.source.shape[0],
+            )
+        )
+        return Sums({name: value for name, value in found.items() if name not in told})
+
+
+def _closed(fit: Fit, state: FitState, done: FitState) -> FitState:
+    """`done` with its last objective as a batch pass has it."""
+    exact = Batch().step(fit, state)
+    assert done.sums is not None
+    assert exact.sums is not None
+    sums = Sums({**done.sums.fields, "objective": exact.sums["objective"]})
+    return replace(done, sums=sums, history=exact.history)
+
+
+schedule = Pruned

@@ -1,0 +1,142 @@
+"""Sums that are exact, so that rows can be taken out again and their order leaves no trace.
+
+A value is cut into two multiples of powers of two, so coarse that float64 adds either without
+rounding: `Grid` says where. What is cut off beyond the second is at most `Grid.low` / 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.kernels.jit import jit
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+#: Adding and subtracting this many units rounds to a multiple of the unit.
+_ROUND = 1.5 * 2.0**52
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Units of exact sums, a power of two for each column.
+
+    Attributes
+    ----------
+    high, low
+        (width,) of the two parts of a value.
+    """
+
+    high: Floats
+    low: Floats
+
+    @property
+    def rounders(self) -> tuple[Floats, Floats]:
+        """(width,) each: what rounds to these units when it is added and subtracted."""
+        return _ROUND * self.high, _ROUND * self.low
+
+
+def grid(largest: Floats, rows: int) -> Grid:
+    """Units for sums of at most `rows` values whose magnitudes sum to at most `largest` (width,).
+
+    A column of zeros, or one that overflows, has no units that matter.
+    """
+    exponent = np.array([math.frexp(v)[1] if 0 < v < math.inf else 0 for v in largest])
+    high = np.ldexp(1.0, exponent - 51)
+    # The second parts are half a unit at most, and the bits of `rows` go to their number.
+    return Grid(high, high * 2.0 ** (max(1, rows).bit_length() - 52))
+
+
+@jit
+def count(c: Any, w: Any, sign: Any, rounders: Array, n: Array) -> None:
+    """Add ``sign * w`` to the weight of centre `c`: n (2, k), its two parts."""
+    high = (w + rounders[0, -1]) - rounders[0, -1]
+    low = ((w - high) + rounders[1, -1]) - rounders[1, -1]
+    n[0, c] += sign * high
+    n[1, c] += sign * low
+
+
+@jit
+def move(x: Array, w: Any, before: Any, after: Any, rounders: Array, n: Array, t: Array) -> None:
+    """Take a row (d,) of weight `w` from centre `before`, unless negative, to `after`.
+
+    Parameters
+    ----------
+    rounders
+        (2, d + 1) of a `Grid`, its last column for weights.
+    n, t
+        (2, k) and (2, k, d): sums, in two parts.
+    """
+    count(after, w, 1.0, rounders, n)
+    if before >= 0:
+        count(before, w, -1.0, rounders, n)
+    for j in range(x.shape[0]):
+        value = w * np.float64(x[j])
+        high = (value + rounders[0, j]) - rounders[0, j]
+        low = ((value - high) + rounders[1, j]) - rounders[1, j]
+        t[0, after, j] += high
+        t[1, after, j] += low
+        if before >= 0:
+            t[0, before, j] -= high
+            t[1, before, j] -= low
+
+
+@jit
+def _two_sum(a: Any, b: Any) -> Any:
+    """``a + b`` and its rounding error (Knuth 1969)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@jit
+def _two_product(a: Any, b: Any) -> Any:
+    """``a b`` and its rounding error (Dekker 1971)."""
+    product = a * b
+    big = 134217729.0 * a
+    a0 = big - (big - a)
+    big = 134217729.0 * b
+    b0 = big - (big - b)
+    a1, b1 = a - a0, b - b0
+    return product, ((a0 * b0 - product) + a0 * b1 + a1 * b0) + a1 * b1
+
+
+@jit
+def square(x: Array, w: Any, norm: Array) -> None:
+    """Add ``w |x|^2`` of a row (d,) to `norm` (2,), in twice the digits of float64."""
+    total, rest = 0.0, 0.0
+    for j in range(x.shape[0]):
+        value = np.float64(x[j])
+        product, error = _two_product(value, value)
+        total, more = _two_sum(total, product)
+        rest += more + error
+    product, error = _two_product(w, total)
+    norm[0], more = _two_sum(norm[0], product)
+    norm[1] += more + error + w * rest
+
+
+@jit
+def inertia(means: Array, n: Array, t: Array, norm: Array) -> Any:
+    """``sum w |x - mean|^2`` from sums: ``norm - sum_c (2 t_c . mean_c - n_c |mean_c|^2)``.
+
+    In twice the digits of float64, because almost all of `norm` may go.
+    """
+    total, rest = norm[0], norm[1]
+    for c in range(means.shape[0]):
+        for j in range(means.shape[1]):
+            mean = means[c, j]
+            # (2 t - n mean) mean; n in one number is exact for counts.
+            product, error = _two_product(n[0, c] + n[1, c], mean)
+            a, b = _two_sum(2 * t[0, c, j], -product)
+            b += 2 * t[1, c, j] - error
+            product, error = _two_product(a, mean)
+            total, more = _two_sum(total, -product)
+            rest += more - error - b * mean
+    total += rest
+    # Not max(): NaN, of values that overflow, has to be seen.
+    return 0.0 if total < 0.0 else total
