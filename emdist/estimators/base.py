@@ -171,9 +171,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         survey.check(model.n_components)
         listen = listener(self.verbose)
         fit = make_fit(model, section, source, engine, survey, given, listen)
-        state = first = FitState(section.seed)
-        for state in iterate(fit, first):
-            listen(Iterated(state.history[-1], 0.0, 0, 0))
+        state, told = FitState(section.seed), 0
+        for state in iterate(fit, state):
+            for record in state.history[told:]:
+                listen(Iterated(record, 0.0, 0, 0))
+            told = len(state.history)
         best = state.best
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,8 +84,8 @@ class Plan:
 class Run:
     """Advances one fit and keeps its folder up to date.
 
-    It has state, the survey and the newest `FitState`, only to spare reading back what it has
-    just written: a new `Run` of the same folder goes on with the same bits.
+    It has state, the survey, the newest `FitState` and how it goes on, only to spare doing again
+    what it has just done: a new `Run` of the same folder goes on with the same bits.
     """
 
     def __init__(self, folder: RunFolder, plan: Plan, record: Mapping[str, Any]) -> None:
@@ -96,6 +96,7 @@ class Run:
         self.epoch = folder.claim()
         self._survey: Survey | None = None
         self._state: FitState | None = None
+        self._states: Iterator[FitState] | None = None
 
     def survey(self) -> Survey:
         """Where the data lie: from the folder, or by one pass over all rows."""
@@ -145,11 +146,13 @@ class Run:
         if state.finished:
             return state
         fit = self.plan.setup(self.survey())
+        if self._states is None:
+            self._states = iterate(fit, state)
         self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
         began = before = time.monotonic()
         first = len(state.history)
         try:
-            for state in iterate(fit, self.state()):
+            for state in self._states:
                 now = time.monotonic()
                 self._tell(state, now - before)
                 before = now
@@ -157,6 +160,7 @@ class Run:
                 if self._is_due(len(state.history) - first, now - began):
                     break
         except BaseException:  # orchestrators raise signals that are no Exception
+            self._states = None
             self._rescue(first)
             raise
         self._save(state)
@@ -178,7 +182,9 @@ class Run:
     def _tell(self, state: FitState, seconds: float) -> None:
         rows, features = self.plan.source.shape
         nbytes = rows * features * self.plan.source.dtype.itemsize
-        self.plan.listen(Iterated(state.history[-1], seconds, rows, nbytes))
+        told = 0 if self._state is None else len(self._state.history)
+        for record in state.history[told:]:  # one of each start that advances abreast
+            self.plan.listen(Iterated(record, seconds, rows, nbytes))
 
     def _save(self, state: FitState) -> None:
         cadence = self.plan.cadence
