@@ -171,8 +171,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         survey.check(model.n_components)
         listen = listener(self.verbose)
         fit = make_fit(model, section, source, engine, survey, given, listen)
-        state, told = FitState(section.seed), 0
-        for state in iterate(fit, state):
+        state = first = FitState(section.seed)
+        told = 0
+        for state in iterate(fit, first):
             for record in state.history[told:]:
                 listen(Iterated(record, 0.0, 0, 0))
             told = len(state.history)

@@ -132,5 +132,3 @@ def nbytes_of(value: Any) -> int:
     if is_dataclass(value) and not isinstance(value, type):
         return sum(nbytes_of(getattr(value, field.name)) for field in fields(value))
     return 0
-
-
