@@ -100,14 +100,17 @@ class Teller:
 
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
+        table = sorted(components, key=lambda row: -float(row["labelled"]))
+        about = f"{len(components)} components, largest first"
+        self.published(markdown, "components", table, about)
+
+    def published(self, markdown: str, name: str, table: list[dict[str, Any]], about: str) -> None:
+        """Publish the summary as a page, and the `table` called `name`."""
         self._percent = 100.0
         self._show("done")
-        table = sorted(components, key=lambda row: -float(row["labelled"]))[:_SHOWN]
+        shown = table[:_SHOWN]
         self._poster.post(
-            "table",
-            lambda: create_table_artifact(
-                table, f"{self.slug}-components", f"{len(components)} components, largest first"
-            ),
+            "table", lambda: create_table_artifact(shown, f"{self.slug}-{name}", about)
         )
         self._poster.post(
             "summary",
@@ -134,7 +137,8 @@ def say(level: int, text: str) -> None:
 def described(event: Iterated) -> str:
     """One iteration as a line."""
     record = event.record
-    start = f"start {record.restart + 1}, " if record.restart else ""
+    start = f"{event.fit}: " if event.fit else ""
+    start += f"start {record.restart + 1}, " if record.restart else ""
     change = "" if math.isnan(record.change) else f", change {record.change:.3g}"
     mended = "".join(
         f", {count} {what}"
@@ -152,6 +156,7 @@ def told(event: Iterated) -> dict[str, Any]:
     record: Record = event.record
     number = {"objective": record.objective, "change": record.change, "shift": record.shift}
     return {
+        **({"fit": event.fit} if event.fit else {}),
         "start": record.restart,
         "iteration": record.iteration,
         **{name: None if math.isnan(value) else value for name, value in number.items()},

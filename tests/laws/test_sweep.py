@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,24 +18,14 @@ from fitting import (
     same_bits,
 )
 
-from emdist.build import make_survey
 from emdist.engines.local import LocalEngine
-from emdist.errors import CollapseError
-from emdist.fit.bundle import Bundle, OneRead
-from emdist.fit.events import Event, Warned
 from emdist.fit.fit import Fit
-from emdist.fit.loop import iterate, one_by_one
-from emdist.fit.seeding import Seeding
+from emdist.fit.loop import one_by_one
 from emdist.fit.state import FitState
 from emdist.fit.sweep import (
     SweepState,
     advanced_together,
-    decode_sweep,
-    encode_sweep,
-    narrowed,
-    surveyed_together,
 )
-from emdist.build_model import param_types
 from emdist.interfaces import Array, Block, Engine, Source
 from emdist.store.arrays import array_source
 
@@ -82,10 +70,9 @@ def alone(source: Source, setting: Setting, engine: Engine | None = None) -> Fit
 
 
 def together(fits: Sequence[Fit], state: SweepState | None = None, **more: Any) -> SweepState:
-    state = state or SweepState(tuple(FitState(0) for _ in fits))
-    for state, _ in sweep(fits, state, **more):
-        pass
-    return state
+    first = state or SweepState(tuple(FitState(0) for _ in fits))
+    *_, (last, _) = sweep(fits, first, **more)
+    return last
 
 
 def sweep(fits: Sequence[Fit], state: SweepState, **more: Any) -> Iterator[Any]:
