@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from emdist.errors import CheckpointError
 from emdist.fit.abreast import Step, abreast
 from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Listener, Progress
@@ -71,12 +72,23 @@ def encode_sweep(state: SweepState) -> tuple[dict[str, Array], dict[str, Any]]:
 def decode_sweep(
     arrays: Mapping[str, Array], meta: Mapping[str, Any], types: Sequence[Mapping[str, Any]]
 ) -> SweepState:
-    """The state that `encode_sweep` was given; `types` of each fit as for `decode`."""
+    """The state that `encode_sweep` was given; `types` of each fit as for `decode`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none of so many fits.
+    """
+    nodes = meta.get("fits")
+    if not isinstance(nodes, list) or len(nodes) != len(types):
+        raise CheckpointError(f"the checkpoint is none of a sweep of {len(types)} models")
     parts: list[dict[str, Array]] = [{} for _ in types]
     for name, array in arrays.items():
         index, _, rest = name.partition("/")
+        if not (index.isdecimal() and int(index) < len(parts)):
+            raise CheckpointError(f"the array {name!r} belongs to no fit of the sweep")
         parts[int(index)][rest] = array
-    each = zip(parts, meta["fits"], types, strict=True)
+    each = zip(parts, nodes, types, strict=True)
     return SweepState(tuple(decode(FitState, found, node, known) for found, node, known in each))
 
 

@@ -132,13 +132,18 @@ def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
     for family in dict.fromkeys(row.family for row in rows):
         own = sorted((r for r in rows if r.family == family), key=lambda r: r.n_components)
         sizes = [row.n_components for row in own]
-        axes.plot(sizes, [row.criteria[criterion] for row in own], marker="o", label=family)
+        axes.plot(sizes, [_drawn(row, criterion) for row in own], marker="o", label=family)
     chosen = next(row for row in rows if row.name == best)
     axes.axvline(chosen.n_components, color="0.6", linestyle="--", label=f"best: {best}", zorder=0)
     axes.set_xlabel("components")
-    axes.set_ylabel(CRITERIA[criterion].title)
+    axes.set_ylabel("inertia" if criterion == "elbow" else CRITERIA[criterion].title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
     return out.getvalue()
+
+
+def _drawn(row: Row, criterion: str) -> float:
+    """The criterion; of an elbow the curve that has it."""
+    return row.score if criterion == "elbow" else row.criteria[criterion]
