@@ -41,16 +41,13 @@ class Teller:
         Of the run; names the artifacts.
     poster
         Makes the calls.
-    starts
-        That the fit makes: ``n_init``.
     """
 
-    def __init__(self, key: str, poster: Poster, starts: int = 1) -> None:
+    def __init__(self, key: str, poster: Poster) -> None:
         self.key = key
         self.slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:200] or "run"
         self.iterations = 0
         self._poster = poster
-        self._starts = starts
         self._max_iter = 100
         self._percent = 0.0
         self._line = ""
@@ -78,7 +75,8 @@ class Teller:
         say(logging.INFO, self._line)
         self._untold.append(told(event))
         self._poster.post("event", self._emit)
-        done = (event.record.restart + event.record.iteration / self._max_iter) / self._starts
+        # Starts and models advance abreast: the one that is furthest tells how far all are.
+        done = event.record.iteration / self._max_iter
         self._percent = max(self._percent, 100 * min(done, 0.99))
         self._show(self._line)
 
@@ -119,11 +117,11 @@ class Teller:
 
 
 @contextmanager
-def teller(key: str, starts: int = 1) -> Iterator[Teller]:
+def teller(key: str) -> Iterator[Teller]:
     """A teller whose last words are sent at the end."""
     poster = Poster()
     try:
-        yield Teller(key, poster, starts)
+        yield Teller(key, poster)
     finally:
         poster.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +19,11 @@ from emdist.commands.options import (
 )
 from emdist.errors import ConfigError
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
-from emdist.report.display import display
+from emdist.report.display import Mode, display
 from emdist.report.page import Page
+
+if TYPE_CHECKING:
+    from emdist.sweep_config import SweepConfig
 
 
 def sweep(
@@ -74,7 +77,6 @@ def sweep(
     with reported(as_json, RESUMES):
         from emdist.config_file import overridden, read_values
         from emdist.sweep_config import make_sweep_config
-        from emdist.sweep_job import open_sweep
 
         several = models is not None and len(models) > 1
         given = {
@@ -101,10 +103,16 @@ def sweep(
         values = laid_over(values, {key: v for key, v in given.items() if v is not None})
         where = str(config or "the command line")
         checked = make_sweep_config(overridden(values, settings or []), where)
-        with display(mode) as listen, open_sweep(checked, listen=listen) as job:
-            if isinstance(job, dict):
-                summary, page = job, Page([("done already, nothing to do", job["run"])])
-            else:
-                found = job.complete()
-                summary, page = found.to_dict(), found.to_page()
+        summary, page = _swept(checked, mode)
         print_result(summary, page, summary["run"], mode)
+
+
+def _swept(config: SweepConfig, mode: Mode) -> tuple[dict[str, Any], Page]:
+    """Summary of the sweep, shown while it runs, or of the one that was done already."""
+    from emdist.sweep_job import open_sweep
+
+    with display(mode) as listen, open_sweep(config, listen=listen) as job:
+        if isinstance(job, dict):
+            return job, Page([("done already, nothing to do", job["run"])])
+        found = job.complete()
+    return found.to_dict(), found.to_page()

@@ -160,11 +160,14 @@ class Panel:
             return ""
         if self._iterated[-1].fit:
             return ""  # Each model of a sweep has its own way to go.
-        planned, records = self._planned, [e.record for e in self._iterated]
+        # Starts advance abreast: by the one told last.
+        last = self._iterated[-1].record.restart
+        own = [event for event in self._iterated if event.record.restart == last]
+        planned, records = self._planned, [event.record for event in own]
         sizes = [r.shift if planned.on == "shift" else r.change for r in records]
         allowed = planned.max_iter - records[-1].iteration
         more = iterations_left(sizes, planned.tol, allowed)
-        recent = [e.seconds for e in self._iterated[-5:]]
+        recent = [event.seconds for event in own[-5:]]
         seconds = more * sum(recent) / len(recent)
         bound = "at most" if more == allowed else "about"
         return f", {bound} {more} more iterations in {duration(seconds)}"
