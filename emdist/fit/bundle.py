@@ -74,19 +74,27 @@ class OneRead:
         return self._source.fingerprint()
 
     def read(self, i: int) -> Block:
-        """The block that this thread holds, if it is number `i`; else as the source reads it."""
-        held: Block | None = getattr(self._here, "block", None)
-        return held if held is not None and held.index == i else self._source.read(i)
+        """Block `i`: the one that this thread holds, or as the source reads it."""
+        if getattr(self._here, "index", None) != i:
+            return self._source.read(i)
+        held: Block | None = self._here.block
+        if held is None:
+            block = self._source.read(i)
+            held = _Kept(block.index, block.start, block.x, block.weight, block.mask)
+            self._here.block = held
+        return held
 
     @contextmanager
     def holding(self, i: int) -> Iterator[None]:
-        """Have `read` give block `i` without another read, in this thread, inside the context."""
-        block = self._source.read(i)
-        self._here.block = _Kept(block.index, block.start, block.x, block.weight, block.mask)
+        """Have `read` give block `i` of one read, in this thread, inside the context.
+
+        The first that asks for it has it read: where none does, it is not.
+        """
+        self._here.index, self._here.block = i, None
         try:
             yield
         finally:
-            self._here.block = None
+            self._here.index = self._here.block = None
 
 
 @dataclass(frozen=True)

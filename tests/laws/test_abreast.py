@@ -13,10 +13,10 @@ import pytest
 from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepare, same_bits
 
 from emdist.build import make_survey
-from emdist.build_model import param_types
-from emdist.config import SCHEDULES
+from emdist.build_model import make_schedule, param_types
+from emdist.config import SCHEDULES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
-from emdist.errors import CollapseError
+from emdist.errors import CollapseError, ConfigError
 from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Warned
 from emdist.fit.fit import Fit
@@ -104,10 +104,19 @@ def test_each_fit_of_a_sweep_has_the_bits_that_it_has_alone(name: str) -> None:
             same_bits(Fitting(fit, found), alone(source, setting))
 
 
+def served_by(schedule: str) -> str:
+    """A mixture where the schedule serves such, else K-means."""
+    try:
+        make_schedule(FitSection(schedule=schedule), ModelSection(name="diagonal"))
+    except ConfigError:
+        return "kmeans"
+    return "diagonal"
+
+
 @pytest.mark.parametrize("schedule", sorted(plugins(SCHEDULES, "schedule")))
 @pytest.mark.parametrize("init", ["k-means||", "kmeans", "random"])
 def test_any_schedule_and_seeder_keeps_its_bits(schedule: str, init: str) -> None:
-    name = "kmeans" if schedule == "minibatch" else "diagonal"
+    name = served_by(schedule)
     source = weighted(data_for(name, 600))
     fit = {"schedule": schedule, "init": init, "max_iter": 9, "tol": 1e-4, "n_init": 2}
     settings = [Setting(name, k, fit=fit) for k in (1, 2, 4)]
@@ -307,3 +316,23 @@ def test_a_bundle_picks_the_rows_that_count_once_and_travels() -> None:
     assert there.tasks[0].source is there.source
     # Outside of a bundle it reads by itself.
     assert source.read(1).index == 1
+
+
+@dataclass(frozen=True)
+class Even:
+    """Reads every other block."""
+
+    source: Source
+
+    def __call__(self, i: int) -> Seen:
+        return Seen(() if i % 2 else (self.source.read(i).index,))
+
+
+def test_a_block_that_no_task_of_a_bundle_asks_for_is_not_read() -> None:
+    counting = Counting(weighted(data_for("kmeans")))
+    source = OneRead(counting)
+    task = Bundle(source, (Even(source), Even(source)))
+    found = LocalEngine(2).map_reduce(task, range(len(source)))
+    even = list(range(0, len(source), 2))
+    assert [list(part.ids) for part in found.parts] == [even, even]
+    assert sorted(counting.reads) == even
