@@ -109,8 +109,7 @@ def starts_abreast(
 ) -> Iterator[FitState]:
     """States of a fit whose starts advance together; the last is that of one after another."""
     starts = list(starts_of(fit, state))
-    # Each ends after its own start; those before it are in fits of their own.
-    fits = [replace(fit, n_init=start.restart + 1) for start in starts]
+    fits = [replace(fit, one_start=True)] * len(starts)
 
     def progress(n: int, done: int, total: int) -> None:
         fit.listen(Progress(f"pass of {n} start(s)", done, total))

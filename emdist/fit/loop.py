@@ -92,7 +92,7 @@ def closed(fit: Fit, state: FitState) -> FitState:
     )
     if state.best is not None and not _better(fit, best, state.best):
         best = state.best
-    finished = state.restart + 1 >= fit.n_init
+    finished = fit.one_start or state.restart + 1 >= fit.n_init
     if finished:
         return replace(state, best=best, finished=True)
     return replace(
