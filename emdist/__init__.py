@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
     from emdist.estimators.product_mixture import ProductMixture
+    from emdist.estimators.sweep import Sweep
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -35,6 +36,7 @@ __all__ = [
     "MultinomialMixture",
     "PoissonMixture",
     "ProductMixture",
+    "Sweep",
     "load",
     "load_distribution",
 ]
@@ -54,6 +56,7 @@ _WHERE = {
     "MultinomialMixture": "emdist.estimators.multinomial_mixture",
     "PoissonMixture": "emdist.estimators.poisson_mixture",
     "ProductMixture": "emdist.estimators.product_mixture",
+    "Sweep": "emdist.estimators.sweep",
     "load": "emdist.estimators.loading",
     "load_distribution": "emdist.estimators.loading",
 }

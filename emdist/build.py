@@ -237,7 +237,15 @@ def make_run(
     listen: Listener = unheard,
 ) -> Run:
     """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
-    plan = Plan(
+    plan = make_plan(config, source, engine, given, listen)
+    return Run(folder, plan, record)
+
+
+def make_plan(
+    config: Config, source: Source, engine: Engine, given: Given, listen: Listener = unheard
+) -> Plan:
+    """What the run of `config` does, by itself or in a sweep."""
+    return Plan(
         source,
         engine,
         make_model(config.model),
@@ -254,4 +262,3 @@ def make_run(
         ),
         listen,
     )
-    return Run(folder, plan, record)

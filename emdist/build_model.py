@@ -165,6 +165,15 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
     return MixtureDistribution(family, params.weights, components)
 
 
+def free_parameters(section: ModelSection, n_components: int, n_features: int) -> int:
+    """Of a mixture with so many components left, for information criteria."""
+    weights = 0 if section.weights_name == "uniform" else n_components - 1
+    if section.noise is not None:
+        # Its weight, and its volume if that is estimated too: as mclust counts.
+        weights += 1 + int(section.noise.volume is None)
+    return int(make_family(section).free_parameters(n_components, n_features) + weights)
+
+
 def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
     """Types of the fields that a stored state, or a model, leaves open."""
     return {

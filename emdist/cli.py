@@ -1,4 +1,4 @@
-"""The command line: ingest, fit, label, inspect, compress."""
+"""The command line: ingest, fit, sweep, label, inspect, compress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.filesize import decimal
@@ -20,7 +20,11 @@ from emdist.commands.options import (
     Scheduler,
     Set,
     Workers,
+    cluster_settings,
+    laid_over,
+    run_settings,
 )
+from emdist.commands.sweep import sweep
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
 from emdist.report.display import display
@@ -194,13 +198,13 @@ def fit(
             "fit.tol": tol,
             "labels.path": labels,
             "labels.write": False if no_labels else None,
-            **_run_settings(run),
-            **_cluster_settings(workers, scheduler),
+            **run_settings(run),
+            **cluster_settings(workers, scheduler),
         }
         if config is None and data is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         values = read_values(config) if config is not None else {}
-        values = _laid_over(values, {key: v for key, v in given.items() if v is not None})
+        values = laid_over(values, {key: v for key, v in given.items() if v is not None})
         checked = make_config(overridden(values, settings or []), str(config or "the command line"))
         with display(mode) as listen, open_job(checked, listen=listen) as job:
             if isinstance(job, dict):
@@ -209,34 +213,6 @@ def fit(
                 found = job.complete()
                 summary, page = found.to_dict(), found.to_page()
         print_result(summary, page, summary["run"], mode)
-
-
-def _run_settings(run: str | None) -> dict[str, Any]:
-    if run is None:
-        return {}
-    parent, _, name = run.rstrip("/").rpartition("/")
-    return {"run.folder": parent or ("/" if run.startswith("/") else "."), "run.key": name}
-
-
-def _cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, Any]:
-    if workers is not None and scheduler is not None:
-        raise ConfigError("--workers starts a cluster and --scheduler joins one; give one of them.")
-    if workers is not None:
-        return {"cluster.kind": "local", "cluster.n_workers": workers}
-    if scheduler is not None:
-        return {"cluster.kind": "address", "cluster.address": scheduler}
-    return {}
-
-
-def _laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
-    for place, value in settings.items():
-        section, _, key = place.partition(".")
-        inner = out.get(section) or {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
-        out[section] = {**inner, key: value}
-    return out
 
 
 @app.command(epilog=EPILOG)
@@ -268,7 +244,7 @@ def label(
         from emdist.labelling import label_data
         from emdist.store.location import Location
 
-        values = _laid_over({"data": {"path": data}}, _cluster_settings(workers, scheduler))
+        values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
         values = overridden(values, settings or [])
         checked = make_section(LabellingConfig, values, "the command line")
         with display(mode) as listen:
@@ -303,6 +279,7 @@ def inspect(
 
 
 app.command(epilog=EPILOG)(compress)
+app.command(epilog=EPILOG)(sweep)
 
 
 def main() -> None:

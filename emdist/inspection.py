@@ -9,13 +9,16 @@ from emdist.build_model import param_types
 from emdist.config import FitSection, ModelSection
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
+from emdist.fit.sweep import decode_sweep
 from emdist.saved import load_fitted
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels
 from emdist.store.files import open_folder
 from emdist.store.location import Location
+from emdist.store.sealed import Saved
 from emdist.store.zarr_source import ArrayRef
+from emdist.sweep_config import SweepConfig
 
 _HISTORY = 10
 
@@ -69,6 +72,8 @@ def _run(location: Location) -> dict[str, Any]:
     if saved is None:
         found["progress"] = "no checkpoint yet"
         return found
+    if "sweep" in record["config"]:
+        return {**found, **_sweep(run, record["config"], saved)}
     types = param_types(section, FitSection.model_validate(record["config"]["fit"]))
     state = decode(FitState, saved.arrays, saved.meta, types)
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
@@ -76,6 +81,28 @@ def _run(location: Location) -> dict[str, Any]:
     found["history"] = [_line(r) for r in state.history[-_HISTORY:]]
     if run.folder.exists("final/model.json"):
         _, fitted, _ = load_fitted(location)
+        found["result"] = _model(section, fitted)
+        found["done"] = run.folder.exists("summary.json")
+    return found
+
+
+def _sweep(run: RunFolder, config: dict[str, Any], saved: Saved) -> dict[str, Any]:
+    """How far a sweep is, model by model, and which is best once that is known."""
+    candidates = SweepConfig.model_validate(config).candidates()
+    types = [param_types(one.model, one.config.fit) for one in candidates]
+    state = decode_sweep(saved.arrays, saved.meta, types)
+    each = zip(candidates, state.fits, strict=True)
+    found: dict[str, Any] = {
+        "kind": "sweep",
+        "checkpoint": {
+            "sequence": saved.sequence,
+            "owner": saved.epoch,
+            "sha256": saved.sha256,
+        },
+        "progress": {one.name: _progress(fit) for one, fit in each},
+    }
+    if run.folder.exists("final/model.json"):
+        section, fitted, _ = load_fitted(run.location)
         found["result"] = _model(section, fitted)
         found["done"] = run.folder.exists("summary.json")
     return found

@@ -195,7 +195,7 @@ def open_job(
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)
     folder.create_or_check(found)
-    labelled = not config.labels.write or _labels_stand(config, target, identity)
+    labelled = not config.labels.write or labels_stand(config, target, identity)
     done = finished_summary(location)
     if done is not None and labelled:
         yield done
@@ -215,7 +215,7 @@ def _opening(config: Config, source: Source) -> str:
     )
 
 
-def _labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
+def labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
     """Whether the labels asked for are those at `target`; errors if others are in the way."""
     labels = config.labels
     found = check_place(target, identity, tuple(labels.outputs), labels.overwrite)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from prefect import Task, flow, task
 from prefect.cache_policies import NO_CACHE
@@ -25,6 +25,8 @@ from flows.private import FILE, check_public, held, joined, split, storage_optio
 from flows.script import Outcome, current, leave, run_as_script, watched
 from flows.server import prefect_api
 from flows.telling import Teller, say, teller
+
+C = TypeVar("C", bound=Config)
 
 
 @flow(name="cluster", persist_result=False)
@@ -47,7 +49,7 @@ def cluster(config: Config) -> dict[str, Any]:
     key = config.run.key or str(flow_run.id)
     outcome = current()
     outcome.advice = f"Go on with the same configuration and --key {key}"
-    with teller(key, config.fit.n_init) as tell:
+    with teller(key) as tell:
         say(logging.INFO, f"run folder {run_location(config, key)}; --key {key} resumes it")
         result = _persistently(config, key, tell)
     outcome.done = True
@@ -95,16 +97,17 @@ def _stages(job: Job, tell: Teller) -> dict[str, Any]:
         tell.finished(summary.to_markdown(), _components(summary))
         return _brief({"run": summary.run, "result": summary.result, "labels": summary.labels})
 
-    _stage(survey)()
-    part = _stage(segment)
+    stage(survey)()
+    part = stage(segment)
     while not part()["finished"]:
         pass
-    _stage(finish)()
-    _stage(label)()
-    return _stage(summarise)()
+    stage(finish)()
+    stage(label)()
+    return stage(summarise)()
 
 
-def _stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
+def stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
+    """`work` as a task that is done anew each time and keeps no result."""
     # The default cache policy would take the second segment for the first. Results of tasks are
     # pickles that are not written atomically: the checkpoints are what counts.
     return task(name=work.__name__, cache_policy=NO_CACHE, persist_result=False)(work)
@@ -142,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outcome = Outcome()
 
     def call() -> None:
-        config, options = split(_keyed(read_config(asked.config, asked.set), asked.key))
+        config, options = split(keyed(read_config(asked.config, asked.set), asked.key))
         check_public(config)
         with prefect_api():
             if asked.deployment:
@@ -154,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_as_script(call, outcome)
 
 
-def _keyed(config: Config, key: str | None) -> Config:
+def keyed(config: C, key: str | None) -> C:
+    """`config` with the run key of the command line; ConfigError if it names another."""
     if key is None or key == config.run.key:
         return config
     if config.run.key is not None:

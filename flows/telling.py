@@ -41,16 +41,13 @@ class Teller:
         Of the run; names the artifacts.
     poster
         Makes the calls.
-    starts
-        That the fit makes: ``n_init``.
     """
 
-    def __init__(self, key: str, poster: Poster, starts: int = 1) -> None:
+    def __init__(self, key: str, poster: Poster) -> None:
         self.key = key
         self.slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:200] or "run"
         self.iterations = 0
         self._poster = poster
-        self._starts = starts
         self._max_iter = 100
         self._percent = 0.0
         self._line = ""
@@ -78,7 +75,8 @@ class Teller:
         say(logging.INFO, self._line)
         self._untold.append(told(event))
         self._poster.post("event", self._emit)
-        done = (event.record.restart + event.record.iteration / self._max_iter) / self._starts
+        # Starts and models advance abreast: the one that is furthest tells how far all are.
+        done = event.record.iteration / self._max_iter
         self._percent = max(self._percent, 100 * min(done, 0.99))
         self._show(self._line)
 
@@ -100,14 +98,17 @@ class Teller:
 
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
+        table = sorted(components, key=lambda row: -float(row["labelled"]))
+        about = f"{len(components)} components, largest first"
+        self.published(markdown, "components", table, about)
+
+    def published(self, markdown: str, name: str, table: list[dict[str, Any]], about: str) -> None:
+        """Publish the summary as a page, and the `table` called `name`."""
         self._percent = 100.0
         self._show("done")
-        table = sorted(components, key=lambda row: -float(row["labelled"]))[:_SHOWN]
+        shown = table[:_SHOWN]
         self._poster.post(
-            "table",
-            lambda: create_table_artifact(
-                table, f"{self.slug}-components", f"{len(components)} components, largest first"
-            ),
+            "table", lambda: create_table_artifact(shown, f"{self.slug}-{name}", about)
         )
         self._poster.post(
             "summary",
@@ -116,11 +117,11 @@ class Teller:
 
 
 @contextmanager
-def teller(key: str, starts: int = 1) -> Iterator[Teller]:
+def teller(key: str) -> Iterator[Teller]:
     """A teller whose last words are sent at the end."""
     poster = Poster()
     try:
-        yield Teller(key, poster, starts)
+        yield Teller(key, poster)
     finally:
         poster.close()
 
@@ -134,7 +135,8 @@ def say(level: int, text: str) -> None:
 def described(event: Iterated) -> str:
     """One iteration as a line."""
     record = event.record
-    start = f"start {record.restart + 1}, " if record.restart else ""
+    start = f"{event.fit}: " if event.fit else ""
+    start += f"start {record.restart + 1}, " if record.restart else ""
     change = "" if math.isnan(record.change) else f", change {record.change:.3g}"
     mended = "".join(
         f", {count} {what}"
@@ -152,6 +154,7 @@ def told(event: Iterated) -> dict[str, Any]:
     record: Record = event.record
     number = {"objective": record.objective, "change": record.change, "shift": record.shift}
     return {
+        **({"fit": event.fit} if event.fit else {}),
         "start": record.restart,
         "iteration": record.iteration,
         **{name: None if math.isnan(value) else value for name, value in number.items()},

@@ -1,10 +1,12 @@
-"""Options that several commands share."""
+"""Options that several commands share, and the settings that they amount to."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from emdist.errors import ConfigError
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
@@ -26,3 +28,34 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting of the configuration: section.key=value."),
 ]
+
+
+def run_settings(run: str | None) -> dict[str, Any]:
+    """The sections of ``--run``: its folder and key."""
+    if run is None:
+        return {}
+    parent, _, name = run.rstrip("/").rpartition("/")
+    return {"run.folder": parent or ("/" if run.startswith("/") else "."), "run.key": name}
+
+
+def cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, Any]:
+    """The section of ``--workers`` or ``--scheduler``; ConfigError for both."""
+    if workers is not None and scheduler is not None:
+        raise ConfigError("--workers starts a cluster and --scheduler joins one; give one of them.")
+    if workers is not None:
+        return {"cluster.kind": "local", "cluster.n_workers": workers}
+    if scheduler is not None:
+        return {"cluster.kind": "address", "cluster.address": scheduler}
+    return {}
+
+
+def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """`values` with settings by ``section.key`` in place of theirs."""
+    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
+    for place, value in settings.items():
+        section, _, key = place.partition(".")
+        inner = out.get(section) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
+        out[section] = {**inner, key: value}
+    return out

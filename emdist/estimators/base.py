@@ -32,7 +32,7 @@ from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
-from emdist.interfaces import Engine, Floats, Model, Source
+from emdist.interfaces import Engine, Floats, Model, Source, Spread
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
@@ -159,6 +159,29 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
+        model, section, given = self._planned(source)
+        survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
+        survey.check(model.n_components)
+        listen = listener(self.verbose)
+        fit = make_fit(model, section, source, engine, survey, given, listen)
+        state = first = FitState(section.seed)
+        told = 0
+        for state in iterate(fit, first):
+            for record in state.history[told:]:
+                listen(Iterated(record, 0.0, 0, 0))
+            told = len(state.history)
+        self._end(state, survey.spread, model, X)
+        if self._fitted.status is Status.MAX_ITER:
+            warnings.warn(
+                f"No start converged in {self.n_iter_} iterations. {Status.MAX_ITER.value}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self._remember(source, engine, X)
+        return self
+
+    def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
+        """As `_sections`; what does not suit `source` is refused before anything is read."""
         model, section, given = self._sections(source.shape[1])
         if model.n_components > source.shape[0]:
             raise StartError(
@@ -166,29 +189,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 "clusters or components. Ask for fewer."
             )
         given.check(make_model(model), model.n_components, source.shape[1])
-        make_schedule(section, model)  # Refused before anything is read.
-        survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
-        survey.check(model.n_components)
-        listen = listener(self.verbose)
-        fit = make_fit(model, section, source, engine, survey, given, listen)
-        state = first = FitState(section.seed)
-        for state in iterate(fit, first):
-            listen(Iterated(state.history[-1], 0.0, 0, 0))
+        make_schedule(section, model)
+        return model, section, given
+
+    def _end(self, state: FitState, spread: Spread, model: ModelSection, X: Any) -> None:
+        """Take over the best start of a finished fit."""
         best = state.best
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
-        fitted = result(best, survey.spread, history)
         self._check_names(X, reset=True)
         self._stream = None
-        self._adopt(fitted, model)
-        if best.status is Status.MAX_ITER:
-            warnings.warn(
-                f"No start converged in {best.iterations} iterations. {best.status.value}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        self._remember(source, engine, X)
-        return self
+        self._adopt(result(best, spread, history), model)
 
     def _schedule(self) -> dict[str, Any]:
         """The parameters that say how passes become iterations, as the configuration has them."""
@@ -282,8 +293,9 @@ def _say(event: Event) -> None:
         )
     if isinstance(event, Iterated):
         record = event.record
+        of = f"{event.fit}, " if event.fit else ""
         print(
-            f"start {record.restart + 1}, iteration {record.iteration}: "
+            f"{of}start {record.restart + 1}, iteration {record.iteration}: "
             f"objective {record.objective:.8g}, change {record.change:.3g}"
         )
 

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import (
+    free_parameters,
     make_distribution,
     make_family,
     make_mixture,
@@ -208,12 +209,7 @@ class Criteria(MixtureEstimator):
     """For mixtures whose parameters are numbers, so that they can be counted."""
 
     def _free(self) -> int:
-        k, d = len(self.weights_), self._fitted.n_features
-        weights = 0 if self._section.weights_name == "uniform" else k - 1
-        if self._section.noise is not None:
-            # Its weight, and its volume if that is estimated too: as mclust counts.
-            weights += 1 + int(self._section.noise.volume is None)
-        return int(make_family(self._section).free_parameters(k, d) + weights)
+        return free_parameters(self._section, len(self.weights_), self._fitted.n_features)
 
     def bic(self, X: Any) -> float:
         """Bayesian information criterion on `X`: the lower the better."""

@@ -58,12 +58,15 @@ class Iterated:
         It took.
     rows, nbytes
         It read, decoded.
+    fit
+        Name of the fit within a sweep; empty where there is one.
     """
 
     record: Record
     seconds: float
     rows: int
     nbytes: int
+    fit: str = ""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Fit:
         When to stop, how passes become iterations, what to do about collapsed components.
     n_init
         Starts, of which the best is kept.
+    one_start
+        Whether to end after the start that a state is in: the others are advanced beside it.
     listen
         Told about progress within passes.
     geometry
@@ -78,6 +80,7 @@ class Fit:
     given: Given = field(default_factory=Given)
     listen: Listener = unheard
     geometry: Geometry = field(default_factory=Euclidean)
+    one_start: bool = False
 
     @property
     def origin(self) -> Floats:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emdist.engines.blas import one_thread
+from emdist.fit.abreast import starts_abreast, starts_of
 from emdist.fit.events import Progress
 from emdist.fit.fit import Fit
 from emdist.fit.passes import EStep, FirstStep
@@ -62,8 +63,16 @@ def _from_clusters(fit: Fit, seeds: Floats, broad: Any) -> tuple[Any, dict[str, 
 def iterate(fit: Fit, state: FitState) -> Iterator[FitState]:
     """States after each iteration, over all starts, until one is finished.
 
-    Every state can be saved and resumed; what follows it has the same bits either way.
+    Every state can be saved and resumed; what follows it has the same bits either way. Starts
+    advance abreast, in the same passes.
     """
+    if starts_of(fit, state):
+        return starts_abreast(fit, state, one_by_one, _better)
+    return one_by_one(fit, state)
+
+
+def one_by_one(fit: Fit, state: FitState) -> Iterator[FitState]:
+    """As `iterate`, each start with passes of its own: the specification of starts abreast."""
     while not state.finished:
         # The driver's own linear algebra must not depend on its number of threads either.
         with one_thread():
@@ -83,7 +92,7 @@ def closed(fit: Fit, state: FitState) -> FitState:
     )
     if state.best is not None and not _better(fit, best, state.best):
         best = state.best
-    finished = state.restart + 1 >= fit.n_init
+    finished = fit.one_start or state.restart + 1 >= fit.n_init
     if finished:
         return replace(state, best=best, finished=True)
     return replace(

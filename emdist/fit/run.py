@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,9 +84,9 @@ class Plan:
 class Run:
     """Advances one fit and keeps its folder up to date.
 
-    It has state, the survey and the newest `FitState`, only to spare reading back what it has
-    just written, and the `Fit`, whose schedule may remember what spares work: a new `Run` of the
-    same folder goes on with the same bits.
+    It has state, the survey, the newest `FitState` and how it goes on, only to spare doing again
+    what it has just done, and the `Fit`, whose schedule may remember what spares work: a new
+    `Run` of the same folder goes on with the same bits.
     """
 
     def __init__(self, folder: RunFolder, plan: Plan, record: Mapping[str, Any]) -> None:
@@ -98,6 +98,7 @@ class Run:
         self._survey: Survey | None = None
         self._state: FitState | None = None
         self._fit: Fit | None = None
+        self._states: Iterator[FitState] | None = None
 
     def survey(self) -> Survey:
         """Where the data lie: from the folder, or by one pass over all rows."""
@@ -149,11 +150,13 @@ class Run:
         if self._fit is None:
             self._fit = self.plan.setup(self.survey())
         fit = self._fit
+        if self._states is None:
+            self._states = iterate(fit, state)
         self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
         began = before = time.monotonic()
         first = len(state.history)
         try:
-            for state in iterate(fit, self.state()):
+            for state in self._states:
                 now = time.monotonic()
                 self._tell(state, now - before)
                 before = now
@@ -161,6 +164,7 @@ class Run:
                 if self._is_due(len(state.history) - first, now - began):
                     break
         except BaseException:  # orchestrators raise signals that are no Exception
+            self._states = None
             self._rescue(first)
             raise
         self._save(state)
@@ -182,7 +186,9 @@ class Run:
     def _tell(self, state: FitState, seconds: float) -> None:
         rows, features = self.plan.source.shape
         nbytes = rows * features * self.plan.source.dtype.itemsize
-        self.plan.listen(Iterated(state.history[-1], seconds, rows, nbytes))
+        told = 0 if self._state is None else len(self._state.history)
+        for record in state.history[told:]:  # one of each start that advances abreast
+            self.plan.listen(Iterated(record, seconds, rows, nbytes))
 
     def _save(self, state: FitState) -> None:
         cadence = self.plan.cadence

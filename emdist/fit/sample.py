@@ -53,6 +53,12 @@ class Sample:
             np.concatenate([self.weight, other.weight]),
         )
 
+    def first(self, size: int) -> Sample:
+        """The sample of at most `size` rows that would have been drawn alone."""
+        return Sample(
+            size, self.priority[:size], self.row[:size], self.x[:size], self.weight[:size]
+        )
+
     def rows(self) -> tuple[Array, Floats, NDArray[np.int64]]:
         """``(x, weight, row)`` in row order; the weights estimate those of all rows."""
         used = min(len(self.row), self.size - 1)

@@ -104,6 +104,8 @@ class FitState:
         Best finished start; None before the first finishes.
     finished
         True when all starts have stopped and `best` is the result.
+    starts
+        States of the starts, while they advance abreast; none of one start after another.
     """
 
     seed: int
@@ -117,3 +119,4 @@ class FitState:
     status: Status = Status.RUNNING
     best: Best | None = None
     finished: bool = False
+    starts: tuple[FitState, ...] = ()

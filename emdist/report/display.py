@@ -37,6 +37,7 @@ _STAGES = {
     "ingest": "bringing the data into Zarr",
     "survey": "surveying: one read of all rows",
     "fit": "fitting",
+    "score": "scoring: one read for all models",
     "label": "labelling",
 }
 
@@ -124,9 +125,17 @@ class Panel:
 
     def _table(self) -> Table:
         table = Table(box=None, header_style="dim", pad_edge=False)
+        last = self._iterated[-1]
         for name in ("iteration", "objective", "change", "shift", "rows/s", "GB/s", "took"):
-            table.add_column(name, justify="right")
-        for event in self._iterated[-_SHOWN:]:
+            table.add_column(f"model {name}" if name == "iteration" and last.fit else name,
+                             justify="right")  # fmt: skip
+        # Of a sweep, where each model stands; those that have gone longest without news first.
+        newest: dict[str, Iterated] = {}
+        for event in self._iterated:
+            newest.pop(event.fit, None)
+            newest[event.fit] = event
+        shown = self._iterated[-_SHOWN:] if not last.fit else list(newest.values())[-2 * _SHOWN :]
+        for event in shown:
             table.add_row(*cells(event))
         return table
 
@@ -149,11 +158,16 @@ class Panel:
     def _left(self) -> str:
         if self._planned is None or not self._iterated or self._stage != _STAGES["fit"]:
             return ""
-        planned, records = self._planned, [e.record for e in self._iterated]
+        if self._iterated[-1].fit:
+            return ""  # Each model of a sweep has its own way to go.
+        # Starts advance abreast: by the one told last.
+        last = self._iterated[-1].record.restart
+        own = [event for event in self._iterated if event.record.restart == last]
+        planned, records = self._planned, [event.record for event in own]
         sizes = [r.shift if planned.on == "shift" else r.change for r in records]
         allowed = planned.max_iter - records[-1].iteration
         more = iterations_left(sizes, planned.tol, allowed)
-        recent = [e.seconds for e in self._iterated[-5:]]
+        recent = [event.seconds for event in own[-5:]]
         seconds = more * sum(recent) / len(recent)
         bound = "at most" if more == allowed else "about"
         return f", {bound} {more} more iterations in {duration(seconds)}"
@@ -163,6 +177,7 @@ def cells(event: Iterated) -> tuple[str, ...]:
     """One iteration as text: number, objective, change, shift, rows/s, GB/s, seconds."""
     record, seconds = event.record, max(event.seconds, 1e-9)
     number = f"{record.iteration}" if not record.restart else f"{record.restart}:{record.iteration}"
+    number = f"{event.fit} {number}".strip()
     change = "" if math.isnan(record.change) else f"{record.change:+.3e}"
     mended = f" ({record.reseeded} reseeded)" if record.reseeded else ""
     mended += f" ({record.dropped} dropped)" if record.dropped else ""

@@ -15,7 +15,7 @@ from command_line import Command, process
 import emdist as package
 from emdist.errors import EmdistError
 
-COMMANDS = ["ingest", "fit", "label", "inspect", "compress"]
+COMMANDS = ["ingest", "fit", "sweep", "label", "inspect", "compress"]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

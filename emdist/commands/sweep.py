@@ -1,0 +1,118 @@
+"""``emdist sweep``: many models in the reads of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emdist.commands.options import (
+    Json,
+    Quiet,
+    Scheduler,
+    Set,
+    Workers,
+    cluster_settings,
+    laid_over,
+    run_settings,
+)
+from emdist.errors import ConfigError
+from emdist.report.answer import RESUMES, mode_of, print_result, reported
+from emdist.report.display import Mode, display
+from emdist.report.page import Page
+
+if TYPE_CHECKING:
+    from emdist.sweep_config import SweepConfig
+
+
+def sweep(
+    data: Annotated[
+        str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
+    ] = None,
+    k: Annotated[
+        str | None, typer.Option("-k", help="Numbers of components: 2,4,8 or 2..16 or 2..30..4.")
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="As of emdist fit; repeat to compare several."),
+    ] = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(help="bic, aic, icl, bound, elbow or calinski_harabasz; default by model."),
+    ] = None,
+    init: Annotated[
+        str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    n_init: Annotated[int | None, typer.Option(help="Starts of each model.")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
+    tol: Annotated[float | None, typer.Option(help="When an iteration was the last.")] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
+    ] = None,
+    no_labels: Annotated[
+        bool, typer.Option("--no-labels", help="Do not label with the best model.")
+    ] = False,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Fit many models in the same reads of the data, and choose one; interrupted, it goes on.
+
+    Each model has the bits of `emdist fit` alone, and is saved under models/ in the run's folder.
+
+    Examples:
+
+      emdist sweep pixels.zarr -k 2..30..2
+
+      emdist sweep profiles.zarr -m diagonal -m full -k 2,4,8,16 --criterion bic
+    """
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, RESUMES):
+        from emdist.config_file import overridden, read_values
+        from emdist.sweep_config import make_sweep_config
+
+        several = models is not None and len(models) > 1
+        given = {
+            "data.path": data,
+            "sweep.n_components": k,
+            "sweep.families": models if several else None,
+            "sweep.criterion": criterion,
+            "model.name": models[0] if models else None,
+            "fit.init": init,
+            "fit.seed": seed,
+            "fit.n_init": n_init,
+            "fit.max_iter": max_iter,
+            "fit.tol": tol,
+            "labels.write": False if no_labels else None,
+            **run_settings(run),
+            **cluster_settings(workers, scheduler),
+        }
+        if config is None and (data is None or k is None):
+            raise ConfigError(
+                "Name the data and the numbers of components, as in `emdist sweep pixels.zarr "
+                "-k 2..16`, or a --config."
+            )
+        values = read_values(config) if config is not None else {}
+        values = laid_over(values, {key: v for key, v in given.items() if v is not None})
+        where = str(config or "the command line")
+        checked = make_sweep_config(overridden(values, settings or []), where)
+        summary, page = _swept(checked, mode)
+        print_result(summary, page, summary["run"], mode)
+
+
+def _swept(config: SweepConfig, mode: Mode) -> tuple[dict[str, Any], Page]:
+    """Summary of the sweep, shown while it runs, or of the one that was done already."""
+    from emdist.sweep_job import open_sweep
+
+    with display(mode) as listen, open_sweep(config, listen=listen) as job:
+        if isinstance(job, dict):
+            return job, Page([("done already, nothing to do", job["run"])])
+        found = job.complete()
+    return found.to_dict(), found.to_page()

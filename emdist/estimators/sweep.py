@@ -1,0 +1,298 @@
+"""Sweep: one estimator with many parameters, fitted in the reads of one, and the best of them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import ParameterGrid
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from emdist.build import make_fit, make_survey
+from emdist.config import FitSection, ModelSection
+from emdist.errors import ConfigError
+from emdist.estimators.base import Estimator, listener
+from emdist.estimators.inputs import make_engine
+from emdist.fit.criteria import CRITERIA, checked_criterion
+from emdist.fit.events import Event, Iterated, Warned
+from emdist.fit.fit import Fit
+from emdist.fit.start import Given
+from emdist.fit.state import FitState
+from emdist.fit.sweep import SweepState, advanced_together, scored_together, surveyed_together
+from emdist.interfaces import Array, Engine, Source
+from emdist.judging import Row, best_of, rows_of, shown_criteria
+from emdist.sweep_config import check_entropy, kind_of
+from emdist.validation import parse_bytes
+
+#: Parameters that all models of a sweep share, because they share what is read.
+_SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
+
+_Sections = tuple[ModelSection, FitSection, Given]
+
+
+def _has(name: str) -> Callable[[Sweep], bool]:
+    return lambda self: hasattr(self.estimator, name)
+
+
+class Sweep(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """Many fits of one estimator in the reads of one, and the best by a criterion.
+
+    As `sklearn.model_selection.GridSearchCV` without the cross-validation: every combination of
+    the parameters is fitted to all rows, and an information criterion, or the elbow of the
+    inertia, chooses. Each fit has the bits that it has alone.
+
+    Parameters
+    ----------
+    estimator
+        `KMeans`, `GaussianMixture` or another one of this package; it is cloned.
+    param_grid
+        Parameter to list of values, or a list of such dicts, as for ``GridSearchCV``. `engine`
+        and what is said about reading are the estimator's own.
+    criterion
+        "bic", "aic" or "icl" for mixtures (the lower the better), "bound" for posteriors,
+        "elbow" or "calinski_harabasz" for centres; None: "bic", "bound" or "elbow".
+    memory
+        For the sums of all models of one block; more take more than one read a pass.
+    verbose
+        Print a line per iteration of each model.
+
+    Attributes
+    ----------
+    results_
+        Dict of arrays, one entry per model, in the order of ``ParameterGrid``: "params",
+        "param_<name>", "objective", "score", every criterion that is known, "n_iter",
+        "converged" and "rank" (1 is best).
+    estimators_
+        The fitted estimators, in the same order.
+    best_index_, best_params_, best_estimator_, best_score_
+        Of the best model; its score is the criterion.
+    criterion_
+        That decided.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from emdist import GaussianMixture, Sweep
+    >>> x = np.random.default_rng(0).normal(size=(300, 2)) + np.repeat([[0], [9], [20]], 100, 0)
+    >>> sweep = Sweep(GaussianMixture(random_state=0), {"n_components": [1, 2, 3, 4]}).fit(x)
+    >>> sweep.best_params_
+    {'n_components': 3}
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        criterion: str | None = None,
+        memory: str = "256 MiB",
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.criterion = criterion
+        self.memory = memory
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit every model to the rows of `X`; see the estimator's own `fit`.
+
+        Raises
+        ------
+        ConfigError
+            For a grid that cannot be swept, or a criterion that does not suit its models.
+        EmdistError
+            As the estimator's `fit`.
+        """
+        grid, estimators = self._estimators()
+        engine = make_engine(self.estimator.engine)
+        source = estimators[0]._source(X, sample_weight, engine)
+        planned = [one._planned(source) for one in estimators]
+        criterion = self._criterion([model for model, _, _ in planned])
+        fits = self._fits(planned, source, engine)
+        budget = self._budget()
+        state = self._advanced(fits, SweepState(tuple(FitState(s.seed) for _, s, _ in planned)))
+        listen = listener(0)
+        scores = scored_together(fits, state.fits, criterion == "icl", listen, budget)
+        for one, fit, (model, _, _), found in zip(
+            estimators, fits, planned, state.fits, strict=True
+        ):
+            one._end(found, fit.survey.spread, model, X)
+            one._remember(source, engine, X)
+        rows = rows_of(
+            [_named(params) for params in grid],
+            [model for model, _, _ in planned],
+            [one._fitted for one in estimators],
+            scores,
+            shown_criteria(criterion, criterion in ("bic", "aic", "icl")),
+            float(fits[0].survey.moments.m2.sum()),
+        )
+        self._publish(grid, estimators, rows, criterion)
+        return self
+
+    def _estimators(self) -> tuple[list[dict[str, Any]], list[Estimator]]:
+        if not isinstance(self.estimator, Estimator):
+            raise ConfigError(
+                f"estimator={self.estimator!r}; wanted one of this package, such as "
+                "emdist.GaussianMixture(). For others there is sklearn's GridSearchCV."
+            )
+        try:
+            grid = list(ParameterGrid(self.param_grid))
+            named = sorted({name for params in grid for name in params})
+            if shared := [name for name in named if name in _SHARED]:
+                raise ConfigError(
+                    f"param_grid varies {', '.join(shared)}, which all models of a sweep share. "
+                    "Set it on the estimator."
+                )
+            return grid, [clone(self.estimator).set_params(**params) for params in grid]
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"param_grid: {error}") from None
+
+    def _criterion(self, models: Sequence[ModelSection]) -> str:
+        if self.criterion is not None and self.criterion not in CRITERIA:
+            raise ConfigError(
+                f"criterion={self.criterion!r}; wanted one of {', '.join(CRITERIA)}, or None."
+            )
+        sizes = [model.n_components for model in models]
+        found = checked_criterion(self.criterion, [kind_of(model) for model in models], sizes)
+        if found == "icl":
+            for model in models:
+                check_entropy(model)
+        return found
+
+    def _budget(self) -> int:
+        try:
+            return parse_bytes(self.memory)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"memory: {error}.") from None
+
+    def _fits(self, planned: Sequence[_Sections], source: Source, engine: Engine) -> list[Fit]:
+        tasks = [make_survey(source, model, section) for model, section, _ in planned]
+        surveys = surveyed_together(tasks, engine)
+        fits = []
+        for (model, section, given), survey in zip(planned, surveys, strict=True):
+            survey.check(model.n_components)
+            fits.append(make_fit(model, section, source, engine, survey, given))
+        return fits
+
+    def _advanced(self, fits: Sequence[Fit], first: SweepState) -> SweepState:
+        told, state = listener(self.verbose), first
+
+        def heard(index: int, event: Event) -> None:
+            if isinstance(event, Warned):
+                event = Warned(f"model {index}: {event.message}")
+            told(event)
+
+        budget, silent = self._budget(), lambda *progress: None
+        for found, steps in advanced_together(fits, first, heard, silent, budget):
+            state = found
+            for step in steps:
+                for record in step.records:
+                    told(Iterated(record, 0.0, 0, 0, f"model {step.index}"))
+        return state
+
+    def _publish(
+        self,
+        grid: Sequence[Mapping[str, Any]],
+        estimators: list[Estimator],
+        rows: Sequence[Row],
+        criterion: str,
+    ) -> None:
+        best = best_of(rows, criterion)
+        values = np.array([row.criteria[criterion] for row in rows])
+        self.criterion_ = criterion
+        self.results_ = _columns(grid, rows)
+        self.results_["rank"] = _ranks(values if CRITERIA[criterion].lower else -values, best)
+        self.estimators_ = estimators
+        self.best_index_ = best
+        self.best_params_ = dict(grid[best])
+        self.best_estimator_ = estimators[best]
+        self.best_score_ = float(values[best])
+        self.n_features_in_ = self.best_estimator_.n_features_in_
+        if cut := [row.name for row in rows if not row.converged]:
+            warnings.warn(
+                f"{len(cut)} of {len(rows)} models reached max_iter first: {'; '.join(cut[:5])}"
+                f"{' ...' if len(cut) > 5 else ''}. Raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "best_estimator_" in self.__dict__
+
+    def _best(self) -> Any:
+        check_is_fitted(self)
+        return self.best_estimator_
+
+    def predict(self, X: Any) -> NDArray[np.int32]:
+        """The best model's labels: (n,) int32."""
+        found: NDArray[np.int32] = self._best().predict(X)
+        return found
+
+    @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:
+        """The best model's responsibilities: (n, k)."""
+        found: Array = self._best().predict_proba(X)
+        return found
+
+    @available_if(_has("score_samples"))  # type: ignore[untyped-decorator]
+    def score_samples(self, X: Any) -> Array:
+        """The best model's log-likelihood of each row: (n,) nats."""
+        found: Array = self._best().score_samples(X)
+        return found
+
+    @available_if(_has("transform"))  # type: ignore[untyped-decorator]
+    def transform(self, X: Any) -> Array:
+        """Of `X` to the best model's centres: (n, k)."""
+        found: Array = self._best().transform(X)
+        return found
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The best model's score of `X`: the higher the better."""
+        return float(self._best().score(X, y, sample_weight))
+
+
+def _named(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in params.items())
+
+
+def _columns(grid: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[str, Any]:
+    names = sorted({name for params in grid for name in params})
+    varied = {f"param_{name}": _values([params.get(name) for params in grid]) for name in names}
+    criteria = {name: np.array([row.criteria[name] for row in rows]) for name in rows[0].criteria}
+    return {
+        "params": [dict(params) for params in grid],
+        **varied,
+        "objective": np.array([row.objective for row in rows]),
+        "score": np.array([row.score for row in rows]),
+        **criteria,
+        "n_iter": np.array([row.iterations for row in rows]),
+        "converged": np.array([row.converged for row in rows]),
+    }
+
+
+def _values(values: list[Any]) -> Array:
+    """A column of any kind of values, one each, however long they are themselves."""
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
+
+
+def _ranks(values: Array, best: int) -> NDArray[np.int64]:
+    """1 for the lowest; models without a number come last, and `best` first in any case."""
+    order = sorted(
+        range(len(values)),
+        key=lambda i: (i != best, math.inf if math.isnan(values[i]) else values[i]),
+    )
+    ranks = np.empty(len(values), np.int64)
+    ranks[order] = np.arange(1, len(values) + 1)
+    return ranks

@@ -1,0 +1,177 @@
+"""Criteria by which one of several fitted models is chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from emdist.errors import ConfigError
+
+#: What kind of model a criterion is for.
+Kind = Literal["mixture", "posterior", "centres", "kmeans"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of one fitted model.
+
+    Attributes
+    ----------
+    n_components
+        Asked for.
+    total
+        Log-likelihood in nats, or inertia, of all rows by their weights.
+    weight
+        Of all rows.
+    objective
+        Of the fit, as it reports it.
+    free
+        Free parameters; None for models that are no mixtures.
+    entropy
+        Of the responsibilities of all rows: nats, or NaN.
+    deviations
+        Weighted sum of squared distances of all rows to their mean.
+    """
+
+    n_components: int
+    total: float
+    weight: float
+    objective: float
+    free: int | None
+    entropy: float
+    deviations: float
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A number for each model, of which the lowest or the highest is best.
+
+    Attributes
+    ----------
+    kinds
+        Of the models that have it.
+    lower
+        Whether the lowest is best.
+    values
+        Of models judged side by side.
+    least
+        Models of different sizes that are needed.
+    title
+        For axes and tables.
+    """
+
+    kinds: frozenset[Kind]
+    lower: bool
+    values: Callable[[Sequence[Judged]], list[float]]
+    least: int
+    title: str
+
+    def best(self, values: Sequence[float]) -> int:
+        """Index of the best; of equal ones the first."""
+        known = [math.inf if math.isnan(v) else (v if self.lower else -v) for v in values]
+        return min(range(len(known)), key=known.__getitem__)
+
+
+def _bic(one: Judged) -> float:
+    return math.nan if one.free is None else -2 * one.total + one.free * math.log(one.weight)
+
+
+def _aic(one: Judged) -> float:
+    return math.nan if one.free is None else -2 * one.total + 2 * one.free
+
+
+def _icl(one: Judged) -> float:
+    """Biernacki, Celeux and Govaert 2000, IEEE PAMI 22: BIC and twice the entropy."""
+    return _bic(one) + 2 * one.entropy
+
+
+def _calinski_harabasz(one: Judged) -> float:
+    """Calinski and Harabasz 1974: dispersion between and within, each per degree of freedom."""
+    k, within = one.n_components, one.total
+    if k < 2 or within <= 0 or one.weight <= k:
+        return math.nan
+    return (one.deviations - within) / (k - 1) / (within / (one.weight - k))
+
+
+def _each(value: Callable[[Judged], float]) -> Callable[[Sequence[Judged]], list[float]]:
+    return lambda models: [value(one) for one in models]
+
+
+def _elbow(models: Sequence[Judged]) -> list[float]:
+    """Satopaa et al. 2011, "Finding a kneedle in a haystack": how far below the chord.
+
+    Sizes and inertias are scaled to 0 to 1; the knee lies farthest below the line from the
+    smallest model to the largest.
+    """
+    sizes, totals = [m.n_components for m in models], [m.total for m in models]
+    wide, high = max(sizes) - min(sizes), max(totals) - min(totals)
+    if wide == 0 or high <= 0:
+        return [math.nan] * len(models)
+    return [
+        1 - (k - min(sizes)) / wide - (total - min(totals)) / high
+        for k, total in zip(sizes, totals, strict=True)
+    ]
+
+
+_MIXTURES: frozenset[Kind] = frozenset({"mixture"})
+_CENTRES: frozenset[Kind] = frozenset({"centres", "kmeans"})
+
+CRITERIA: Mapping[str, Criterion] = {
+    "bic": Criterion(_MIXTURES, True, _each(_bic), 1, "BIC"),
+    "aic": Criterion(_MIXTURES, True, _each(_aic), 1, "AIC"),
+    "icl": Criterion(_MIXTURES, True, _each(_icl), 1, "ICL"),
+    "bound": Criterion(
+        frozenset({"posterior"}), False, _each(lambda one: one.objective), 1, "bound per row, nats"
+    ),
+    "elbow": Criterion(_CENTRES, False, _elbow, 3, "distance to the chord of inertia"),
+    "calinski_harabasz": Criterion(
+        frozenset({"kmeans"}), False, _each(_calinski_harabasz), 1, "Calinski-Harabasz index"
+    ),
+}
+
+
+def default_criterion(kinds: Sequence[Kind]) -> str:
+    """The first criterion that serves all models; ConfigError if there is none."""
+    for name, criterion in CRITERIA.items():
+        if criterion.kinds.issuperset(kinds):
+            return name
+    raise ConfigError(
+        f"The sweep has models of the kinds {', '.join(sorted(set(kinds)))}, which no criterion "
+        "can compare. Sweep mixtures, posteriors and models with centres apart."
+    )
+
+
+def checked_criterion(name: str | None, kinds: Sequence[Kind], sizes: Sequence[int]) -> str:
+    """`name` or the default, if it serves such models; ConfigError otherwise.
+
+    Parameters
+    ----------
+    name
+        Asked for.
+    kinds, sizes
+        Kind and number of components of each model.
+    """
+    name = name or default_criterion(kinds)
+    criterion = CRITERIA[name]
+    misfits = sorted(set(kinds) - criterion.kinds)
+    if misfits:
+        fitting = [n for n, c in CRITERIA.items() if c.kinds.issuperset(kinds)]
+        remedy = f"Take {' or '.join(fitting)}." if fitting else "Sweep them apart."
+        raise ConfigError(
+            f"The criterion {name!r} is for models of the kind "
+            f"{' or '.join(sorted(criterion.kinds))}, and the sweep has {', '.join(misfits)}. "
+            f"{remedy}"
+        )
+    if name == "elbow" and len(set(sizes)) < len(sizes):
+        raise ConfigError(
+            "The criterion 'elbow' compares the inertias of one kind of model, and the sweep has "
+            "several of a size. Sweep them apart."
+        )
+    if len(set(sizes)) < criterion.least:
+        raise ConfigError(
+            f"The criterion {name!r} wants at least {criterion.least} numbers of components, got "
+            f"{sorted(set(sizes))}."
+        )
+    return name

@@ -1,0 +1,227 @@
+"""A sweep: fits of several models to the same data, surveyed, advanced and scored in one read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from emdist.errors import CheckpointError
+from emdist.fit.abreast import Step, abreast
+from emdist.fit.bundle import Bundle, OneRead, Results
+from emdist.fit.events import Event, Listener, Progress
+from emdist.fit.fit import Fit
+from emdist.fit.lockstep import BUDGET
+from emdist.fit.loop import iterate
+from emdist.fit.passes import EStep, LabelBlock
+from emdist.fit.state import FitState
+from emdist.fit.survey import Survey, SurveyTask
+from emdist.interfaces import Array, Engine
+from emdist.store.codec import decode, encode
+from emdist.sums import Sums
+
+
+@dataclass(frozen=True)
+class SweepState:
+    """All there is to resume a sweep: how each fit stands."""
+
+    fits: tuple[FitState, ...]
+
+    @property
+    def finished(self) -> bool:
+        """Whether all fits have."""
+        return all(state.finished for state in self.fits)
+
+    @property
+    def iterations(self) -> int:
+        """Done in all, of all fits and starts."""
+        return sum(len(state.history) for state in self.fits)
+
+    @property
+    def sequence(self) -> int:
+        """A number that grows with every state of a sweep."""
+        return sum(len(s.history) + s.restart + int(s.finished) for s in self.fits)
+
+
+def advanced_together(
+    fits: Sequence[Fit],
+    state: SweepState,
+    listen: Callable[[int, Event], None],
+    progress: Callable[[int, int, int], None],
+    budget: int = BUDGET,
+) -> Iterator[tuple[SweepState, list[Step]]]:
+    """States of the sweep, and what each fit did to get there, until all have finished.
+
+    Each fit has the bits that it has alone; see `abreast` for the parameters.
+    """
+    states = list(state.fits)
+    for steps in abreast(fits, states, iterate, listen, progress, budget):
+        for step in steps:
+            states[step.index] = step.state
+        yield SweepState(tuple(states)), steps
+
+
+def encode_sweep(state: SweepState) -> tuple[dict[str, Array], dict[str, Any]]:
+    """A state as arrays and JSON, fit by fit: their parameters are of different kinds."""
+    parts = [encode(one) for one in state.fits]
+    arrays = {f"{i}/{name}": a for i, (found, _) in enumerate(parts) for name, a in found.items()}
+    return arrays, {"fits": [meta for _, meta in parts]}
+
+
+def decode_sweep(
+    arrays: Mapping[str, Array], meta: Mapping[str, Any], types: Sequence[Mapping[str, Any]]
+) -> SweepState:
+    """The state that `encode_sweep` was given; `types` of each fit as for `decode`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none of so many fits.
+    """
+    nodes = meta.get("fits")
+    if not isinstance(nodes, list) or len(nodes) != len(types):
+        raise CheckpointError(f"the checkpoint is none of a sweep of {len(types)} models")
+    parts: list[dict[str, Array]] = [{} for _ in types]
+    for name, array in arrays.items():
+        index, _, rest = name.partition("/")
+        if not (index.isdecimal() and int(index) < len(parts)):
+            raise CheckpointError(f"the array {name!r} belongs to no fit of the sweep")
+        parts[int(index)][rest] = array
+    each = zip(parts, nodes, types, strict=True)
+    return SweepState(tuple(decode(FitState, found, node, known) for found, node, known in each))
+
+
+def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
+    """The survey that tells all that `tasks` would, which differ in no more than their model."""
+    return replace(
+        tasks[0],
+        wanted=max(task.wanted for task in tasks),
+        size=max(task.size for task in tasks),
+        shifted=True,
+        covariance=any(task.covariance for task in tasks),
+    )
+
+
+def narrowed(survey: Survey, task: SurveyTask) -> Survey:
+    """What `task` alone would have told, of a survey that told more: the same bits."""
+    moments = survey.moments if task.covariance else replace(survey.moments, products=None)
+    return replace(
+        survey,
+        moments=moments,
+        distinct=survey.distinct[: task.wanted],
+        wanted=task.wanted,
+        shifted=task.shifted,
+        sample=survey.sample.first(task.size + 1),
+    )
+
+
+def surveyed_together(
+    tasks: Sequence[SurveyTask], engine: Engine, done: Callable[[int], None] | None = None
+) -> list[Survey]:
+    """The survey of each task, of one source, in one read."""
+    source = OneRead(tasks[0].source)
+    groups = sorted({(task.seed, task.missing) for task in tasks})
+    kinds = [[t for t in tasks if (t.seed, t.missing) == group] for group in groups]
+    bundle = Bundle(source, tuple(replace(merged(kind), source=source) for kind in kinds))
+    found: Results = engine.map_reduce(bundle, range(len(source)), done)
+    told = dict(zip(groups, found.parts, strict=True))
+    return [narrowed(told[task.seed, task.missing], task) for task in tasks]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A fitted model held against all rows.
+
+    Attributes
+    ----------
+    total
+        Log-likelihood in nats, or inertia, of all rows by their weights.
+    weight
+        Of all rows.
+    entropy
+        Of the responsibilities of all rows: nats; NaN where it was not asked for.
+    count
+        (c,) weight labelled with each component, then with noise where there is.
+    """
+
+    total: float
+    weight: float
+    entropy: float
+    count: Array
+
+
+def scored_together(
+    fits: Sequence[Fit],
+    states: Sequence[FitState],
+    entropy: bool,
+    listen: Listener,
+    budget: int = BUDGET,
+) -> list[Score]:
+    """The best start of each finished fit, held against all rows in one more read.
+
+    Parameters
+    ----------
+    fits, states
+        Finished.
+    entropy
+        Whether to gather that of the responsibilities, for mixtures softly assigned.
+    listen
+        Told the progress.
+    budget
+        See `Lockstep`.
+    """
+    source = OneRead(fits[0].source)
+    sums: list[tuple[Sums, Sums | None]] = []
+    # Label sums are small, E-steps are as large as those of an iteration.
+    per_read = max(1, budget // max(_largest(states), 1)) if entropy else len(fits)
+    for first in range(0, len(fits), per_read):
+        part = range(first, min(first + per_read, len(fits)))
+        sums += _scoring_pass(
+            [fits[i] for i in part], [states[i] for i in part], source, entropy, listen
+        )
+    return [
+        _score(fit, state, labelled, e_step)
+        for fit, state, (labelled, e_step) in zip(fits, states, sums, strict=True)
+    ]
+
+
+def _largest(states: Sequence[FitState]) -> int:
+    held = [state.sums.fields.values() for state in states if state.sums is not None]
+    return max((sum(a.nbytes for a in arrays) for arrays in held), default=0)
+
+
+def _scoring_pass(
+    fits: Sequence[Fit],
+    states: Sequence[FitState],
+    source: OneRead,
+    entropy: bool,
+    listen: Listener,
+) -> list[tuple[Sums, Sums | None]]:
+    tasks: list[Any] = []
+    for fit, state in zip(fits, states, strict=True):
+        assert state.best is not None
+        params = state.best.params
+        at = (source, fit.model, params, fit.origin, fit.numerics(params))
+        tasks.append(LabelBlock(*at))
+        if entropy:
+            tasks.append(EStep(*at, True))
+    total = len(source)
+    listen(Progress("score", 0, total))
+    found: Results = fits[0].engine.map_reduce(
+        Bundle(source, tuple(tasks)),
+        range(total),
+        lambda done: listen(Progress("score", done, total)),
+    )
+    if not entropy:
+        return [(labelled, None) for labelled in found.parts]
+    return list(zip(found.parts[::2], found.parts[1::2], strict=True))
+
+
+def _score(fit: Fit, state: FitState, labelled: Sums, e_step: Sums | None) -> Score:
+    entropy, weight = math.nan, float(labelled["weight"])
+    if e_step is not None:
+        assert state.best is not None
+        params = state.best.params
+        entropy = weight * fit.model.terms(e_step, params, params, fit.numerics(params)).entropy
+    return Score(float(labelled["score"]), weight, entropy, labelled["count"])

@@ -1,0 +1,149 @@
+"""The summary of a sweep: JSON for programs, a page for people, a figure of the criterion."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.filesize import decimal
+
+from emdist.fit.criteria import CRITERIA
+from emdist.judging import Row
+from emdist.report.display import duration
+from emdist.report.page import Page
+
+#: Inches and dots per inch of the figure.
+_SIZE, _DPI = (6.4, 4.0), 150
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """What was fitted, how each model did, which is best, where they lie, how long it took.
+
+    Attributes
+    ----------
+    run
+        Folder of checkpoints and results.
+    data
+        Array, shape, dtype, blocks and decoded bytes.
+    criterion, best
+        By which the best was chosen, and its name.
+    models
+        A row for each.
+    objective
+        What the objectives are.
+    labels
+        Of the best, or None.
+    figure
+        Where it is, or None.
+    seconds
+        Per stage, of this process alone: a resumed run did more before.
+    versions
+        Of everything that could change a bit.
+    """
+
+    run: str
+    data: Mapping[str, Any]
+    criterion: str
+    best: str
+    models: tuple[Row, ...]
+    objective: str
+    labels: str | None
+    figure: str | None
+    seconds: Mapping[str, float]
+    versions: Mapping[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values; NaN, which JSON has not, as null."""
+        values: dict[str, Any] = _finite(asdict(self))
+        return values
+
+    def to_json(self) -> bytes:
+        """UTF-8, readable."""
+        return (json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode()
+
+    def to_page(self) -> Page:
+        """For people: the facts, and every model."""
+        criteria = list(self.models[0].criteria)
+        titles = [CRITERIA[name].title for name in criteria]
+        header = ("model", "k", self.objective, *titles, "iterations", "converged", "")
+        return Page(self._facts(), header, [self._cells(row, criteria) for row in self.models])
+
+    def _facts(self) -> list[tuple[str, str]]:
+        data = self.data
+        return [
+            (
+                "data",
+                f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
+            ),
+            ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
+            ("models", f"{len(self.models)}"),
+            ("best", f"{self.best}, by {CRITERIA[self.criterion].title}"),
+            ("labels", self.labels or "not written"),
+            ("run folder", self.run),
+            *([("figure", self.figure)] if self.figure else []),
+            *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
+        ]
+
+    def _cells(self, row: Row, criteria: list[str]) -> tuple[str, ...]:
+        k = f"{row.n_components}"
+        if row.left != row.n_components:
+            k += f" ({row.left} left)"
+        return (
+            row.name,
+            k,
+            f"{row.objective:.8g}",
+            *(_number(row.criteria[name]) for name in criteria),
+            f"{row.iterations}",
+            "yes" if row.converged else "no",
+            "best" if row.name == self.best else "",
+        )
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.10g}"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def can_draw() -> bool:
+    """Whether the package that figures need is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
+    """The criterion over the number of components, a line for each family: a PNG."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    axes = figure.add_subplot()
+    for family in dict.fromkeys(row.family for row in rows):
+        own = sorted((r for r in rows if r.family == family), key=lambda r: r.n_components)
+        sizes = [row.n_components for row in own]
+        axes.plot(sizes, [_drawn(row, criterion) for row in own], marker="o", label=family)
+    chosen = next(row for row in rows if row.name == best)
+    axes.axvline(chosen.n_components, color="0.6", linestyle="--", label=f"best: {best}", zorder=0)
+    axes.set_xlabel("components")
+    axes.set_ylabel("inertia" if criterion == "elbow" else CRITERIA[criterion].title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
+    return out.getvalue()
+
+
+def _drawn(row: Row, criterion: str) -> float:
+    """The criterion; of an elbow the curve that has it."""
+    return row.score if criterion == "elbow" else row.criteria[criterion]

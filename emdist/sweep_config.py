@@ -1,0 +1,197 @@
+"""The configuration of a sweep: that of a fit, and which models are fitted instead of its one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from emdist.build_model import CENTRES, make_assignment, make_family, make_model, make_schedule
+from emdist.config import Config, ModelSection, Section
+from emdist.errors import ConfigError
+from emdist.families.closures import Posteriors
+from emdist.fit.criteria import CRITERIA, Kind, checked_criterion
+from emdist.fit.lockstep import BUDGET
+from emdist.plugins import nearest
+from emdist.store.location import Location
+from emdist.store.run_record import digest
+from emdist.validation import explain, parse_bytes, size
+
+#: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
+_MOST = 1000
+
+
+def numbers(value: Any) -> Any:
+    """``2..16``, ``2..30..4`` and lists of such, written out; anything else as it is."""
+    if isinstance(value, str):
+        value = [part for part in value.replace(",", " ").split() if part]
+    if not isinstance(value, Sequence):
+        return value
+    return [number for part in value for number in _written_out(part)]
+
+
+def _written_out(part: Any) -> Iterator[Any]:
+    found = re.fullmatch(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?", part) if isinstance(part, str) else None
+    if found is None:
+        yield part
+        return
+    first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
+    if step < 1 or last < first or (last - first) // step >= _MOST:
+        raise ValueError(f"{part!r} is no range; write for example 2..16 or 2..30..4")
+    yield from range(first, last + 1, step)
+
+
+def _known(name: str) -> str:
+    if name not in CRITERIA:
+        raise PydanticCustomError(
+            "unknown_name",
+            f"{name!r} is not known{nearest(name, CRITERIA)}; choose one of {', '.join(CRITERIA)}",
+        )
+    return name
+
+
+class SweepSection(Section):
+    """Which models are fitted, and how the best is chosen."""
+
+    n_components: Annotated[
+        list[Annotated[int, Field(ge=1)]], BeforeValidator(numbers), Field(min_length=1)
+    ] = Field(description="Such as [2, 4, 8], or 2..16, or 2..30..4")
+    families: list[str] | None = Field(
+        None, min_length=1, description="Models by name; default model.name alone"
+    )
+    criterion: Annotated[str, AfterValidator(_known)] | None = Field(
+        None,
+        description="bic, aic, icl, bound, elbow or calinski_harabasz; default bic for mixtures, "
+        "bound for posteriors, elbow for centres",
+    )
+    memory: Annotated[str, AfterValidator(size)] = Field(
+        f"{BUDGET >> 20} MiB", description="For the sums of all models of one block"
+    )
+
+    @property
+    def budget(self) -> int:
+        """Bytes for the sums of one block; more take more than one read a pass."""
+        return parse_bytes(self.memory)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model of a sweep.
+
+    Attributes
+    ----------
+    name
+        Of its folder, such as ``diagonal-8``.
+    config
+        Of the fit that it would be alone.
+    """
+
+    name: str
+    config: Config
+
+    @property
+    def model(self) -> ModelSection:
+        """What is fitted."""
+        return self.config.model
+
+
+class SweepConfig(Config):
+    """One sweep: data, model and fit as of a single one, and the models that it has instead."""
+
+    sweep: SweepSection
+
+    @model_validator(mode="after")
+    def _no_start(self) -> Self:
+        if self.fit.start is not None:
+            raise ValueError(
+                "fit.start gives one model its parameters, and a sweep has several models; "
+                "remove it, or fit that model alone."
+            )
+        return self
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The models, family by family; ConfigError for unknown or repeated ones."""
+        names = self.sweep.families or [self.model.name]
+        found = [self._candidate(name, k) for name in names for k in self.sweep.n_components]
+        seen = [one.name for one in found]
+        twice = sorted({name for name in seen if seen.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                f"The sweep has {', '.join(twice)} more than once. Give each number of components "
+                "and each family once."
+            )
+        if len(found) > _MOST:
+            raise ConfigError(
+                f"The sweep has {len(found)} models; wanted at most {_MOST}. Sweep coarsely first, "
+                "and then around the best."
+            )
+        return tuple(found)
+
+    def _candidate(self, name: str, k: int) -> Candidate:
+        values = self.model.model_dump() | {"name": name, "n_components": k}
+        try:
+            model = ModelSection.model_validate(values)
+        except ValidationError as error:
+            where = "sweep.families"
+            raise ConfigError(explain(error, ModelSection, where)) from None
+        make_schedule(self.fit, model)  # which refuses what cannot be made
+        values = {key: getattr(self, key) for key in Config.model_fields} | {"model": model}
+        return Candidate(f"{name}-{k}", Config.model_construct(**values))
+
+    def criterion(self) -> str:
+        """The name of the criterion, once it is known to serve the models; ConfigError."""
+        found = self.candidates()
+        kinds = [kind_of(one.model) for one in found]
+        name = checked_criterion(
+            self.sweep.criterion, kinds, [one.model.n_components for one in found]
+        )
+        if name == "icl":
+            for one in found:
+                check_entropy(one.model)
+        return name
+
+    def identity(self) -> dict[str, Any]:
+        """As of a fit, with the models that it has."""
+        sweep = self.sweep.model_dump(exclude={"memory"}) | {"criterion": self.criterion()}
+        return {**super().identity(), "sweep": sweep}
+
+    def default_key(self) -> str:
+        """A name made of the data and a digest of all that decides the result."""
+        stem = Path(self.data.path).stem
+        return f"{stem}-sweep-{digest(self.identity())[:8]}"
+
+    def location(self, key: str | None = None) -> Location:
+        """The folder of the run: ``run.folder/key``."""
+        name = self.run.key or key or self.default_key()
+        return Location(self.run.folder, self.run.storage_options).child(name)
+
+
+def kind_of(model: ModelSection) -> Kind:
+    """What criteria there are for such models."""
+    if model.name in CENTRES:
+        return "kmeans" if model.name == "kmeans" else "centres"
+    return "posterior" if isinstance(make_family(model), Posteriors) else "mixture"
+
+
+def check_entropy(model: ModelSection) -> None:
+    """ConfigError unless the responsibilities of such a model have an entropy to count."""
+    if make_assignment(model).temperature != 1 or make_model(model).temperature != 1:
+        raise ConfigError(
+            f"The criterion 'icl' counts the entropy of responsibilities, and assignment "
+            f"{model.assignment!r} has none. Take bic, or assignment soft."
+        )
+
+
+def make_sweep_config(values: Mapping[str, Any], where: str = "the configuration") -> SweepConfig:
+    """A checked `SweepConfig`; ConfigError with every fault, its place and the remedy."""
+    try:
+        found = SweepConfig.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(explain(error, SweepConfig, where)) from None
+    found.criterion()
+    return found

@@ -1,0 +1,218 @@
+"""A sweep's job: many models in one read, scored, the best labelled, all of them saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from emdist.build import make_engine, make_plan, make_source
+from emdist.config import Config
+from emdist.errors import StartError
+from emdist.fit.events import Began, Listener, Progress, Warned, unheard
+from emdist.fit.fitted import Fitted
+from emdist.fit.start import Given
+from emdist.fit.sweep import SweepState
+from emdist.fit.sweep_run import Entry, SweepRun
+from emdist.interfaces import Source
+from emdist.job import bring_data, finished_summary, labels_location, labels_stand
+from emdist.judging import Row, best_of, rows_of, shown_criteria
+from emdist.report.sweep import SweepSummary, can_draw, criterion_figure
+from emdist.saved import record, save_fitted, versions
+from emdist.store.checkpoints import RunFolder
+from emdist.store.labels import label_writer
+from emdist.store.location import Location
+from emdist.store.run_record import digest
+from emdist.sweep_config import SweepConfig
+
+#: Folder of the models, and file of the figure, within the run's.
+MODELS, FIGURE = "models", "criterion.png"
+
+
+class SweepJob:
+    """The stages of one sweep. Make one with `open_sweep`; it measures the time that each takes."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        source: Source,
+        run: SweepRun,
+        target: Location,
+        identity: Mapping[str, Any],
+        listen: Listener,
+    ) -> None:
+        self.config = config
+        self.source = source
+        self.run = run
+        self.target = target
+        self.identity = identity
+        self.candidates = config.candidates()
+        self.criterion = config.criterion()
+        self.seconds: dict[str, float] = {}
+        self.rows: tuple[Row, ...] = ()
+        self._listen = listen
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        if name not in self.seconds:
+            self._listen(Began(name))
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + spent
+
+    def survey(self) -> int:
+        """One pass that learns where the data lie; the number of rows that count."""
+        with self._stage("survey"):
+            return self.run.survey().rows
+
+    def segment(self) -> SweepState:
+        """Passes until a checkpoint is due or all fits have finished."""
+        with self._stage("fit"):
+            return self.run.advance()
+
+    def finish(self) -> tuple[Row, ...]:
+        """One more read that scores all models; each is stored, and the best as the run's own."""
+        with self._stage("score"):
+            scores = self.run.scores(self.criterion == "icl")
+        found = self.run.fitted()
+        names = [one.name for one in self.candidates]
+        sections = [one.model for one in self.candidates]
+        mixtures = not any(entry.plan.model.minimises for entry in self.run.entries)
+        wanted = shown_criteria(self.criterion, mixtures and self.criterion != "bound")
+        deviations = float(self.run.survey().moments.m2.sum())
+        self.rows = tuple(rows_of(names, sections, found, scores, wanted, deviations))
+        folder = self.run.folder
+        folder.check_owner(self.run.epoch)
+        for name, section, fitted in zip(names, sections, found, strict=True):
+            save_fitted(folder.location.child(MODELS).child(name), section, fitted, {})
+        best = self.best
+        save_fitted(folder.location.child("final"), sections[best], found[best], {})
+        return self.rows
+
+    @property
+    def best(self) -> int:
+        """Index of the best model, once finished."""
+        return best_of(self.rows, self.criterion)
+
+    def label(self) -> None:
+        """The label pass of the best model, if the configuration says so."""
+        labels, fitted = self.config.labels, self.run.fitted()[self.best]
+        if not labels.write:
+            return
+        with self._stage("label"):
+            self.run.folder.check_owner(self.run.epoch)
+            writer = label_writer(
+                self.target,
+                tuple(labels.outputs),
+                self.source.bounds,
+                fitted.n_columns,
+                self.identity,
+                overwrite=labels.overwrite,
+                noise=self.config.model.noise is not None,
+            )
+            self._labelled(fitted, writer)
+
+    def _labelled(self, fitted: Fitted, writer: Any) -> None:
+        plan, total = self.run.entries[self.best].plan, len(self.source)
+        self._listen(Progress("label", 0, total))
+        fitted.label(
+            plan.model,
+            self.source,
+            plan.engine,
+            writer,
+            lambda done: self._listen(Progress("label", done, total)),
+        )
+
+    def summarise(self) -> SweepSummary:
+        """Write the figure, summary.json and summary.md: the last things that a run does."""
+        folder, best = self.run.folder.folder, self.rows[self.best].name
+        figure = None
+        if can_draw():
+            folder.write(FIGURE, criterion_figure(self.rows, self.criterion, best))
+            figure = str(self.run.folder.location.child(FIGURE))
+        else:
+            self._listen(Warned("no figure without matplotlib: install emdist[report]."))
+        rows, features = self.source.shape
+        minimises = self.run.plan.model.minimises
+        summary = SweepSummary(
+            str(self.run.folder.location),
+            {
+                "array": str(Location(self.config.data.path)),
+                "rows": rows,
+                "features": features,
+                "dtype": str(self.source.dtype),
+                "blocks": len(self.source),
+                "bytes": rows * features * self.source.dtype.itemsize,
+            },
+            self.criterion,
+            best,
+            self.rows,
+            "inertia" if minimises else "log-likelihood per row",
+            str(self.target) if self.config.labels.write else None,
+            figure,
+            {stage: round(value, 3) for stage, value in self.seconds.items()},
+            versions(),
+        )
+        folder.write("summary.md", summary.to_page().to_markdown().encode())
+        folder.write("summary.json", summary.to_json())
+        return summary
+
+    def complete(self) -> SweepSummary:
+        """All stages in order: what `emdist sweep` does."""
+        self.survey()
+        while not self.segment().finished:
+            pass
+        self.finish()
+        self.label()
+        return self.summarise()
+
+
+@contextmanager
+def open_sweep(
+    config: SweepConfig, key: str | None = None, listen: Listener = unheard
+) -> Iterator[SweepJob | dict[str, Any]]:
+    """The job of `config`, or the summary of its run if that is done.
+
+    Everything that can be refused is refused before a cluster starts; see `emdist.job.open_job`.
+    """
+    config.criterion()
+    bring_data(config, listen)
+    source = make_source(config.data)
+    candidates = config.candidates()
+    most = max(one.model.n_components for one in candidates)
+    if most > source.shape[0]:
+        raise StartError(
+            f"{most} components for {source.shape[0]} rows; wanted at least one row for each. "
+            "Leave the larger numbers out of sweep.n_components."
+        )
+    location = config.location(key)
+    target = labels_location(config, location)
+    found = record(config, source, Given())
+    identity = {"config": digest(found["config"]), "data": digest(found["data"])}
+    folder = RunFolder(location)
+    folder.create_or_check(found)
+    labelled = not config.labels.write or labels_stand(config, target, identity)
+    done = finished_summary(location)
+    if done is not None and labelled:
+        yield done
+        return
+    listen(Began("open", _opening(config, source, len(candidates))))
+    with make_engine(config.cluster, source) as engine:
+        entries = [
+            Entry(one.name, make_plan(one.config, source, engine, Given(), listen))
+            for one in candidates
+        ]
+        run = SweepRun(folder, entries, found, config.sweep.budget)
+        yield SweepJob(config, source, run, target, identity, listen)
+
+
+def _opening(config: Config, source: Source, models: int) -> str:
+    rows, features = source.shape
+    return (
+        f"{models} models; {Location(config.data.path)}: "
+        f"{rows:,} rows x {features} {source.dtype} in {len(source)} block(s)"
+    )

@@ -1,0 +1,157 @@
+"""``emdist sweep``: models side by side, each as `emdist fit` alone leaves it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+import zarr
+from command_line import Command
+
+import emdist as package
+from emdist.errors import CheckpointError
+from emdist.fit.lockstep import Lockstep
+from emdist.sweep_config import make_sweep_config
+from emdist.sweep_job import SweepJob, open_sweep
+
+
+def model(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
+
+
+def test_each_model_is_that_of_its_own_fit(emdist: Command, data: Path, tmp_path: Path) -> None:
+    answer = emdist(
+        "sweep", data, "-k", "2,3..4", "-m", "diagonal", "-m", "full", "--run", "runs/s",
+        "--n-init", 2, "--seed", 3,
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    run = tmp_path / "runs" / "s"
+    summary = json.loads((run / "summary.json").read_text())
+    names = [row["name"] for row in summary["models"]]
+    assert names == [f"{name}-{k}" for name in ("diagonal", "full") for k in (2, 3, 4)]
+    for row in summary["models"][::2]:
+        alone = f"runs/{row['name']}"
+        more = ("-m", row["family"], "-k", row["n_components"], "--n-init", 2, "--seed", 3)
+        assert emdist("fit", data, *more, "--run", alone, "--no-labels", "-q").code == 0
+        assert model(run / "models" / row["name"]) == model(tmp_path / alone / "final")
+        x = zarr.open_array(data)[:]
+        for place in (run / "models" / row["name"], tmp_path / alone):
+            known = package.load(place)
+            assert known.bic(x) == pytest.approx(row["criteria"]["bic"], rel=1e-12)
+            assert known.aic(x) == pytest.approx(row["criteria"]["aic"], rel=1e-12)
+    best = min(summary["models"], key=lambda row: row["criteria"]["bic"])["name"]
+    assert summary["best"] == best
+    assert model(run / "final") == model(run / "models" / best)
+    assert f"| {best} | 3 |" in answer.out
+    assert (run / "criterion.png").read_bytes().startswith(b"\x89PNG")
+    labels = np.asarray(zarr.open_group(run / "labels.zarr", mode="r")["labels"])
+    np.testing.assert_array_equal(labels, package.load(run).predict(x))
+    # Any of the models labels.
+    assert emdist("label", run / "models" / "full-2", data, tmp_path / "two.zarr").code == 0
+    assert set(np.asarray(zarr.open_group("two.zarr")["labels"]).tolist()) == {0, 1}
+    assert "nothing to do" in emdist("sweep", data, "-k", "2,3..4", "-m", "diagonal", "-m", "full",
+                                     "--run", "runs/s", "--n-init", 2, "--seed", 3).out  # fmt: skip
+
+
+def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
+    answer = emdist("sweep", data, "-k", "2..4", "--run", "runs/s", "--no-labels", "--json")
+    assert answer.code == 0, answer.err
+    iterated = [line for line in answer.lines if line["event"] == "iterated"]
+    assert {line["fit"] for line in iterated} == {"kmeans-2", "kmeans-3", "kmeans-4"}
+    result = answer.lines[-1]
+    assert result["criterion"] == "elbow"
+    assert result["best"] == "kmeans-3"
+    assert result["labels"] is None
+    seen = json.loads(emdist("inspect", "runs/s", "--json").out)
+    assert seen["kind"] == "sweep"
+    assert seen["done"]
+    assert seen["result"]["components"] == 3
+    assert set(seen["progress"]) == {"kmeans-2", "kmeans-3", "kmeans-4"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["-k", "0,2"], "greater than or equal to 1"),
+        (["-k", "5..2"], "no range"),
+        (["-k", "two"], "two"),
+        (["-k", "2,2,3"], "kmeans-2 more than once"),
+        (["-k", "2,3"], "at least 3 numbers of components"),
+        (["-k", "2..4", "--criterion", "bic"], "Take elbow or calinski_harabasz"),
+        (["-k", "2..4", "--criterion", "bci"], "did you mean 'bic'"),
+        (["-k", "2..4", "-m", "full", "-m", "kmeans"], "no criterion can compare"),
+        (["-k", "2..4", "-m", "ful", "-m", "tied"], "did you mean 'full'"),
+        (["-k", "2..4", "-m", "kmeans", "-m", "kmedians"], "Sweep them apart"),
+        (["-k", "2,3,400"], "400 components for 300 rows"),
+        (["-k", "2..4", "--set", "sweep.memory=lots"], "'lots' is no size"),
+        (["-k", "2..4", "--set", "fit.start=x.npz"], "several models"),
+        (["-k", "2..4", "--set", "fit.schedule=sparse"], "hard assignment"),
+        (["-k", "2..4", "-m", "full", "--set", "model.assignment=hard", "--criterion", "icl"],
+         "has none"),
+        (["-k", "1..2000"], "no range"),
+        ([], "numbers of components"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_before_anything_is_written(
+    emdist: Command, data: Path, tmp_path: Path, arguments: list[str], text: str
+) -> None:
+    answer = emdist("sweep", data, *arguments, "--run", "runs/s")
+    assert answer.code == 2
+    assert text in answer.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_cut_anywhere_goes_on_with_the_same_bits(
+    emdist: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "data": {"path": str(data), "block_size": "800 B"},
+        "model": {"name": "full"},
+        "fit": {"tol": 0.0, "max_iter": 7, "n_init": 2},
+        "run": {"folder": str(tmp_path / "runs"), "key": "plain", "checkpoint_iterations": 1},
+        "sweep": {"n_components": "2..4", "families": ["full", "spherical"], "criterion": "icl"},
+    }
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(values))
+    assert emdist("sweep", "-f", "s.yaml", "-q").code == 0
+    passes = 0
+    serve = Lockstep._serve
+
+    def cut(self: Lockstep[object], asked: list[object]) -> None:
+        nonlocal passes
+        outer = threading.current_thread() is threading.main_thread()
+        passes += outer  # not those of the starts of one model
+        if outer and passes % 3 == 0:
+            raise KeyboardInterrupt
+        serve(self, asked)
+
+    monkeypatch.setattr(Lockstep, "_serve", cut)
+    codes = []
+    while 0 not in codes:
+        codes.append(emdist("sweep", "-f", "s.yaml", "--set", "run.key=cut", "-q").code)
+        assert set(codes) <= {0, 130}
+        assert len(codes) < 20
+    assert len(codes) > 3
+    names = sorted(path.name for path in (tmp_path / "runs/plain/models").iterdir())
+    assert len(names) == 6
+    for name in names:
+        one, other = (tmp_path / "runs" / key / "models" / name for key in ("plain", "cut"))
+        assert model(one) == model(other)
+
+
+def test_a_checkpoint_of_another_sweep_is_refused(data: Path, tmp_path: Path) -> None:
+    values = {
+        "data": {"path": str(data)},
+        "run": {"folder": str(tmp_path / "runs"), "key": "s"},
+        "sweep": {"n_components": [2, 3, 4]},
+    }
+    with open_sweep(make_sweep_config(values)) as job:
+        assert isinstance(job, SweepJob)
+        job.segment()
+        job.run.entries = job.run.entries[:2]
+        job.run._state = None
+        with pytest.raises(CheckpointError, match="sweep of 2 models"):
+            job.run.state()
