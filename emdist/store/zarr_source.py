@@ -18,6 +18,7 @@ from emdist.errors import (
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.store.arrays import check_matrix, finite_rows
+from emdist.store.chunk_files import Torn, chunk_files
 from emdist.store.chunks import (
     Ranges,
     chunk_keys,
@@ -27,7 +28,8 @@ from emdist.store.chunks import (
     sampled_digest,
     unit_rows,
 )
-from emdist.store.diagnosis import diagnosed
+from emdist.store.diagnosis import diagnosed, torn
+from emdist.store.direct import read_rows
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -99,6 +101,8 @@ class ZarrSource:
     def _rows(self, ref: ArrayRef, i: int) -> Array:
         """The rows of block `i` of an array of one or two dimensions."""
         a, b = self.bounds[i], self.bounds[i + 1]
+        if (rows := self._direct(ref, i)) is not None:
+            return rows
         try:
             array = ref.reader()
             out = np.empty((b - a, *array.shape[1:]), array.dtype)
@@ -114,6 +118,19 @@ class ZarrSource:
         except Exception as error:
             raise diagnosed(ref, a, b, i, error) from error
         return out
+
+    def _direct(self, ref: ArrayRef, i: int) -> Array | None:
+        """Rows of block `i` past Zarr, or None where it must read them, or say why it cannot."""
+        a, b = self.bounds[i], self.bounds[i + 1]
+        if any(gap for _, _, gap in _runs(a, b, self.gaps)):
+            return None
+        try:
+            files = chunk_files(ref)
+            return None if files is None else read_rows(files, a, b)
+        except Torn as error:
+            raise torn(ref, i, error) from None
+        except Exception:  # noqa: BLE001  Zarr meets the same, and is asked what it is
+            return None
 
     def _mask(self, x: Array, i: int) -> Any:
         a, b = self.bounds[i], self.bounds[i + 1]
