@@ -228,9 +228,21 @@ class ClusterSection(Section):
         600.0, gt=0, description="Seconds without progress before blocks are given to others"
     )
 
+    memory: Annotated[str, AfterValidator(size)] | None = Field(
+        None,
+        description="Most that a process should take, such as '4 GiB': what is left beside the "
+        "blocks at work keeps decoded blocks for the next pass; default none for threads, and "
+        "three fifths of a Dask worker's limit",
+    )
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes per process, or None for the default."""
+        return None if self.memory is None else parse_bytes(self.memory)
+
     @property
     def options(self) -> dict[str, Any]:
-        """All keys but ``kind``."""
+        """All keys that are the kind's own."""
         return dict(self.model_extra or {})
 
 

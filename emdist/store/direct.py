@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,14 @@ def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
         below, above = max(a, unit * files.unit), min(b, (unit + 1) * files.unit)
         at += _filled(files, unit, below, above, view[at:])
     return _rows(files, out, b - a)
+
+
+def is_mapped(x: Array) -> bool:
+    """Whether `x` is the pages of a file."""
+    base: Any = x.base
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return isinstance(base, mmap.mmap)
 
 
 def expect_rows(files: ChunkFiles, a: int, b: int) -> None:

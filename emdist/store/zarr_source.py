@@ -29,7 +29,7 @@ from emdist.store.chunks import (
     unit_rows,
 )
 from emdist.store.diagnosis import diagnosed, torn
-from emdist.store.direct import read_rows
+from emdist.store.direct import expect_rows, is_mapped, read_rows
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -37,6 +37,7 @@ from emdist.store.references import (
     open_checked,
     reference,
 )
+from emdist.store.resident import RESIDENT, Keep
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
@@ -65,6 +66,9 @@ class ZarrSource:
     gaps
         Half-open row ranges of chunks that were never written. A chunk that is missing outside
         of them vanished since, which is an error under any policy.
+    keep
+        Decoded blocks to be kept between passes, or None for none. Rows that are mapped are not
+        kept: the kernel does that, as long as memory lasts.
     """
 
     ref: ArrayRef
@@ -76,6 +80,7 @@ class ZarrSource:
     missing: str = "raise"
     non_finite: str = "raise"
     gaps: Ranges = ()
+    keep: Keep | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,6 +94,24 @@ class ZarrSource:
         return len(self.bounds) - 1
 
     def read(self, i: int) -> Block:
+        if self.keep is None:
+            return self._read(i)
+        block = RESIDENT.get(self.keep, i)
+        if block is None:
+            block = self._read(i)
+            if not is_mapped(block.x):
+                RESIDENT.put(self.keep, block)
+        return block
+
+    def expect(self, i: int) -> None:
+        """Have the kernel begin to read the files of block `i`, if they are local."""
+        if self.keep is not None and RESIDENT.get(self.keep, i) is not None:
+            return
+        files = chunk_files(self.ref)
+        if files is not None:
+            expect_rows(files, self.bounds[i], self.bounds[i + 1])
+
+    def _read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]
         x = native(self._rows(self.ref, i))
         weight: Floats | None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import mmap
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,19 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
 
 import emdist.store.zarr_source as module
-from emdist.errors import CorruptChunkError, EmdistError, MissingChunksError
+from emdist.build import kept_source, make_engine
+from emdist.config import ClusterSection
+from emdist.engines.local import LocalEngine
+from emdist.errors import ConfigError, CorruptChunkError, EmdistError, MissingChunksError
 from emdist.interfaces import Array
+from emdist.store.arrays import array_source
 from emdist.store.chunk_files import ChunkFiles, Unusual, chunk_files
-from emdist.store.direct import read_rows
+from emdist.store.direct import is_mapped, read_rows
 from emdist.store.references import reference
+from emdist.store.resident import RESIDENT, Keep
 from emdist.store.zarr_source import ZarrSource, zarr_source
+from emdist.sums import Sums
+from tests.laws.fitting import Setting, blobs, prepare, run, same_bits
 
 V2: dict[str, Any] = {"zarr_format": 2}
 QUICK: dict[str, dict[str, Any]] = {
@@ -61,13 +68,6 @@ def files_of(source: ZarrSource) -> ChunkFiles:
     files = chunk_files(source.ref)
     assert files is not None
     return files
-
-
-def is_mapped(x: Array) -> bool:
-    base: Any = x
-    while isinstance(base, np.ndarray) and base.base is not None:
-        base = base.base
-    return isinstance(base.obj if isinstance(base, memoryview) else base, mmap.mmap)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
@@ -193,3 +193,111 @@ def test_weights_in_chunks_of_their_own(tmp_path: Path) -> None:
     both = zarr_source(source.ref, reference(str(tmp_path / "w")), 240)
     found = [both.read(i).weight for i in range(len(both))]
     np.testing.assert_array_equal(np.concatenate([w for w in found if w is not None]), weight)
+
+
+# ---- resident blocks
+
+
+def keeping(source: ZarrSource, blocks: float, owner: str = "run") -> ZarrSource:
+    return replace(source, keep=Keep(owner, int(blocks * source.read(0).x.nbytes)))
+
+
+def test_a_fixed_part_of_the_blocks_stays_in_memory(tmp_path: Path) -> None:
+    x = rows_of("float32")
+    source = keeping(written(tmp_path / "x", x, **QUICK["zstd"]), 2.5)
+    try:
+        first = [source.read(i) for i in range(len(source))]
+        again = [source.read(i) for i in range(len(source))]
+        assert [a is b for a, b in zip(first, again, strict=True)] == [True, True] + [False] * 3
+        assert RESIDENT.nbytes <= source.keep.budget if source.keep else False
+        np.testing.assert_array_equal(np.concatenate([block.x for block in again]), x)
+        # Another run's blocks take their place.
+        other = keeping(source, 2.5, "other")
+        assert other.read(3) is other.read(3)
+        assert other.read(4) is other.read(4)
+        assert source.read(0) is not first[0]
+    finally:
+        RESIDENT.forget("run")
+        RESIDENT.forget("other")
+    assert RESIDENT.nbytes == 0
+
+
+def test_mapped_rows_are_not_kept(tmp_path: Path) -> None:
+    source = keeping(
+        written(tmp_path / "x", rows_of("float32"), chunks=(20, 3), compressors=None), 9.0
+    )
+    assert source.read(1) is not source.read(1)
+    assert RESIDENT.nbytes == 0
+
+
+@pytest.mark.parametrize("way", ["raw", "raw shards", "zstd", "gzip"])
+def test_a_fit_has_the_same_bits_mapped_read_and_resident(way: str, tmp_path: Path) -> None:
+    x, _ = blobs(93, 3, 3, dtype="float32")
+    source = written(tmp_path / "x", x, **(QUICK | ZARRS)[way])
+    setting = Setting("diagonal", fit={"max_iter": 5})
+    in_memory = run(prepare(replace(array_source(x), bounds=source.bounds), setting))
+    same_bits(run(prepare(source, setting)), in_memory)
+    try:
+        same_bits(run(prepare(keeping(source, 3.0), setting)), in_memory)
+        assert (RESIDENT.nbytes > 0) == (way != "raw shards")  # which are mapped
+    finally:
+        RESIDENT.forget("run")
+
+
+@pytest.mark.parametrize("kind", ["threads", "local"])
+def test_a_job_keeps_blocks_within_its_memory_and_forgets_them(kind: str, tmp_path: Path) -> None:
+    source = written(tmp_path / "x", rows_of("float32"), **QUICK["zstd"])
+    processes = {} if kind == "threads" else {"processes": False}
+    section = ClusterSection(kind=kind, memory="1 GiB", **processes)
+    with (
+        make_engine(section, source) as engine,
+        kept_source(section, source, engine) as kept,
+    ):
+        assert isinstance(kept, ZarrSource)
+        assert kept.keep is not None
+        assert 0 < kept.keep.budget < 1 << 30
+        kept.read(0)
+        assert RESIDENT.nbytes == kept.read(0).x.nbytes
+    assert RESIDENT.nbytes == 0
+
+
+def test_memory_that_cannot_hold_the_blocks_is_refused(tmp_path: Path) -> None:
+    source = written(tmp_path / "x", rows_of("float32"), **QUICK["zstd"])
+    section = ClusterSection(memory="100 MiB")
+    with (
+        pytest.raises(ConfigError, match=r"cluster\.memory is 100 MiB.*need about 25\d MiB"),
+        make_engine(section, source) as engine,
+        kept_source(section, source, engine),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_to_come_are_asked_for_and_never_too_many(threads: int, tmp_path: Path) -> None:
+    source = written(tmp_path / "x", rows_of("float32"), **QUICK["zstd"])
+    seen: list[tuple[str, int]] = []
+
+    class Watched:
+        def expect(self, i: int) -> None:
+            seen.append(("expect", i))
+            source.expect(i)
+
+    @dataclass
+    class Task:
+        source: Any = field(default_factory=Watched)
+
+        def __call__(self, i: int) -> Sums:
+            seen.append(("read", i))
+            return Sums({"x": source.read(i).x.sum(axis=0, dtype=np.float64)})
+
+    LocalEngine(threads).map_reduce(Task(), range(len(source)))
+    for i in range(1, len(source)):
+        assert seen.index(("expect", i)) < seen.index(("read", i))
+        read = sum(kind == "read" for kind, _ in seen[: seen.index(("expect", i))])
+        assert i - read <= threads + 1
+
+
+def test_files_that_are_gone_are_no_fault_of_whoever_expects_them(tmp_path: Path) -> None:
+    source = written(tmp_path / "x", rows_of("float32"), **QUICK["zstd"])
+    files_of(source).path(5).unlink()
+    source.expect(1)
