@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import threading
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ import numpy as np
 from emdist.interfaces import Array
 from emdist.store.chunk_files import ChunkFiles, Torn, Unusual
 
-_LOCAL = threading.local()
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -47,7 +45,7 @@ def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
         return _mapped(files, a, b)
     chunks = -(-(b - a) // files.inner)
     out: Array = np.empty(chunks * files.chunk_bytes, np.uint8)
-    view = memoryview(out)
+    view = out.data
     at = 0
     for unit in range(first, last + 1):
         below, above = max(a, unit * files.unit), min(b, (unit + 1) * files.unit)
@@ -111,7 +109,7 @@ def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
         if not in_a_row or begin % files.array.dtype.itemsize or begin + wanted > size:
             out: Array = np.empty(wanted, np.uint8)
             for i, span in enumerate(spans):
-                _copy(fd, span, memoryview(out)[i * each : (i + 1) * each])
+                _copy(fd, span, out.data[i * each : (i + 1) * each])
             return _rows(files, out, b - a)
         start = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         pages = mmap.mmap(fd, begin + wanted - start, access=mmap.ACCESS_COPY, offset=start)
@@ -131,12 +129,15 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
     try:
         size = os.fstat(fd).st_size
         spans = _spans(files, fd, size, last)[first:]
+        largest = 0 if files.unpack is None else max(length for _, length in spans)
+        scratch: Array = np.empty(largest, np.uint8)
         for i, (at, length) in enumerate(spans):
             part = out[i * each : (i + 1) * each]
             if files.unpack is None:
                 _copy(fd, (at, length), part)
                 continue
-            packed = _scratch(length)
+            # Of one file at a time: a thread holds a block and one packed chunk at most.
+            packed = scratch.data[:length]
             _copy(fd, (at, length), packed)
             try:
                 files.unpack(packed, part)
@@ -157,11 +158,3 @@ def _copy(fd: int, span: tuple[int, int], out: memoryview) -> None:
         if got == 0:
             raise Unusual("the file is shorter than it was")
         done += got
-
-
-def _scratch(nbytes: int) -> memoryview:
-    """`nbytes` that this thread uses for nothing else until it asks again."""
-    buffer: bytearray = getattr(_LOCAL, "packed", bytearray())
-    if len(buffer) < nbytes:
-        buffer = _LOCAL.packed = bytearray(nbytes)
-    return memoryview(buffer)[:nbytes]
