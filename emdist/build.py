@@ -49,7 +49,7 @@ from emdist.store.plan import ROW_BYTES
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
-from emdist.validation import checked_options
+from emdist.validation import checked_options, parse_bytes
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
@@ -99,7 +99,8 @@ def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iter
     ConfigError
         If ``cluster.memory`` cannot even hold the blocks at work.
     """
-    block, memory = largest_block(source), section.memory_bytes
+    block = largest_block(source)
+    memory = None if section.memory is None else parse_bytes(section.memory)
     if isinstance(engine, LocalEngine):
         threads = min(engine.threads or available_cpus(), len(source))
         budget = 0 if memory is None else spare(memory, threads, block)

@@ -229,16 +229,8 @@ class ClusterSection(Section):
     )
 
     memory: Annotated[str, AfterValidator(size)] | None = Field(
-        None,
-        description="Most that a process should take, such as '4 GiB': what is left beside the "
-        "blocks at work keeps decoded blocks for the next pass; default none for threads, and "
-        "three fifths of a Dask worker's limit",
+        None, description="Of a process, such as '4 GiB'; what blocks at work leave keeps others"
     )
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """Bytes per process, or None for the default."""
-        return None if self.memory is None else parse_bytes(self.memory)
 
     @property
     def options(self) -> dict[str, Any]:
