@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +30,8 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
-from emdist.engines.local import LocalEngine
+from emdist.engines.budget import spare
+from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
@@ -43,9 +46,10 @@ from emdist.plugins import plugin
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
 from emdist.store.plan import ROW_BYTES
+from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
-from emdist.store.zarr_source import ArrayRef, zarr_source
-from emdist.validation import checked_options
+from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
+from emdist.validation import checked_options, parse_bytes
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
@@ -84,6 +88,40 @@ def make_engine(section: ClusterSection, source: Source) -> Iterator[Engine]:
     with cluster.open() as client:
         check_memory(client, largest_block(source))
         yield DaskEngine(client, stall_timeout=section.stall_timeout)
+
+
+@contextmanager
+def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iterator[Source]:
+    """`source`, whose decoded blocks stay in memory as far as the budget goes; forgotten at last.
+
+    Raises
+    ------
+    ConfigError
+        If ``cluster.memory`` cannot even hold the blocks at work.
+    """
+    block = largest_block(source)
+    memory = None if section.memory is None else parse_bytes(section.memory)
+    if isinstance(engine, LocalEngine):
+        threads = min(engine.threads or available_cpus(), len(source))
+        budget = 0 if memory is None else spare(memory, threads, block)
+        if budget < 0:
+            raise ConfigError(
+                f"cluster.memory is {section.memory}, and {threads} thread(s) at work on blocks of "
+                f"{block >> 20} MiB need about {-(budget - (memory or 0)) >> 20} MiB. Make "
+                "data.block_size smaller, take fewer threads, or give more memory."
+            )
+    else:
+        from emdist.engines.memory import spare_of_workers
+
+        budget = spare_of_workers(engine.client, block, memory)  # type: ignore[attr-defined]
+    if budget < block or not isinstance(source, ZarrSource):
+        yield source
+        return
+    keep = Keep(uuid.uuid4().hex, budget)
+    try:
+        yield replace(source, keep=keep)
+    finally:
+        RESIDENT.forget(keep.owner)
 
 
 def largest_block(source: Source) -> int:

@@ -228,9 +228,13 @@ class ClusterSection(Section):
         600.0, gt=0, description="Seconds without progress before blocks are given to others"
     )
 
+    memory: Annotated[str, AfterValidator(size)] | None = Field(
+        None, description="Of a process, such as '4 GiB'; what blocks at work leave keeps others"
+    )
+
     @property
     def options(self) -> dict[str, Any]:
-        """All keys but ``kind``."""
+        """All keys that are the kind's own."""
         return dict(self.model_extra or {})
 
 

@@ -12,7 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import checked_start, make_engine, make_run, make_source, run_location
+from emdist.build import (
+    checked_start,
+    kept_source,
+    make_engine,
+    make_run,
+    make_source,
+    run_location,
+)
 from emdist.build_model import make_schedule
 from emdist.config import Config, IngestSection
 from emdist.errors import NotFoundError
@@ -201,9 +208,12 @@ def open_job(
         yield done
         return
     listen(Began("open", _opening(config, source)))
-    with make_engine(config.cluster, source) as engine:
-        run = make_run(config, source, engine, given, folder, found, listen)
-        yield Job(config, source, run, target, identity, listen)
+    with (
+        make_engine(config.cluster, source) as engine,
+        kept_source(config.cluster, source, engine) as kept,
+    ):
+        run = make_run(config, kept, engine, given, folder, found, listen)
+        yield Job(config, kept, run, target, identity, listen)
 
 
 def _opening(config: Config, source: Source) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -78,9 +79,24 @@ def _silent(finished: int) -> None:
     pass
 
 
+def _expecting(task: Callable[[int], S]) -> Callable[[int], None]:
+    """How the source of a task, if it has one that listens, is told which block comes next."""
+    expect: Callable[[int], None] = getattr(getattr(task, "source", None), "expect", _silent)
+
+    def hint(block: int) -> None:
+        # What is amiss is told by whoever reads the block.
+        with suppress(Exception):
+            expect(block)
+
+    return hint
+
+
 def _in_line(task: Callable[[int], S], blocks: Sequence[int], report: Callable[[int], None]) -> S:
     tree: Tree[S] = Tree(len(blocks))
+    expect = _expecting(task)
     for position, block in enumerate(blocks):
+        if position + 1 < len(blocks):
+            expect(blocks[position + 1])
         tree.add(position, task(block))
         report(position + 1)
     return tree.result()
@@ -101,12 +117,14 @@ def _in_pool(
     tree: Tree[S] = Tree(len(blocks))
     running: dict[Future[S], int] = {}
     begun = 0
+    expect = _expecting(task)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="emdist-block")
     try:
         while begun < len(blocks) or running:
             # A window, not all at once: results wait in the tree for their siblings, and a
             # window keeps the order of arrival near the order of the blocks.
             while begun < len(blocks) and len(running) < threads + AHEAD:
+                expect(blocks[begun])  # its files are read while others are worked on
                 running[pool.submit(_guarded, task, blocks[begun])] = begun
                 begun += 1
             finished, _ = wait(running, return_when=FIRST_COMPLETED)

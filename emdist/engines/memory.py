@@ -6,15 +6,16 @@ from typing import Any
 
 from distributed import Client
 
+from emdist.engines.budget import BASE, spare
 from emdist.errors import WorkersError
 
-#: A worker with everything imported and compiled: bytes, measured as 215-250 MB.
-BASE = 250 << 20
 #: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
 #: compressed, come on top of the block while they are decoded.
 PER_BLOCK = 1.5
 #: Share of its limit at which Dask pauses a worker.
 PAUSE = 0.8
+#: Share of its limit at which Dask begins to move results to disk.
+SPILL = 0.6
 
 
 def check_memory(client: Client, block_bytes: int) -> None:
@@ -48,6 +49,20 @@ def check_memory(client: Client, block_bytes: int) -> None:
             f"{PAUSE:.0%} of its limit. {remedy} each worker at least "
             f"{_mib(needed / PAUSE)} MiB."
         )
+
+
+def spare_of_workers(client: Client, block_bytes: int, memory: int | None) -> int:
+    """Bytes that every worker can spare for blocks to keep: of `memory`, or of Dask's own limit.
+
+    Workers without a limit spare nothing.
+    """
+    workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    spared = [
+        spare(memory or int(SPILL * worker["memory_limit"]), worker["nthreads"], block_bytes)
+        for worker in workers.values()
+        if memory or worker["memory_limit"]
+    ]
+    return max(0, min(spared, default=0))
 
 
 def _mib(nbytes: float) -> int:

@@ -45,12 +45,14 @@ class Sample:
             return self
         if len(self.row) == 0:
             return other
+        # Only those that may stay are copied: most of a later block's rows are beaten.
+        mine, others = self._above(other), other._above(self)
         return highest(
             self.size,
-            np.concatenate([self.priority, other.priority]),
-            np.concatenate([self.row, other.row]),
-            np.concatenate([self.x, other.x]),
-            np.concatenate([self.weight, other.weight]),
+            np.concatenate([self.priority[:mine], other.priority[:others]]),
+            np.concatenate([self.row[:mine], other.row[:others]]),
+            np.concatenate([self.x[:mine], other.x[:others]]),
+            np.concatenate([self.weight[:mine], other.weight[:others]]),
         )
 
     def first(self, size: int) -> Sample:
@@ -58,6 +60,13 @@ class Sample:
         return Sample(
             size, self.priority[:size], self.row[:size], self.x[:size], self.weight[:size]
         )
+
+    def _above(self, other: Sample) -> int:
+        """How many of these rows could be among the `size` highest of both."""
+        if len(other.row) < self.size:
+            return len(self.row)
+        # Rows of `other` alone fill the sample: what is below their last one is out.
+        return int(np.searchsorted(-self.priority, -other.priority[-1], side="right"))
 
     def rows(self) -> tuple[Array, Floats, NDArray[np.int64]]:
         """``(x, weight, row)`` in row order; the weights estimate those of all rows."""
@@ -71,7 +80,12 @@ def highest(
     size: int, priority: Floats, row: NDArray[np.int64], x: Array, weight: Floats
 ) -> Sample:
     """The `size` rows of highest priority; ties go to the lower row index."""
-    order = np.lexsort((row, -priority))[:size]
+    # Stable, so linear for two samples put one after the other: each is sorted already.
+    order = np.argsort(-priority, kind="stable")[: size + 1]
+    ranked = priority[order]
+    if (ranked[1:] == ranked[:-1]).any():
+        order = np.lexsort((row, -priority))
+    order = order[:size]
     return Sample(size, priority[order], row[order], np.ascontiguousarray(x[order]), weight[order])
 
 

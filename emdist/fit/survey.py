@@ -239,10 +239,11 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
 
 def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
     found = np.empty(0, np.uint64)
-    for a, b in tiles(len(x), tile_rows(x.shape[1], 8)):
-        found = np.union1d(found, hash_of_rows(x[a:b]))
-        if len(found) >= wanted:
-            break
+    at, most = 0, tile_rows(x.shape[1], 8)
+    rows = min(most, max(64, 2 * wanted))  # mostly enough
+    while at < len(x) and len(found) < wanted:
+        found = np.union1d(found, hash_of_rows(x[at : at + rows]))
+        at, rows = at + rows, min(most, 2 * rows)
     return found[:wanted]
 
 

@@ -65,7 +65,7 @@ def finite_rows(x: Array, missing: bool = False) -> np.ndarray[Any, np.dtype[np.
     # A sum is finite only if all its terms are; it overflows only for values near the maximum,
     # which the slow path then clears.
     with np.errstate(over="ignore", invalid="ignore"):
-        total = x.sum(dtype=np.float64)
+        total = x.sum()  # in its own precision: a cast would cost more than the sum
     if np.isfinite(total):
         return None
     bad = np.isinf(x) if missing else ~np.isfinite(x)

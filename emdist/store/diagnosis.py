@@ -9,6 +9,7 @@ from typing import Any
 import zarr
 
 from emdist.errors import CorruptChunkError, MissingChunksError, StorageError
+from emdist.store.chunk_files import Torn
 from emdist.store.chunks import object_key, unit_shape
 from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
 
@@ -37,14 +38,25 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
         except Exception as inner:  # noqa: BLE001  codecs raise what they like
             if is_access_failure(inner):
                 return diagnosed(ref, a, b, block, inner)
-            return CorruptChunkError(
-                f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {type(inner).__name__}: "
-                f"{inner}. Write this chunk again from its origin, or delete it and set "
-                "missing_chunks to 'drop'."
-            )
+            return _corrupt(ref, key, rows, f"{type(inner).__name__}: {inner}")
     return StorageError(
         f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
         "again with the same run; if it comes back, check memory and disk of this machine."
+    )
+
+
+def torn(ref: ArrayRef, block: int, error: Torn) -> CorruptChunkError:
+    """The emdist error for a chunk that the quick reader found cut off."""
+    key, start, why = error.args
+    array = ref.reader()
+    end = min(start + array.chunks[0], array.shape[0])
+    return _corrupt(ref, key, f"rows {start}..{end - 1}, block {block}", f"it is cut off: {why}")
+
+
+def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
+    return CorruptChunkError(
+        f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {why}. Write this chunk again from "
+        "its origin, or delete it and set missing_chunks to 'drop'."
     )
 
 

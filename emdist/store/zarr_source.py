@@ -18,6 +18,7 @@ from emdist.errors import (
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.store.arrays import check_matrix, finite_rows
+from emdist.store.chunk_files import Torn, chunk_files
 from emdist.store.chunks import (
     Ranges,
     chunk_keys,
@@ -27,7 +28,8 @@ from emdist.store.chunks import (
     sampled_digest,
     unit_rows,
 )
-from emdist.store.diagnosis import diagnosed
+from emdist.store.diagnosis import diagnosed, torn
+from emdist.store.direct import expect_rows, is_mapped, read_rows
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -35,6 +37,7 @@ from emdist.store.references import (
     open_checked,
     reference,
 )
+from emdist.store.resident import RESIDENT, Keep
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
@@ -63,6 +66,9 @@ class ZarrSource:
     gaps
         Half-open row ranges of chunks that were never written. A chunk that is missing outside
         of them vanished since, which is an error under any policy.
+    keep
+        Decoded blocks to be kept between passes, or None for none. Rows that are mapped are not
+        kept: the kernel does that, as long as memory lasts.
     """
 
     ref: ArrayRef
@@ -74,6 +80,7 @@ class ZarrSource:
     missing: str = "raise"
     non_finite: str = "raise"
     gaps: Ranges = ()
+    keep: Keep | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,6 +94,24 @@ class ZarrSource:
         return len(self.bounds) - 1
 
     def read(self, i: int) -> Block:
+        if self.keep is None:
+            return self._read(i)
+        block = RESIDENT.get(self.keep, i)
+        if block is None:
+            block = self._read(i)
+            if not is_mapped(block.x):
+                RESIDENT.put(self.keep, block)
+        return block
+
+    def expect(self, i: int) -> None:
+        """Have the kernel begin to read the files of block `i`, if they are local."""
+        if self.keep is not None and RESIDENT.get(self.keep, i) is not None:
+            return
+        files = chunk_files(self.ref)
+        if files is not None:
+            expect_rows(files, self.bounds[i], self.bounds[i + 1])
+
+    def _read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]
         x = native(self._rows(self.ref, i))
         weight: Floats | None
@@ -99,6 +124,8 @@ class ZarrSource:
     def _rows(self, ref: ArrayRef, i: int) -> Array:
         """The rows of block `i` of an array of one or two dimensions."""
         a, b = self.bounds[i], self.bounds[i + 1]
+        if (rows := self._direct(ref, i)) is not None:
+            return rows
         try:
             array = ref.reader()
             out = np.empty((b - a, *array.shape[1:]), array.dtype)
@@ -114,6 +141,19 @@ class ZarrSource:
         except Exception as error:
             raise diagnosed(ref, a, b, i, error) from error
         return out
+
+    def _direct(self, ref: ArrayRef, i: int) -> Array | None:
+        """Rows of block `i` past Zarr, or None where it must read them, or say why it cannot."""
+        a, b = self.bounds[i], self.bounds[i + 1]
+        if any(gap for _, _, gap in _runs(a, b, self.gaps)):
+            return None
+        try:
+            files = chunk_files(ref)
+            return None if files is None else read_rows(files, a, b)
+        except Torn as error:
+            raise torn(ref, i, error) from None
+        except Exception:  # noqa: BLE001  Zarr meets the same, and is asked what it is
+            return None
 
     def _mask(self, x: Array, i: int) -> Any:
         a, b = self.bounds[i], self.bounds[i + 1]

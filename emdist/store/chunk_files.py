@@ -1,0 +1,191 @@
+"""Chunk files: how rows lie in the files of a local Zarr array, where that is simple.
+
+Simple means whole rows in every chunk, in native byte order, packed by nothing, Zstandard or
+Blosc, in chunk files or in shards. Everything else is read by Zarr.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import google_crc32c
+import numpy as np
+import zarr
+from numcodecs import blosc, zstd  # type: ignore[import-untyped]
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
+from zarr.core.metadata import ArrayV2Metadata
+
+from emdist.store.chunks import object_key, unit_rows
+from emdist.store.references import ArrayRef
+
+Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
+
+
+class Unusual(Exception):  # noqa: N818  a signal between the quick reader and Zarr's
+    """Files are not as they should be; Zarr's own reader finds the words for it."""
+
+
+class Torn(Exception):  # noqa: N818  another such signal
+    """A chunk is cut off, and Zarr's reader would not notice."""
+
+
+@dataclass(frozen=True)
+class ChunkFiles:
+    """Where the rows of a local array are.
+
+    Attributes
+    ----------
+    array
+        The open array: its keys and its shape.
+    root
+        The array's folder.
+    unit, inner
+        Rows of a file, and of a chunk in it.
+    row_bytes
+        Of one decoded row.
+    unpack
+        From packed bytes into decoded ones; None where chunks are not packed.
+    index
+        Where a shard has its index, "start" or "end"; "" where files are chunks.
+    """
+
+    array: zarr.Array[Any]
+    root: Path
+    unit: int
+    inner: int
+    row_bytes: int
+    unpack: Unpack | None
+    index: str
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Of one decoded chunk."""
+        return self.inner * self.row_bytes
+
+    @property
+    def index_bytes(self) -> int:
+        """Of the index of a shard, checksum included; 0 where files are chunks."""
+        return 16 * (self.unit // self.inner) + 4 if self.index else 0
+
+    def key(self, unit: int) -> str:
+        """Of the object that holds shard or chunk `unit`."""
+        return object_key(self.array, (unit, *[0] * (self.array.ndim - 1)))
+
+    def path(self, unit: int) -> Path:
+        """The file of shard or chunk `unit`."""
+        return self.root / self.key(unit)
+
+    def spans(self, tail: bytes, nbytes: int, chunks: int) -> list[tuple[int, int]]:
+        """``(offset, length)`` of the first `chunks` chunks of a file of `nbytes`.
+
+        Parameters
+        ----------
+        tail
+            The bytes of its index; unused where files are chunks.
+        """
+        if not self.index:
+            spans = [(0, nbytes)]
+        else:
+            table = np.frombuffer(tail, "<u8", offset=0, count=len(tail) // 8)
+            if google_crc32c.value(tail[:-4]) != int.from_bytes(tail[-4:], "little"):
+                raise Unusual("the index's checksum is wrong")
+            offsets, lengths = table[0::2][:chunks], table[1::2][:chunks]
+            if (lengths > nbytes).any() or (offsets > nbytes - lengths).any():
+                raise Unusual("the index points outside of the shard, or a chunk is absent")
+            spans = list(zip(offsets.tolist(), lengths.tolist(), strict=True))
+        if self.unpack is None and any(length != self.chunk_bytes for _, length in spans):
+            raise Unusual("a chunk has another size than its rows")
+        return spans
+
+
+def chunk_files(ref: ArrayRef) -> ChunkFiles | None:
+    """The files of `ref`, or None where they are not simple."""
+    if ref.location is None or not ref.location.is_local:
+        return None
+    return _chunk_files(ref.location.path / ref.path, ref.version, ref)
+
+
+@lru_cache(maxsize=64)
+def _chunk_files(root: Path, version: str, ref: ArrayRef) -> ChunkFiles | None:
+    array = ref.reader()
+    if array.dtype.kind not in "biuf" or not array.dtype.isnative or 0 in array.shape:
+        return None
+    inner = array.chunks
+    if inner[1:] != array.shape[1:]:
+        return None  # rows are cut
+    packing, index = _packing(array)
+    if packing is _ZARRS:
+        return None
+    row_bytes = math.prod(array.shape[1:]) * array.dtype.itemsize
+    return ChunkFiles(array, root, unit_rows(array), inner[0], row_bytes, packing, index)
+
+
+#: Stands for a way of packing that is left to Zarr.
+_ZARRS: Unpack = lambda packed, out: None  # noqa: E731
+
+
+def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
+    """How to unpack a chunk, and where the index of shards is."""
+    meta = array.metadata
+    if isinstance(meta, ArrayV2Metadata):
+        if meta.order != "C" or meta.filters:
+            return _ZARRS, ""
+        names = {"zstd": unzstd, "blosc": unblosc}
+        packer = getattr(meta.compressor, "codec_id", None)
+        return (None if meta.compressor is None else names.get(str(packer), _ZARRS)), ""
+    codecs, index = meta.codecs, ""
+    if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
+        shard = codecs[0]
+        if [type(c) for c in shard.index_codecs] != [BytesCodec, Crc32cCodec]:
+            return _ZARRS, ""
+        if not _little(shard.index_codecs[0]):
+            return _ZARRS, ""
+        codecs, index = shard.codecs, shard.index_location.value
+    if not codecs or not isinstance(codecs[0], BytesCodec) or not _little(codecs[0]):
+        return _ZARRS, ""
+    if len(codecs) == 1:
+        return None, index
+    known: dict[type, Unpack] = {ZstdCodec: unzstd, BloscCodec: unblosc}
+    return (known.get(type(codecs[1]), _ZARRS) if len(codecs) == 2 else _ZARRS), index
+
+
+def _little(codec: Any) -> bool:
+    """Whether numbers of more than one byte are stored as this machine holds them."""
+    return codec.endian is None or codec.endian.value == sys.byteorder == "little"
+
+
+def unzstd(packed: memoryview, out: memoryview) -> None:
+    """One Zstandard frame that fills `out`; a checksum in it is verified."""
+    if _content_size(packed) != len(out):
+        raise Unusual("the frame has another size than the chunk's rows")
+    zstd.decompress(packed, out)
+
+
+def _content_size(frame: memoryview) -> int:
+    """What the header of a frame says that it decodes to, or -1 (RFC 8878, section 3.1.1.1)."""
+    if len(frame) < 18 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
+        return -1
+    descriptor = frame[4]
+    single = descriptor >> 5 & 1
+    width = (single, 2, 4, 8)[descriptor >> 6]
+    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    value = int.from_bytes(frame[at : at + width], "little")
+    return -1 if width == 0 else value + (256 if width == 2 else 0)
+
+
+def unblosc(packed: memoryview, out: memoryview) -> None:
+    """One Blosc buffer that fills `out`."""
+    # The header: decoded bytes at 4, packed bytes at 12 (c-blosc, README_CHUNK_FORMAT).
+    sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
+    if int(sizes[3]) > len(packed) >= 16:
+        # The decoder knows no end of its input: it would read whatever lies behind it.
+        raise Torn(f"{len(packed)} bytes are left of {int(sizes[3])}")
+    if int(sizes[1]) != len(out):
+        raise Unusual("the buffer has another size than the chunk's rows")
+    blosc.decompress(packed, out)

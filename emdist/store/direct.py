@@ -1,0 +1,160 @@
+"""Direct reading: rows from chunk files into a block, by a memory map or by one copy.
+
+A quick twin of Zarr's reader for what `chunk_files` knows. It says nothing of its own about
+files that are amiss: it raises `Unusual` or whatever the decoder raised, and Zarr's reader, which
+is asked then, reads them or says what is wrong.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+
+from emdist.interfaces import Array
+from emdist.store.chunk_files import ChunkFiles, Torn, Unusual
+
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+
+
+def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
+    """Rows a..b as stored, from whole chunks.
+
+    Mapped where they lie one after another in one file: the pages of the file are the rows, and
+    nothing is copied. A private map can be written to, which copies the page and leaves the file
+    alone; so kernels see the one kind of array that they were compiled for.
+
+    The size of a file is checked before it is mapped. One that is cut off while it is mapped ends
+    the process (SIGBUS), as for any program that maps files: the kernel has no other answer.
+
+    Raises
+    ------
+    Unusual
+        Rows a..b are not whole chunks, or a file is not as it should be.
+    Torn
+        With the chunk's key, its first row, and what is wrong with it.
+    OSError, RuntimeError, ValueError
+        From the file system and the decoders.
+    """
+    if a % files.inner or (b % files.inner and b != files.array.shape[0]):
+        raise Unusual("chunks are cut")
+    first, last = a // files.unit, (b - 1) // files.unit
+    if files.unpack is None and first == last:
+        return _mapped(files, a, b)
+    chunks = -(-(b - a) // files.inner)
+    out: Array = np.empty(chunks * files.chunk_bytes, np.uint8)
+    view = out.data
+    at = 0
+    for unit in range(first, last + 1):
+        below, above = max(a, unit * files.unit), min(b, (unit + 1) * files.unit)
+        at += _filled(files, unit, below, above, view[at:])
+    return _rows(files, out, b - a)
+
+
+def is_mapped(x: Array) -> bool:
+    """Whether `x` is the pages of a file."""
+    base: Any = x.base
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return isinstance(base, mmap.mmap)
+
+
+def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
+    """Have the kernel begin to read the files of rows a..b; costs no memory of this process."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for unit in range(a // files.unit, (b - 1) // files.unit + 1):
+        try:
+            fd = os.open(files.path(unit), _FLAGS)
+        except OSError:
+            continue  # reading it will say so
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
+        finally:
+            os.close(fd)
+
+
+def _rows(files: ChunkFiles, raw: Array, n: int) -> Array:
+    shape = (-1, *files.array.shape[1:])
+    rows: Array = raw.view(files.array.dtype).reshape(shape)[:n]
+    return rows
+
+
+def _place(files: ChunkFiles, a: int, b: int) -> tuple[int, int]:
+    """First and last chunk of rows a..b in their file."""
+    within = a % files.unit
+    return within // files.inner, -(-(within + b - a) // files.inner)
+
+
+def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, int]]:
+    if size < files.index_bytes:
+        raise Unusual("the shard is shorter than its index")
+    if not files.index:
+        return files.spans(b"", size, last)
+    at = 0 if files.index == "start" else size - files.index_bytes
+    return files.spans(os.pread(fd, files.index_bytes, at), size, last)
+
+
+def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
+    fd = os.open(files.path(a // files.unit), _FLAGS)
+    try:
+        size = os.fstat(fd).st_size
+        first, last = _place(files, a, b)
+        spans = _spans(files, fd, size, last)[first:]
+        begin, each = spans[0][0], files.chunk_bytes
+        wanted = len(spans) * each
+        in_a_row = all(at == begin + i * each for i, (at, _) in enumerate(spans))
+        if not in_a_row or begin % files.array.dtype.itemsize or begin + wanted > size:
+            out: Array = np.empty(wanted, np.uint8)
+            for i, span in enumerate(spans):
+                _copy(fd, span, out.data[i * each : (i + 1) * each])
+            return _rows(files, out, b - a)
+        start = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        pages = mmap.mmap(fd, begin + wanted - start, access=mmap.ACCESS_COPY, offset=start)
+    finally:
+        os.close(fd)
+    if hasattr(mmap, "MADV_WILLNEED"):
+        pages.madvise(mmap.MADV_WILLNEED)
+    raw: Array = np.frombuffer(pages, np.uint8, wanted, begin - start)
+    return _rows(files, raw, b - a)
+
+
+def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> int:
+    """Decode rows a..b of one file into `out`; the bytes that they fill."""
+    first, last = _place(files, a, b)
+    each = files.chunk_bytes
+    fd = os.open(files.path(unit), _FLAGS)
+    try:
+        size = os.fstat(fd).st_size
+        spans = _spans(files, fd, size, last)[first:]
+        largest = 0 if files.unpack is None else max(length for _, length in spans)
+        scratch: Array = np.empty(largest, np.uint8)
+        for i, (at, length) in enumerate(spans):
+            part = out[i * each : (i + 1) * each]
+            if files.unpack is None:
+                _copy(fd, (at, length), part)
+                continue
+            # Of one file at a time: a thread holds a block and one packed chunk at most.
+            packed = scratch.data[:length]
+            _copy(fd, (at, length), packed)
+            try:
+                files.unpack(packed, part)
+            except Torn as error:
+                start = unit * files.unit + (first + i) * files.inner
+                raise Torn(files.key(unit), start, *error.args) from None
+    finally:
+        os.close(fd)
+    return len(spans) * each
+
+
+def _copy(fd: int, span: tuple[int, int], out: memoryview) -> None:
+    at, length = span
+    done = 0
+    while done < length:
+        # A signal or a network file system may give less than was asked for.
+        got = os.preadv(fd, [out[done:length]], at + done)
+        if got == 0:
+            raise Unusual("the file is shorter than it was")
+        done += got
