@@ -10,6 +10,7 @@ import zarr
 
 from emdist.errors import CorruptChunkError, MissingChunksError, StorageError
 from emdist.store.chunks import object_key, unit_shape
+from emdist.store.faults import first_line
 from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
 
 
@@ -18,15 +19,15 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     what = f"rows {a}..{b - 1} (block {block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
-            f"Reading {what} failed: {type(error).__name__}: {error}. Check the path, the "
+            f"Reading {what} failed: {type(error).__name__}: {first_line(error)}. Check the path, the "
             "permissions and the network, then start again with the same run."
         )
     try:
         array = ref.reader()
     except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
         return StorageError(
-            f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
-            "path is there on every machine, then start again with the same run."
+            f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
+            "and the path is there on every machine, then start again with the same run."
         )
     for key, region in _chunks(array, a, b):
         rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
