@@ -15,7 +15,7 @@ from typing import Any
 from emdist.build import checked_start, make_engine, make_run, make_source, run_location
 from emdist.build_model import make_schedule
 from emdist.config import Config, IngestSection
-from emdist.errors import NotFoundError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
@@ -31,6 +31,8 @@ from emdist.store.location import Location
 from emdist.store.run_record import digest
 
 _SUMMARY = "summary.json"
+#: Key of the digest in it, and the most bytes that it can have.
+_DIGEST, _LIMIT = "sha256", 1 << 28
 
 
 class Job:
@@ -77,6 +79,7 @@ class Job:
     def finish(self) -> Fitted:
         """Store the model."""
         fitted = self.run.fitted()
+        self.run.check_data()
         self.run.folder.check_owner(self.run.epoch)
         save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, {})
         return fitted
@@ -84,7 +87,9 @@ class Job:
     def label(self) -> Any:
         """The label pass, with labels written if the configuration says so."""
         with self._stage("label"):
-            return self.run.label(self._writer() if self.config.labels.write else None)
+            found = self.run.label(self._writer() if self.config.labels.write else None)
+            self.run.check_data()
+            return found
 
     def _writer(self) -> LabelWriter:
         labels = self.config.labels
@@ -115,7 +120,7 @@ class Job:
         )
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
-        folder.write(_SUMMARY, summary.to_json())
+        folder.write(_SUMMARY, _sealed(summary.to_json()))
         return summary
 
     def complete(self) -> Summary:
@@ -160,10 +165,30 @@ def finished_summary(location: Location) -> dict[str, Any] | None:
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
-        summary: dict[str, Any] = json.loads(folder.read(_SUMMARY))
-    except (NotFoundError, ValueError):
+        summary = _unsealed(folder.read(_SUMMARY, _LIMIT))
+        # Both are made again from the last checkpoint where they are torn or damaged.
+        done = summary is not None and RunFolder(location).read_final() is not None
+        return summary if done else None
+    except NewerFormatError:
+        raise
+    except (NotFoundError, CheckpointError):
         return None
-    return summary if folder.exists("final/model.json") else None
+
+
+def _sealed(summary: bytes) -> bytes:
+    """A summary with its own digest."""
+    values = json.loads(summary)
+    return (json.dumps({**values, _DIGEST: digest(values)}, indent=2) + "\n").encode()
+
+
+def _unsealed(data: bytes) -> dict[str, Any] | None:
+    """A summary, or None if it is damaged."""
+    try:
+        values: dict[str, Any] = json.loads(data)
+        told = values.pop(_DIGEST, None)
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return values if told == digest(values) else None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from emdist.interfaces import Floats
 from emdist.sums import Sums
@@ -105,6 +105,8 @@ class FitState:
     finished
         True when all starts have stopped and `best` is the result.
     """
+
+    schema: ClassVar[int] = 1
 
     seed: int
     restart: int = 0

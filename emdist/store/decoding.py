@@ -15,7 +15,6 @@ import numpy as np
 from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import Array
 
-
 #: Key of the schema number in the node at the top.
 SCHEMA = "schema"
 
@@ -181,9 +180,7 @@ class Decoder:
             below = join(path, name)
             if name in items:
                 values[name] = self.decode(_bind(hints[name], bound), items[name], below, name)
-            elif not self.older or (
-                field.default is MISSING and field.default_factory is MISSING
-            ):
+            elif not self.older or (field.default is MISSING and field.default_factory is MISSING):
                 raise CheckpointError(f"{below} is missing")
         try:
             return cls(**values)

@@ -218,17 +218,18 @@ def _object_store(url: str, options: _Options) -> Any:
 
 def _retries(options: _Options) -> dict[str, Any]:
     """obstore's retry_config; ConfigError for what is no number that it could take."""
-    given = {key: value for key, value in options if key in _RETRY_OPTIONS}
     found: dict[str, Any] = {}
-    for key, value in given.items():
+    for key, value in options:
+        if key not in _RETRY_OPTIONS:
+            continue
         try:
-            number = int(value) if key == "max_retries" else timedelta(seconds=float(value))
-        except (ValueError, OverflowError):
-            number = None
-        if number is None or number < type(number)(0):
+            number = int(value) if key == "max_retries" else float(value)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 1e6:
             wanted = "a whole number" if key == "max_retries" else "a number of seconds"
             raise ConfigError(f"storage option {key} is {value!r}; wanted {wanted}, 0 or more.")
-        found[key] = number
+        found[key] = number if key == "max_retries" else timedelta(seconds=number)
     # Partly given, obstore's other defaults are lost: they are repeated here.
     backoff = {key: found.pop(key) for key in _RETRY_OPTIONS[2:] if key in found}
     if backoff:

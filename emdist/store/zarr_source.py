@@ -12,6 +12,7 @@ import zarr
 from zarr.buffer.cpu import NDBuffer
 
 from emdist.errors import (
+    CorruptChunkError,
     EmdistError,
     MissingChunksError,
     WeightError,
@@ -27,7 +28,7 @@ from emdist.store.chunks import (
     sampled_digest,
     unit_rows,
 )
-from emdist.store.diagnosis import diagnosed
+from emdist.store.diagnosis import diagnosed, salvaged
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -35,6 +36,7 @@ from emdist.store.references import (
     open_checked,
     reference,
 )
+from emdist.store.stamps import stamps_of
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
@@ -63,6 +65,8 @@ class ZarrSource:
     gaps
         Half-open row ranges of chunks that were never written. A chunk that is missing outside
         of them vanished since, which is an error under any policy.
+    corrupt
+        What chunks mean that do not decode: "raise", or "drop" masks their rows.
     """
 
     ref: ArrayRef
@@ -74,6 +78,7 @@ class ZarrSource:
     missing: str = "raise"
     non_finite: str = "raise"
     gaps: Ranges = ()
+    corrupt: str = "raise"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -88,16 +93,18 @@ class ZarrSource:
 
     def read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]
-        x = native(self._rows(self.ref, i))
+        rows, lost = self._rows(self.ref, i)
+        x = native(rows)
         weight: Floats | None
         if isinstance(self.weight, ArrayRef):
-            weight = self._rows(self.weight, i).astype(np.float64)
+            weights, unweighted = self._rows(self.weight, i)
+            weight, lost = weights.astype(np.float64), (*lost, *unweighted)
         else:
             weight = None if self.weight is None else self.weight[a:b]
-        return Block(i, a, x, weight, self._mask(x, i))
+        return Block(i, a, x, weight, self._mask(x, i, lost))
 
-    def _rows(self, ref: ArrayRef, i: int) -> Array:
-        """The rows of block `i` of an array of one or two dimensions."""
+    def _rows(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges]:
+        """Block `i` of an array of one or two dimensions; its rows that could not be decoded."""
         a, b = self.bounds[i], self.bounds[i + 1]
         try:
             array = ref.reader()
@@ -112,17 +119,19 @@ class ZarrSource:
         except EmdistError:
             raise
         except Exception as error:
-            raise diagnosed(ref, a, b, i, error) from error
-        return out
+            found = diagnosed(ref, a, b, i, error)
+            if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
+                return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
+            raise found from error
+        return out, ()
 
-    def _mask(self, x: Array, i: int) -> Any:
+    def _mask(self, x: Array, i: int, lost: Ranges = ()) -> Any:
         a, b = self.bounds[i], self.bounds[i + 1]
         mask = finite_rows(x) if self.non_finite == "drop" else None
-        if self.missing == "drop":
-            for start, stop, gap in _runs(a, b, self.gaps):
-                if gap:
-                    mask = np.ones(b - a, bool) if mask is None else mask
-                    mask[start - a : stop - a] = False
+        gaps = [(start, stop) for start, stop, gap in _runs(a, b, self.gaps) if gap]
+        for start, stop in (*lost, *(gaps if self.missing == "drop" else ())):
+            mask = np.ones(b - a, bool) if mask is None else mask
+            mask[start - a : stop - a] = False
         return mask
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -136,6 +145,11 @@ class ZarrSource:
         if isinstance(self.weight, ArrayRef):
             found["weights"] = _stored(self.weight)
         return found
+
+    def stamps(self) -> Mapping[str, str]:
+        """Sizes and times of all files of data and weights; see `stamps_of`."""
+        weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
+        return stamps_of(self.ref, *weight)
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:
@@ -216,6 +230,7 @@ def zarr_source(
     block_bytes: int | None = None,
     missing: str = "raise",
     non_finite: str = "raise",
+    corrupt: str = "raise",
 ) -> ZarrSource:
     """A 2-D Zarr array as a source, checked as far as its metadata and keys allow.
 
@@ -240,4 +255,5 @@ def zarr_source(
         missing,
         non_finite,
         gaps,
+        corrupt,
     )

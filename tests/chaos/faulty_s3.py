@@ -27,7 +27,6 @@ FAULTS = (
     "cut",
     "slow",
     "timeout",
-    "stale 404",
 )
 
 _SLOW_DOWN = (
