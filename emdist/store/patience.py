@@ -80,6 +80,9 @@ class Patient(WrapperStore[Store]):
     async def set(self, key: str, value: Buffer) -> None:
         await _patiently(lambda: self._store.set(key, value))
 
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        await _patiently(lambda: self._store.set_if_not_exists(key, value))
+
     async def delete(self, key: str) -> None:
         await _patiently(lambda: self._store.delete(key))
 

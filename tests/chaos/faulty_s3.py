@@ -163,7 +163,7 @@ class _Proxy(ThreadingHTTPServer):
         self.changes = threading.Lock()
         self.ending = threading.Event()
         #: Longer than the client waits: seconds.
-        self.patience = 1.5
+        self.patience = 1.2
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that went away are what this is for."""
