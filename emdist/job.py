@@ -120,7 +120,7 @@ class Job:
         )
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
-        folder.write(_SUMMARY, _sealed(summary.to_json()))
+        folder.write(_SUMMARY, _sealed(summary.to_json(), self.identity))
         return summary
 
     def complete(self) -> Summary:
@@ -161,11 +161,11 @@ def _ingest(section: IngestSection, target: Location) -> IngestSummary:
     )
 
 
-def finished_summary(location: Location) -> dict[str, Any] | None:
+def finished_summary(location: Location, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
-        summary = _unsealed(folder.read(_SUMMARY, _LIMIT))
+        summary = _unsealed(folder.read(_SUMMARY, _LIMIT), identity)
         # Both are made again from the last checkpoint where they are torn or damaged.
         done = summary is not None and RunFolder(location).read_final() is not None
         return summary if done else None
@@ -175,20 +175,22 @@ def finished_summary(location: Location) -> dict[str, Any] | None:
         return None
 
 
-def _sealed(summary: bytes) -> bytes:
-    """A summary with its own digest."""
+def _sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
+    """A summary with a digest of itself and of the run's `identity`."""
     values = json.loads(summary)
-    return (json.dumps({**values, _DIGEST: digest(values)}, indent=2) + "\n").encode()
+    return (
+        json.dumps({**values, _DIGEST: digest([values, dict(identity)])}, indent=2) + "\n"
+    ).encode()
 
 
-def _unsealed(data: bytes) -> dict[str, Any] | None:
-    """A summary, or None if it is damaged."""
+def _unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A summary, or None if it is damaged or another run's."""
     try:
         values: dict[str, Any] = json.loads(data)
         told = values.pop(_DIGEST, None)
     except (ValueError, AttributeError, RecursionError):
         return None
-    return values if told == digest(values) else None
+    return values if told == digest([values, dict(identity)]) else None
 
 
 @contextmanager
@@ -221,7 +223,7 @@ def open_job(
     folder = RunFolder(location)
     folder.create_or_check(found)
     labelled = not config.labels.write or _labels_stand(config, target, identity)
-    done = finished_summary(location)
+    done = finished_summary(location, identity)
     if done is not None and labelled:
         yield done
         return
