@@ -41,8 +41,8 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
                 return diagnosed(ref, a, b, block, inner)
             return CorruptChunkError(
                 f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {type(inner).__name__}: "
-                f"{inner}. Write this chunk again from its origin, or set corrupt_chunks to "
-                "'drop' (in the configuration's data section) to leave its rows out."
+                f"{inner}. Write this chunk again from its origin; or leave its rows out: set "
+                "data.corrupt_chunks to 'drop', or delete it and set missing_chunks to 'drop'."
             )
     return StorageError(
         f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
