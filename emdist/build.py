@@ -66,7 +66,14 @@ def make_source(section: DataSection) -> Source:
     weight = None
     if section.weights is not None:
         weight = ArrayRef(Location(section.weights, section.storage_options))
-    return zarr_source(ref, weight, section.block_bytes, section.missing_chunks, section.non_finite)
+    return zarr_source(
+        ref,
+        weight,
+        section.block_bytes,
+        section.missing_chunks,
+        section.non_finite,
+        section.corrupt_chunks,
+    )
 
 
 @contextmanager

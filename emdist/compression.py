@@ -25,6 +25,7 @@ from emdist.interfaces import Floats, Source
 from emdist.job import Job, open_job
 from emdist.kernels.tiles import tiles
 from emdist.report.compression import Compression
+from emdist.store.abandoned import in_use, remove_abandoned
 from emdist.store.files import open_folder
 from emdist.store.ingest import ingest
 from emdist.store.ingest.files import find, suffix_of
@@ -166,9 +167,10 @@ def _check_free(target: Path, overwrite: bool) -> None:
 def _workplace(target: Path) -> Iterator[Location]:
     """A folder beside `target`, where there is room for what its size is."""
     prefix = f".{target.name}.partial-"
+    remove_abandoned(target.parent, prefix)
     with storing(Location(str(target))):
         folder = tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent)
-    with folder as path:
+    with folder as path, in_use(Path(path)):
         yield Location(path)
 
 

@@ -73,6 +73,9 @@ class ReadingSection(Section):
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
+    corrupt_chunks: Literal["raise", "drop"] = Field(
+        "raise", description="Chunks of a Zarr array that do not decode; drop leaves their rows out"
+    )
     non_finite: Literal["raise", "drop", "missing"] = "raise"
 
     @property

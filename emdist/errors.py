@@ -20,6 +20,7 @@
     |   |-- RunMismatchError          4  it belongs to other data or another configuration
     |   |-- RunFencedError            4  another process has taken the run over
     |   |-- CheckpointError           4  no readable checkpoint, model or manifest
+    |   |   `-- NewerFormatError      4  a newer emdist wrote it
     |   `-- OutputExistsError         4  something is already where labels should go
     |-- StorageError (OSError)        5  disk full, read-only, no permission, store unreachable
     |-- EngineError (RuntimeError)    6  the cluster cannot do the work
@@ -116,6 +117,10 @@ class RunFencedError(RunError):
 
 class CheckpointError(RunError):
     """A checkpoint, model or manifest is missing, torn or not of this format."""
+
+
+class NewerFormatError(CheckpointError):
+    """A newer emdist wrote this."""
 
 
 class OutputExistsError(RunError):

@@ -22,7 +22,7 @@ from emdist.build import (
 )
 from emdist.build_model import make_schedule
 from emdist.config import Config, IngestSection
-from emdist.errors import NotFoundError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
@@ -38,6 +38,8 @@ from emdist.store.location import Location
 from emdist.store.run_record import digest
 
 _SUMMARY = "summary.json"
+#: Key of the digest in it, and the most bytes that it can have.
+_DIGEST, _LIMIT = "sha256", 1 << 28
 
 
 class Job:
@@ -84,6 +86,7 @@ class Job:
     def finish(self) -> Fitted:
         """Store the model."""
         fitted = self.run.fitted()
+        self.run.check_data()
         self.run.folder.check_owner(self.run.epoch)
         save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, {})
         return fitted
@@ -91,7 +94,9 @@ class Job:
     def label(self) -> Any:
         """The label pass, with labels written if the configuration says so."""
         with self._stage("label"):
-            return self.run.label(self._writer() if self.config.labels.write else None)
+            found = self.run.label(self._writer() if self.config.labels.write else None)
+            self.run.check_data()
+            return found
 
     def _writer(self) -> LabelWriter:
         labels = self.config.labels
@@ -122,7 +127,7 @@ class Job:
         )
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
-        folder.write(_SUMMARY, summary.to_json())
+        folder.write(_SUMMARY, _sealed(summary.to_json(), self.identity))
         return summary
 
     def complete(self) -> Summary:
@@ -163,14 +168,36 @@ def _ingest(section: IngestSection, target: Location) -> IngestSummary:
     )
 
 
-def finished_summary(location: Location) -> dict[str, Any] | None:
+def finished_summary(location: Location, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
-        summary: dict[str, Any] = json.loads(folder.read(_SUMMARY))
-    except (NotFoundError, ValueError):
+        summary = _unsealed(folder.read(_SUMMARY, _LIMIT), identity)
+        # Both are made again from the last checkpoint where they are torn or damaged.
+        done = summary is not None and RunFolder(location).read_final() is not None
+        return summary if done else None
+    except NewerFormatError:
+        raise
+    except (NotFoundError, CheckpointError):
         return None
-    return summary if folder.exists("final/model.json") else None
+
+
+def _sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
+    """A summary with a digest of itself and of the run's `identity`."""
+    values = json.loads(summary)
+    return (
+        json.dumps({**values, _DIGEST: digest([values, dict(identity)])}, indent=2) + "\n"
+    ).encode()
+
+
+def _unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A summary, or None if it is damaged or another run's."""
+    try:
+        values: dict[str, Any] = json.loads(data)
+        told = values.pop(_DIGEST, None)
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return values if told == digest([values, dict(identity)]) else None
 
 
 @contextmanager
@@ -203,7 +230,7 @@ def open_job(
     folder = RunFolder(location)
     folder.create_or_check(found)
     labelled = not config.labels.write or labels_stand(config, target, identity)
-    done = finished_summary(location)
+    done = finished_summary(location, identity)
     if done is not None and labelled:
         yield done
         return

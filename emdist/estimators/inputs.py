@@ -114,7 +114,12 @@ def make_source(
         else:
             weight = _weights(sample_weight)
         return zarr_source(
-            reference(x), weight, reading.block_bytes, reading.missing_chunks, reading.non_finite
+            reference(x),
+            weight,
+            reading.block_bytes,
+            reading.missing_chunks,
+            reading.non_finite,
+            reading.corrupt_chunks,
         )
     weights = _weights(sample_weight)
     source = _dask(x, weights, reading) if _is_dask(x) else _in_memory(x, weights, engine, reading)

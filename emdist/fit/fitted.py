@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Fitted:
     history
         One record per iteration, all starts.
     """
+
+    schema: ClassVar[int] = 1
 
     params: Any
     spread: Spread

@@ -15,6 +15,7 @@ from emdist.fit.fitted import Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.unchanged import check_record, check_survey, stamps
 from emdist.interfaces import Engine, Model, Source
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
@@ -107,15 +108,13 @@ class Run:
         saved = self.folder.load(_SURVEY)
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
+            self._check_data(survey)
         else:
-            plan = self.plan
-            blocks = range(len(plan.source))
-            plan.listen(Progress("survey", 0, len(blocks)))
-            survey = plan.engine.map_reduce(
-                plan.survey, blocks, lambda done: plan.listen(Progress("survey", done, len(blocks)))
-            )
-            survey.check(plan.n_components)
+            found = stamps(self.plan.source)
+            survey = self._read_survey()
+            survey.check(self.plan.n_components)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
+            self.folder.accept(found, self.epoch)
         if survey.masked:
             self.plan.listen(
                 Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
@@ -127,6 +126,36 @@ class Run:
             )
         self._survey = survey
         return survey
+
+    def _read_survey(self) -> Survey:
+        plan = self.plan
+        blocks = range(len(plan.source))
+        plan.listen(Progress("survey", 0, len(blocks)))
+        return plan.engine.map_reduce(
+            plan.survey, blocks, lambda done: plan.listen(Progress("survey", done, len(blocks)))
+        )
+
+    def check_data(self) -> None:
+        """RunMismatchError if the data is no longer what was surveyed.
+
+        Costs a listing of its files; where their times are others (a copy has such) one pass.
+        """
+        self._check_data(self.survey())
+
+    def _check_data(self, survey: Survey) -> None:
+        source, known = self.plan.source, self.folder.stamps()
+        found = stamps(source)
+        if found == known:
+            return
+        check_record(source, self.folder.record(), known)
+        self.plan.listen(
+            Warned(
+                "The data's files are not those that were read before (a copy, or written "
+                "again): all rows are read once more, to make sure that they are the same."
+            )
+        )
+        check_survey(survey, self._read_survey())
+        self.folder.accept(found, self.epoch)
 
     def state(self) -> FitState:
         """The newest state: this process's, the folder's, or the beginning."""

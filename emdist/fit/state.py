@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from emdist.interfaces import Floats
 from emdist.sums import Sums
@@ -107,6 +107,8 @@ class FitState:
     starts
         States of the starts, while they advance abreast; none of one start after another.
     """
+
+    schema: ClassVar[int] = 1
 
     seed: int
     restart: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,8 @@ class Survey:
     sample
         For seeding.
     """
+
+    schema: ClassVar[int] = 1
 
     rows: int
     masked: int

@@ -3,6 +3,7 @@
 ::
 
     run.json                                configuration, data fingerprint, block plan, versions
+    stamps.json                             sizes and times of the data's files, as last read
     owners/<epoch>.json                     one per process that took the run over
     <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
     final/                                  model.safetensors, then model.json: the commit
@@ -14,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import NotFoundError, RunError, RunMismatchError
-from emdist.interfaces import Array
+from emdist.errors import CheckpointError, NotFoundError, RunError, RunMismatchError
+from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store import owners
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
@@ -26,6 +27,7 @@ from emdist.store.series import Series
 
 #: Leftovers are removed when nobody can be writing them any more, in seconds.
 _STALE = 3600.0
+_STAMPS = "stamps.json"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,20 @@ class RunFolder:
         """What run.json holds; NotFoundError or CheckpointError."""
         where = self.location.child("run.json")
         return parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+
+    def stamps(self) -> Mapping[str, Any]:
+        """Of the data's files when the run last made sure of them; empty if that is not known."""
+        try:
+            found = parse(self.folder.read(_STAMPS, MANIFEST_LIMIT), self.location.child(_STAMPS))
+        except (NotFoundError, CheckpointError):
+            return {}  # the data is looked at again
+        stamps = found.get("stamps")
+        return stamps if isinstance(stamps, dict) else {}
+
+    def accept(self, stamps: Mapping[str, Any], epoch: int) -> None:
+        """Note that the data with these `stamps` is the run's; RunFencedError as `save`."""
+        self.check_owner(epoch)
+        self.folder.write(_STAMPS, document({"format": FORMAT_VERSION, "stamps": dict(stamps)}))
 
     def claim(self) -> int:
         """Take the run over: a new owner epoch, counted from 1; earlier owners are fenced off."""

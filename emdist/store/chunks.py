@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -58,14 +58,20 @@ def chunk_keys(array: zarr.Array[Any]) -> set[str]:
     Leftovers of killed writers and files that are no chunks are not among them.
     """
     prefix = full_key(array, "")
-    zeros = object_key(array, (0,) * array.ndim)
-    chunk = re.compile(r"\d+".join(map(re.escape, zeros.split("0"))))
+    is_chunk = is_chunk_of(array)
 
     async def collect(keys: AsyncIterator[str]) -> list[str]:
         return [key async for key in keys]
 
     names = (name.removeprefix(prefix) for name in sync(collect(array.store.list_prefix(prefix))))
-    return {name for name in names if chunk.fullmatch(name)}
+    return {name for name in names if is_chunk(name)}
+
+
+def is_chunk_of(array: zarr.Array[Any]) -> Callable[[str], bool]:
+    """Whether a key, relative to the array, is one of a chunk or shard."""
+    zeros = object_key(array, (0,) * array.ndim)
+    chunk = re.compile(r"\d+".join(map(re.escape, zeros.split("0"))))
+    return lambda name: chunk.fullmatch(name) is not None
 
 
 def missing_rows(array: zarr.Array[Any], inside: bool = True) -> Ranges:

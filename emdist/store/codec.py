@@ -15,6 +15,10 @@ tuple                                 ``{"kind": "tuple", "items": [node, ...]}`
 tuple of floats                       ``{"kind": "floats"}``, one float64 array
 tuple of dataclasses of numbers       ``{"kind": "table", "columns": [...]}``
 ====================================  =============================================
+
+A class that is stored by itself has a number, ``schema: ClassVar[int]``, which grows with every
+change of its fields or of what is in them. The node at the top says which one it was written with:
+a newer one is refused, and only in an older one may a field be missing that has a default.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.decoding import Decoder, join
+from emdist.store.decoding import SCHEMA, Decoder, check_schema, join, schema_of
 
 T = TypeVar("T")
 
@@ -43,7 +47,7 @@ def encode(value: object) -> tuple[dict[str, Array], dict[str, Any]]:
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"only a dataclass instance can be encoded, got {type(value).__name__}")
     arrays: dict[str, Array] = {}
-    return arrays, _encode(value, "", arrays)
+    return arrays, _encode(value, "", arrays) | {SCHEMA: schema_of(type(value))}
 
 
 def decode(
@@ -68,10 +72,13 @@ def decode(
     ------
     CheckpointError
         If the arrays and JSON are not those of a `cls`; says which field.
+    NewerFormatError
+        If a newer emdist wrote them.
     TypeError
         If a field annotated as Any has no entry in `types`.
     """
-    return cast(T, Decoder(arrays, dict(types or {})).decode(cls, meta, "", ""))
+    older = check_schema(cls, meta)
+    return cast(T, Decoder(arrays, dict(types or {}), older).decode(cls, meta, "", ""))
 
 
 def _encode(value: object, path: str, arrays: dict[str, Array]) -> Any:

@@ -12,8 +12,31 @@ from urllib.parse import quote
 
 import numpy as np
 
-from emdist.errors import CheckpointError
+from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import Array
+
+#: Key of the schema number in the node at the top.
+SCHEMA = "schema"
+
+
+def schema_of(cls: Any) -> int:
+    """The number of the schema that a stored class has; 1 unless it says so."""
+    return int(getattr(get_origin(cls) or cls, SCHEMA, 1))
+
+
+def check_schema(cls: Any, meta: Mapping[str, Any]) -> bool:
+    """Whether `meta` was written with an older schema of `cls`; NewerFormatError for a newer."""
+    known = schema_of(cls)
+    found = meta.get(SCHEMA, 0) if isinstance(meta, Mapping) else 0
+    if type(found) is not int or found < 0:
+        raise CheckpointError(f"the schema number is {found!r}: it is damaged")
+    if found > known:
+        name = getattr(get_origin(cls) or cls, "__name__", str(cls))
+        raise NewerFormatError(
+            f"a {name} was stored with schema {found} and this emdist reads up to {known}; "
+            "install the emdist that wrote it, or a newer one."
+        )
+    return found < known
 
 
 def join(path: str, name: str) -> str:
@@ -24,10 +47,14 @@ def join(path: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class Decoder:
-    """Arrays by path, and the types of fields that their class leaves open, by field name."""
+    """Arrays by path, and the types of fields that their class leaves open, by field name.
+
+    Fields may be missing that have a default where what is read is `older` than its class.
+    """
 
     arrays: Mapping[str, Array]
     types: Mapping[str, Any]
+    older: bool = True
 
     def decode(self, hint: Any, node: Any, path: str, field: str) -> Any:
         """The value that `node` stands for, which must be of the type `hint`.
@@ -153,7 +180,7 @@ class Decoder:
             below = join(path, name)
             if name in items:
                 values[name] = self.decode(_bind(hints[name], bound), items[name], below, name)
-            elif field.default is MISSING and field.default_factory is MISSING:
+            elif not self.older or (field.default is MISSING and field.default_factory is MISSING):
                 raise CheckpointError(f"{below} is missing")
         try:
             return cls(**values)

@@ -9,8 +9,10 @@ from typing import Any
 import zarr
 
 from emdist.errors import CorruptChunkError, MissingChunksError, StorageError
+from emdist.interfaces import Array
 from emdist.store.chunk_files import Torn
-from emdist.store.chunks import object_key, unit_shape
+from emdist.store.chunks import Ranges, merged, object_key, unit_shape
+from emdist.store.faults import first_line
 from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
 
 
@@ -19,15 +21,15 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     what = f"rows {a}..{b - 1} (block {block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
-            f"Reading {what} failed: {type(error).__name__}: {error}. Check the path, the "
-            "permissions and the network, then start again with the same run."
+            f"Reading {what} failed: {type(error).__name__}: {first_line(error)}. Check the path, "
+            "the permissions and the network, then start again with the same run."
         )
     try:
         array = ref.reader()
     except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
         return StorageError(
-            f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
-            "path is there on every machine, then start again with the same run."
+            f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
+            "and the path is there on every machine, then start again with the same run."
         )
     for key, region in _chunks(array, a, b):
         rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
@@ -56,8 +58,36 @@ def torn(ref: ArrayRef, block: int, error: Torn) -> CorruptChunkError:
 def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
     return CorruptChunkError(
         f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {why}. Write this chunk again from "
-        "its origin, or delete it and set missing_chunks to 'drop'."
+        "its origin; or leave its rows out: set data.corrupt_chunks to 'drop', or delete it and "
+        "set missing_chunks to 'drop'."
     )
+
+
+def salvaged(
+    ref: ArrayRef, a: int, b: int, block: int, out: Array, gaps: Ranges, missing: str
+) -> Ranges:
+    """Fill `out` with the rows a..b of every chunk that decodes; the rows of those that do not.
+
+    Raises what `diagnosed` makes of anything but a chunk that does not decode. `gaps` and
+    `missing` are the source's.
+    """
+    lost: list[tuple[int, int]] = []
+    for key, (rows, *columns) in _chunks(ref.reader(), a, b):
+        region = (slice(max(rows.start, a), min(rows.stop, b)), *columns)
+        start, stop = region[0].start, region[0].stop
+        at = (slice(start - a, stop - a), *columns)
+        is_gap = any(first <= start < last for first, last in gaps)
+        try:
+            keep = not (is_gap and missing == "drop")
+            out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
+        except AbsentChunk:
+            raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
+        except Exception as error:
+            if is_access_failure(error):
+                raise diagnosed(ref, a, b, block, error) from error
+            out[at] = 0
+            lost.append((start, stop))
+    return merged(lost, b)
 
 
 def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:

@@ -70,21 +70,22 @@ def object_told(action: str, where: object) -> Iterator[None]:
         if action == "read":
             raise NotFoundError(f"there is nothing at {where}") from None
         raise StorageError(
-            f"cannot {action} {where}: {_first_line(error)}. Does the bucket exist?"
+            f"cannot {action} {where}: {first_line(error)}. Does the bucket exist?"
         ) from None
     except refused as error:
         raise StorageError(
-            f"cannot {action} {where}: access denied ({_first_line(error)}). Check the "
+            f"cannot {action} {where}: access denied ({first_line(error)}). Check the "
             "credentials and what they may do."
         ) from None
     except (fault.BaseError, OSError, NotImplementedError) as error:
         raise StorageError(
-            f"cannot {action} {where}: {_first_line(error)}. Check that the bucket exists and the "
+            f"cannot {action} {where}: {first_line(error)}. Check that the bucket exists and the "
             "store can be reached, and start again; nothing that was there before is lost."
         ) from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What went wrong, without the debug dump below it, credentials and signatures."""
     # Only the first line: the rest is a debug dump. Queries may be signatures.
     line = (str(error).splitlines() or [""])[0]
     line = re.sub(r"(\w://)[^/\s]*@", r"\1", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", line))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from emdist.errors import CheckpointError
 from emdist.store.faults import object_told
 from emdist.store.location import Location, check_name, open_object_store
+from emdist.store.patience import patiently
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,15 @@ class ObjectFolder:
         import obstore
 
         with object_told("read", self._where(name)):
-            found = obstore.get(store, key)
-            size = found.meta["size"]
-            if limit is not None and size > limit:
-                raise CheckpointError(
-                    f"{self._where(name)} has {size} bytes, and at most {limit} are due."
-                )
-            return bytes(found.bytes())
+            return patiently(lambda: self._get(obstore.get(store, key), name, limit))
+
+    def _get(self, found: Any, name: str, limit: int | None) -> bytes:
+        size = found.meta["size"]
+        if limit is not None and size > limit:
+            raise CheckpointError(
+                f"{self._where(name)} has {size} bytes, and at most {limit} are due."
+            )
+        return bytes(found.bytes())
 
     def write(self, name: str, data: bytes) -> None:
         """Put or replace `name`."""
@@ -51,7 +56,7 @@ class ObjectFolder:
         import obstore
 
         with object_told("write", self._where(name)):
-            obstore.put(store, key, data)
+            patiently(lambda: obstore.put(store, key, data))
 
     def create(self, name: str, data: bytes) -> None:
         """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
@@ -62,7 +67,7 @@ class ObjectFolder:
         with object_told("write", self._where(name)):
             try:
                 # A multipart upload cannot be conditional, whatever its size.
-                obstore.put(store, key, data, mode="create", use_multipart=False)
+                patiently(lambda: obstore.put(store, key, data, mode="create", use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
                 raise FileExistsError(f"{self._where(name)} exists already") from None
 
@@ -86,7 +91,7 @@ class ObjectFolder:
 
         above = len(key) - len(prefix)
         with object_told("list", self._where(prefix)):
-            found = obstore.list(store, key or None).collect()
+            found = patiently(lambda: obstore.list(store, key or None).collect())
             return sorted(meta["path"][above:].lstrip("/") for meta in found)
 
     def is_empty(self) -> bool:
@@ -94,12 +99,15 @@ class ObjectFolder:
         store, key = self._at("")
         import obstore
 
-        with object_told("list", self._where("")):
+        def look() -> bool:
             for batch in obstore.list(store, key or None):
                 names = (meta["path"][len(key) :].lstrip("/") for meta in batch)
                 if not all(name.startswith(".") for name in names):
                     return False
-        return True
+            return True
+
+        with object_told("list", self._where("")):
+            return patiently(look)
 
     def exists(self, name: str) -> bool:
         """Whether there is an object `name`."""
@@ -108,7 +116,7 @@ class ObjectFolder:
 
         with object_told("look at", self._where(name)):
             try:
-                obstore.head(store, key)
+                patiently(lambda: obstore.head(store, key))
             except FileNotFoundError:
                 return False
         return True
@@ -122,10 +130,8 @@ class ObjectFolder:
         with object_told("delete", self._where(name)):
             # In this order a checkpoint's manifest goes before its state.
             for key in sorted(self._at(one)[1] for one in names):
-                try:
-                    obstore.delete(store, key)
-                except FileNotFoundError:
-                    continue
+                with suppress(FileNotFoundError):
+                    patiently(partial(obstore.delete, store, key))
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
         """Nothing: a put that was cut off leaves no object."""

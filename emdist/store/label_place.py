@@ -12,9 +12,11 @@ import numpy as np
 import zarr
 
 from emdist.errors import CheckpointError, NotFoundError, OutputExistsError, RunMismatchError
+from emdist.store.chunks import missing_rows
 from emdist.store.faults import object_told, told
 from emdist.store.files import open_folder
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.references import is_access_failure
 
 #: What can be written, by the name of the array.
 OUTPUTS = ("labels", "score", "responsibilities")
@@ -86,7 +88,16 @@ def is_labelled(location: Location) -> bool:
     """Whether every block of the labels at `location` is done."""
     with telling("look for labels in", location):
         group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-        return bool(np.isfinite(np.asarray(dict(group.arrays())["progress"][:, 0])).all())
+        try:
+            arrays = dict(group.arrays())
+            # A chunk that was lost would read as rows that were left out.
+            if any(missing_rows(array) for array in arrays.values()):
+                return False
+            return bool(np.isfinite(np.asarray(arrays["progress"][:, 0])).all())
+        except Exception as error:
+            if is_access_failure(error):
+                raise
+            return False  # torn or lost: labelling goes on, or says what is the matter
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:

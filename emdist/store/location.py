@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +27,10 @@ _CLIENT_OPTIONS = (
     *("proxy_excludes", "root_certificate", "randomize_addresses", "read_timeout", "timeout"),
     "user_agent",
 )
+
+#: Options of obstore's retries, all but the first in seconds; those of its backoff come last.
+_RETRY_OPTIONS = ("max_retries", "retry_timeout", "init_backoff", "max_backoff")
+_FIRST, _LONGEST = timedelta(milliseconds=100), timedelta(seconds=15)
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _Options: TypeAlias = tuple[tuple[str, str], ...]
@@ -174,7 +179,9 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
     location = Location(url, dict(options))
     if location.is_local:
         return zarr.storage.LocalStore(location.path, read_only=read_only)
-    return zarr.storage.ObjectStore(open_object_store(location), read_only=read_only)
+    from emdist.store.patience import Patient
+
+    return Patient(zarr.storage.ObjectStore(open_object_store(location), read_only=read_only))
 
 
 def open_object_store(location: Location) -> Any:
@@ -196,8 +203,8 @@ def _object_store(url: str, options: _Options) -> Any:
         return obstore.store.MemoryStore()
     # obstore panics (a BaseException) on a client option inside `config`: keep them apart.
     client = {key: value for key, value in options if key in _CLIENT_OPTIONS}
-    config = {key: value for key, value in options if key not in client}
-    keywords = {"client_options": client, "config": config}
+    config = {k: v for k, v in options if k not in client and k not in _RETRY_OPTIONS}
+    keywords = {"client_options": client, "config": config, "retry_config": _retries(options)}
     try:
         return obstore.store.from_url(url, **{k: v for k, v in keywords.items() if v})
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
@@ -207,3 +214,26 @@ def _object_store(url: str, options: _Options) -> Any:
             f"cannot open {location}: {reason}. Check the URL and the storage options "
             f"({', '.join(dict(options)) or 'none given'})."
         ) from None
+
+
+def _retries(options: _Options) -> dict[str, Any]:
+    """obstore's retry_config; ConfigError for what is no number that it could take."""
+    found: dict[str, Any] = {}
+    for key, value in options:
+        if key not in _RETRY_OPTIONS:
+            continue
+        try:
+            number = int(value) if key == "max_retries" else float(value)
+        except ValueError:
+            number = -1
+        if not 0 <= number < 1e6:
+            wanted = "a whole number" if key == "max_retries" else "a number of seconds"
+            raise ConfigError(f"storage option {key} is {value!r}; wanted {wanted}, 0 or more.")
+        found[key] = number if key == "max_retries" else timedelta(seconds=number)
+    # Partly given, obstore's other defaults are lost: they are repeated here.
+    backoff = {key: found.pop(key) for key in _RETRY_OPTIONS[2:] if key in found}
+    if backoff:
+        found["backoff"] = {"init_backoff": _FIRST, "max_backoff": _LONGEST, "base": 2} | backoff
+    if found:
+        found = {"max_retries": 10, "retry_timeout": timedelta(seconds=180)} | found
+    return found

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.errors import CheckpointError, NotFoundError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
 from emdist.store.sealed import (
     MANIFEST_LIMIT,
-    NewerFormatError,
     Saved,
     Seal,
     document,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from emdist.errors import CheckpointError, NotFoundError, RunFencedError, StorageError
 from emdist.interfaces import FORMAT_VERSION
@@ -22,6 +25,7 @@ def claim(folder: Folder) -> int:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "nonce": secrets.token_hex(8),
     }
     epoch = newest_epoch(folder)
     while True:
@@ -29,8 +33,18 @@ def claim(folder: Folder) -> int:
         try:
             folder.create(_name(epoch), document(owner))
         except FileExistsError:
-            continue  # another process claimed at the same moment
+            # Another process claimed at the same moment, or the answer to our own put was lost.
+            if not _is(folder, epoch, owner):
+                continue
         return epoch
+
+
+def _is(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
+    name = _name(epoch)
+    try:
+        return parse(folder.read(name, MANIFEST_LIMIT), name) == owner
+    except (CheckpointError, NotFoundError):
+        return False
 
 
 def check_owner(folder: Folder, epoch: int) -> None:

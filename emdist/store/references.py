@@ -16,6 +16,7 @@ from zarr.storage import LocalStore, WrapperStore
 from emdist.errors import DataError, DtypeError, NotAnArrayError, NotFoundError, StorageError
 from emdist.plugins import nearest
 from emdist.store.chunks import metadata_digest
+from emdist.store.faults import first_line
 from emdist.store.location import Location, open_zarr_store
 
 #: Objects that are no chunks; Zarr tries several of them to find out what is there.
@@ -158,7 +159,7 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
     except Exception as error:
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
-                f"{ref} could not be opened: {error}. Check path and permissions."
+                f"{ref} could not be opened: {first_line(error)}. Check path and permissions."
             ) from error
         members = _members(ref)
         if members is not None:

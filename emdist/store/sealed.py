@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from emdist.errors import CheckpointError
+from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import FORMAT_VERSION, Array
 
 #: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
@@ -58,10 +58,6 @@ class Saved:
     sha256: str
     sequence: int = 0
     epoch: int = 0
-
-
-class NewerFormatError(CheckpointError):
-    """A newer emdist wrote this."""
 
 
 def canonical(value: Any) -> str:

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import CheckpointError, NotFoundError, StorageError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.files import Folder
 from emdist.store.owners import check_owner
 from emdist.store.sealed import (
     MANIFEST_LIMIT,
-    NewerFormatError,
     Saved,
     Seal,
     document,
@@ -35,10 +34,14 @@ _CHECKPOINT = re.compile(r"(\d{8,})-(\d+)-([0-9a-f]{8})")
 
 @dataclass(frozen=True, order=True)
 class _Entry:
-    """A checkpoint by name; the last in order is the newest."""
+    """A checkpoint by name; the last in order is the newest.
 
-    sequence: int
+    A later owner's comes first, however far an older one got that did not know that it was
+    replaced: its checkpoint may be committed after the later owner has begun.
+    """
+
     epoch: int
+    sequence: int
     name: str
     complete: bool
 
@@ -143,7 +146,7 @@ class Series:
             raise ValueError(f"retention must keep at least 1 checkpoint, got last={last}")
         check_owner(self.folder, epoch)
         entries = self._entries()
-        newest = {entry.sequence: entry for entry in entries if entry.complete}
+        newest = _line(entries)
         keep = {
             *sorted(newest)[-last:],
             *(number for number in newest if every and number % every == 0),
@@ -192,7 +195,20 @@ class Series:
             files.setdefault(name, set()).add(file)
         matches = [(_CHECKPOINT.fullmatch(name), inside) for name, inside in files.items()]
         return sorted(
-            _Entry(int(match[1]), int(match[2]), match[0], _MANIFEST in inside)
+            _Entry(int(match[2]), int(match[1]), match[0], _MANIFEST in inside)
             for match, inside in matches
             if match
         )
+
+
+def _line(entries: list[_Entry]) -> dict[int, _Entry]:
+    """What led to the newest checkpoint, by sequence number: not what an older owner did too.
+
+    `entries` are in order.
+    """
+    line: dict[int, _Entry] = {}
+    for entry in reversed(entries):
+        later = min((n for n, one in line.items() if one.epoch > entry.epoch), default=None)
+        if entry.complete and (later is None or entry.sequence < later):
+            line.setdefault(entry.sequence, entry)
+    return line

@@ -12,6 +12,7 @@ import zarr
 from zarr.buffer.cpu import NDBuffer
 
 from emdist.errors import (
+    CorruptChunkError,
     EmdistError,
     MissingChunksError,
     WeightError,
@@ -28,7 +29,7 @@ from emdist.store.chunks import (
     sampled_digest,
     unit_rows,
 )
-from emdist.store.diagnosis import diagnosed, torn
+from emdist.store.diagnosis import diagnosed, salvaged, torn
 from emdist.store.direct import expect_rows, is_mapped, read_rows
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
@@ -38,6 +39,7 @@ from emdist.store.references import (
     reference,
 )
 from emdist.store.resident import RESIDENT, Keep
+from emdist.store.stamps import stamps_of
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
@@ -69,6 +71,8 @@ class ZarrSource:
     keep
         Decoded blocks to be kept between passes, or None for none. Rows that are mapped are not
         kept: the kernel does that, as long as memory lasts.
+    corrupt
+        What chunks mean that do not decode: "raise", or "drop" masks their rows.
     """
 
     ref: ArrayRef
@@ -81,6 +85,7 @@ class ZarrSource:
     non_finite: str = "raise"
     gaps: Ranges = ()
     keep: Keep | None = None
+    corrupt: str = "raise"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -113,16 +118,18 @@ class ZarrSource:
 
     def _read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]
-        x = native(self._rows(self.ref, i))
+        rows, lost = self._rows(self.ref, i)
+        x = native(rows)
         weight: Floats | None
         if isinstance(self.weight, ArrayRef):
-            weight = self._rows(self.weight, i).astype(np.float64)
+            weights, unweighted = self._rows(self.weight, i)
+            weight, lost = weights.astype(np.float64), (*lost, *unweighted)
         else:
             weight = None if self.weight is None else self.weight[a:b]
-        return Block(i, a, x, weight, self._mask(x, i))
+        return Block(i, a, x, weight, self._mask(x, i, lost))
 
-    def _rows(self, ref: ArrayRef, i: int) -> Array:
-        """The rows of block `i` of an array of one or two dimensions."""
+    def _rows(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges]:
+        """Block `i` of an array of one or two dimensions; its rows that could not be decoded."""
         a, b = self.bounds[i], self.bounds[i + 1]
         if (rows := self._direct(ref, i)) is not None:
             return rows
@@ -139,30 +146,52 @@ class ZarrSource:
         except EmdistError:
             raise
         except Exception as error:
-            raise diagnosed(ref, a, b, i, error) from error
-        return out
+            found = diagnosed(ref, a, b, i, error)
+            if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
+                return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
+            raise found from error
+        return out, ()
 
-    def _direct(self, ref: ArrayRef, i: int) -> Array | None:
-        """Rows of block `i` past Zarr, or None where it must read them, or say why it cannot."""
+    def _direct(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
+        """Block `i` past Zarr, or None where it must read it, or say why it cannot."""
         a, b = self.bounds[i], self.bounds[i + 1]
         if any(gap for _, _, gap in _runs(a, b, self.gaps)):
             return None
         try:
             files = chunk_files(ref)
-            return None if files is None else read_rows(files, a, b)
+            return None if files is None else (read_rows(files, a, b), ())
         except Torn as error:
+            if self.corrupt == "drop":
+                return self._pieces(ref, i)
             raise torn(ref, i, error) from None
         except Exception:  # noqa: BLE001  Zarr meets the same, and is asked what it is
             return None
 
-    def _mask(self, x: Array, i: int) -> Any:
+    def _pieces(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
+        """As `_direct`, chunk by chunk, without those that are cut off."""
+        a, b = self.bounds[i], self.bounds[i + 1]
+        files, array = chunk_files(ref), ref.reader()
+        assert files is not None
+        out = np.zeros((b - a, *array.shape[1:]), array.dtype)
+        lost: list[tuple[int, int]] = []
+        size = array.chunks[0]
+        for start in range(a - a % size, b, size):
+            low, high = max(a, start), min(b, start + size)
+            try:
+                out[low - a : high - a] = read_rows(files, low, high)
+            except Torn:
+                lost.append((low, high))
+            except Exception:  # noqa: BLE001  as above
+                return None
+        return out, tuple(lost)
+
+    def _mask(self, x: Array, i: int, lost: Ranges = ()) -> Any:
         a, b = self.bounds[i], self.bounds[i + 1]
         mask = finite_rows(x) if self.non_finite == "drop" else None
-        if self.missing == "drop":
-            for start, stop, gap in _runs(a, b, self.gaps):
-                if gap:
-                    mask = np.ones(b - a, bool) if mask is None else mask
-                    mask[start - a : stop - a] = False
+        gaps = [(start, stop) for start, stop, gap in _runs(a, b, self.gaps) if gap]
+        for start, stop in (*lost, *(gaps if self.missing == "drop" else ())):
+            mask = np.ones(b - a, bool) if mask is None else mask
+            mask[start - a : stop - a] = False
         return mask
 
     def fingerprint(self) -> Mapping[str, Any]:
@@ -176,6 +205,11 @@ class ZarrSource:
         if isinstance(self.weight, ArrayRef):
             found["weights"] = _stored(self.weight)
         return found
+
+    def stamps(self) -> Mapping[str, str]:
+        """Sizes and times of all files of data and weights; see `stamps_of`."""
+        weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
+        return stamps_of(self.ref, *weight)
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:
@@ -256,6 +290,7 @@ def zarr_source(
     block_bytes: int | None = None,
     missing: str = "raise",
     non_finite: str = "raise",
+    corrupt: str = "raise",
 ) -> ZarrSource:
     """A 2-D Zarr array as a source, checked as far as its metadata and keys allow.
 
@@ -280,4 +315,5 @@ def zarr_source(
         missing,
         non_finite,
         gaps,
+        corrupt,
     )

@@ -1,0 +1,420 @@
+"""Damage to files of a run, disks that are full or read-only: the same bits, or a refusal."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+from jobs import ROOT, result
+from zarr.codecs import ZstdCodec
+
+from emdist import compression
+from emdist.config import make_config
+from emdist.errors import (
+    CorruptChunkError,
+    EmdistError,
+    MissingChunksError,
+    NewerFormatError,
+    RunMismatchError,
+    StorageError,
+)
+from emdist.fit.events import Event, Iterated, Warned
+from emdist.fit.fitted import Fitted
+from emdist.fit.state import FitState
+from emdist.fit.survey import Survey
+from emdist.inspection import inspect
+from emdist.job import Job, open_job
+from emdist.saved import load_fitted
+from emdist.store.codec import decode, encode
+from emdist.store.location import Location
+
+ROWS = 800
+
+
+def stored(path: Path, seed: int = 0, checksum: bool = True) -> Path:
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(ROWS, 2)) + 4 * rng.integers(0, 3, (ROWS, 1))).astype("float32")
+    compressors = ZstdCodec(level=1, checksum=True) if checksum else None
+    array = zarr.create_array(
+        path, shape=x.shape, chunks=(100, 2), dtype="f4", compressors=compressors
+    )
+    array[:] = x
+    return path
+
+
+def config(data: Path, runs: Path, key: str = "r", **more: Any) -> dict[str, Any]:
+    return {
+        "data": {"path": str(data), "block_size": "1600 B", **more},
+        "model": {"name": "diagonal", "n_components": 3},
+        "fit": {"seed": 1, "max_iter": 3, "tol": 1e-12},
+        "cluster": {"kind": "threads", "threads": 1},
+        "run": {"folder": str(runs), "key": key, "checkpoint_iterations": 1},
+        "labels": {"outputs": ["labels", "score"]},
+    }
+
+
+def complete(values: dict[str, Any], listen: Callable[[Event], None] = lambda e: None) -> Any:
+    with open_job(make_config(values), listen=listen) as job:
+        return job.complete().result if isinstance(job, Job) else job["result"]
+
+
+class Cut(Exception):  # noqa: N818  no error
+    """The job ends here."""
+
+
+def cut_at(iteration: int) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if isinstance(event, Iterated) and event.record.iteration == iteration:
+            raise Cut
+
+    return listen
+
+
+# --- damage to any file ----------------------------------------------------------------------
+
+
+def _flip(path: Path, rng: random.Random) -> None:
+    data = bytearray(path.read_bytes())
+    if data:
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def _truncate(path: Path, rng: random.Random) -> None:
+    os.truncate(path, rng.randrange(max(1, path.stat().st_size)))
+
+
+DAMAGE: dict[str, Callable[[Path, random.Random], Any]] = {
+    "deleted": lambda path, rng: path.unlink(),
+    "empty": lambda path, rng: os.truncate(path, 0),
+    "truncated": _truncate,
+    "flipped": _flip,
+    "zeros": lambda path, rng: path.write_bytes(bytes(path.stat().st_size)),
+}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """``whole``, a finished run; ``half``, one that was cut off; ``other``, of other data."""
+    folder = tmp_path_factory.mktemp("runs")
+    stored(folder / "x.zarr")
+    stored(folder / "y.zarr", 1)
+    complete(config(folder / "x.zarr", folder / "whole"))
+    complete(config(folder / "y.zarr", folder / "other"))
+    with pytest.raises(Cut):
+        complete(config(folder / "x.zarr", folder / "half"), cut_at(3))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def files(run: Path) -> list[str]:
+    return sorted(p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file())
+
+
+def twin(name: str, run: Path, other: Path) -> Path | None:
+    """The file of the other run that stands where `name` does."""
+    parts = name.split("/")
+    if parts[0] in ("ckpt", "survey") and len(parts) == 3:
+        found = sorted(other.glob(f"{parts[0]}/{parts[1][:8]}-*/{parts[2]}"))
+        return found[0] if found else None
+    path = other / name
+    return path if path.is_file() else None
+
+
+def look(run: Path) -> None:
+    """What reads a run without changing it says what is the matter, and nothing else."""
+    for read in (inspect, load_fitted):
+        with contextlib.suppress(EmdistError):
+            read(Location(str(run)))
+
+
+def after_damage(runs: Path, which: str, name: str, harm: Callable[[Path], Any], at: Path) -> str:
+    """What a start of the damaged run comes to; AssertionError for another result."""
+    shutil.rmtree(at, ignore_errors=True)
+    shutil.copytree(runs / which, at)
+    harm(at / "r" / name)
+    look(at / "r")
+    values = config(runs / "x.zarr", at)
+    wanted = result(runs / "whole" / "r")
+    try:
+        summary = complete(values)
+    except EmdistError as error:
+        return type(error).__name__
+    assert summary["objective"] == complete(config(runs / "x.zarr", runs / "whole"))["objective"]
+    found = result(at / "r")
+    differing = [key for key in wanted if found.get(key) != wanted[key]]
+    if not differing:
+        return "same bits"
+    # A finished run is not read again. Its labels have checksums; a whole chunk of labels from
+    # elsewhere has a right one.
+    (key,) = differing
+    assert key.startswith("labels.zarr/")
+    if found.get(key) == result(runs / "other" / "r")[key]:
+        return "not noticed"
+    with pytest.raises(Exception, match=r"."):
+        _ = zarr.open_array(at / "r/labels.zarr", path=key.split("/")[1], mode="r")[:]
+    return "told by the checksum"
+
+
+def damaged(runs: Path, at: Path, seed: int, some: int | None) -> collections.Counter[str]:
+    """Each damage to each file, or to `some` of the pairs; what came of them, by kind."""
+    rng = random.Random(seed)
+    cases = []
+    for which in ("half", "whole"):
+        for name in files(runs / which / "r"):
+            for kind, harm in DAMAGE.items():
+                times = 1 if kind in ("deleted", "empty", "zeros") else 2
+                cases += [(which, name, kind, lambda p, h=harm: h(p, rng))] * times
+            if (path := twin(name, runs / which / "r", runs / "other" / "r")) is not None:
+                cases.append((which, name, "swapped", lambda p, o=path: shutil.copy(o, p)))
+    if some is not None:
+        cases = rng.sample(cases, min(some, len(cases)))
+    outcome: collections.Counter[str] = collections.Counter()
+    for which, name, kind, harm in cases:
+        try:
+            found = after_damage(runs, which, name, harm, at)
+        except Exception as error:
+            raise AssertionError(f"{which}: {name} {kind}") from error
+        outcome[f"{kind}: {found}"] += 1
+    return outcome
+
+
+def test_damage_to_a_file_of_a_run_is_mended_or_refused(runs: Path, tmp_path: Path) -> None:
+    outcome = damaged(runs, tmp_path / "at", 1, 40)
+    print(dict(outcome))
+    assert outcome.total() == 40
+    assert {name for name in outcome if "not noticed" in name} <= {"swapped: not noticed"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_damage_to_every_file_of_a_run(runs: Path, tmp_path: Path) -> None:
+    seed = int(os.environ.get("EMDIST_CHAOS_SEED", "0"))
+    outcome = damaged(runs, tmp_path / "at", seed, None)
+    print(f"seed {seed}: {outcome.total()} faults, {dict(sorted(outcome.items()))}")
+
+
+# --- disks -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB; the test is skipped where none may be mounted."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mount, capture_output=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount here")
+    if done.returncode:
+        pytest.skip("mounting is not permitted here: a full disk needs CAP_SYS_ADMIN")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path, leave: int) -> Path:
+    """Take all space of a file system but `leave` bytes."""
+    filler = place / "filler"
+    free = os.statvfs(place)
+    filler.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave)))
+    return filler
+
+
+def test_a_disk_that_fills_up_at_any_time(runs: Path, small: Path) -> None:
+    wanted = result(runs / "whole" / "r")
+    told: list[tuple[int, str]] = []
+    for leave in (0, 8, 24, 36, 48, 64, 96):
+        filler = fill(small, leave << 10)
+        try:
+            complete(config(runs / "x.zarr", small / "runs"))
+        except StorageError as error:
+            told.append((error.exit_code, str(error)))
+        filler.unlink()
+        assert not [p for p in (small / "runs").rglob("*") if ".tmp-" in p.name]
+    complete(config(runs / "x.zarr", small / "runs"))
+    assert result(small / "runs" / "r") == wanted
+    assert len(told) >= 3
+    for code, message in told:
+        assert code == 5
+        assert "disk is full" in message
+
+
+def test_a_disk_that_is_full_while_iterating_keeps_the_last_checkpoint(
+    runs: Path, small: Path
+) -> None:
+    fillers: list[Path] = []
+
+    def fill_up(event: Event) -> None:
+        if isinstance(event, Iterated) and event.record.iteration == 2:
+            fillers.append(fill(small, 0))
+
+    with pytest.raises(StorageError, match="disk is full"):
+        complete(config(runs / "x.zarr", small / "runs"), fill_up)
+    assert inspect(Location(str(small / "runs/r")))["checkpoint"]["sequence"] == 1
+    fillers[0].unlink()
+    complete(config(runs / "x.zarr", small / "runs"))
+    assert result(small / "runs" / "r") == result(runs / "whole" / "r")
+
+
+def test_a_disk_that_is_full_while_ingesting(small: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20_000, 3)))
+    command = [sys.executable, "-m", "emdist.cli", "ingest", str(tmp_path / "x.npy")]
+    done = subprocess.run(
+        [*command, str(small / "x.zarr")], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stderr
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_read_only_disk(runs: Path, small: Path) -> None:
+    complete(config(runs / "x.zarr", small / "runs"))
+    (small / "runs/r/summary.json").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small)], check=True)
+    for key in ("r", "new"):
+        with pytest.raises(StorageError, match="read-only"):
+            complete(config(runs / "x.zarr", small / "runs", key))
+    assert inspect(Location(str(small / "runs/r")))["kind"] == "run"
+    assert load_fitted(Location(str(small / "runs/r")))
+
+
+# --- the input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["deleted", "empty", "truncated", "flipped"])
+def test_a_damaged_chunk_is_named_or_its_rows_are_left_out(harm: str, tmp_path: Path) -> None:
+    data = stored(tmp_path / "x.zarr")
+    DAMAGE[harm](data / "c/3/0", random.Random(4))
+    wanted: Any = MissingChunksError if harm == "deleted" else CorruptChunkError
+    with pytest.raises(wanted, match=r"rows 300" if harm == "deleted" else r"c/3/0.*rows 300..399"):
+        complete(config(data, tmp_path / "runs"))
+    policy = {"missing_chunks": "drop"} if harm == "deleted" else {"corrupt_chunks": "drop"}
+    found = complete(config(data, tmp_path / "runs", "dropped", **policy))
+    assert found["rows_left_out"] == 100
+    labels = zarr.open_array(tmp_path / "runs/dropped/labels.zarr", path="labels", mode="r")[:]
+    assert np.flatnonzero(np.asarray(labels) == -1).tolist() == list(range(300, 400))
+    # The same as an array that never had these rows' chunk.
+    plain = stored(tmp_path / "plain.zarr")
+    (plain / "c/3/0").unlink()
+    same = complete(config(plain, tmp_path / "runs", "plain", missing_chunks="drop"))
+    assert same["objective"] == found["objective"]
+
+
+def rewrite(data: Path, chunk: int, value: float) -> None:
+    """Another number in a chunk without checksum: of the same size."""
+    path = data / f"c/{chunk}/0"
+    bytes_ = bytearray(path.read_bytes())
+    bytes_[400:404] = np.array([value], "<f4").tobytes()
+    path.write_bytes(bytes_)
+
+
+def many(tmp_path: Path) -> Path:
+    """More chunks than the fingerprint samples."""
+    x = np.random.default_rng(0).normal(size=(20 * 100, 2)).astype("float32")
+    path = tmp_path / "many.zarr"
+    array = zarr.create_array(path, shape=x.shape, chunks=(100, 2), dtype="f4", compressors=None)
+    array[:] = x
+    return path
+
+
+def test_bytes_changed_between_starts_are_noticed_in_any_chunk(tmp_path: Path) -> None:
+    for chunk in (0, 5, 18):  # one that is sampled, and two that are not
+        data = many(tmp_path)
+        values = config(data, tmp_path / "runs", f"r{chunk}")
+        with pytest.raises(Cut):
+            complete(values, cut_at(2))
+        rewrite(data, chunk, 3.25)
+        with pytest.raises(RunMismatchError, match=r"changed|another run"):
+            complete(values)
+        shutil.rmtree(data)
+
+
+def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
+    tmp_path: Path,
+) -> None:
+    data = many(tmp_path)
+
+    def change(event: Event) -> None:
+        if isinstance(event, Iterated) and event.record.iteration == 2:
+            rewrite(data, 5, -2.5)
+
+    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+        complete(config(data, tmp_path / "runs"), change)
+    assert not (tmp_path / "runs/r/final").exists()
+    assert not (tmp_path / "runs/r/summary.json").exists()
+
+
+def test_a_copy_of_the_data_is_resumed_after_one_more_look(tmp_path: Path) -> None:
+    data = many(tmp_path)
+    values = config(data, tmp_path / "runs")
+    complete(config(data, tmp_path / "runs", "wanted"))
+    with pytest.raises(Cut):
+        complete(values, cut_at(2))
+    shutil.copytree(data, tmp_path / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(data)
+    (tmp_path / "copy").rename(data)
+    heard: list[Event] = []
+    complete(values, heard.append)
+    told = [e for e in heard if isinstance(e, Warned) and "read once more" in e.message]
+    assert len(told) == 1
+    assert result(tmp_path / "runs/r") == result(tmp_path / "runs/wanted")
+
+
+# --- schemas ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [FitState, Survey, Fitted])
+def test_a_newer_schema_is_refused_and_not_skipped(cls: Any) -> None:
+    arrays, meta = encode(FitState(1))
+    with pytest.raises(NewerFormatError, match=f"{cls.__name__}.*schema 2.*up to {cls.schema}"):
+        decode(cls, arrays, meta | {"schema": cls.schema + 1})
+
+
+def test_only_in_an_older_schema_may_fields_be_missing() -> None:
+    arrays, meta = encode(FitState(1))
+    assert meta["schema"] == FitState.schema
+    del meta["items"]["history"]
+    with pytest.raises(EmdistError, match="history is missing"):
+        decode(FitState, arrays, meta)
+    del meta["schema"]
+    assert decode(FitState, arrays, meta) == FitState(1)
+
+
+# --- compress --------------------------------------------------------------------------------
+
+
+def test_what_a_killed_compression_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "out.png"
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from emdist import compression\n"
+        "with compression._workplace(Path(sys.argv[1])):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)], check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == -9
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out.png.partial-")
+    with compression._workplace(out) as first:
+        assert not left.exists()
+        with compression._workplace(out):  # another one at work is let be
+            assert first.path.exists()
+    assert list(tmp_path.iterdir()) == []
