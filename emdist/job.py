@@ -127,7 +127,7 @@ class Job:
         )
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
-        folder.write(_SUMMARY, _sealed(summary.to_json(), self.identity))
+        folder.write(_SUMMARY, sealed(summary.to_json(), self.identity))
         return summary
 
     def complete(self) -> Summary:
@@ -172,7 +172,7 @@ def finished_summary(location: Location, identity: Mapping[str, Any]) -> dict[st
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
-        summary = _unsealed(folder.read(_SUMMARY, _LIMIT), identity)
+        summary = unsealed(folder.read(_SUMMARY, _LIMIT), identity)
         # Both are made again from the last checkpoint where they are torn or damaged.
         done = summary is not None and RunFolder(location).read_final() is not None
         return summary if done else None
@@ -182,7 +182,7 @@ def finished_summary(location: Location, identity: Mapping[str, Any]) -> dict[st
         return None
 
 
-def _sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
+def sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
     """A summary with a digest of itself and of the run's `identity`."""
     values = json.loads(summary)
     return (
@@ -190,7 +190,7 @@ def _sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
     ).encode()
 
 
-def _unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+def unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """A summary, or None if it is damaged or another run's."""
     try:
         values: dict[str, Any] = json.loads(data)

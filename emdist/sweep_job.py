@@ -16,7 +16,7 @@ from emdist.fit.start import Given
 from emdist.fit.sweep import SweepState
 from emdist.fit.sweep_run import Entry, SweepRun
 from emdist.interfaces import Source
-from emdist.job import bring_data, finished_summary, labels_location, labels_stand
+from emdist.job import bring_data, finished_summary, labels_location, labels_stand, sealed
 from emdist.judging import Row, best_of, rows_of, shown_criteria
 from emdist.report.sweep import SweepSummary, can_draw, criterion_figure
 from emdist.saved import record, save_fitted, versions
@@ -158,7 +158,7 @@ class SweepJob:
             versions(),
         )
         folder.write("summary.md", summary.to_page().to_markdown().encode())
-        folder.write("summary.json", summary.to_json())
+        folder.write("summary.json", sealed(summary.to_json(), self.identity))
         return summary
 
     def complete(self) -> SweepSummary:
@@ -196,7 +196,7 @@ def open_sweep(
     folder = RunFolder(location)
     folder.create_or_check(found)
     labelled = not config.labels.write or labels_stand(config, target, identity)
-    done = finished_summary(location)
+    done = finished_summary(location, identity)
     if done is not None and labelled:
         yield done
         return

@@ -84,8 +84,8 @@ class ZarrSource:
     missing: str = "raise"
     non_finite: str = "raise"
     gaps: Ranges = ()
-    keep: Keep | None = None
     corrupt: str = "raise"
+    keep: Keep | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
