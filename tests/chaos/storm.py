@@ -218,12 +218,14 @@ def storm_configuration(
     return config
 
 
-def deck(rng: random.Random, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
+def deck(
+    rng: random.Random, kinds: Sequence[str], stages: Sequence[str]
+) -> Iterator[tuple[str, str]]:
     """Faults without end: shuffled, every kind as often as any other."""
-    stages = itertools.cycle(STAGES)
+    turns = itertools.cycle(stages)
     while True:
         for kind in rng.sample(kinds, len(kinds)):
-            yield kind, next(stages) if rng.random() < 0.5 else rng.choice(STAGES[3:5])
+            yield kind, next(turns) if rng.random() < 0.5 else rng.choice(STAGES[3:5])
 
 
 def storms(seed: int, faults: int, marathon: int, houses: Sequence[str], folder: Path) -> Log:
@@ -244,7 +246,8 @@ def storms(seed: int, faults: int, marathon: int, houses: Sequence[str], folder:
     plans += [("outside", marathon, marathon, 2 * marathon)] if marathon else []
     for at, (name, number, most, iterations) in enumerate(plans):
         aim = len(log.faults) + number
-        cards = deck(rng, HOUSES[name].kinds)
+        # A run that is to last is not waited to its labels for.
+        cards = deck(rng, HOUSES[name].kinds, STAGES if most < marathon else STAGES[:-1])
         for leg in itertools.count():
             left = aim - len(log.faults)
             if left <= 0:
