@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import dask
 from distributed import Client, Future
 
-from emdist.engines.faults import ask, lost, no_workers, stragglers, translated
+from emdist.engines.faults import ask, lost, no_workers, silent_workers, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
 from emdist.engines.placement import choose
 from emdist.engines.trust import Blamed
@@ -30,6 +30,10 @@ ATTEMPTS = 3
 
 #: Seconds between looks at the cluster while nothing finishes.
 TICK = 1.0
+
+
+#: Seconds without a heartbeat after which a worker is given no blocks.
+SILENCE = 10.0
 
 
 class Stalled(Exception):  # noqa: N818  a signal inside this module
@@ -147,7 +151,9 @@ class Pass(Generic[S]):
             time.sleep(min(TICK, order.patience / 4))
         if forgiven := self._avoid.forgive(self._client):
             logger.warning("trusting %s again", _names(forgiven))
-        places = choose(names.leaf, order.blocks, workers, set(self._avoid))
+        # One that has gone silent between passes is not waited for until it stalls this one.
+        avoid = set(self._avoid) | silent_workers(self._client, SILENCE)
+        places = choose(names.leaf, order.blocks, workers, avoid)
         with (
             dask.annotate(
                 workers=places, allow_other_workers=not places.strict, retries=order.retries

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,7 @@ class Outside(House):
         "a worker leaves", "kill a nanny and its worker",
     )  # fmt: skip
     wanted = 2
+    host = "127.0.0.1"
 
     def __init__(self, folder: Path, twice: bool = False) -> None:
         super().__init__(folder, twice)
@@ -128,7 +129,7 @@ class Outside(House):
         if self.scheduler is None or self.scheduler.poll() is not None:
             self.close()
             self.file.unlink(missing_ok=True)
-            self.scheduler = self._run("scheduler", "--host=127.0.0.1", "--port=0")
+            self.scheduler = self.run("scheduler", "--host", self.host, "--port=0")
             until(self.file.exists)
         while len(self._alive()) < self.wanted:
             self.join()
@@ -137,7 +138,7 @@ class Outside(House):
     def join(self) -> None:
         """One more worker."""
         self.nannies.append(
-            self._run("worker", "--nanny", "--nthreads=1", "--memory-limit", LIMIT,
+            self.run("worker", "--nanny", "--nthreads=1", "--memory-limit", LIMIT,
                       "--preload", str(PRELOAD), "--death-timeout=60",
                       "--local-directory", str(self.folder / "dask"))
         )  # fmt: skip
@@ -145,11 +146,12 @@ class Outside(House):
     def _alive(self) -> list[subprocess.Popen[bytes]]:
         return [n for n in self.nannies if n.poll() is None]
 
-    def _run(self, what: str, *options: str) -> subprocess.Popen[bytes]:
+    def run(self, what: str, *options: str, within: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """``dask scheduler`` or ``dask worker``, by a command that runs it elsewhere."""
         file = ["--scheduler-file", str(self.file), "--no-dashboard"]
         with (self.folder / f"{what}s.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{what}", *file, *options],
+                [*within, sys.executable, "-m", f"distributed.cli.dask_{what}", *file, *options],
                 env=environment(self.twice), cwd=self.folder, stdout=log, stderr=log,
             )  # fmt: skip
 

@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from emdist.engines import packages
 from emdist.engines.blas import one_thread
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
@@ -356,16 +357,17 @@ def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) ->
 
 
 def test_a_worker_that_stood_still_is_tried_again(processes: Client) -> None:
-    until(lambda: len(processes.nthreads()) == 2)
+    # A worker that an earlier test killed may be on its way still.
+    until(lambda: len(processes.run(os.getpid, on_error="ignore")) == 2)
     engine = DaskEngine(processes)
-    suspect, pid = sorted(processes.run(os.getpid).items())[0]
-    other = next(worker for worker in processes.nthreads() if worker != suspect)
+    (suspect, pid), (other, _) = sorted(processes.run(os.getpid).items())
     os.kill(pid, signal.SIGSTOP)
     try:
-        _beats(processes, other, 5)
+        _beats(processes, other, 4)
         engine._avoid.blame([suspect], 0.0)
         assert engine.map_reduce(Noise(), range(9)).equals(expected(range(9)))
         assert set(engine._avoid) == {suspect}, "it is silent still"
+        check_workers(processes)  # which does not wait for it
     finally:
         os.kill(pid, signal.SIGCONT)
     _beats(processes, suspect, 2)
@@ -514,9 +516,9 @@ def test_a_worker_that_lacks_a_package(outside: Outside) -> None:
 
 def test_a_version_that_differs(processes: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     check_workers(processes)
-    versions = processes.get_versions(check=False, packages=["numba"])
+    versions = packages._versions(processes, list(processes.nthreads()))
     next(iter(versions["workers"].values()))["packages"]["numba"] = "0.1"
-    monkeypatch.setattr(Client, "get_versions", lambda *a, **k: versions)
+    monkeypatch.setattr(packages, "_versions", lambda *_: versions)
     with pytest.raises(WorkerPackageError, match=r"has numba 0\.1; here it is"):
         check_workers(processes)
 
