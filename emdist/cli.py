@@ -21,6 +21,7 @@ from emdist.commands.options import (
     Set,
     Workers,
 )
+from emdist.commands.repeat import repeat_run
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
 from emdist.report.display import display
@@ -160,6 +161,9 @@ def fit(
         str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
+    repeat: Annotated[
+        str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
+    ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     settings: Set = None,
@@ -175,6 +179,8 @@ def fit(
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
 
       emdist fit -f config/quickstart.yaml --set fit.seed=7
+
+      emdist fit --repeat runs/profiles
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
@@ -197,10 +203,13 @@ def fit(
             **_run_settings(run),
             **_cluster_settings(workers, scheduler),
         }
-        if config is None and data is None:
+        if config is None and data is None and repeat is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         values = read_values(config) if config is not None else {}
         values = _laid_over(values, {key: v for key, v in given.items() if v is not None})
+        if repeat is not None:
+            repeat_run(repeat, overridden(values, settings or []), mode)
+            return
         checked = make_config(overridden(values, settings or []), str(config or "the command line"))
         with display(mode) as listen, open_job(checked, listen=listen) as job:
             if isinstance(job, dict):
