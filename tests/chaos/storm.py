@@ -228,7 +228,14 @@ def deck(
             yield kind, next(turns) if rng.random() < 0.5 else rng.choice(STAGES[3:5])
 
 
-def storms(seed: int, faults: int, marathon: int, houses: Sequence[str], folder: Path) -> Log:
+def storms(
+    seed: int,
+    faults: int,
+    marathon: int,
+    houses: Sequence[str],
+    folder: Path,
+    long: str = "outside",
+) -> Log:
     """`faults` of them in each house, in runs of a dozen; and a run with `marathon` of them."""
     log, rng = Log(), random.Random(seed)
     data = overlapping(folder / "x.zarr")
@@ -243,7 +250,7 @@ def storms(seed: int, faults: int, marathon: int, houses: Sequence[str], folder:
         return Voyage(name, house, model, data, wanted[model, iterations], rng, log, iterations)
 
     plans = [(name, faults, 12, 12) for name in houses]
-    plans += [("outside", marathon, marathon, 2 * marathon)] if marathon else []
+    plans += [(long, marathon, marathon, 4 * marathon)] if marathon else []
     for at, (name, number, most, iterations) in enumerate(plans):
         aim = len(log.faults) + number
         # A run that is to last is not waited to its labels for.
@@ -270,13 +277,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--faults", type=int, default=40, help="in each house")
     parser.add_argument("--marathon", type=int, default=100, help="faults in one run; 0 for none")
+    parser.add_argument("--long", default="outside", choices=HOUSES, help="house of that run")
     parser.add_argument("--houses", default=",".join(HOUSES))
     parser.add_argument("--report", default="chaos.json")
     asked = parser.parse_args()
     houses = [name for name in asked.houses.split(",") if name]
     began = time.monotonic()
     with TemporaryDirectory(prefix="storm-") as folder:
-        log = storms(asked.seed, asked.faults, asked.marathon, houses, Path(folder))
+        log = storms(asked.seed, asked.faults, asked.marathon, houses, Path(folder), asked.long)
     show(log.faults, log.problems, log.voyages, asked.seed, time.monotonic() - began, asked.report)
     return 1 if log.problems else 0
 
