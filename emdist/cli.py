@@ -17,6 +17,7 @@ from emdist.commands.options import (
     Json,
     Overwrite,
     Quiet,
+    Repeat,
     Scheduler,
     Set,
     Workers,
@@ -161,9 +162,7 @@ def fit(
         str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
-    repeat: Annotated[
-        str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
-    ] = None,
+    repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     settings: Set = None,
@@ -203,14 +202,15 @@ def fit(
             **_run_settings(run),
             **_cluster_settings(workers, scheduler),
         }
-        if config is None and data is None and repeat is None:
-            raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         values = read_values(config) if config is not None else {}
         values = _laid_over(values, {key: v for key, v in given.items() if v is not None})
+        values = overridden(values, settings or [])
         if repeat is not None:
-            repeat_run(repeat, overridden(values, settings or []), mode)
+            repeat_run(repeat, values, mode)
             return
-        checked = make_config(overridden(values, settings or []), str(config or "the command line"))
+        if config is None and data is None:
+            raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
+        checked = make_config(values, str(config or "the command line"))
         with display(mode) as listen, open_job(checked, listen=listen) as job:
             if isinstance(job, dict):
                 summary, page = job, Page([("done already, nothing to do", job["run"])])

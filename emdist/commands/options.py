@@ -26,3 +26,6 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting of the configuration: section.key=value."),
 ]
+Repeat = Annotated[
+    str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
+]
