@@ -21,11 +21,12 @@ from emdist.commands.options import (
     Scheduler,
     Set,
     Workers,
+    laid_over,
 )
 from emdist.commands.repeat import repeat_run
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
-from emdist.report.display import display
+from emdist.report.display import Mode, display
 from emdist.report.page import Page, page_of, show
 
 app = typer.Typer(
@@ -185,7 +186,6 @@ def fit(
     with reported(as_json, RESUMES):
         from emdist.config import make_config
         from emdist.config_file import overridden, read_values
-        from emdist.job import open_job
 
         given = {
             "data.path": data,
@@ -202,8 +202,7 @@ def fit(
             **_run_settings(run),
             **_cluster_settings(workers, scheduler),
         }
-        values = read_values(config) if config is not None else {}
-        values = _laid_over(values, {key: v for key, v in given.items() if v is not None})
+        values = laid_over(read_values(config) if config is not None else {}, given)
         values = overridden(values, settings or [])
         if repeat is not None:
             repeat_run(repeat, values, mode)
@@ -211,13 +210,19 @@ def fit(
         if config is None and data is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         checked = make_config(values, str(config or "the command line"))
-        with display(mode) as listen, open_job(checked, listen=listen) as job:
-            if isinstance(job, dict):
-                summary, page = job, Page([("done already, nothing to do", job["run"])])
-            else:
-                found = job.complete()
-                summary, page = found.to_dict(), found.to_page()
-        print_result(summary, page, summary["run"], mode)
+        _fit(checked, mode)
+
+
+def _fit(config: Any, mode: Mode) -> None:
+    from emdist.job import open_job
+
+    with display(mode) as listen, open_job(config, listen=listen) as job:
+        if isinstance(job, dict):
+            summary, page = job, Page([("done already, nothing to do", job["run"])])
+        else:
+            found = job.complete()
+            summary, page = found.to_dict(), found.to_page()
+    print_result(summary, page, summary["run"], mode)
 
 
 def _run_settings(run: str | None) -> dict[str, Any]:
@@ -235,17 +240,6 @@ def _cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, A
     if scheduler is not None:
         return {"cluster.kind": "address", "cluster.address": scheduler}
     return {}
-
-
-def _laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
-    for place, value in settings.items():
-        section, _, key = place.partition(".")
-        inner = out.get(section) or {}
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
-        out[section] = {**inner, key: value}
-    return out
 
 
 @app.command(epilog=EPILOG)
@@ -277,7 +271,7 @@ def label(
         from emdist.labelling import label_data
         from emdist.store.location import Location
 
-        values = _laid_over({"data": {"path": data}}, _cluster_settings(workers, scheduler))
+        values = laid_over({"data": {"path": data}}, _cluster_settings(workers, scheduler))
         values = overridden(values, settings or [])
         checked = make_section(LabellingConfig, values, "the command line")
         with display(mode) as listen:

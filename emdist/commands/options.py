@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from emdist.errors import ConfigError
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
@@ -29,3 +31,17 @@ Set = Annotated[
 Repeat = Annotated[
     str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
 ]
+
+
+def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """`values` with `settings`, section.key to value, laid over them; None is no setting."""
+    out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
+    for place, value in settings.items():
+        if value is None:
+            continue
+        section, _, key = place.partition(".")
+        inner = out.get(section) or {}
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
+        out[section] = {**inner, key: value}
+    return out
