@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 DEMO := demo
 
-.PHONY: help demo test test-slow test-random check format lint types imports bench clean
+.PHONY: help demo test test-slow test-random chaos check format lint types imports bench clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -18,6 +18,7 @@ help:
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
 	@echo "make test-slow    the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
+	@echo "make chaos      runs under hundreds of random faults, about half an hour; SEED=n repeats one"
 	@echo "make bench      8 GB on two workers of 1 GB each"
 	@echo "make clean      remove what these commands made"
 
@@ -40,6 +41,9 @@ test-slow: $(READY)
 test-random: $(READY)
 	RANDOM_LAWS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(shell grep -rl "^from hypothesis" tests)
 
+chaos: $(READY)
+	PYTHONPATH=. $(BIN)/python tests/chaos/storm.py $(if $(SEED),--seed $(SEED)) --report chaos.json
+
 check: format lint types imports test
 
 format: $(READY)
@@ -58,4 +62,4 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
 
 clean:
-	rm -rf $(VENV) $(DEMO) runs data bench-out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) runs data bench-out build chaos.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -17,6 +17,7 @@ from emdist.commands.options import (
     Json,
     Overwrite,
     Quiet,
+    Repeat,
     Scheduler,
     Set,
     Workers,
@@ -24,10 +25,11 @@ from emdist.commands.options import (
     laid_over,
     run_settings,
 )
+from emdist.commands.repeat import repeat_run
 from emdist.commands.sweep import sweep
 from emdist.errors import ConfigError
 from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
-from emdist.report.display import display
+from emdist.report.display import Mode, display
 from emdist.report.page import Page, page_of, show
 
 app = typer.Typer(
@@ -164,6 +166,7 @@ def fit(
         str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
     ] = None,
     no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
+    repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     settings: Set = None,
@@ -179,12 +182,13 @@ def fit(
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
 
       emdist fit -f config/quickstart.yaml --set fit.seed=7
+
+      emdist fit --repeat runs/profiles
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES):
         from emdist.config import make_config
         from emdist.config_file import overridden, read_values
-        from emdist.job import open_job
 
         given = {
             "data.path": data,
@@ -201,18 +205,27 @@ def fit(
             **run_settings(run),
             **cluster_settings(workers, scheduler),
         }
+        values = laid_over(read_values(config) if config is not None else {}, given)
+        values = overridden(values, settings or [])
+        if repeat is not None:
+            repeat_run(repeat, values, mode)
+            return
         if config is None and data is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
-        values = read_values(config) if config is not None else {}
-        values = laid_over(values, {key: v for key, v in given.items() if v is not None})
-        checked = make_config(overridden(values, settings or []), str(config or "the command line"))
-        with display(mode) as listen, open_job(checked, listen=listen) as job:
-            if isinstance(job, dict):
-                summary, page = job, Page([("done already, nothing to do", job["run"])])
-            else:
-                found = job.complete()
-                summary, page = found.to_dict(), found.to_page()
-        print_result(summary, page, summary["run"], mode)
+        checked = make_config(values, str(config or "the command line"))
+        _fit(checked, mode)
+
+
+def _fit(config: Any, mode: Mode) -> None:
+    from emdist.job import open_job
+
+    with display(mode) as listen, open_job(config, listen=listen) as job:
+        if isinstance(job, dict):
+            summary, page = job, Page([("done already, nothing to do", job["run"])])
+        else:
+            found = job.complete()
+            summary, page = found.to_dict(), found.to_page()
+    print_result(summary, page, summary["run"], mode)
 
 
 @app.command(epilog=EPILOG)

@@ -16,6 +16,7 @@ from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels
 from emdist.store.files import open_folder
 from emdist.store.location import Location
+from emdist.store.model_files import read_model
 from emdist.store.sealed import Saved
 from emdist.store.zarr_source import ArrayRef
 from emdist.sweep_config import SweepConfig
@@ -81,7 +82,7 @@ def _run(location: Location) -> dict[str, Any]:
     found["history"] = [_line(r) for r in state.history[-_HISTORY:]]
     if run.folder.exists("final/model.json"):
         _, fitted, _ = load_fitted(location)
-        found["result"] = _model(section, fitted)
+        found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists("summary.json")
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -24,13 +25,21 @@ _RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safeten
 
 def versions() -> dict[str, str]:
     """Of everything that could change a bit, for the record."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    found = {"python": platform.python_version(), "machine": platform.machine(), "cpu": _cpu()}
     for name in _RECORDED:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "unknown"
     return found
+
+
+@lru_cache
+def _cpu() -> str:
+    """The kind of CPU, by which compilers and BLAS choose their instructions."""
+    from llvmlite.binding import get_host_cpu_name
+
+    return str(get_host_cpu_name())
 
 
 def record(config: Config, source: Source, given: Given) -> dict[str, Any]:

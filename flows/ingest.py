@@ -53,7 +53,7 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
     target = Location(config.target, storage_options().get("data", {}))
     outcome = current()
     outcome.advice = "Nothing was written to the target. Start it again."
-    with teller(str(flow_run.id)) as tell:
+    with outcome.working(), teller(str(flow_run.id)) as tell:
 
         @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
@@ -62,7 +62,6 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
 
         summary = work()
     say(logging.INFO, f"{summary['rows']:,} rows x {summary['features']}: {summary['target']}")
-    outcome.done = True
     return summary
 
 

@@ -62,7 +62,7 @@ def label(config: Labelling) -> dict[str, Any]:
     outcome = current()
     outcome.advice = "Start it again with the same arguments to go on."
 
-    with teller(str(flow_run.id)) as tell:
+    with outcome.working(), teller(str(flow_run.id)) as tell:
 
         @task(name="label", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
@@ -73,7 +73,6 @@ def label(config: Labelling) -> dict[str, Any]:
         summary = work()
         tell.finished(_markdown(summary), _components(summary))
     say(logging.INFO, f"{summary['rows']:,} rows labelled: {summary['labels']}")
-    outcome.done = True
     return summary
 
 

@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +19,7 @@ from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
-from flows.server import drained, own_server
+from flows.server import answers, drained, own_server
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
@@ -25,6 +27,10 @@ _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
 
 class Ended(SystemExit):
     """SIGTERM, outside of what Prefect guards."""
+
+
+#: Seconds that a flow whose work is over waits for an API that does not answer.
+GRACE = 10.0
 
 
 class Outcome:
@@ -37,6 +43,27 @@ class Outcome:
     def __init__(self) -> None:
         self.done = False
         self.advice = ""
+        self.closed = threading.Event()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around a flow's work: when that is over, Prefect is not waited for if its API is gone.
+
+        Prefect would try to tell it of the end for more than two minutes, and a process that was
+        told to end is killed sooner than that.
+        """
+        try:
+            yield
+        except BaseException as error:
+            self._over(*_ending(error, self))
+            raise
+        self.done = True
+        self._over("The run itself is done, and its files are complete.", 0)
+
+    def _over(self, text: str, code: int) -> None:
+        if _watched.get() is self:
+            work = (self, PREFECT_API_URL.value(), text, code)
+            threading.Thread(target=_leave_without_api, args=work, daemon=True).start()
 
 
 _watched: ContextVar[Outcome | None] = ContextVar("emdist_outcome", default=None)
@@ -63,15 +90,36 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
     try:
         with _one_line_errors():
             call()
-    except EmdistError as error:
-        return _told(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        return _told(f"interrupted. {outcome.advice}", 130)
-    except (Ended, TerminationSignal):
-        return _told(f"terminated. {outcome.advice}", 143)
+    except (EmdistError, KeyboardInterrupt, Ended, TerminationSignal) as error:
+        return _told(*_ending(error, outcome))
     except (httpx.HTTPError, PrefectException) as error:
         return _api_trouble(error, outcome)
+    finally:
+        outcome.closed.set()
     return 0
+
+
+def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
+    """The last line and the exit code for what ended a flow."""
+    if isinstance(error, EmdistError):
+        return f"error: {error}", error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return f"interrupted. {outcome.advice}", 130
+    if isinstance(error, Ended | TerminationSignal):
+        return f"terminated. {outcome.advice}", 143
+    return f"error: {type(error).__name__}: {error}", 1
+
+
+def _leave_without_api(outcome: Outcome, url: str | None, text: str, code: int) -> None:
+    """End the process if the API at `url` does not answer for `GRACE` seconds."""
+    last = time.monotonic()
+    while not outcome.closed.wait(1.0):
+        if url is None or answers(url):
+            last = time.monotonic()
+        elif time.monotonic() - last > GRACE:
+            _told(f"warning: Prefect's API at {url} does not answer and was not told. {text}", 0)
+            sys.stdout.flush()
+            os._exit(code)
 
 
 def leave(code: int) -> NoReturn:

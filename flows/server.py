@@ -45,13 +45,13 @@ def own_server() -> bool:
 def prefect_api() -> Iterator[None]:
     """Make sure that there is a Prefect API; one that was started here stops at the end."""
     configured = PREFECT_API_URL.value()
-    if configured:
-        _check_answers(configured)
+    fault = _fault_of(configured) if configured else "no PREFECT_API_URL is set"
+    if fault is None:
         yield
         return
     print(
-        "Starting Prefect's own server, because no PREFECT_API_URL is set; the first start in a "
-        "new PREFECT_HOME takes about 20 s ...",
+        f"Starting Prefect's own server, because {fault}; the first start in a new PREFECT_HOME "
+        "takes about 20 s ...",
         file=sys.stderr,
         flush=True,
     )
@@ -83,22 +83,31 @@ def drained() -> bool:
     return not any(gone)
 
 
-def _check_answers(url: str) -> None:
-    """Refuse an API that nobody serves: Prefect would try for a minute, then show a traceback."""
+def answers(url: str, seconds: float = 3.0) -> bool:
+    """Whether somebody serves an API at `url`."""
+    return _reason_of(url, seconds) is None
+
+
+def _fault_of(url: str) -> str | None:
+    """Why the API at `url` cannot be used, in words; None if somebody is there."""
+    reason = _reason_of(url, 30.0)
+    if reason is None:
+        return None
+    return (
+        f"the API at {url} (PREFECT_API_URL) does not answer ({reason}) and will not be told of "
+        "this run"
+    )
+
+
+def _reason_of(url: str, seconds: float) -> object | None:
     try:
-        with build_opener().open(f"{url}/health", timeout=30):
-            return
+        with build_opener().open(f"{url}/health", timeout=seconds):
+            return None
     except HTTPError:
-        return  # somebody is there: what it says is for Prefect to judge
+        return None  # somebody is there: what it says is for Prefect to judge
     except OSError as error:
         reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLError):
-            return
-        raise EmdistError(
-            f"Prefect's API at {url} does not answer ({reason}). Check PREFECT_API_URL and that "
-            "the server runs, unset it to have a server of this process's own, or run "
-            "`emdist fit`, which needs none."
-        ) from None
+        return None if isinstance(reason, ssl.SSLError) else reason
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -47,11 +47,9 @@ def sweep(config: SweepConfig) -> dict[str, Any]:
     key = config.run.key or str(flow_run.id)
     outcome = current()
     outcome.advice = f"Go on with the same configuration and --key {key}"
-    with teller(key) as tell:
+    with outcome.working(), teller(key) as tell:
         say(logging.INFO, f"run folder {config.location(key)}; --key {key} resumes it")
-        result = _persistently(config, key, tell)
-    outcome.done = True
-    return result
+        return _persistently(config, key, tell)
 
 
 def _persistently(config: SweepConfig, key: str, tell: Teller) -> dict[str, Any]:

@@ -28,6 +28,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting of the configuration: section.key=value."),
 ]
+Repeat = Annotated[
+    str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
+]
 
 
 def run_settings(run: str | None) -> dict[str, Any]:
@@ -50,9 +53,11 @@ def cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, An
 
 
 def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """`values` with settings by ``section.key`` in place of theirs."""
+    """`values` with `settings`, section.key to value, laid over them; None is no setting."""
     out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for place, value in settings.items():
+        if value is None:
+            continue
         section, _, key = place.partition(".")
         inner = out.get(section) or {}
         if not isinstance(inner, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 import dask
 from distributed import Client, Future
 
-from emdist.engines.faults import ask, lost, no_workers, stragglers, translated
-from emdist.engines.graph import LEVELS, Names, Node, Shape, build
+from emdist.engines.faults import ask, lost, no_workers, silent_workers, stragglers, translated
+from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
 from emdist.engines.placement import choose
+from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
 
@@ -29,6 +30,10 @@ ATTEMPTS = 3
 
 #: Seconds between looks at the cluster while nothing finishes.
 TICK = 1.0
+
+
+#: Seconds without a heartbeat after which a worker is given no blocks.
+SILENCE = 10.0
 
 
 class Stalled(Exception):  # noqa: N818  a signal inside this module
@@ -75,7 +80,7 @@ class Pass(Generic[S]):
     order
         What to do.
     avoid
-        Addresses of workers that have stood still; this pass adds to it.
+        Workers that have stood still; this pass adds to it, and takes from it.
     report
         Called with the number of blocks finished.
     """
@@ -84,7 +89,7 @@ class Pass(Generic[S]):
         self,
         client: Client,
         order: Order,
-        avoid: set[str],
+        avoid: Blamed,
         report: Callable[[int], None] | None,
     ) -> None:
         self._client, self._order, self._avoid, self._report = client, order, avoid, report
@@ -144,7 +149,11 @@ class Pass(Generic[S]):
         )
         while not (workers := self._workers()):
             time.sleep(min(TICK, order.patience / 4))
-        places = choose(names.leaf, order.blocks, workers, self._avoid)
+        if forgiven := self._avoid.forgive(self._client):
+            logger.warning("trusting %s again", _names(forgiven))
+        # One that has gone silent between passes is not waited for until it stalls this one.
+        avoid = set(self._avoid) | silent_workers(self._client, SILENCE)
+        places = choose(names.leaf, order.blocks, workers, avoid)
         with (
             dask.annotate(
                 workers=places, allow_other_workers=not places.strict, retries=order.retries
@@ -194,11 +203,13 @@ class Pass(Generic[S]):
 
     def _fetch(self, future: Future) -> S:
         try:
-            value: S = future.result(timeout=self._order.stall)
+            value: S | Refusal = future.result(timeout=self._order.stall)
         except Exception as error:
             if isinstance(error, TimeoutError) and future.status != "error":
                 raise Stalled from None  # finished, on a worker that does not answer
             raise translated(self._client, error) from error
+        if isinstance(value, Refusal):
+            raise value.error
         return value
 
     def _retire(self, node: Node) -> None:
@@ -235,20 +246,22 @@ class Pass(Generic[S]):
     def _give_up_on_stragglers(self, attempt: int) -> None:
         """Keep finished nodes on workers still trusted; cancel everything else."""
         order = self._order
-        self._avoid |= stragglers(self._client, f"{order.label}-{order.token}", order.stall)
+        leaf = f"{order.label}-{order.token}"
+        self._avoid.blame(stragglers(self._client, leaf, order.stall), order.stall)
         finished = {n: f for n, f in self._futures.items() if f.status == "finished"}
         holders = ask(self._client, "who_has", keys=[f.key for f in finished.values()])
         for node in self._missing & finished.keys():  # finished, and could not be fetched
-            self._avoid.update(holders.get(finished.pop(node).key, ()))
-        kept = {n: f for n, f in finished.items() if set(holders.get(f.key, ())) - self._avoid}
+            self._avoid.blame(holders.get(finished.pop(node).key, ()), order.stall)
+        avoid = set(self._avoid)
+        kept = {n: f for n, f in finished.items() if set(holders.get(f.key, ())) - avoid}
         dropped = [f for n, f in self._futures.items() if n not in kept]
         self._futures = kept
         self._drop(dropped)
         logger.warning(
-            "nothing finished for %g s (attempt %d of %d); avoiding %s from now on",
+            "nothing finished for %g s (attempt %d of %d); avoiding %s for a while",
             self._order.stall, attempt + 1, ATTEMPTS, _names(self._avoid),
         )  # fmt: skip
 
 
-def _names(workers: set[str]) -> str:
+def _names(workers: Iterable[str]) -> str:
     return ", ".join(sorted(workers)) or "no worker"

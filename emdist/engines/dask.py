@@ -14,6 +14,7 @@ from distributed import Client
 from emdist.engines.attempts import Order, Pass
 from emdist.engines.local import require_blocks
 from emdist.engines.packages import check_workers
+from emdist.engines.trust import Blamed
 from emdist.errors import ConfigError
 from emdist.sums import Monoid
 
@@ -47,7 +48,8 @@ class DaskEngine:
     workers_timeout
         Seconds without any worker before the pass is given up.
     retries
-        How often Dask repeats a block whose task raised an error.
+        How often Dask repeats a block whose task raised an error, unless it is one of the data
+        or the configuration (`graph.FINAL`): those are told at once.
     """
 
     client: Client
@@ -61,9 +63,8 @@ class DaskEngine:
     _passes: Iterator[int] = field(
         default_factory=itertools.count, init=False, repr=False, compare=False
     )
-    # Workers that have stood still. Without a memory, a hung one would cost every later pass
-    # its stall_timeout. An address that comes back is a new worker with a new port.
-    _avoid: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    # Of workers that have stood still. An address that comes back is a new worker.
+    _avoid: Blamed = field(default_factory=Blamed, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.client.asynchronous:
@@ -95,7 +96,7 @@ class DaskEngine:
         WorkerPackageError
             A worker or the scheduler cannot import what the task needs.
         Exception
-            Whatever the task raised `retries` + 1 times, as it was raised.
+            Whatever the task raised `retries` + 1 times, or once if it is final.
         """
         require_blocks(blocks)
         order = Order(

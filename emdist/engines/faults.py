@@ -79,6 +79,23 @@ def ask(client: Client, question: str, **arguments: Any) -> Any:
         raise lost(client, f"{type(error).__name__} {error}".strip()) from error
 
 
+def silent_workers(client: Client, patience: float = 0.0) -> set[str]:
+    """Workers that have not been heard of for `patience` seconds and some heartbeats."""
+    workers = ask(client, "identity", n_workers=-1)["workers"]
+    seen = {address: worker["last_seen"] for address, worker in workers.items()}
+    # Measured against the liveliest, in the scheduler's clock.
+    patience = max(patience, missed_beats(len(seen)))
+    return {address for address, t in seen.items() if max(seen.values()) - t > patience}
+
+
+def missed_beats(workers: int) -> float:
+    """Seconds of silence that are more than a late heartbeat.
+
+    Dask asks for one every 0.5 s, and every n / 200 + 1 s from n workers when they are many.
+    """
+    return 3 * (workers / 200 + 0.5)
+
+
 def stragglers(client: Client, leaf: str, stall: float) -> set[str]:
     """Workers that keep a pass from going on, for all that the scheduler can tell.
 
@@ -93,13 +110,7 @@ def stragglers(client: Client, leaf: str, stall: float) -> set[str]:
     stall
         Seconds without a finished group.
     """
-    workers = ask(client, "identity", n_workers=-1)["workers"]
-    seen = {address: worker["last_seen"] for address, worker in workers.items()}
-    # Measured against the liveliest, in the scheduler's clock. Dask asks for a heartbeat every
-    # 0.5 s, and every n / 200 + 1 s from n workers when they are many.
-    patience = max(stall / 2, 3 * (len(seen) / 200 + 0.5))
-    silent = {address for address, t in seen.items() if max(seen.values()) - t > patience}
-    if silent:
+    if silent := silent_workers(client, stall / 2):
         return silent
     processing = ask(client, "processing", workers=None)
     return {w for w, keys in processing.items() if any(leaf in str(key) for key in keys)}

@@ -10,6 +10,15 @@ from typing import Any, TypeAlias, TypeVar
 from dask.task_spec import Task, TaskRef
 
 from emdist.engines.blas import one_thread
+from emdist.errors import (
+    CollapseError,
+    ConfigError,
+    CorruptChunkError,
+    DataError,
+    EmdistError,
+    MissingChunksError,
+    NotFoundError,
+)
 from emdist.sums import FAN_IN, Monoid, tree_sum
 
 S = TypeVar("S", bound=Monoid)
@@ -22,15 +31,42 @@ Key: TypeAlias = tuple[str, int]
 LEVELS = FAN_IN.bit_length() - 1
 
 
-def run_leaf(task: Callable[[int], S], block: int) -> S:
+#: Errors that reading once more cannot mend ...
+FINAL = (DataError, ConfigError, CollapseError)
+#: ... but for these, which a store in trouble can cause as well.
+PASSING = (CorruptChunkError, MissingChunksError, NotFoundError)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a block gives in place of sums when its data are refused.
+
+    A result and no failure: Dask repeats failures, and would read a block of NaN three times.
+    """
+
+    error: EmdistError
+
+
+def run_leaf(task: Callable[[int], S], block: int) -> S | Refusal:
     """One block on a worker."""
-    with one_thread():
-        return task(block)
+    try:
+        with one_thread():
+            return task(block)
+    except FINAL as error:
+        if isinstance(error, PASSING):
+            raise
+        return Refusal(error)
 
 
-def join(*nodes: S) -> S:
-    """Aligned siblings into their parent: a subtree of the tree over all blocks."""
-    return tree_sum(list(nodes))
+def join(*nodes: S | Refusal) -> S:
+    """Aligned siblings into their parent: a subtree of the tree over all blocks.
+
+    A refusal among them is raised here: to repeat a join is cheap.
+    """
+    for node in nodes:
+        if isinstance(node, Refusal):
+            raise node.error
+    return tree_sum([node for node in nodes if not isinstance(node, Refusal)])
 
 
 @dataclass(frozen=True)

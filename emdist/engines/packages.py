@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distributed import Client
+from distributed.versions import get_versions
 
-from emdist.engines.faults import address_of, lost
+from emdist.engines.faults import address_of, ask, lost, silent_workers
 from emdist.errors import WorkerPackageError
+
+logger = logging.getLogger(__name__)
 
 #: Workers unpickle and run with these.
 NEEDED = ("emdist", "numpy", "numba", "zarr", "numcodecs", "dask", "distributed", "threadpoolctl")
@@ -32,13 +36,18 @@ def check_workers(client: Client) -> None:
     SchedulerError
         The scheduler or a worker does not answer.
     """
-    versions = _versions(client)
+    # They would be waited for without end: Dask's own calls have no time limit.
+    silent = silent_workers(client)
+    if silent:
+        logger.warning("not asking %s, which do not answer", ", ".join(sorted(silent)))
+    asked = sorted(set(client.nthreads()) - silent)
+    versions = _versions(client, asked)
     here = versions["client"]["packages"]
     for place, told in _machines(client, versions):
         for package in SAME:
             _compare(place, package, told["packages"].get(package), here.get(package))
     local = _probe()(NEEDED)
-    for worker, told in sorted(_probe_workers(client).items()):
+    for worker, told in sorted(_probe_workers(client, asked).items()):
         place = f"the worker at {worker}"
         if isinstance(told, BaseException):
             raise _error(place, f"could not be examined: {type(told).__name__}: {told}")
@@ -51,12 +60,15 @@ def check_workers(client: Client) -> None:
             )
 
 
-def _versions(client: Client) -> dict[str, Any]:
-    try:
-        told: dict[str, Any] = client.get_versions(check=False, packages=list(NEEDED))
-    except (OSError, TimeoutError, RuntimeError) as error:
-        raise lost(client, f"{type(error).__name__} {error}".strip()) from error
-    return told
+def _versions(client: Client, workers: Sequence[str]) -> dict[str, Any]:
+    """As `Client.get_versions`, of some workers and with a time limit."""
+    packages = list(NEEDED)
+    message = {"op": "versions", "packages": packages}
+    return {
+        "client": get_versions(packages=packages),
+        "scheduler": ask(client, "versions", packages=packages),
+        "workers": ask(client, "broadcast", msg=message, workers=workers, on_error="ignore"),
+    }
 
 
 def _machines(client: Client, versions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -83,12 +95,13 @@ def _error(place: str, finding: str) -> WorkerPackageError:
     )
 
 
-def _probe_workers(client: Client) -> dict[str, Any]:
+def _probe_workers(client: Client, workers: Sequence[str]) -> dict[str, Any]:
     # `_run` and not `run`: the public one has no time limit, and a worker may hang.
     try:
         told: dict[str, Any] = client.sync(
-            client._run, _probe(), NEEDED, on_error="return", callback_timeout=IMPORT_TIME
-        )
+            client._run, _probe(), NEEDED, workers=workers, on_error="return",
+            callback_timeout=IMPORT_TIME,
+        )  # fmt: skip
     except (OSError, TimeoutError, RuntimeError) as error:
         raise lost(client, f"a worker did not answer: {type(error).__name__} {error}") from error
     return told

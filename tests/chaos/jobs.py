@@ -81,36 +81,50 @@ class Fit:
         file = folder / f"{config['run']['key']}.yaml"
         file.write_text(yaml.safe_dump(dict(config)))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "emdist.cli", "fit", "--config", str(file), "--json"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=folder,
+            self.command(file), env=self.environment(), cwd=folder,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
         self.errors: list[str] = []
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._threads = [
+        self._told: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.threads = [
             threading.Thread(target=work, daemon=True) for work in (self._out, self._err)
         ]
-        for thread in self._threads:
+        for thread in reversed(self.threads):
             thread.start()
+
+    def command(self, file: Path) -> list[str]:
+        """What is run with the configuration in `file`."""
+        return [sys.executable, "-m", "emdist.cli", "fit", "--config", str(file), "--json"]
+
+    def environment(self) -> dict[str, str]:
+        """Of the process."""
+        return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def tell(self, event: dict[str, Any] | None) -> None:
+        """Pass an event on to who waits for it; None: there will be no more."""
+        self._told.put(event)
 
     def _out(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
+            if line.endswith("\n"):  # the last one may have been cut by a kill
+                self.tell(json.loads(line))
+        self.tell(None)
 
     def _err(self) -> None:
         assert self.process.stderr is not None
-        self.errors += list(self.process.stderr)
+        for line in self.process.stderr:
+            self.errors.append(line)
 
-    def event(self) -> dict[str, Any] | None:
-        """The next event, or None when there will be no more."""
-        line = self._lines.get(timeout=PATIENCE)
-        if line is None:
+    def event(self, patience: float = PATIENCE) -> dict[str, Any] | None:
+        """The next event, or None when there will be no more; queue.Empty if none comes."""
+        told = self._told.get(timeout=patience)
+        if told is None:
+            self.tell(None)  # for whoever asks again
             return None
-        self.events.append(json.loads(line))
-        return self.events[-1]
+        self.events.append(told)
+        return told
 
     def reach(self, name: str, times: int = 1) -> dict[str, Any]:
         """Wait for the `times`-th event of that name."""
@@ -132,7 +146,7 @@ class Fit:
         while self.event() is not None:
             pass
         code = self.process.wait(PATIENCE)
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(PATIENCE)
         return code
 
@@ -164,3 +178,15 @@ def undisturbed(config: Mapping[str, Any], folder: Path) -> dict[str, str]:
     with fitting(config, folder) as fit:
         assert fit.end() == 0, fit.errors
     return result(Path(config["run"]["folder"]) / config["run"]["key"])
+
+
+def none_alive(processes: list[psutil.Process]) -> bool:
+    """Whether all of them have ended."""
+
+    def alive(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    return not any(map(alive, processes))

@@ -20,7 +20,16 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from jobs import ROOT, configuration, fitting, overlapping, result, undisturbed, until
+from jobs import (
+    ROOT,
+    configuration,
+    fitting,
+    none_alive,
+    overlapping,
+    result,
+    undisturbed,
+    until,
+)
 
 from emdist.config import make_config
 from emdist.fit.events import Event, Iterated
@@ -201,16 +210,6 @@ def killed_driver(
     with fitting(config, folder) as fit:
         assert fit.end() == 0, fit.errors
     return started, folder / "r", fit.errors
-
-
-def none_alive(processes: list[psutil.Process]) -> bool:
-    def alive(process: psutil.Process) -> bool:
-        try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    return not any(map(alive, processes))
 
 
 def test_a_killed_driver_leaves_no_orphans_and_no_other_bits(

@@ -200,14 +200,20 @@ def test_an_api_that_dies_mid_run_fails_nothing(
         assert script.end() == 0, script.text
     finally:
         _stop(server)
-    assert "the run itself is done" in script.text
+    assert "The run itself is done" in script.text
     assert "Traceback" not in script.text
     assert model(tmp_path / "runs" / "long") == expected
 
 
-def test_an_api_that_is_not_there_is_one_clear_message(start: Start, long: Path) -> None:
-    nobody = {"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+@pytest.mark.slow
+def test_an_api_that_is_not_there_is_told_of_and_replaced(
+    start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
+) -> None:
+    nobody = {"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_HOME": home}
     script = start("flows.cluster", long, **nobody)
-    assert script.end() == 1
-    assert script.text.startswith("error: Prefect's API at http://127.0.0.1:1/api")
+    assert script.end() == 0, script.text
+    told = "because the API at http://127.0.0.1:1/api (PREFECT_API_URL) does not answer"
+    assert told in script.text.splitlines()[0]
+    assert "will not be told" in script.text.splitlines()[0]
     assert "Traceback" not in script.text
+    assert model(tmp_path / "runs" / "long") == expected

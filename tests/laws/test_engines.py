@@ -25,17 +25,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from emdist.engines import packages
 from emdist.engines.blas import one_thread
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
+from emdist.engines.clusters.scratch import scratch
 from emdist.engines.dask import DaskEngine, check_workers
 from emdist.engines.dask_array import MIB, DaskArraySource, plan
+from emdist.engines.faults import ask
 from emdist.engines.graph import LEVELS, Shape, join
 from emdist.engines.local import LocalEngine
 from emdist.engines.placement import choose, place
+from emdist.engines.trust import Blamed
 from emdist.errors import (
     ConfigError,
+    CorruptChunkError,
     DtypeError,
     NonFiniteError,
     SchedulerError,
@@ -351,6 +356,115 @@ def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) ->
     assert again.equals(expected(range(65)))
 
 
+def test_a_worker_that_stood_still_is_tried_again(processes: Client) -> None:
+    # A worker that an earlier test killed may be on its way still.
+    until(lambda: len(processes.run(os.getpid, on_error="ignore")) == 2)
+    engine = DaskEngine(processes)
+    (suspect, pid), (other, _) = sorted(processes.run(os.getpid).items())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        _beats(processes, other, 4)
+        engine._avoid.blame([suspect], 0.0)
+        assert engine.map_reduce(Noise(), range(9)).equals(expected(range(9)))
+        assert set(engine._avoid) == {suspect}, "it is silent still"
+        check_workers(processes)  # which does not wait for it
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    _beats(processes, suspect, 2)
+    assert engine.map_reduce(Noise(), range(9)).equals(expected(range(9)))
+    assert len(engine._avoid) == 0
+    engine._avoid.blame([suspect], 2.0)
+    assert engine._avoid.forgive(processes) == set(), "the second time it must wait for longer"
+    assert engine._avoid._blames[suspect].until > time.monotonic() + 6
+
+
+def test_a_worker_with_a_hung_block_stays_avoided(threads: Client, tmp_path: Path) -> None:
+    avoid, hung = Blamed(), next(iter(threads.nthreads()))
+    task = Waits(str(tmp_path))
+    future = threads.submit(task, 3, workers=[hung], pure=False)
+    try:
+        until((tmp_path / "begun").exists)
+        future.cancel()
+        avoid.blame([hung], 0.0)
+        # The heart of its worker beats on, and says that a thread is held.
+        assert not any(avoid.forgive(threads) for _ in until(lambda: _beats(threads, hung, 3)))
+        assert set(avoid) == {hung}
+    finally:
+        (tmp_path / "go").touch()
+    until(lambda: avoid.forgive(threads) == {hung})
+
+
+def _beats(client: Client, worker: str, times: int) -> list[float]:
+    """The times of that many different heartbeats."""
+    seen: list[float] = []
+    while len(seen) < times:
+        told = ask(client, "identity", n_workers=-1)["workers"][worker]["last_seen"]
+        if told not in seen:
+            seen.append(told)
+        time.sleep(0.01)
+    return seen
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """Counts how often block 5 is done, and refuses it."""
+
+    folder: str
+    error: Exception
+
+    def __call__(self, i: int) -> Sums:
+        if i == 5:
+            with open(f"{self.folder}/{time.time_ns()}", "x"):  # noqa: PTH123
+                raise self.error
+        return Noise()(i)
+
+
+@pytest.mark.parametrize("n", [7, 40])
+@pytest.mark.parametrize(
+    ("error", "reads"),
+    [(NonFiniteError("row 17: NaN"), 1), (CorruptChunkError("c/5"), 3), (OSError("gone"), 3)],
+    ids=["data", "chunk", "store"],
+)
+def test_only_errors_that_may_pass_are_repeated(
+    threads: Client, tmp_path: Path, error: Exception, reads: int, n: int
+) -> None:
+    with pytest.raises(type(error), match=str(error)):
+        DaskEngine(threads).map_reduce(Refuses(str(tmp_path), error), range(n))
+    assert len(list(tmp_path.iterdir())) == reads
+
+
+def test_what_a_killed_driver_left_is_removed_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code = (
+        "from emdist.engines.clusters.scratch import scratch; import os, pathlib, sys, time\n"
+        "with scratch() as folder:\n"
+        "    pathlib.Path(folder, 'spilled').write_text('x'); print(folder, flush=True)\n"
+        "    time.sleep(600)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        dead, alive = (Path(p.stdout.readline().strip()) for p in processes if p.stdout)
+        (tmp_path / "emdist-dask-unlocked").mkdir()
+        processes[0].kill()
+        processes[0].wait()
+        with scratch() as folder:
+            left = {path.name for path in tmp_path.iterdir()}
+        assert left == {alive.name, "emdist-dask-unlocked", Path(folder).name}
+        assert (alive / "spilled").exists()
+        assert not dead.exists()
+        assert not Path(folder).exists()
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
 def test_a_block_that_hangs_everywhere(threads: Client, tmp_path: Path) -> None:
     try:
         with pytest.raises(WorkersError, match="stall_timeout"):
@@ -402,9 +516,9 @@ def test_a_worker_that_lacks_a_package(outside: Outside) -> None:
 
 def test_a_version_that_differs(processes: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     check_workers(processes)
-    versions = processes.get_versions(check=False, packages=["numba"])
+    versions = packages._versions(processes, list(processes.nthreads()))
     next(iter(versions["workers"].values()))["packages"]["numba"] = "0.1"
-    monkeypatch.setattr(Client, "get_versions", lambda *a, **k: versions)
+    monkeypatch.setattr(packages, "_versions", lambda *_: versions)
     with pytest.raises(WorkerPackageError, match=r"has numba 0\.1; here it is"):
         check_workers(processes)
 

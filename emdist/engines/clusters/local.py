@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
 
+import dask
 from distributed import Client, LocalCluster
 
+from emdist.engines.clusters.scratch import scratch
 from emdist.engines.quiet import closing_quietly
 from emdist.errors import ConfigError, SchedulerError
+
+#: How long Dask calls a worker that has just died before it makes its results again. Its default
+#: is for networks; on one machine nobody takes so long, and every death would cost it.
+_CONNECT, _DEFAULT, _QUICK = "distributed.comm.timeouts.connect", "30s", "5s"
 
 
 @dataclass(frozen=True)
@@ -53,9 +58,9 @@ class Local:
     def open(self) -> Iterator[Client]:
         """A client of a new cluster; both are closed on exit."""
         with closing_quietly() as stack:
-            folder = self.local_directory or stack.enter_context(
-                TemporaryDirectory(prefix="emdist-dask-", ignore_cleanup_errors=True)
-            )
+            folder = self.local_directory or stack.enter_context(scratch())
+            if dask.config.get(_CONNECT) == _DEFAULT:
+                stack.enter_context(dask.config.set({_CONNECT: _QUICK}))
             try:
                 cluster = LocalCluster(
                     n_workers=self.n_workers,

@@ -1,0 +1,102 @@
+"""A finished run done once more from its record alone, and compared to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emdist.build import make_source
+from emdist.config import Config, make_config
+from emdist.errors import CheckpointError, ConfigError
+from emdist.fit.events import Listener, unheard
+from emdist.job import Job, labels_location, open_job
+from emdist.saved import load_fitted
+from emdist.store.checkpoints import RunFolder
+from emdist.store.files import open_folder
+from emdist.store.location import Location
+from emdist.store.model_files import read_model
+from emdist.store.run_record import differences, digest
+
+#: Sections that decide the result: a repetition has those of the run.
+_FIXED = ("data", "model", "fit")
+
+
+def repetition(run: Location, given: Mapping[str, Any]) -> Config:
+    """The configuration of a run that repeats `run` in a folder beside it, or as `given`.
+
+    Raises
+    ------
+    ConfigError
+        If `given` would change the result.
+    NotFoundError, CheckpointError
+        If there is no run.
+    """
+    record = RunFolder(run).record()
+    for name in _FIXED:
+        more = set(given.get(name) or {}) - {"storage_options"}
+        if more:
+            raise ConfigError(
+                f"--repeat takes {name} from the run, and {name}.{min(more)} was given as well; "
+                "leave it out, or fit without --repeat."
+            )
+    values: dict[str, Any] = {name: dict(record["config"][name]) for name in _FIXED}
+    for name, section in given.items():
+        values[name] = {**values.get(name, {}), **section}
+    parent, _, name = run.url.rstrip("/").rpartition("/")
+    values["run"] = {"folder": parent or ".", "key": f"{name}-repeated", **values.get("run", {})}
+    return make_config(values, f"the record of {run}")
+
+
+def repeat(run: Location, config: Config, listen: Listener = unheard) -> dict[str, Any]:
+    """Fit and label by `config`, a `repetition` of `run`; then compare.
+
+    Returns
+    -------
+    dict
+        JSON: ``run`` and ``repeated`` (folders), ``same_bits``, ``same_model``, ``same_labels``
+        (None where either wrote none), ``objective`` of both, and ``differs``: what is not as it
+        was, of data, block plan, versions and CPU, one line each.
+    """
+    wanted = read_model(run).sha256
+    before = RunFolder(run).record()
+    with open_job(config, listen=listen) as job:
+        if isinstance(job, Job):
+            job.complete()
+    new = Location(config.run.folder, config.run.storage_options).child(str(config.run.key))
+    after = RunFolder(new).record()
+    labels = _labels(run.child("labels.zarr")), _labels(labels_location(config, new))
+    same_labels = labels[0] == labels[1] if all(labels) else None
+    same_model = read_model(new).sha256 == wanted
+    return {
+        "run": str(run),
+        "repeated": str(new),
+        "same_bits": same_model and same_labels is not False,
+        "same_model": same_model,
+        "same_labels": same_labels,
+        "objective": [load_fitted(place)[1].objective for place in (run, new)],
+        "differs": [
+            line
+            for name in ("config", "data", "plan", "versions")
+            for line in differences(before.get(name), after.get(name), name)
+        ],
+    }
+
+
+def changes(run: Location, config: Config) -> list[str]:
+    """How the data differ from what `run` was fitted to; told before anything is computed."""
+    try:
+        recorded = RunFolder(run).record()["data"]
+    except KeyError:
+        raise CheckpointError(f"{run} does not say what data it was fitted to.") from None
+    return differences(recorded, dict(make_source(config.data).fingerprint()), "data")
+
+
+def _labels(location: Location) -> dict[str, str]:
+    """Digest of every chunk of labels and scores; none where there are no labels."""
+    folder = open_folder(location)
+    chunks = [
+        name
+        for name in folder.list()
+        if "/c/" in name and not name.startswith("progress") and not name.endswith(".partial")
+    ]
+    return {name: digest(folder.read(name).hex()) for name in chunks}

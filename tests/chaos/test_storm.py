@@ -1,0 +1,32 @@
+"""The short form of `make chaos`: the same faults each time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from storm import Log, storms
+from storm_report import summary
+
+
+def told(log: Log) -> None:
+    """Fail unless every run ended with its bits, whatever was done to it."""
+    print(summary(log.faults))
+    assert log.problems == []
+    assert all(voyage["same bits"] for voyage in log.voyages)
+    assert all(fault.outcome for fault in log.faults)
+
+
+def test_a_short_storm(tmp_path: Path) -> None:
+    log = storms(seed=11, faults=4, marathon=0, houses=["local"], folder=tmp_path)
+    assert len(log.faults) == 4
+    told(log)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_kind_of_fault(tmp_path: Path) -> None:
+    log = storms(seed=5, faults=16, marathon=0, houses=["outside"], folder=tmp_path)
+    told(log)
+    assert len(Counter(fault.kind for fault in log.faults)) >= 12
