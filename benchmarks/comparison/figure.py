@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def draw(rows: Sequence[Row], path: Path, caption: str) -> None:
         axes = figure.subplots(len(panels_with), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, (title, panel) in zip(axes, panels_with, strict=True):
             _panel(ax, title, panel)
-        figure.supxlabel(caption, fontsize=7, color="0.4")
+        figure.supxlabel("\n".join(textwrap.wrap(caption, 150)), fontsize=7, color="0.4")
         figure.savefig(path)
 
 
@@ -50,4 +51,5 @@ def _panel(ax: mpl.axes.Axes, title: str, rows: Sequence[Row]) -> None:
     low, high = min(0.5, *ratios) * 0.8, max(ratios) * 2
     ax.set_xlim(low, max(high, 2 * max((row.at_least or 0) for row in rows)))
     ax.axvline(1, color="0.6", lw=0.8, zorder=0)
-    ax.set_title(f"{title} (| wanted, — rounds)", loc="left", fontsize=9)
+    ax.set_title(title, loc="left", fontsize=9)
+    ax.set_xlabel("bar: median; line: rounds; mark: wanted")
