@@ -86,7 +86,7 @@ def moments_of(
     total = Moments(0.0, zero, zero, zero, zero, low, high, yes, products)
     for a, b in tiles(len(x), tile_rows(3 * d, 8)):
         w = None if weight is None else weight[a:b]
-        if not covariance and (quick := _complete(x[a:b], w)) is not None:
+        if (quick := _complete(x[a:b], w, covariance)) is not None:
             total = total + quick
             continue
         tile = x[a:b].astype(np.float64)
@@ -98,13 +98,21 @@ def moments_of(
     return total
 
 
-def _complete(tile: Array, w: Floats | None) -> Moments | None:
+def _complete(tile: Array, w: Floats | None, covariance: bool) -> Moments | None:
     """Of rows that miss nothing; None of others."""
     mass, (mean, rest, m2, low, high, broken) = extents(tile, w)
     if np.isnan(mean).any():
         return None
     cells = np.full(len(mean), mass)
-    return Moments(mass, cells, mean, rest, m2, low, high, broken == 0)
+    products = _products(tile, w, mean, rest) if covariance else None
+    return Moments(mass, cells, mean, rest, m2, low, high, broken == 0, products)
+
+
+def _products(tile: Array, w: Floats | None, mean: Floats, rest: Floats) -> Floats:
+    """(d, d) about ``mean + rest``, of the rows that have weight."""
+    diff = (tile if w is None else tile[w > 0]) - mean - rest
+    found: Floats = diff.T @ (diff if w is None else w[w > 0, None] * diff)
+    return found
 
 
 def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> Moments:

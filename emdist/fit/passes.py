@@ -103,8 +103,10 @@ class LabelBlock:
 
     def __call__(self, i: int) -> Sums:
         before = self.writer.done(i) if self.writer is not None else None
-        if before is not None:
-            return before
+        # Rows stay out of this frame: an error that Zarr has met within may hold it for long.
+        return self._labelled(i) if before is None else before
+
+    def _labelled(self, i: int) -> Sums:
         block = self.source.read(i)
         check_block(block, self.model.domain, self.model.missing)
         wants_resp = self.writer is not None and "responsibilities" in self.writer.outputs
