@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 RUN = """
 import sys, pytest, emdist.families
 emdist.families.__path__.append(sys.argv[1])
-sys.exit(pytest.main(["-p", "no:cacheprovider", "-k", "geometric and not earlier_code", "tests/laws"]))
+chosen = ["-k", "geometric and not earlier_code", "tests/laws"]
+sys.exit(pytest.main(["-p", "no:cacheprovider", *chosen]))
 """
 
 
