@@ -236,8 +236,10 @@ def test_a_killed_worker_changes_no_bit(
         if isinstance(event, Iterated) and event.record.iteration in (2, 5):
             job_now = running[0]
             engine: Any = job_now.run.plan.engine
-            pids: dict[str, int] = engine.client.run(os.getpid)
-            victims.append(min(set(pids.values()) - set(victims)))
+            # The first victim may still be on the list of the scheduler.
+            pids: dict[str, int] = engine.client.run(os.getpid, on_error="ignore")
+            alive = {pid for pid in pids.values() if pid is not None}
+            victims.append(min(alive - set(victims)))
             os.kill(victims[-1], signal.SIGKILL)
             iterated.set()
 

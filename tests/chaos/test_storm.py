@@ -18,8 +18,9 @@ def told(log: Log) -> None:
     assert all(fault.outcome for fault in log.faults)
 
 
-def test_a_short_storm(tmp_path: Path) -> None:
-    log = storms(seed=11, faults=4, marathon=0, houses=["local"], folder=tmp_path)
+@pytest.mark.parametrize("house", ["threads", pytest.param("local", marks=pytest.mark.slow)])
+def test_a_short_storm(house: str, tmp_path: Path) -> None:
+    log = storms(seed=11, faults=4, marathon=0, houses=[house], folder=tmp_path)
     assert len(log.faults) == 4
     told(log)
 
