@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from emdist.build_model import param_types
-from emdist.config import FitSection, ModelSection
+from emdist.config import FitSection, ModelSection, make_section
+from emdist.errors import CheckpointError
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.saved import load_fitted
@@ -55,21 +57,22 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
 def _run(location: Location) -> dict[str, Any]:
     run = RunFolder(location)
     record = run.record()
-    section = ModelSection.model_validate(record["config"]["model"])
+    config = _config(record, location)
+    section = make_section(ModelSection, config["model"], f"{location}: model")
     found: dict[str, Any] = {
         "kind": "run",
         "run": str(location),
         "created": record.get("created"),
-        "config": record["config"],
-        "data": record["data"],
-        "plan": record["plan"],
-        "versions": record["versions"],
+        "config": config,
+        "data": record.get("data"),
+        "plan": record.get("plan"),
+        "versions": record.get("versions"),
     }
     saved = run.load("ckpt")
     if saved is None:
         found["progress"] = "no checkpoint yet"
         return found
-    types = param_types(section, FitSection.model_validate(record["config"]["fit"]))
+    types = param_types(section, make_section(FitSection, config["fit"], f"{location}: fit"))
     state = decode(FitState, saved.arrays, saved.meta, types)
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
     found["progress"] = _progress(state)
@@ -79,6 +82,19 @@ def _run(location: Location) -> dict[str, Any]:
         found["result"] = _model(section, fitted)
         found["done"] = run.folder.exists("summary.json")
     return found
+
+
+def _config(record: Mapping[str, Any], location: Location) -> Mapping[str, Any]:
+    """The configuration in run.json; CheckpointError if it has none of the sections shown."""
+    config = record.get("config")
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(name), dict) for name in ("data", "model", "fit")
+    ):
+        raise CheckpointError(
+            f"{location.child('run.json')} holds no configuration: it was edited or damaged. "
+            "Restore it from a copy."
+        )
+    return config
 
 
 def _line(record: Record) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from emdist.build import checked_start, make_engine, make_run, make_source, run_location
 from emdist.build_model import make_schedule
 from emdist.config import Config, IngestSection
-from emdist.errors import NotFoundError
+from emdist.errors import CheckpointError, NotFoundError
 from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
@@ -29,6 +29,7 @@ from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.labels import LabelWriter, check_place, is_labelled, label_writer
 from emdist.store.location import Location
 from emdist.store.run_record import digest
+from emdist.store.sealed import MANIFEST_LIMIT
 
 _SUMMARY = "summary.json"
 
@@ -160,8 +161,14 @@ def finished_summary(location: Location) -> dict[str, Any] | None:
     """The summary of a run that is done, or None: what a second start shows."""
     folder = open_folder(location)
     try:
-        summary: dict[str, Any] = json.loads(folder.read(_SUMMARY))
-    except (NotFoundError, ValueError):
+        summary = json.loads(folder.read(_SUMMARY, MANIFEST_LIMIT))
+    except (NotFoundError, CheckpointError, ValueError, RecursionError):
+        return None
+    # Torn or edited, it is written again: the run goes on where its checkpoints are.
+    if not isinstance(summary, dict) or not summary.keys() >= {"run", "labels"}:
+        return None
+    result = summary.get("result")
+    if not isinstance(result, dict) or not result.keys() >= {"status", "iterations", "objective"}:
         return None
     return summary if folder.exists("final/model.json") else None
 

@@ -13,6 +13,7 @@ from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warn
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.loop import iterate
+from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Model, Source
@@ -104,6 +105,7 @@ class Run:
         saved = self.folder.load(_SURVEY)
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
+            check_survey(survey, self.plan.source.shape[1])
         else:
             plan = self.plan
             blocks = range(len(plan.source))
@@ -132,7 +134,9 @@ class Run:
             if saved is None:
                 self._state = FitState(self.plan.seed)
             else:
-                self._state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
+                state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
+                check_state(self.plan.model, state, self.plan.source.shape[1])
+                self._state = state
         return self._state
 
     def advance(self) -> FitState:

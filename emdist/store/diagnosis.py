@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import zarr
 
-from emdist.errors import CorruptChunkError, MissingChunksError, StorageError
+from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.store.chunks import object_key, unit_shape
 from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
 
@@ -27,6 +28,13 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
         return StorageError(
             f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
             "path is there on every machine, then start again with the same run."
+        )
+    if isinstance(error, MemoryError) or 0 in array.chunks:
+        nbytes = math.prod(unit_shape(array)) * array.dtype.itemsize
+        return DataError(
+            f"{what} cannot be read ({error or 'out of memory'}): one chunk or shard of it, shape "
+            f"{unit_shape(array)}, decodes to {nbytes} bytes. Give the process more memory, or "
+            "rechunk the array."
         )
     for key, region in _chunks(array, a, b):
         rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"

@@ -173,7 +173,9 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
 
     location = Location(url, dict(options))
     if location.is_local:
-        return zarr.storage.LocalStore(location.path, read_only=read_only)
+        from emdist.store.local_store import RegularFiles
+
+        return RegularFiles(location.path, read_only=read_only)
     return zarr.storage.ObjectStore(open_object_store(location), read_only=read_only)
 
 

@@ -17,6 +17,7 @@ from emdist.errors import DataError, DtypeError, NotAnArrayError, NotFoundError,
 from emdist.plugins import nearest
 from emdist.store.chunks import metadata_digest
 from emdist.store.location import Location, open_zarr_store
+from emdist.validation import without_credentials
 
 #: Objects that are no chunks; Zarr tries several of them to find out what is there.
 _METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
@@ -158,7 +159,7 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
     except Exception as error:
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
-                f"{ref} could not be opened: {error}. Check path and permissions."
+                f"{ref} could not be opened: {_said(error)}. Check path and permissions."
             ) from error
         members = _members(ref)
         if members is not None:
@@ -170,13 +171,18 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
             raise _nothing_there(ref) from error
         if "data type" in str(error):  # Zarr knows no class for it
             raise DtypeError(
-                f"{ref} has a dtype that Zarr cannot read ({error}); wanted real numbers. "
+                f"{ref} has a dtype that Zarr cannot read ({_said(error)}); wanted real numbers. "
                 "To go on, convert its columns to numbers."
             ) from error
         raise NotAnArrayError(
-            f"{ref} is not a readable Zarr array: {error}. Name a Zarr array, or bring the file "
-            "into one with `emdist ingest`."
+            f"{ref} is not a readable Zarr array: {_said(error)}. Name a Zarr array, or bring the "
+            "file into one with `emdist ingest`."
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """The words of an error, as far as they tell and no further: they quote what was read."""
+    return without_credentials(f"{error!s:.300}")
 
 
 def _members(ref: ArrayRef) -> list[str] | None:
