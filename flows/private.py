@@ -93,8 +93,8 @@ def check_public(values: BaseModel) -> None:
         parts = urlsplit(text) if "://" in text else None
         if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
             raise ConfigError(
-                f"{place} is a URL with a user, a query or a fragment, and Prefect stores and "
-                "shows parameters. Put credentials in the environment."
+                f"{place} is a URL with a user or password, a query or a fragment, and Prefect "
+                "stores and shows parameters. Put credentials in the environment."
             )
     size = len(values.model_dump_json().encode())
     if size > LIMIT:

@@ -11,7 +11,7 @@ import zarr
 
 from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.store.chunks import object_key, unit_shape
-from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
+from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure, said
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
@@ -19,15 +19,15 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     what = f"rows {a}..{b - 1} (block {block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
-            f"Reading {what} failed: {type(error).__name__}: {error}. Check the path, the "
+            f"Reading {what} failed: {type(error).__name__}: {said(error)}. Check the path, the "
             "permissions and the network, then start again with the same run."
         )
     try:
         array = ref.reader()
     except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
         return StorageError(
-            f"{ref} can no longer be opened: {inner}. Check that its disk is mounted and the "
-            "path is there on every machine, then start again with the same run."
+            f"{ref} can no longer be opened: {said(inner)}. Check that its disk is mounted and "
+            "the path is there on every machine, then start again with the same run."
         )
     if isinstance(error, MemoryError) or 0 in array.chunks:
         nbytes = math.prod(unit_shape(array)) * array.dtype.itemsize
@@ -47,11 +47,11 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
                 return diagnosed(ref, a, b, block, inner)
             return CorruptChunkError(
                 f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {type(inner).__name__}: "
-                f"{inner}. Write this chunk again from its origin, or delete it and set "
+                f"{said(inner)}. Write this chunk again from its origin, or delete it and set "
                 "missing_chunks to 'drop'."
             )
     return StorageError(
-        f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
+        f"Reading {what} failed and then succeeded ({type(error).__name__}: {said(error)}). Start "
         "again with the same run; if it comes back, check memory and disk of this machine."
     )
 

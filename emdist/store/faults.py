@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emdist.errors import EmdistError, NotFoundError, StorageError
+from emdist.validation import without_credentials
 
 _SPACE = "Free some space and start again; nothing that was there before is lost"
 _FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"
@@ -87,5 +87,4 @@ def object_told(action: str, where: object) -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     # Only the first line: the rest is a debug dump. Queries may be signatures.
     line = (str(error).splitlines() or [""])[0]
-    line = re.sub(r"(\w://)[^/\s]*@", r"\1", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", line))
-    return line.rstrip(". ") or type(error).__name__
+    return without_credentials(line).rstrip(". ") or type(error).__name__

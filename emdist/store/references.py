@@ -13,7 +13,14 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from emdist.errors import DataError, DtypeError, NotAnArrayError, NotFoundError, StorageError
+from emdist.errors import (
+    DataError,
+    DtypeError,
+    EmdistError,
+    NotAnArrayError,
+    NotFoundError,
+    StorageError,
+)
 from emdist.plugins import nearest
 from emdist.store.chunks import metadata_digest
 from emdist.store.location import Location, open_zarr_store
@@ -156,11 +163,13 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
     """The array as it is now, or the error that says what is there instead."""
     try:
         return ref.open()
+    except EmdistError:
+        raise
     except Exception as error:
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
-                f"{ref} could not be opened: {_said(error)}. Check path and permissions."
-            ) from error
+                f"{ref} could not be opened: {said(error)}. Check path and permissions."
+            ) from shown_cause(ref, error)
         members = _members(ref)
         if members is not None:
             shown = ", ".join(members[:8]) or "it has none"
@@ -171,18 +180,23 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
             raise _nothing_there(ref) from error
         if "data type" in str(error):  # Zarr knows no class for it
             raise DtypeError(
-                f"{ref} has a dtype that Zarr cannot read ({_said(error)}); wanted real numbers. "
+                f"{ref} has a dtype that Zarr cannot read ({said(error)}); wanted real numbers. "
                 "To go on, convert its columns to numbers."
             ) from error
         raise NotAnArrayError(
-            f"{ref} is not a readable Zarr array: {_said(error)}. Name a Zarr array, or bring the "
+            f"{ref} is not a readable Zarr array: {said(error)}. Name a Zarr array, or bring the "
             "file into one with `emdist ingest`."
         ) from error
 
 
-def _said(error: Exception) -> str:
-    """The words of an error, as far as they tell and no further: they quote what was read."""
-    return without_credentials(f"{error!s:.300}")
+def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
+    """`error` as the cause that a traceback shows; None where it may quote a URL's credentials."""
+    return error if ref.location is None or ref.location.is_local else None
+
+
+def said(error: Exception) -> str:
+    """The first line of an error, without what it tells of URLs: the rest is a debug dump."""
+    return without_credentials((str(error).splitlines() or [""])[0][:300])
 
 
 def _members(ref: ArrayRef) -> list[str] | None:

@@ -34,6 +34,7 @@ from emdist.store.references import (
     ArrayRef,
     open_checked,
     reference,
+    shown_cause,
 )
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
@@ -111,8 +112,8 @@ class ZarrSource:
                 ref.reader(strict=not gap).get_basic_selection(selection, out=view)
         except EmdistError:
             raise
-        except Exception as error:
-            raise diagnosed(ref, a, b, i, error) from error
+        except Exception as error:  # noqa: BLE001  codecs and stores raise what they like
+            raise diagnosed(ref, a, b, i, error) from shown_cause(ref, error)
         return out
 
     def _mask(self, x: Array, i: int) -> Any:
@@ -168,7 +169,8 @@ def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
 def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
     """The open array and a reference that holds it to what it is now."""
     array = open_checked(ref)
-    if array.attrs.get(COMPLETE) is False:
+    attributes = array.metadata.attributes
+    if isinstance(attributes, dict) and attributes.get(COMPLETE) is False:
         raise MissingChunksError(
             f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
             "still at work. Wait for it, or ingest again with --overwrite."

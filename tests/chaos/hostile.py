@@ -257,7 +257,7 @@ def batch(target: str, seed: int, count: int, folder: Path, seconds: float = 600
         with (folder / "stderr.txt").open("wb") as errors:
             child = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "MALLOC_ARENA_MAX": "2"},
             )  # fmt: skip
             watch = _Watch(child)
             lines = list(watch.lines(deadline))

@@ -462,7 +462,7 @@ def array(good: Path) -> Case:
 #: What a Zarr array may be told to be, of which only the first are right.
 _SHAPES: list[Any] = [
     [60, 3], [2**62, 3], [60, 2**62], [2**31, 2**31], [0, 3], [60, 0], [-1, 3], [60], [],
-    [60, 3, 1], [1.5, 3], ["60", 3], [10**30, 3], [61, 3], [600, 3], [10**9, 3],
+    [60, 3, 1], [1.5, 3], ["60", 3], [10**30, 3], [61, 3], [600, 3],
 ]  # fmt: skip
 _CODECS: list[Any] = [
     {"name": "nothing", "configuration": {}},
