@@ -27,8 +27,14 @@ _UNITS = {"b": 1} | {
 _LARGEST_SIZE = 1 << 62
 #: Faults that a message lists.
 _LISTED = 20
-#: What is hidden of a URL: user and password, query and fragment, where credentials stand.
-_USER, _QUERY = re.compile(r"(\w://)[^/\s@]*@"), re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*")
+#: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
+#: server's answer, what it says beyond its status, for it may repeat the request.
+_HIDDEN = (
+    (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
+    (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
+    (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
+    (re.compile(r"(status code: \d+ [A-Za-z ]+):.*", re.DOTALL), r"\1"),
+)
 
 
 def shown(value: Any) -> str:
@@ -50,7 +56,9 @@ def shown(value: Any) -> str:
 
 def without_credentials(text: str) -> str:
     """`text` with nothing of its URLs but scheme, host and path."""
-    return _USER.sub(r"\1", _QUERY.sub(r"\1?...", text))
+    for pattern, instead in _HIDDEN:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def parse_bytes(text: str) -> int:

@@ -165,28 +165,29 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         return ref.open()
     except EmdistError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  Zarr and stores raise what they like
+        cause = shown_cause(ref, error)
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
                 f"{ref} could not be opened: {said(error)}. Check path and permissions."
-            ) from shown_cause(ref, error)
+            ) from cause
         members = _members(ref)
         if members is not None:
             shown = ", ".join(members[:8]) or "it has none"
             raise NotAnArrayError(
                 f"{ref} is a group, not an array. Name one of its arrays: {shown}."
-            ) from error
+            ) from cause
         if isinstance(error, _ABSENT):
-            raise _nothing_there(ref) from error
+            raise _nothing_there(ref) from cause
         if "data type" in str(error):  # Zarr knows no class for it
             raise DtypeError(
                 f"{ref} has a dtype that Zarr cannot read ({said(error)}); wanted real numbers. "
                 "To go on, convert its columns to numbers."
-            ) from error
+            ) from cause
         raise NotAnArrayError(
             f"{ref} is not a readable Zarr array: {said(error)}. Name a Zarr array, or bring the "
             "file into one with `emdist ingest`."
-        ) from error
+        ) from cause
 
 
 def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
