@@ -6,6 +6,7 @@ know, and compiled kernels do not ask: they would read past the end of an array.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -72,13 +73,21 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
         check_params(model, state.params, d, what)
     if state.best is not None:
         check_params(model, state.best.params, d, what)
+        if not math.isfinite(state.best.objective):
+            raise _unsound(what, f"the objective of its best start is {state.best.objective}")
     if state.shared is not None:
         one = Block(0, 0, np.zeros((1, d)))
         wanted = model.shared_step(one, np.zeros(d)).fields
         shapes = {name: value.shape for name, value in wanted.items()}
         if {name: value.shape for name, value in state.shared.items()} != shapes:
             raise _unsound(what, f"its shared sums are not of the shapes {shapes}")
-    if state.restart < 0 or state.iteration < 0 or (state.finished and state.best is None):
+    begun = state.iteration > 0 or state.sums is not None
+    if (
+        (state.restart < 0 or state.iteration < 0)
+        or (state.finished and state.best is None)
+        or (begun and not any(r.restart == state.restart for r in state.history))
+        or (state.sums is not None and all(r.rejected for r in state.history))
+    ):
         raise _unsound(what, "its counters do not fit each other")
 
 

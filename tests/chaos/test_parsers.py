@@ -37,6 +37,7 @@ PIECES = st.lists(
 @example(text="&a [*a]")
 @example(text="9" * 5000)
 @example(text="2001-99-99")
+@example(text="~~")
 @example(text="9" * 400 + " TiB")
 @settings(max_examples=150, deadline=None)
 def test_text_is_read_or_refused(name: str, text: str) -> None:
