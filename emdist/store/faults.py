@@ -87,4 +87,4 @@ def object_told(action: str, where: object) -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     # Only the first line: the rest is a debug dump. Queries may be signatures.
     line = (str(error).splitlines() or [""])[0]
-    return without_credentials(line).rstrip(". ") or type(error).__name__
+    return without_credentials(line).replace("?...", "").rstrip(". ") or type(error).__name__
