@@ -6,26 +6,34 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 # Processes that run the tests side by side.
 JOBS ?= 2
 DEMO := demo
+# Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
+SIZE ?= small
 
-.PHONY: help demo test test-slow test-random chaos check format lint types imports bench clean
+.PHONY: help demo test test-slow test-random chaos check format lint types imports bench bench-disk clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
 	@echo "make test       the tests"
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
-	@echo "make test-slow    the long variants of the tests"
+	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
 	@echo "make chaos      runs under hundreds of random faults, about half an hour; SEED=n repeats one"
-	@echo "make bench      8 GB on two workers of 1 GB each"
+	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
+	@echo "make bench-disk  8 GB on two workers of 1 GB each"
 	@echo "make clean      remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "emdist needs Python 3.11 or later; set PYTHON=python3.11, say")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+$(PEERS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	touch $@
 
 demo: $(READY)
@@ -58,7 +66,10 @@ types: $(READY)
 imports: $(READY)
 	$(BIN)/lint-imports
 
-bench: $(READY)
+bench: $(PEERS)
+	$(BIN)/python -m benchmarks.comparison --size $(SIZE) $(if $(ONLY),--only $(ONLY))
+
+bench-disk: $(READY)
 	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
 
 clean:

@@ -114,7 +114,7 @@ def large(folder: Path) -> None:
     code = (
         "import json, sys; from emdist.compression import compress_image\n"
         "found = compress_image(*sys.argv[1:], 16).to_dict()\n"
-        "from benchmarks.out_of_core import peak_memory\n"
+        "from benchmarks.memory import peak_memory\n"
         "print(json.dumps(found | {'peak': peak_memory()}))"
     )
     files = [str(folder / "large.jpg"), str(folder / "large.png")]

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from benchmarks.memory import peak_memory
 from emdist.config import Config, make_config
 from emdist.engines.dask import DaskEngine
 from emdist.errors import EmdistError
@@ -73,14 +74,6 @@ def generate(path: Path, nbytes: int, chunk_bytes: int = 16 << 20, seed: int = 0
         x = rng.standard_normal((chunk, FEATURES), dtype=np.float32)
         x += centres.astype(np.float32)[rng.integers(CLUSTERS, size=chunk)]
         array[at : at + chunk] = x
-
-
-def peak_memory() -> int:
-    """Highest resident size that this process has had: bytes, from the kernel."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmHWM; this measurement needs Linux.")
 
 
 def configure(

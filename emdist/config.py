@@ -230,7 +230,6 @@ class ClusterSection(Section):
     stall_timeout: float = Field(
         600.0, gt=0, description="Seconds without progress before blocks are given to others"
     )
-
     memory: Annotated[str, AfterValidator(size)] | None = Field(
         None, description="Of a process, such as '4 GiB'; what blocks at work leave keeps others"
     )
@@ -302,10 +301,7 @@ class LabellingConfig(Section):
 
 def make_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
     """A checked `Config`; ConfigError with every fault, its place and the remedy."""
-    try:
-        return Config.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigError(explain(error, Config, where)) from None
+    return make_section(Config, values, where)
 
 
 T = TypeVar("T", bound=Section)

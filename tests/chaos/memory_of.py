@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from benchmarks.out_of_core import peak_memory
+from benchmarks.memory import peak_memory
 from emdist.config import make_config
 from emdist.config_file import overridden
 from emdist.job import Job, open_job

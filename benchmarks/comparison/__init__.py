@@ -1,0 +1,1 @@
+"""emdist beside its peers and the machine's limits, on the same data in the same run."""

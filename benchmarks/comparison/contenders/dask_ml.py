@@ -1,0 +1,30 @@
+"""dask-ml, on a cluster of the same workers with the same memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.comparison.agreement import size_of
+from benchmarks.comparison.contenders.cluster import dask_client, peak_of
+from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration
+
+NEEDS = ("dask_ml",)
+
+
+def lloyd_iteration(work: Work) -> Turn:
+    """One Lloyd iteration from Zarr, one chunk a task."""
+    import dask.array
+    from dask_ml.cluster import KMeans
+
+    client = dask_client(work)
+    x, start = dask.array.from_zarr(str(work.files["x"])), work.start()
+
+    def fit(iterations: int) -> Any:
+        return KMeans(len(start), init=start, max_iter=iterations, tol=0).fit(x)
+
+    def turn() -> Outcome:
+        seconds, fitted = per_iteration(work, fit)
+        # Its own inertia is one of distances that are not squared.
+        return Outcome(seconds, size_of(fitted.cluster_centers_), peak=peak_of(client))
+
+    return turn

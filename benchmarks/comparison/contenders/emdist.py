@@ -1,0 +1,159 @@
+"""emdist itself, through its estimators: what a user calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import emdist
+from benchmarks.comparison.agreement import inertia_of, size_of
+from benchmarks.comparison.contenders.cluster import dask_client, peak_of
+from benchmarks.comparison.contenders.gaussian_start import given
+from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration, timed
+from emdist.engines.local import LocalEngine
+from emdist.interfaces import Array
+
+NEEDS = ("emdist",)
+
+
+def _how(work: Work) -> dict[str, Any]:
+    """Engine, blocks, schedule and precision, as the options say."""
+    found = {
+        name: work.options[name]
+        for name in ("block_size", "schedule", "schedule_options", "precision")
+        if name in work.options
+    }
+    if "workers" in work.options:
+        found["engine"] = dask_client(work)
+    elif "engine_threads" in work.options:
+        found["engine"] = LocalEngine(int(work.options["engine_threads"]))
+    return found
+
+
+def _data(work: Work) -> Array | str:
+    """In memory, or the path of Zarr."""
+    path = work.files["x"]
+    return str(path) if path.suffix == ".zarr" else work.array("x")
+
+
+def _peak(how: dict[str, Any]) -> int | None:
+    """Of this process and the workers, where there are any."""
+    engine = how.get("engine")
+    return peak_of(engine) if hasattr(engine, "scheduler_info") else None
+
+
+def _kmeans(start: Array, iterations: int, how: dict[str, Any]) -> emdist.KMeans:
+    return emdist.KMeans(len(start), init=start, max_iter=iterations, tol=0, **how)
+
+
+def lloyd_iteration(work: Work) -> Turn:
+    """One Lloyd iteration, from memory or from Zarr."""
+    return lloyd_iteration_of(work, _data(work))
+
+
+def lloyd_iteration_of(work: Work, x: Array | str) -> Turn:
+    """One Lloyd iteration over `x`."""
+    start, how = work.start(), _how(work)
+    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))  # compiles
+
+    def turn() -> Outcome:
+        seconds, fitted = per_iteration(work, lambda n: _kmeans(start, n, how).fit(x))
+        peak, centres = _peak(how), fitted.cluster_centers_
+        figures = size_of(centres) if isinstance(x, str) else inertia_of(work, x, centres)
+        return Outcome(seconds, figures, peak=peak)
+
+    return turn
+
+
+def kmeans_fit(work: Work) -> Turn:
+    """A whole fit to labels that no longer change, labels included."""
+    x, start, how = work.array("x"), work.start(), _how(work)
+    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))
+
+    def turn() -> Outcome:
+        seconds, fitted = timed(lambda: _kmeans(start, work.options["max_iter"], how).fit(x))
+        figures = inertia_of(work, x, fitted.cluster_centers_)
+        figures["iterations"] = fitted.n_iter_
+        return Outcome(seconds, figures, fitted.labels_)
+
+    return turn
+
+
+def mixture(work: Work, x: Array, iterations: int, tol: float, how: dict[str, Any]) -> Any:
+    """A Gaussian mixture of the workload's kind, from its start; `how` it is computed."""
+    kind = work.options["covariance"]
+    return emdist.GaussianMixture(
+        len(work.start()),
+        covariance_type=kind,
+        max_iter=iterations,
+        tol=tol,
+        **given(kind, work.start(), x),
+        **how,
+    )
+
+
+def mixture_iteration(work: Work) -> Turn:
+    """One EM iteration of a Gaussian mixture."""
+    x, how = work.array("x"), _how(work)
+    mixture(work, x, 1, 0, how).fit(x[: 4 * len(work.start())])
+
+    def turn() -> Outcome:
+        seconds, fitted = per_iteration(
+            work, lambda n: mixture(work, x, n, 0, how).fit(x)
+        )  # fmt: skip
+        return Outcome(seconds, {"bound": float(fitted.lower_bound_)})
+
+    return turn
+
+
+def mixture_fit(work: Work) -> Turn:
+    """A Gaussian mixture to convergence."""
+    x, how = work.array("x"), _how(work)
+    mixture(work, x, 1, 0, how).fit(x[: 4 * len(work.start())])
+
+    def turn() -> Outcome:
+        limits = work.options["max_iter"], work.options["tol"]
+        seconds, fitted = timed(lambda: mixture(work, x, *limits, how).fit(x))
+        figures = {"bound": float(fitted.lower_bound_), "iterations": float(fitted.n_iter_)}
+        return Outcome(seconds, figures)
+
+    return turn
+
+
+def bernoulli_iteration(work: Work) -> Turn:
+    """One EM iteration of a Bernoulli mixture."""
+    x, start = work.array("x"), work.start()
+    k = len(start)
+
+    def fit(iterations: int, rows: Array) -> emdist.BernoulliMixture:
+        return emdist.BernoulliMixture(
+            k,
+            max_iter=iterations,
+            tol=0,
+            weights_init=np.full(k, 1 / k),
+            probabilities_init=start,
+        ).fit(rows)
+
+    fit(1, x[: 4 * k])
+
+    def turn() -> Outcome:
+        seconds, fitted = per_iteration(work, lambda n: fit(n, x))
+        return Outcome(seconds, {"bound": float(fitted.lower_bound_)})
+
+    return turn
+
+
+def small_fit(work: Work) -> Turn:
+    """A whole fit of few rows, once everything is loaded and compiled."""
+    x, start = work.array("x"), work.start()
+
+    def fit() -> object:
+        return emdist.KMeans(len(start), init=start, max_iter=300).fit(x)
+
+    fit()
+
+    def turn() -> Outcome:
+        return Outcome(min(timed(fit)[0] for _ in range(5)))
+
+    return turn

@@ -1,0 +1,72 @@
+"""faiss, all rows of each iteration and no subsampling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.comparison.agreement import inertia_of
+from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration, timed
+from emdist.interfaces import Array
+
+NEEDS = ("faiss",)
+
+#: Iterations between looks at whether a fit still moves.
+_STEP = 25
+
+
+def _trained(x: Array, start: Array, iterations: int) -> Any:
+    import faiss
+
+    found = faiss.Kmeans(
+        x.shape[1],
+        len(start),
+        niter=iterations,
+        nredo=1,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(x),
+    )
+    found.train(x, init_centroids=start)
+    return found
+
+
+def lloyd_iteration(work: Work) -> Turn:
+    """One Lloyd iteration; the first fit of two has none before it that could be cheaper."""
+    x, start = work.array("x"), work.start()
+
+    def turn() -> Outcome:
+        seconds, fitted = per_iteration(work, lambda n: _trained(x, start, n))
+        return Outcome(seconds, inertia_of(work, x, fitted.centroids))
+
+    return turn
+
+
+def _needed(x: Array, start: Array, most: int) -> int:
+    """Iterations until centres no longer move: faiss has no rule to stop by."""
+    centres, done = start, 0
+    while done < most:
+        fitted = _trained(x, centres, min(_STEP, most - done))
+        objective = np.asarray([step["obj"] for step in fitted.iteration_stats])
+        still = np.flatnonzero(objective[1:] == objective[:-1])
+        if len(still):
+            return done + int(still[0]) + 1
+        centres, done = fitted.centroids, done + len(objective)
+    return most
+
+
+def kmeans_fit(work: Work) -> Turn:
+    """As many iterations as it takes, found out beforehand at no cost, and the labels."""
+    x, start = work.array("x"), work.start()
+    iterations = _needed(x, start, work.options["max_iter"])
+
+    def fit() -> tuple[Any, Array]:
+        fitted = _trained(x, start, iterations)
+        return fitted, fitted.index.search(x, 1)[1].ravel()
+
+    def turn() -> Outcome:
+        seconds, (fitted, labels) = timed(fit)
+        figures = inertia_of(work, x, fitted.centroids)
+        return Outcome(seconds, {**figures, "iterations": iterations}, labels)
+
+    return turn

@@ -1,0 +1,37 @@
+"""One pass of K-means and nothing else: no survey, no labels, no second pass from the cache."""
+
+from __future__ import annotations
+
+from benchmarks.comparison.contenders.counted import first_means, fits
+from benchmarks.comparison.files import nbytes
+from benchmarks.comparison.workload import Outcome, Turn, Work, timed
+from emdist.build import make_source
+from emdist.config import DataSection, FitSection, ModelSection
+from emdist.fit.passes import EStep
+from emdist.interfaces import Source
+
+NEEDS = ("emdist",)
+
+
+def pass_over(work: Work, source: Source) -> Turn:
+    """An E-step over all blocks of `source`, from the workload's start."""
+    k = len(work.start())
+    models, given = [ModelSection(n_components=k)], first_means(work, k)
+    (fit,) = fits(source, models, FitSection(), [given])
+    params = given.over(None, fit.model, fit.survey.spread)
+    task = EStep(source, fit.model, params, fit.origin, fit.numerics(params))
+    fit.map_reduce("pass", task)  # compiles, and opens what is read
+
+    return lambda: Outcome(timed(lambda: fit.map_reduce("pass", task))[0])
+
+
+def disk_pass(work: Work) -> Turn:
+    """From Zarr."""
+    path = work.files["x"]
+    turn, size = pass_over(work, make_source(DataSection(path=str(path)))), nbytes(path)
+
+    def told() -> Outcome:
+        seconds = turn().value
+        return Outcome(seconds, {"GB/s": size / seconds / 1e9})
+
+    return told

@@ -1,0 +1,56 @@
+"""The machine's rates of reading and writing the same bytes, and what follows from them."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import zarr
+
+from benchmarks.comparison.contenders.labelling import label_chunks
+from benchmarks.comparison.contenders.one_pass import pass_over
+from benchmarks.comparison.files import all_files, nbytes, read_raw, write_raw
+from benchmarks.comparison.workload import Outcome, Turn, Work, timed
+from emdist.store.arrays import array_source
+
+NEEDS = ("emdist",)
+
+
+def disk_pass(work: Work) -> Turn:
+    """What a pass from disk cannot be faster than: reading raw, and the pass in memory.
+
+    The time is the longer of the two; the figures show both rates.
+    """
+    files, size = all_files(work.files["x"]), nbytes(work.files["x"])
+    x = np.asarray(zarr.open_array(str(work.files["x"]), mode="r")[:])
+    inside = pass_over(work, array_source(x))
+
+    def turn() -> Outcome:
+        reading, _ = timed(lambda: read_raw(files, 2))
+        computing = inside().value
+        rates = {
+            "raw read GB/s": size / reading / 1e9,
+            "in-memory pass GB/s": x.nbytes / computing / 1e9,
+        }
+        return Outcome(max(reading, computing), rates)
+
+    return turn
+
+
+def label_rows(work: Work) -> Turn:
+    """What writing labels cannot be faster than: the same decoded bytes, a file for each chunk."""
+    chunks = [np.ascontiguousarray(chunk).tobytes() for chunk in label_chunks(work)]
+
+    def turn() -> Outcome:
+        place = work.scratch / "raw"
+        seconds, written = timed(lambda: write_raw(place, chunks, 2))
+        shutil.rmtree(place)
+        return Outcome(seconds, {"GB/s": written / seconds / 1e9})
+
+    return turn
+
+
+def allowed(work: Work) -> Turn:
+    """A time that is allowed: ``seconds`` of the options."""
+    seconds = float(work.options["seconds"])
+    return lambda: Outcome(seconds)

@@ -1,0 +1,78 @@
+"""Fits of many k to the same data: one after another, or all in the same reads."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from benchmarks.comparison.contenders.counted import (
+    Counted,
+    counted_source,
+    first_means,
+    fits,
+)
+from benchmarks.comparison.workload import Absent, Outcome, Turn, Work, timed
+from emdist.build import make_fit, make_survey
+from emdist.config import FitSection, ModelSection
+from emdist.engines.local import LocalEngine
+from emdist.fit.loop import iterate
+from emdist.fit.state import FitState
+
+NEEDS = ("emdist",)
+
+
+def _models(work: Work) -> list[ModelSection]:
+    return [ModelSection(name=work.options["model"], n_components=k) for k in work.options["ks"]]
+
+
+def _section(work: Work) -> FitSection:
+    return FitSection(tol=0, max_iter=work.options["max_iter"])
+
+
+def _one_by_one(work: Work, source: Counted) -> list[FitState]:
+    models = _models(work)
+    starts = [first_means(work, model.n_components) for model in models]
+    return [
+        [*iterate(fit, FitState(0))][-1] for fit in fits(source, models, _section(work), starts)
+    ]
+
+
+def _joint(work: Work, source: Counted) -> list[FitState]:
+    """The adapter: plug emdist's joint sweep in here and nowhere else.
+
+    It must fit what `_one_by_one` fits, from the same starts, and return the last states.
+    """
+    try:
+        joint: Any = importlib.import_module("emdist.fit.sweep")
+    except ImportError:
+        raise Absent("emdist has no joint sweep yet") from None
+    models, section, engine = _models(work), _section(work), LocalEngine()
+    surveys = joint.surveyed_together([make_survey(source, m, section) for m in models], engine)
+    together = [
+        make_fit(m, section, source, engine, survey, first_means(work, m.n_components))
+        for m, survey in zip(models, surveys, strict=True)
+    ]
+    begin = joint.SweepState(tuple(FitState(0) for _ in together))
+    states = joint.advanced_together(together, begin, lambda *_: None, lambda *_: None)
+    last, _ = [*states][-1]
+    return list(last.fits)
+
+
+def sweep(work: Work) -> Turn:
+    """All models, surveys included."""
+    joint = bool(work.options["joint"])
+
+    def turn() -> Outcome:
+        source = counted_source(work)
+        seconds, states = timed(lambda: (_joint if joint else _one_by_one)(work, source))
+        iterations = sum(len(state.history) for state in states)
+        objectives = [state.best.objective for state in states if state.best is not None]
+        figures = {
+            "objectives": sum(objectives),
+            "fits": float(len(objectives)),
+            "reads": source.passes,
+            "iterations of one": iterations / len(states),
+        }
+        return Outcome(seconds, figures)
+
+    return turn

@@ -1,0 +1,57 @@
+"""The bytes of data sets on disk: sizes, reading them raw, and out of the page cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+
+def all_files(path: Path) -> list[Path]:
+    """The files of a data set, which is a file or a folder; sorted."""
+    return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+
+
+def nbytes(path: Path) -> int:
+    """Of all its files, as stored."""
+    return sum(f.stat().st_size for f in all_files(path))
+
+
+def evict(files: Mapping[str, Path]) -> None:
+    """Ask the kernel to drop the pages of all `files`, once they are on disk."""
+    for path in files.values():
+        for file in all_files(path):
+            handle = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(handle)
+
+
+def read_raw(files: Iterable[Path], threads: int, buffer: int = 8 << 20) -> int:
+    """Read `files` whole, some side by side, into memory that is used again; bytes read."""
+
+    def read(file: Path) -> int:
+        space, total = bytearray(buffer), 0
+        with file.open("rb", buffering=0) as handle:
+            while count := handle.readinto(space):
+                total += count
+        return total
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(read, files))
+
+
+def write_raw(folder: Path, chunks: Iterable[bytes], threads: int) -> int:
+    """Write each of `chunks` as a file of its own, some side by side; bytes written."""
+
+    def write(numbered: tuple[int, bytes]) -> int:
+        at, chunk = numbered
+        with (folder / str(at)).open("wb", buffering=0) as handle:
+            return handle.write(chunk)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(write, enumerate(chunks)))

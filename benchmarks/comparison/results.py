@@ -1,0 +1,90 @@
+"""The results of a run as JSON, and the table that they make in a document."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.comparison.report import markdown
+from benchmarks.comparison.rows import Row, row_of
+
+FORMAT = 1
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+_PACKAGES = (
+    "numpy", "numba", "scipy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "dask-ml",
+    "dask", "zarr",
+)  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on, and how busy that was before."""
+    cpu = next(
+        (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
+        platform.processor(),
+    )
+    return {
+        "cpu": cpu,
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def save(path: Path, size: str, about: dict[str, Any], rows: Sequence[Row]) -> None:
+    """All rows, the size and the machine; a run of other workloads is added to, not replaced."""
+    found = {"format": FORMAT, "size": size, "machine": about}
+    path.write_text(json.dumps({**found, "rows": [row.to_dict() for row in rows]}, indent=1) + "\n")
+
+
+def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
+    """What `save` wrote."""
+    found = json.loads(path.read_text())
+    return found, [row_of(row) for row in found.pop("rows")]
+
+
+def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """`old` with the rows of the workloads in `new` replaced, in the order of `old`."""
+    names = {row.workload for row in new}
+    told: list[Row] = []
+    for row in old:
+        if row.workload not in names:
+            told.append(row)
+        elif not any(t.workload == row.workload for t in told):
+            told.extend(n for n in new if n.workload == row.workload)
+    return told + [n for n in new if not any(t.workload == n.workload for t in told)]
+
+
+def caption(size: str, about: dict[str, Any]) -> str:
+    """One line: where and when it was measured."""
+    return (
+        f"size {size}; {about['cpu']}, {about['cpus']} CPUs, load {about['load']:.1f} before the "
+        f"run; {', '.join(f'{name} {found}' for name, found in about['packages'].items())}"
+    )
+
+
+def write_document(document: Path, results: Path) -> None:
+    """Replace what stands between the marks of `document` by the tables of `results`."""
+    found, rows = load(results)
+    text = document.read_text()
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    tables = f"{caption(found['size'], found['machine'])}\n\n{markdown(rows)}"
+    document.write_text(f"{before}{BEGIN}\n{tables}{END}{after}")

@@ -1,0 +1,53 @@
+"""How large a run is: the same workloads with fewer or more rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of all workloads.
+
+    Attributes
+    ----------
+    name
+        On the command line.
+    rows, mixture_rows, fit_rows
+        Of workloads of one K-means iteration, one mixture iteration, and whole fits, as a share of
+        those of the medium size.
+    disk
+        Bytes of data on disk, as a share of the medium size.
+    span
+        Iterations that the time of one is the mean of.
+    repeats
+        Rounds of all contenders.
+    """
+
+    name: str
+    rows: float
+    mixture_rows: float
+    fit_rows: float
+    disk: float
+    span: int
+    repeats: int
+
+    @property
+    def tiny(self) -> bool:
+        """Whether this run is a test: it proves that all runs, and measures nothing."""
+        return self.name == "tiny"
+
+    def of(self, medium: int, share: float, least: int) -> int:
+        """`medium` scaled by `share`, at least `least`."""
+        return max(least, int(medium * share))
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        Size("tiny", 1e-9, 1e-9, 1e-9, 1e-9, 1, 1),
+        Size("small", 0.1, 0.1, 0.2, 0.125, 3, 3),
+        Size("medium", 1.0, 1.0, 1.0, 1.0, 4, 5),
+        Size("large", 4.0, 2.0, 4.0, 4.0, 4, 5),
+    )
+}

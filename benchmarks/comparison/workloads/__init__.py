@@ -1,0 +1,1 @@
+"""One file per group of workloads; `workloads(size)` of each is found by existing."""

@@ -1,0 +1,54 @@
+"""K-means to labels that no longer change, from the same start; exact pruning's reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.comparison.data import Clusters, in_memory
+from benchmarks.comparison.sizes import Size
+from benchmarks.comparison.workload import MIB, Contender, Workload
+
+#: Name, standard deviation of the centres of clusters of width 1, wanted reads per iteration.
+KINDS = (("separated", 4.0, 5.0), ("overlapping", 0.7, 2.0))
+MAX_ITER = 300
+
+
+def workloads(size: Size) -> Iterator[Workload]:
+    """Separated and overlapping clusters: time beside all peers, reads beside Lloyd."""
+    k = 5 if size.tiny else 64
+    for kind, spread, reads in KINDS:
+        data = Clusters(size.of(500_000, size.fit_rows, 20 * k), 16, k, spread=spread)
+        options = {"max_iter": 20 if size.tiny else MAX_ITER, "block_size": "1 MiB"}
+        pruned = {"schedule": "pruned"}
+        yield Workload(
+            f"kmeans-{kind}",
+            f"K-means to convergence, {kind}, {data}",
+            "peers",
+            "kmeans_fit",
+            partial(in_memory, data),
+            (
+                Contender("sklearn", "scikit-learn", at_least=4),
+                Contender("sklearn", "scikit-learn, Elkan", {"algorithm": "elkan"}, at_least=4),
+                Contender("onedal", "oneDAL", at_least=4),
+                Contender("faiss", "faiss", at_least=4),
+                Contender("emdist", "emdist, plain Lloyd"),
+            ),
+            Contender("emdist_pruned", "emdist"),
+            options=options,
+            tolerances={"inertia": 1e-4, "labels": 0.01},
+            budget=2 * data.nbytes + 512 * MIB,
+        )
+        yield Workload(
+            f"pruned-reads-{kind}",
+            f"Passes of pruned K-means, {kind}, {data}",
+            "limits",
+            "kmeans_passes",
+            partial(in_memory, data),
+            (Contender("passes", "Lloyd", {"schedule": "batch"}, at_least=reads),),
+            Contender("passes", "emdist", pruned),
+            options=options,
+            tolerances={"inertia": 1e-9, "iterations": 0},
+            unit="passes",
+            repeats=1,
+        )

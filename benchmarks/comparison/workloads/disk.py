@@ -1,0 +1,104 @@
+"""Data on disk: larger than memory beside dask-ml, beside the disk itself, and a sweep over k."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from benchmarks.comparison.data import Clusters, on_disk
+from benchmarks.comparison.sizes import Size
+from benchmarks.comparison.workload import MIB, Contender, Workload
+
+_FEATURES, _COMPONENTS = 32, 16
+#: Memory of each of two workers, and how many times both hold the data of the medium size.
+_WORKER, _TIMES = 400 * MIB, 4
+
+
+def workloads(size: Size) -> Iterator[Workload]:
+    """All of them."""
+    yield _larger_than_memory(size)
+    yield from _passes(size)
+    yield from _sweeps(size)
+    yield _labels(size)
+
+
+def _rows(nbytes: int, size: Size) -> int:
+    return size.of(nbytes // (4 * _FEATURES), size.disk, 2000)
+
+
+def _larger_than_memory(size: Size) -> Workload:
+    data = Clusters(_rows(2 * _TIMES * _WORKER, size), _FEATURES, _COMPONENTS, spread=3.0)
+    times = data.nbytes / (2 * _WORKER)
+    return Workload(
+        "disk-dask",
+        f"K-means from Zarr, {data}, {times:.1f} times the workers' memory",
+        "peers",
+        "lloyd_iteration",
+        partial(on_disk, data, chunk_bytes=16 * MIB),
+        (Contender("dask_ml", "dask-ml", at_least=10),),
+        options={"workers": 2, "memory": _WORKER, "span": min(2, size.span)},
+        tolerances={"norm of centres": 1e-4},
+        # Both workers and the process that drives them.
+        budget=2 * _WORKER + 400 * MIB,
+        repeats=3,
+        note="per iteration; two workers of one thread",
+    )
+
+
+def _passes(size: Size) -> Iterator[Workload]:
+    data = Clusters(_rows(2 << 30, size), _FEATURES, 100)
+    make = partial(on_disk, data, chunk_bytes=16 * MIB)
+    for cold in (False, True):
+        yield Workload(
+            f"disk-pass-{'cold' if cold else 'cached'}",
+            f"K-means pass from Zarr, {data}, {'cold' if cold else 'in the page cache'}",
+            "limits",
+            "disk_pass",
+            make,
+            (Contender("raw", "slower of raw read and memory", at_least=0.85, agrees=False),),
+            Contender("one_pass", "emdist"),
+            budget=768 * MIB,
+            cold=cold,
+        )
+
+
+def _sweeps(size: Size) -> Iterator[Workload]:
+    ks = [2, 3] if size.tiny else list(range(2, 32, 2))
+    data = Clusters(size.of(16_000_000, size.disk, 2000), 16, max(ks), spread=3.0)
+    make = partial(on_disk, data, chunk_bytes=8 * MIB, compressed=True, decimals=2)
+    for model in ("kmeans", "diagonal"):
+        yield Workload(
+            f"sweep-{model}",
+            f"Sweep of {len(ks)} k up to {max(ks)}, {model}, {data}, zstd",
+            "peers",
+            "sweep",
+            make,
+            (Contender("sweep", "one after another", {"joint": False}, at_least=3),),
+            Contender("sweep", "emdist", {"joint": True}),
+            options={"model": model, "ks": ks, "max_iter": 2 if size.tiny else 5},
+            tolerances={"objectives": 1e-12, "fits": 0},
+            budget=1024 * MIB,
+            repeats=2,
+            note="whole sweeps",
+        )
+
+
+def _labels(size: Size) -> Workload:
+    options = {"block_rows": size.of(1_000_000, size.disk, 1000), "blocks": 2 if size.tiny else 8}
+    rows = options["block_rows"] * options["blocks"]
+    return Workload(
+        "labels-write",
+        f"Writing labels, scores and responsibilities of {rows:,} rows",
+        "limits",
+        "label_rows",
+        nothing,
+        (Contender("raw", "raw write of the same chunks", at_least=0.8, agrees=False),),
+        Contender("labelling", "emdist"),
+        options=options,
+    )
+
+
+def nothing(folder: Path) -> Mapping[str, Path]:
+    """No files."""
+    return {}

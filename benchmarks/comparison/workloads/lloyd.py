@@ -1,0 +1,54 @@
+"""One Lloyd iteration, in the shapes that people have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.comparison.data import Clusters, in_memory
+from benchmarks.comparison.sizes import Size
+from benchmarks.comparison.workload import MIB, Contender, Workload
+
+#: Rows, features, components, and wanted: of scikit-learn, of oneDAL and faiss.
+SHAPES = (
+    (8_000_000, 3, 16, 2.5, 1.5),
+    (2_000_000, 16, 64, 2.5, 1.5),
+    (2_000_000, 32, 100, 2.5, 1.5),
+    (1_000_000, 64, 256, 2.5, 1.5),
+    (200_000, 128, 1000, 1.4, 1.1),
+)
+
+
+def workloads(size: Size) -> Iterator[Workload]:
+    """The five shapes, each also beside the rate of its matrix product."""
+    for rows, d, k, over_sklearn, over_others in SHAPES:
+        k = min(k, 20) if size.tiny else k
+        data = Clusters(size.of(rows, size.rows, 20 * k), d, k)
+        name = f"lloyd-{d}x{k}"
+        make = partial(in_memory, data)
+        options = {"span": size.span, "dtype": data.dtype}
+        budget = 2 * data.nbytes + 512 * MIB
+        yield Workload(
+            name,
+            f"Lloyd iteration, {data}",
+            "peers",
+            "lloyd_iteration",
+            make,
+            rivals=(
+                Contender("sklearn", "scikit-learn", at_least=over_sklearn),
+                Contender("onedal", "oneDAL", at_least=over_others),
+                Contender("faiss", "faiss", at_least=over_others),
+            ),
+            tolerances={"inertia": 1e-4},
+            budget=budget,
+            options=options,
+        )
+        yield Workload(
+            f"{name}-gemm",
+            f"Lloyd iteration, {data}",
+            "limits",
+            "lloyd_iteration",
+            make,
+            rivals=(Contender("gemm", "its matrix product", at_least=0.6, agrees=False),),
+            options=options,
+        )

@@ -1,0 +1,36 @@
+"""Little data: what a fit costs once warm, and in a new process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.comparison.data import Clusters, in_memory
+from benchmarks.comparison.sizes import Size
+from benchmarks.comparison.workload import Contender, Workload
+
+
+def workloads(size: Size) -> Iterator[Workload]:
+    """A warm fit beside what is allowed and scikit-learn's; a first one with and without cache."""
+    data = Clusters(1000, 8, 8, "float64", spread=4.0)
+    make = partial(in_memory, data)
+    allowed = Contender("raw", "50 ms", {"seconds": 0.05}, task="allowed", at_least=1, agrees=False)
+    yield Workload(
+        "small-fit",
+        f"Warm fit of K-means to convergence, {data}",
+        "limits",
+        "small_fit",
+        make,
+        (allowed, Contender("sklearn", "scikit-learn", agrees=False)),
+    )
+    if not size.tiny:  # compiling takes half a minute
+        yield Workload(
+            "first-fit",
+            "First fit of a new process, compiled code in the cache",
+            "limits",
+            "first_fit",
+            make,
+            (Contender("first_fit", "nothing in the cache", {"cold": True}, agrees=False),),
+            Contender("first_fit", "emdist", {"cold": False}),
+            repeats=2,
+        )
