@@ -22,9 +22,10 @@ from emdist.errors import (
 )
 from emdist.interfaces import Floats
 from emdist.store.chunks import missing_rows
-from emdist.store.faults import object_told, told
+from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.references import is_access_failure
 
 #: What can be written, by the name of the array.
 OUTPUTS = ("labels", "score", "responsibilities")
@@ -59,10 +60,11 @@ def telling(action: str, location: Location) -> Iterator[None]:
         except EmdistError:
             raise
         except _MALFORMED as error:
-            if isinstance(error, OSError):
+            if is_access_failure(error):
                 raise
-            why = f"{type(error).__name__}: {error!s:.200}"
-            raise damaged(location, f"cannot {action} it: {why}") from error
+            why = f"{type(error).__name__}: {first_line(error)}"
+            cause = error if location.is_local else None  # it may quote a URL's credentials
+            raise damaged(location, f"cannot {action} it: {why}") from cause
 
 
 def damaged(location: Location, why: str) -> CheckpointError:
