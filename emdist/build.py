@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -49,7 +50,7 @@ from emdist.store.plan import ROW_BYTES
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
-from emdist.validation import checked_options, parse_bytes
+from emdist.validation import checked_options, parse_bytes, without_credentials
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
@@ -235,11 +236,13 @@ def read_start(path: str | None) -> Given:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: np.asarray(stored[name], np.float64) for name in stored.files}
     except FileNotFoundError:
-        raise NotFoundError(f"There is no start file {path} (fit.start).") from None
-    except (ValueError, OSError, TypeError) as error:
+        raise NotFoundError(
+            f"There is no start file {without_credentials(path)} (fit.start)."
+        ) from None
+    except (ValueError, OSError, TypeError, EOFError, KeyError, MemoryError, BadZipFile) as error:
         raise StartError(
-            f"fit.start: {path} is not an .npz of numbers ({error}). Write it with "
-            "numpy.savez(path, means=..., weights=...)."
+            f"fit.start: {without_credentials(path)} is not an .npz of numbers ({error}). "
+            "Write it with numpy.savez(path, means=..., weights=...)."
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)

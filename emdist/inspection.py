@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from emdist.build_model import param_types
-from emdist.config import FitSection, ModelSection
+from emdist.config import FitSection, ModelSection, make_section
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.sweep import decode_sweep
-from emdist.saved import load_fitted
+from emdist.saved import load_fitted, recorded_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels
@@ -59,23 +60,24 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
 def _run(location: Location) -> dict[str, Any]:
     run = RunFolder(location)
     record = run.record()
-    section = ModelSection.model_validate(record["config"]["model"])
+    config = recorded_config(record, location)
+    section = make_section(ModelSection, config["model"], f"{location}: model")
     found: dict[str, Any] = {
         "kind": "run",
         "run": str(location),
         "created": record.get("created"),
-        "config": record["config"],
-        "data": record["data"],
-        "plan": record["plan"],
-        "versions": record["versions"],
+        "config": config,
+        "data": record.get("data"),
+        "plan": record.get("plan"),
+        "versions": record.get("versions"),
     }
     saved = run.load("ckpt")
     if saved is None:
         found["progress"] = "no checkpoint yet"
         return found
-    if "sweep" in record["config"]:
-        return {**found, **_sweep(run, record["config"], saved)}
-    types = param_types(section, FitSection.model_validate(record["config"]["fit"]))
+    if "sweep" in config:
+        return {**found, **_sweep(run, config, saved)}
+    types = param_types(section, make_section(FitSection, config["fit"], f"{location}: fit"))
     state = decode(FitState, saved.arrays, saved.meta, types)
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
     found["progress"] = _progress(state)
@@ -87,9 +89,9 @@ def _run(location: Location) -> dict[str, Any]:
     return found
 
 
-def _sweep(run: RunFolder, config: dict[str, Any], saved: Saved) -> dict[str, Any]:
+def _sweep(run: RunFolder, config: Mapping[str, Any], saved: Saved) -> dict[str, Any]:
     """How far a sweep is, model by model, and which is best once that is known."""
-    candidates = SweepConfig.model_validate(config).candidates()
+    candidates = make_section(SweepConfig, config, f"{run.location}: config").candidates()
     types = [param_types(one.model, one.config.fit) for one in candidates]
     state = decode_sweep(saved.arrays, saved.meta, types)
     each = zip(candidates, state.fits, strict=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,10 +36,11 @@ from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.labels import LabelWriter, check_place, is_labelled, label_writer
 from emdist.store.location import Location
 from emdist.store.run_record import digest
+from emdist.store.sealed import MANIFEST_LIMIT
 
 _SUMMARY = "summary.json"
-#: Key of the digest in it, and the most bytes that it can have.
-_DIGEST, _LIMIT = "sha256", 1 << 28
+#: Key of the digest in it.
+_DIGEST = "sha256"
 
 
 class Job:
@@ -168,18 +169,38 @@ def _ingest(section: IngestSection, target: Location) -> IngestSummary:
     )
 
 
-def finished_summary(location: Location, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The summary of a run that is done, or None: what a second start shows."""
+def finished_summary(
+    location: Location,
+    identity: Mapping[str, Any],
+    is_whole: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> dict[str, Any] | None:
+    """The summary of a run that is done, or None: what a second start shows.
+
+    Parameters
+    ----------
+    location, identity
+        Of the run.
+    is_whole
+        Whether a summary has all that is shown of it; by default of a fit's.
+    """
     folder = open_folder(location)
     try:
-        summary = unsealed(folder.read(_SUMMARY, _LIMIT), identity)
+        summary = unsealed(folder.read(_SUMMARY, MANIFEST_LIMIT), identity)
+        if summary is None or not (is_whole or _is_whole)(summary):
+            return None
         # Both are made again from the last checkpoint where they are torn or damaged.
-        done = summary is not None and RunFolder(location).read_final() is not None
-        return summary if done else None
+        return None if RunFolder(location).read_final() is None else summary
     except NewerFormatError:
         raise
     except (NotFoundError, CheckpointError):
         return None
+
+
+def _is_whole(summary: Mapping[str, Any]) -> bool:
+    result = summary.get("result")
+    wanted = {"status", "iterations", "objective"}
+    shown = isinstance(result, dict) and result.keys() >= wanted
+    return shown and summary.keys() >= {"run", "labels"}
 
 
 def sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
@@ -194,10 +215,12 @@ def unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """A summary, or None if it is damaged or another run's."""
     try:
         values: dict[str, Any] = json.loads(data)
+        if not isinstance(values, dict):
+            return None
         told = values.pop(_DIGEST, None)
-    except (ValueError, AttributeError, RecursionError):
+        return values if told == digest([values, dict(identity)]) else None
+    except (ValueError, RecursionError):
         return None
-    return values if told == digest([values, dict(identity)]) else None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from emdist.config import Config, make_config
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Listener, unheard
 from emdist.job import Job, labels_location, open_job
-from emdist.saved import load_fitted
+from emdist.saved import load_fitted, recorded_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.location import Location
@@ -31,7 +31,7 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
     NotFoundError, CheckpointError
         If there is no run.
     """
-    record = RunFolder(run).record()
+    config = recorded_config(RunFolder(run).record(), run)
     for name in _FIXED:
         more = set(given.get(name) or {}) - {"storage_options"}
         if more:
@@ -39,7 +39,7 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
                 f"--repeat takes {name} from the run, and {name}.{min(more)} was given as well; "
                 "leave it out, or fit without --repeat."
             )
-    values: dict[str, Any] = {name: dict(record["config"][name]) for name in _FIXED}
+    values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
     for name, section in given.items():
         values[name] = {**values.get(name, {}), **section}
     parent, _, name = run.url.rstrip("/").rpartition("/")

@@ -9,10 +9,11 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
-from emdist.build_model import param_types
-from emdist.config import Config, ModelSection
+from emdist.build_model import make_model, param_types
+from emdist.config import Config, ModelSection, make_section
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.fitted import Fitted
+from emdist.fit.soundness import check_params, check_spread
 from emdist.fit.start import Given
 from emdist.interfaces import Source
 from emdist.store.codec import decode, encode
@@ -58,6 +59,19 @@ def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
     }
 
 
+def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, Any]:
+    """The configuration in the record of `run`; CheckpointError if a section of it is gone."""
+    config = record.get("config")
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(name), dict) for name in ("data", "model", "fit")
+    ):
+        raise CheckpointError(
+            f"{run.child('run.json')} holds no configuration: it was edited or damaged. "
+            "Restore it from a copy."
+        )
+    return config
+
+
 def save_fitted(
     location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
 ) -> str:
@@ -76,11 +90,14 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     """``(model section, result, further metadata)`` of a saved model or a finished run."""
     saved = read_model(location)
     try:
-        section = ModelSection.model_validate(saved.meta["model"])
+        section = make_section(ModelSection, saved.meta["model"], "model")
+        model = make_model(section)
         fitted = decode(Fitted, saved.arrays, saved.meta["value"], param_types(section))
-    except (KeyError, ValueError, TypeError, ConfigError) as error:
+    except (KeyError, ValueError, TypeError, ConfigError, CheckpointError) as error:
         raise CheckpointError(
             f"{location} holds no emdist model that this version can read: {error}. Fit again, "
             "or use the version of emdist that wrote it."
         ) from None
+    check_spread(fitted.spread, str(location))
+    check_params(model, fitted.params, fitted.n_features, str(location))
     return section, fitted, saved.meta

@@ -196,7 +196,7 @@ def open_sweep(
     folder = RunFolder(location)
     folder.create_or_check(found)
     labelled = not config.labels.write or labels_stand(config, target, identity)
-    done = finished_summary(location, identity)
+    done = finished_summary(location, identity, _is_whole)
     if done is not None and labelled:
         yield done
         return
@@ -208,6 +208,11 @@ def open_sweep(
         ]
         run = SweepRun(folder, entries, found, config.sweep.budget)
         yield SweepJob(config, source, run, target, identity, listen)
+
+
+def _is_whole(summary: Mapping[str, Any]) -> bool:
+    wanted = {"run", "best", "criterion", "labels"}
+    return isinstance(summary.get("models"), list) and summary.keys() >= wanted
 
 
 def _opening(config: Config, source: Source, models: int) -> str:

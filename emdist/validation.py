@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -23,14 +23,51 @@ _UNITS = {"b": 1} | {
     for unit, base in (("b", 10**3), ("ib", 2**10))
 }
 
+#: Bytes that no block has: sizes are computed in 64 bits.
+_LARGEST_SIZE = 1 << 62
+#: Faults that a message lists.
+_LISTED = 20
+#: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
+#: server's answer, what it says beyond its status, for it may repeat the request.
+_HIDDEN = (
+    (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
+    (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
+    (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
+    (re.compile(r"(status code: \d+ [A-Za-z ]+):.*", re.DOTALL), r"\1"),
+)
+
+
+def shown(value: Any) -> str:
+    """`value` as a message quotes it: short, URLs without credentials, no whole sections."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple | set) and len(value) > 8:
+        return f"{len(value)} values"
+    if isinstance(value, str | bytes):
+        value = value[:100]
+    elif isinstance(value, int) and value.bit_length() > 200:
+        return "a number of more than 60 digits"
+    elif not isinstance(value, int | float | None | list | tuple | set):
+        return f"a {type(value).__name__}"
+    elif isinstance(value, list | tuple | set):
+        return "[" + ", ".join(shown(one) for one in value) + "]"
+    return without_credentials(repr(value))
+
+
+def without_credentials(text: str) -> str:
+    """`text` with nothing of its URLs but scheme, host and path."""
+    for pattern, instead in _HIDDEN:
+        text = pattern.sub(instead, text)
+    return text
+
 
 def parse_bytes(text: str) -> int:
     """``"128 MiB"`` to bytes; ValueError if it is no size."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
-    found = int(float(match[1]) * _UNITS[match[2].lower()]) if match else 0
-    if found < 1:
-        raise ValueError(f"{text!r} is no size; write for example '128 MiB'")
-    return found
+    found = float(match[1]) * _UNITS[match[2].lower()] if match else 0.0
+    if not 1 <= found < _LARGEST_SIZE:
+        raise ValueError(f"{shown(text)} is no size; write for example '128 MiB'")
+    return int(found)
 
 
 def size(text: str) -> str:
@@ -46,18 +83,20 @@ def explain(
     error: ValidationError, root: Any, where: str, names: Mapping[str, str] | None = None
 ) -> str:
     """A validation error as lines: where, what was got, what is wanted."""
-    lines = [_explain_one(detail, root, names or {}) for detail in error.errors()]
-    if len(lines) == 1:
+    details = error.errors()
+    lines = [_explain_one(detail, root, names or {}) for detail in details[:_LISTED]]
+    if len(details) == 1:
         return f"{where}: {lines[0]}"
-    return "\n  ".join([f"{where}: {len(lines)} faults", *lines])
+    more = [f"... and {len(details) - _LISTED} more"] if len(details) > _LISTED else []
+    return "\n  ".join([f"{where}: {len(details)} faults", *lines, *more])
 
 
 def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
+    place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     place = names.get(place, place)
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(root, detail["loc"][:-1])
-        hint = nearest(str(detail["loc"][-1]), known)
+        hint = nearest(f"{detail['loc'][-1]!s:.60}", known)
         return f"{place} is not a known key{hint}; known here: {', '.join(known)}."
     if detail["type"] in ("missing", "missing_argument"):
         return f"{place} is missing."
@@ -66,7 +105,7 @@ def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> s
         return f"{at}{detail['ctx']['error']}"
     # Our own checks quote what they got; secrets are not quoted.
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
-    got = "" if told else f", got {detail['input']!r}"
+    got = "" if told else f", got {shown(detail['input'])}"
     return f"{at}{detail['msg']}{got}."
 
 
@@ -74,8 +113,10 @@ def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
     for part in path:
         field = getattr(root, "model_fields", {}).get(part)
         annotation = getattr(field, "annotation", None)
+        if is_dataclass(root):
+            annotation = get_type_hints(root).get(str(part))
         candidates = [annotation, *getattr(annotation, "__args__", ())]
-        root = next((c for c in candidates if hasattr(c, "model_fields")), root)
+        root = next((c for c in candidates if hasattr(c, "model_fields") or is_dataclass(c)), root)
     if is_dataclass(root):
         return [field.name for field in fields(root) if field.init]
     return list(getattr(root, "model_fields", {}))
@@ -94,8 +135,9 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
     known = [field.name for field in fields(cls) if field.init]
     for key in options:
         if key not in known:
+            word = f"{key!s:.60}"
             raise ConfigError(
-                f"{where}.{key} is not a known key{nearest(key, known)}; known here: "
+                f"{where}.{word} is not a known key{nearest(word, known)}; known here: "
                 f"{', '.join(known)}."
             )
     try:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel
 
+from emdist.config_file import read_yaml
 from emdist.errors import ConfigError
 
 FILE = "EMDIST_STORAGE_OPTIONS"
@@ -48,8 +49,8 @@ def storage_options(path: str | None = None) -> Options:
     if options is not None or not path:
         return options or {}
     try:
-        read = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        read = read_yaml(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
         # Not the YAML error's own text: it may quote a secret.
         raise ConfigError(
             f"the storage options in {path} cannot be read: {type(error).__name__}."
@@ -90,10 +91,10 @@ def check_public(values: BaseModel) -> None:
         )
     for place, text in _texts(values.model_dump(), ""):
         parts = urlsplit(text) if "://" in text else None
-        if parts is not None and (parts.password or parts.query):
+        if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
             raise ConfigError(
-                f"{place} is a URL with a password or a query, and Prefect stores and shows "
-                "parameters. Put credentials in the environment."
+                f"{place} is a URL with a user or password, a query or a fragment, and Prefect "
+                "stores and shows parameters. Put credentials in the environment."
             )
     size = len(values.model_dump_json().encode())
     if size > LIMIT:

@@ -134,10 +134,13 @@ def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> 
     rest = _summed(tile, w) / each
     tile -= rest if seen is None else rest * seen
     products = None
-    if covariance:
-        products = tile.T @ (tile if w is None else w[:, None] * tile)
-    tile *= tile
-    return Moments(mass, cells, mean, rest, _summed(tile, w), low, high, whole, products)
+    # Squares of 1e300 overflow, which the survey's check tells in words.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if covariance:
+            products = tile.T @ (tile if w is None else w[:, None] * tile)
+        tile *= tile
+        squares = _summed(tile, w)
+    return Moments(mass, cells, mean, rest, squares, low, high, whole, products)
 
 
 def _summed(x: Array, w: Floats | None) -> Floats:

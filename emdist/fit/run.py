@@ -13,9 +13,10 @@ from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warn
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.loop import iterate
+from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.fit.unchanged import check_record, check_survey, stamps
+from emdist.fit.unchanged import check_record, check_same_survey, stamps
 from emdist.interfaces import Engine, Model, Source
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
@@ -108,6 +109,7 @@ class Run:
         saved = self.folder.load(_SURVEY)
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
+            check_survey(survey, self.plan.source.shape[1])
             self._check_data(survey)
         else:
             found = stamps(self.plan.source)
@@ -154,7 +156,7 @@ class Run:
                 "again): all rows are read once more, to make sure that they are the same."
             )
         )
-        check_survey(survey, self._read_survey())
+        check_same_survey(survey, self._read_survey())
         self.folder.accept(found, self.epoch)
 
     def state(self) -> FitState:
@@ -164,7 +166,9 @@ class Run:
             if saved is None:
                 self._state = FitState(self.plan.seed)
             else:
-                self._state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
+                state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
+                check_state(self.plan.model, state, self.plan.source.shape[1])
+                self._state = state
         return self._state
 
     def advance(self) -> FitState:

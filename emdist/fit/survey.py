@@ -115,6 +115,13 @@ class Survey:
                 f"{self.moments.high[worst]:g}: its squares overflow. Scale the features, for "
                 "example to unit variance."
             )
+        apart = self.moments.low < self.moments.high
+        if apart.any() and not (self.moments.m2 > 0).any():
+            raise DataError(
+                "The features vary so little, or weigh so little, that all their squares are zero "
+                f"in float64: the first reaches from {self.moments.low[0]:g} to "
+                f"{self.moments.high[0]:g}. Scale the features, for example to unit variance."
+            )
         if k > self.rows:
             raise StartError(
                 f"{k} components for {self.rows} rows; wanted at least one row for each. "

@@ -15,6 +15,7 @@ from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.lockstep import BUDGET
 from emdist.fit.run import Plan
+from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.fit.sweep import (
@@ -89,6 +90,7 @@ class SweepRun:
         saved = self.folder.load(_SURVEY)
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
+            check_survey(survey, self.plan.source.shape[1])
         else:
             plan, total = self.plan, len(self.plan.source)
             whole = merged([entry.plan.survey for entry in self.entries])
@@ -123,7 +125,10 @@ class SweepRun:
                 self._state = SweepState(tuple(FitState(e.plan.seed) for e in self.entries))
             else:
                 types = [entry.plan.types for entry in self.entries]
-                self._state = decode_sweep(saved.arrays, saved.meta, types)
+                state = decode_sweep(saved.arrays, saved.meta, types)
+                for entry, one in zip(self.entries, state.fits, strict=True):
+                    check_state(entry.plan.model, one, self.plan.source.shape[1])
+                self._state = state
         return self._state
 
     def advance(self) -> SweepState:

@@ -33,7 +33,7 @@ def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, 
         raise _changed("\n".join(f"  {line}" for line in lines))
 
 
-def check_survey(before: Survey, now: Survey) -> None:
+def check_same_survey(before: Survey, now: Survey) -> None:
     """RunMismatchError if a second read of all rows finds others than the first."""
     old, new = encode(before), encode(now)
     if old[1] == new[1] and old[0].keys() == new[0].keys():

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -86,18 +87,29 @@ def missing_rows(array: zarr.Array[Any], inside: bool = True) -> Ranges:
     """
     unit = unit_shape(array)
     counts = [-(-n // c) for n, c in zip(array.shape, unit, strict=True)]
-    stored = chunk_keys(array)
-    found: list[tuple[int, int]] = []
-    there: list[tuple[int, ...]] = []
-    for at in range(counts[0]):
-        cells = [(at, *rest) for rest in itertools.product(*map(range, counts[1:]))]
-        present = [cell for cell in cells if object_key(array, cell) in stored]
-        if len(present) < len(cells):
-            found.append((at * unit[0], (at + 1) * unit[0]))
-        there += present
+    there = _stored_cells(array, counts)
+    # By what is stored, not by what could be: metadata can claim any number of chunks.
+    columns = math.prod(counts[1:])
+    held = Counter(cell[0] for cell in there)
+    full = sorted(at for at, n in held.items() if n == columns)
+    edges = [-1, *full, counts[0]]
+    found = [((a + 1) * unit[0], b * unit[0]) for a, b in itertools.pairwise(edges) if b - a > 1]
     if inside and array.shards is not None:
         found += _missing_in_shards(array, there)
     return merged(found, array.shape[0])
+
+
+def _stored_cells(array: zarr.Array[Any], counts: list[int]) -> list[tuple[int, ...]]:
+    """Positions in the grid of the objects that exist, in order."""
+    cells = []
+    for key in chunk_keys(array):
+        numbers = re.findall(r"\d+", key)
+        cell = tuple(map(int, numbers)) if len(numbers) == array.ndim else ()
+        inside = bool(cell) and all(at < n for at, n in zip(cell, counts, strict=True))
+        # "c/007" is no name of a chunk.
+        if inside and object_key(array, cell) == key:
+            cells.append(cell)
+    return sorted(cells)
 
 
 def merged(ranges: Iterable[tuple[int, int]], rows: int) -> Ranges:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
-import zarr
 
-from emdist.errors import DtypeError
-from emdist.store.chunks import chunk_keys, unit_rows
-from emdist.store.labels import label_mark
-from emdist.store.location import Location, open_zarr_store
+from emdist.errors import DtypeError, ShapeError
+from emdist.store.arrays import check_matrix
+from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
+from emdist.store.label_place import label_mark, read_progress
+from emdist.store.location import Location
 from emdist.store.plan import block_bounds, usable_dtype
 from emdist.store.references import ArrayRef, open_checked
 
@@ -18,14 +19,13 @@ from emdist.store.references import ArrayRef, open_checked
 def describe_array(ref: ArrayRef) -> dict[str, Any]:
     """Shape, storage and block plan of an array; errors as `zarr_source`."""
     array = open_checked(ref)
-    unit = array.shards or array.chunks
-    wanted = int(np.prod([-(-n // c) for n, c in zip(array.shape, unit, strict=True)]))
+    wanted = math.prod(-(-n // c) for n, c in zip(array.shape, unit_shape(array), strict=True))
     found: dict[str, Any] = {
         "kind": "array",
         "array": str(ref),
         "shape": list(array.shape),
         "dtype": str(array.dtype),
-        "bytes_decoded": int(np.prod(array.shape)) * array.dtype.itemsize,
+        "bytes_decoded": math.prod(array.shape) * array.dtype.itemsize,
         "chunks": list(array.chunks),
         "shards": None if array.shards is None else list(array.shards),
         "codecs": [type(codec).__name__ for codec in array.compressors],
@@ -42,7 +42,12 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
         found["cannot_be_clustered"] = f"{array.ndim} dimension(s); wanted 2, (rows, features)"
         return found
     row_bytes = array.shape[1] * usable.itemsize
-    bounds = block_bounds(array.shape[0], row_bytes, unit_rows(array), None)
+    try:
+        check_matrix(array.shape, str(ref))
+        bounds = block_bounds(array.shape[0], row_bytes, unit_rows(array), None)
+    except ShapeError as error:
+        found["cannot_be_clustered"] = str(error)
+        return found
     found["blocks"] = len(bounds) - 1
     found["block_bytes"] = (bounds[1] - bounds[0]) * row_bytes
     return found
@@ -53,8 +58,7 @@ def describe_labels(location: Location) -> dict[str, Any] | None:
     mark = label_mark(location)
     if mark is None:
         return None
-    group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-    progress = np.asarray(dict(group.arrays())["progress"])
+    progress = read_progress(location)
     done = np.isfinite(progress[:, 0])
     found = {
         "kind": "labels",
@@ -65,5 +69,5 @@ def describe_labels(location: Location) -> dict[str, Any] | None:
     }
     if "noise" in mark:
         found["noise"] = {"label": mark["noise"], "rows": float(progress[done, -1].sum())}
-        found["left_out"] = {"label": mark["left_out"]}
+        found["left_out"] = {"label": mark.get("left_out")}
     return found

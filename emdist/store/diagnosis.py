@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import zarr
 
-from emdist.errors import CorruptChunkError, MissingChunksError, StorageError
+from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.interfaces import Array
 from emdist.store.chunk_files import Torn
 from emdist.store.chunks import Ranges, merged, object_key, unit_shape
 from emdist.store.faults import first_line
-from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure
+from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
@@ -31,6 +32,13 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
             f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
             "and the path is there on every machine, then start again with the same run."
         )
+    if isinstance(error, MemoryError) or 0 in array.chunks:
+        nbytes = math.prod(unit_shape(array)) * array.dtype.itemsize
+        return DataError(
+            f"{what} cannot be read ({first_line(error)}): one chunk or shard of it, shape "
+            f"{unit_shape(array)}, decodes to {nbytes} bytes. Give the process more memory, or "
+            "rechunk the array."
+        )
     for key, region in _chunks(array, a, b):
         rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
         try:
@@ -40,10 +48,10 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
         except Exception as inner:  # noqa: BLE001  codecs raise what they like
             if is_access_failure(inner):
                 return diagnosed(ref, a, b, block, inner)
-            return _corrupt(ref, key, rows, f"{type(inner).__name__}: {inner}")
+            return _corrupt(ref, key, rows, f"{type(inner).__name__}: {first_line(inner)}")
     return StorageError(
-        f"Reading {what} failed and then succeeded ({type(error).__name__}: {error}). Start "
-        "again with the same run; if it comes back, check memory and disk of this machine."
+        f"Reading {what} failed and then succeeded ({type(error).__name__}: {first_line(error)}). "
+        "Start again with the same run; if it comes back, check memory and disk of this machine."
     )
 
 
@@ -82,9 +90,10 @@ def salvaged(
             out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
         except AbsentChunk:
             raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
-        except Exception as error:
-            if is_access_failure(error):
-                raise diagnosed(ref, a, b, block, error) from error
+        except Exception as error:  # noqa: BLE001  codecs raise what they like
+            # A process short of memory says nothing about the chunk.
+            if is_access_failure(error) or isinstance(error, MemoryError):
+                raise diagnosed(ref, a, b, block, error) from shown_cause(ref, error)
             out[at] = 0
             lost.append((start, stop))
     return merged(lost, b)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy as np
 from emdist.interfaces import Array
 from emdist.store.chunk_files import ChunkFiles, Torn, Unusual
 
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+#: Without O_NONBLOCK, to open a pipe in place of a file waits for ever.
+_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
@@ -76,6 +78,13 @@ def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
             os.close(fd)
 
 
+def _size(fd: int) -> int:
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusual("it is no file")
+    return status.st_size
+
+
 def _rows(files: ChunkFiles, raw: Array, n: int) -> Array:
     shape = (-1, *files.array.shape[1:])
     rows: Array = raw.view(files.array.dtype).reshape(shape)[:n]
@@ -100,7 +109,7 @@ def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, 
 def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
     fd = os.open(files.path(a // files.unit), _FLAGS)
     try:
-        size = os.fstat(fd).st_size
+        size = _size(fd)
         first, last = _place(files, a, b)
         spans = _spans(files, fd, size, last)[first:]
         begin, each = spans[0][0], files.chunk_bytes
@@ -127,7 +136,7 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
     each = files.chunk_bytes
     fd = os.open(files.path(unit), _FLAGS)
     try:
-        size = os.fstat(fd).st_size
+        size = _size(fd)
         spans = _spans(files, fd, size, last)[first:]
         largest = 0 if files.unpack is None else max(length for _, length in spans)
         scratch: Array = np.empty(largest, np.uint8)

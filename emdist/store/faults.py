@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emdist.errors import EmdistError, NotFoundError, StorageError
+from emdist.validation import without_credentials
 
 _SPACE = "Free some space and start again; nothing that was there before is lost"
 _FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"
 
+#: Characters of an error's message that are looked at, and that are shown.
+_QUOTED, _SHOWN = 4096, 300
 #: What happened and what to do, by errno.
 _ADVICE = {
     errno.ENOSPC: ("the disk is full", _SPACE),
@@ -86,7 +88,7 @@ def object_told(action: str, where: object) -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """What went wrong, without the debug dump below it, credentials and signatures."""
-    # Only the first line: the rest is a debug dump. Queries may be signatures.
-    line = (str(error).splitlines() or [""])[0]
-    line = re.sub(r"(\w://)[^/\s]*@", r"\1", re.sub(r"(\w://[^\s?]*)\?\S*", r"\1", line))
-    return line.rstrip(". ") or type(error).__name__
+    # Only the first line: the rest is a debug dump. Queries may be signatures. Cut last, for half a
+    # URL could no longer be told to hold a password; and first, for data can make it any length.
+    line = without_credentials((str(error)[:_QUOTED].splitlines() or [""])[0])
+    return line.replace("?...", "")[:_SHOWN].rstrip(". ") or type(error).__name__

@@ -30,10 +30,19 @@ class LocalFolder:
     location: Location
 
     def _path(self, name: str) -> Path:
+        root = self.location.path
         if not name:
-            return self.location.path
+            return root
         check_name(name)
-        return self.location.path / name
+        path = root / name
+        # Whoever gave the folder could have put links into it: nothing is read through them or
+        # written behind them. A link to the folder itself is the user's.
+        if os.path.realpath(path) != os.path.join(os.path.realpath(root), name):  # noqa: PTH118
+            raise CheckpointError(
+                f"{path} leads out of {root} by a symbolic link, which is not followed. Put the "
+                "file itself there, or name the folder that it is in."
+            )
+        return path
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""

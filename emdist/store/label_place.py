@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 
-from emdist.errors import CheckpointError, NotFoundError, OutputExistsError, RunMismatchError
+from emdist.errors import (
+    CheckpointError,
+    EmdistError,
+    NotFoundError,
+    OutputExistsError,
+    RunMismatchError,
+)
+from emdist.interfaces import Floats
 from emdist.store.chunks import missing_rows
-from emdist.store.faults import object_told, told
+from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import is_access_failure
@@ -27,9 +36,42 @@ _META_LIMIT = 1 << 24
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
 
-def telling(action: str, location: Location) -> AbstractContextManager[None]:
-    """Failures inside, of whatever store it is, become a StorageError with a remedy."""
-    return told(action, location) if location.is_local else object_told(action, location)
+#: How Zarr meets metadata that it did not write: with whatever comes of it.
+_MALFORMED = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError),
+    *(RuntimeError, NotImplementedError, MemoryError, AssertionError),
+)
+
+
+@contextmanager
+def telling(action: str, location: Location) -> Iterator[None]:
+    """Failures inside become an error with a remedy, be they the store's or in what is there.
+
+    Raises
+    ------
+    StorageError
+        If the store, of whatever kind, fails.
+    CheckpointError
+        If what is there is damaged.
+    """
+    with told(action, location) if location.is_local else object_told(action, location):
+        try:
+            yield
+        except EmdistError:
+            raise
+        except _MALFORMED as error:
+            if is_access_failure(error):
+                raise
+            why = f"{type(error).__name__}: {first_line(error)}"
+            cause = error if location.is_local else None  # it may quote a URL's credentials
+            raise damaged(location, f"cannot {action} it: {why}") from cause
+
+
+def damaged(location: Location, why: str) -> CheckpointError:
+    """The error for labels that cannot be what emdist wrote."""
+    return CheckpointError(
+        f"The labels at {location} are damaged: {why}. Remove them, or name another place."
+    )
 
 
 def check_place(
@@ -64,7 +106,10 @@ def check_place(
         same = mark.get("outputs") == list(outputs) and mark.get("complete")
         fits = layout is None or mark.get("layout") == list(layout)
         # Cut off while creating, or other outputs or blocks of the same model: start over.
-        return "continue" if same and fits else "replace"
+        if same and fits:
+            _check_links(location)
+            return "continue"
+        return "replace"
     if overwrite:
         return "replace"
     raise RunMismatchError(
@@ -84,20 +129,47 @@ def _is_free(location: Location) -> bool:
     return all(_LEFTOVER.fullmatch(name) for name in folder.list())
 
 
+def _check_links(location: Location) -> None:
+    """CheckpointError if there is a link below local labels: writing would follow it out."""
+    if not location.is_local:
+        return
+    for folder, folders, files in os.walk(location.path):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            if path.is_symlink():
+                raise damaged(location, f"{path} is a symbolic link, which is not followed")
+
+
+def read_progress(location: Location) -> Floats:
+    """(blocks, columns) what is noted of each block, NaN where it is not done.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not what emdist wrote.
+    """
+    _check_links(location)
+    with telling("read the progress in", location):
+        store = open_zarr_store(location, read_only=True)
+        array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
+        mark = label_mark(location) or {}
+        rows, block, columns = mark["layout"]
+        wanted = (-(-int(rows) // int(block)), 2 + int(columns))
+        if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
+            raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
+        return np.asarray(array[:], np.float64)
+
+
 def is_labelled(location: Location) -> bool:
     """Whether every block of the labels at `location` is done."""
-    with telling("look for labels in", location):
-        group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-        try:
-            arrays = dict(group.arrays())
+    try:
+        done = np.isfinite(read_progress(location)[:, 0]).all()
+        with telling("look for labels in", location):
+            group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
             # A chunk that was lost would read as rows that were left out.
-            if any(missing_rows(array) for array in arrays.values()):
-                return False
-            return bool(np.isfinite(np.asarray(arrays["progress"][:, 0])).all())
-        except Exception as error:
-            if is_access_failure(error):
-                raise
-            return False  # torn or lost: labelling goes on, or says what is the matter
+            return bool(done) and not any(missing_rows(array) for _, array in group.arrays())
+    except CheckpointError:
+        return False  # torn or lost: labelling goes on, or says what is the matter
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:
@@ -105,7 +177,7 @@ def label_mark(location: Location) -> dict[str, Any] | None:
     try:
         raw = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
         mark = raw["attributes"][MARK]
-    except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError):
+    except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return mark if isinstance(mark, dict) else None
 

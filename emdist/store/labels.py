@@ -17,12 +17,13 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.store.label_place import (
     MARK,
     OUTPUTS,
     check_place,
+    damaged,
     is_labelled,
     label_mark,
     remove,
@@ -107,7 +108,7 @@ class LabelWriter:
                 for name in self.outputs:
                     group[name][a:b]  # decoding verifies the checksum
             except Exception as error:
-                if is_access_failure(error):
+                if is_access_failure(error) or isinstance(error, EmdistError):
                     raise
                 # Not written yet, or lost or torn by a crash: written again.
                 return None
@@ -163,10 +164,30 @@ def _opened(
     # stores this setting with the array nor takes it when it opens one.
     written = {"write_empty_chunks": True}
     arrays = {}
+    wanted = _wanted(layout[0], *layout[1:])
     for name in (*layout[0], "progress"):
         array: Any = zarr.open_array(store, path=name, mode="r+")
+        shape, chunks, dtype, _, _ = wanted[name]
+        found = (array.shape, array.chunks, str(array.dtype))
+        if found != (shape, chunks, dtype) or array.shards is not None:
+            raise damaged(location, f"{name} is {found}, not {(shape, chunks, dtype)}")
         arrays[name] = array.with_config(written)
     return arrays
+
+
+def _wanted(
+    outputs: tuple[str, ...], rows: int, block: int, k: int, fill: int = MASKED, dim: str = "row"
+) -> dict[str, _Layout]:
+    """How each array of a labelling is laid out; `fill` is the label of rows left out."""
+    chunk = chunk_rows((*range(0, rows, block), rows))
+    shapes: dict[str, _Layout] = {
+        "labels": ((rows,), (chunk,), "int32", fill, [dim]),
+        "score": ((rows,), (chunk,), "float64", np.nan, [dim]),
+        "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dim, "component"]),
+    }
+    blocks = -(-rows // block)
+    progress = ((blocks, 2 + k), (1, 2 + k), "float64", np.nan, ["block", "sum"])
+    return {name: shapes[name] for name in outputs} | {"progress": progress}
 
 
 def label_writer(
@@ -226,7 +247,6 @@ def label_writer(
 
 
 def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) -> None:
-    rows = writer.bounds[-1]
     store = open_zarr_store(writer.location, read_only=False)
     mark: dict[str, Any] = {
         "identity": dict(identity),
@@ -236,16 +256,7 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
     if writer.noise:
         mark["left_out"], mark["noise"] = writer.masked, -1
     group = zarr.create_group(store, attributes={MARK: mark | {"complete": False}})
-    chunk = chunk_rows(writer.bounds)
-    k = writer.n_components
-    shapes: dict[str, _Layout] = {
-        "labels": ((rows,), (chunk,), "int32", writer.masked, [dimension]),
-        "score": ((rows,), (chunk,), "float64", np.nan, [dimension]),
-        "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dimension, "component"]),
-    }
-    blocks = len(writer.bounds) - 1
-    progress = ((blocks, 2 + k), (1, 2 + k), "float64", np.nan, ["block", "sum"])
-    wanted = {name: shapes[name] for name in writer.outputs} | {"progress": progress}
+    wanted = _wanted(writer.outputs, *_layout(writer), fill=writer.masked, dim=dimension)
     for name, (shape, chunks, dtype, fill, dims) in wanted.items():
         group.create_array(
             name,

@@ -145,7 +145,13 @@ def _local(path: str) -> str:
         raise ConfigError(f"{scheme}:/... is neither a path nor a URL; write {scheme}://...")
     if not path or "\0" in path:
         raise ConfigError(f"{path!r} is no path; give a local path or a URL.")
-    return str(Path(os.path.abspath(Path(path).expanduser())))  # noqa: PTH100 - keeps symlinks, drops ".."
+    try:
+        whole = Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path[:100]!r} is no path ({error}); write ./~ for such a name."
+        ) from None
+    return str(Path(os.path.abspath(whole)))  # noqa: PTH100 - keeps symlinks, drops ".."
 
 
 def _plain(options: Mapping[str, Any]) -> _Options:
@@ -178,7 +184,9 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
 
     location = Location(url, dict(options))
     if location.is_local:
-        return zarr.storage.LocalStore(location.path, read_only=read_only)
+        from emdist.store.local_store import RegularFiles
+
+        return RegularFiles(location.path, read_only=read_only)
     from emdist.store.patience import Patient
 
     return Patient(zarr.storage.ObjectStore(open_object_store(location), read_only=read_only))

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DtypeError
+from emdist.errors import DtypeError, ShapeError
 
 MIB = 1 << 20
 #: Largest block by default, decoded: big enough to hide a scheduler's cost per task.
 MAX_BLOCK_BYTES = 128 * MIB
 #: Smallest block by default, so that little data still splits over a few threads.
 MIN_BLOCK_BYTES = MIB
+#: Blocks of an array at most; a plan is a list of them. At 1 MiB each they are 16 TiB.
+MAX_BLOCKS = 1 << 24
 #: What a row counts at least, because work holds its label, its score and more beside it: else
 #: a block of pixels, three bytes each, would take 15 times its size.
 ROW_BYTES = 32
@@ -35,12 +37,22 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
     block_bytes
         Wanted size, decoded, rows under `ROW_BYTES` counting as so many; None takes a
         sixteenth of the data between 1 and 128 MiB.
+
+    Raises
+    ------
+    ShapeError
+        For more than `MAX_BLOCKS` blocks.
     """
     if block_bytes is None:
         block_bytes = min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, rows * row_bytes // 16))
     # Not where a block is so small that its rows' labels and scores do not matter.
     row_bytes = max(row_bytes, ROW_BYTES if block_bytes >= MIN_BLOCK_BYTES else 1)
     units = max(1, block_bytes // (unit * row_bytes))
+    if (blocks := -(-rows // (units * unit))) > MAX_BLOCKS:
+        raise ShapeError(
+            f"{rows} rows make {blocks} blocks of {units * unit} rows; at most {MAX_BLOCKS} can be "
+            "planned. Check the array's shape, or set a larger block_size."
+        )
     return (*range(0, rows, units * unit), rows)
 
 

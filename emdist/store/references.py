@@ -13,7 +13,14 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from emdist.errors import DataError, DtypeError, NotAnArrayError, NotFoundError, StorageError
+from emdist.errors import (
+    DataError,
+    DtypeError,
+    EmdistError,
+    NotAnArrayError,
+    NotFoundError,
+    StorageError,
+)
 from emdist.plugins import nearest
 from emdist.store.chunks import metadata_digest
 from emdist.store.faults import first_line
@@ -156,28 +163,36 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
     """The array as it is now, or the error that says what is there instead."""
     try:
         return ref.open()
-    except Exception as error:
+    except EmdistError:
+        raise
+    except Exception as error:  # noqa: BLE001  Zarr and stores raise what they like
+        cause = shown_cause(ref, error)
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
                 f"{ref} could not be opened: {first_line(error)}. Check path and permissions."
-            ) from error
+            ) from cause
         members = _members(ref)
         if members is not None:
             shown = ", ".join(members[:8]) or "it has none"
             raise NotAnArrayError(
                 f"{ref} is a group, not an array. Name one of its arrays: {shown}."
-            ) from error
+            ) from cause
         if isinstance(error, _ABSENT):
-            raise _nothing_there(ref) from error
+            raise _nothing_there(ref) from cause
         if "data type" in str(error):  # Zarr knows no class for it
             raise DtypeError(
-                f"{ref} has a dtype that Zarr cannot read ({error}); wanted real numbers. "
-                "To go on, convert its columns to numbers."
-            ) from error
+                f"{ref} has a dtype that Zarr cannot read ({first_line(error)}); wanted real "
+                "numbers. To go on, convert its columns to numbers."
+            ) from cause
         raise NotAnArrayError(
-            f"{ref} is not a readable Zarr array: {error}. Name a Zarr array, or bring the file "
-            "into one with `emdist ingest`."
-        ) from error
+            f"{ref} is not a readable Zarr array: {first_line(error)}. Name a Zarr array, or "
+            "bring the file into one with `emdist ingest`."
+        ) from cause
+
+
+def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
+    """`error` as the cause that a traceback shows; None where it may quote a URL's credentials."""
+    return error if ref.location is None or ref.location.is_local else None
 
 
 def _members(ref: ArrayRef) -> list[str] | None:

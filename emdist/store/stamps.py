@@ -72,7 +72,8 @@ def _files(folder: Path, above: str) -> Iterator[_Stamp]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{above}{entry.name}"
-            if entry.is_dir():
+            # As Zarr's listing; links could lead round in circles.
+            if entry.is_dir(follow_symlinks=False):
                 yield from _files(Path(entry.path), f"{name}/")
                 continue
             status = entry.stat()

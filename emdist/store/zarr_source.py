@@ -37,6 +37,7 @@ from emdist.store.references import (
     ArrayRef,
     open_checked,
     reference,
+    shown_cause,
 )
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.stamps import stamps_of
@@ -145,11 +146,11 @@ class ZarrSource:
                 ref.reader(strict=not gap).get_basic_selection(selection, out=view)
         except EmdistError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  codecs and stores raise what they like
             found = diagnosed(ref, a, b, i, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
                 return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
-            raise found from error
+            raise found from shown_cause(ref, error)
         return out, ()
 
     def _direct(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
@@ -242,7 +243,8 @@ def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
 def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
     """The open array and a reference that holds it to what it is now."""
     array = open_checked(ref)
-    if array.attrs.get(COMPLETE) is False:
+    attributes = array.metadata.attributes
+    if isinstance(attributes, dict) and attributes.get(COMPLETE) is False:
         raise MissingChunksError(
             f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
             "still at work. Wait for it, or ingest again with --overwrite."

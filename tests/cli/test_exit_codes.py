@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "no workers": ("fit x.zarr --workers 0", 2, "n_workers=0", _nothing),
     "an unknown cluster": ("fit x.zarr --set cluster.kind=dask", 2, "cluster.kind", _nothing),
     "a cluster's unknown key": (
-        "fit x.zarr --workers 1 --set cluster.memory_limt=1GB",
+        "fit x.zarr --workers 1 --set cluster.memory_limits=1GB",
         2,
         "did you mean 'memory_limit'",
         _nothing,

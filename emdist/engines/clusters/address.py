@@ -13,7 +13,9 @@ from distributed import Client
 
 from emdist.engines.packages import check_workers
 from emdist.engines.quiet import closing_quietly
+from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError, WorkersError
+from emdist.validation import shown
 
 _URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})/?")
 
@@ -22,8 +24,8 @@ _URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+
 class Address:
     """Joins a cluster that others run, and leaves it running.
 
-    Whoever reaches a scheduler can run code on it: use TLS (tls:// and the certificates in
-    Dask's configuration, ``distributed.comm.tls``) or a network that you trust.
+    Whoever reaches a scheduler can run code on it: use TLS (tls:// and `tls`, or the certificates
+    in Dask's configuration, ``distributed.comm.tls``) or a network that you trust.
 
     Parameters
     ----------
@@ -34,11 +36,15 @@ class Address:
         Seconds to reach the scheduler, and again for workers to be there.
     wait_for_workers
         Workers to wait for, 0 for none.
+    tls
+        Certificates to show the scheduler; None for those of Dask's configuration, if any.
     """
 
     address: str
     timeout: float = 30.0
     wait_for_workers: int = 1
+
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         if self.timeout <= 0 or self.wait_for_workers < 0:
@@ -48,7 +54,7 @@ class Address:
             )
         if not _URL.fullmatch(self.address) and not _is_path(self.address):
             raise ConfigError(
-                f"{self.address!r} is no scheduler address; wanted tcp://host:port, "
+                f"{shown(self.address)} is no scheduler address; wanted tcp://host:port, "
                 "tls://host:port, or the path of a scheduler file."
             )
 
@@ -67,9 +73,13 @@ class Address:
         """
         with closing_quietly() as stack:
             address = self.address if _URL.fullmatch(self.address) else _from_file(self.address)
+            _check_encrypted(address, self.tls)
+            security = None if self.tls is None else self.tls.security()
             try:
-                client = stack.enter_context(Client(address, timeout=self.timeout))
-            except (OSError, TimeoutError, RuntimeError) as error:
+                client = stack.enter_context(
+                    Client(address, timeout=self.timeout, security=security)
+                )
+            except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # no certificates
                 raise SchedulerError(
                     f"no Dask scheduler answered at {address} within {self.timeout:g} s "
                     f"({error}). Check that `dask scheduler` runs there, that host and port are "
@@ -96,6 +106,14 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
             "timeout."
         ) from error
     check_workers(client)
+
+
+def _check_encrypted(address: str, tls: Tls | None) -> None:
+    if tls is not None and not address.startswith(("tls://", "wss://")):
+        raise ConfigError(
+            f"cluster.tls is given, and {address} is not encrypted; wanted tls://host:port. Start "
+            "the scheduler with --protocol tls and certificates, or leave tls out."
+        )
 
 
 def _is_path(address: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from distributed import Client
 
 from emdist.engines.clusters.address import ready
 from emdist.engines.quiet import closing_quietly
+from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
+from emdist.validation import shown
 
 #: Classes that a configuration may name: pattern, and what to install for it.
 KNOWN: Mapping[str, str] = {
@@ -24,6 +27,19 @@ KNOWN: Mapping[str, str] = {
     r"dask_cloudprovider(\.\w+)+Cluster": "dask-cloudprovider[all]",
     r"coiled\.Cluster": "coiled",
 }
+
+#: Variable of the environment by which whoever starts a run says that its configuration may
+#: bring code: a file cannot say so of itself.
+TRUST = "EMDIST_TRUST_CONFIG"
+
+#: Settings of the known classes whose values are code: imported, or run by a shell.
+_CODE = re.compile(
+    r"(preload\w*|\w*_?(class|plugins|extensions|prologue|epilogue|shebang|bootstrap)|python|"
+    r"remote_python|\w*_python|env|env_\w+|environ\w*|\w*(command|script|entrypoint|initcommand)\w*|"
+    r"(docker|worker|scheduler|job)_(args|extra\w*|exec\w*)|extra|nanny|connect_options|"
+    r"serializers|deserializers|custom_\w+)",
+    re.IGNORECASE,
+)
 
 #: How often an adaptive cluster must find a worker idle before it lets it go. Dask's default, 3,
 #: dismisses workers, and their caches, during every M-step.
@@ -49,8 +65,11 @@ class ByClass:
     timeout
         Seconds to wait for them: a queue or a cloud takes minutes.
     allow_any
-        Permit classes that are not in `KNOWN`. To name one is to import and call it: only for
-        configurations that you trust as you trust code.
+        Permit classes that are not in `KNOWN`. To name one is to import and call it, so the file
+        alone cannot: whoever starts the run must set the environment's `TRUST` to 1 as well.
+    tls
+        Certificates, given to the class and to the client as ``security``; None where the class
+        has its own way (Kubernetes, Gateway, Coiled) or the network is trusted.
     """
 
     cluster_class: str
@@ -61,15 +80,22 @@ class ByClass:
     wait_for_workers: int = 1
     timeout: float = 600.0
     allow_any: bool = False
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if not self.allow_any and _package(self.cluster_class) is None:
+        if _package(self.cluster_class) is None and not (self.allow_any and _trusted()):
             raise ConfigError(
-                f"cluster_class {self.cluster_class!r} is not among the known ones: "
+                f"cluster_class {shown(self.cluster_class)} is not among the known ones: "
                 "dask.distributed.LocalCluster, dask.distributed.SSHCluster, "
                 "dask_kubernetes.operator.KubeCluster, dask_jobqueue.*Cluster, "
                 "dask_gateway.GatewayCluster, dask_cloudprovider.*Cluster, coiled.Cluster. If "
-                "you trust this configuration to import and call it, set allow_any: true."
+                "you trust this configuration as you trust code, set allow_any: true in it and "
+                f"{TRUST}=1 in the environment."
+            )
+        if (found := _code_in([self.cluster_kwargs, self.client_kwargs])) and not _trusted():
+            raise ConfigError(
+                f"the cluster's settings hold {', '.join(found)}, which are code that is run. If "
+                f"you trust this configuration as you trust code, set {TRUST}=1 in the environment."
             )
         if self.scale is not None and self.adapt_kwargs is not None:
             raise ConfigError("scale and adapt_kwargs exclude each other; leave one out.")
@@ -86,14 +112,15 @@ class ByClass:
             The cluster did not start.
         """
         make = _load(self.cluster_class)
+        secured = {} if self.tls is None else {"security": self.tls.security()}
         with closing_quietly() as stack:
             try:
-                cluster = stack.enter_context(make(**self.cluster_kwargs))
+                cluster = stack.enter_context(make(**{**self.cluster_kwargs, **secured}))
                 if self.adapt_kwargs is not None:
                     cluster.adapt(**self._patient(self.adapt_kwargs))
                 elif self.scale is not None:
                     cluster.scale(self.scale)
-                client = stack.enter_context(Client(cluster, **self.client_kwargs))
+                client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
             except TypeError as error:
                 raise ConfigError(f"{self.cluster_class} refuses its settings: {error}") from error
             except Exception as error:
@@ -118,6 +145,24 @@ def _package(path: str) -> str | None:
     """What to install for the class at `path`; None if it is not a known one."""
     found = (package for pattern, package in KNOWN.items() if re.fullmatch(pattern, path))
     return next(found, None)
+
+
+def _trusted() -> bool:
+    return os.environ.get(TRUST) == "1"
+
+
+def _code_in(settings: Any) -> list[str]:
+    """Keys, at any depth, whose values are code."""
+    found: list[str] = []
+    waiting = [settings]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            found += [str(key) for key in value if _CODE.fullmatch(str(key))]
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+    return sorted(set(found))
 
 
 def _load(path: str) -> Callable[..., Any]:

@@ -11,6 +11,7 @@ from distributed import Client, LocalCluster
 
 from emdist.engines.clusters.scratch import scratch
 from emdist.engines.quiet import closing_quietly
+from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 
 #: How long Dask calls a worker that has just died before it makes its results again. Its default
@@ -38,6 +39,9 @@ class Local:
         the loopback.
     local_directory
         Where workers spill; None for a temporary folder.
+    tls
+        Certificates for scheduler, workers and client; None for unencrypted sockets of the
+        loopback, which other users of this machine can reach.
     """
 
     n_workers: int = 2
@@ -46,6 +50,7 @@ class Local:
     processes: bool = True
     dashboard_address: str | None = None
     local_directory: str | None = None
+    tls: Tls | None = None
 
     def __post_init__(self) -> None:
         if self.n_workers < 1 or self.threads_per_worker < 1:
@@ -57,6 +62,7 @@ class Local:
     @contextmanager
     def open(self) -> Iterator[Client]:
         """A client of a new cluster; both are closed on exit."""
+        security = None if self.tls is None else self.tls.security()
         with closing_quietly() as stack:
             folder = self.local_directory or stack.enter_context(scratch())
             if dask.config.get(_CONNECT) == _DEFAULT:
@@ -70,6 +76,7 @@ class Local:
                     # None would not mean none: Dask then serves its pages on port 8787.
                     dashboard_address=self.dashboard_address or "127.0.0.1:0",
                     local_directory=folder,
+                    security=security,
                 )
             except ValueError as error:
                 raise ConfigError(f"the local cluster's settings: {error}") from error
@@ -79,7 +86,7 @@ class Local:
                     "`if __name__ == '__main__':`, because workers import the script."
                 ) from error
             stack.enter_context(cluster)
-            client = stack.enter_context(Client(cluster))
+            client = stack.enter_context(Client(cluster, security=security))
             yield client
 
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from emdist.errors import ConfigError, NotFoundError, ShapeError
 from emdist.store.ingest.table import File, Formats, Reader, listing
+from emdist.validation import without_credentials
 
 #: The photographs that scikit-learn ships: real data on every machine, without a download.
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -86,7 +87,10 @@ def _resolve(name: str | Path) -> list[File]:
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
-        raise ConfigError(f"{text} is a URL, and files are read from local paths: copy it first.")
+        raise ConfigError(
+            f"{without_credentials(text)} is a URL, and files are read from local paths: copy it "
+            "first."
+        )
     path = Path(text).expanduser()
     if path.is_dir():
         return _folder(path)

@@ -1,0 +1,76 @@
+"""TLS between client, scheduler and workers: whoever has no certificate of ours is refused."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from distributed.security import Security
+from pydantic import ConfigDict
+
+from emdist.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files of certificates, PEM; each side shows its own and asks the other for one.
+
+    Whoever reaches a scheduler can run code on it. With TLS that takes a certificate signed by
+    the authority, and what travels (rows, parameters, storage options) is encrypted.
+
+    Parameters
+    ----------
+    ca_file
+        Certificate of the authority that signed all others: have one for this cluster alone.
+    cert, key
+        Certificate of this side, and its private key. Paths, never the text itself:
+        configurations are stored and shown.
+    """
+
+    # Unknown keys are refused, as everywhere in a configuration.
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    ca_file: str
+    cert: str
+    key: str
+
+    def security(self) -> Security:
+        """For `distributed.Client` and clusters: nothing is sent or taken unencrypted.
+
+        Raises
+        ------
+        ConfigError
+            If a file is not there or not what it should be.
+        """
+        files = {name: _file(name, getattr(self, name)) for name in ("ca_file", "cert", "key")}
+        try:
+            context = ssl.create_default_context(cafile=files["ca_file"])
+            context.load_cert_chain(files["cert"], files["key"], password=_no_password)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"cluster.tls: the certificates cannot be used ({type(error).__name__}: "
+                f"{getattr(error, 'reason', None) or error}). Wanted PEM files: the authority's "
+                "certificate, this side's certificate, and its private key without a password."
+            ) from None
+        sides = ("client", "scheduler", "worker")
+        return Security(
+            require_encryption=True,
+            tls_ca_file=files["ca_file"],
+            **{f"tls_{side}_cert": files["cert"] for side in sides},
+            **{f"tls_{side}_key": files["key"] for side in sides},
+        )
+
+
+def _file(name: str, path: str) -> str:
+    """An absolute path: workers have other working directories."""
+    found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  it never raises
+    if "\0" in path or "-----BEGIN" in path or not found.is_file():
+        told = "the text of a certificate or key" if "-----BEGIN" in path else repr(path[:100])
+        raise ConfigError(f"cluster.tls.{name} is {told}; wanted the path of a PEM file.")
+    return str(found)
+
+
+def _no_password() -> str:
+    raise ValueError("the private key is encrypted with a password")

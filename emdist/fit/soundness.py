@@ -1,0 +1,135 @@
+"""Whether what was stored can be gone on from: shapes that fit each other, and no NaN.
+
+The codec says that a checkpoint has the fields of its class. That they belong together it cannot
+know, and compiled kernels do not ask: they would read past the end of an array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import CheckpointError
+from emdist.fit.state import FitState
+from emdist.fit.survey import Survey
+from emdist.interfaces import Array, Block, Model, Spread
+
+#: Arrays that parameters may have or lack, with the shape that they have: (k,).
+_OPTIONAL = ("counts",)
+
+
+def check_params(model: Model[Any], params: Any, d: int, what: str = "the model") -> None:
+    """CheckpointError unless `params` are some of `model`, of any k, for rows of `d` features."""
+    weights = getattr(params, "weights", None)
+    if not isinstance(weights, np.ndarray) or weights.ndim != 1 or not len(weights):
+        raise _unsound(what, "it has no weights of components")
+    try:
+        zeros, ones = np.zeros(d), np.ones(d)
+        unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
+        template = model.start(np.zeros((len(weights), d)), unit)
+    except (ValueError, TypeError, IndexError, MemoryError) as error:
+        raise _unsound(what, f"{len(weights)} components, {d} features: {error}") from None
+    for problem in _differences(params, template, "", len(weights)):
+        raise _unsound(what, problem)
+
+
+def check_spread(spread: Spread, what: str = "the model") -> None:
+    """CheckpointError unless all of a spread is about the same number of features."""
+    d = spread.origin.size
+    for field in fields(Spread):
+        value = getattr(spread, field.name)
+        if isinstance(value, np.ndarray):
+            wanted = (d, d) if field.name == "covariance" else (d,)
+            _check_shape(value, wanted, f"spread.{field.name}", what)
+    if not np.isfinite(spread.origin).all():
+        raise _unsound(what, "its origin is not finite")
+
+
+def check_survey(survey: Survey, d: int) -> None:
+    """CheckpointError unless a survey is about rows of `d` features."""
+    what = "the stored survey"
+    for field in fields(survey.moments):
+        value = getattr(survey.moments, field.name)
+        if isinstance(value, np.ndarray):
+            wanted = (d, d) if field.name == "products" else (d,)
+            _check_shape(value, wanted, f"moments.{field.name}", what)
+    sample, m = survey.sample, survey.sample.row.size
+    for name in ("priority", "row", "weight"):
+        _check_shape(getattr(sample, name), (m,), f"sample.{name}", what)
+    _check_shape(sample.x, (m, d), "sample.x", what)
+    _check_shape(survey.distinct, (survey.distinct.size,), "distinct", what)
+    if isinstance(survey.shifted, np.ndarray) and survey.shifted.shape not in ((), (d,)):
+        raise _unsound(what, f"shifted has shape {survey.shifted.shape}")
+
+
+def check_state(model: Model[Any], state: FitState, d: int) -> None:
+    """CheckpointError unless a fit of `model` to rows of `d` features can go on from `state`."""
+    what = "the checkpoint"
+    if state.params is not None:
+        check_params(model, state.params, d, what)
+    if state.best is not None:
+        check_params(model, state.best.params, d, what)
+        if not math.isfinite(state.best.objective):
+            raise _unsound(what, f"the objective of its best start is {state.best.objective}")
+    if state.shared is not None:
+        one = Block(0, 0, np.zeros((1, d)))
+        wanted = model.shared_step(one, np.zeros(d)).fields
+        shapes = {name: value.shape for name, value in wanted.items()}
+        if {name: value.shape for name, value in state.shared.items()} != shapes:
+            raise _unsound(what, f"its shared sums are not of the shapes {shapes}")
+    begun = state.iteration > 0 or state.sums is not None
+    if (
+        (state.restart < 0 or state.iteration < 0)
+        or (state.finished and state.best is None)
+        or (begun and not any(r.restart == state.restart for r in state.history))
+        or (state.sums is not None and all(r.rejected for r in state.history))
+    ):
+        raise _unsound(what, "its counters do not fit each other")
+
+
+def _differences(value: Any, like: Any, path: str, k: int) -> Iterator[str]:
+    """Where `value` is not of the types and shapes of `like`, or holds NaN."""
+    name = path.rpartition(".")[2]
+    if name in _OPTIONAL and (value is None or like is None):
+        if value is not None and value.shape != (k,):
+            yield f"{path} has shape {value.shape}, wanted ({k},)"
+    elif isinstance(like, np.ndarray):
+        yield from _array_differences(value, like, path)
+    elif isinstance(like, tuple):
+        if not isinstance(value, tuple) or len(value) != len(like):
+            yield f"{path} is no tuple of {len(like)}"
+            return
+        for i, (one, other) in enumerate(zip(value, like, strict=True)):
+            yield from _differences(one, other, f"{path}.{i}", k)
+    elif is_dataclass(like):
+        if type(value) is not type(like):
+            yield f"{path or 'it'} is {type(value).__name__}, wanted {type(like).__name__}"
+            return
+        for field in fields(like):
+            below = f"{path}.{field.name}" if path else field.name
+            yield from _differences(getattr(value, field.name), getattr(like, field.name), below, k)
+
+
+def _array_differences(value: Any, like: Array, path: str) -> Iterator[str]:
+    if not isinstance(value, np.ndarray) or value.shape != like.shape:
+        yield f"{path} has shape {getattr(value, 'shape', None)}, wanted {like.shape}"
+    elif value.dtype.kind != like.dtype.kind or value.dtype.itemsize < like.dtype.itemsize:
+        yield f"{path} has dtype {value.dtype}, wanted {like.dtype}"
+    elif value.dtype.kind == "f" and np.isnan(value).any():
+        yield f"{path} holds NaN"
+
+
+def _check_shape(value: Array, wanted: tuple[int, ...], name: str, what: str) -> None:
+    if value.shape != wanted:
+        raise _unsound(what, f"{name} has shape {value.shape}, wanted {wanted}")
+
+
+def _unsound(what: str, problem: str) -> CheckpointError:
+    return CheckpointError(
+        f"{what} does not fit together: {problem}. It was edited, or is of other data or "
+        "of another version; restore it from a copy, or fit again."
+    )

@@ -1,0 +1,307 @@
+"""The table of bad data: what it is, what the user gets, and how that is known to be right.
+
+``docs/reliability.md`` shows this table, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from emdist import (
+    BayesianGaussianMixture,
+    BernoulliMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    KCentroids,
+    KMeans,
+    KMedians,
+    MultinomialMixture,
+    PoissonMixture,
+)
+from emdist.errors import (
+    DataError,
+    DistinctRowsError,
+    DomainError,
+    DtypeError,
+    EmdistError,
+    NonFiniteError,
+    ShapeError,
+    StartError,
+    WeightError,
+)
+
+Case: TypeAlias = tuple[Any, Any]  # rows and weights
+
+#: Estimator by the name of the model in a configuration, and that model's section.
+MODELS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "kmeans": (lambda k, **o: KMeans(k, random_state=0, **o), {}),
+    "kmedians": (lambda k, **o: KMedians(k, random_state=0, **o), {}),
+    "kcentroids": (lambda k, **o: KCentroids(k, random_state=0, **o), {}),
+    **{
+        name: (lambda k, t=kind, **o: GaussianMixture(
+            k, covariance_type=t, random_state=0, **o), {})
+        for name, kind in (("full", "full"), ("tied", "tied"), ("diagonal", "diag"),
+                           ("spherical", "spherical"))
+    },
+    "variational_full": (lambda k, **o: BayesianGaussianMixture(
+        n_components=k, random_state=0, weight_concentration_prior_type="dirichlet_distribution",
+        **o), {"weights": "variational_dirichlet"}),
+    "bernoulli": (lambda k, **o: BernoulliMixture(k, random_state=0, **o), {}),
+    "poisson": (lambda k, **o: PoissonMixture(k, random_state=0, **o), {}),
+    "multinomial": (lambda k, **o: MultinomialMixture(k, random_state=0, **o), {}),
+    "binomial": (lambda k, **o: BinomialMixture(k, n_trials=1, random_state=0, **o),
+                 {"options": {"trials": 1}}),
+    "categorical": (lambda k, **o: CategoricalMixture(k, n_categories=2, random_state=0, **o),
+                    {"options": {"categories": 2}}),
+}  # fmt: skip
+
+#: Of all fits: exact for centres, and for mixtures as good as.
+TOL, MAX_ITER = 1e-12, 500
+
+#: Models of any real numbers; the others are of bits, counts or codes.
+REAL = list(MODELS)[:8]
+COUNTS = list(MODELS)[8:]
+
+
+def bits() -> Any:
+    """(80, 8) two kinds of rows of bits, which are in the domain of every model."""
+    rng = np.random.default_rng(7)
+    share = np.array([[0.9] * 4 + [0.1] * 4, [0.1] * 4 + [0.9] * 4])
+    x = (rng.random((80, 8)) < share[np.arange(80) % 2]).astype(np.float64)
+    x[:, 0] = np.where(x.sum(axis=1) == 0, 1.0, x[:, 0])  # multinomial: no empty rows
+    return x
+
+
+def reals() -> Any:
+    """(80, 3) two clouds of real numbers, well apart."""
+    rng = np.random.default_rng(8)
+    return rng.normal(size=(80, 3)) + 9.0 * (np.arange(80)[:, None] % 2)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of bad data.
+
+    Attributes
+    ----------
+    what
+        In the words of the documentation.
+    gets
+        What the user gets, in the same words.
+    make
+        Rows and weights.
+    like
+        Rows and weights of the sane equivalent, to which the answer is compared; None for an
+        error.
+    error
+        Class of the error, or None.
+    says
+        What its message must hold.
+    models
+        "all", "real" or "counts".
+    k
+        Components asked for.
+    options
+        Of the estimator and of the section ``data``.
+    moved, scaled
+        Locations are those of `like`, times `scaled`, plus `moved`.
+    but
+        Models of which only the labels are compared.
+    stored
+        Whether Zarr can hold it.
+    """
+
+    what: str
+    gets: str
+    make: Callable[[], Case]
+    like: Callable[[], Case] | None = None
+    error: type[EmdistError] | None = None
+    says: str = ""
+    models: Literal["all", "real", "counts"] = "all"
+    k: int = 2
+    options: Mapping[str, Any] = field(default_factory=dict)
+    moved: Any = 0.0
+    scaled: Any = 1.0
+    but: tuple[str, ...] = ()
+    stored: bool = True
+
+    @property
+    def names(self) -> list[str]:
+        """Of the models that it is for."""
+        return {"all": list(MODELS), "real": REAL, "counts": COUNTS}[self.models]
+
+
+def locations(est: Any) -> Any:
+    """Where the components of a fitted estimator lie, in a comparable order."""
+    for name in ("cluster_centers_", "means_", "probabilities_", "rates_"):
+        if hasattr(est, name):
+            found = np.asarray(getattr(est, name))
+            return found[..., 1] if found.ndim == 3 else found
+    raise AssertionError(f"{type(est).__name__} says not where its components lie")
+
+
+def fitted(name: str, k: int, case: Case, options: Mapping[str, Any]) -> Any:
+    """The estimator of a model, fitted; that it may not converge is not what is tested."""
+    rows, weights = case
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        # Far enough that two ways to one answer meet.
+        est = MODELS[name][0](k, **options)
+        est.set_params(tol=TOL, max_iter=MAX_ITER)
+        return est.fit(rows, sample_weight=weights)
+
+
+def _with(value: float, row: int = 33, column: int = 1) -> Callable[[], Case]:
+    def make() -> Case:
+        x = bits()
+        x[row, column] = value
+        return x, None
+
+    return make
+
+
+def _as(dtype: Any) -> Callable[[], Case]:
+    return lambda: (bits().astype(dtype), None)
+
+
+def _plain() -> Case:
+    return bits(), None
+
+
+def _plain_reals() -> Case:
+    return reals(), None
+
+
+def _masked(rows: Any) -> Callable[[], Case]:
+    def make() -> Case:
+        x = bits()
+        x[rows] = np.nan
+        return x, None
+
+    return make
+
+
+def _weights(change: Callable[[Any], Any]) -> Callable[[], Case]:
+    return lambda: (bits(), change(np.ones(80)))
+
+
+def _heavy(value: float, row: int = 42) -> Callable[[], Case]:
+    def make() -> Case:
+        weights = np.ones(80)
+        weights[row] = value
+        return bits(), weights
+
+    return make
+
+
+def _structured() -> Case:
+    return np.zeros(80, dtype=[("a", "f8"), ("b", "f8")]), None
+
+
+_UNITS = np.array([1.0, 1e6, 1.0])
+_HALF = np.arange(80) < 40
+
+TABLE = [
+    Row("NaN", "error: block, row and feature", _with(np.nan), error=NonFiniteError,
+        says="row 33 has nan in feature 1"),
+    Row("infinity, of either sign", "error: block, row and feature", _with(-np.inf),
+        error=NonFiniteError, says="row 33 has -inf in feature 1"),
+    Row("NaN and `non_finite: drop`", "the fit of the other rows", _masked([5, 33]),
+        lambda: (np.delete(bits(), [5, 33], axis=0), None), options={"non_finite": "drop"}),
+    Row("all rows NaN and `non_finite: drop`", "error: nothing is left", _masked(slice(None)),
+        error=ShapeError, says="All 80 rows are left out", options={"non_finite": "drop"}),
+    Row("a block that is empty once rows are left out", "the fit of the other rows",
+        _masked(_HALF), lambda: (bits()[40:], None),
+        options={"non_finite": "drop", "block_size": "1280 B"}),
+    Row("subnormal numbers", "they count as what they are, next to nothing",
+        lambda: (np.where(reals() > 4, reals(), reals() + 1e-310), None), _plain_reals,
+        models="real"),
+    Row("all numbers subnormal", "error: squares would be zero",
+        lambda: (reals() * 1e-310, None), error=DataError, says="Scale the features",
+        models="real"),
+    Row("1e300", "error: squares would overflow", _with(1e300), error=DataError,
+        says="squares overflow"),
+    Row("negative zero", "zero", lambda: (np.where(bits() == 0, -0.0, 1.0), None), _plain),
+    Row("numbers outside of the family's domain", "error: the feature, what it holds",
+        _with(-1.0), error=DomainError, says="feature 1 reaches from -1", models="counts"),
+    Row("constant features", "the fit without them, and the constants",
+        lambda: (np.column_stack([reals(), np.full(80, 3.0)]), None), _plain_reals,
+        models="real"),
+    Row("duplicate rows", "the fit of the rows with weights",
+        lambda: (np.repeat(bits(), 3, axis=0), None), lambda: (bits(), np.full(80, 3.0))),
+    Row("all rows equal", "error: how many distinct rows there are",
+        lambda: (np.ones((80, 4)), None), error=DistinctRowsError, says="only 1 distinct row"),
+    Row("fewer rows than components", "error: both numbers", lambda: (bits()[:3], None),
+        error=StartError, says="n_samples=3|4 components for 3 rows", k=4),
+    Row("one row, one component", "the row", lambda: (bits()[:1], None),
+        lambda: (np.repeat(bits()[:1], 5, axis=0), None), k=1),
+    Row("a feature in units a million times another's",
+        "Gaussians: the fit in sane units, scaled; centres: the feature decides, as in float64",
+        lambda: ((reals() * _UNITS), None), _plain_reals, models="real", scaled=_UNITS),
+    Row("an offset of 1e8", "the fit without it, moved", lambda: (reals() + 1e8, None),
+        _plain_reals, models="real", moved=1e8),
+    Row("integers", "the fit of the same numbers in float64", _as("int32"), _plain),
+    Row("64-bit integers", "the fit in float64, to 53 bits", _as("int64"), _plain),
+    Row("unsigned integers above 2^53", "the fit of the nearest float64",
+        lambda: ((bits().astype(np.uint64) << np.uint64(60)) + np.uint64(1), None),
+        lambda: (bits(), None), models="real", scaled=2.0**60),
+    Row("booleans", "the fit of 0 and 1", _as(bool), _plain),
+    Row("float16", "the fit of the same numbers in float32", _as("float16"), _as("float32")),
+    Row("long double", "the fit in float64", _as(np.longdouble), _plain, stored=False),
+    Row("big-endian", "the same bits as little-endian", _as(">f8"), _plain),
+    Row("Fortran order", "the same bits", lambda: (np.asfortranarray(bits()), None), _plain),
+    Row("negative strides", "the same bits", lambda: (bits()[::-1].copy()[::-1], None), _plain,
+        stored=False),
+    Row("weights of zero", "the fit without these rows",
+        _weights(lambda w: np.where(_HALF, 0.0, w)), lambda: (bits()[40:], None)),
+    Row("enormous weights, all alike", "the fit with weights of 1; a posterior, which counts "
+        "rows, forgets its prior", _weights(lambda w: w * 1e150), _plain,
+        but=("variational_full",)),
+    Row("negative weights", "error: the row", _heavy(-1.0), error=WeightError, says="row 42: -1"),
+    Row("weights that are NaN", "error: the row", _heavy(np.nan), error=WeightError,
+        says="row 42: nan"),
+    Row("weights that are all zero", "error", _weights(lambda w: w * 0), error=WeightError,
+        says="All sample weights are zero"),
+    Row("weights of another length", "error: both lengths", lambda: (bits(), np.ones(79)),
+        error=WeightError, says=r"\(79,\); wanted \(80,\)"),
+    Row("text", "error: encode it", lambda: (np.full((80, 2), "a"), None), error=DtypeError,
+        says="encode the categories"),
+    Row("objects", "error, or numbers where they are", lambda: (np.full((4, 2), object()), None),
+        error=DtypeError, says="no matrix of numbers", stored=False),
+    Row("complex numbers", "error: parts or modulus", lambda: (bits() * 1j, None),
+        error=DtypeError, says="modulus"),
+    Row("dates", "error: convert them", lambda: (np.zeros((80, 2), "M8[s]"), None),
+        error=DtypeError, says="convert dates"),
+    Row("structured records", "error", _structured, error=EmdistError,
+        says="wanted real numbers|dimension|no matrix", stored=False),
+    Row("no dimension", "error: rows by features", lambda: (np.float64(5), None),
+        error=ShapeError, says="0 dimension", stored=False),
+    Row("one dimension", "error: how to reshape", lambda: (bits()[:, 0], None), error=ShapeError,
+        says="Reshape your data"),
+    Row("three dimensions", "error: rows by features", lambda: (bits().reshape(20, 4, 8), None),
+        error=ShapeError, says="3 dimension"),
+    Row("no rows", "error", lambda: (bits()[:0], None), error=ShapeError, says="0 sample"),
+    Row("no features", "error", lambda: (bits()[:, :0], None), error=ShapeError,
+        says="0 feature"),
+    Row("a masked array with masked values", "error: fill it, or how to leave rows out",
+        lambda: (np.ma.masked_less(bits(), 0.5), None), error=DtypeError, says="masked values",
+        stored=False),
+]  # fmt: skip
+
+
+def markdown() -> str:
+    """The table as ``docs/reliability.md`` shows it."""
+    of = {"all": "all", "real": "real numbers", "counts": "bits, counts, codes"}
+    lines = [
+        f"| {row.what} | {of[row.models]} | "
+        f"{f'`{row.error.__name__}`, ' if row.error is not None else ''}{row.gets} |"
+        for row in TABLE
+    ]
+    return "\n".join(["| data | models | what the user gets |", "|---|---|---|", *lines])
