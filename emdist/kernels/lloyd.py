@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from emdist.kernels.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.jit import jit, jit_sums
 from emdist.kernels.lanes import ROW_LANES, panel_rows
-from emdist.kernels.panels import fill_panel, pack_components, readable
+from emdist.kernels.panels import fill_panel, is_readable, pack_components, readable
 from emdist.kernels.scoring import best_of_panel
 from emdist.kernels.tiles import tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-#: Rows of a call, which are converted first if the kernel is not compiled for their type.
+#: Rows of a call where they have to be converted, because the kernel is not compiled for them.
 _STRETCH = 1 << 16
 
 
@@ -130,7 +130,7 @@ def nearest_sums(
     # Of every row, one more feature gathers the weights: it is 0 as stored, 1 from the origin.
     wide = _widened(means, 1.0)
     t, total = np.zeros(wide.shape), 0.0
-    for a, b in tiles(len(x), _STRETCH):
+    for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
         total += _sums(part, _widened(where[None], -1.0), *ready, wide, w, rows, t)
@@ -145,7 +145,7 @@ def nearest_rows(
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
     ready = pack_components(eta, offset)
     rows = panel_rows(eta.dtype.itemsize)
-    for a, b in tiles(len(x), _STRETCH):
+    for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         _rows(part, where[None], *ready, means, rows, labels[a:b], distance[a:b])
     return labels, distance

@@ -89,8 +89,14 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(packed), least
 
 
+def is_readable(x: Array) -> bool:
+    """Whether kernels are compiled for such an array."""
+    floats = x.dtype.kind == "f" and x.dtype.itemsize >= 4 and x.dtype.isnative
+    return bool(floats and x.flags.c_contiguous)
+
+
 def readable(x: Array, origin: NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
     """Rows that kernels are compiled for, and what is still to be subtracted from them."""
-    if x.dtype.kind == "f" and x.dtype.itemsize >= 4 and x.flags.c_contiguous and x.dtype.isnative:
+    if is_readable(x):
         return x, origin
     return shifted(x, origin, dtype.name), np.zeros(len(origin))
