@@ -1,0 +1,221 @@
+"""Tables in Markdown, and where they stand in docs/scaling.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.scaling.check import Checked
+from benchmarks.scaling.formulas import predict
+from benchmarks.scaling.quantities import GB, MODELS, TB, Cluster, Job, Machine, Times
+from benchmarks.scaling.simulation import simulate
+
+SIZES, WORKERS = (TB, 100 * TB), (10, 100, 1000)
+#: Unlike machines, and their deaths: three of a thousand in an hour.
+SLOWNESS, FAILURES = 0.15, 0.003
+MIB = 1 << 20
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; all columns but the first two to the right."""
+    rule = ["---" if i < 2 else "--:" for i in range(len(head))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *rows))
+
+
+def span(seconds: float) -> str:
+    """Seconds, readable."""
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    if seconds >= 90:
+        return f"{seconds / 60:.1f} min"
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def amount(nbytes: float) -> str:
+    """Bytes, readable."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if nbytes >= size:
+            return f"{nbytes / size:.3g} {unit}"
+    return f"{nbytes:.3g} B"
+
+
+def calibration(machine: Machine) -> str:
+    """Two tables: constants, and models."""
+    m = machine
+    general = [
+        ("q, plain", "blocks read uncompressed from the page cache", f"{amount(m.plain)}/s a core"),
+        ("q, packed", "blocks read and decoded, Zstandard 3", f"{amount(m.packed)}/s a core"),
+        ("c", "stored bytes per decoded byte of these", f"{m.stored:.2f}"),
+        ("a", "any pass on Dask", span(m.first)),
+        ("g", "client and scheduler, per task, before the first block", span(m.graph)),
+        ("s", "client and scheduler, per task, after", span(m.task)),
+        ("w", "worker, per task", span(m.leaf)),
+        ("m", "memory of client and scheduler per task", amount(m.task_bytes)),
+        ("h", "placing, per block and worker, once a run", span(m.place)),
+        ("b", "memory of placing per block and worker", amount(m.place_bytes)),
+        ("A", "sums added", f"{amount(m.add)}/s"),
+        ("Z", "sums pickled and unpickled", f"{amount(m.pickle)}/s"),
+        ("", "sums from worker to worker, loopback", f"{amount(m.move)}/s"),
+        ("l", "submit, fetch, answer", span(m.latency)),
+        ("", "smallest checkpoint, and more", f"{span(m.checkpoint)}, {amount(m.seal)}/s"),
+        ("", "listing and stamping, per chunk file", span(m.listing)),
+    ]
+    models = [
+        (
+            shape.name,
+            f"{shape.flops:,}",
+            span(one.row),
+            f"{shape.flops / one.row / GB:.0f}",
+            span(one.block),
+            span(one.update),
+            f"{amount(one.sums)} ({amount(shape.sums_bytes)})",
+            f"{amount(one.task)} ({amount(shape.params_bytes)})",
+        )
+        for shape in MODELS
+        for one in (m.models[shape.name],)
+    ]
+    head = (
+        "model", "f: flops a row", "t: a row, one core", "Gflop/s", "e: a block", "u: M-step",
+        "S: sums (formula)", "P: task (formula)",
+    )  # fmt: skip
+    return f"{table(('symbol', 'what', 'measured'), general)}\n\n{table(head, models)}"
+
+
+def checks(found: Sequence[Checked]) -> str:
+    """Predicted beside measured."""
+    rows = [
+        (
+            one.where,
+            one.what,
+            span(one.formula),
+            span(one.simulated),
+            span(one.measured),
+            f"{one.error:+.0%}",
+            f"{span(one.predicted_cpu)}, {span(one.cpu)}",
+            f"{one.cpu_error:+.0%}",
+        )
+        for one in found
+    ]
+    head = (
+        "where", "model", "formula", "simulated", "measured", "error", "CPU: formula, measured",
+        "error of CPU",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def _cells(machine: Machine, simulated: int) -> Iterator[tuple[str, ...]]:
+    for model in MODELS:
+        for nbytes in SIZES:
+            for workers in WORKERS:
+                job = Job(model, nbytes, stored=machine.stored)
+                times = Times(job, Cluster(workers), machine)
+                found = predict(times)
+                yield (
+                    model.name,
+                    f"{amount(nbytes)}, {workers:,}",
+                    span(found.seconds),
+                    _simulated(times, simulated),
+                    found.limit,
+                    span(found.workers),
+                    span(found.graph + found.scheduler),
+                    span(found.driver + found.load + found.tail),
+                    amount(found.read_bytes),
+                    amount(found.moved_bytes),
+                    flagged(found.worker_bytes, times.cluster.memory),
+                    flagged(found.driver_bytes, times.cluster.memory),
+                )
+
+
+def flagged(nbytes: float, limit: float) -> str:
+    """Bytes, in bold where they are too many."""
+    return f"**{amount(nbytes)}**" if nbytes > limit else amount(nbytes)
+
+
+def _simulated(times: Times, limit: int) -> str:
+    if times.job.blocks > limit:
+        return "-"
+    plain = simulate(times).seconds
+    cluster = replace(times.cluster, slowness=SLOWNESS, failures=FAILURES)
+    return f"{span(plain)}, {span(simulate(replace_cluster(times, cluster)).seconds)}"
+
+
+def replace_cluster(times: Times, cluster: Cluster) -> Times:
+    """The same job and machine on another cluster."""
+    return Times(times.job, cluster, times.machine)
+
+
+def predictions(machine: Machine, simulated: int) -> str:
+    """One iteration of every model, size and number of workers."""
+    head = (
+        "model", "data, workers", "formula", "simulated: even, uneven", "limit", "workers",
+        "scheduler and graph", "driver, task, last joins", "read", "sums moved", "memory: worker",
+        "memory: driver",
+    )  # fmt: skip
+    return table(head, list(_cells(machine, simulated)))
+
+
+def settings(machine: Machine) -> str:
+    """What other settings make of the hardest row of K-means, and of the largest sums."""
+    kmeans, large = MODELS[0], MODELS[-1]
+    many = Cluster(1000)
+    cases = [
+        ("128 MiB, the default", Job(kmeans, 100 * TB, stored=machine.stored), many),
+        ("block_size 512 MiB", Job(kmeans, 100 * TB, 512 * MIB, stored=machine.stored), many),
+        ("... and read ahead", Job(kmeans, 100 * TB, 512 * MIB, stored=machine.stored),
+         replace(many, ahead=True)),
+        ("... and 64 GB a worker", Job(kmeans, 100 * TB, 512 * MIB, stored=machine.stored),
+         replace(many, memory=64e9)),
+        ("128 MiB, sums of full d=512", Job(large, TB, stored=machine.stored), Cluster(100)),
+        ("... and 512 MiB", Job(large, TB, 512 * MIB, stored=machine.stored), Cluster(100)),
+        ("... and one thread a worker", Job(large, TB, 512 * MIB, stored=machine.stored),
+         Cluster(400, 1, 4e9)),
+        ("... 128 MiB, 64 GB a worker", Job(large, TB, stored=machine.stored),
+         Cluster(100, memory=64e9)),
+    ]  # fmt: skip
+    rows = []
+    for what, job, cluster in cases:
+        times = Times(job, cluster, machine)
+        found, played = predict(times), simulate(times)
+        rows.append(
+            (
+                f"{job.model.name}, {amount(job.nbytes)}, {cluster.workers:,}",
+                what,
+                f"{job.tasks:,}",
+                span(found.seconds),
+                span(played.seconds),
+                span(found.graph + found.scheduler),
+                span(found.workers),
+                f"{played.held}",
+                flagged(found.worker_bytes, cluster.memory),
+                flagged(found.driver_bytes, 16e9),
+            )
+        )
+    head = (
+        "job", "setting", "tasks", "formula", "simulated", "scheduler and graph", "workers",
+        "sums waiting on a worker", "memory: worker", "memory: driver",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def between(text: str, name: str, content: str) -> str:
+    """`text` with what stands between the marks of `name` replaced."""
+    pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
+    found, times = re.subn(
+        pattern, lambda m: m[1] + "\n" + content + "\n" + m[2], text, flags=re.DOTALL
+    )
+    if times != 1:
+        raise ValueError(f"wanted one part between the marks <!-- {name} -->, found {times}.")
+    return found
+
+
+def write_page(path: Path, parts: dict[str, str]) -> None:
+    """Put every part into its place."""
+    text = path.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        text = between(text, name, content)
+    path.write_text(text, encoding="utf-8")
