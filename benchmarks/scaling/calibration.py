@@ -128,7 +128,7 @@ def adding() -> tuple[float, float]:
     return 7 * size / least(lambda: tree_sum(sums)), size / whole
 
 
-def placing(blocks: int = 20_000, workers: int = 100) -> tuple[float, float]:
+def placing(blocks: int = 10_000, workers: int = 100) -> tuple[float, float]:
     """Seconds, and bytes at the peak, per block and worker of choosing places."""
     addresses = tuple((f"tcp://10.0.0.{i}:4000", 4) for i in range(workers))
     chosen = place.__wrapped__  # without its cache

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from benchmarks.scaling.quantities import Times
 from emdist.engines.budget import BASE
 from emdist.engines.memory import PER_BLOCK
+from emdist.engines.placement import HASHES
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def predict(times: Times, checkpoint_seconds: float = 60.0) -> Iteration:
         + (8 + 2 * cluster.threads + held_sums(times)) * compute.sums,
         driver_bytes=BASE
         + job.tasks * machine.task_bytes
-        + job.blocks * cluster.workers * machine.place_bytes
+        + min(job.blocks * cluster.workers, HASHES) * machine.place_bytes
         + (8 + 3) * compute.sums,
     )
     each = whole.seconds

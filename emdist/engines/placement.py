@@ -49,6 +49,10 @@ class Places:
         return [self.workers[(i + j) % n] for j in range(min(CHOICE, n) if self.strict else 1)]
 
 
+#: Hashes held at once: a million blocks on a thousand workers would be 8 GB.
+HASHES = 1 << 20
+
+
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The splitmix64 finaliser: bits of `x`, well stirred (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -79,18 +83,27 @@ def place(blocks: tuple[int, ...], workers: tuple[tuple[str, int], ...]) -> NDAr
     threads = np.array([max(1, n) for _, n in workers], dtype=np.int64)
     room = -(-len(blocks) * threads // threads.sum())
     ids = np.array(blocks, dtype=np.uint64)
-    # + 1: zero is the hash of zero. The arithmetic is modulo 2**64, as it should be.
-    mixed = _mix(_mix(ids + np.uint64(1))[:, None] ^ _mix(names + np.uint64(1))[None, :])
     chosen = np.full(len(blocks), -1, dtype=np.int64)
     open_workers = np.arange(len(workers))
     while (left := np.flatnonzero(chosen < 0)).size:
-        best = open_workers[mixed[np.ix_(left, open_workers)].argmax(axis=1)]
+        best = open_workers[_favourites(ids[left], names[open_workers])]
         for w in np.unique(best):
             taken = left[best == w][: room[w]]
             chosen[taken] = w
             room[w] -= len(taken)
         open_workers = np.flatnonzero(room > 0)
     return chosen
+
+
+def _favourites(ids: NDArray[np.uint64], names: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """(n,) the name with the largest hash for each id, a slice of ids at a time."""
+    rows = max(1, HASHES // len(names))
+    out = np.empty(len(ids), np.int64)
+    for a in range(0, len(ids), rows):
+        # + 1: zero is the hash of zero. The arithmetic is modulo 2**64, as it should be.
+        own = _mix(ids[a : a + rows] + np.uint64(1))[:, None]
+        out[a : a + rows] = _mix(own ^ _mix(names + np.uint64(1))[None, :]).argmax(axis=1)
+    return out
 
 
 def choose(
