@@ -186,6 +186,8 @@ def make_fit(
     is_kmeans = model.minimises
     given = given or read_start(section.start)
     check_spread(model.domain, survey.spread)
+    if model.additive:
+        survey.check_squares()
     given.check(model, model_section.n_components, source.shape[1])
     space = make_space(model_section, survey)
     tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol

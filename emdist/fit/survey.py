@@ -93,6 +93,16 @@ class Survey:
             None if m.products is None else m.products / m.weight,
         )
 
+    def check_squares(self) -> None:
+        """Raise for rows that differ, and whose squares do not: models that add squares up."""
+        apart = self.moments.low < self.moments.high
+        if apart.any() and not (self.moments.m2 > 0).any():
+            raise DataError(
+                "The features vary so little, or weigh so little, that all their squares are zero "
+                f"in float64: the first reaches from {self.moments.low[0]:g} to "
+                f"{self.moments.high[0]:g}. Scale the features, for example to unit variance."
+            )
+
     def check(self, k: int) -> None:
         """Raise unless `k` components can be fitted to these rows."""
         if self.rows == 0:
@@ -114,13 +124,6 @@ class Survey:
                 f"Feature {worst} reaches from {self.moments.low[worst]:g} to "
                 f"{self.moments.high[worst]:g}: its squares overflow. Scale the features, for "
                 "example to unit variance."
-            )
-        apart = self.moments.low < self.moments.high
-        if apart.any() and not (self.moments.m2 > 0).any():
-            raise DataError(
-                "The features vary so little, or weigh so little, that all their squares are zero "
-                f"in float64: the first reaches from {self.moments.low[0]:g} to "
-                f"{self.moments.high[0]:g}. Scale the features, for example to unit variance."
             )
         if k > self.rows:
             raise StartError(

@@ -238,7 +238,7 @@ def test_an_error_of_one_fit_ends_all_after_what_was_done_is_given() -> None:
         Setting("diagonal", 3, options={"reg_covar": 0.0}, fit={"on_collapse": "raise"}),
     ]
     fits = fits_of(source, settings, LocalEngine(1))
-    before = threading.active_count()
+    before = set(threading.enumerate())
     done: list[SweepState] = []
 
     def all_of() -> None:
@@ -250,17 +250,17 @@ def test_an_error_of_one_fit_ends_all_after_what_was_done_is_given() -> None:
     gone(before)
 
 
-def gone(before: int) -> None:
-    """Fail unless the threads of a sweep end."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("emdist-fit"):
-            thread.join(30)
-    assert threading.active_count() <= before
+def gone(before: set[threading.Thread]) -> None:
+    """Fail unless the threads of a sweep that began since then end."""
+    own = [t for t in threading.enumerate() if t.name.startswith("emdist-fit")]
+    for thread in set(own) - before:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_a_sweep_that_is_left_leaves_no_thread_behind() -> None:
     source = weighted(data_for("kmeans"))
-    before = threading.active_count()
+    before = set(threading.enumerate())
     fits = fits_of(source, [Setting("kmeans", k) for k in (2, 3, 4)], LocalEngine(1))
     states = sweep(fits, SweepState(tuple(FitState(0) for _ in fits)))
     next(states)
