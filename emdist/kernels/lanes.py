@@ -164,6 +164,16 @@ class Code:
             ]
         return left[0]
 
+    def every(self, vectors: list[Any], step: int, first: int) -> Any:
+        """Numbers `first`, first + step, ... of vectors that are `step` in number, as one."""
+        found = vectors[0]
+        for n, vector in enumerate(vectors):
+            # Lanes that come from this vector; those before are in place, those behind to come.
+            at = [first + step * i - n * self.lanes for i in range(self.lanes)]
+            index = [self.lanes + a if 0 <= a < self.lanes else i for i, a in enumerate(at)]
+            found = self._picked(found, vector, index)
+        return found
+
     def turned(self, rows: list[Any]) -> list[Any]:
         """A square of vectors, rows for columns: halves change places, then quarters, ..."""
         step = len(rows) // 2

@@ -23,15 +23,15 @@ _STRETCH = 1 << 16
 
 @jit_sums
 def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
-                 weight: Array, one: Array, t: Array) -> Any:  # fmt: skip
+                 weight: Array, one: Array, n: Array, t: Array) -> Any:  # fmt: skip
     total = 0.0
     for i in range(a, b):
         c = labels[i - a]
         w = weight[i] if len(weight) else 1.0
         distance = 0.0
-        t[c, x.shape[1]] += w
+        n[c] += w
         for j in range(x.shape[1]):
-            one[0] = x[i, j] - origin[0, j]
+            one[0] = x[i, j] - origin[j]
             value = np.float64(one[0])
             t[c, j] += w * value
             diff = value - means[c, j]
@@ -42,20 +42,20 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
 
 @jit
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
-            best: Array, t: Array) -> Any:  # fmt: skip
+            best: Array, n: Array, t: Array) -> Any:  # fmt: skip
     # The last rows may not be read beyond their end.
     if (b - 1) * x.shape[1] + means.shape[1] > x.size:
-        return _gather_last(x, a, b, origin, means, labels, weight, best[:1], t)
+        return _gather_last(x, a, b, origin, means, labels, weight, best[:1], n, t)
     if len(weight):
-        return gather_weighted_rows(x, a, b, origin, means, labels, weight, best, t)
-    return gather_rows(x, a, b, origin, means, labels, weight, best, t)
+        return gather_weighted_rows(x, a, b, origin, means, labels, weight, best, n, t)
+    return gather_rows(x, a, b, origin, means, labels, weight, best, n, t)
 
 
 @jit
 def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
            panel: Array, best: Array, labels: Array) -> None:  # fmt: skip
     """Labels of the rows of a panel: the lowest index among the highest scores."""
-    fill_panel(x, a, b, origin[0], panel)
+    fill_panel(x, a, b, origin, panel)
     best[:] = -np.inf
     labels[:] = 0
     best_of_panel(panel, eta, offset, best, labels)
@@ -63,14 +63,14 @@ def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
 
 @jit
 def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
-          rows: Any, t: Array) -> Any:  # fmt: skip
+          rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
     panel = np.empty((x.shape[1], rows), eta.dtype)
     best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     total = 0.0
     for a in range(0, x.shape[0], rows):
         b = min(a + rows, x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, labels)
-        total += _gather(x, a, b, origin, means, labels, weight, best, t)
+        total += _gather(x, a, b, origin, means, labels, weight, best, n, t)
     return total
 
 
@@ -81,7 +81,7 @@ def _distances(
     for i in range(a, b):
         total = 0.0
         for j in range(x.shape[1]):
-            one[0] = x[i, j] - origin[0, j]
+            one[0] = x[i, j] - origin[j]
             diff = np.float64(one[0]) - means[labels[i - a], j]
             total += diff * diff
         out[i] = total
@@ -99,11 +99,11 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
         _distances(x, a, b, origin, means, own, best[:1], distance)
 
 
-def _widened(rows: Floats, one: float) -> Floats:
-    """Rows (k, d), then `one`, and zeros up to a width that `gather_rows` takes."""
-    k, d = rows.shape
-    out = np.zeros((k, -(-(d + 1) // ROW_LANES) * ROW_LANES))
-    out[:, :d], out[:, d] = rows, one
+def _widened(rows: Array) -> Array:
+    """Rows (..., d), and zeros up to a width that `gather_rows` takes."""
+    d = rows.shape[-1]
+    out = np.zeros((*rows.shape[:-1], -(-d // ROW_LANES) * ROW_LANES), rows.dtype)
+    out[..., :d] = rows
     return out
 
 
@@ -127,15 +127,13 @@ def nearest_sums(
     """
     ready = pack_components(eta, offset)
     rows, none = panel_rows(eta.dtype.itemsize), np.empty(0)
-    # Of every row, one more feature gathers the weights: it is 0 as stored, 1 from the origin.
-    wide = _widened(means, 1.0)
-    t, total = np.zeros(wide.shape), 0.0
+    wide = _widened(means)
+    n, t, total = np.zeros(len(wide)), np.zeros(wide.shape), 0.0
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        total += _sums(part, _widened(where[None], -1.0), *ready, wide, w, rows, t)
-    d = means.shape[1]
-    return t[:, d].copy(), np.ascontiguousarray(t[:, :d]), total
+        total += _sums(part, _widened(where), *ready, wide, w, rows, n, t)
+    return n, np.ascontiguousarray(t[:, : means.shape[1]]), total
 
 
 def nearest_rows(
@@ -147,5 +145,5 @@ def nearest_rows(
     rows = panel_rows(eta.dtype.itemsize)
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
-        _rows(part, where[None], *ready, means, rows, labels[a:b], distance[a:b])
+        _rows(part, where, *ready, means, rows, labels[a:b], distance[a:b])
     return labels, distance

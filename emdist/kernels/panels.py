@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 from emdist.kernels.jit import jit
 from emdist.kernels.lanes import COMPONENTS
 from emdist.kernels.tiles import shifted
-from emdist.kernels.turning import turn_4, turn_8, turn_16
+from emdist.kernels.turning import (
+    turn_1,
+    turn_2,
+    turn_3,
+    turn_4,
+    turn_5,
+    turn_6,
+    turn_7,
+    turn_8,
+    turn_16,
+)
 
 Array = NDArray[Any]
 
@@ -27,22 +37,21 @@ def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
 
 @jit
 def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
-    # One to three features, with strides that the compiler knows and can make shuffles of.
-    rows, d = panel.shape[1], x.shape[1]
-    flat = x.reshape(x.size)[d * a : d * (a + rows)]
-    first, second, third = origin[0], origin[min(1, d - 1)], origin[d - 1]
+    d = x.shape[1]
     if d == 1:
-        for i in range(rows):
-            panel[0, i] = flat[i] - first
+        turn_1(x, a, origin, panel)
     elif d == 2:
-        for i in range(rows):
-            panel[0, i] = flat[2 * i] - first
-            panel[1, i] = flat[2 * i + 1] - second
+        turn_2(x, a, origin, panel)
+    elif d == 3:
+        turn_3(x, a, origin, panel)
+    elif d == 4:
+        turn_4(x, a, origin, panel)
+    elif d == 5:
+        turn_5(x, a, origin, panel)
+    elif d == 6:
+        turn_6(x, a, origin, panel)
     else:
-        for i in range(rows):
-            panel[0, i] = flat[3 * i] - first
-            panel[1, i] = flat[3 * i + 1] - second
-            panel[2, i] = flat[3 * i + 2] - third
+        turn_7(x, a, origin, panel)
 
 
 @jit
@@ -55,16 +64,16 @@ def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
     d = x.shape[1]
     if b - a < panel.shape[1]:
         _fill_rows(x, a, b, origin, panel)
-    elif d < 4:
-        _fill_few(x, a, origin, panel)
     elif d < 8:
-        for j in (0, d - 4):
-            for i in range(0, b - a, 4):
-                turn_4(x, a + i, j, origin, panel, i)
-    elif d < 16:
-        for j in (0, d - 8):
+        _fill_few(x, a, origin, panel)
+    elif d < 16 or panel.shape[1] < 16:
+        # Panels of float64 have 8 rows where vectors have 256 bits.
+        done = 0
+        while done < d:
+            j = min(done, d - 8)
             for i in range(0, b - a, 8):
                 turn_8(x, a + i, j, origin, panel, i)
+            done = j + 8
     else:
         done = 0
         while done < d:
@@ -96,7 +105,13 @@ def is_readable(x: Array) -> bool:
 
 
 def readable(x: Array, origin: NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Rows that kernels are compiled for, and what is still to be subtracted from them."""
-    if is_readable(x):
-        return x, origin
-    return shifted(x, origin, dtype.name), np.zeros(len(origin))
+    """Rows that kernels are compiled for, and what is still to be subtracted from them.
+
+    An origin that float32 holds is given as such to rows and panels of float32: their difference
+    is rounded once then, to the same bits as by way of float64, in half of the instructions.
+    """
+    if not is_readable(x):
+        return shifted(x, origin, dtype.name), np.zeros(len(origin), dtype)
+    if x.dtype == dtype == np.float32 and np.array_equal(near := origin.astype(dtype), origin):
+        return x, near
+    return x, origin

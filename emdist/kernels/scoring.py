@@ -42,6 +42,24 @@ def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[l
     ]
 
 
+def _winner(code: Code, scores: list[Any]) -> tuple[Any, Any]:
+    """The highest of some scores, and which it is: the first of equals.
+
+    In rounds, so that few comparisons wait for others. NaN lose, but among themselves.
+    """
+    left = [(score, code.constant(i, code.labels)) for i, score in enumerate(scores)]
+    while len(left) > 1:
+        pairs = zip(left[::2], left[1::2], strict=False)
+        ahead = len(left) % 2 * left[-1:]
+        left = [_better(code, *a, *b) for a, b in pairs] + ahead
+    return left[0]
+
+
+def _better(code: Code, a: Any, own: Any, b: Any, other: Any) -> tuple[Any, Any]:
+    wins = code.above(b, a)
+    return code.builder.select(wins, b, a), code.builder.select(wins, other, own)
+
+
 @inline
 def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, labels: Any) -> Any:
     """Highest score of each row of a panel and its component, the lowest of equals.
@@ -59,15 +77,13 @@ def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, lab
             scores = _scores(code, p, e, o, first)
             for v in range(VECTORS):
                 place = I64(v * code.lanes)
-                held, label = (
-                    code.load(code.at(top.data, place)),
-                    code.load(code.at(who.data, place), code.labels),
-                )
-                for c in range(COMPONENTS):
-                    wins = code.above(scores[c][v], held)
-                    own = code.splat(builder.trunc(builder.add(first, I64(c)), I32))
-                    held = builder.select(wins, scores[c][v], held)
-                    label = builder.select(wins, own, label)
+                held = code.load(code.at(top.data, place))
+                label = code.load(code.at(who.data, place), code.labels)
+                best, own = _winner(code, [row[v] for row in scores])
+                own = builder.add(own, code.splat(builder.trunc(first, I32)))
+                wins = code.above(best, held)
+                held = builder.select(wins, best, held)
+                label = builder.select(wins, own, label)
                 code.store(held, code.at(top.data, place))
                 code.store(label, code.at(who.data, place))
         return context.get_dummy_value()

@@ -26,7 +26,7 @@ def _square_turner(side: int) -> Any:
     ) -> Any:
         """Lay a square of ``x - origin`` into a panel: columns of x (m, d) become lines of it.
 
-        The subtraction is done in float64 and then rounded to the panel's numbers.
+        The subtraction is done in the numbers of the origin and then rounded to the panel's.
         """
         contiguous(x, origin, panel)
         signature = types.void(x, row, column, origin, panel, lane)
@@ -36,7 +36,7 @@ def _square_turner(side: int) -> Any:
             places = ((1, i), (2, j), (5, at))
             i, j, at = (context.cast(builder, v, sig.args[n], types.intp) for n, v in places)
             code = Code(builder, context.get_data_type(panel.dtype), side)
-            wide = ir.VectorType(ir.DoubleType(), code.lanes)
+            wide = ir.VectorType(context.get_data_type(origin.dtype), code.lanes)
             stored = ir.VectorType(context.get_data_type(x.dtype), code.lanes)
             d, rows = size(code, a, 1), size(code, p, 1)
             middle = code.load(code.at(o.data, j), wide)
@@ -56,7 +56,53 @@ def _square_turner(side: int) -> Any:
     return turn_square
 
 
-turn_4, turn_8, turn_16 = _square_turner(4), _square_turner(8), _square_turner(16)
+turn_8, turn_16 = _square_turner(8), _square_turner(16)
+
+
+def _few_turner(d: int) -> Any:
+    @inline
+    def turn_few(typing: Any, x: Any, row: Any, origin: Any, panel: Any) -> Any:
+        """Lay rows of ``x - origin`` (m, d), from `row` on, into a whole panel: see `turn_square`.
+
+        They lie in d times as many vectors as a line of the panel does, of which each line takes
+        every d-th number.
+        """
+        contiguous(x, origin, panel)
+        signature = types.void(x, row, origin, panel)
+
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            a, i, o, p = arrays(context, builder, sig.args, args)
+            i = context.cast(builder, i, sig.args[1], types.intp)
+            code = code_for(context, builder, panel)
+            wide = context.get_data_type(origin.dtype)
+            stored = context.get_data_type(x.dtype)
+            middle = [builder.load(code.at(o.data, I64(j))) for j in range(d)]
+            start = code.times(i, I64(d))
+            for v in range(VECTORS):
+                place = v * code.lanes
+                whole = [
+                    code.load(
+                        code.at(a.data, start, I64(place * d + n * code.lanes)),
+                        ir.VectorType(stored, code.lanes),
+                    )
+                    for n in range(d)
+                ]
+                for j in range(d):
+                    value = code.every(whole, d, j)
+                    if stored != wide:
+                        value = builder.fpext(value, ir.VectorType(wide, code.lanes))
+                    value = builder.fsub(value, code.splat(middle[j]))
+                    value = value if value.type == code.type else builder.fptrunc(value, code.type)
+                    line = I64(j * VECTORS * code.lanes + place)
+                    code.store(value, code.at(p.data, line))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return turn_few
+
+
+turn_1, turn_2, turn_3, turn_4, turn_5, turn_6, turn_7 = map(_few_turner, range(1, 8))
 
 
 @inline

@@ -254,7 +254,8 @@ def test_the_survey_takes_what_is_observed() -> None:
     for size in (None, 400, 3000):
         source = array_source(x, weight, size)
         survey = prepare(source, setting_for("full")).survey
-        np.testing.assert_allclose(survey.spread.origin, mean, rtol=1e-14)
+        found = survey.spread.origin + survey.spread.mean
+        np.testing.assert_allclose(found, mean, rtol=1e-14)
         np.testing.assert_allclose(survey.spread.variance, variance, rtol=1e-9)
         heavy = x[weight > 0] - survey.spread.origin
         np.testing.assert_array_equal(survey.spread.low, np.nanmin(heavy, axis=0))

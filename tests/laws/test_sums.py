@@ -141,7 +141,11 @@ def test_the_survey_is_numpys_mean_and_variance_at_any_offset(
     mean = (w[:, None] * exact).sum(axis=0) / w.sum()
     variance = (w[:, None] * (exact - mean) ** 2).sum(axis=0) / w.sum()
     np.testing.assert_allclose(spread.variance, variance.astype(float), rtol=1e-12)
-    np.testing.assert_allclose(spread.origin, mean.astype(float), rtol=1e-15 * 4, atol=1e-12)
+    found = spread.origin + spread.mean
+    np.testing.assert_allclose(found, mean.astype(float), rtol=1e-15 * 4, atol=1e-12)
+    # The origin is a number of float32 that is near enough to the mean.
+    assert (np.abs(spread.mean) <= np.sqrt(spread.variance)).all()
+    assert (spread.origin.astype(np.float32) == spread.origin).all()
     heavy = x[w > 0]
     np.testing.assert_array_equal(spread.low, heavy.min(axis=0) - spread.origin)
     np.testing.assert_array_equal(spread.high, heavy.max(axis=0) - spread.origin)

@@ -59,3 +59,40 @@ def test_a_block_without_rows() -> None:
     assert not n.any()
     assert not t.any()
     assert inertia == 0.0
+
+
+@pytest.mark.parametrize("digits", ["float32", "float64"])
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 6, 7, 8, 13, 16, 17, 24])
+def test_an_origin_leaves_the_bits_of_rows_that_were_subtracted_before(d: int, digits: str) -> None:
+    # That of float32 digits is subtracted in float32, and has to make no difference.
+    rng = np.random.default_rng(d)
+    x = (rng.standard_normal((777, d)) * 10.0 ** rng.integers(-3, 4, d) + 1000).astype(np.float32)
+    origin = x.mean(axis=0, dtype=np.float64).astype(digits).astype(np.float64)
+    rows = (x - origin).astype(np.float32)
+    means = rows[rng.choice(777, 9, replace=False)].astype(np.float64)
+    eta, offset = (2 * means).astype(np.float32), -(means * means).sum(axis=1).astype(np.float32)
+    weight = rng.random(777)
+    for w in (None, weight):
+        found = nearest_sums(x, origin, eta, offset, means, w)
+        wanted = nearest_sums(rows, np.zeros(d), eta, offset, means, w)
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for a, b in zip(
+        nearest_rows(x, origin, eta, offset, means),
+        nearest_rows(rows, np.zeros(d), eta, offset, means),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("d", [3, 8, 11, 16, 20])
+def test_what_lies_behind_a_row_is_left_alone(d: int) -> None:
+    x = np.arange(200.0 * d).reshape(200, d) % 7
+    x[100:] = np.nan
+    means = x[:2].copy()
+    eta, offset = 2 * means, -(means * means).sum(axis=1)
+    n, t, inertia = nearest_sums(x[:100], np.zeros(d), eta, offset, means, None)
+    assert n.sum() == 100
+    assert np.isfinite(t).all()
+    np.testing.assert_allclose(t.sum(axis=0), x[:100].sum(axis=0))
+    assert np.isfinite(inertia)
