@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
@@ -77,27 +78,100 @@ def _products(code: Code, resp: Any, lines: Any, count: Any) -> list[list[Any]]:
     return sums
 
 
-def _rounded(code: Code, value: Any, origin: Any, narrow: Any) -> Any:
-    """Rows less the origin as float64, rounded to the numbers `narrow` of the scores."""
-    if value.type != origin.type:
-        value = code.builder.fpext(value, origin.type)
-    value = code.builder.fsub(value, origin)
-    if value.type != narrow:
-        value = code.builder.fptrunc(value, narrow)
-    return value if value.type == code.type else code.builder.fpext(value, code.type)
+@dataclass(frozen=True)
+class _Rows:
+    """Writes the code that adds rows to the sums of their labels.
 
+    Attributes
+    ----------
+    code
+        For vectors of float64.
+    stored, middle, narrow
+        Types of a vector of a row, of the origin, and of what rows are rounded to.
+    x, origin, means, labels, weight, count, sums
+        As the code sees them.
+    weighted
+        Whether rows have weights.
+    """
 
-def _by_width(builder: Any, width: Any, loop: Any) -> None:
-    """`loop` of a width that the compiler knows, where it is one of a few, and any other."""
-    done = builder.append_basic_block("done")
-    for fixed in _WIDTHS:
-        with builder.if_then(builder.icmp_signed("==", width, I64(fixed))):
-            loop(fixed)
-            builder.branch(done)
-        # What follows is for other widths.
-    loop(None)
-    builder.branch(done)
-    builder.position_at_end(done)
+    code: Code
+    stored: Any
+    middle: Any
+    narrow: Any
+    x: Any
+    origin: Any
+    means: Any
+    labels: Any
+    weight: Any
+    count: Any
+    sums: Any
+    weighted: bool
+
+    def all(self, low: Any, high: Any) -> Any:
+        """Add rows low..high-1; their distance."""
+        b, code = self.code.builder, self.code
+        totals = [code.variable(code.constant(0.0)) for _ in range(_TOTALS)]
+        width = size(code, self.means, 1)
+        done = b.append_basic_block("done")
+        for fixed in _WIDTHS:
+            # The compiler knows such a width, and unrolls.
+            with b.if_then(b.icmp_signed("==", width, I64(fixed))):
+                self._loop(low, high, I64(fixed), totals)
+                b.branch(done)
+        self._loop(low, high, width, totals)
+        b.branch(done)
+        b.position_at_end(done)
+        return code.total(b.fadd(*map(b.load, totals)))
+
+    def _loop(self, low: Any, high: Any, width: Any, totals: list[Any]) -> None:
+        b, step = self.code.builder, I64(_TOTALS)
+        pairs = b.sub(high, b.urem(b.sub(high, low), step))
+        with cgutils.for_range_slice(b, low, pairs, step, I64) as (row, _):
+            for i, total in enumerate(totals):
+                self._row(b.add(row, I64(i)), low, width, total)
+        with cgutils.for_range_slice(b, pairs, high, I64(1), I64) as (row, _):
+            self._row(row, low, width, totals[0])
+
+    def _row(self, row: Any, low: Any, width: Any, total: Any) -> None:
+        b, code = self.code.builder, self.code
+        label = b.sext(b.load(code.at(self.labels.data, b.sub(row, low))), I64)
+        begin, line = code.times(row, size(code, self.x, 1)), code.times(label, width)
+        one = b.load(code.at(self.weight.data, row)) if self.weighted else code.number(1.0)
+        held = code.at(self.count.data, label)
+        b.store(b.fadd(b.load(held), one), held)
+        share, part = code.splat(one), code.variable(code.constant(0.0))
+        b.store(code.constant(0.0), part)
+        last = b.sub(width, I64(ROW_LANES))
+        with cgutils.for_range_slice(b, I64(0), last, I64(ROW_LANES), I64) as (j, _):
+            value = code.load(code.at(self.x.data, begin, j), self.stored)
+            self._add(value, line, j, share, part)
+        # The last vector of a row may hold numbers of another, and these may be NaN.
+        lanes = ir.Constant(ir.VectorType(I64, ROW_LANES), list(range(ROW_LANES)))
+        own = b.icmp_signed("<", lanes, code.splat(b.sub(size(code, self.x, 1), last)))
+        value = code.load(code.at(self.x.data, begin, last), self.stored)
+        value = b.select(own, value, ir.Constant(self.stored, [0.0] * ROW_LANES))
+        self._add(value, line, last, share, part)
+        b.store(self._more(share, b.load(part), b.load(total)), total)
+
+    def _add(self, value: Any, line: Any, j: Any, share: Any, part: Any) -> None:
+        b, code = self.code.builder, self.code
+        value = self._rounded(value, code.load(code.at(self.origin.data, j), self.middle))
+        where = code.at(self.sums.data, line, j)
+        code.store(self._more(share, value, code.load(where)), where)
+        diff = b.fsub(value, code.load(code.at(self.means.data, line, j)))
+        b.store(code.fused(diff, diff, b.load(part)), part)
+
+    def _more(self, share: Any, value: Any, held: Any) -> Any:
+        code = self.code
+        return code.fused(share, value, held) if self.weighted else code.builder.fadd(held, value)
+
+    def _rounded(self, value: Any, origin: Any) -> Any:
+        """Rows less the origin as float64, rounded to the numbers of the scores."""
+        b, wide = self.code.builder, self.code.type
+        value = value if value.type == origin.type else b.fpext(value, origin.type)
+        value = b.fsub(value, origin)
+        value = value if value.type == self.narrow else b.fptrunc(value, self.narrow)
+        return value if value.type == wide else b.fpext(value, wide)
 
 
 def _row_gatherer(weighted: bool) -> Any:
@@ -127,59 +201,11 @@ def _row_gatherer(weighted: bool) -> Any:
                 ir.VectorType(context.get_data_type(kind.dtype), ROW_LANES)
                 for kind in (x, origin, scores)
             )
-            d, width = size(code, a, 1), size(code, mu, 1)
             low, high = (
                 context.cast(builder, v, sig.args[i], types.intp) for i, v in ((1, low), (2, high))
             )
-            zero, nothing = code.constant(0.0), ir.Constant(stored, [0.0] * ROW_LANES)
-            counted = ir.Constant(ir.VectorType(I64, ROW_LANES), list(range(ROW_LANES)))
-            # The last vector of a row may hold numbers of another, and these may be NaN.
-            before_last = builder.sub(width, I64(ROW_LANES))
-            own = builder.icmp_signed("<", counted, code.splat(builder.sub(d, before_last)))
-            totals = [code.variable(zero) for _ in range(_TOTALS)]
-
-            def add(begin: Any, line: Any, j: Any, share: Any, last: bool, part: Any) -> None:
-                value = code.load(code.at(a.data, begin, j), stored)
-                value = builder.select(own, value, nothing) if last else value
-                value = _rounded(code, value, code.load(code.at(o.data, j), middle), narrow)
-                where = code.at(t.data, line, j)
-                held = code.load(where)
-                more = code.fused(share, value, held) if weighted else builder.fadd(held, value)
-                code.store(more, where)
-                diff = builder.fsub(value, code.load(code.at(mu.data, line, j)))
-                builder.store(code.fused(diff, diff, builder.load(part)), part)
-
-            def gather(row: Any, total: Any, fixed: int | None) -> None:
-                label = builder.load(code.at(who.data, builder.sub(row, low)))
-                label = builder.sext(label, I64)
-                begin = code.times(row, d)
-                line = code.times(label, width if fixed is None else I64(fixed))
-                one = builder.load(code.at(w.data, row)) if weighted else code.number(1.0)
-                held = code.at(n.data, label)
-                builder.store(builder.fadd(builder.load(held), one), held)
-                share = code.splat(one)
-                part = code.variable(zero)
-                builder.store(zero, part)
-                ends = before_last if fixed is None else I64(fixed - ROW_LANES)
-                with cgutils.for_range_slice(builder, I64(0), ends, I64(ROW_LANES), I64) as (j, _):
-                    add(begin, line, j, share, False, part)
-                add(begin, line, ends, share, True, part)
-                mine, sofar = builder.load(part), builder.load(total)
-                after = code.fused(share, mine, sofar) if weighted else builder.fadd(sofar, mine)
-                builder.store(after, total)
-
-            def loop(fixed: int | None) -> None:
-                step = I64(_TOTALS)
-                pairs = builder.sub(high, builder.urem(builder.sub(high, low), step))
-                with cgutils.for_range_slice(builder, low, pairs, step, I64) as (row, _):
-                    for i, total in enumerate(totals):
-                        gather(builder.add(row, I64(i)), total, fixed)
-                with cgutils.for_range_slice(builder, pairs, high, I64(1), I64) as (row, _):
-                    gather(row, totals[0], fixed)
-
-            _by_width(builder, width, loop)
-            sums_of = [builder.load(total) for total in totals]
-            return code.total(builder.fadd(*sums_of))
+            rows = _Rows(code, stored, middle, narrow, a, o, mu, who, w, n, t, weighted)
+            return rows.all(low, high)
 
         return signature, generate
 
