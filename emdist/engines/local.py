@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from emdist.engines.blas import one_thread
 from emdist.errors import ConfigError
 from emdist.sums import Monoid, Tree
 
 S = TypeVar("S", bound=Monoid)
-
-#: Blocks handed to the pool beyond one per thread, so that no thread waits for the driver.
-AHEAD = 1
 
 
 def available_cpus() -> int:
@@ -102,10 +99,74 @@ def _in_line(task: Callable[[int], S], blocks: Sequence[int], report: Callable[[
     return tree.result()
 
 
-def _guarded(task: Callable[[int], S], block: int) -> S:
-    # Also here: a task may outlive an interrupted pass, and the guard of that pass with it.
-    with one_thread():
-        return task(block)
+class _Pass(Generic[S]):
+    """What the threads of a pass take blocks from and give sums to; it has state for that.
+
+    Threads take the next block themselves and join what they have, rather than wait for the
+    driver to hand it to them: a block costs a few microseconds besides its task.
+    """
+
+    def __init__(self, task: Callable[[int], S], blocks: Sequence[int], threads: int) -> None:
+        self._task, self._blocks, self._threads = task, blocks, threads
+        self._tree: Tree[S] = Tree(len(blocks))
+        self._expect = _expecting(task)
+        self._begun, self._finished = 0, 0
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    def run(self) -> None:
+        """Work on blocks until none is left."""
+        # Also here: a thread may outlive an interrupted pass, and the guard of that pass with it.
+        with one_thread():
+            while (position := self._next()) is not None:
+                try:
+                    self._give(position, self._task(self._blocks[position]))
+                except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+                    self.end(error)
+
+    def _next(self) -> int | None:
+        with self._changed:
+            position = self._begun
+            if position >= len(self._blocks):
+                return None
+            self._begun += 1
+        ahead = position + self._threads
+        for soon in range(ahead if position else 0, min(ahead + 1, len(self._blocks))):
+            self._expect(self._blocks[soon])  # its files are read while others are worked on
+        return position
+
+    def _give(self, position: int, value: S) -> None:
+        with self._changed:
+            self._tree.add(position, value)
+            self._finished += 1
+            self._changed.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Let no thread begin another block; those that are running finish."""
+        with self._changed:
+            self._begun = len(self._blocks)
+            self._error = self._error or error
+            self._changed.notify_all()
+
+    def beyond(self, told: int) -> int:
+        """How many blocks are finished, as soon as these are more than `told` or it has failed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._finished > told or self.failed)
+            return self._finished
+
+    @property
+    def failed(self) -> bool:
+        """Whether a task raised an error."""
+        return self._error is not None
+
+    def result(self) -> S:
+        """The sum of a pass that is over, or the first error."""
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # It refers to frames that refer to this.
+        return self._tree.result()
 
 
 def _in_pool(
@@ -114,24 +175,15 @@ def _in_pool(
     report: Callable[[int], None],
     threads: int,
 ) -> S:
-    tree: Tree[S] = Tree(len(blocks))
-    running: dict[Future[S], int] = {}
-    begun = 0
-    expect = _expecting(task)
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="emdist-block")
+    passing = _Pass(task, blocks, threads)
     try:
-        while begun < len(blocks) or running:
-            # A window, not all at once: results wait in the tree for their siblings, and a
-            # window keeps the order of arrival near the order of the blocks.
-            while begun < len(blocks) and len(running) < threads + AHEAD:
-                expect(blocks[begun])  # its files are read while others are worked on
-                running[pool.submit(_guarded, task, blocks[begun])] = begun
-                begun += 1
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in sorted(finished, key=running.__getitem__):
-                tree.add(running.pop(future), future.result())
-            report(begun - len(running))
+        for i in range(threads):
+            threading.Thread(target=passing.run, name=f"emdist-block_{i}").start()
+        told = 0
+        while told < len(blocks) and not passing.failed:
+            told = passing.beyond(told)
+            report(told)
     finally:
         # Also on KeyboardInterrupt: do not wait for blocks whose results nobody wants.
-        pool.shutdown(wait=False, cancel_futures=True)
-    return tree.result()
+        passing.end()
+    return passing.result()

@@ -26,7 +26,7 @@ from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.lines import features
 from emdist.kernels.moments import distance_to_own
-from emdist.kernels.plusplus import squared_distances
+from emdist.kernels.plusplus import nearest_others
 from emdist.sums import Sums
 
 
@@ -101,13 +101,11 @@ class Isotropic(IndependentFeatures, RealRows):
     def amplification(self, params: Centres, spread: Spread) -> float:
         if len(params.means) < 2:
             return 1.0
-        between = squared_distances(params.means, params.means)
-        np.fill_diagonal(between, np.inf)
-        separation = float(np.median(between.min(axis=0)))
+        nearest, between = nearest_others(params.means)
+        separation = float(np.median(between))
         if separation < 1e-9 * float(spread.variance.sum()):
             # Rounding of the expanded distances may be all there is: subtract before squaring.
             exact = np.empty(len(params.means))
-            nearest = between.argmin(axis=0).astype(np.int32)
             distance_to_own(params.means, params.means, nearest, exact)
             separation = float(np.median(exact))
         return 4 * float(spread.variance.sum()) / separation if separation > 0 else 1.0

@@ -20,6 +20,7 @@ from emdist.kernels.exact import grid, inertia
 from emdist.kernels.lanes import COMPONENTS, panel_rows
 from emdist.kernels.panels import pack_components, readable
 from emdist.models.kcentroids import KCentroids
+from emdist.models.ready import READY
 from emdist.store.arrays import ArraySource
 from emdist.sums import Sums
 
@@ -61,7 +62,7 @@ class Centres:
 def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> Centres:
     """The centres of `params` as plain K-means scores them."""
     assert isinstance(model, KCentroids)
-    density = model.mixture.family.density(params.components, numerics)
+    density = READY.density(model.mixture.family, params.components, numerics)
     assert isinstance(density, NearestMeans)
     offset = density.offset + model.mixture.weights.logarithms(params).astype(numerics.dtype)
     k, d = density.eta.shape

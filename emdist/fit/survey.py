@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -77,7 +78,7 @@ class Survey:
             self.sample + other.sample,
         )
 
-    @property
+    @cached_property
     def spread(self) -> Spread:
         """Where the data lie; the origin is their mean, nearly, or zero."""
         m = self.moments

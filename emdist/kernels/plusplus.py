@@ -33,6 +33,18 @@ def nearest(x: Floats, centres: Floats, between: Between = squared_distances) ->
     return out
 
 
+def nearest_others(centres: Floats) -> tuple[NDArray[np.int32], Floats]:
+    """Index of each centre's nearest other, and the squared distance: (k, d) -> (k,), (k,)."""
+    index, distance = np.empty(len(centres), np.int32), np.empty(len(centres))
+    for a, b in tiles(len(centres), tile_rows(centres.shape[1] + len(centres), 8)):
+        between = squared_distances(centres, centres[a:b])
+        own = np.arange(b - a)
+        between[own, own + a] = np.inf
+        index[a:b] = between.argmin(axis=1)
+        distance[a:b] = between[own, index[a:b]]
+    return index, distance
+
+
 def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     cumulative = np.cumsum(potential)
     at = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")

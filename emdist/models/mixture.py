@@ -30,6 +30,7 @@ from emdist.models.assignments.soft import Soft
 from emdist.models.blocks import labelled_sums, shared_sums, total_weight
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL, Precision, cheapest
+from emdist.models.ready import READY
 from emdist.models.weights import Weights
 from emdist.models.weights.free import Free
 from emdist.sums import Sums
@@ -117,7 +118,7 @@ class Mixture(Generic[P]):
 
     def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """The cheapest arithmetic that keeps the promised digits for these parameters."""
-        growth = self.family.amplification(params.components, spread)
+        growth = READY.amplification(self.family, params.components, spread)
         if 0 < self.assignment.temperature < 1:
             growth /= self.assignment.temperature
         return cheapest(growth, self.precision, spread, dtype)
@@ -164,7 +165,7 @@ class Mixture(Generic[P]):
         `seen` is told of every tile once the assignment has shared it out.
         """
         x, weight = block.valid()
-        density = self.family.density(params.components, numerics)
+        density = READY.density(self.family, params.components, numerics)
         log_weight = self.weights.logarithms(params).astype(numerics.dtype)
         share = self.assignment.whole(density, x, weight, origin, log_weight) if not seen else None
         if share is None:
@@ -237,7 +238,7 @@ class Mixture(Generic[P]):
     def linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
         """Sum of resp * score of `params`, weights included, from sums about `about`: nats."""
         numerics = Numerics("float64", centred=about is not None)
-        density = self.family.density(params.components, numerics)
+        density = READY.density(self.family, params.components, numerics)
         held = sums["n"] > 0
         weights = float(sums["n"][held] @ self.weights.logarithms(params)[held])
         return density.expected(sums["n"], sums["t"], about) + weights
@@ -258,7 +259,7 @@ class Mixture(Generic[P]):
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
         """What every row's log-likelihood has in common: nats."""
-        density = self.family.density(params.components, numerics)
+        density = READY.density(self.family, params.components, numerics)
         return density.constant + self.weights.constant(density.n_components)
 
     def shift(self, params: MixtureParams[P], new: MixtureParams[P]) -> float:
@@ -294,7 +295,7 @@ class Mixture(Generic[P]):
     ) -> Assigned:
         """As `assign`, its score without the `constant` that all rows have in common."""
         x, _ = block.valid()
-        density = self.family.density(params.components, numerics)
+        density = READY.density(self.family, params.components, numerics)
         if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not resp:
             log_weight = self.weights.logarithms(params).astype(numerics.dtype)
             return Assigned(*density.hard_rows(x, origin, log_weight))
