@@ -45,7 +45,7 @@ class KMeans(CentreDistances):
         Accepted for scikit-learn's sake: X is never changed.
     algorithm
         The result is Lloyd's in any case. "lloyd" holds every row against every centre in each
-        iteration; "elkan" leaves out what the triangle inequality rules out, at 26 bytes a row:
+        iteration; "elkan" leaves out what the triangle inequality rules out, at 10 bytes a row:
         the schedule "pruned".
     schedule, schedule_options
         How passes become iterations: "batch" (Lloyd), "pruned" (the same, faster), "incremental",

@@ -6,7 +6,6 @@ Nothing here is needed to go on: without it, a fit scores all rows once more.
 from __future__ import annotations
 
 import uuid
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,30 +17,11 @@ from emdist.kernels.bounds import movements
 from emdist.kernels.plusplus import squared_distances
 
 #: Passes back that bounds can date from, and numbers that their table may have.
-_AGES, _TABLE = 512, 1 << 17
+_AGES, _TABLE = 256, 1 << 15
 #: Numbers that former centres may have: of older passes only the length of the way is known.
-_CENTRES = 1 << 20
+_CENTRES = 1 << 15
 #: `Pass.now` must fit the type that rows keep it in.
 _LAST = np.iinfo(np.uint16).max
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where the centres stood in one pass.
-
-    Attributes
-    ----------
-    way
-        (k,) length of the way that each had gone until then.
-    order
-        (k,) centres group by group, the fastest group first, by index within each.
-    floor
-        (k,) half the distance to the nearest other centre.
-    """
-
-    way: Floats
-    order: NDArray[np.int64]
-    floor: Floats
 
 
 @dataclass(frozen=True)
@@ -52,19 +32,22 @@ class Drift:
     ----------
     generation
         Bounds of other generations mean nothing here.
-    now, clock
-        Number of the pass within its generation, and the way of the two fastest centres until it.
-    order, sizes, floor
-        Of now: as `Moment` has them, and (g,) the sizes of the groups.
+    now
+        Number of the pass within its generation.
+    order, sizes
+        (k,) centres group by group, the fastest group first, by index within each, and (g,) the
+        sizes of the groups.
+    floor
+        (k,) half the distance to the nearest other centre.
     table
-        (ages, k, g) float32: how far a centre and the fastest other of a group have moved.
+        (g, ages + 1, k) float32: how far a centre and the fastest other of a group have moved;
+        infinitely far at the last age, which stands for all that are older.
     gamma
         Relative error of a score.
     """
 
     generation: str
     now: int
-    clock: float
     order: NDArray[np.int64]
     sizes: NDArray[np.int64]
     floor: Floats
@@ -101,44 +84,50 @@ class Track:
         self._kind, self._generation, self._now = kind, uuid.uuid4().hex, 0
         self._sizes = group_sizes(k, groups)
         ages = min(_AGES, max(2, _TABLE // (k * len(self._sizes))))
-        self._moments: deque[Moment] = deque(maxlen=ages)
-        self._centres: deque[Floats] = deque(maxlen=min(ages, max(2, _CENTRES // (k * d))))
-        self._way, self._pace, self._clock = np.zeros(k), np.zeros(k), 0.0
+        # Of now and before, the newest first: how far each centre had come, the groups, `floor`
+        # and, for fewer, where they stood.
+        self._way, self._pace = np.zeros((0, k)), np.zeros(k)
+        self._order, self._floor = np.zeros((0, k), np.int64), np.zeros((0, k))
+        self._means, self._ages = np.zeros((0, k, d)), ages
+        self._former = min(ages, max(2, _CENTRES // (k * d)))
 
     def follow(self, means: Floats, numerics: Numerics, groups: int) -> Drift:
         """The drift to `means` (k, d); another kind of pass than before begins anew."""
         kind = (means.shape, numerics, groups)
         if self._kind != kind or self._now >= _LAST:
             self._begin(means, kind, groups)
+            way = np.zeros(len(means))
         else:
-            step = _lengths(means - self._centres[0])
+            step = _lengths(means - self._means[0])
             if step.any():
                 self._pace = step
-            self._way = self._way + step
-            self._clock += float(np.sort(step)[-2:].sum()) * (1 + 1e-4)
+            way = self._way[0] + step
             self._now += 1
-        self._centres.appendleft(means)
         gamma = rounding(numerics, means.shape[1])
-        apart = _nearest_other(means)
+        floor = 0.5 * _nearest_other(means)
         order = _grouped(self._pace, self._sizes)
-        self._moments.appendleft(Moment(self._way, order, 0.5 * apart))
-        table = self._table(apart, gamma)
+        self._means = np.concatenate([means[None], self._means[: self._former - 1]])
+        self._way, self._floor, self._order = (
+            np.concatenate([new[None], old[: self._ages - 1]])
+            for new, old in ((way, self._way), (floor, self._floor), (order, self._order))
+        )
+        table = self._table(gamma)
         return Drift(
-            self._generation, self._now, self._clock, order, self._sizes, 0.5 * apart, table, gamma
+            self._generation, self._now, order, self._sizes, floor, table, gamma
         )  # fmt: skip
 
-    def _table(self, apart: Floats, gamma: float) -> NDArray[np.float32]:
-        ways = np.array([m.way for m in self._moments])
-        drift = (self._way - ways) * (1 + 1e-12) + 1e-14 * self._way
-        former = np.array(self._centres)
-        net = _lengths(former[0] - former)
-        near = drift[: len(net)]
-        np.minimum(near, net * (1 + 1e-12), out=near)
+    def _table(self, gamma: float) -> NDArray[np.float32]:
+        drift = (self._way[0] - self._way) * (1 + 1e-12) + 1e-14 * self._way[0]
+        # The way back to the oldest centres that are known is straight.
+        net = _lengths(self._means[0] - self._means) * (1 + 1e-12)
+        known = len(net)
+        further = drift[known:] - drift[known - 1] + net[-1] + 1e-14 * self._way[0]
+        np.minimum(drift[:known], net, out=drift[:known])
+        np.minimum(drift[known:], further, out=drift[known:])
         drift *= 1 + 8 * gamma
-        out = np.empty((*drift.shape, len(self._sizes)), np.float32)
-        orders = np.array([m.order for m in self._moments])
-        valid = apart >= np.array([m.floor for m in self._moments])
-        movements(drift, orders, self._sizes, valid, out)
+        out = np.full((len(self._sizes), len(drift) + 1, drift.shape[1]), np.inf, np.float32)
+        valid = 2 * self._floor[0] >= self._floor
+        movements(drift, self._order, self._sizes, valid, out)
         return out
 
 

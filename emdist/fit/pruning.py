@@ -16,9 +16,9 @@ from emdist.fit.drift import Drift
 from emdist.fit.memo import MEMO, Key
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
 from emdist.kernels.bounds import passes_left, rescore, unsafe
-from emdist.kernels.exact import grid, inertia
-from emdist.kernels.lanes import COMPONENTS, panel_rows
-from emdist.kernels.panels import pack_components, readable
+from emdist.kernels.exact import grid, in_two, inertia
+from emdist.kernels.lanes import COMPONENTS, panel_rows, row_width
+from emdist.kernels.panels import is_readable, pack_components, readable, widened
 from emdist.models.kcentroids import KCentroids
 from emdist.models.ready import READY
 from emdist.store.arrays import ArraySource
@@ -33,6 +33,11 @@ _STRETCH = 1 << 16
 def is_kmeans(model: Model[Any]) -> bool:
     """Whether rows, complete ones, go to the mean that is nearest."""
     return isinstance(model, KCentroids) and type(model.dissimilarity) is SquaredEuclidean
+
+
+def is_resident(source: Source) -> bool:
+    """Whether any row can be had without reading its block."""
+    return type(source) is ArraySource and source.non_finite != "drop"
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,32 @@ def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift)
     )
 
 
-def rounders_of(spread: Spread, source: Source) -> Floats:
-    """(2, d + 1) see `exact.move`: enough for all rows and their weights."""
+@dataclass(frozen=True)
+class Rounders:
+    """What rounds to the units of exact sums, see `exact.Grid`: enough for all rows and weights.
+
+    Attributes
+    ----------
+    rows
+        (2, w + 1) of the features, zeros up to whole vectors, and of the weights.
+    norm
+        (2,) of the sum of squares.
+    """
+
+    rows: Floats
+    norm: Floats
+
+
+def rounders_of(spread: Spread, source: Source) -> Rounders:
+    """Of the data of `spread`, whose parts add up exactly within a block, the first in all."""
     reach = np.maximum(np.abs(spread.low), np.abs(spread.high)) * (1 + 1e-6)
     rows = max(b - a for a, b in itertools.pairwise(source.bounds))
-    return np.array(grid(np.append(reach, 1.0) * spread.weight, rows).rounders)
+    with np.errstate(over="ignore"):
+        squares = (reach * reach).sum()
+    largest = np.concatenate([widened(reach), [1.0, squares]]) * spread.weight
+    found = np.array(grid(largest, rows).rounders)
+    # Features that are only there to fill vectors are zero, and stay so.
+    return Rounders(np.ascontiguousarray(found[:, :-1]), np.ascontiguousarray(found[:, -1]))
 
 
 class Held:
@@ -96,9 +122,8 @@ class Held:
     ----------
     now
         The last pass it has been through; -1 for none, or one that was cut off.
-    labels, since, alarm, margins
-        (m,) each and (m, g): centre of each row, pass of its bounds, when to look at them, and
-        these.
+    labels, since, margins
+        (m,) each and (g, m): centre of each row, pass of its bounds, and these.
     n, t, norm
         Exact sums: see `exact.move` and `exact.square`.
     weight
@@ -112,14 +137,14 @@ class Held:
     def __init__(self, x: Array, weight: Floats | None, k: int, groups: int, room: int) -> None:
         m, d = x.shape
         self.lock = threading.Lock()
-        self.margins = np.empty((m, groups), np.float32)
+        self.margins = np.empty((groups, m), np.float32)
         self.labels, self.since = np.empty(m, np.int32), np.empty(m, np.uint16)
-        self.alarm = np.empty(m, np.float32)
-        self.n, self.t, self.norm = np.empty((2, k)), np.empty((2, k, d)), np.empty(2)
+        self.n, self.t = np.empty((2, k)), np.empty((2, k, row_width(d)))
+        self.norm = np.empty((2, row_width(d)))
         self.weight = float(m) if weight is None else float(weight.sum())
         self.rows = np.empty(0, np.int64)
         self.x, self.w = np.empty((0, d), x.dtype), _NO_WEIGHT
-        arrays = (self.margins, self.labels, self.since, self.alarm, self.n, self.t)
+        arrays = (self.margins, self.labels, self.since, self.n, self.t)
         self.nbytes = room + sum(a.nbytes for a in arrays)
         self.clear()
 
@@ -129,23 +154,23 @@ class Held:
         self.labels.fill(-1)
         self.since.fill(0)
         self.margins.fill(-np.inf)
-        self.alarm.fill(-np.inf)
         for sums in (self.n, self.t, self.norm):
             sums.fill(0.0)
 
 
 @dataclass(frozen=True)
 class PrunedStep:
-    """Sums of one block, as K-means' E-step has them, from rows that may have changed.
+    """Sums of one block from rows that may have changed, for `lloyds`.
 
-    Besides, ``pruned.read`` blocks and ``pruned.scored`` rows.
+    ``n`` (2, k), ``t`` (2, k, w) and ``norm`` (2,) in two parts, of which the first adds up
+    exactly; ``weight``, ``read`` blocks and ``scored`` rows.
     """
 
     source: Source
     origin: Floats
     centres: Centres
     drift: Drift
-    rounders: Floats
+    rounders: Rounders
     run: str
     budget: int
 
@@ -160,22 +185,17 @@ class PrunedStep:
         finally:
             held.lock.release()
 
-    @property
-    def _resident(self) -> bool:
-        """Whether any row can be had without reading its block."""
-        return type(self.source) is ArraySource and self.source.non_finite != "drop"
-
     def _read(self, i: int) -> tuple[Array, Floats | None]:
         return self.source.read(i).valid()
 
     def _anew(self, i: int) -> Sums:
         """The sums of a block that nothing is known of."""
         x, weight = self._read(i)
-        k, groups = self.drift.table.shape[1:]
+        groups, _, k = self.drift.table.shape
         room = 0
-        if not self._resident:
+        if not is_resident(self.source):
             row = len(self.origin) * x.itemsize + 16
-            bounds = len(x) * (10 + 4 * groups) + 16 * k * (x.shape[1] + 1)
+            bounds = len(x) * (6 + 4 * groups) + 16 * k * (x.shape[1] + 1)
             room = max(0, min(self.budget // len(self.source) - bounds, len(x) * row))
         held = Held(x, weight, k, groups, room)
         every = np.arange(len(x))
@@ -189,16 +209,9 @@ class PrunedStep:
         """The sums of a block after its unsafe rows have been looked at."""
         if held.now == self.drift.now:
             return self._sums(held, 0, 0)  # Asked twice.
-        at = np.empty(len(held.labels) + 1, np.int64)
-        drift = self.drift
-        if held.now < 0:
-            held.clear()
-        count = unsafe(
-            held.labels, held.since, held.alarm, held.margins, drift.table, drift.now, drift.clock,
-            at,
-        )  # fmt: skip
-        at, held.now, read = at[:count], -1, 0
-        if count and self._resident:
+        at = self._unsafe(held)
+        count, held.now, read = len(at), -1, 0
+        if count and is_resident(self.source):
             self._rescore(held, *self._read(i), at)
             read = 1
         elif count:
@@ -210,8 +223,17 @@ class PrunedStep:
                 at, read = np.arange(len(x)), 1
                 self._rescore(held, x, weight, at)
                 self._keep(held, x, weight, held.x.nbytes + held.rows.nbytes * 2)
-        held.now = drift.now
+        held.now = self.drift.now
         return self._sums(held, read, len(at))
+
+    def _unsafe(self, held: Held) -> NDArray[np.int64]:
+        """Rows whose bounds no longer hold."""
+        if held.now < 0:  # A pass was cut off.
+            held.clear()
+            return np.arange(len(held.labels))
+        drift, at = self.drift, np.empty(len(held.labels) + 1, np.int64)
+        count = unsafe(held.labels, held.since, held.margins, drift.table, drift.now, at)
+        return at[:count]
 
     def _rescore_kept(self, held: Held, places: Array, at: Array) -> None:
         x, origin = self._ready(held.x)
@@ -220,8 +242,8 @@ class PrunedStep:
     def _rescore(self, held: Held, x: Array, weight: Floats | None, at: Array) -> None:
         """Rows `at` of the block's rows `x`."""
         w = _NO_WEIGHT if weight is None else weight
-        if self._ready(x[:0])[0].dtype == x.dtype and x.flags.c_contiguous:
-            self._call(held, x, self.origin, w, at, at)
+        if is_readable(x):
+            self._call(held, *self._ready(x), w, at, at)
             return
         for a in range(0, len(at), _STRETCH):
             part = at[a : a + _STRETCH]
@@ -231,7 +253,8 @@ class PrunedStep:
 
     def _ready(self, x: Array) -> tuple[Array, Floats]:
         """Rows that the kernel is compiled for, and what is subtracted from them."""
-        return readable(x, self.origin, self.centres.eta.dtype)
+        x, origin = readable(x, self.origin, self.centres.eta.dtype)
+        return x, widened(origin)
 
     def _call(
         self, held: Held, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
@@ -239,9 +262,9 @@ class PrunedStep:
         c, drift = self.centres, self.drift
         tile = panel_rows(c.eta.itemsize)
         rescore(
-            x, origin, weight, rows, at, drift.now, drift.clock, c.eta, c.offset, c.starts, c.names,
-            drift.floor, drift.gamma, tile, self.rounders, held.labels, held.since,
-            held.alarm, held.margins, held.n, held.t, held.norm,
+            x, origin, weight, rows, at, drift.now, c.eta, c.offset, c.starts, c.names,
+            drift.floor, drift.gamma, tile, self.rounders.rows, held.labels, held.since,
+            held.margins, held.n, held.t, held.norm,
         )  # fmt: skip
 
     def _keep(self, held: Held, x: Array, weight: Floats | None, room: int) -> None:
@@ -252,21 +275,34 @@ class PrunedStep:
         rows = np.arange(len(x))
         if count < len(x):
             left = np.empty(len(x))
-            pace = self.drift.table[:2][-1]
+            pace = self.drift.table[:, min(1, self.drift.table.shape[1] - 2)]
             passes_left(held.labels, held.margins, pace, left)
             rows = np.sort(np.argpartition(left, count)[:count])
         held.rows, held.x = rows, x[rows]
         held.w = _NO_WEIGHT if weight is None else weight[rows]
 
     def _sums(self, held: Held, read: int, scored: int) -> Sums:
-        value = inertia(self.centres.means, held.n, held.t, held.norm)
+        norm = np.array(in_two(held.norm, self.rounders.norm))
         return Sums(
             {
-                "n": held.n[0] + held.n[1],
-                "t": held.t[0] + held.t[1],
-                "objective": np.array(-value),
+                "n": held.n.copy(),
+                "t": held.t.copy(),
+                "norm": norm,
                 "weight": np.array(held.weight),
-                "pruned.read": np.array(float(read)),
-                "pruned.scored": np.array(float(scored)),
+                "read": np.array(float(read)),
+                "scored": np.array(float(scored)),
             }
         )
+
+
+def lloyds(found: Sums, means: Floats) -> Sums:
+    """As K-means' E-step has them: the sums of `PrunedStep` over blocks, about `means` (k, d)."""
+    n, t = found["n"], found["t"]
+    return Sums(
+        {
+            "n": n[0] + n[1],
+            "t": (t[0] + t[1])[:, : means.shape[1]],
+            "objective": np.array(-inertia(means, n, t, found["norm"][:, None])),
+            "weight": found["weight"],
+        }
+    )

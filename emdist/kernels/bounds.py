@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.exact import move, square
-from emdist.kernels.jit import jit, jit_quotients, jit_sums
+from emdist.kernels.exact import count, move, square
+from emdist.kernels.jit import jit, jit_quotients
+from emdist.kernels.moving import move_row
 from emdist.kernels.panels import fill_panel
 from emdist.kernels.two import nearest_two
 
@@ -25,14 +26,13 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-@jit_sums
-def _squares(xs: Array, m: Any, out: Array) -> None:
-    for r in range(m):
-        total = 0.0
-        for j in range(xs.shape[1]):
-            value = np.float64(xs[r, j])
-            total += value * value
-        out[r] = total
+@jit
+def _squares(panel: Array, out: Array) -> None:
+    out[:] = 0.0
+    for j in range(panel.shape[0]):
+        for r in range(panel.shape[1]):
+            value = np.float64(panel[j, r])
+            out[r] += value * value
 
 
 @jit
@@ -52,7 +52,7 @@ def _winners(found: Array, best: Array, names: Array, m: Any, own: Array, label:
 
 @jit_quotients
 def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, place: Array,
-             gamma: Any, m: Any, out: Array, least: Array) -> None:  # fmt: skip
+             gamma: Any, m: Any, upper: Array, error: Array, out: Array) -> None:  # fmt: skip
     """How much farther the nearest of each group is than the own centre: fills (g, tile).
 
     Scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a squared distance D by
@@ -60,117 +60,135 @@ def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, 
     more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``, where S, the sum of the distances, is at
     least `floor`, how far apart the two centres are. Both are taken off, the latter twice.
     """
-    error = 1 + 4 * gamma
-    least[:] = np.inf
+    wide = 1 + 4 * gamma
+    for r in range(m):
+        upper[r] = math.sqrt((max(norm[r] - own[r], 0.0) + 5 * gamma * norm[r]) * wide)
+        later = 6 * norm[r] / floor[r] + 4 * math.sqrt(norm[r]) + 2 * upper[r]
+        error[r] = 2 * gamma * later
     for q in range(best.shape[0]):
         for r in range(m):
-            upper = (max(norm[r] - own[r], 0.0) + 5 * gamma * norm[r]) * error
             other = np.float64(second[q, r] if q == place[r] else best[q, r])
-            lower = max((norm[r] * (1 - 5 * gamma) - other) * (2 - error), 0.0)
-            a, b = math.sqrt(upper), math.sqrt(lower)
-            later = 6 * norm[r] / floor[r] + 4 * math.sqrt(norm[r]) + 2 * a
-            margin = (lower - upper) / (a + b) - 2 * gamma * later
+            lower = math.sqrt(max((norm[r] * (1 - 5 * gamma) - other) * (2 - wide), 0.0))
+            # The roots' own rounding is far below the error, or below the next line.
+            margin = lower - upper[r] - error[r]
             # Towards less, whichever way float32 rounds.
             margin -= abs(margin) * 2.0**-22
-            margin = np.inf if other == -np.inf else margin
-            out[q, r] = margin
-            least[r] = margin if not margin >= least[r] else least[r]
+            out[q, r] = np.inf if other == -np.inf else margin
 
 
 @jit
-def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now: Any, clock: Any,
+def _move(x: Array, i: Any, origin: Array, w: Any, before: Any, after: Any, rounders: Array,
+          one: Array, n: Array, t: Array, norm: Array) -> None:  # fmt: skip
+    """A row of another label than before: the sums of both, and the squares of a new one."""
+    count(after, w, 1.0, rounders, n)
+    if before >= 0:
+        count(before, w, -1.0, rounders, n)
+    d = x.shape[1]
+    if i * d + t.shape[2] <= x.size:
+        move_row(x, i, origin, w, before, after, rounders, one, t, norm)
+        return
+    # The last rows may not be read beyond their end.
+    for j in range(d):
+        one[j] = x[i, j] - origin[j]
+    move(one[:d], w, before, after, rounders, t)
+    if before < 0:
+        square(one[:d], w, norm)
+
+
+@jit
+def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now: Any,
             eta: Array, offset: Array, starts: Array, names: Array, floor: Array, gamma: Any,
-            tile: Any, rounders: Array, labels: Array, since: Array, alarm: Array,
+            tile: Any, rounders: Array, labels: Array, since: Array,
             margins: Array, n: Array, t: Array, norm: Array) -> None:  # fmt: skip
     """Label rows anew, with their bounds and the sums that they belong to.
 
     Parameters
     ----------
     x, origin, weight
-        (m, d) rows as stored, what is subtracted from them first, (m,) weights or none.
+        (m, d) rows as stored, what is subtracted from them first, `widened`, (m,) weights or none.
     rows, at
-        (r,) which rows of `x`, and where these stand in `labels`, `since`, `alarm`, `margins`.
-    now, clock
-        What `since` is set to, and what `alarm` counts from: see `unsafe`.
+        (r,) which rows of `x`, and where these stand in `labels`, `since` and `margins`.
+    now
+        What `since` is set to: see `unsafe`.
     eta, offset, starts, names
         Centres group by group, (g + 1,) where each group starts, and each centre's index.
     floor, gamma
         (k,) and scalar: see `_margins`.
     rounders, n, t
-        As in `exact.move`.
+        As in `exact.move`, `t` and `rounders` of whole vectors.
     norm
-        (2,) to which the squares of rows are added that had no label.
+        (2, w) to which the squares of rows are added that had no label.
     """
     d, groups = x.shape[1], len(starts) - 1
-    xs, panel = np.zeros((tile, d), eta.dtype), np.empty((d, tile), eta.dtype)
-    nowhere = np.zeros(d)
+    few, panel = np.zeros((tile, d), x.dtype), np.empty((d, tile), eta.dtype)
     best, second = np.empty((groups, tile), eta.dtype), np.empty((groups, tile), eta.dtype)
     found, label = np.empty((groups, tile), np.int32), np.empty(tile, np.int32)
     own, place, bounds = np.empty(tile), np.empty(tile, np.int32), np.empty((groups, tile))
-    length, apart, least = np.empty(tile), np.empty(tile), np.empty(tile)
+    length, apart = np.empty(tile), np.empty(tile)
+    upper, error, one = np.empty(tile), np.empty(tile), np.empty(t.shape[2], eta.dtype)
     for a in range(0, len(rows), tile):
         m = min(tile, len(rows) - a)
         for r in range(m):
             i = rows[a + r]
             for j in range(d):
-                xs[r, j] = x[i, j] - origin[j]
-        _squares(xs, m, length)
-        fill_panel(xs, 0, tile, nowhere, panel)
+                few[r, j] = x[i, j]
+        # Of a tile that is not full the rest is scored as well: any rows do.
+        fill_panel(few, 0, tile, origin, panel)
+        _squares(panel, length)
         for q in range(groups):
             nearest_two(panel, eta, offset, starts[q], starts[q + 1], found[q], best[q], second[q])
         _winners(found, best, names, m, own, label, place)
         for r in range(m):
             apart[r] = floor[label[r]]
-        _margins(length, own, apart, best, second, place, gamma, m, bounds, least)
+        _margins(length, own, apart, best, second, place, gamma, m, upper, error, bounds)
         for r in range(m):
             i, before = at[a + r], labels[at[a + r]]
             for q in range(groups):
-                margins[i, q] = bounds[q, r]
+                margins[q, i] = bounds[q, r]
             since[i] = now
-            ring = clock + least[r]
-            alarm[i] = ring - abs(ring) * 2.0**-22
             if before != label[r]:
                 w = weight[rows[a + r]] if len(weight) else 1.0
-                if before < 0:
-                    square(xs[r], w, norm)
-                move(xs[r], w, before, label[r], rounders, n, t)
+                _move(x, rows[a + r], origin, w, before, label[r], rounders, one, n, t, norm)
                 labels[i] = label[r]
 
 
 @jit
-def unsafe(labels: Array, since: Array, alarm: Array, margins: Array, table: Array, now: Any,
-           clock: Any, out: Array) -> Any:  # fmt: skip
+def _raise_flags(labels: Array, since: Array, margins: Array, moved: Array, now: Any, oldest: Any,
+                 k: Any, out: Array) -> None:  # fmt: skip
+    """Set `out` to 1 for rows whose bound of one group no longer holds. `moved` (ages k,)."""
+    for i in range(out.shape[0]):
+        # Unsigned: an index that cannot be negative needs no second look.
+        age = min(np.uint32(now) - np.uint32(since[i]), np.uint32(oldest))
+        at = np.uintp(age * np.uint32(k) + np.uint32(labels[i]))
+        # True for NaN.
+        out[i] |= np.int32(not margins[i] > moved[at])
+
+
+@jit
+def unsafe(labels: Array, since: Array, margins: Array, table: Array, now: Any,
+           out: Array) -> Any:  # fmt: skip
     """Fill `out` with the rows whose bounds no longer hold; how many.
 
-    `table` (ages, k, g) says how far a row's own centre and the fastest of a group have moved,
-    together, in so many passes; rows that are older are not safe. `clock` adds up how far any two
-    centres moved in each pass: before it reaches a row's `alarm`, the table need not be asked.
+    `table` (g, ages, k) says how far a row's own centre and the fastest of a group have moved,
+    together, in so many passes, infinitely far at the last of its ages, which is that of all older
+    rows. Margins (g, m).
     """
-    found, ages, total = 0, table.shape[0], labels.shape[0]
-    late = np.float32(clock + clock * 2.0**-22)
-    for start in range(0, total, 64):
-        part = alarm[start : start + 64]
-        ringing = np.int32(0)
-        for i in range(len(part)):
-            # True for NaN.
-            ringing += np.int32(not part[i] > late)
-        if ringing == 0:
+    found, total, (groups, ages, k) = 0, labels.shape[0], table.shape
+    moved, flags = table.reshape(groups, ages * k), np.empty(256, np.int32)
+    for start in range(0, total, len(flags)):
+        stop = min(start + len(flags), total)
+        part = flags[: stop - start]
+        part[:] = 0
+        for q in range(groups):
+            _raise_flags(
+                labels[start:stop], since[start:stop], margins[q, start:stop], moved[q], now,
+                ages - 1, k, part,
+            )  # fmt: skip
+        if part.sum() == 0:
             continue
-        for i in range(start, start + len(part)):
-            if alarm[i] > late:
-                continue
-            age, least = now - since[i], -np.inf
-            if age < ages:
-                least = np.inf
-                c = labels[i]
-                for q in range(margins.shape[1]):
-                    left = np.float64(margins[i, q]) - table[age, c, q]
-                    least = left if not left >= least else least
-            if least > 0.0:
-                alarm[i] = clock + least - (clock + least) * 2.0**-22
-            else:
-                out[found] = i
-                found += 1
+        for i in range(len(part)):
+            out[found] = start + i
+            found += part[i]
     return found
 
 
@@ -178,18 +196,17 @@ def unsafe(labels: Array, since: Array, alarm: Array, margins: Array, table: Arr
 def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
     """How many passes a row's bounds will hold if centres go on as they do: fills (m,).
 
-    `pace` (k, g) is what a pass takes off a bound.
+    `pace` (g, k) is what a pass takes off a bound.
     """
-    for i in range(labels.shape[0]):
-        least = np.inf
-        for q in range(margins.shape[1]):
-            least = min(least, margins[i, q] / (pace[labels[i], q] + 1e-300))
-        out[i] = least
+    out[:] = np.inf
+    for q in range(margins.shape[0]):
+        for i in range(labels.shape[0]):
+            out[i] = min(out[i], margins[q, i] / (pace[q, labels[i]] + 1e-300))
 
 
 @jit
 def movements(drift: Array, order: Array, sizes: Array, valid: Array, out: Array) -> None:
-    """Fill `out` (ages, k, g): movement of a centre and the fastest other of each group.
+    """Fill `out` (g, ages, k): movement of a centre and the fastest other of each group.
 
     Parameters
     ----------
@@ -215,4 +232,4 @@ def movements(drift: Array, order: Array, sizes: Array, valid: Array, out: Array
             for c in range(k):
                 other = next_ if c == who else first
                 total = np.inf if not valid[e, c] else drift[e, c] + max(other, 0.0)
-                out[e, c, q] = total * (1 + 2.0**-22)
+                out[q, e, c] = total * (1 + 2.0**-22)

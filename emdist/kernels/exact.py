@@ -62,19 +62,16 @@ def count(c: Any, w: Any, sign: Any, rounders: Array, n: Array) -> None:
 
 
 @jit
-def move(x: Array, w: Any, before: Any, after: Any, rounders: Array, n: Array, t: Array) -> None:
+def move(x: Array, w: Any, before: Any, after: Any, rounders: Array, t: Array) -> None:
     """Take a row (d,) of weight `w` from centre `before`, unless negative, to `after`.
 
     Parameters
     ----------
     rounders
-        (2, d + 1) of a `Grid`, its last column for weights.
-    n, t
-        (2, k) and (2, k, d): sums, in two parts.
+        (2, >= d) of a `Grid`.
+    t
+        (2, k, >= d): sums, in two parts.
     """
-    count(after, w, 1.0, rounders, n)
-    if before >= 0:
-        count(before, w, -1.0, rounders, n)
     for j in range(x.shape[0]):
         value = w * np.float64(x[j])
         high = (value + rounders[0, j]) - rounders[0, j]
@@ -108,7 +105,7 @@ def _two_product(a: Any, b: Any) -> Any:
 
 @jit
 def square(x: Array, w: Any, norm: Array) -> None:
-    """Add ``w |x|^2`` of a row (d,) to `norm` (2,), in twice the digits of float64."""
+    """Add ``w |x|^2`` of a row (d,) to `norm` (2, any), in twice the digits of float64."""
     total, rest = 0.0, 0.0
     for j in range(x.shape[0]):
         value = np.float64(x[j])
@@ -116,27 +113,56 @@ def square(x: Array, w: Any, norm: Array) -> None:
         total, more = _two_sum(total, product)
         rest += more + error
     product, error = _two_product(w, total)
-    norm[0], more = _two_sum(norm[0], product)
-    norm[1] += more + error + w * rest
+    norm[0, 0], more = _two_sum(norm[0, 0], product)
+    norm[1, 0] += more + error + w * rest
 
 
 @jit
 def inertia(means: Array, n: Array, t: Array, norm: Array) -> Any:
     """``sum w |x - mean|^2`` from sums: ``norm - sum_c (2 t_c . mean_c - n_c |mean_c|^2)``.
 
-    In twice the digits of float64, because almost all of `norm` may go.
+    In twice the digits of float64, because almost all of `norm` may go; feature by feature, so
+    that they share vectors.
+
+    Parameters
+    ----------
+    means
+        (k, d) centres.
+    n, t, norm
+        (2, k), (2, k, >= d) and (2, any): sums, in two parts.
     """
-    total, rest = norm[0], norm[1]
+    d = means.shape[1]
+    total, rest = np.zeros(d), np.zeros(d)
     for c in range(means.shape[0]):
-        for j in range(means.shape[1]):
+        count = n[0, c] + n[1, c]  # One number is exact for counts.
+        for j in range(d):
             mean = means[c, j]
-            # (2 t - n mean) mean; n in one number is exact for counts.
-            product, error = _two_product(n[0, c] + n[1, c], mean)
+            # (2 t - n mean) mean.
+            product, error = _two_product(count, mean)
             a, b = _two_sum(2 * t[0, c, j], -product)
             b += 2 * t[1, c, j] - error
             product, error = _two_product(a, mean)
-            total, more = _two_sum(total, -product)
-            rest += more - error - b * mean
-    total += rest
+            value, more = _two_sum(total[j], -product)
+            total[j] = value
+            rest[j] += more - error - b * mean
+    sum_, left = 0.0, 0.0
+    for j in range(d):
+        sum_, more = _two_sum(sum_, total[j])
+        left += more + rest[j]
+    for j in range(norm.shape[1]):
+        sum_, more = _two_sum(sum_, norm[0, j])
+        left += more + norm[1, j]
+    sum_ += left
     # Not max(): NaN, of values that overflow, has to be seen.
-    return 0.0 if total < 0.0 else total
+    return 0.0 if sum_ < 0.0 else sum_
+
+
+@jit
+def in_two(norm: Array, rounders: Array) -> tuple[float, float]:
+    """The sum of norm (2, any) in two parts, of which the first adds up exactly: see `Grid`."""
+    total, rest = 0.0, 0.0
+    for j in range(norm.shape[1]):
+        total, more = _two_sum(total, norm[0, j])
+        rest += more + norm[1, j]
+    high = (total + rounders[0]) - rounders[0]
+    return high, (total - high) + rest

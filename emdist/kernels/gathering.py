@@ -18,6 +18,7 @@ from emdist.kernels.lanes import (
     code_for,
     contiguous,
     inline,
+    rounded,
     size,
 )
 
@@ -155,7 +156,8 @@ class _Rows:
 
     def _add(self, value: Any, line: Any, j: Any, share: Any, part: Any) -> None:
         b, code = self.code.builder, self.code
-        value = self._rounded(value, code.load(code.at(self.origin.data, j), self.middle))
+        middle = code.load(code.at(self.origin.data, j), self.middle)
+        value = rounded(code, value, middle, self.narrow)
         where = code.at(self.sums.data, line, j)
         code.store(self._more(share, value, code.load(where)), where)
         diff = b.fsub(value, code.load(code.at(self.means.data, line, j)))
@@ -164,14 +166,6 @@ class _Rows:
     def _more(self, share: Any, value: Any, held: Any) -> Any:
         code = self.code
         return code.fused(share, value, held) if self.weighted else code.builder.fadd(held, value)
-
-    def _rounded(self, value: Any, origin: Any) -> Any:
-        """Rows less the origin as float64, rounded to the numbers of the scores."""
-        b, wide = self.code.builder, self.code.type
-        value = value if value.type == origin.type else b.fpext(value, origin.type)
-        value = b.fsub(value, origin)
-        value = value if value.type == self.narrow else b.fptrunc(value, self.narrow)
-        return value if value.type == wide else b.fpext(value, wide)
 
 
 def _row_gatherer(weighted: bool) -> Any:

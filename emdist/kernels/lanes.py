@@ -46,6 +46,11 @@ STATISTICS, GATHERED = (8, 3) if _WIDE else (4, 2)
 ROW_LANES = 8
 
 
+def row_width(d: int) -> int:
+    """Of rows of `d` features in whole vectors."""
+    return -(-d // ROW_LANES) * ROW_LANES
+
+
 def lanes(itemsize: int) -> int:
     """Numbers of a vector."""
     return _BYTES // itemsize
@@ -116,6 +121,13 @@ class Code:
     def fused(self, a: Any, b: Any, c: Any) -> Any:
         """``a b + c``, rounded once where the machine can."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FUSED), c, flags=_FUSED)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """``a b + c``, rounded once on any machine, for vectors of float64."""
+        kind = ir.FunctionType(self.type, [self.type] * 3)
+        name = f"llvm.fma.v{self.lanes}f64"
+        known = cgutils.get_or_insert_function(self.builder.module, kind, name)
+        return self.builder.call(known, [a, b, c])
 
     def above(self, a: Any, b: Any) -> Any:
         return self.builder.fcmp_ordered(">", a, b)
@@ -213,6 +225,15 @@ class Code:
             self.constant(bits, kind),
         )
         return self.builder.fmul(value, self.builder.bitcast(exponent, self.type))
+
+
+def rounded(code: Code, value: Any, origin: Any, narrow: Any) -> Any:
+    """Rows less the origin, rounded to numbers of type `narrow`, as those of `code`."""
+    b = code.builder
+    value = value if value.type == origin.type else b.fpext(value, origin.type)
+    value = b.fsub(value, origin)
+    value = value if value.type == narrow else b.fptrunc(value, narrow)
+    return value if value.type == code.type else b.fpext(value, code.type)
 
 
 def arrays(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:

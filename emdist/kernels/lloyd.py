@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from emdist.kernels.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.jit import jit, jit_sums
-from emdist.kernels.lanes import ROW_LANES, panel_rows
-from emdist.kernels.panels import fill_panel, is_readable, pack_components, readable
+from emdist.kernels.lanes import panel_rows
+from emdist.kernels.panels import fill_panel, is_readable, pack_components, readable, widened
 from emdist.kernels.scoring import best_of_panel
 from emdist.kernels.tiles import tiles
 
@@ -99,14 +99,6 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
         _distances(x, a, b, origin, means, own, best[:1], distance)
 
 
-def _widened(rows: Array) -> Array:
-    """Rows (..., d), and zeros up to a width that `gather_rows` takes."""
-    d = rows.shape[-1]
-    out = np.zeros((*rows.shape[:-1], -(-d // ROW_LANES) * ROW_LANES), rows.dtype)
-    out[..., :d] = rows
-    return out
-
-
 def nearest_sums(
     x: Array, origin: Floats, eta: Array, offset: Array, means: Floats, weight: Floats | None
 ) -> tuple[Floats, Floats, float]:
@@ -127,12 +119,12 @@ def nearest_sums(
     """
     ready = pack_components(eta, offset)
     rows, none = panel_rows(eta.dtype.itemsize), np.empty(0)
-    wide = _widened(means)
+    wide = widened(means)
     n, t, total = np.zeros(len(wide)), np.zeros(wide.shape), 0.0
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        total += _sums(part, _widened(where), *ready, wide, w, rows, n, t)
+        total += _sums(part, widened(where), *ready, wide, w, rows, n, t)
     return n, np.ascontiguousarray(t[:, : means.shape[1]]), total
 
 

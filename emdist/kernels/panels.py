@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS
+from emdist.kernels.lanes import COMPONENTS, row_width
 from emdist.kernels.tiles import shifted
 from emdist.kernels.turning import (
     turn_1,
@@ -96,6 +96,14 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     least[:k] = offset
     packed = padded.reshape(groups, COMPONENTS, width).transpose(0, 2, 1)
     return np.ascontiguousarray(packed), least
+
+
+def widened(rows: Array) -> Array:
+    """Rows (..., d), and zeros up to whole vectors."""
+    d = rows.shape[-1]
+    out = np.zeros((*rows.shape[:-1], row_width(d)), rows.dtype)
+    out[..., :d] = rows
+    return out
 
 
 def is_readable(x: Array) -> bool:

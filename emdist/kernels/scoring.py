@@ -60,6 +60,30 @@ def _better(code: Code, a: Any, own: Any, b: Any, other: Any) -> tuple[Any, Any]
     return code.builder.select(wins, b, a), code.builder.select(wins, other, own)
 
 
+def _two_winners(code: Code, scores: list[Any]) -> tuple[Any, Any, Any]:
+    """The highest of an even number of scores, the second highest, and which the first is."""
+    left = []
+    for i in range(0, len(scores), 2):
+        at = [code.constant(i + n, code.labels) for n in range(2)]
+        best, own = _better(code, scores[i], at[0], scores[i + 1], at[1])
+        left.append((best, _lower(code, scores[i], scores[i + 1]), own))
+    while len(left) > 1:
+        left = [_better_two(code, left[0], left[1]), *left[2:]]
+    return left[0]
+
+
+def _better_two(code: Code, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    """The first two of two pairs, and which is first: that of `a`, of equals."""
+    best, own = _better(code, a[0], a[2], b[0], b[2])
+    losers = _lower(code, a[0], b[0])
+    seconds = code.builder.select(code.above(a[1], b[1]), a[1], b[1])
+    return best, code.builder.select(code.above(losers, seconds), losers, seconds), own
+
+
+def _lower(code: Code, a: Any, b: Any) -> Any:
+    return code.builder.select(code.above(b, a), a, b)
+
+
 @inline
 def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, labels: Any) -> Any:
     """Highest score of each row of a panel and its component, the lowest of equals.
@@ -109,14 +133,9 @@ def two_best_of_panel(
                 place = I64(v * code.lanes)
                 held, other = (code.load(code.at(a.data, place)) for a in (top, next_))
                 label = code.load(code.at(who.data, place), code.labels)
-                for c in range(COMPONENTS):
-                    score = scores[c][v]
-                    wins = code.above(score, held)
-                    own = code.splat(builder.trunc(builder.add(first, I64(c)), I32))
-                    loser = builder.select(wins, held, score)
-                    other = builder.select(code.above(loser, other), loser, other)
-                    held = builder.select(wins, score, held)
-                    label = builder.select(wins, own, label)
+                best, second, own = _two_winners(code, [row[v] for row in scores])
+                own = builder.add(own, code.splat(builder.trunc(first, I32)))
+                held, other, label = _better_two(code, (held, other, label), (best, second, own))
                 for value, array in ((held, top), (other, next_), (label, who)):
                     code.store(value, code.at(array.data, place))
         return context.get_dummy_value()

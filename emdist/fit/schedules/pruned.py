@@ -18,7 +18,14 @@ from emdist.fit.events import Pruning
 from emdist.fit.fit import Fit
 from emdist.fit.memo import MEMO
 from emdist.fit.passes import EStep
-from emdist.fit.pruning import PrunedStep, centres_of, is_kmeans, rounders_of
+from emdist.fit.pruning import (
+    PrunedStep,
+    centres_of,
+    is_kmeans,
+    is_resident,
+    lloyds,
+    rounders_of,
+)
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
 from emdist.fit.turn import advanced, named, resolved, turned
@@ -36,11 +43,12 @@ class Pruned:
         Memory of each process for bounds, 6 bytes a row and 4 for each group, and for the rows
         whose bounds are the tightest, so that they need not be read again.
     groups
-        Of centres, at most: each has a bound of its own.
+        Of centres, at most: each has a bound of its own. None: 4 where blocks are read, and 1 for
+        rows in memory, where a few more rows to score cost less than more bounds.
     """
 
     memo_bytes: Annotated[int, Field(ge=0)] = 1 << 30
-    groups: Annotated[int, Field(ge=1, le=16)] = 4
+    groups: Annotated[int, Field(ge=1, le=16)] | None = None
     #: Names this fit's entries in memos.
     _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
     #: The `Track` of the fit that this schedule belongs to.
@@ -78,7 +86,8 @@ class Pruned:
             plain: Sums = fit.map_reduce(named(state), task)
             return plain
         means = fit.model.locations(state.params)
-        drift = self._track.follow(means, numerics, self.groups)
+        groups = self.groups or (1 if is_resident(fit.source) else 4)
+        drift = self._track.follow(means, numerics, groups)
         step = PrunedStep(
             fit.source,
             fit.origin,
@@ -88,17 +97,11 @@ class Pruned:
             self._run,
             self.memo_bytes,
         )
-        found = fit.map_reduce(named(state), step).fields
-        told = {name: float(found[name]) for name in found if name.startswith("pruned.")}
+        found = fit.map_reduce(named(state), step)
         fit.listen(
-            Pruning(
-                int(told["pruned.read"]),
-                len(fit.source),
-                int(told["pruned.scored"]),
-                fit.source.shape[0],
-            )
+            Pruning(int(found["read"]), len(fit.source), int(found["scored"]), fit.source.shape[0])
         )
-        return Sums({name: value for name, value in found.items() if name not in told})
+        return lloyds(found, means)
 
 
 def _closed(fit: Fit, state: FitState, done: FitState) -> FitState:
