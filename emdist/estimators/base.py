@@ -231,7 +231,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _model(self) -> Model[Any]:
         return make_model(self._told())
 
-    def _collect(self, X: Any, resp: bool = False) -> Collected:
+    def _collect(self, X: Any, resp: bool = False, only_labels: bool = False) -> Collected:
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
@@ -243,6 +243,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             self._fitted.spread.origin,
             self._fitted.numerics(model, source.dtype),
             resp,
+            only_labels,
         )
         collected: Collected = engine.map_reduce(task, range(len(source)))
         return collected
@@ -253,7 +254,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         `X` as in `fit`. Rows left out by a policy have no label: the result is shorter then;
         write labels to a grid with `emdist label` instead.
         """
-        return self._collect(X).labels
+        return self._collect(X, only_labels=True).labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Store the fitted estimator in the folder `path`, or at a URL; `emdist.load` reads it."""

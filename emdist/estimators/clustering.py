@@ -79,7 +79,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         model = self._model()
         numerics = self._fitted.numerics(model, source.dtype)
         origin = self._fitted.spread.origin
-        task = Collect(source, model, self._fitted.params, origin, numerics)
+        task = Collect(source, model, self._fitted.params, origin, numerics, only_labels=True)
         found: Collected = engine.map_reduce(task, range(len(source)))
         return found.labels
 

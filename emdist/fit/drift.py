@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Floats, Numerics
 from emdist.kernels.bounds import movements
-from emdist.kernels.plusplus import squared_distances
+from emdist.kernels.plusplus import nearest_others
 
 #: Passes back that bounds can date from, and numbers that their table may have.
-_AGES, _TABLE = 256, 1 << 15
+_AGES, _TABLE = 128, 1 << 15
 #: Numbers that former centres may have: of older passes only the length of the way is known.
 _CENTRES = 1 << 15
 #: `Pass.now` must fit the type that rows keep it in.
@@ -138,12 +138,10 @@ def _lengths(vectors: Floats) -> Floats:
 
 def _nearest_other(means: Floats) -> Floats:
     """(k,) distance to the nearest other centre, rounded down; infinite for one centre."""
-    between = squared_distances(means, means)
+    _, between = nearest_others(means)
     norms = np.einsum("ij,ij->i", means, means)
     error = 4 * (means.shape[1] + 8) * np.finfo(np.float64).eps
-    between = between - error * (norms[:, None] + norms)
-    np.fill_diagonal(between, np.inf)
-    nearest: Floats = np.sqrt(np.maximum(between.min(axis=1), 0.0))
+    nearest: Floats = np.sqrt(np.maximum(between - error * (norms + norms.max()), 0.0))
     return nearest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from emdist.errors import ShapeError
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, Record, Status
 from emdist.fit.survey import check_block
-from emdist.interfaces import Array, Engine, Floats, Model, Numerics, Source, Spread
+from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
 
@@ -118,21 +118,32 @@ def result(best: Best, spread: Spread, history: tuple[Record, ...]) -> Fitted:
 
 @dataclass(frozen=True)
 class Collected:
-    """Labels, scores and responsibilities of consecutive rows, in memory; adds by joining."""
+    """Labels, scores and responsibilities of consecutive rows, in memory; adds by joining.
 
-    labels: NDArray[np.int32]
-    score: Floats
-    resp: Array | None
+    Pieces are kept as they are until one array is asked for, so that no more than it and they
+    are held.
+    """
+
+    pieces: tuple[Assigned, ...]
 
     def __add__(self, other: Collected) -> Collected:
-        resp = None
-        if self.resp is not None and other.resp is not None:
-            resp = np.concatenate([self.resp, other.resp])
-        return Collected(
-            np.concatenate([self.labels, other.labels]),
-            np.concatenate([self.score, other.score]),
-            resp,
-        )
+        return Collected(self.pieces + other.pieces)
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """(n,)."""
+        return np.concatenate([piece.labels for piece in self.pieces])
+
+    @property
+    def score(self) -> Floats:
+        """(n,), or none if only labels were asked for."""
+        return np.concatenate([piece.score for piece in self.pieces])
+
+    @property
+    def resp(self) -> Array | None:
+        """(n, k), on request."""
+        found = [piece.resp for piece in self.pieces if piece.resp is not None]
+        return np.concatenate(found) if found else None
 
 
 @dataclass(frozen=True)
@@ -155,9 +166,12 @@ class Collect:
     origin: Floats
     numerics: Numerics
     resp: bool = False
+    only_labels: bool = False
 
     def __call__(self, i: int) -> Collected:
         block = self.source.read(i)
         check_block(block, self.model.domain, self.model.missing)
         found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
-        return Collected(found.labels, found.score, found.resp)
+        if self.only_labels:
+            found = replace(found, score=np.empty(0))
+        return Collected((found,))

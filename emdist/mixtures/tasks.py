@@ -35,7 +35,7 @@ class Explain:
         """The same of rows `x` (m, d)."""
         origin = np.zeros(x.shape[1])
         found = self.mixture.assign(Block(0, 0, x), self.params, origin, CAREFUL, self.resp)
-        return Collected(found.labels, found.score, found.resp)
+        return Collected((found,))
 
 
 @dataclass(frozen=True)
