@@ -21,9 +21,9 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import Floats
-from emdist.store.chunks import missing_rows
 from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
+from emdist.store.label_digest import DIGEST
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import is_access_failure
 
@@ -104,8 +104,10 @@ def check_place(
         )
     if mark.get("identity") == dict(identity):
         same = mark.get("outputs") == list(outputs) and mark.get("complete")
+        same = same and mark.get("digest") == DIGEST
         fits = layout is None or mark.get("layout") == list(layout)
-        # Cut off while creating, or other outputs or blocks of the same model: start over.
+        # Cut off while creating, of a version without digests, or other outputs or blocks of the
+        # same model: start over.
         if same and fits:
             _check_links(location)
             return "continue"
@@ -154,22 +156,11 @@ def read_progress(location: Location) -> Floats:
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
         rows, block, columns = mark["layout"]
-        wanted = (-(-int(rows) // int(block)), 2 + int(columns))
+        # Labels of earlier versions have no digests.
+        wanted = (-(-int(rows) // int(block)), 2 + int("digest" in mark) + int(columns))
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
             raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
         return np.asarray(array[:], np.float64)
-
-
-def is_labelled(location: Location) -> bool:
-    """Whether every block of the labels at `location` is done."""
-    try:
-        done = np.isfinite(read_progress(location)[:, 0]).all()
-        with telling("look for labels in", location):
-            group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-            # A chunk that was lost would read as rows that were left out.
-            return bool(done) and not any(missing_rows(array) for _, array in group.arrays())
-    except CheckpointError:
-        return False  # torn or lost: labelling goes on, or says what is the matter
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:

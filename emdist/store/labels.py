@@ -8,7 +8,7 @@ interrupted labelling goes on with the others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,20 +17,22 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from emdist.errors import ConfigError, EmdistError
+from emdist.errors import CheckpointError, ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.store.label_digest import DIGEST, digest_of, extended
 from emdist.store.label_place import (
     MARK,
     OUTPUTS,
     check_place,
     damaged,
-    is_labelled,
     label_mark,
+    read_progress,
     remove,
     telling,
 )
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import Strict, is_access_failure
+from emdist.store.run_record import digest
 from emdist.sums import Sums
 
 __all__ = [
@@ -67,6 +69,8 @@ class LabelWriter:
         Columns of the responsibilities.
     noise
         Whether the last column is noise, whose rows have the label -1.
+    key
+        Whose labels these are: what their digests begin with.
     """
 
     location: Location
@@ -74,6 +78,7 @@ class LabelWriter:
     bounds: tuple[int, ...]
     n_components: int
     noise: bool = False
+    key: str = ""
 
     @property
     def masked(self) -> int:
@@ -90,13 +95,15 @@ class LabelWriter:
         }
         with telling(f"write the labels of block {block.index} to", self.location):
             group = self._arrays()
+            crc = digest_of(self.key, block.index)
             for name in self.outputs:
                 value = values[name]
                 assert value is not None
-                group[name][a:b] = _on_grid(
-                    value, block, self.masked if name == "labels" else np.nan
-                )
-            group["progress"][block.index] = _pack(sums)
+                whole = _on_grid(value, block, self.masked if name == "labels" else np.nan)
+                whole = whole.astype(group[name].dtype, copy=False)
+                group[name][a:b] = whole
+                crc = extended(crc, whole)
+            group["progress"][block.index] = _pack(sums, crc)
 
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
@@ -105,14 +112,15 @@ class LabelWriter:
             group = self._arrays(strict=True)
             try:
                 row = np.asarray(group["progress"][i])
-                for name in self.outputs:
-                    group[name][a:b]  # decoding verifies the checksum
+                crc = digest_of(self.key, i)
+                for name in self.outputs:  # decoding verifies the checksum of each chunk
+                    crc = extended(crc, np.asarray(group[name][a:b]))
             except Exception as error:
                 if is_access_failure(error) or isinstance(error, EmdistError):
                     raise
                 # Not written yet, or lost or torn by a crash: written again.
                 return None
-        return _unpack(row)
+        return _unpack(row) if row[2] == crc else None
 
     def _arrays(self, strict: bool = False) -> Mapping[str, zarr.Array[Any]]:
         """The open arrays, once per process; missing chunks raise if `strict`."""
@@ -120,12 +128,12 @@ class LabelWriter:
         return _opened(self.location, _options(self.location), layout, strict)
 
 
-def _pack(sums: Sums) -> Floats:
-    return np.concatenate([[float(sums["score"]), float(sums["weight"])], sums["count"]])
+def _pack(sums: Sums, crc: int) -> Floats:
+    return np.concatenate([[float(sums["score"]), float(sums["weight"]), crc], sums["count"]])
 
 
 def _unpack(row: Floats) -> Sums:
-    return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[2:]})
+    return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
 
 def _on_grid(value: Array, block: Block, missing: float) -> Array:
@@ -186,7 +194,7 @@ def _wanted(
         "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dim, "component"]),
     }
     blocks = -(-rows // block)
-    progress = ((blocks, 2 + k), (1, 2 + k), "float64", np.nan, ["block", "sum"])
+    progress = ((blocks, 3 + k), (1, 3 + k), "float64", np.nan, ["block", "sum"])
     return {name: shapes[name] for name in outputs} | {"progress": progress}
 
 
@@ -236,7 +244,7 @@ def label_writer(
             f"{', '.join(OUTPUTS)}."
         )
     chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
-    writer = LabelWriter(location, outputs, bounds, n_components, noise)
+    writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
     found = check_place(location, identity, outputs, overwrite, _layout(writer))
     with telling("create the labels in", location):
         if found == "replace":
@@ -252,6 +260,7 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
         "identity": dict(identity),
         "outputs": list(writer.outputs),
         "layout": list(_layout(writer)),
+        "digest": DIGEST,
     }
     if writer.noise:
         mark["left_out"], mark["noise"] = writer.masked, -1
@@ -268,6 +277,41 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
             dimension_names=dims,
         )
     group.attrs[MARK] = mark | {"complete": True}
+
+
+def damaged_blocks(location: Location) -> Iterator[int]:
+    """Blocks of the labels at `location` that are done and no longer what was written.
+
+    Reads all outputs; a block that is not done yet is none of them.
+
+    Raises
+    ------
+    CheckpointError
+        If what is there is not what emdist wrote, or was written before blocks had digests.
+    """
+    mark = label_mark(location) or {}
+    progress = read_progress(location)
+    with telling("read what was noted of", location):
+        if mark.get("digest") != DIGEST:
+            raise damaged(location, "their blocks have no digests that this version knows")
+        rows, block, k = map(int, mark["layout"])
+        bounds = (*range(0, rows, block), rows)
+        outputs = tuple(name for name in mark["outputs"] if name in OUTPUTS)  # in its order
+        key = digest(dict(mark["identity"]))
+    writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
+    for i in np.flatnonzero(np.isfinite(progress[:, 0])).tolist():
+        if writer.done(i) is None:
+            yield i
+
+
+def is_labelled(location: Location) -> bool:
+    """Whether every block of the labels at `location` is done, and still what was written."""
+    try:
+        if not np.isfinite(read_progress(location)[:, 0]).all():
+            return False
+        return next(damaged_blocks(location), None) is None
+    except CheckpointError:
+        return False  # torn or lost: labelling goes on, or says what is the matter
 
 
 def chunk_rows(bounds: tuple[int, ...]) -> int:

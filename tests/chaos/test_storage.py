@@ -156,15 +156,7 @@ def after_damage(runs: Path, which: str, name: str, harm: Callable[[Path], Any],
     differing = [key for key in wanted if found.get(key) != wanted[key]]
     if not differing:
         return "same bits"
-    # A finished run is not read again. Its labels have checksums; a whole chunk of labels from
-    # elsewhere has a right one.
-    (key,) = differing
-    assert key.startswith("labels.zarr/")
-    if found.get(key) == result(runs / "other" / "r")[key]:
-        return "not noticed"
-    with pytest.raises(Exception, match=r"."):
-        _ = zarr.open_array(at / "r/labels.zarr", path=key.split("/")[1], mode="r")[:]
-    return "told by the checksum"
+    raise AssertionError(f"not noticed: {differing}")
 
 
 def damaged(runs: Path, at: Path, seed: int, some: int | None) -> collections.Counter[str]:
@@ -194,7 +186,6 @@ def test_damage_to_a_file_of_a_run_is_mended_or_refused(runs: Path, tmp_path: Pa
     outcome = damaged(runs, tmp_path / "at", 1, 40)
     print(dict(outcome))
     assert outcome.total() == 40
-    assert {name for name in outcome if "not noticed" in name} <= {"swapped: not noticed"}
 
 
 @pytest.mark.slow
