@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.arrays import check_matrix
 from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
@@ -62,18 +60,17 @@ def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] 
     mark = label_mark(location)
     if mark is None:
         return None
-    progress = read_progress(location)
-    done = np.isfinite(progress[:, 0])
+    noted = read_progress(location)
     found = {
         "kind": "labels",
         "labels": str(location),
         "outputs": mark.get("outputs"),
-        "blocks_done": int(done.sum()),
-        "blocks": len(progress),
+        "blocks_done": len(noted.done),
+        "blocks": noted.blocks,
     }
     if verify:
         found["blocks_damaged"] = list(damaged_blocks(location))
     if "noise" in mark:
-        found["noise"] = {"label": mark["noise"], "rows": float(progress[done, -1].sum())}
+        found["noise"] = {"label": mark["noise"], "rows": float(noted.rows[:, -1].sum())}
         found["left_out"] = {"label": mark.get("left_out")}
     return found

@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from emdist.errors import (
     CheckpointError,
@@ -21,6 +23,8 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import Floats
+from emdist.store.bounded import bounded
+from emdist.store.chunks import stored_cells
 from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
 from emdist.store.label_digest import DIGEST
@@ -32,6 +36,8 @@ OUTPUTS = ("labels", "score", "responsibilities")
 #: The attribute of the group in which emdist says what it wrote.
 MARK = "emdist"
 _META_LIMIT = 1 << 24
+#: Numbers noted of a block, at most.
+_MOST_COLUMNS = 1 << 20
 #: What Zarr calls the group's metadata while it is being written.
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
@@ -142,8 +148,27 @@ def _check_links(location: Location) -> None:
                 raise damaged(location, f"{path} is a symbolic link, which is not followed")
 
 
-def read_progress(location: Location) -> Floats:
-    """(blocks, columns) what is noted of each block, NaN where it is not done.
+@dataclass(frozen=True)
+class Noted:
+    """What is noted of the blocks of a labelling.
+
+    Attributes
+    ----------
+    blocks
+        Of the labelling.
+    done
+        (m,) indices of those that are done, rising.
+    rows
+        (m, columns) what is noted of these; as `LabelWriter` packs it.
+    """
+
+    blocks: int
+    done: NDArray[np.int64]
+    rows: Floats
+
+
+def read_progress(location: Location) -> Noted:
+    """What is noted at `location`: as much as is stored there, whatever the metadata claims.
 
     Raises
     ------
@@ -155,12 +180,19 @@ def read_progress(location: Location) -> Floats:
         store = open_zarr_store(location, read_only=True)
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
-        rows, block, columns = mark["layout"]
+        rows, block, columns = map(int, mark["layout"])
         # Labels of earlier versions have no digests.
-        wanted = (-(-int(rows) // int(block)), 2 + int("digest" in mark) + int(columns))
+        wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
             raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
-        return np.asarray(array[:], np.float64)
+        if wanted[1] > _MOST_COLUMNS:
+            raise damaged(location, f"its progress claims {columns} components")
+        at = np.array([row for row, _ in stored_cells(array, [wanted[0], 1])], np.int64)
+        noted = np.empty((0, wanted[1]))
+        if len(at):
+            noted = np.asarray(bounded(array).get_orthogonal_selection((at, slice(None))), float)
+        done = np.isfinite(noted[:, 0])
+        return Noted(wanted[0], at[done], noted[done])
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:

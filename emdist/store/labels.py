@@ -19,6 +19,7 @@ from zarr.codecs import ZstdCodec
 
 from emdist.errors import CheckpointError, ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.store.bounded import bounded
 from emdist.store.label_digest import DIGEST, digest_of, extended
 from emdist.store.label_place import (
     MARK,
@@ -31,6 +32,7 @@ from emdist.store.label_place import (
     telling,
 )
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.plan import MAX_BLOCKS
 from emdist.store.references import Strict, is_access_failure
 from emdist.store.run_record import digest
 from emdist.sums import Sums
@@ -179,7 +181,7 @@ def _opened(
         found = (array.shape, array.chunks, str(array.dtype))
         if found != (shape, chunks, dtype) or array.shards is not None:
             raise damaged(location, f"{name} is {found}, not {(shape, chunks, dtype)}")
-        arrays[name] = array.with_config(written)
+        arrays[name] = bounded(array) if strict else array.with_config(written)
     return arrays
 
 
@@ -290,16 +292,18 @@ def damaged_blocks(location: Location) -> Iterator[int]:
         If what is there is not what emdist wrote, or was written before blocks had digests.
     """
     mark = label_mark(location) or {}
-    progress = read_progress(location)
+    noted = read_progress(location)
     with telling("read what was noted of", location):
         if mark.get("digest") != DIGEST:
             raise damaged(location, "their blocks have no digests that this version knows")
         rows, block, k = map(int, mark["layout"])
+        if noted.blocks > MAX_BLOCKS:
+            raise damaged(location, f"they claim {noted.blocks} blocks")
         bounds = (*range(0, rows, block), rows)
         outputs = tuple(name for name in mark["outputs"] if name in OUTPUTS)  # in its order
         key = digest(dict(mark["identity"]))
     writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
-    for i in np.flatnonzero(np.isfinite(progress[:, 0])).tolist():
+    for i in noted.done.tolist():
         if writer.done(i) is None:
             yield i
 
@@ -307,7 +311,8 @@ def damaged_blocks(location: Location) -> Iterator[int]:
 def is_labelled(location: Location) -> bool:
     """Whether every block of the labels at `location` is done, and still what was written."""
     try:
-        if not np.isfinite(read_progress(location)[:, 0]).all():
+        noted = read_progress(location)
+        if len(noted.done) < noted.blocks:
             return False
         return next(damaged_blocks(location), None) is None
     except CheckpointError:
