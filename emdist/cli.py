@@ -292,7 +292,7 @@ def inspect(
             print(json.dumps(found))
         else:
             show(page_of(found))
-        if found.get("labels", found).get("blocks_damaged"):
+        if found.get("blocks_damaged"):
             raise typer.Exit(1)
 
 

@@ -57,7 +57,7 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
 def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
     """Labels in the folder of `run`, read and held against their digests."""
     found = describe_labels(run.child("labels.zarr"), verify) if verify else None
-    return {} if found is None else {"labels": found}
+    return {} if found is None else {"blocks_damaged": found["blocks_damaged"]}
 
 
 def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.arrays import check_matrix
 from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
+from emdist.store.label_check import damaged_blocks
 from emdist.store.label_place import label_mark, read_progress
-from emdist.store.labels import damaged_blocks
 from emdist.store.location import Location
 from emdist.store.plan import block_bounds, usable_dtype
 from emdist.store.references import ArrayRef, open_checked

@@ -205,6 +205,18 @@ def label_mark(location: Location) -> dict[str, Any] | None:
     return mark if isinstance(mark, dict) else None
 
 
+def labels_of_other_files(
+    location: Location, identity: Mapping[str, Any], stamps: Mapping[str, str]
+) -> bool:
+    """Whether the labels of `identity` at `location` are of files with other `stamps`."""
+    mark = label_mark(location)
+    return (
+        mark is not None
+        and mark.get("identity") == dict(identity)
+        and mark.get("stamps", {}) != dict(stamps)
+    )
+
+
 def remove(location: Location) -> None:
     """Delete a group that carries emdist's own mark, and nothing else."""
     folder = open_folder(location)

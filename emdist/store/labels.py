@@ -8,7 +8,7 @@ interrupted labelling goes on with the others.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from emdist.errors import CheckpointError, ConfigError, EmdistError
+from emdist.errors import ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.store.bounded import bounded
 from emdist.store.label_digest import DIGEST, digest_of, extended
@@ -27,12 +27,11 @@ from emdist.store.label_place import (
     check_place,
     damaged,
     label_mark,
-    read_progress,
+    labels_of_other_files,
     remove,
     telling,
 )
 from emdist.store.location import Location, open_zarr_store
-from emdist.store.plan import MAX_BLOCKS
 from emdist.store.references import Strict, is_access_failure
 from emdist.store.run_record import digest
 from emdist.sums import Sums
@@ -42,9 +41,9 @@ __all__ = [
     "LabelWriter",
     "check_place",
     "chunk_rows",
-    "is_labelled",
     "label_mark",
     "label_writer",
+    "labels_of_other_files",
 ]
 
 #: Shape, chunks, dtype, fill value and dimension names of an array.
@@ -209,6 +208,7 @@ def label_writer(
     dimension: str = "row",
     overwrite: bool = False,
     noise: bool = False,
+    stamps: Mapping[str, str] | None = None,
 ) -> LabelWriter:
     """Create the arrays at `location`, or go on with those of the same labelling.
 
@@ -231,6 +231,9 @@ def label_writer(
     noise
         Whether the last of the components is noise: its label is -1, and that of rows left out by
         policy then -2.
+    stamps
+        Of the data's files, where that is not looked at elsewhere: labels of files with other
+        ones are begun anew.
 
     Raises
     ------
@@ -248,21 +251,26 @@ def label_writer(
     chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
     writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
     found = check_place(location, identity, outputs, overwrite, _layout(writer))
+    if found == "continue" and labels_of_other_files(location, identity, stamps or {}):
+        found = "replace"
     with telling("create the labels in", location):
         if found == "replace":
             remove(location)
         if found != "continue":
-            _create(writer, identity, dimension)
+            _create(writer, identity, dimension, stamps or {})
     return writer
 
 
-def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) -> None:
+def _create(
+    writer: LabelWriter, identity: Mapping[str, Any], dimension: str, stamps: Mapping[str, str]
+) -> None:
     store = open_zarr_store(writer.location, read_only=False)
     mark: dict[str, Any] = {
         "identity": dict(identity),
         "outputs": list(writer.outputs),
         "layout": list(_layout(writer)),
         "digest": DIGEST,
+        "stamps": dict(stamps),
     }
     if writer.noise:
         mark["left_out"], mark["noise"] = writer.masked, -1
@@ -279,44 +287,6 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
             dimension_names=dims,
         )
     group.attrs[MARK] = mark | {"complete": True}
-
-
-def damaged_blocks(location: Location) -> Iterator[int]:
-    """Blocks of the labels at `location` that are done and no longer what was written.
-
-    Reads all outputs; a block that is not done yet is none of them.
-
-    Raises
-    ------
-    CheckpointError
-        If what is there is not what emdist wrote, or was written before blocks had digests.
-    """
-    mark = label_mark(location) or {}
-    noted = read_progress(location)
-    with telling("read what was noted of", location):
-        if mark.get("digest") != DIGEST:
-            raise damaged(location, "their blocks have no digests that this version knows")
-        rows, block, k = map(int, mark["layout"])
-        if noted.blocks > MAX_BLOCKS:
-            raise damaged(location, f"they claim {noted.blocks} blocks")
-        bounds = (*range(0, rows, block), rows)
-        outputs = tuple(name for name in mark["outputs"] if name in OUTPUTS)  # in its order
-        key = digest(dict(mark["identity"]))
-    writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
-    for i in noted.done.tolist():
-        if writer.done(i) is None:
-            yield i
-
-
-def is_labelled(location: Location) -> bool:
-    """Whether every block of the labels at `location` is done, and still what was written."""
-    try:
-        noted = read_progress(location)
-        if len(noted.done) < noted.blocks:
-            return False
-        return next(damaged_blocks(location), None) is None
-    except CheckpointError:
-        return False  # torn or lost: labelling goes on, or says what is the matter
 
 
 def chunk_rows(bounds: tuple[int, ...]) -> int:

@@ -20,7 +20,7 @@ from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
 from emdist import compression
-from emdist.config import make_config
+from emdist.config import ClusterSection, DataSection, make_config
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
@@ -29,15 +29,18 @@ from emdist.errors import (
     RunMismatchError,
     StorageError,
 )
-from emdist.fit.events import Event, Iterated, Warned
+from emdist.fit.events import Event, Iterated, Progress, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
+from emdist.labelling import label_data
 from emdist.saved import load_fitted
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
+from emdist.sweep_config import make_sweep_config
+from emdist.sweep_job import SweepJob, open_sweep
 
 ROWS = 800
 
@@ -314,6 +317,10 @@ def rewrite(data: Path, chunk: int, value: float) -> None:
     path.write_bytes(bytes_)
 
 
+#: A chunk of `many` that the fingerprint does not look into.
+UNSEEN = 4
+
+
 def many(tmp_path: Path) -> Path:
     """More chunks than the fingerprint samples."""
     x = np.random.default_rng(0).normal(size=(20 * 100, 2)).astype("float32")
@@ -324,7 +331,7 @@ def many(tmp_path: Path) -> Path:
 
 
 def test_bytes_changed_between_starts_are_noticed_in_any_chunk(tmp_path: Path) -> None:
-    for chunk in (0, 5, 18):  # one that is sampled, and two that are not
+    for chunk in (0, UNSEEN, 12):  # one that is sampled, and two that are not
         data = many(tmp_path)
         values = config(data, tmp_path / "runs", f"r{chunk}")
         with pytest.raises(Cut):
@@ -342,12 +349,116 @@ def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
 
     def change(event: Event) -> None:
         if isinstance(event, Iterated) and event.record.iteration == 2:
-            rewrite(data, 5, -2.5)
+            rewrite(data, UNSEEN, -2.5)
 
     with pytest.raises(RunMismatchError, match="changed while the run was at work"):
         complete(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/final").exists()
     assert not (tmp_path / "runs/r/summary.json").exists()
+
+
+def swept(values: dict[str, Any], listen: Callable[[Event], None] = lambda e: None) -> Any:
+    asked = {**values, "sweep": {"n_components": [2, 3]}}
+    with open_sweep(make_sweep_config(asked), listen=listen) as job:
+        return job.complete().best if isinstance(job, SweepJob) else job["best"]
+
+
+def test_bytes_changed_during_a_sweep_are_noticed_before_its_models_are_stored(
+    tmp_path: Path,
+) -> None:
+    data = many(tmp_path)
+
+    def change(event: Event) -> None:
+        if isinstance(event, Iterated) and event.record.iteration == 2:
+            rewrite(data, UNSEEN, -2.5)
+
+    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+        swept(config(data, tmp_path / "runs"), change)
+    assert not (tmp_path / "runs/r/final").exists()
+    assert not (tmp_path / "runs/r/models").exists()
+    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+        swept(config(data, tmp_path / "runs"))
+
+
+def test_bytes_changed_while_a_sweep_labels_are_noticed_before_its_summary(
+    tmp_path: Path,
+) -> None:
+    data = many(tmp_path)
+
+    def change(event: Event) -> None:
+        if isinstance(event, Progress) and event.what == "label" and event.done == 3:
+            rewrite(data, UNSEEN, -2.5)
+
+    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+        swept(config(data, tmp_path / "runs"), change)
+    assert not (tmp_path / "runs/r/summary.json").exists()
+
+
+@pytest.mark.parametrize("start", [complete, swept])
+def test_a_finished_run_is_held_to_its_data(start: Callable[..., Any], tmp_path: Path) -> None:
+    data = many(tmp_path)
+    values = config(data, tmp_path / "runs")
+    found = start(values)
+    wanted = result(tmp_path / "runs/r")
+    heard: list[Event] = []
+    assert start(values, heard.append) == found
+    assert heard == []  # done already
+    os.utime(data / f"c/{UNSEEN}/0")  # a copy, say
+    assert start(values, heard.append) == found
+    assert [e for e in heard if isinstance(e, Warned) and "read once more" in e.message]
+    assert result(tmp_path / "runs/r") == wanted
+    heard.clear()
+    start(values, heard.append)
+    assert heard == []
+    rewrite(data, UNSEEN, -2.5)
+    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+        start(values)
+
+
+def labelled(tmp_path: Path, data: Path, listen: Callable[[Event], None] = lambda e: None) -> Any:
+    section = DataSection(path=str(data), block_size="1600 B")
+    out = Location(str(tmp_path / "out"))
+    one = ClusterSection(threads=1)  # type: ignore[call-arg]
+    return label_data(Location(str(tmp_path / "runs/r")), section, out, one, listen=listen)
+
+
+def test_labels_of_data_that_changed_are_begun_anew(tmp_path: Path) -> None:
+    """Between two starts, in a chunk that the fingerprint does not look into."""
+    data = many(tmp_path)
+    complete(config(data, tmp_path / "runs"))
+
+    def cut(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == 6:
+            raise Cut
+
+    with pytest.raises(Cut):
+        labelled(tmp_path, data, cut)
+    rewrite(data, UNSEEN, 1e3)
+    heard: list[Event] = []
+    labelled(tmp_path, data, heard.append)
+    assert [e for e in heard if isinstance(e, Warned) and "labelled anew" in e.message]
+    found = zarr.open_array(tmp_path / "out/labels", mode="r")[:]
+    shutil.rmtree(tmp_path / "out")
+    labelled(tmp_path, data)
+    assert np.array_equal(found, zarr.open_array(tmp_path / "out/labels", mode="r")[:])
+    heard.clear()
+    labelled(tmp_path, data, heard.append)
+    assert not [e for e in heard if isinstance(e, Warned)]
+
+
+def test_data_that_changes_while_it_is_labelled_is_told(tmp_path: Path) -> None:
+    data = many(tmp_path)
+    complete(config(data, tmp_path / "runs"))
+
+    def change(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == 6:
+            rewrite(data, UNSEEN, 1e3)
+
+    with pytest.raises(RunMismatchError, match="changed while it was being labelled"):
+        labelled(tmp_path, data, change)
+    heard: list[Event] = []
+    labelled(tmp_path, data, heard.append)
+    assert [e for e in heard if isinstance(e, Warned) and "labelled anew" in e.message]
 
 
 def test_a_copy_of_the_data_is_resumed_after_one_more_look(tmp_path: Path) -> None:

@@ -32,12 +32,11 @@ from emdist.interfaces import Assigned, Block
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.saved import load_fitted
+from emdist.store.label_check import damaged_blocks, is_labelled
 from emdist.store.labels import (
     LabelWriter,
     check_place,
     chunk_rows,
-    damaged_blocks,
-    is_labelled,
     label_mark,
     label_writer,
 )
