@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -262,6 +263,96 @@ def test_a_disk_that_is_full_while_iterating_keeps_the_last_checkpoint(
     fillers[0].unlink()
     complete(config(runs / "x.zarr", small / "runs"))
     assert result(small / "runs" / "r") == result(runs / "whole" / "r")
+
+
+class FullDevice:
+    """From the `first`-th file that is created on, what is written goes to a device that is full.
+
+    The kernel says so at the real write calls; it needs no rights, unlike a small disk.
+    """
+
+    def __init__(self, first: float, patch: pytest.MonkeyPatch) -> None:
+        self.first, self.created = first, 0
+        self._os_open, self._path_open = os.open, Path.open
+        patch.setattr(os, "open", self.os_open)
+        patch.setattr(Path, "open", lambda path, *a, **k: self.path_open(path, *a, **k))
+
+    def is_full(self) -> bool:
+        self.created += 1
+        return self.created > self.first
+
+    def os_open(self, path: Any, flags: int, *mode: Any, **more: Any) -> int:
+        fd = self._os_open(path, flags, *mode, **more)
+        if flags & os.O_CREAT and flags & os.O_WRONLY and self.is_full():
+            os.close(fd)
+            return self._os_open("/dev/full", os.O_WRONLY)
+        return fd
+
+    def path_open(self, path: Path, mode: str = "r", *args: Any, **more: Any) -> Any:
+        file = self._path_open(path, mode, *args, **more)
+        if "w" in mode and self.is_full():
+            file.close()
+            return self._path_open(Path("/dev/full"), mode, *args, **more)
+        return file
+
+
+def unfinished(folder: Path) -> list[Path]:
+    return [p for p in folder.rglob("*") if ".tmp-" in p.name or p.suffix == ".partial"]
+
+
+def filled_up(runs: Path, at: Path, every: int) -> tuple[int, int]:
+    """A run on a disk that fills up at each `every`-th of its files: faults, files of a run."""
+    wanted = result(runs / "whole" / "r")
+    with pytest.MonkeyPatch.context() as patch:
+        device = FullDevice(float("inf"), patch)
+        complete(config(runs / "x.zarr", at / "plain"))
+    faults = 0
+    for first in range(0, device.created, every):
+        place = at / str(first)
+        with pytest.MonkeyPatch.context() as patch:
+            FullDevice(first, patch)
+            with pytest.raises(StorageError, match="disk is full") as failure:
+                complete(config(runs / "x.zarr", place))
+        faults += 1
+        assert failure.value.exit_code == 5
+        assert unfinished(place) == []
+        complete(config(runs / "x.zarr", place))
+        assert result(place / "r") == wanted, first
+        shutil.rmtree(place)
+    return faults, device.created
+
+
+def test_a_disk_that_fills_up_at_any_file_without_a_mount(runs: Path, tmp_path: Path) -> None:
+    faults, created = filled_up(runs, tmp_path, 7)
+    print(f"{faults} of {created} files")
+    assert faults >= 5
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_at_every_file(runs: Path, tmp_path: Path) -> None:
+    faults, created = filled_up(runs, tmp_path, 1)
+    print(f"{faults} of {created} files")
+    assert faults == created
+
+
+def test_files_that_may_not_grow(runs: Path, tmp_path: Path) -> None:
+    """``ulimit -f``: writes end in the middle of checkpoints, models and label chunks."""
+    wanted = result(runs / "whole" / "r")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    told: list[tuple[int, str]] = []
+    for limit in (0, 40, 200, 700, 1500, 2500, 4000, 8000, 16000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+        try:
+            complete(config(runs / "x.zarr", tmp_path / "runs"))
+        except StorageError as error:
+            told.append((error.exit_code, str(error)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert unfinished(tmp_path / "runs") == []
+    assert len(told) >= 4
+    assert all(code == 5 and "ulimit -f" in message for code, message in told)
+    complete(config(runs / "x.zarr", tmp_path / "runs"))
+    assert result(tmp_path / "runs" / "r") == wanted
 
 
 def test_a_disk_that_is_full_while_ingesting(small: Path, tmp_path: Path) -> None:

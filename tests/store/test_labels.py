@@ -27,6 +27,7 @@ from emdist.errors import (
     RunMismatchError,
     StorageError,
 )
+from emdist.fit.events import Event, Progress
 from emdist.inspection import inspect
 from emdist.interfaces import Assigned, Block
 from emdist.job import Job, open_job
@@ -245,6 +246,52 @@ def test_a_writer_killed_while_creating_or_replacing(tmp_path: Path, cut: str) -
     assert [writer.done(i) for i in range(2)] == [None, None]
     fill(writer)
     assert is_labelled(place)
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_that_is_in_use(
+    tmp_path: Path, data: Path, run: Path
+) -> None:
+    """The child dies between the writing of a chunk and its renaming."""
+    out = tmp_path / "out"
+    code = """
+import os, signal, sys
+from pathlib import Path
+from emdist.config import ClusterSection, DataSection
+from emdist.labelling import label_data
+from emdist.store.location import Location
+_replace, done = Path.replace, []
+def replace(self, target):
+    if self.name.endswith(".partial") and "/c/" in str(self):
+        done.append(self)
+        if len(done) == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return _replace(self, target)
+Path.replace = replace
+section = DataSection(path=sys.argv[1], block_size="9600 B")
+label_data(Location(sys.argv[2]), section, Location(sys.argv[3]), ClusterSection(threads=1))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(data), str(run), str(out)], check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == -9, done.stderr
+    (left,) = out.rglob("*.partial")
+    used = out / "labels/c" / f"9.{'0' * 32}.partial"
+    others = [out / "labels/c/notes.partial", tmp_path / f"1.{'0' * 32}.partial"]
+    for path in (used, *others):
+        path.write_text("x")
+
+    def write_on(event: Event) -> None:
+        if isinstance(event, Progress) and event.done:
+            used.write_text("x" * (event.done + 1))
+
+    section = DataSection(path=str(data), block_size="9600 B")
+    one = ClusterSection(threads=1)  # type: ignore[call-arg]
+    label_data(Location(str(run)), section, Location(str(out)), one, listen=write_on)
+    assert not left.exists()
+    assert used.exists()
+    assert all(path.exists() for path in others)
+    assert np.array_equal(opened(out)["labels"], opened(run / "labels.zarr")["labels"])
 
 
 # ---- whose labels
