@@ -128,6 +128,7 @@ class Job:
             self.seconds,
             versions(),
         )
+        self.run.folder.check_owner(self.run.epoch)
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
         folder.write(_SUMMARY, sealed(summary.to_json(), self.identity))

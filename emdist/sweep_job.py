@@ -132,6 +132,7 @@ class SweepJob:
 
     def summarise(self) -> SweepSummary:
         """Write the figure, summary.json and summary.md: the last things that a run does."""
+        self.run.folder.check_owner(self.run.epoch)
         folder, best = self.run.folder.folder, self.rows[self.best].name
         figure = None
         if can_draw():
