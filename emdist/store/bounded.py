@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numcodecs.abc  # type: ignore[import-untyped]
 import numpy as np
@@ -32,6 +32,9 @@ from zarr.core.metadata import ArrayV2Metadata
 
 from emdist.errors import DataError
 from emdist.interfaces import Array
+
+#: From packed bytes, their limit and exact size, and a codec of numcodecs', to decoded ones.
+_Decode: TypeAlias = Callable[[memoryview, int, int, Any], Any]
 
 #: Beyond its rows a chunk may take an eighth and this, in bytes: packed badly, with checksums.
 _SLACK = 1 << 16
@@ -69,13 +72,17 @@ def _zstd(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
     size = content_size(packed)
     if size > limit:
         raise Oversized(size, limit)
-    # Another frame, or one that tells no size, would be followed to its end: given room for the
-    # chunk alone, the decoder stops there.
-    out = np.empty(exact if size < 0 else size, np.uint8)
-    return zstd.decompress(packed, out)
+    # Another frame, or one that tells no size, would be followed to its end: given room for so
+    # much alone, the decoder stops there.
+    try:
+        return zstd.decompress(packed, np.empty(exact if size < 0 else size, np.uint8))
+    except (RuntimeError, ValueError):
+        if not 0 <= size < exact:
+            raise
+        return zstd.decompress(packed, np.empty(exact, np.uint8))  # frames that make up the chunk
 
 
-def _blosc(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+def _blosc(packed: memoryview, limit: int) -> None:
     # The header: decoded bytes at 4, packed bytes at 12 (c-blosc, README_CHUNK_FORMAT).
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) or len(packed) < 16:
@@ -83,17 +90,15 @@ def _blosc(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
         raise ValueError(f"it is cut off: {len(packed)} bytes are left of {int(sizes[3])}")
     if int(sizes[1]) > limit:
         raise Oversized(int(sizes[1]), limit)
-    return None
 
 
-def _lz4(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+def _lz4(packed: memoryview, limit: int) -> None:
     size = int.from_bytes(packed[:4], "little")
     if size > limit:
         raise Oversized(size, limit)
-    return None
 
 
-def _streamed(make: Callable[[Any], Any]) -> Callable[[memoryview, int, int, Any], Any]:
+def _streamed(make: Callable[[Any], Any]) -> _Decode:
     """Decodes with the standard library's decompressors, one after another, up to the limit."""
 
     def decode(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
@@ -119,16 +124,17 @@ def _lzma(codec: Any) -> Any:
     return lzma.LZMADecompressor(codec.format, None, codec.filters)
 
 
-#: By the name of a codec: decodes, or only looks and returns None.
-_GUARDS: dict[str, Callable[[memoryview, int, int, Any], Any]] = {
+#: By the name of a codec: looks at the size that it tells,
+_LOOKS: dict[str, Callable[[memoryview, int], None]] = {"blosc": _blosc, "lz4": _lz4}
+#: or decodes in its place.
+_DECODES: dict[str, _Decode] = {
     "zstd": _zstd,
-    "blosc": _blosc,
-    "lz4": _lz4,
     "gzip": _streamed(lambda codec: zlib.decompressobj(31)),
     "zlib": _streamed(lambda codec: zlib.decompressobj()),
     "bz2": _streamed(lambda codec: bz2.BZ2Decompressor()),
     "lzma": _streamed(_lzma),
 }
+_KNOWN = {*_LOOKS, *_DECODES}
 
 
 @dataclass(frozen=True)
@@ -163,11 +169,12 @@ class Bounded(BytesBytesCodec):
         return self.codec.compute_encoded_size(input_byte_length, chunk_spec)
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
-        packed = _bytes(chunk_data.as_numpy_array())
-        codec = getattr(self.codec, "_codec", None)
-        found = await asyncio.to_thread(_guarded, _name(self.codec), packed, self, codec)
-        if found is not None:
+        packed, name = _bytes(chunk_data.as_numpy_array()), _name(self.codec)
+        if name in _DECODES:
+            codec = getattr(self.codec, "_codec", None)
+            found = await asyncio.to_thread(_DECODES[name], packed, self.limit, self.exact, codec)
             return chunk_spec.prototype.buffer.from_array_like(found)
+        _LOOKS[name](packed, self.limit)
         (decoded,) = await self.codec.decode([(chunk_data, chunk_spec)])
         assert decoded is not None
         return decoded
@@ -193,12 +200,10 @@ class BoundedV2(numcodecs.abc.Codec):  # type: ignore[misc]
     def decode(self, buf: Any, out: Any = None) -> Any:
         """As the codec, but for what is too large."""
         packed = _bytes(np.ascontiguousarray(buf))
-        found = _guarded(self.codec_id, packed, self, self.codec)
-        return self.codec.decode(buf, out) if found is None else found
-
-
-def _guarded(name: str, packed: memoryview, bound: Bounded | BoundedV2, codec: Any) -> Any:
-    return _GUARDS[name](packed, bound.limit, bound.exact, codec)
+        if self.codec_id in _DECODES:
+            return _DECODES[self.codec_id](packed, self.limit, self.exact, self.codec)
+        _LOOKS[self.codec_id](packed, self.limit)
+        return self.codec.decode(buf, out)
 
 
 def _bytes(array: Array) -> memoryview:
@@ -224,7 +229,7 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
         wider = _WIDER if meta.filters else 1
         limit = most(nbytes * wider)
         compressor: Any = meta.compressor
-        if compressor is not None and compressor.codec_id in _GUARDS:
+        if compressor is not None and compressor.codec_id in _KNOWN:
             meta = replace(meta, compressor=BoundedV2(compressor, limit, nbytes))
     else:
         units = math.prod(array.shards or array.chunks) * array.dtype.itemsize
@@ -265,7 +270,7 @@ def _wrapped(codecs: Iterable[Codec], nbytes: int, itemsize: int) -> tuple[Codec
             codec = replace(codec, codecs=_wrapped(codec.codecs, inner, itemsize))
             nbytes = exact = nbytes + 16 * (nbytes // max(1, inner)) + 4  # the index
         elif isinstance(codec, BytesBytesCodec):
-            if _name(codec) in _GUARDS:
+            if _name(codec) in _KNOWN:
                 codec = Bounded(codec, most(nbytes * wide), exact)
             elif codec.is_fixed_size:
                 exact += 4  # a checksum
@@ -282,7 +287,7 @@ def memory_here() -> int:
             found.append(int(Path("/sys/fs/cgroup", name).read_text()))
         except (OSError, ValueError):
             continue  # there is no container, or it has no limit
-    import resource
+    import resource  # not there on every system that Python runs on
 
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return min(found if soft == resource.RLIM_INFINITY else [*found, soft])

@@ -77,6 +77,15 @@ def test_a_frame_without_its_size_is_read_if_it_holds_the_chunk(tmp_path: Path) 
         array[20:40]
 
 
+def test_frames_that_make_up_a_chunk_are_read(tmp_path: Path) -> None:
+    path = stored(tmp_path / "x.zarr", compressors=ZstdCodec())
+    chunk = path / "c/1/0"
+    raw = zstd.decompress(chunk.read_bytes())
+    chunk.write_bytes(bytes(zstd.compress(raw[:100])) + bytes(zstd.compress(raw[100:])))
+    array = bounded(zarr.open_array(path, mode="r"))
+    assert np.array_equal(np.asarray(array[:]), ROWS)
+
+
 def _without_size(data: bytes) -> bytes:
     """A Zstandard frame of one raw block and unknown size (RFC 8878, section 3.1.1)."""
     frame = b"\x28\xb5\x2f\xfd\x00\x58" + (len(data) << 3 | 1).to_bytes(3, "little") + data
