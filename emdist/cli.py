@@ -277,6 +277,9 @@ def label(
 def inspect(
     path: Annotated[str, typer.Argument(help="A run, a model, labels, or a Zarr array.")],
     array: Annotated[str, typer.Option(help="Path of an array inside a group.")] = "",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read all labels; exit code 1 if some are damaged.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
@@ -284,11 +287,13 @@ def inspect(
         from emdist.inspection import inspect as look
         from emdist.store.location import Location
 
-        found = look(Location(path), array)
+        found = look(Location(path), array, verify)
         if as_json:
             print(json.dumps(found))
         else:
             show(page_of(found))
+        if found.get("blocks_damaged"):
+            raise typer.Exit(1)
 
 
 app.command(epilog=EPILOG)(compress)

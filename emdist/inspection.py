@@ -25,8 +25,17 @@ from emdist.sweep_config import SweepConfig
 _HISTORY = 10
 
 
-def inspect(location: Location, array: str = "") -> dict[str, Any]:
+def inspect(location: Location, array: str = "", verify: bool = False) -> dict[str, Any]:
     """What is at `location`, told without changing anything.
+
+    Parameters
+    ----------
+    location
+        Of a run, a model, labels or an array.
+    array
+        Path of an array inside a group.
+    verify
+        Whether labels are read and held against their digests: ``blocks_damaged``.
 
     Raises
     ------
@@ -37,12 +46,18 @@ def inspect(location: Location, array: str = "") -> dict[str, Any]:
         return describe_array(ArrayRef(location, array))  # which says what to do with a file
     folder = open_folder(location)
     if not array and folder.exists("run.json"):
-        return _run(location)
+        return {**_run(location), **_labels_of(location, verify)}
     if not array and folder.exists("model.json"):
         section, fitted, meta = load_fitted(location)
         return {"kind": "model", **_model(section, fitted), "versions": meta.get("versions")}
-    labels = describe_labels(location) if not array else None
+    labels = describe_labels(location, verify) if not array else None
     return labels or describe_array(ArrayRef(location, array))
+
+
+def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
+    """Labels in the folder of `run`, read and held against their digests."""
+    found = describe_labels(run.child("labels.zarr"), verify) if verify else None
+    return {} if found is None else {"blocks_damaged": found["blocks_damaged"]}
 
 
 def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:

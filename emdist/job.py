@@ -27,13 +27,15 @@ from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
 from emdist.fit.state import FitState
+from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
 from emdist.report.summary import Summary, summarise
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
-from emdist.store.labels import LabelWriter, check_place, is_labelled, label_writer
+from emdist.store.label_check import is_labelled
+from emdist.store.labels import LabelWriter, check_place, label_writer
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 from emdist.store.sealed import MANIFEST_LIMIT
@@ -126,6 +128,7 @@ class Job:
             self.seconds,
             versions(),
         )
+        self.run.folder.check_owner(self.run.epoch)
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())
         folder.write(_SUMMARY, sealed(summary.to_json(), self.identity))
@@ -254,7 +257,7 @@ def open_job(
     folder.create_or_check(found)
     labelled = not config.labels.write or labels_stand(config, target, identity)
     done = finished_summary(location, identity)
-    if done is not None and labelled:
+    if done is not None and labelled and untouched(source, folder):
         yield done
         return
     listen(Began("open", _opening(config, source)))

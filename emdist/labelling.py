@@ -8,10 +8,12 @@ from typing import Any
 from emdist.build import make_engine, make_source
 from emdist.build_model import make_model
 from emdist.config import ClusterSection, DataSection
-from emdist.fit.events import Began, Listener, Progress, unheard
+from emdist.errors import RunMismatchError
+from emdist.fit.events import Began, Listener, Progress, Warned, unheard
+from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
 from emdist.saved import load_fitted
-from emdist.store.labels import LabelWriter, label_writer
+from emdist.store.labels import LabelWriter, label_writer, labels_of_other_files
 from emdist.store.location import Location
 from emdist.store.model_files import read_model
 from emdist.store.run_record import digest
@@ -59,13 +61,26 @@ def label_data(
         There is no model, or it is damaged.
     ShapeError
         The data has another number of features.
-    OutputExistsError, RunMismatchError
+    OutputExistsError
         Something else is at `out`. Nothing was changed.
+    RunMismatchError
+        Other labels are at `out`, and nothing was changed; or the data changed meanwhile.
     """
     section, fitted, _ = load_fitted(model)
     source = make_source(data)
     fitted.check_features(source)  # before anything is written
-    identity = {"model": read_model(model).sha256, "data": digest(dict(source.fingerprint()))}
+    before = stamps(source)
+    identity = {
+        "model": read_model(model).sha256,
+        "data": digest([dict(source.fingerprint()), before.get("sizes")]),
+    }
+    if labels_of_other_files(out, identity, before):
+        listen(
+            Warned(
+                "The data's files are not those that were labelled before (a copy, or written "
+                "again): all rows are labelled anew."
+            )
+        )
     writer = label_writer(
         out,
         tuple(outputs),
@@ -74,6 +89,7 @@ def label_data(
         identity,
         overwrite=overwrite,
         noise=section.noise is not None,
+        stamps=before,
     )
     # A model that was fitted to incomplete rows knows what to do with NaN.
     missing = section.missing or data.non_finite == "missing"
@@ -81,6 +97,11 @@ def label_data(
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
     with make_engine(cluster or ClusterSection(), source) as engine:
         sums = fitted.label(kind, source, engine, writer, _progress(source, listen))
+    if stamps(source) != before:
+        raise RunMismatchError(
+            f"The data changed while it was being labelled: the labels at {out} may be of both. "
+            "Start again once its writer has finished; all rows are labelled anew then."
+        )
     return _summary(model, writer, source, sums, kind.minimises)
 
 

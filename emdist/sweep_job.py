@@ -15,6 +15,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.fit.sweep import SweepState
 from emdist.fit.sweep_run import Entry, SweepRun
+from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
 from emdist.job import bring_data, finished_summary, labels_location, labels_stand, sealed
 from emdist.judging import Row, best_of, rows_of, shown_criteria
@@ -85,6 +86,7 @@ class SweepJob:
         wanted = shown_criteria(self.criterion, mixtures and self.criterion != "bound")
         deviations = float(self.run.survey().moments.m2.sum())
         self.rows = tuple(rows_of(names, sections, found, scores, wanted, deviations))
+        self.run.check_data()
         folder = self.run.folder
         folder.check_owner(self.run.epoch)
         for name, section, fitted in zip(names, sections, found, strict=True):
@@ -115,6 +117,7 @@ class SweepJob:
                 noise=self.config.model.noise is not None,
             )
             self._labelled(fitted, writer)
+            self.run.check_data()
 
     def _labelled(self, fitted: Fitted, writer: Any) -> None:
         plan, total = self.run.entries[self.best].plan, len(self.source)
@@ -129,6 +132,7 @@ class SweepJob:
 
     def summarise(self) -> SweepSummary:
         """Write the figure, summary.json and summary.md: the last things that a run does."""
+        self.run.folder.check_owner(self.run.epoch)
         folder, best = self.run.folder.folder, self.rows[self.best].name
         figure = None
         if can_draw():
@@ -197,7 +201,7 @@ def open_sweep(
     folder.create_or_check(found)
     labelled = not config.labels.write or labels_stand(config, target, identity)
     done = finished_summary(location, identity, _is_whole)
-    if done is not None and labelled:
+    if done is not None and labelled and untouched(source, folder):
         yield done
         return
     listen(Began("open", _opening(config, source, len(candidates))))

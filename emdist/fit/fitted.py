@@ -13,6 +13,7 @@ from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, Record, Status
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
+from emdist.store.label_leftovers import remove_leftovers, unfinished
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
 
@@ -100,7 +101,10 @@ class Fitted:
             source, model, self.params, self.spread.origin,
             self.numerics(model, source.dtype), writer,
         )  # fmt: skip
-        return engine.map_reduce(task, range(len(source)), done)
+        left = unfinished(writer.location) if writer is not None else {}
+        sums = engine.map_reduce(task, range(len(source)), done)
+        remove_leftovers(left)
+        return sums
 
 
 def result(best: Best, spread: Spread, history: tuple[Record, ...]) -> Fitted:

@@ -110,8 +110,10 @@ def _complete(tile: Array, w: Floats | None, covariance: bool) -> Moments | None
 
 def _products(tile: Array, w: Floats | None, mean: Floats, rest: Floats) -> Floats:
     """(d, d) about ``mean + rest``, of the rows that have weight."""
-    diff = (tile if w is None else tile[w > 0]) - mean - rest
-    found: Floats = diff.T @ (diff if w is None else w[w > 0, None] * diff)
+    # Squares of 1e300 overflow, which the survey's check tells in words.
+    with np.errstate(over="ignore", invalid="ignore"):
+        diff = (tile if w is None else tile[w > 0]) - mean - rest
+        found: Floats = diff.T @ (diff if w is None else w[w > 0, None] * diff)
     return found
 
 

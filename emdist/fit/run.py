@@ -16,7 +16,7 @@ from emdist.fit.loop import iterate
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
-from emdist.fit.unchanged import check_record, check_same_survey, stamps
+from emdist.fit.unchanged import Watch, stamps
 from emdist.interfaces import Engine, Model, Source
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
@@ -110,7 +110,7 @@ class Run:
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
             check_survey(survey, self.plan.source.shape[1])
-            self._check_data(survey)
+            self._watch().check(survey)
         else:
             found = stamps(self.plan.source)
             survey = self._read_survey()
@@ -138,26 +138,12 @@ class Run:
         )
 
     def check_data(self) -> None:
-        """RunMismatchError if the data is no longer what was surveyed.
+        """RunMismatchError if the data is no longer what was surveyed; see `Watch.check`."""
+        self._watch().check(self.survey())
 
-        Costs a listing of its files; where their times are others (a copy has such) one pass.
-        """
-        self._check_data(self.survey())
-
-    def _check_data(self, survey: Survey) -> None:
-        source, known = self.plan.source, self.folder.stamps()
-        found = stamps(source)
-        if found == known:
-            return
-        check_record(source, self.folder.record(), known)
-        self.plan.listen(
-            Warned(
-                "The data's files are not those that were read before (a copy, or written "
-                "again): all rows are read once more, to make sure that they are the same."
-            )
-        )
-        check_same_survey(survey, self._read_survey())
-        self.folder.accept(found, self.epoch)
+    def _watch(self) -> Watch:
+        plan = self.plan
+        return Watch(plan.source, self.folder, self.epoch, self._read_survey, plan.listen)
 
     def state(self) -> FitState:
         """The newest state: this process's, the folder's, or the beginning."""

@@ -29,6 +29,7 @@ from emdist.fit.sweep import (
     scored_together,
     surveyed_together,
 )
+from emdist.fit.unchanged import Watch, stamps
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 
@@ -91,21 +92,36 @@ class SweepRun:
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
             check_survey(survey, self.plan.source.shape[1])
+            self._watch().check(survey)
         else:
-            plan, total = self.plan, len(self.plan.source)
-            whole = merged([entry.plan.survey for entry in self.entries])
-            plan.listen(Progress("survey", 0, total))
-            (survey,) = surveyed_together(
-                [whole], plan.engine, lambda done: plan.listen(Progress("survey", done, total))
-            )
-            survey.check(whole.wanted)
+            found = stamps(self.plan.source)
+            survey = self._read_survey()
+            survey.check(max(entry.plan.survey.wanted for entry in self.entries))
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
+            self.folder.accept(found, self.epoch)
         if survey.masked:
             self.plan.listen(
                 Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
             )
         self._surveyed = survey
         return survey
+
+    def _read_survey(self) -> Survey:
+        plan, total = self.plan, len(self.plan.source)
+        whole = merged([entry.plan.survey for entry in self.entries])
+        plan.listen(Progress("survey", 0, total))
+        (survey,) = surveyed_together(
+            [whole], plan.engine, lambda done: plan.listen(Progress("survey", done, total))
+        )
+        return survey
+
+    def check_data(self) -> None:
+        """RunMismatchError if the data is no longer what was surveyed; see `Watch.check`."""
+        self._watch().check(self.survey())
+
+    def _watch(self) -> Watch:
+        plan = self.plan
+        return Watch(plan.source, self.folder, self.epoch, self._read_survey, plan.listen)
 
     def fits(self) -> tuple[Fit, ...]:
         """What each fit works with, by the survey."""

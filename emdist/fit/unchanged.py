@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from emdist.errors import RunMismatchError
+from emdist.fit.events import Listener, Warned
 from emdist.fit.survey import Survey
 from emdist.interfaces import Source
+from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import encode
 from emdist.store.run_record import differences
 from emdist.store.stamps import Stamped
@@ -31,6 +34,52 @@ def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, 
         lines.append("data: some file has another size")
     if lines:
         raise _changed("\n".join(f"  {line}" for line in lines))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Whether the data of a run is still what was surveyed.
+
+    Attributes
+    ----------
+    source
+        The data.
+    folder, epoch
+        Of the run, and its owner.
+    again
+        Surveys all rows once more.
+    listen
+        Told when that is done.
+    """
+
+    source: Source
+    folder: RunFolder
+    epoch: int
+    again: Callable[[], Survey]
+    listen: Listener
+
+    def check(self, survey: Survey) -> None:
+        """RunMismatchError if the data is no longer what was surveyed.
+
+        Costs a listing of its files; where their times are others (a copy has such) one pass.
+        """
+        known, found = self.folder.stamps(), stamps(self.source)
+        if found == known:
+            return
+        check_record(self.source, self.folder.record(), known)
+        self.listen(
+            Warned(
+                "The data's files are not those that were read before (a copy, or written "
+                "again): all rows are read once more, to make sure that they are the same."
+            )
+        )
+        check_same_survey(survey, self.again())
+        self.folder.accept(found, self.epoch)
+
+
+def untouched(source: Source, folder: RunFolder) -> bool:
+    """Whether the data's files are those that the run in `folder` has last made sure of."""
+    return stamps(source) == folder.stamps()
 
 
 def check_same_survey(before: Survey, now: Survey) -> None:

@@ -21,6 +21,7 @@ from numcodecs import blosc, zstd  # type: ignore[import-untyped]
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 from zarr.core.metadata import ArrayV2Metadata
 
+from emdist.store.bounded import Bounded, content_size, most
 from emdist.store.chunks import object_key, unit_rows
 from emdist.store.references import ArrayRef
 
@@ -99,6 +100,8 @@ class ChunkFiles:
             if (lengths > nbytes).any() or (offsets > nbytes - lengths).any():
                 raise Unusual("the index points outside of the shard, or a chunk is absent")
             spans = list(zip(offsets.tolist(), lengths.tolist(), strict=True))
+        if max(length for _, length in spans) > most(self.chunk_bytes):
+            raise Unusual("a chunk is packed into more bytes than it has")
         if self.unpack is None and any(length != self.chunk_bytes for _, length in spans):
             raise Unusual("a chunk has another size than its rows")
         return spans
@@ -152,7 +155,8 @@ def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
     if len(codecs) == 1:
         return None, index
     known: dict[type, Unpack] = {ZstdCodec: unzstd, BloscCodec: unblosc}
-    return (known.get(type(codecs[1]), _ZARRS) if len(codecs) == 2 else _ZARRS), index
+    packer = codecs[1].codec if isinstance(codecs[1], Bounded) else codecs[1]
+    return (known.get(type(packer), _ZARRS) if len(codecs) == 2 else _ZARRS), index
 
 
 def _little(codec: Any) -> bool:
@@ -162,21 +166,9 @@ def _little(codec: Any) -> bool:
 
 def unzstd(packed: memoryview, out: memoryview) -> None:
     """One Zstandard frame that fills `out`; a checksum in it is verified."""
-    if _content_size(packed) != len(out):
+    if content_size(packed) != len(out):
         raise Unusual("the frame has another size than the chunk's rows")
     zstd.decompress(packed, out)
-
-
-def _content_size(frame: memoryview) -> int:
-    """What the header of a frame says that it decodes to, or -1 (RFC 8878, section 3.1.1.1)."""
-    if len(frame) < 18 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
-        return -1
-    descriptor = frame[4]
-    single = descriptor >> 5 & 1
-    width = (single, 2, 4, 8)[descriptor >> 6]
-    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
-    value = int.from_bytes(frame[at : at + width], "little")
-    return -1 if width == 0 else value + (256 if width == 2 else 0)
 
 
 def unblosc(packed: memoryview, out: memoryview) -> None:

@@ -1,15 +1,14 @@
-"""What a Zarr array or a group of labels is, in words and numbers, without reading data."""
+"""What a Zarr array or a group of labels is, in words and numbers; data is read only if asked."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-import numpy as np
-
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.arrays import check_matrix
 from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
+from emdist.store.label_check import damaged_blocks
 from emdist.store.label_place import label_mark, read_progress
 from emdist.store.location import Location
 from emdist.store.plan import block_bounds, usable_dtype
@@ -53,21 +52,25 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
     return found
 
 
-def describe_labels(location: Location) -> dict[str, Any] | None:
-    """Outputs and progress of a group of labels; None if it is no such group."""
+def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] | None:
+    """Outputs and progress of a group of labels; None if it is no such group.
+
+    Only with `verify` are they read, all of them, and held against their digests.
+    """
     mark = label_mark(location)
     if mark is None:
         return None
-    progress = read_progress(location)
-    done = np.isfinite(progress[:, 0])
+    noted = read_progress(location)
     found = {
         "kind": "labels",
         "labels": str(location),
         "outputs": mark.get("outputs"),
-        "blocks_done": int(done.sum()),
-        "blocks": len(progress),
+        "blocks_done": len(noted.done),
+        "blocks": noted.blocks,
     }
+    if verify:
+        found["blocks_damaged"] = list(damaged_blocks(location))
     if "noise" in mark:
-        found["noise"] = {"label": mark["noise"], "rows": float(progress[done, -1].sum())}
+        found["noise"] = {"label": mark["noise"], "rows": float(noted.rows[:, -1].sum())}
         found["left_out"] = {"label": mark.get("left_out")}
     return found

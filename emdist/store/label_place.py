@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from emdist.errors import (
     CheckpointError,
@@ -21,9 +23,11 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import Floats
-from emdist.store.chunks import missing_rows
+from emdist.store.bounded import bounded
+from emdist.store.chunks import stored_cells
 from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
+from emdist.store.label_digest import DIGEST
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import is_access_failure
 
@@ -32,6 +36,8 @@ OUTPUTS = ("labels", "score", "responsibilities")
 #: The attribute of the group in which emdist says what it wrote.
 MARK = "emdist"
 _META_LIMIT = 1 << 24
+#: Numbers noted of a block, at most.
+_MOST_COLUMNS = 1 << 20
 #: What Zarr calls the group's metadata while it is being written.
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
@@ -104,8 +110,10 @@ def check_place(
         )
     if mark.get("identity") == dict(identity):
         same = mark.get("outputs") == list(outputs) and mark.get("complete")
+        same = same and mark.get("digest") == DIGEST
         fits = layout is None or mark.get("layout") == list(layout)
-        # Cut off while creating, or other outputs or blocks of the same model: start over.
+        # Cut off while creating, of a version without digests, or other outputs or blocks of the
+        # same model: start over.
         if same and fits:
             _check_links(location)
             return "continue"
@@ -140,8 +148,27 @@ def _check_links(location: Location) -> None:
                 raise damaged(location, f"{path} is a symbolic link, which is not followed")
 
 
-def read_progress(location: Location) -> Floats:
-    """(blocks, columns) what is noted of each block, NaN where it is not done.
+@dataclass(frozen=True)
+class Noted:
+    """What is noted of the blocks of a labelling.
+
+    Attributes
+    ----------
+    blocks
+        Of the labelling.
+    done
+        (m,) indices of those that are done, rising.
+    rows
+        (m, columns) what is noted of these; as `LabelWriter` packs it.
+    """
+
+    blocks: int
+    done: NDArray[np.int64]
+    rows: Floats
+
+
+def read_progress(location: Location) -> Noted:
+    """What is noted at `location`: as much as is stored there, whatever the metadata claims.
 
     Raises
     ------
@@ -153,23 +180,19 @@ def read_progress(location: Location) -> Floats:
         store = open_zarr_store(location, read_only=True)
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
-        rows, block, columns = mark["layout"]
-        wanted = (-(-int(rows) // int(block)), 2 + int(columns))
+        rows, block, columns = map(int, mark["layout"])
+        # Labels of earlier versions have no digests.
+        wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
             raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
-        return np.asarray(array[:], np.float64)
-
-
-def is_labelled(location: Location) -> bool:
-    """Whether every block of the labels at `location` is done."""
-    try:
-        done = np.isfinite(read_progress(location)[:, 0]).all()
-        with telling("look for labels in", location):
-            group = zarr.open_group(open_zarr_store(location, read_only=True), mode="r")
-            # A chunk that was lost would read as rows that were left out.
-            return bool(done) and not any(missing_rows(array) for _, array in group.arrays())
-    except CheckpointError:
-        return False  # torn or lost: labelling goes on, or says what is the matter
+        if wanted[1] > _MOST_COLUMNS:
+            raise damaged(location, f"its progress claims {columns} components")
+        at = np.array([row for row, _ in stored_cells(array, [wanted[0], 1])], np.int64)
+        noted = np.empty((0, wanted[1]))
+        if len(at):
+            noted = np.asarray(bounded(array).get_orthogonal_selection((at, slice(None))), float)
+        done = np.isfinite(noted[:, 0])
+        return Noted(wanted[0], at[done], noted[done])
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:
@@ -180,6 +203,18 @@ def label_mark(location: Location) -> dict[str, Any] | None:
     except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return mark if isinstance(mark, dict) else None
+
+
+def labels_of_other_files(
+    location: Location, identity: Mapping[str, Any], stamps: Mapping[str, str]
+) -> bool:
+    """Whether the labels of `identity` at `location` are of files with other `stamps`."""
+    mark = label_mark(location)
+    return (
+        mark is not None
+        and mark.get("identity") == dict(identity)
+        and mark.get("stamps", {}) != dict(stamps)
+    )
 
 
 def remove(location: Location) -> None:

@@ -19,18 +19,21 @@ from zarr.codecs import ZstdCodec
 
 from emdist.errors import ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.store.bounded import bounded
+from emdist.store.label_digest import DIGEST, digest_of, extended
 from emdist.store.label_place import (
     MARK,
     OUTPUTS,
     check_place,
     damaged,
-    is_labelled,
     label_mark,
+    labels_of_other_files,
     remove,
     telling,
 )
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import Strict, is_access_failure
+from emdist.store.run_record import digest
 from emdist.sums import Sums
 
 __all__ = [
@@ -38,9 +41,9 @@ __all__ = [
     "LabelWriter",
     "check_place",
     "chunk_rows",
-    "is_labelled",
     "label_mark",
     "label_writer",
+    "labels_of_other_files",
 ]
 
 #: Shape, chunks, dtype, fill value and dimension names of an array.
@@ -67,6 +70,8 @@ class LabelWriter:
         Columns of the responsibilities.
     noise
         Whether the last column is noise, whose rows have the label -1.
+    key
+        Whose labels these are: what their digests begin with.
     """
 
     location: Location
@@ -74,6 +79,7 @@ class LabelWriter:
     bounds: tuple[int, ...]
     n_components: int
     noise: bool = False
+    key: str = ""
 
     @property
     def masked(self) -> int:
@@ -90,13 +96,15 @@ class LabelWriter:
         }
         with telling(f"write the labels of block {block.index} to", self.location):
             group = self._arrays()
+            crc = digest_of(self.key, block.index)
             for name in self.outputs:
                 value = values[name]
                 assert value is not None
-                group[name][a:b] = _on_grid(
-                    value, block, self.masked if name == "labels" else np.nan
-                )
-            group["progress"][block.index] = _pack(sums)
+                whole = _on_grid(value, block, self.masked if name == "labels" else np.nan)
+                whole = whole.astype(group[name].dtype, copy=False)
+                group[name][a:b] = whole
+                crc = extended(crc, whole)
+            group["progress"][block.index] = _pack(sums, crc)
 
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
@@ -105,14 +113,15 @@ class LabelWriter:
             group = self._arrays(strict=True)
             try:
                 row = np.asarray(group["progress"][i])
-                for name in self.outputs:
-                    group[name][a:b]  # decoding verifies the checksum
+                crc = digest_of(self.key, i)
+                for name in self.outputs:  # decoding verifies the checksum of each chunk
+                    crc = extended(crc, np.asarray(group[name][a:b]))
             except Exception as error:
                 if is_access_failure(error) or isinstance(error, EmdistError):
                     raise
                 # Not written yet, or lost or torn by a crash: written again.
                 return None
-        return _unpack(row)
+        return _unpack(row) if row[2] == crc else None
 
     def _arrays(self, strict: bool = False) -> Mapping[str, zarr.Array[Any]]:
         """The open arrays, once per process; missing chunks raise if `strict`."""
@@ -120,12 +129,12 @@ class LabelWriter:
         return _opened(self.location, _options(self.location), layout, strict)
 
 
-def _pack(sums: Sums) -> Floats:
-    return np.concatenate([[float(sums["score"]), float(sums["weight"])], sums["count"]])
+def _pack(sums: Sums, crc: int) -> Floats:
+    return np.concatenate([[float(sums["score"]), float(sums["weight"]), crc], sums["count"]])
 
 
 def _unpack(row: Floats) -> Sums:
-    return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[2:]})
+    return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
 
 def _on_grid(value: Array, block: Block, missing: float) -> Array:
@@ -171,7 +180,7 @@ def _opened(
         found = (array.shape, array.chunks, str(array.dtype))
         if found != (shape, chunks, dtype) or array.shards is not None:
             raise damaged(location, f"{name} is {found}, not {(shape, chunks, dtype)}")
-        arrays[name] = array.with_config(written)
+        arrays[name] = bounded(array) if strict else array.with_config(written)
     return arrays
 
 
@@ -186,7 +195,7 @@ def _wanted(
         "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dim, "component"]),
     }
     blocks = -(-rows // block)
-    progress = ((blocks, 2 + k), (1, 2 + k), "float64", np.nan, ["block", "sum"])
+    progress = ((blocks, 3 + k), (1, 3 + k), "float64", np.nan, ["block", "sum"])
     return {name: shapes[name] for name in outputs} | {"progress": progress}
 
 
@@ -199,6 +208,7 @@ def label_writer(
     dimension: str = "row",
     overwrite: bool = False,
     noise: bool = False,
+    stamps: Mapping[str, str] | None = None,
 ) -> LabelWriter:
     """Create the arrays at `location`, or go on with those of the same labelling.
 
@@ -221,6 +231,9 @@ def label_writer(
     noise
         Whether the last of the components is noise: its label is -1, and that of rows left out by
         policy then -2.
+    stamps
+        Of the data's files, where that is not looked at elsewhere: labels of files with other
+        ones are begun anew.
 
     Raises
     ------
@@ -236,22 +249,28 @@ def label_writer(
             f"{', '.join(OUTPUTS)}."
         )
     chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
-    writer = LabelWriter(location, outputs, bounds, n_components, noise)
+    writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
     found = check_place(location, identity, outputs, overwrite, _layout(writer))
+    if found == "continue" and labels_of_other_files(location, identity, stamps or {}):
+        found = "replace"
     with telling("create the labels in", location):
         if found == "replace":
             remove(location)
         if found != "continue":
-            _create(writer, identity, dimension)
+            _create(writer, identity, dimension, stamps or {})
     return writer
 
 
-def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) -> None:
+def _create(
+    writer: LabelWriter, identity: Mapping[str, Any], dimension: str, stamps: Mapping[str, str]
+) -> None:
     store = open_zarr_store(writer.location, read_only=False)
     mark: dict[str, Any] = {
         "identity": dict(identity),
         "outputs": list(writer.outputs),
         "layout": list(_layout(writer)),
+        "digest": DIGEST,
+        "stamps": dict(stamps),
     }
     if writer.noise:
         mark["left_out"], mark["noise"] = writer.masked, -1

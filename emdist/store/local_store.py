@@ -6,9 +6,14 @@ import asyncio
 import stat
 from pathlib import Path
 
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
+
+#: Objects that are no chunks; Zarr tries several of them to find out what is there.
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+#: Bytes of one at most: parsed it takes many times as much.
+_META_LIMIT = 1 << 24
 
 
 class RegularFiles(LocalStore):
@@ -21,7 +26,22 @@ class RegularFiles(LocalStore):
         byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
         await asyncio.to_thread(_check, self.root / key)
+        if key.rpartition("/")[2] in METADATA:
+            await asyncio.to_thread(self.check_size, key, byte_range, _META_LIMIT)
         return await super().get(key, prototype, byte_range)
+
+    def check_size(self, key: str, part: ByteRequest | None, most: int) -> None:
+        """ValueError if reading `part` of a file, or None for all, would take over `most` bytes."""
+        try:
+            nbytes = (self.root / key).stat().st_size
+        except OSError:
+            return  # absent, which is said elsewhere
+        if isinstance(part, RangeByteRequest):
+            nbytes = min(nbytes, part.end - part.start)
+        elif isinstance(part, SuffixByteRequest):
+            nbytes = min(nbytes, part.suffix)
+        if nbytes > most:
+            raise ValueError(f"{nbytes} bytes are stored where at most {most} are due")
 
 
 def _check(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,13 +23,11 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.plugins import nearest
+from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest
 from emdist.store.faults import first_line
+from emdist.store.local_store import METADATA, RegularFiles
 from emdist.store.location import Location, open_zarr_store
-
-#: Objects that are no chunks; Zarr tries several of them to find out what is there.
-_METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-
 
 #: How Zarr says that there is nothing at a path.
 _ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
@@ -39,11 +38,18 @@ class AbsentChunk(Exception):  # noqa: N818  a signal between store and reader
 
 
 class Filled(WrapperStore[Store]):
-    """A store whose chunks are never empty: Zarr would read an empty shard as the fill value."""
+    """A store whose chunks are never empty: Zarr would read an empty shard as the fill value.
+
+    Of local files it reads `most` bytes at a time, which a file of holes may have for nothing.
+    """
+
+    most: int | None = None
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
+        if self.most is not None and isinstance(self._store, RegularFiles) and _is_chunk(key):
+            await asyncio.to_thread(self._store.check_size, key, byte_range, self.most)
         value = await self._store.get(key, prototype, byte_range)
         if value is not None and len(value) == 0 and _is_chunk(key):
             raise ValueError("the object, or the part of it that was asked for, is empty")
@@ -67,7 +73,7 @@ class Strict(Filled):
 
 
 def _is_chunk(key: str) -> bool:
-    return key.rpartition("/")[2] not in _METADATA
+    return key.rpartition("/")[2] not in METADATA
 
 
 @lru_cache(maxsize=64)
@@ -87,7 +93,15 @@ def _reader(
             "is now another array. Start again once its writer has finished, with another run "
             "key."
         )
-    return array
+    return _bounded(array)
+
+
+def _bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    found = bounded(array)
+    store = array.store
+    assert isinstance(store, Filled)
+    store.most = most_stored(array)
+    return found
 
 
 @dataclass(frozen=True)
@@ -126,7 +140,7 @@ class ArrayRef:
         """Opened once per process; a missing chunk raises `AbsentChunk` if `strict`."""
         if self.location is None:
             store = (Strict if strict else Filled)(self.held.store)
-            return zarr.open_array(store, mode="r", path=self.path)
+            return _bounded(zarr.open_array(store, mode="r", path=self.path))
         options = tuple(sorted(self.location.options.items()))
         return _reader(self.location, options, self.path, self.version, strict)
 

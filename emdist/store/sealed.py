@@ -14,11 +14,15 @@ from safetensors.numpy import load, save
 
 from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import FORMAT_VERSION, Array
+from emdist.store.bounded import memory_here
 
 #: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
 _META = "emdist"
 #: Largest JSON file that is read, in bytes; real ones have a few hundred to a few thousand.
 MANIFEST_LIMIT = 1 << 24
+
+#: How often a state is in memory while it is verified and unpacked.
+_COPIES = 4
 
 #: What parsing damaged or hostile bytes can raise. A deep nest of brackets exhausts the stack.
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
@@ -127,6 +131,11 @@ def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
         raise CheckpointError(f"{where} says nothing readable about {name}.") from None
     if not found or not all(type(s.size) is int and isinstance(s.sha256, str) for s in found):
         raise CheckpointError(f"{where} says nothing readable about {name}.")
+    if (size := max(seal.size for seal in found)) > memory_here() // _COPIES:
+        raise CheckpointError(
+            f"{where} says that {name} has {size} bytes, which are more than this process can hold "
+            f"{_COPIES} times: give it more memory, or, if it cannot be so large, it is damaged."
+        )
     return found
 
 

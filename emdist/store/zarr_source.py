@@ -19,6 +19,7 @@ from emdist.errors import (
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.store.arrays import check_matrix, finite_rows
+from emdist.store.bounded import check_memory
 from emdist.store.chunk_files import Torn, chunk_files
 from emdist.store.chunks import (
     Ranges,
@@ -249,6 +250,8 @@ def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
             f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
             "still at work. Wait for it, or ingest again with --overwrite."
         )
+    if array.ndim and 0 not in array.shape:
+        check_memory(array)
     return ref.checked(array), array
 
 

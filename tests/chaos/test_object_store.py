@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import zarr
 from faulty_s3 import FAULTS, S3, Plan, serving
+from jobs import PATIENCE, fitting
 
 from emdist.config import make_config
 from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedError, StorageError
@@ -240,6 +243,91 @@ def test_two_drivers_one_is_fenced_and_the_bits_are_the_same(
     with pytest.raises(RunFencedError):
         complete(values, second)
     assert result(s3, "two") == wanted
+
+
+LOCAL = {"kind": "local", "n_workers": 2, "threads_per_worker": 1}
+#: What drivers run on: threads in the gate, a cluster of their own in the long variant.
+DRIVERS = [
+    pytest.param({"kind": "threads", "threads": 1}, id="threads"),
+    pytest.param(LOCAL, id="dask", marks=pytest.mark.slow),
+]
+
+
+def test_a_run_on_dask_among_faults_ends_in_the_same_bits(s3: S3, wanted: dict[str, bytes]) -> None:
+    """Workers in processes of their own read the input and write the labels through the faults."""
+    plan = s3.plan = Plan(seed=5, share=0.2)
+    plan.kinds = tuple(kind for kind in FAULTS if kind != "timeout")
+    complete(config(s3, "dask") | {"cluster": LOCAL})
+    print("faults injected:", dict(plan.injected), "of", plan.requests)
+    assert plan.injected.total() > 25
+    assert result(s3, "dask") == wanted
+
+
+def check_successor(s3: S3, key: str, wanted: dict[str, bytes], epoch: int = 2) -> None:
+    """The run is whole, its newest checkpoint that of `epoch`, and a third start finds it done."""
+    assert result(s3, key) == wanted
+    saved = RunFolder(Location(s3.url(f"runs/{key}"), s3.options())).load("ckpt")
+    assert saved is not None
+    assert saved.epoch == epoch
+    with open_job(make_config(config(s3, key))) as job:
+        assert isinstance(job, dict)
+
+
+@pytest.mark.parametrize("cluster", DRIVERS)
+def test_a_driver_whose_commit_is_held_back_is_too_late_for_another_process(
+    cluster: dict[str, Any], s3: S3, wanted: dict[str, bytes], tmp_path: Path
+) -> None:
+    """Its conditional put is on the way while another process takes the run over and ends it."""
+    key = f"held-{cluster['kind']}"
+    # No timeout ends the put before it is released.
+    values = config(s3, key, timeout=f"{PATIENCE:.0f}s") | {"cluster": cluster}
+    on_its_way, released, late = threading.Event(), threading.Event(), list[str]()
+
+    def hold(method: str, path: str) -> str | None:
+        if method == "PUT" and "/ckpt/00000003-1-" in path and "manifest" in path:
+            late.append(path)
+            on_its_way.set()
+            released.wait(PATIENCE)
+        return None
+
+    s3.plan = Plan(intercept=hold)
+    try:
+        with fitting(values, tmp_path) as first:
+            assert on_its_way.wait(PATIENCE), first.errors
+            with fitting(values, tmp_path) as second:
+                assert second.end() == 0, second.errors
+            released.set()
+            assert first.end() == RunFencedError.exit_code, first.errors
+            assert "taken over" in str(first.events[-1])
+    finally:
+        released.set()
+    assert len(late) == 1
+    check_successor(s3, key, wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", [p.values[0] for p in DRIVERS])
+@pytest.mark.parametrize("moment", ["iterated", "label"])
+def test_a_driver_that_was_frozen_finds_the_run_taken_over_by_another_process(
+    moment: str, cluster: dict[str, Any], s3: S3, wanted: dict[str, bytes], tmp_path: Path
+) -> None:
+    key = f"frozen-{moment}-{cluster['kind']}"
+    values = config(s3, key) | {"cluster": cluster}
+    with fitting(values, tmp_path) as first:
+        if moment == "iterated":
+            first.reach("iterated", 2)
+        else:
+            while first.reach("began")["stage"] != "label":
+                pass
+        first.process.send_signal(signal.SIGSTOP)
+        with fitting(values, tmp_path) as second:
+            assert second.end() == 0, second.errors
+        first.process.send_signal(signal.SIGCONT)
+        # One that was about to end may have ended; its labels are the same.
+        code = first.end()
+        assert code == RunFencedError.exit_code or (code, moment) == (0, "label"), first.errors
+    # In the label pass there is nothing left to checkpoint.
+    check_successor(s3, key, wanted, 1 if moment == "label" else 2)
 
 
 def test_a_claim_whose_answer_was_lost_is_made_again(s3: S3) -> None:

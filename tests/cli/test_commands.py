@@ -82,6 +82,12 @@ def test_from_a_file_to_labels(emdist: Command, tmp_path: Path) -> None:
         assert shown.code == 0
         assert f"| kind | {kind} |" in shown.out
         assert json.loads(emdist("inspect", path, "--json").out)["kind"] == kind
+    assert emdist("inspect", "new.zarr", "--verify").code == 0
+    (tmp_path / "new.zarr/labels/c/0").write_bytes(b"torn")
+    assert emdist("inspect", "new.zarr").code == 0
+    answer = emdist("inspect", "new.zarr", "--verify", "--json")
+    assert answer.code == 1
+    assert json.loads(answer.out)["blocks_damaged"] == [0]
 
 
 def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:

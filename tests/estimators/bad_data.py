@@ -19,11 +19,14 @@ from emdist import (
     BinomialMixture,
     CategoricalMixture,
     GaussianMixture,
+    IsotropicMixture,
     KCentroids,
     KMeans,
     KMedians,
+    MiniBatchKMeans,
     MultinomialMixture,
     PoissonMixture,
+    ProductMixture,
 )
 from emdist.errors import (
     DataError,
@@ -39,6 +42,29 @@ from emdist.errors import (
 
 Case: TypeAlias = tuple[Any, Any]  # rows and weights
 
+#: Families of the columns of a product, one after another.
+REALS, MIXED = ("diagonal", "full", "spherical"), ("bernoulli", "poisson")
+
+
+def groups_of(families: tuple[str, ...], rows: Any) -> list[dict[str, Any]]:
+    """Column j belongs to family j modulo their number, whatever has come as rows."""
+    width = np.shape(rows)[1] if np.ndim(rows) == 2 else 1
+    columns = [list(range(i, width, len(families))) for i in range(len(families))]
+    pairs = zip(families, columns, strict=True)
+    return [{"family": family, "columns": c} for family, c in pairs if c or family == families[0]]
+
+
+def product(families: tuple[str, ...]) -> Callable[..., Any]:
+    """A `ProductMixture` of any number of columns."""
+
+    class Product(ProductMixture):
+        def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+            self.groups = groups_of(families, X)
+            return super().fit(X, y, sample_weight)
+
+    return lambda k, **o: Product(k, random_state=0, **o)
+
+
 #: Estimator by the name of the model in a configuration, and that model's section.
 MODELS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "kmeans": (lambda k, **o: KMeans(k, random_state=0, **o), {}),
@@ -53,6 +79,10 @@ MODELS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "variational_full": (lambda k, **o: BayesianGaussianMixture(
         n_components=k, random_state=0, weight_concentration_prior_type="dirichlet_distribution",
         **o), {"weights": "variational_dirichlet"}),
+    "isotropic": (lambda k, **o: IsotropicMixture(k, random_state=0, **o),
+                  {"options": {"variance": 1.0}}),
+    "product": (product(REALS), {"groups": REALS}),
+    "minibatch": (lambda k, **o: MiniBatchKMeans(k, random_state=0, **o), {"name": "kmeans"}),
     "bernoulli": (lambda k, **o: BernoulliMixture(k, random_state=0, **o), {}),
     "poisson": (lambda k, **o: PoissonMixture(k, random_state=0, **o), {}),
     "multinomial": (lambda k, **o: MultinomialMixture(k, random_state=0, **o), {}),
@@ -60,14 +90,28 @@ MODELS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
                  {"options": {"trials": 1}}),
     "categorical": (lambda k, **o: CategoricalMixture(k, n_categories=2, random_state=0, **o),
                     {"options": {"categories": 2}}),
+    "mixed": (product(MIXED), {"name": "product", "groups": MIXED}),
 }  # fmt: skip
 
 #: Of all fits: exact for centres, and for mixtures as good as.
 TOL, MAX_ITER = 1e-12, 500
 
 #: Models of any real numbers; the others are of bits, counts or codes.
-REAL = list(MODELS)[:8]
-COUNTS = list(MODELS)[8:]
+REAL = list(MODELS)[:11]
+COUNTS = list(MODELS)[11:]
+
+
+def section_of(name: str, rows: Any, k: int) -> dict[str, Any]:
+    """The section ``model`` for these rows."""
+    section = {"name": name, "n_components": k, **MODELS[name][1]}
+    if (families := section.pop("groups", None)) is not None:
+        section["options"] = {"groups": groups_of(families, rows)}
+    return section
+
+
+def schedule_of(name: str) -> dict[str, Any]:
+    """What the section ``fit`` has beside tolerance and iterations."""
+    return {"schedule": "minibatch"} if name == "minibatch" else {}
 
 
 def bits() -> Any:
@@ -153,6 +197,7 @@ def fitted(name: str, k: int, case: Case, options: Mapping[str, Any]) -> Any:
     """The estimator of a model, fitted; that it may not converge is not what is tested."""
     rows, weights = case
     with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # NumPy's, beside emdist's own error
         warnings.simplefilter("ignore", ConvergenceWarning)
         # Far enough that two ways to one answer meet.
         est = MODELS[name][0](k, **options)
@@ -251,9 +296,10 @@ TABLE = [
         _plain_reals, models="real", moved=1e8),
     Row("integers", "the fit of the same numbers in float64", _as("int32"), _plain),
     Row("64-bit integers", "the fit in float64, to 53 bits", _as("int64"), _plain),
-    Row("unsigned integers above 2^53", "the fit of the nearest float64",
+    Row("unsigned integers above 2^53", "the fit of the nearest float64; isotropic: in "
+        "units of its variance",
         lambda: ((bits().astype(np.uint64) << np.uint64(60)) + np.uint64(1), None),
-        lambda: (bits(), None), models="real", scaled=2.0**60),
+        lambda: (bits(), None), models="real", scaled=2.0**60, but=("isotropic",)),
     Row("booleans", "the fit of 0 and 1", _as(bool), _plain),
     Row("float16", "the fit of the same numbers in float32", _as("float16"), _as("float32")),
     Row("long double", "the fit in float64", _as(np.longdouble), _plain, stored=False),

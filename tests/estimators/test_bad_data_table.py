@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from bad_data import MAX_ITER, MODELS, TABLE, TOL, Row, fitted, locations, markdown
+from bad_data import (
+    MAX_ITER,
+    TABLE,
+    TOL,
+    Row,
+    fitted,
+    locations,
+    markdown,
+    schedule_of,
+    section_of,
+)
 
 import emdist
 from emdist.config import make_config
@@ -51,7 +61,7 @@ def test_a_configuration_gives_the_right_answer_or_the_error(
 ) -> None:
     rows, weights = row.make()
     put(tmp_path / "x.zarr", np.asarray(rows))
-    section = {"name": name, "n_components": row.k, **MODELS[name][1]}
+    section = section_of(name, rows, row.k)
     data: dict[str, Any] = {"path": str(tmp_path / "x.zarr"), **row.options}
     if weights is not None:
         put(tmp_path / "w.zarr", weights)
@@ -59,7 +69,7 @@ def test_a_configuration_gives_the_right_answer_or_the_error(
     values = {
         "data": data,
         "model": section,
-        "fit": {"tol": TOL, "max_iter": MAX_ITER},
+        "fit": {"tol": TOL, "max_iter": MAX_ITER, **schedule_of(name)},
         "run": {"folder": str(tmp_path), "key": "r"},
         "labels": {"write": False},
     }

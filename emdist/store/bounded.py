@@ -1,0 +1,293 @@
+"""Chunks that decode to no more than their array says, however little is stored.
+
+A kilobyte can decode to gigabytes, and Zarr hands what is stored to decoders that believe it. So an
+array from elsewhere is opened with its compressors wrapped: what a frame says that it decodes to is
+looked at first, and where it does not say, decoding stops at the limit. Codecs that emdist does not
+know decode as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import bz2
+import lzma
+import math
+import os
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numcodecs.abc  # type: ignore[import-untyped]
+import numpy as np
+import zarr
+from numcodecs import zstd
+from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec, Codec
+from zarr.codecs import ShardingCodec, TransposeCodec
+from zarr.core.array_spec import ArraySpec
+from zarr.core.buffer import Buffer
+from zarr.core.metadata import ArrayV2Metadata
+
+from emdist.errors import DataError
+from emdist.interfaces import Array
+
+#: From packed bytes, their limit and exact size, and a codec of numcodecs', to decoded ones.
+_Decode: TypeAlias = Callable[[memoryview, int, int, Any], Any]
+
+#: Beyond its rows a chunk may take an eighth and this, in bytes: packed badly, with checksums.
+_SLACK = 1 << 16
+#: Filters may store wider numbers than the array has: by so much at most.
+_WIDER = 16
+#: Bytes decoded at a time where the size is not told beforehand.
+_PIECE = 1 << 20
+
+
+class Oversized(ValueError):  # noqa: N818  as its neighbours
+    """A chunk would decode to more than its array says."""
+
+    def __init__(self, found: int | str, limit: int) -> None:
+        super().__init__(f"it decodes to {found} bytes, and its chunk has at most {limit}")
+
+
+def most(nbytes: int) -> int:
+    """Bytes that a chunk of `nbytes` may take when it is packed."""
+    return nbytes + nbytes // 8 + _SLACK
+
+
+def content_size(frame: memoryview) -> int:
+    """What the header of a Zstandard frame says that it decodes to, or -1 (RFC 8878, 3.1.1.1)."""
+    if len(frame) < 9 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
+        return -1
+    descriptor = frame[4]
+    single = descriptor >> 5 & 1
+    width = (single, 2, 4, 8)[descriptor >> 6]
+    at = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    value = int.from_bytes(frame[at : at + width], "little")
+    return -1 if width == 0 else value + (256 if width == 2 else 0)
+
+
+def _zstd(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+    size = content_size(packed)
+    if size > limit:
+        raise Oversized(size, limit)
+    # Another frame, or one that tells no size, would be followed to its end: given room for so
+    # much alone, the decoder stops there.
+    try:
+        return zstd.decompress(packed, np.empty(exact if size < 0 else size, np.uint8))
+    except (RuntimeError, ValueError):
+        if not 0 <= size < exact:
+            raise
+        return zstd.decompress(packed, np.empty(exact, np.uint8))  # frames that make up the chunk
+
+
+def _blosc(packed: memoryview, limit: int) -> None:
+    # The header: decoded bytes at 4, packed bytes at 12 (c-blosc, README_CHUNK_FORMAT).
+    sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
+    if int(sizes[3]) > len(packed) or len(packed) < 16:
+        # The decoder knows no end of its input: it would read whatever lies behind it.
+        raise ValueError(f"it is cut off: {len(packed)} bytes are left of {int(sizes[3])}")
+    if int(sizes[1]) > limit:
+        raise Oversized(int(sizes[1]), limit)
+
+
+def _lz4(packed: memoryview, limit: int) -> None:
+    size = int.from_bytes(packed[:4], "little")
+    if size > limit:
+        raise Oversized(size, limit)
+
+
+def _streamed(make: Callable[[Any], Any]) -> _Decode:
+    """Decodes with the standard library's decompressors, one after another, up to the limit."""
+
+    def decode(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+        out, data = bytearray(), bytes(packed)
+        while data:
+            stream = make(codec)
+            while not stream.eof:
+                piece = stream.decompress(data, _PIECE)
+                out += piece
+                if len(out) > limit:
+                    raise Oversized(f"more than {limit}", limit)
+                # zlib hands back what it has not looked at; the others keep it.
+                data = getattr(stream, "unconsumed_tail", b"")
+                if not piece and not data and not stream.eof:
+                    raise ValueError("it is cut off: the stream has no end")
+            data = stream.unused_data.lstrip(b"\0")
+        return np.frombuffer(out, np.uint8)
+
+    return decode
+
+
+def _lzma(codec: Any) -> Any:
+    return lzma.LZMADecompressor(codec.format, None, codec.filters)
+
+
+#: By the name of a codec: looks at the size that it tells,
+_LOOKS: dict[str, Callable[[memoryview, int], None]] = {"blosc": _blosc, "lz4": _lz4}
+#: or decodes in its place.
+_DECODES: dict[str, _Decode] = {
+    "zstd": _zstd,
+    "gzip": _streamed(lambda codec: zlib.decompressobj(31)),
+    "zlib": _streamed(lambda codec: zlib.decompressobj()),
+    "bz2": _streamed(lambda codec: bz2.BZ2Decompressor()),
+    "lzma": _streamed(_lzma),
+}
+_KNOWN = {*_LOOKS, *_DECODES}
+
+
+@dataclass(frozen=True)
+class Bounded(BytesBytesCodec):
+    """A codec of Zarr's third format that decodes to `limit` bytes at most.
+
+    Attributes
+    ----------
+    codec
+        What decodes.
+    limit, exact
+        Bytes at most, and for frames that do not tell their size.
+    """
+
+    codec: BytesBytesCodec
+    limit: int
+    exact: int
+
+    is_fixed_size = False
+
+    async def _encode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer | None:
+        (encoded,) = await self.codec.encode([(chunk_data, chunk_spec)])
+        return encoded
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(self.codec.to_dict())
+
+    def evolve_from_array_spec(self, array_spec: ArraySpec) -> Bounded:
+        return replace(self, codec=self.codec.evolve_from_array_spec(array_spec))
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        return self.codec.compute_encoded_size(input_byte_length, chunk_spec)
+
+    async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        packed, name = _bytes(chunk_data.as_numpy_array()), _name(self.codec)
+        if name in _DECODES:
+            codec = getattr(self.codec, "_codec", None)
+            found = await asyncio.to_thread(_DECODES[name], packed, self.limit, self.exact, codec)
+            return chunk_spec.prototype.buffer.from_array_like(found)
+        _LOOKS[name](packed, self.limit)
+        (decoded,) = await self.codec.decode([(chunk_data, chunk_spec)])
+        assert decoded is not None
+        return decoded
+
+
+class BoundedV2(numcodecs.abc.Codec):  # type: ignore[misc]
+    """As `Bounded`, for the compressors of Zarr's second format."""
+
+    codec_id = "bounded"  # Zarr asks the class for one; an object has its codec's
+
+    def __init__(self, codec: Any, limit: int, exact: int) -> None:
+        self.codec_id = codec.codec_id
+        self.codec, self.limit, self.exact = codec, limit, exact
+
+    def get_config(self) -> dict[str, Any]:
+        """As it stands in the metadata."""
+        return dict(self.codec.get_config())
+
+    def encode(self, buf: Any) -> Any:
+        """As the codec."""
+        return self.codec.encode(buf)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """As the codec, but for what is too large."""
+        packed = _bytes(np.ascontiguousarray(buf))
+        if self.codec_id in _DECODES:
+            return _DECODES[self.codec_id](packed, self.limit, self.exact, self.codec)
+        _LOOKS[self.codec_id](packed, self.limit)
+        return self.codec.decode(buf, out)
+
+
+def _bytes(array: Array) -> memoryview:
+    return memoryview(array.reshape(-1).view(np.uint8).data)
+
+
+def _name(codec: BytesBytesCodec) -> str:
+    return str(codec.to_dict()["name"]).removeprefix("numcodecs.")
+
+
+def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """`array` with its compressors wrapped; the limits follow from its metadata.
+
+    Raises
+    ------
+    DataError
+        As `check_memory`.
+    """
+    meta = array.metadata
+    check_memory(array)
+    nbytes = math.prod(array.chunks) * array.dtype.itemsize
+    if isinstance(meta, ArrayV2Metadata):
+        wider = _WIDER if meta.filters else 1
+        limit = most(nbytes * wider)
+        compressor: Any = meta.compressor
+        if compressor is not None and compressor.codec_id in _KNOWN:
+            meta = replace(meta, compressor=BoundedV2(compressor, limit, nbytes))
+    else:
+        units = math.prod(array.shards or array.chunks) * array.dtype.itemsize
+        meta = replace(meta, codecs=_wrapped(meta.codecs, units, array.dtype.itemsize))
+    return zarr.Array(zarr.AsyncArray(meta, array.store_path, array.config))
+
+
+def check_memory(array: zarr.Array[Any]) -> None:
+    """DataError if one chunk, or the rows of one shard, would take more than this process has."""
+    unit = array.shards or array.chunks
+    # A block has whole rows, as far as there are any.
+    rows = math.prod([min(unit[0], array.shape[0]), *array.shape[1:]])
+    needed = max(math.prod(array.chunks), rows) * array.dtype.itemsize
+    if needed > (memory := memory_here()):
+        raise DataError(
+            f"{array.store_path} has shape {array.shape} and chunks or shards of {unit}: the "
+            f"smallest part that can be read takes {needed} bytes, and this process has at most "
+            f"{memory}. Give it more memory, or rechunk the array."
+        )
+
+
+def most_stored(array: zarr.Array[Any]) -> int:
+    """Bytes that an object of `array`, a chunk or a shard with its index, may have."""
+    nbytes = math.prod(array.shards or array.chunks) * array.dtype.itemsize
+    chunks = nbytes // max(1, math.prod(array.chunks) * array.dtype.itemsize)
+    return most(nbytes * _WIDER if array.filters else nbytes) + 16 * chunks
+
+
+def _wrapped(codecs: Iterable[Codec], nbytes: int, itemsize: int) -> tuple[Codec, ...]:
+    """`codecs` of chunks of `nbytes`, wrapped."""
+    found: list[Codec] = []
+    wide, exact = 1, nbytes
+    for codec in codecs:
+        if isinstance(codec, ArrayArrayCodec) and not isinstance(codec, TransposeCodec):
+            wide = _WIDER
+        elif isinstance(codec, ShardingCodec):
+            inner = math.prod(codec.chunk_shape) * itemsize
+            codec = replace(codec, codecs=_wrapped(codec.codecs, inner, itemsize))
+            nbytes = exact = nbytes + 16 * (nbytes // max(1, inner)) + 4  # the index
+        elif isinstance(codec, BytesBytesCodec):
+            if _name(codec) in _KNOWN:
+                codec = Bounded(codec, most(nbytes * wide), exact)
+            elif codec.is_fixed_size:
+                exact += 4  # a checksum
+        found.append(codec)
+    return tuple(found)
+
+
+@cache
+def memory_here() -> int:
+    """Bytes that this process may have: of the machine, its container, its own limit."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        try:
+            found.append(int(Path("/sys/fs/cgroup", name).read_text()))
+        except (OSError, ValueError):
+            continue  # there is no container, or it has no limit
+    import resource  # not there on every system that Python runs on
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(found if soft == resource.RLIM_INFINITY else [*found, soft])

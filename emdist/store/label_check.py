@@ -1,0 +1,51 @@
+"""Whether labels are all there, and still what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from emdist.errors import CheckpointError
+from emdist.store.label_digest import DIGEST
+from emdist.store.label_place import OUTPUTS, damaged, label_mark, read_progress, telling
+from emdist.store.labels import LabelWriter
+from emdist.store.location import Location
+from emdist.store.plan import MAX_BLOCKS
+from emdist.store.run_record import digest
+
+
+def damaged_blocks(location: Location) -> Iterator[int]:
+    """Blocks of the labels at `location` that are done and no longer what was written.
+
+    Reads all outputs; a block that is not done yet is none of them.
+
+    Raises
+    ------
+    CheckpointError
+        If what is there is not what emdist wrote, or was written before blocks had digests.
+    """
+    mark = label_mark(location) or {}
+    noted = read_progress(location)
+    with telling("read what was noted of", location):
+        if mark.get("digest") != DIGEST:
+            raise damaged(location, "their blocks have no digests that this version knows")
+        rows, block, k = map(int, mark["layout"])
+        if noted.blocks > MAX_BLOCKS:
+            raise damaged(location, f"they claim {noted.blocks} blocks")
+        bounds = (*range(0, rows, block), rows)
+        outputs = tuple(name for name in mark["outputs"] if name in OUTPUTS)  # in its order
+        key = digest(dict(mark["identity"]))
+    writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
+    for i in noted.done.tolist():
+        if writer.done(i) is None:
+            yield i
+
+
+def is_labelled(location: Location) -> bool:
+    """Whether every block of the labels at `location` is done, and still what was written."""
+    try:
+        noted = read_progress(location)
+        if len(noted.done) < noted.blocks:
+            return False
+        return next(damaged_blocks(location), None) is None
+    except CheckpointError:
+        return False  # torn or lost: labelling goes on, or says what is the matter
