@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from typing import Any
 
 import psutil
-from distributed import Nanny, Status
+from distributed import Nanny, Status, Worker
 from distributed.nanny import WorkerProcess
 from tornado.ioloop import PeriodicCallback
 
@@ -23,6 +25,21 @@ START = 180.0
 FROZEN = 60.0
 #: Seconds between looks at it, and between attempts to end one that is starting.
 _LOOK, _AGAIN = 1.0, 0.5
+#: Of prctl(2): have the kernel send a signal when the parent dies.
+_PR_SET_PDEATHSIG = 1
+
+
+class BoundWorker(Worker):  # type: ignore[misc]
+    """Ends with its driver, frozen or not.
+
+    Dask's workers notice by a pipe that their parent was killed. One that is stopped notices
+    nothing, and would stay for ever, with its memory and the driver's output held open.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        super().__init__(*arguments, **settings)
 
 
 class FirmNanny(Nanny):  # type: ignore[misc]
@@ -36,7 +53,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+        super().__init__(*arguments, worker_class=BoundWorker, **settings)
         self._stopped_since: float | None = None
         self.periodic_callbacks["frozen"] = PeriodicCallback(self._look, _LOOK * 1000)
 

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from houses import Local as House
-from houses import awake, command, end
+from houses import awake, command, end, family
 from injections import ACTS, LOST
 from jobs import configuration, fitting, none_alive, overlapping, result, undisturbed, until
 
@@ -97,6 +97,16 @@ def test_all_workers_frozen_for_good_are_replaced(
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return overlapping(tmp_path_factory.mktemp("data") / "x.zarr")
+
+
+def test_a_frozen_worker_ends_with_its_killed_driver(data: Path, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    with fitting(configuration(data, tmp_path, "full", cluster=house.cluster), tmp_path) as fit:
+        fit.reach("planned")
+        started = family(fit.process.pid)
+        assert ACTS["freeze a worker for good"](house, fit, random.Random(0))
+        fit.kill()
+        until(lambda: none_alive(started), 60)
 
 
 @pytest.mark.slow
