@@ -46,7 +46,7 @@ def deck(
 def kills(rng: random.Random, kinds: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
     """`number` kills, phase by phase, and more in the last phase if some were not possible."""
     deadly = [kind for kind in kinds if kind.startswith("kill")]
-    aimed = {stage: max(1, round(number * part)) for stage, part in AIMED.items()}
+    aimed = {stage: round(number * part + 0.25) for stage, part in AIMED.items()}
     middle = max(0, number - sum(aimed.values()))
     for stage in STAGES[:3]:
         # Only a driver that starts again comes to these phases again.
@@ -85,7 +85,7 @@ class Storm:
         # Long by small blocks and many iterations: of each phase enough is left for the next kill.
         data = self.folder / f"long-{number}.zarr"
         if not data.exists():
-            overlapping(data, rows=20_000 + 800 * number, chunk=500)
+            overlapping(data, rows=60_000 + 400 * number, chunk=500)
         task = Task(data, "full", 10 + 2 * number, "12000 B")
         cards = kills(self.rng, HOUSES[name].kinds, number)
         voyage = self._sail(f"{name}-long", name, task, cards, number, 0, api)
