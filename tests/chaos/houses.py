@@ -42,7 +42,7 @@ class Flow(Fit):
         return [sys.executable, "-m", "flows.cluster", str(file)]
 
     def environment(self) -> dict[str, str]:
-        quick = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+        quick = {"PREFECT_CLIENT_MAX_RETRIES": "1"}
         return {**super().environment(), **quick, "PREFECT_API_URL": self._api}
 
     def _err(self) -> None:

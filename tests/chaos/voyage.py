@@ -23,6 +23,8 @@ from jobs import PATIENCE, Fit, configuration, none_alive, result, until
 STAGES = ("start", "survey", "seeding", "iterating", "checkpointing", "labelling")
 #: Events in an iteration.
 NEWS = 3
+#: Wrong things after which a run is given up.
+ENOUGH = 20
 #: Outcome of a signal to a driver that had just ended by itself.
 LATE = "too late"
 
@@ -91,7 +93,7 @@ class Voyage:
             family = started(fit)
             while len(self.faults) < most and self._disturb(fit, *next(deck), family):
                 pass
-            if self._last(fit, family) == 0:
+            if self._last(fit, family) == 0 or len(self.log.problems) > ENOUGH:
                 break
         found = result(self.house.folder / self.name)
         if found != self.wanted:
@@ -229,6 +231,8 @@ def stage_of(fit: Fit) -> str:
             return "seeding"
         if name == "iterated":
             return "checkpointing"
-        if name in ("saved", "result"):
+        if name == "saved":
             return "iterating"
+        if name == "result":
+            return "labelling"
     return "start"
