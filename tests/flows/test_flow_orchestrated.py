@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from flow_scripts import Script, until
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
-from prefect.states import Cancelled, Cancelling, Scheduled, State
+from prefect.states import Cancelling, Scheduled, State
 
 from emdist.config import make_config
 from emdist.job import Job, open_job
@@ -45,7 +46,7 @@ def long(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def served(api: str, start: Start, client: SyncPrefectClient) -> Script:
+def served(api: str, start: Start, client: SyncPrefectClient) -> Iterator[Script]:
     """What serves a deployment, once it is known; its name is `name_of`."""
     name = f"d-{uuid4().hex[:8]}"
     script = start(
@@ -53,7 +54,10 @@ def served(api: str, start: Start, client: SyncPrefectClient) -> Script:
     )
     until(lambda: script.process.poll() is not None or known(client, name), "the deployment")
     assert script.process.poll() is None, script.text
-    return script
+    yield script
+    for process in processes_of(script):
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def known(client: SyncPrefectClient, name: str) -> bool:
@@ -83,8 +87,12 @@ def wait_for(client: SyncPrefectClient, run: UUID, wanted: str, script: Script) 
 
 
 def processes_of(script: Script) -> list[psutil.Process]:
-    """What the server has started and is there: flow runs, their workers."""
-    return psutil.Process(script.process.pid).children(recursive=True)
+    """Flow runs that the server has started, their workers; not what it has for itself."""
+    with suppress(psutil.NoSuchProcess):
+        server = psutil.Process(script.process.pid)
+        own = [p for p in server.children() if "resource_tracker" in " ".join(p.cmdline())]
+        return [p for p in server.children(recursive=True) if p not in own]
+    return []
 
 
 def checkpoints(values: dict[str, Any]) -> list[int]:
@@ -139,7 +147,7 @@ def test_a_crashed_flow_run_is_retried_as_itself(
     del long["run"]["key"]  # the flow run's id is the key
     run = submitted(served, long)
     served.wait_for("checkpoint after 20 iterations")
-    flow = next(p for p in psutil.Process(served.process.pid).children())
+    flow = next(p for p in processes_of(served) if p.ppid() == served.process.pid)
     os.kill(flow.pid, signal.SIGKILL)
     wait_for(client, run.id, "Crashed", served)
     until(lambda: not processes_of(served), "the flow run's workers to end")
