@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from types import FrameType
 from typing import NoReturn
+from uuid import UUID
 
 import httpx
 from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
+from flows.cancelling import close, heeded
 from flows.server import answers, drained, own_server
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
@@ -43,17 +45,22 @@ class Outcome:
     def __init__(self) -> None:
         self.done = False
         self.advice = ""
+        self.cancelled: UUID | None = None
         self.closed = threading.Event()
+
+    def _cancel(self, run: UUID) -> None:
+        self.cancelled = run
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Around a flow's work: when that is over, Prefect is not waited for if its API is gone.
 
         Prefect would try to tell it of the end for more than two minutes, and a process that was
-        told to end is killed sooner than that.
+        told to end is killed sooner than that. A script heeds that its flow run is cancelled.
         """
         try:
-            yield
+            with heeded(self._cancel) if _watched.get() is self else nullcontext():
+                yield
         except BaseException as error:
             self._over(*_ending(error, self))
             raise
@@ -77,6 +84,8 @@ def watched(outcome: Outcome) -> Iterator[None]:
         yield
     finally:
         _watched.reset(token)
+        if outcome.cancelled is not None:
+            close(outcome.cancelled)
 
 
 def current() -> Outcome:

@@ -7,6 +7,7 @@ does. What it starts is known by a mark in the environment.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,8 +17,10 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
+import yaml
 from flow_scripts import Script, until
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling, Scheduled, State
@@ -170,3 +173,63 @@ def test_a_server_that_is_told_to_end_ends_its_flow_runs(
     assert state is not None
     assert not state.is_completed()
     assert max(checkpoints(long)) >= 20
+
+
+def written(values: dict[str, Any], folder: Path) -> Path:
+    path = folder / "long.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def the_run(client: SyncPrefectClient, script: Script) -> FlowRun:
+    """The flow run that a script tells of."""
+    script.wait_for("Beginning flow run '")
+    name = script.text.partition("Beginning flow run '")[2].partition("'")[0]
+    only = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+    (run,) = client.read_flow_runs(flow_run_filter=only)
+    return run
+
+
+def test_a_failed_flow_is_retried_by_prefect_and_goes_on(
+    api: str, start: Start, client: SyncPrefectClient, long: dict[str, Any], tmp_path: Path
+) -> None:
+    """A chunk of the data is gone for a while."""
+    own = tmp_path / "x.zarr"
+    shutil.copytree(long["data"]["path"], own)
+    long["data"]["path"] = str(own)
+    long["cluster"] = {"kind": "threads", "threads": 1}
+    script = start("tests.flows.retried", written(long, tmp_path), PREFECT_API_URL=api)
+    run = the_run(client, script)
+    script.wait_for("checkpoint after 20 iterations")
+    (own / "c/3/0").rename(tmp_path / "chunk")
+    wait_for(client, run.id, "AwaitingRetry", script)
+    (tmp_path / "chunk").rename(own / "c/3/0")
+    assert script.end() == 0, script.text
+    run = client.read_flow_run(run.id)
+    assert run.state is not None
+    assert run.state.is_completed()
+    assert run.run_count > 1
+    assert script.text.count("iteration 1:") == 1
+    assert same_as_plain(long, tmp_path / "plain")
+
+
+def test_a_script_whose_flow_run_is_cancelled_stops_and_is_gone_on_with(
+    api: str, start: Start, client: SyncPrefectClient, long: dict[str, Any], tmp_path: Path
+) -> None:
+    """Nobody but the script itself can end it."""
+    long["fit"]["max_iter"] = 600
+    config = written(long, tmp_path)
+    script = start("flows.cluster", config, PREFECT_API_URL=api)
+    run = the_run(client, script)
+    script.wait_for("checkpoint after 20 iterations")
+    client.set_flow_run_state(run.id, Cancelling())
+    assert script.end() == 143, script.text
+    assert "Traceback" not in script.text
+    assert script.text.splitlines()[-1].startswith("terminated. Go on with")
+    state = client.read_flow_run(run.id).state
+    assert state is not None
+    assert state.is_cancelled()
+    assert 20 <= max(checkpoints(long)) < 600
+    again = start("flows.cluster", config, PREFECT_API_URL=api)
+    assert again.end() == 0, again.text
+    assert same_as_plain(long, tmp_path / "plain")
