@@ -31,6 +31,8 @@ class Ended(SystemExit):
     """SIGTERM, outside of what Prefect guards."""
 
 
+_SIGNALS = (KeyboardInterrupt, Ended, TerminationSignal)
+
 #: Seconds that a flow whose work is over waits for an API that does not answer.
 GRACE = 10.0
 
@@ -103,6 +105,10 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
         return _told(*_ending(error, outcome))
     except (httpx.HTTPError, PrefectException) as error:
         return _api_trouble(error, outcome)
+    except Exception as error:
+        if _signal_behind(error) is None:
+            raise
+        return _told(*_ending(error, outcome))
     finally:
         outcome.closed.set()
     return 0
@@ -110,6 +116,7 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
 
 def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
     """The last line and the exit code for what ended a flow."""
+    error = _signal_behind(error) or error
     if isinstance(error, EmdistError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -117,6 +124,14 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
     if isinstance(error, Ended | TerminationSignal):
         return f"terminated. {outcome.advice}", 143
     return f"error: {type(error).__name__}: {error}", 1
+
+
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """The interrupt that `error` came of; Prefect fails by itself if it meets it unprepared."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, _SIGNALS):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _leave_without_api(outcome: Outcome, url: str | None, text: str, code: int) -> None:
@@ -185,7 +200,7 @@ def _one_line_errors() -> Iterator[None]:
 
 def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, httpx.HTTPError):
+    if error and (isinstance(error, httpx.HTTPError) or _signal_behind(error)):
         record.exc_info = None
     # Prefect's own server here has no pages.
     if own_server() and record.getMessage().startswith("View at "):

@@ -26,7 +26,7 @@ from voyage import STAGES, Log, Task, Voyage, is_kill
 HOUSES = {"threads": House, "local": Local, "outside": Outside, "flow": Prefect}
 #: Of the kills of a long run, the parts that are aimed at each phase; the rest hit iterations
 #: and checkpoints.
-AIMED = {"start": 0.05, "survey": 0.15, "seeding": 0.15, "labelling": 0.2}
+AIMED = {"start": 0.05, "survey": 0.15, "seeding": 0.15, "labelling": 0.12}
 #: How often each is drawn; a lost scheduler takes the driver half a minute to be sure of.
 WEIGHTS = {"kill driver": 4, "kill the scheduler": 1}
 #: Faults in a short run.
@@ -85,7 +85,7 @@ class Storm:
         # Long by small blocks and many iterations: of each phase enough is left for the next kill.
         data = self.folder / f"long-{number}.zarr"
         if not data.exists():
-            overlapping(data, rows=60_000 + 400 * number, chunk=500)
+            overlapping(data, rows=60_000 + 600 * number, chunk=500)
         task = Task(data, "full", 10 + 2 * number, "12000 B")
         cards = kills(self.rng, HOUSES[name].kinds, number)
         voyage = self._sail(f"{name}-long", name, task, cards, number, 0, api)

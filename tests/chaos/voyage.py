@@ -115,7 +115,7 @@ class Voyage:
             if not self._reach(fit, stage):
                 return False
             family.extend(started(fit))
-            now = stage_of(fit)
+            now = self._stage(fit)
             if not ACTS[kind](self.house, fit, self.rng):
                 return True  # not possible now: say, no worker is left to be frozen
             fault = Fault(self.name, kind, now)
@@ -124,6 +124,12 @@ class Voyage:
         except queue.Empty:
             self._hangs(fit)
             return False
+
+    def _stage(self, fit: Fit) -> str:
+        """Where the driver is; a flow does not say that it goes on from a checkpoint."""
+        stage = stage_of(fit)
+        saved = any((self.house.folder / self.name / "ckpt").glob("[0-9]*/manifest.json"))
+        return "iterating" if stage == "seeding" and saved else stage
 
     def _reach(self, fit: Fit, stage: str) -> bool:
         """Let the driver come to `stage` and to a random moment of it; False if it has ended."""
@@ -219,20 +225,21 @@ def thaw(family: list[psutil.Process]) -> None:
                 end(process.pid)
 
 
+#: Stages that begin with word of them.
+_BEGUN = {"survey": "survey", "seeding": "seeding", "label": "labelling"}
+#: Where a driver is after an event.
+_AFTER = {"iterated": "checkpointing", "saved": "iterating", "result": "labelling"}
+
+
 def stage_of(fit: Fit) -> str:
     """Where the driver was when last heard of."""
-    if not fit.events:
-        return "start"
     for event in reversed(fit.events):
         name = event["event"]
-        if name == "progress" and event["what"] in ("survey", "label"):
-            return {"survey": "survey", "label": "labelling"}[event["what"]]
-        if name == "planned" or (name == "progress" and event["what"] == "seeding"):
-            return "seeding"
-        if name == "iterated":
-            return "checkpointing"
-        if name == "saved":
-            return "iterating"
-        if name == "result":
-            return "labelling"
+        if name == "planned":  # each segment begins so
+            return "iterating" if event.get("done") else "seeding"
+        begun = _BEGUN.get(str(event.get("what") or event.get("stage")))
+        if name in ("began", "progress") and begun is not None:
+            return begun
+        if name in _AFTER:
+            return _AFTER[name]
     return "start"
