@@ -126,8 +126,8 @@ def test_an_interrupt_that_prefect_trips_over_is_an_interrupt(
     def call() -> None:
         try:
             raise KeyboardInterrupt
-        except BaseException:
-            raise ValueError("Task run is not set")  # noqa: B904  as Prefect does
+        except BaseException:  # noqa: BLE001 - as Prefect does
+            raise ValueError("Task run is not set")  # noqa: B904
 
     outcome = Outcome()
     outcome.advice = "Go on."
