@@ -14,7 +14,7 @@ import itertools
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,20 +43,22 @@ def deck(
             yield kind, next(turns) if rng.random() < 0.5 else rng.choice(STAGES[3:5])
 
 
-def kills(rng: random.Random, kinds: Sequence[str], number: int) -> Iterator[tuple[str, str]]:
-    """`number` kills, phase by phase, and more in the last phase if some were not possible."""
+def kills(
+    rng: random.Random, kinds: Sequence[str], number: int, done: Callable[[], int]
+) -> Iterator[tuple[str, str]]:
+    """Kills without end, aimed at one phase after the other by how many of `number` are done."""
     deadly = [kind for kind in kinds if kind.startswith("kill")]
-    aimed = {stage: round(number * part + 0.25) for stage, part in AIMED.items()}
-    middle = max(0, number - sum(aimed.values()))
-    for stage in STAGES[:3]:
-        # Only a driver that starts again comes to these phases again.
-        for i in range(aimed[stage]):
-            yield rng.choice(deadly) if i % 3 == 2 else "kill driver", stage
     weights = [WEIGHTS.get(kind, 2) for kind in deadly]
-    for _ in range(middle):
-        yield rng.choices(deadly, weights)[0], rng.choice(STAGES[3:5])
+    aimed = {stage: round(number * part + 0.25) for stage, part in AIMED.items()}
+    early = [stage for stage in STAGES[:3] for _ in range(aimed[stage])]
     while True:
-        yield rng.choices(deadly, weights)[0], STAGES[-1]
+        if (at := done()) < len(early):
+            # Only a driver that starts again comes to these phases again.
+            yield rng.choice(deadly) if at % 3 == 2 else "kill driver", early[at]
+        else:
+            late = at >= number - aimed["labelling"]
+            stage = STAGES[-1] if late else rng.choice(STAGES[3:5])
+            yield rng.choices(deadly, weights)[0], stage
 
 
 class Storm:
@@ -87,7 +89,8 @@ class Storm:
         if not data.exists():
             overlapping(data, rows=30_000 + 900 * number, chunk=500)
         task = Task(data, "full", 10 + 2 * number, "12000 B")
-        cards = kills(self.rng, HOUSES[name].kinds, number)
+        before = len(self.log.faults)
+        cards = kills(self.rng, HOUSES[name].kinds, number, lambda: len(self.log.faults) - before)
         voyage = self._sail(f"{name}-long", name, task, cards, number, 0, api)
         if (done := sum(map(is_kill, voyage.faults))) < number:
             self.log.problems.append(f"{name}-long ended after {done} of {number} kills")
