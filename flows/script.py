@@ -60,6 +60,8 @@ class Outcome:
         Prefect would try to tell it of the end for more than two minutes, and a process that was
         told to end is killed sooner than that. A script heeds that its flow run is cancelled.
         """
+        self.closed.set()  # what watched an attempt before a retry of Prefect's
+        self.closed = threading.Event()
         try:
             with heeded(self._cancel) if _watched.get() is self else nullcontext():
                 yield
@@ -71,7 +73,7 @@ class Outcome:
 
     def _over(self, text: str, code: int) -> None:
         if _watched.get() is self:
-            work = (self, PREFECT_API_URL.value(), text, code)
+            work = (self.closed, PREFECT_API_URL.value(), text, code)
             threading.Thread(target=_leave_without_api, args=work, daemon=True).start()
 
 
@@ -134,10 +136,10 @@ def _signal_behind(error: BaseException) -> BaseException | None:
     return cause
 
 
-def _leave_without_api(outcome: Outcome, url: str | None, text: str, code: int) -> None:
+def _leave_without_api(closed: threading.Event, url: str | None, text: str, code: int) -> None:
     """End the process if the API at `url` does not answer for `GRACE` seconds."""
     last = time.monotonic()
-    while not outcome.closed.wait(1.0):
+    while not closed.wait(1.0):
         if url is None or answers(url):
             last = time.monotonic()
         elif time.monotonic() - last > GRACE:
