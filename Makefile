@@ -21,7 +21,7 @@ help:
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
 	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
-	@echo "make chaos      runs under hundreds of random faults, about half an hour; SEED=n repeats one"
+	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
 	@echo "make bench-disk  8 GB on two workers of 1 GB each"
 	@echo "make clean      remove what these commands made"
@@ -73,4 +73,4 @@ bench-disk: $(READY)
 	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
 
 clean:
-	rm -rf $(VENV) $(DEMO) runs data bench-out build chaos.json *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) runs data bench-out build chaos.json chaos.txt *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -28,7 +28,15 @@ from emdist.commands.options import (
 from emdist.commands.repeat import repeat_run
 from emdist.commands.sweep import sweep
 from emdist.errors import ConfigError
-from emdist.report.answer import REPEAT, RESUMES, mode_of, print_result, reported, terminate
+from emdist.report.answer import (
+    REPEAT,
+    RESUMES,
+    ending,
+    mode_of,
+    print_result,
+    reported,
+    terminate,
+)
 from emdist.report.display import Mode, display
 from emdist.report.page import Page, page_of, show
 
@@ -303,7 +311,8 @@ app.command(epilog=EPILOG)(sweep)
 def main() -> None:
     """Entry point of `emdist`."""
     signal.signal(signal.SIGTERM, terminate)
-    app(prog_name="emdist")
+    with ending():
+        app(prog_name="emdist")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ _LISTED = 20
 #: server's answer, what it says beyond its status, for it may repeat the request.
 _HIDDEN = (
     (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
+    # A password with a "/" in it.
+    (re.compile(r"(\w://)[^/\s@:]*:(?!\d+/)[^\s@]*@"), r"\1"),
     (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
     (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
     (re.compile(r"(status code: \d+ [A-Za-z ]+):.*", re.DOTALL), r"\1"),

@@ -3,8 +3,8 @@
 ``python -m flows.cluster CONFIG.yaml [--set section.key=value ...] [--key KEY]``
 """
 
-from __future__ import annotations
-
+# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
+# `flow.serve` does.
 import argparse
 import logging
 from collections.abc import Callable, Sequence

@@ -9,6 +9,7 @@ need neither.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +26,11 @@ from emdist.errors import ConfigError
 FILE = "EMDIST_STORAGE_OPTIONS"
 #: Prefect refuses larger parameters.
 LIMIT = 512 * 1024
+
+#: Settings, of clusters as a rule, whose values are credentials.
+_SECRET = re.compile(
+    r"passw(or)?d|passphrase|token|secret|credential|(api|private|access)_?key", re.IGNORECASE
+)
 
 Options = Mapping[str, Mapping[str, str]]
 M = TypeVar("M", bound=BaseModel)
@@ -90,8 +96,12 @@ def check_public(values: BaseModel) -> None:
             "environment."
         )
     for place, text in _texts(values.model_dump(), ""):
-        parts = urlsplit(text) if "://" in text else None
-        if parts is not None and ("@" in parts.netloc or parts.query or parts.fragment):
+        if text and _SECRET.search(place.rpartition(".")[2]):
+            raise ConfigError(
+                f"{place} names a secret, and Prefect stores and shows parameters. Put it where "
+                "the cluster's package looks for credentials: its own file or environment."
+            )
+        if "://" in text and _may_hold_secrets(text):
             raise ConfigError(
                 f"{place} is a URL with a user or password, a query or a fragment, and Prefect "
                 "stores and shows parameters. Put credentials in the environment."
@@ -99,6 +109,16 @@ def check_public(values: BaseModel) -> None:
     size = len(values.model_dump_json().encode())
     if size > LIMIT:
         raise ConfigError(f"the configuration has {size:,} bytes, and Prefect takes {LIMIT:,}.")
+
+
+def _may_hold_secrets(url: str) -> bool:
+    """Whether it has a user, a query or a fragment, or cannot be read as a URL."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # no number where a password with "/" in it was cut there
+    except ValueError:
+        return True
+    return bool("@" in parts.netloc or parts.query or parts.fragment)
 
 
 def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from types import FrameType
 from typing import NoReturn
+from uuid import UUID
 
 import httpx
 from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
+from flows.cancelling import close, heeded
 from flows.server import answers, drained, own_server
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
@@ -28,6 +30,8 @@ _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
 class Ended(SystemExit):
     """SIGTERM, outside of what Prefect guards."""
 
+
+_SIGNALS = (KeyboardInterrupt, Ended, TerminationSignal)
 
 #: Seconds that a flow whose work is over waits for an API that does not answer.
 GRACE = 10.0
@@ -43,17 +47,24 @@ class Outcome:
     def __init__(self) -> None:
         self.done = False
         self.advice = ""
+        self.cancelled: UUID | None = None
         self.closed = threading.Event()
+
+    def _cancel(self, run: UUID) -> None:
+        self.cancelled = run
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Around a flow's work: when that is over, Prefect is not waited for if its API is gone.
 
         Prefect would try to tell it of the end for more than two minutes, and a process that was
-        told to end is killed sooner than that.
+        told to end is killed sooner than that. A script heeds that its flow run is cancelled.
         """
+        self.closed.set()  # what watched an attempt before a retry of Prefect's
+        self.closed = threading.Event()
         try:
-            yield
+            with heeded(self._cancel) if _watched.get() is self else nullcontext():
+                yield
         except BaseException as error:
             self._over(*_ending(error, self))
             raise
@@ -62,7 +73,7 @@ class Outcome:
 
     def _over(self, text: str, code: int) -> None:
         if _watched.get() is self:
-            work = (self, PREFECT_API_URL.value(), text, code)
+            work = (self.closed, PREFECT_API_URL.value(), text, code)
             threading.Thread(target=_leave_without_api, args=work, daemon=True).start()
 
 
@@ -77,6 +88,8 @@ def watched(outcome: Outcome) -> Iterator[None]:
         yield
     finally:
         _watched.reset(token)
+        if outcome.cancelled is not None:
+            close(outcome.cancelled)
 
 
 def current() -> Outcome:
@@ -94,6 +107,10 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
         return _told(*_ending(error, outcome))
     except (httpx.HTTPError, PrefectException) as error:
         return _api_trouble(error, outcome)
+    except Exception as error:
+        if _signal_behind(error) is None:
+            raise
+        return _told(*_ending(error, outcome))
     finally:
         outcome.closed.set()
     return 0
@@ -101,6 +118,7 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
 
 def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
     """The last line and the exit code for what ended a flow."""
+    error = _signal_behind(error) or error
     if isinstance(error, EmdistError):
         return f"error: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -110,10 +128,18 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
     return f"error: {type(error).__name__}: {error}", 1
 
 
-def _leave_without_api(outcome: Outcome, url: str | None, text: str, code: int) -> None:
+def _signal_behind(error: BaseException) -> BaseException | None:
+    """The interrupt that `error` came of; Prefect fails by itself if it meets it unprepared."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, _SIGNALS):
+        cause = cause.__cause__ or cause.__context__
+    return cause
+
+
+def _leave_without_api(closed: threading.Event, url: str | None, text: str, code: int) -> None:
     """End the process if the API at `url` does not answer for `GRACE` seconds."""
     last = time.monotonic()
-    while not outcome.closed.wait(1.0):
+    while not closed.wait(1.0):
         if url is None or answers(url):
             last = time.monotonic()
         elif time.monotonic() - last > GRACE:
@@ -176,7 +202,7 @@ def _one_line_errors() -> Iterator[None]:
 
 def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, httpx.HTTPError):
+    if error and (isinstance(error, httpx.HTTPError) or _signal_behind(error)):
         record.exc_info = None
     # Prefect's own server here has no pages.
     if own_server() and record.getMessage().startswith("View at "):

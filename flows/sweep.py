@@ -3,8 +3,8 @@
 ``python -m flows.sweep CONFIG.yaml [--set section.key=value ...] [--key KEY]``
 """
 
-from __future__ import annotations
-
+# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
+# `flow.serve` does.
 import argparse
 import logging
 import math

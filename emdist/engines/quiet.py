@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from distributed.client import AllExit
+
 # Closing a cluster makes these tell, at warning or error level, of connections that end. The
 # parent logger does not do: Dask gives some children levels of their own.
 _TALKATIVE = (
@@ -37,10 +39,22 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def closing_quietly() -> Iterator[ExitStack]:
-    """An exit stack whose contexts close in silence, whatever happened inside."""
+    """An exit stack whose contexts close in silence, whatever happened inside.
+
+    Inside, asyncio does not show the traceback of a task of Dask's that gave up a fetch which
+    had been given up before: it tells nothing.
+    """
+    asyncio = logging.getLogger("asyncio")
+    asyncio.addFilter(_is_news)
     with ExitStack() as stack:
         try:
             yield stack
         finally:
             with quiet():
                 stack.close()
+            asyncio.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, AllExit)

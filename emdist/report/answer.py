@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from emdist.errors import EmdistError
@@ -45,6 +48,36 @@ class Terminated(KeyboardInterrupt):
 def terminate(number: int, frame: object) -> NoReturn:
     """Handler of SIGTERM."""
     raise Terminated
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Around a command: once it is over, signals do not change how the process ends.
+
+    Python takes a while to go: it joins threads and tears modules down. A signal in the meantime
+    would show a traceback of that, or end a run that is complete as if it were not.
+    """
+    code = 1
+    try:
+        yield
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        _settle(code)
+
+
+def _settle(code: int) -> None:
+    def leave(number: int, frame: object) -> NoReturn:
+        os._exit(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+    # Python takes its handlers away before it has gone; what is ignored stays so.
+    atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
 
 
 def mode_of(quiet: bool, as_json: bool) -> Mode:

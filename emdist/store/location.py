@@ -119,6 +119,17 @@ def _host(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
+def _check_port(parts: SplitResult) -> None:
+    """ConfigError for what is no port: as a rule a password cut at its "/", so not shown."""
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(
+            f"a {parts.scheme}:// URL has something after a ':' that is no port (not shown: it may "
+            "be a secret). Write '/' in a user or password as %2F, or use storage_options."
+        ) from None
+
+
 def _normalise(url: str) -> str:
     match = _SCHEME.match(url)
     if match is None:
@@ -131,6 +142,7 @@ def _normalise(url: str) -> str:
         )
     parts = urlsplit(url)
     if scheme != "file":
+        _check_port(parts)
         if not parts.netloc:
             raise ConfigError(f"{scheme}:// needs a bucket or host, as in {scheme}://bucket/path.")
         return urlunsplit(parts._replace(path=parts.path.rstrip("/")))

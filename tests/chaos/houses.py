@@ -9,9 +9,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psutil
 from jobs import ROOT, Fit, until
@@ -41,7 +42,7 @@ class Flow(Fit):
         return [sys.executable, "-m", "flows.cluster", str(file)]
 
     def environment(self) -> dict[str, str]:
-        quick = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "", "PREFECT_CLIENT_MAX_RETRIES": "1"}
+        quick = {"PREFECT_CLIENT_MAX_RETRIES": "1"}
         return {**super().environment(), **quick, "PREFECT_API_URL": self._api}
 
     def _err(self) -> None:
@@ -187,6 +188,37 @@ class Prefect(House):
 
     def start(self, config: Mapping[str, Any]) -> Fit:
         return Flow(config, self.folder, self.api)
+
+
+@contextlib.contextmanager
+def prefect_server(home: Path) -> Iterator[str]:
+    """URL of a Prefect API on a free port, with its database in the folder `home`."""
+    home.mkdir()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "flows.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={
+            **os.environ, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(home),
+            "PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+        },
+    )  # fmt: skip
+    assert server.stdin is not None
+    assert server.stdout is not None
+    try:
+        url = f"http://127.0.0.1:{server.stdout.readline().decode().strip()}/api"
+        until(lambda: _answers(url))
+        yield url
+    finally:
+        server.stdin.close()  # it ends when nobody holds this any more
+        server.wait(60)
+        server.stdout.close()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/health", timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def environment(twice: bool = False) -> dict[str, str]:

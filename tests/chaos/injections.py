@@ -22,9 +22,12 @@ ENDS = {"kill driver": (-9,), "terminate driver": (143,), "interrupt driver": (1
 LOST = 6
 
 
-def _signal(pid: int, number: int) -> None:
+def _signal(pid: int, number: int) -> bool:
+    """Whether there was somebody to get it."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+        return True
+    return False
 
 
 def _driver(number: int) -> Act:
@@ -45,18 +48,14 @@ def _worker(number: int, spare: int = 0) -> Act:
 
     def act(house: House, fit: Fit, rng: random.Random) -> bool:
         victim = _some(house, fit, rng, spare)
-        if victim is not None:
-            _signal(victim.pid, number)
-        return victim is not None
+        return victim is not None and _signal(victim.pid, number)
 
     return act
 
 
 def _all(house: House, fit: Fit, rng: random.Random) -> bool:
-    workers = house.workers(fit)
-    for victim in workers:
-        _signal(victim.pid, signal.SIGKILL)
-    return bool(workers)
+    hit = [_signal(victim.pid, signal.SIGKILL) for victim in house.workers(fit)]
+    return any(hit)
 
 
 def _freeze(house: House, fit: Fit, rng: random.Random) -> bool:

@@ -35,12 +35,14 @@ def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     return value
 
 
-def overlapping(path: Path, rows: int = 40_000, features: int = 6, clusters: int = 6) -> Path:
+def overlapping(
+    path: Path, rows: int = 40_000, features: int = 6, clusters: int = 6, chunk: int = 2500
+) -> Path:
     """Clusters that overlap, so that a fit takes many iterations; 16 blocks of 60 kB."""
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 1.2, (clusters, features))
     x = centres[rng.integers(0, clusters, rows)] + rng.normal(size=(rows, features))
-    array = zarr.create_array(path, shape=x.shape, chunks=(2500, features), dtype="float32")
+    array = zarr.create_array(path, shape=x.shape, chunks=(chunk, features), dtype="float32")
     array[:] = x.astype("float32")
     return path
 

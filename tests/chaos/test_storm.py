@@ -6,8 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from storm import Log, storms
+from storm import storms
 from storm_report import summary
+from voyage import Log, is_kill
 
 
 def told(log: Log) -> None:
@@ -20,14 +21,36 @@ def told(log: Log) -> None:
 
 @pytest.mark.parametrize("house", ["threads", pytest.param("local", marks=pytest.mark.slow)])
 def test_a_short_storm(house: str, tmp_path: Path) -> None:
-    log = storms(seed=11, faults=2, marathon=0, houses=[house], folder=tmp_path)
+    log = storms(11, tmp_path, {house: 2})
     assert len(log.faults) == 2
     told(log)
+
+
+def test_a_run_killed_in_every_phase(tmp_path: Path) -> None:
+    """The long run of `make chaos`, shorter."""
+    log = storms(3, tmp_path, {}, {"threads": 4})
+    told(log)
+    assert len(log.faults) == 4
+    assert {fault.stage for fault in log.faults} >= {"survey", "seeding", "labelling"}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_kind_of_fault(tmp_path: Path) -> None:
-    log = storms(seed=5, faults=16, marathon=0, houses=["outside"], folder=tmp_path)
+    log = storms(5, tmp_path, {"outside": 16})
     told(log)
     assert len(Counter(fault.kind for fault in log.faults)) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_flow_in_a_storm(tmp_path: Path) -> None:
+    told(storms(2, tmp_path, {"flow": 12}))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_kills_in_one_run(tmp_path: Path) -> None:
+    log = storms(1, tmp_path, {}, {"threads": 100})
+    told(log)
+    assert sum(map(is_kill, log.faults)) >= 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -147,3 +148,28 @@ def test_labels_go_on_where_they_were_cut(slow_data: Path, tmp_path: Path) -> No
     assert (again.returncode, out) == (0, f"{tmp_path}/l.zarr\n"), err
     labels = zarr.open_array(tmp_path / "l.zarr/labels", mode="r")[:]
     assert set(labels.tolist()) == {0, 1, 2}
+
+
+#: A command that has printed its result, and a thread that Python waits for at its end.
+_OVER = """
+import sys, threading
+from emdist.report.answer import ending
+with ending():
+    threading.Thread(target=sys.stdin.read).start()
+    print("done")
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_after_the_end_changes_nothing(number: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-c", _OVER],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "done\n"
+    running.send_signal(number)
+    assert running.wait(60) == 7
+    _, err = running.communicate()
+    assert err == ""

@@ -17,6 +17,7 @@ from flow_scripts import Script, until
 from emdist.config import make_config
 from emdist.job import Job, open_job
 from flows import cluster, ingest, label
+from flows.script import Outcome, run_as_script
 from flows.server import _start, _stop, _wait
 
 Start = Callable[..., Script]
@@ -117,6 +118,21 @@ def test_faults_are_one_clear_message_and_their_exit_code(
         assert text in shown.splitlines()[-1] or "fault(s)" in shown
         assert text in shown
         assert "Traceback" not in shown
+
+
+def test_an_interrupt_that_prefect_trips_over_is_an_interrupt(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def call() -> None:
+        try:
+            raise KeyboardInterrupt
+        except BaseException:  # noqa: BLE001 - as Prefect does
+            raise ValueError("Task run is not set")  # noqa: B904
+
+    outcome = Outcome()
+    outcome.advice = "Go on."
+    assert run_as_script(call, outcome) == 130
+    assert capsys.readouterr().err == "interrupted. Go on.\n"
 
 
 def test_a_key_and_a_second_start(

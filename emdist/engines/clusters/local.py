@@ -10,6 +10,7 @@ import dask
 from distributed import Client, LocalCluster
 
 from emdist.engines.clusters.scratch import scratch
+from emdist.engines.nanny import FirmNanny
 from emdist.engines.quiet import closing_quietly
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
@@ -73,6 +74,7 @@ class Local:
                     threads_per_worker=self.threads_per_worker,
                     memory_limit=self.memory_limit,
                     processes=self.processes,
+                    worker_class=FirmNanny if self.processes else None,
                     # None would not mean none: Dask then serves its pages on port 8787.
                     dashboard_address=self.dashboard_address or "127.0.0.1:0",
                     local_directory=folder,
