@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
 from emdist.errors import ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.store.chunk_writing import packers, put_rows
 from emdist.store.label_place import (
     MARK,
     OUTPUTS,
@@ -93,10 +93,10 @@ class LabelWriter:
             for name in self.outputs:
                 value = values[name]
                 assert value is not None
-                group[name][a:b] = _on_grid(
-                    value, block, self.masked if name == "labels" else np.nan
-                )
-            group["progress"][block.index] = _pack(sums)
+                rows = _on_grid(value, block, self.masked if name == "labels" else np.nan)
+                put_rows(self.location, group[name], a, b, rows)
+            i = block.index
+            put_rows(self.location, group["progress"], i, i + 1, _pack(sums)[None])
 
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
@@ -264,7 +264,7 @@ def _create(writer: LabelWriter, identity: Mapping[str, Any], dimension: str) ->
             chunks=chunks,
             dtype=dtype,
             fill_value=fill,
-            compressors=ZstdCodec(level=1, checksum=True),
+            compressors=packers(dtype, chunks),
             dimension_names=dims,
         )
     group.attrs[MARK] = mark | {"complete": True}
