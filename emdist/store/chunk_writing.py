@@ -2,7 +2,11 @@
 
 The twin of `direct`. Zarr writes a chunk through an event loop that all threads of a process share,
 with several copies; here it is one call of the packer, a checksum, and one file. What is stored
-is what Zarr would store, byte for byte, so that either may go on with what the other began.
+is what Zarr's codecs read, so that either may go on with what the other began.
+
+Responsibilities and scores of rows between clusters are noise, which packs by a tenth at half of
+the speed. Blosc knows packed bytes and, where that gains nothing, bytes as they are; which of them
+a chunk will be is decided by a few slices of it, and the second costs no copy.
 
 A file appears whole or not at all: it is written beside its place and renamed. Like Zarr, this
 waits for no disk: after a loss of power a file may be torn, which its checksum tells.
@@ -10,23 +14,33 @@ waits for no disk: after a loss of power a file may be torn, which its checksum 
 
 from __future__ import annotations
 
+import struct
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import google_crc32c
 import numpy as np
 import zarr
-from numcodecs.blosc import MAX_BUFFERSIZE, Blosc  # type: ignore[import-untyped]
+from numcodecs.blosc import BITSHUFFLE, MAX_BUFFERSIZE, Blosc  # type: ignore[import-untyped]
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from emdist.interfaces import Array
 from emdist.store.chunks import object_key
+from emdist.store.crc32c import extend
 from emdist.store.location import Location
 
-Pack: TypeAlias = Callable[[Array], Any]
+#: From rows to the pieces of a file, without its checksum.
+Pack: TypeAlias = Callable[[Array], list[Any]]
+
+#: Slices that are packed to see whether a chunk will pack: how many, and bytes of each.
+_SLICES, _SLICE = 4, 1 << 15
+#: Of packed over plain bytes of these slices, above which a chunk is stored as it is.
+_WORTH = 0.8
+#: Blosc's flags for bytes as they are, and for LZ4 (c-blosc, README_CHUNK_FORMAT).
+_PLAIN, _LZ4 = 0x02, 0x20
 
 
 def packers(dtype: str, chunk: tuple[int, ...]) -> tuple[Any, ...]:
@@ -66,13 +80,13 @@ def put_rows(location: Location, array: zarr.Array[Any], a: int, b: int, value: 
             whole[: len(rows)] = rows
             rows = whole
         key = object_key(array, (at // size, *[0] * (array.ndim - 1)))
-        packed = pack(rows)
-        checksum = google_crc32c.value(packed).to_bytes(4, "little")
-        _store(location.path / array.path / key, (packed, checksum))
+        pieces = pack(rows)
+        checksum = reduce(extend, pieces, 0).to_bytes(4, "little")
+        _store(location.path / array.path / key, [*pieces, checksum])
 
 
 def _packing(array: zarr.Array[Any]) -> Pack | None:
-    """How to pack whole rows as Zarr would, or None where that is not one of `packers`."""
+    """How to pack whole rows as Zarr would read them, or None where that is not by `packers`."""
     codecs: Sequence[Any] = getattr(array.metadata, "codecs", ())
     if [type(codec) for codec in codecs] != [BytesCodec, BloscCodec, Crc32cCodec]:
         return None
@@ -82,29 +96,42 @@ def _packing(array: zarr.Array[Any]) -> Pack | None:
     if endian is not None and endian.value != "little":
         return None
     blosc = codecs[1]
-    shuffle = ("noshuffle", "shuffle", "bitshuffle").index(blosc.shuffle.value)
-    made = Blosc(
-        blosc.cname.value, blosc.clevel, shuffle, blosc.blocksize, typesize=blosc.typesize
-    )  # fmt: skip
-    encode: Pack = made.encode
-    return encode
+    if blosc.cname.value != "lz4" or blosc.shuffle.value != "bitshuffle":
+        return None
+    made = Blosc("lz4", blosc.clevel, BITSHUFFLE, blosc.blocksize, typesize=blosc.typesize)
+    return partial(_blosc, made, blosc.typesize)
 
 
-def _store(path: Path, parts: tuple[Any, ...]) -> None:
-    """One file of `parts`, there whole or not at all."""
+def _blosc(codec: Any, width: int, rows: Array) -> list[Any]:
+    """`rows` as a Blosc buffer: packed if some slices say that it pays, else as they are."""
+    raw = rows.reshape(-1).view(np.uint8)
+    if len(raw) <= _SLICES * _SLICE:
+        return [codec.encode(rows)]
+    # Whole items, or shuffled bits would not be of a kind.
+    ends = np.linspace(0, len(raw) - _SLICE, _SLICES).astype(np.int64) // 64 * 64
+    slices = [raw[at : at + _SLICE].view(rows.dtype) for at in ends]
+    if sum(len(codec.encode(part)) for part in slices) < _WORTH * _SLICES * _SLICE:
+        return [codec.encode(rows)]
+    size = len(raw)
+    header = struct.pack("<4B3I", 2, 1, _PLAIN | _LZ4, width, size, _SLICE, size + 16)
+    return [header, raw]
+
+
+def _store(path: Path, pieces: list[Any]) -> None:
+    """One file of `pieces`, there whole or not at all."""
     # A name that Zarr's writers give too, so that what a killed process left is known as such.
-    partial = path.with_suffix(f".{uuid.uuid4().hex}.partial")
+    beside = path.with_suffix(f".{uuid.uuid4().hex}.partial")
     try:
         try:
-            file = partial.open("xb")
+            file = beside.open("xb")
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = partial.open("xb")
+            file = beside.open("xb")
         with file:
-            for part in parts:
-                file.write(part)
-        partial.replace(path)
+            for piece in pieces:
+                file.write(piece)
+        beside.replace(path)
     except BaseException:
         with suppress(OSError):
-            partial.unlink()
+            beside.unlink()
         raise
