@@ -14,6 +14,7 @@ waits for no disk: after a loss of power a file may be torn, which its checksum 
 
 from __future__ import annotations
 
+import os
 import struct
 import uuid
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ _SLICES, _SLICE = 4, 1 << 15
 _WORTH = 0.8
 #: Blosc's flags for bytes as they are, and for LZ4 (c-blosc, README_CHUNK_FORMAT).
 _PLAIN, _LZ4 = 0x02, 0x20
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def packers(dtype: str, chunk: tuple[int, ...]) -> tuple[Any, ...]:
@@ -123,15 +125,27 @@ def _store(path: Path, pieces: list[Any]) -> None:
     beside = path.with_suffix(f".{uuid.uuid4().hex}.partial")
     try:
         try:
-            file = beside.open("xb")
+            fd = os.open(beside, _FLAGS, 0o666)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = beside.open("xb")
-        with file:
-            for piece in pieces:
-                file.write(piece)
+            fd = os.open(beside, _FLAGS, 0o666)
+        try:
+            _write(fd, pieces)
+        finally:
+            os.close(fd)
         beside.replace(path)
     except BaseException:
         with suppress(OSError):
             beside.unlink()
         raise
+
+
+def _write(fd: int, pieces: list[Any]) -> None:
+    # One call for all: the kernel takes large pages for large writes, at half of the cost.
+    left = [memoryview(piece).cast("B") for piece in pieces]
+    while left:
+        done = os.writev(fd, left)
+        while left and done >= len(left[0]):
+            done -= len(left.pop(0))
+        if left:
+            left[0] = left[0][done:]
