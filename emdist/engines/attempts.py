@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 import dask
 from distributed import Client, Future
 
-from emdist.engines.faults import ask, lost, no_workers, silent_workers, stragglers, translated
+from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
 from emdist.engines.placement import choose
 from emdist.engines.trust import Blamed
@@ -147,12 +147,14 @@ class Pass(Generic[S]):
             self._missing,
             {node: future.key for node, future in held_before.items()},
         )
-        while not (workers := self._workers()):
+        workers, silent = roster(self._client, SILENCE)
+        while not self._staffed_by(workers):
             time.sleep(min(TICK, order.patience / 4))
+            workers, silent = roster(self._client, SILENCE)
         if forgiven := self._avoid.forgive(self._client):
             logger.warning("trusting %s again", _names(forgiven))
         # One that has gone silent between passes is not waited for until it stalls this one.
-        avoid = set(self._avoid) | silent_workers(self._client, SILENCE)
+        avoid = set(self._avoid) | silent
         places = choose(names.leaf, order.blocks, workers, avoid)
         with (
             dask.annotate(
@@ -228,20 +230,19 @@ class Pass(Generic[S]):
             self._finished += self._shape.size(node)
 
     def _look_around(self) -> None:
-        if not self._workers():
+        if not self._staffed_by(ask(self._client, "ncores", workers=None)):
             self._progress = time.monotonic()  # their absence is on a clock of its own
         elif time.monotonic() - self._progress > self._order.stall:
             raise Stalled
 
-    def _workers(self) -> dict[str, int]:
-        """Address to threads; raises when there have been none for too long."""
-        workers: dict[str, int] = ask(self._client, "ncores", workers=None)
+    def _staffed_by(self, workers: dict[str, int]) -> bool:
+        """Whether there are workers; raises when there have been none for too long."""
         now = time.monotonic()
         if workers:
             self._staffed = now
         elif now - self._staffed > self._order.patience:
             raise no_workers(self._client, self._order.patience)
-        return workers
+        return bool(workers)
 
     def _give_up_on_stragglers(self, attempt: int) -> None:
         """Keep finished nodes on workers still trusted; cancel everything else."""

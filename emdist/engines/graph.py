@@ -37,6 +37,11 @@ FINAL = (DataError, ConfigError, CollapseError)
 PASSING = (CorruptChunkError, MissingChunksError, NotFoundError)
 
 
+#: Bytes that a pass may add to its graph so that every block brings the task along: then no
+#: worker waits for the task to be unpickled on another one and fetched from there.
+ALONG = 1 << 20
+
+
 @dataclass(frozen=True)
 class Refusal:
     """What a block gives in place of sums when its data are refused.
@@ -47,11 +52,12 @@ class Refusal:
     error: EmdistError
 
 
-def run_leaf(task: Callable[[int], S], block: int) -> S | Refusal:
-    """One block on a worker."""
+def run_leaf(task: Callable[[int], S] | bytes, block: int) -> S | Refusal:
+    """One block on a worker; `task` may be pickled."""
+    work: Callable[[int], S] = pickle.loads(task) if isinstance(task, bytes) else task
     try:
         with one_thread():
-            return task(block)
+            return work(block)
     except FINAL as error:
         if isinstance(error, PASSING):
             raise
@@ -153,8 +159,9 @@ def build(
 ) -> tuple[dict[Any, Task], list[Node]]:
     """The graph that makes `wanted`, and its nodes that the client must hold.
 
-    The task travels once, as a task of its own: unlike scattered data it has a recipe, so a
-    worker that dies with the only copy costs an unpickling and not the pass.
+    With few blocks the task goes along with each. With many it travels once, as a task of its
+    own: unlike scattered data it has a recipe, so a worker that dies with the only copy costs an
+    unpickling and not the pass.
 
     Parameters
     ----------
@@ -163,8 +170,11 @@ def build(
     kept
         Nodes that an earlier attempt has finished, by their keys.
     """
-    graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
-    load = TaskRef(names.load)
+    graph: dict[Any, Task] = {}
+    load: TaskRef | bytes = payload
+    if len(payload) * len(blocks) > ALONG:
+        graph[names.load] = Task(names.load, pickle.loads, payload)
+        load = TaskRef(names.load)
     held = []
     stack = [node for node in wanted if node not in kept]
     while stack:
