@@ -174,16 +174,47 @@ class Pass(Generic[S]):
         self._arrived.put((node, future))
 
     def _wait(self) -> None:
-        """Take in one finished node, or look around."""
+        """Take in the nodes that have finished, or look around."""
         try:
-            node, future = self._arrived.get(timeout=min(TICK, self._order.stall / 4))
+            arrived = [self._arrived.get(timeout=min(TICK, self._order.stall / 4))]
         except queue.Empty:
             self._look_around()
             return
+        with suppress(queue.Empty):
+            while True:
+                arrived.append(self._arrived.get_nowait())
+        values = self._fetch_all(arrived)
+        for node, future in arrived:
+            self._take(node, future, values)
+
+    def _fetch_all(self, arrived: list[tuple[Node, Future]]) -> dict[Node, S | Refusal]:
+        """The values of several nodes in one answer; none where that fails, for whatever reason."""
+        futures = [
+            future
+            for node, future in arrived
+            if node in self._missing and self._futures[node] is future
+            if future.status == "finished"
+        ]
+        if len(futures) < 2:
+            return {}
+        try:
+            values = self._client.sync(
+                lambda: self._client.gather(futures, asynchronous=True),
+                callback_timeout=self._order.stall,
+            )
+        except TimeoutError:
+            raise Stalled from None  # finished, on a worker that does not answer
+        except Exception:  # noqa: BLE001  asked for one by one, they say what is the matter
+            return {}
+        nodes = {future: node for node, future in arrived}
+        return {nodes[future]: value for future, value in zip(futures, values, strict=True)}
+
+    def _take(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
+        """Take in one node, which may be in `values` already."""
         if node not in self._futures or self._futures[node] is not future:
             return  # of an earlier attempt, or released because its parent was quicker
-        if future.status == "finished":
-            self._accept(node, future)
+        if future.status == "finished" or node in values:
+            self._accept(node, future, values)
         elif future.status == "error":
             error = translated(self._client, future.exception())
             raise error.with_traceback(future.traceback())
@@ -192,9 +223,12 @@ class Pass(Generic[S]):
         else:  # the worker died with the result, which is being made again
             future.add_done_callback(partial(self._on_done, node))
 
-    def _accept(self, node: Node, future: Future) -> None:
+    def _accept(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
         if node in self._missing:
-            self._tree.add(node[1], self._fetch(future))
+            value = values[node] if node in values else self._fetch(future)
+            if isinstance(value, Refusal):
+                raise value.error
+            self._tree.add(node[1], value)
             self._missing.discard(node)
             self._futures.pop(node).release()
         self._count(node)
@@ -203,15 +237,13 @@ class Pass(Generic[S]):
         if self._report is not None:
             self._report(self._finished)
 
-    def _fetch(self, future: Future) -> S:
+    def _fetch(self, future: Future) -> S | Refusal:
         try:
             value: S | Refusal = future.result(timeout=self._order.stall)
         except Exception as error:
             if isinstance(error, TimeoutError) and future.status != "error":
                 raise Stalled from None  # finished, on a worker that does not answer
             raise translated(self._client, error) from error
-        if isinstance(value, Refusal):
-            raise value.error
         return value
 
     def _retire(self, node: Node) -> None:
