@@ -16,7 +16,7 @@ from distributed import Client, Future
 
 from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
-from emdist.engines.placement import choose
+from emdist.engines.placement import choose, following
 from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
@@ -139,14 +139,6 @@ class Pass(Generic[S]):
         """Send what is missing and not held already."""
         order, held_before = self._order, dict(self._futures)
         names = Names(order.label, f"{order.token}-{attempt}")
-        graph, new = build(
-            self._shape,
-            names,
-            order.payload,
-            order.blocks,
-            self._missing,
-            {node: future.key for node, future in held_before.items()},
-        )
         workers, silent = roster(self._client, SILENCE)
         while not self._staffed_by(workers):
             time.sleep(min(TICK, order.patience / 4))
@@ -156,6 +148,16 @@ class Pass(Generic[S]):
         # One that has gone silent between passes is not waited for until it stalls this one.
         avoid = set(self._avoid) | silent
         places = choose(names.leaf, order.blocks, workers, avoid)
+        threads = [workers[address] for address in places.workers]
+        graph, new = build(
+            self._shape,
+            names,
+            order.payload,
+            order.blocks,
+            self._missing,
+            {node: future.key for node, future in held_before.items()},
+            following(order.blocks, places.index, threads),
+        )
         with (
             dask.annotate(
                 workers=places, allow_other_workers=not places.strict, retries=order.retries

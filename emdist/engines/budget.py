@@ -12,3 +12,20 @@ AT_WORST = 3.0
 def spare(memory: int, threads: int, block_bytes: int) -> int:
     """Bytes of `memory` left beside `threads` blocks at work; negative where it is too small."""
     return int(memory - BASE - threads * AT_WORST * block_bytes)
+
+
+def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int]:
+    """Bytes for blocks that are read ahead, and for blocks that are kept between passes.
+
+    Reading ahead comes first, a block for every thread: with its stored chunks it takes half as
+    much again as it has. Where nobody has stated a memory, one block is read ahead.
+
+    Parameters
+    ----------
+    spared
+        Left beside the blocks at work; None where no memory is stated.
+    """
+    if spared is None:
+        return block_bytes, 0
+    blocks = max(0, min(threads, int(spared / (1.5 * block_bytes))))
+    return blocks * block_bytes, spared - int(blocks * 1.5 * block_bytes)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from dask.task_spec import Task, TaskRef
 
 from emdist.engines.blas import one_thread
+from emdist.engines.local import expecting
 from emdist.errors import (
     CollapseError,
     ConfigError,
@@ -52,9 +53,13 @@ class Refusal:
     error: EmdistError
 
 
-def run_leaf(task: Callable[[int], S] | bytes, block: int) -> S | Refusal:
-    """One block on a worker; `task` may be pickled."""
+def run_leaf(
+    task: Callable[[int], S] | bytes, block: int, following: int | None = None
+) -> S | Refusal:
+    """One block on a worker; `task` may be pickled, and `following` is what comes there next."""
     work: Callable[[int], S] = pickle.loads(task) if isinstance(task, bytes) else task
+    if following is not None:
+        expecting(work)(following)
     try:
         with one_thread():
             return work(block)
@@ -156,6 +161,7 @@ def build(
     blocks: Sequence[int],
     wanted: Iterable[Node],
     kept: Mapping[Node, Key],
+    following: Sequence[int | None],
 ) -> tuple[dict[Any, Task], list[Node]]:
     """The graph that makes `wanted`, and its nodes that the client must hold.
 
@@ -169,6 +175,8 @@ def build(
         The pickled task.
     kept
         Nodes that an earlier attempt has finished, by their keys.
+    following
+        Of each of `blocks`, the one that its worker is to read while it is at work.
     """
     graph: dict[Any, Task] = {}
     load: TaskRef | bytes = payload
@@ -183,7 +191,7 @@ def build(
         if node[0] >= shape.low:
             held.append(node)
         if node[0] == 0:
-            graph[key] = Task(key, run_leaf, load, int(blocks[node[1]]))
+            graph[key] = Task(key, run_leaf, load, int(blocks[node[1]]), following[node[1]])
             continue
         below = shape.children(node)
         graph[key] = Task(key, join, *(TaskRef(kept.get(n) or names.key(n)) for n in below))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from emdist.engines.blas import one_thread
 from emdist.errors import ConfigError
@@ -15,8 +15,9 @@ from emdist.sums import Monoid, Tree
 
 S = TypeVar("S", bound=Monoid)
 
-#: Blocks handed to the pool beyond one per thread, so that no thread waits for the driver.
-AHEAD = 1
+#: Blocks handed to the pool for every thread: the one at work, and the one that comes next. No
+#: thread waits for the driver, and sources that read ahead know what to read.
+WINDOW = 2
 
 
 def available_cpus() -> int:
@@ -79,9 +80,13 @@ def _silent(finished: int) -> None:
     pass
 
 
-def _expecting(task: Callable[[int], S]) -> Callable[[int], None]:
-    """How the source of a task, if it has one that listens, is told which block comes next."""
-    expect: Callable[[int], None] = getattr(getattr(task, "source", None), "expect", _silent)
+def expecting(task: Callable[[int], S]) -> Callable[[int], None]:
+    """How a task is told which block it will be given next: by its own `expect` or its source's.
+
+    Tasks that may do without the rows of a block have one of their own.
+    """
+    sources: Any = getattr(getattr(task, "source", None), "expect", _silent)
+    expect: Any = getattr(task, "expect", sources)
 
     def hint(block: int) -> None:
         # What is amiss is told by whoever reads the block.
@@ -93,7 +98,7 @@ def _expecting(task: Callable[[int], S]) -> Callable[[int], None]:
 
 def _in_line(task: Callable[[int], S], blocks: Sequence[int], report: Callable[[int], None]) -> S:
     tree: Tree[S] = Tree(len(blocks))
-    expect = _expecting(task)
+    expect = expecting(task)
     for position, block in enumerate(blocks):
         if position + 1 < len(blocks):
             expect(blocks[position + 1])
@@ -117,13 +122,13 @@ def _in_pool(
     tree: Tree[S] = Tree(len(blocks))
     running: dict[Future[S], int] = {}
     begun = 0
-    expect = _expecting(task)
+    expect = expecting(task)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="emdist-block")
     try:
         while begun < len(blocks) or running:
             # A window, not all at once: results wait in the tree for their siblings, and a
             # window keeps the order of arrival near the order of the blocks.
-            while begun < len(blocks) and len(running) < threads + AHEAD:
+            while begun < len(blocks) and len(running) < WINDOW * threads:
                 expect(blocks[begun])  # its files are read while others are worked on
                 running[pool.submit(_guarded, task, blocks[begun])] = begun
                 begun += 1

@@ -20,6 +20,7 @@ from emdist.kernels.exact import grid, inertia
 from emdist.kernels.lanes import COMPONENTS, panel_rows
 from emdist.kernels.panels import pack_components, readable
 from emdist.models.kcentroids import KCentroids
+from emdist.store.ahead import expect
 from emdist.store.arrays import ArraySource
 from emdist.sums import Sums
 
@@ -158,6 +159,11 @@ class PrunedStep:
             return self._again(i, held)
         finally:
             held.lock.release()
+
+    def expect(self, i: int) -> None:
+        """Have block `i` read ahead if nothing is known of it: else it may not be read at all."""
+        if MEMO.get(Key(self.run, self.drift.generation, i)) is None:
+            expect(self.source, i)
 
     @property
     def _resident(self) -> bool:
