@@ -16,7 +16,7 @@ from distributed import Client, Future
 
 from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
-from emdist.engines.placement import choose, following
+from emdist.engines.placement import InTurn, choose, following
 from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
@@ -160,7 +160,10 @@ class Pass(Generic[S]):
         )
         with (
             dask.annotate(
-                workers=places, allow_other_workers=not places.strict, retries=order.retries
+                workers=places,
+                allow_other_workers=not places.strict,
+                retries=order.retries,
+                priority=InTurn(names.leaf, len(order.blocks)),
             ),
             # The warning's advice, to scatter, is what the load task is there to avoid.
             dask.config.set({"distributed.admin.large-graph-warning-threshold": "4 GiB"}),

@@ -16,6 +16,8 @@ import emdist.store.zarr_source as module
 from emdist.build import ahead_source, kept_source, make_engine
 from emdist.config import ClusterSection
 from emdist.engines.budget import shares
+from emdist.engines.clusters.local import Local
+from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine, expecting
 from emdist.engines.placement import following
 from emdist.interfaces import Block
@@ -137,6 +139,17 @@ class Total:
         return Sums({"x": x.sum(axis=0, dtype=np.float64)})
 
 
+#: Blocks whose read has begun, for tasks that have been pickled.
+BEGUN: list[int] = []
+CHANGED = threading.Condition()
+
+
+def meet_next(i: int) -> None:
+    """Work on block `i` of 8 until the read of the next has begun."""
+    with CHANGED:
+        assert i == 7 or CHANGED.wait_for(lambda: i + 1 in BEGUN, PATIENCE)
+
+
 KINDS: dict[str, dict[str, Any]] = {
     "zstd": {},
     "several plain files": {"compressors": None},
@@ -172,6 +185,31 @@ def test_the_next_block_is_read_while_one_is_worked_on(
     assert sorted(begun) == list(range(len(source))), "each once"
     monkeypatch.undo()
     assert found.equals(LocalEngine(1).map_reduce(Total(wide), range(len(source))))
+    assert READ_AHEAD.nbytes == 0
+
+
+def test_a_dask_worker_reads_the_next_block_while_it_works_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above; the worker is in this process, and has one thread."""
+    plain, own = source_of(tmp_path / "x"), ZarrSource._read
+    BEGUN.clear()
+
+    def read(self: ZarrSource, i: int) -> Block:
+        with CHANGED:
+            BEGUN.append(i)
+            CHANGED.notify_all()
+        return own(self, i)
+
+    with Local(n_workers=1, processes=False, threads_per_worker=1).open() as client:
+        source = ahead_source(plain, DaskEngine(client))
+        assert isinstance(source, ZarrSource)
+        assert source.ahead is not None
+        monkeypatch.setattr(ZarrSource, "_read", read)
+        found = DaskEngine(client).map_reduce(Total(source, meet_next), range(len(source)))
+    assert sorted(BEGUN) == list(range(len(source))), ("each once", BEGUN)
+    monkeypatch.undo()
+    assert found.equals(LocalEngine(1).map_reduce(Total(plain), range(len(source))))
     assert READ_AHEAD.nbytes == 0
 
 

@@ -48,19 +48,22 @@ def _larger_than_memory(size: Size) -> Workload:
 
 def _passes(size: Size) -> Iterator[Workload]:
     data = Clusters(_rows(2 << 30, size), _FEATURES, 100)
-    make = partial(on_disk, data, chunk_bytes=16 * MIB)
-    for cold in (False, True):
-        yield Workload(
-            f"disk-pass-{'cold' if cold else 'cached'}",
-            f"K-means pass from Zarr, {data}, {'cold' if cold else 'in the page cache'}",
-            "limits",
-            "disk_pass",
-            make,
-            (Contender("raw", "slower of raw read and memory", at_least=0.85, agrees=False),),
-            Contender("one_pass", "emdist"),
-            budget=768 * MIB,
-            cold=cold,
-        )
+    plain = partial(on_disk, data, chunk_bytes=16 * MIB)
+    packed = partial(on_disk, data, chunk_bytes=16 * MIB, compressed=True, decimals=2)
+    for packing, make in (("", plain), ("-packed", packed)):
+        for cold in (False, True):
+            where = "cold" if cold else "in the page cache"
+            yield Workload(
+                f"disk-pass{packing}-{'cold' if cold else 'cached'}",
+                f"K-means pass from Zarr, {data}, {'zstd, ' if packing else ''}{where}",
+                "limits",
+                "disk_pass",
+                make,
+                (Contender("raw", "slower of raw read and memory", at_least=0.85, agrees=False),),
+                Contender("one_pass", "emdist"),
+                budget=768 * MIB,
+                cold=cold,
+            )
 
 
 def _sweeps(size: Size) -> Iterator[Workload]:
