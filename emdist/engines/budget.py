@@ -17,8 +17,10 @@ def spare(memory: int, threads: int, block_bytes: int) -> int:
 def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int]:
     """Bytes for blocks that are read ahead, and for blocks that are kept between passes.
 
-    Reading ahead comes first, a block for every thread: with its stored chunks it takes half as
-    much again as it has. Where nobody has stated a memory, one block is read ahead.
+    Half at most is for reading ahead, a block for every thread, and one block before any is kept:
+    a kept block is never read, but a block that is waited for stops a thread. One that is being
+    read takes half as much again as it has, for its stored chunks. Where nobody has stated a
+    memory, one block is read ahead.
 
     Parameters
     ----------
@@ -27,5 +29,6 @@ def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int
     """
     if spared is None:
         return block_bytes, 0
-    blocks = max(0, min(threads, int(spared / (1.5 * block_bytes))))
-    return blocks * block_bytes, spared - int(blocks * 1.5 * block_bytes)
+    each = 1.5 * block_bytes
+    blocks = min(threads, int(spared / 2 / each)) or int(spared >= each)
+    return blocks * block_bytes, spared - int(blocks * each)

@@ -242,7 +242,8 @@ def test_a_chunk_that_is_gone_is_told_as_without_reading_ahead(tmp_path: Path) -
 def test_the_memory_of_blocks_read_ahead_is_counted() -> None:
     assert shares(None, 4, 100) == (100, 0), "no memory stated: one block"
     assert shares(1000, 2, 100) == (200, 700)
-    assert shares(200, 2, 100) == (100, 50)
+    assert shares(400, 2, 100) == (100, 250), "half of it"
+    assert shares(200, 2, 100) == (100, 50), "one before any is kept"
     assert shares(100, 2, 100) == (0, 100)
 
 
