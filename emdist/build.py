@@ -31,7 +31,7 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
-from emdist.engines.budget import spare
+from emdist.engines.budget import shares, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
@@ -44,6 +44,7 @@ from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
+from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
 from emdist.store.plan import ROW_BYTES
@@ -100,36 +101,48 @@ def make_engine(section: ClusterSection, source: Source) -> Iterator[Engine]:
 
 @contextmanager
 def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iterator[Source]:
-    """`source`, whose decoded blocks stay in memory as far as the budget goes; forgotten at last.
+    """`source`, read ahead, and kept in memory as far as the budget goes; forgotten at last.
 
     Raises
     ------
     ConfigError
         If ``cluster.memory`` cannot even hold the blocks at work.
     """
-    block = largest_block(source)
-    memory = None if section.memory is None else parse_bytes(section.memory)
+    ready = ahead_source(source, engine, section.memory, keep=True)
+    try:
+        yield ready
+    finally:
+        if isinstance(ready, ZarrSource) and ready.ahead is not None:
+            RESIDENT.forget(ready.ahead.owner)
+            READ_AHEAD.forget(ready.ahead.owner)
+
+
+def ahead_source(
+    source: Source, engine: Engine, memory: str | None = None, keep: bool = False
+) -> Source:
+    """`source` whose blocks are read before they are asked for, and kept if `keep`; see above."""
+    if not isinstance(source, ZarrSource):
+        return source
+    block, stated = largest_block(source), None if memory is None else parse_bytes(memory)
     if isinstance(engine, LocalEngine):
         threads = min(engine.threads or available_cpus(), len(source))
-        budget = 0 if memory is None else spare(memory, threads, block)
-        if budget < 0:
+        spared = None if stated is None else spare(stated, threads, block)
+        if spared is not None and spared < 0:
             raise ConfigError(
-                f"cluster.memory is {section.memory}, and {threads} thread(s) at work on blocks of "
-                f"{block >> 20} MiB need about {-(budget - (memory or 0)) >> 20} MiB. Make "
+                f"cluster.memory is {memory}, and {threads} thread(s) at work on blocks of "
+                f"{block >> 20} MiB need about {-(spared - (stated or 0)) >> 20} MiB. Make "
                 "data.block_size smaller, take fewer threads, or give more memory."
             )
-    else:
-        from emdist.engines.memory import spare_of_workers
+        ahead, kept = shares(spared, threads, block)
+    elif (client := getattr(engine, "client", None)) is not None:
+        from emdist.engines.memory import shares_of_workers
 
-        budget = spare_of_workers(engine.client, block, memory)  # type: ignore[attr-defined]
-    if budget < block or not isinstance(source, ZarrSource):
-        yield source
-        return
-    keep = Keep(uuid.uuid4().hex, budget)
-    try:
-        yield replace(source, keep=keep)
-    finally:
-        RESIDENT.forget(keep.owner)
+        ahead, kept = shares_of_workers(client, block, stated)
+    else:
+        return source  # an engine of the user's, of whose memory nothing is known
+    owner = uuid.uuid4().hex
+    resident = Keep(owner, kept) if keep and kept >= block else None
+    return replace(source, keep=resident, ahead=Ahead(owner, ahead))
 
 
 def largest_block(source: Source) -> int:

@@ -231,7 +231,8 @@ class ClusterSection(Section):
         600.0, gt=0, description="Seconds without progress before blocks are given to others"
     )
     memory: Annotated[str, AfterValidator(size)] | None = Field(
-        None, description="Of a process, such as '4 GiB'; what blocks at work leave keeps others"
+        None,
+        description="Of a process, such as '4 GiB'; what work leaves reads ahead and keeps blocks",
     )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.build import make_engine, make_source
+from emdist.build import ahead_source, make_engine, make_source
 from emdist.build_model import make_model
 from emdist.config import ClusterSection, DataSection
 from emdist.errors import RunMismatchError
@@ -95,8 +95,10 @@ def label_data(
     missing = section.missing or data.non_finite == "missing"
     kind = make_model(section.model_copy(update={"missing": missing}))
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
-    with make_engine(cluster or ClusterSection(), source) as engine:
-        sums = fitted.label(kind, source, engine, writer, _progress(source, listen))
+    cluster = cluster or ClusterSection()
+    with make_engine(cluster, source) as engine:
+        read = ahead_source(source, engine, cluster.memory)
+        sums = fitted.label(kind, read, engine, writer, _progress(source, listen))
     if stamps(source) != before:
         raise RunMismatchError(
             f"The data changed while it was being labelled: the labels at {out} may be of both. "

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import make_engine, make_plan, make_source
+from emdist.build import ahead_source, make_engine, make_plan, make_source
 from emdist.config import Config
 from emdist.errors import StartError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
@@ -206,6 +206,7 @@ def open_sweep(
         return
     listen(Began("open", _opening(config, source, len(candidates))))
     with make_engine(config.cluster, source) as engine:
+        source = ahead_source(source, engine, config.cluster.memory)
         entries = [
             Entry(one.name, make_plan(one.config, source, engine, Given(), listen))
             for one in candidates

@@ -18,6 +18,16 @@ def nbytes(path: Path) -> int:
     return sum(f.stat().st_size for f in all_files(path))
 
 
+def sync(folder: Path) -> None:
+    """Wait until all files of `folder` are on the disk."""
+    for file in all_files(folder):
+        handle = os.open(file, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def evict(files: Mapping[str, Path]) -> None:
     """Ask the kernel to drop the pages of all `files`, once they are on disk."""
     for path in files.values():

@@ -14,9 +14,9 @@ from typing import Generic, TypeVar
 import dask
 from distributed import Client, Future
 
-from emdist.engines.faults import ask, lost, no_workers, silent_workers, stragglers, translated
+from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
-from emdist.engines.placement import choose
+from emdist.engines.placement import InTurn, choose, following
 from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
@@ -139,6 +139,16 @@ class Pass(Generic[S]):
         """Send what is missing and not held already."""
         order, held_before = self._order, dict(self._futures)
         names = Names(order.label, f"{order.token}-{attempt}")
+        workers, silent = roster(self._client, SILENCE)
+        while not self._staffed_by(workers):
+            time.sleep(min(TICK, order.patience / 4))
+            workers, silent = roster(self._client, SILENCE)
+        if forgiven := self._avoid.forgive(self._client):
+            logger.warning("trusting %s again", _names(forgiven))
+        # One that has gone silent between passes is not waited for until it stalls this one.
+        avoid = set(self._avoid) | silent
+        places = choose(names.leaf, order.blocks, workers, avoid)
+        threads = [workers[address] for address in places.workers]
         graph, new = build(
             self._shape,
             names,
@@ -146,17 +156,14 @@ class Pass(Generic[S]):
             order.blocks,
             self._missing,
             {node: future.key for node, future in held_before.items()},
+            following(order.blocks, places.index, threads),
         )
-        while not (workers := self._workers()):
-            time.sleep(min(TICK, order.patience / 4))
-        if forgiven := self._avoid.forgive(self._client):
-            logger.warning("trusting %s again", _names(forgiven))
-        # One that has gone silent between passes is not waited for until it stalls this one.
-        avoid = set(self._avoid) | silent_workers(self._client, SILENCE)
-        places = choose(names.leaf, order.blocks, workers, avoid)
         with (
             dask.annotate(
-                workers=places, allow_other_workers=not places.strict, retries=order.retries
+                workers=places,
+                allow_other_workers=not places.strict,
+                retries=order.retries,
+                priority=InTurn(names.leaf, len(order.blocks)),
             ),
             # The warning's advice, to scatter, is what the load task is there to avoid.
             dask.config.set({"distributed.admin.large-graph-warning-threshold": "4 GiB"}),
@@ -172,16 +179,47 @@ class Pass(Generic[S]):
         self._arrived.put((node, future))
 
     def _wait(self) -> None:
-        """Take in one finished node, or look around."""
+        """Take in the nodes that have finished, or look around."""
         try:
-            node, future = self._arrived.get(timeout=min(TICK, self._order.stall / 4))
+            arrived = [self._arrived.get(timeout=min(TICK, self._order.stall / 4))]
         except queue.Empty:
             self._look_around()
             return
+        with suppress(queue.Empty):
+            while True:
+                arrived.append(self._arrived.get_nowait())
+        values = self._fetch_all(arrived)
+        for node, future in arrived:
+            self._take(node, future, values)
+
+    def _fetch_all(self, arrived: list[tuple[Node, Future]]) -> dict[Node, S | Refusal]:
+        """The values of several nodes in one answer; none where that fails, for whatever reason."""
+        futures = [
+            future
+            for node, future in arrived
+            if node in self._missing and self._futures[node] is future
+            if future.status == "finished"
+        ]
+        if len(futures) < 2:
+            return {}
+        try:
+            values = self._client.sync(
+                lambda: self._client.gather(futures, asynchronous=True),
+                callback_timeout=self._order.stall,
+            )
+        except TimeoutError:
+            raise Stalled from None  # finished, on a worker that does not answer
+        except Exception:  # noqa: BLE001  asked for one by one, they say what is the matter
+            return {}
+        nodes = {future: node for node, future in arrived}
+        return {nodes[future]: value for future, value in zip(futures, values, strict=True)}
+
+    def _take(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
+        """Take in one node, which may be in `values` already."""
         if node not in self._futures or self._futures[node] is not future:
             return  # of an earlier attempt, or released because its parent was quicker
-        if future.status == "finished":
-            self._accept(node, future)
+        if future.status == "finished" or node in values:
+            self._accept(node, future, values)
         elif future.status == "error":
             error = translated(self._client, future.exception())
             raise error.with_traceback(future.traceback())
@@ -190,9 +228,12 @@ class Pass(Generic[S]):
         else:  # the worker died with the result, which is being made again
             future.add_done_callback(partial(self._on_done, node))
 
-    def _accept(self, node: Node, future: Future) -> None:
+    def _accept(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
         if node in self._missing:
-            self._tree.add(node[1], self._fetch(future))
+            value = values[node] if node in values else self._fetch(future)
+            if isinstance(value, Refusal):
+                raise value.error
+            self._tree.add(node[1], value)
             self._missing.discard(node)
             self._futures.pop(node).release()
         self._count(node)
@@ -201,15 +242,13 @@ class Pass(Generic[S]):
         if self._report is not None:
             self._report(self._finished)
 
-    def _fetch(self, future: Future) -> S:
+    def _fetch(self, future: Future) -> S | Refusal:
         try:
             value: S | Refusal = future.result(timeout=self._order.stall)
         except Exception as error:
             if isinstance(error, TimeoutError) and future.status != "error":
                 raise Stalled from None  # finished, on a worker that does not answer
             raise translated(self._client, error) from error
-        if isinstance(value, Refusal):
-            raise value.error
         return value
 
     def _retire(self, node: Node) -> None:
@@ -228,20 +267,19 @@ class Pass(Generic[S]):
             self._finished += self._shape.size(node)
 
     def _look_around(self) -> None:
-        if not self._workers():
+        if not self._staffed_by(ask(self._client, "ncores", workers=None)):
             self._progress = time.monotonic()  # their absence is on a clock of its own
         elif time.monotonic() - self._progress > self._order.stall:
             raise Stalled
 
-    def _workers(self) -> dict[str, int]:
-        """Address to threads; raises when there have been none for too long."""
-        workers: dict[str, int] = ask(self._client, "ncores", workers=None)
+    def _staffed_by(self, workers: dict[str, int]) -> bool:
+        """Whether there are workers; raises when there have been none for too long."""
         now = time.monotonic()
         if workers:
             self._staffed = now
         elif now - self._staffed > self._order.patience:
             raise no_workers(self._client, self._order.patience)
-        return workers
+        return bool(workers)
 
     def _give_up_on_stragglers(self, attempt: int) -> None:
         """Keep finished nodes on workers still trusted; cancel everything else."""

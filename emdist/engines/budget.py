@@ -12,3 +12,23 @@ AT_WORST = 3.0
 def spare(memory: int, threads: int, block_bytes: int) -> int:
     """Bytes of `memory` left beside `threads` blocks at work; negative where it is too small."""
     return int(memory - BASE - threads * AT_WORST * block_bytes)
+
+
+def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int]:
+    """Bytes for blocks that are read ahead, and for blocks that are kept between passes.
+
+    Half at most is for reading ahead, a block for every thread, and one block before any is kept:
+    a kept block is never read, but a block that is waited for stops a thread. One that is being
+    read takes half as much again as it has, for its stored chunks. Where nobody has stated a
+    memory, one block is read ahead.
+
+    Parameters
+    ----------
+    spared
+        Left beside the blocks at work; None where no memory is stated.
+    """
+    if spared is None:
+        return block_bytes, 0
+    each = 1.5 * block_bytes
+    blocks = min(threads, int(spared / 2 / each)) or int(spared >= each)
+    return blocks * block_bytes, spared - int(blocks * each)

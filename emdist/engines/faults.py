@@ -79,13 +79,17 @@ def ask(client: Client, question: str, **arguments: Any) -> Any:
         raise lost(client, f"{type(error).__name__} {error}".strip()) from error
 
 
-def silent_workers(client: Client, patience: float = 0.0) -> set[str]:
-    """Workers that have not been heard of for `patience` seconds and some heartbeats."""
+def roster(client: Client, patience: float = 0.0) -> tuple[dict[str, int], set[str]]:
+    """Workers with their threads, and which of them have not been heard of for `patience` seconds.
+
+    And some heartbeats. One question for both: an answer takes milliseconds, before every pass.
+    """
     workers = ask(client, "identity", n_workers=-1)["workers"]
+    threads = {address: int(worker["nthreads"]) for address, worker in workers.items()}
     seen = {address: worker["last_seen"] for address, worker in workers.items()}
     # Measured against the liveliest, in the scheduler's clock.
     patience = max(patience, missed_beats(len(seen)))
-    return {address for address, t in seen.items() if max(seen.values()) - t > patience}
+    return threads, {a for a, t in seen.items() if max(seen.values()) - t > patience}
 
 
 def missed_beats(workers: int) -> float:
@@ -110,7 +114,7 @@ def stragglers(client: Client, leaf: str, stall: float) -> set[str]:
     stall
         Seconds without a finished group.
     """
-    if silent := silent_workers(client, stall / 2):
+    if silent := roster(client, stall / 2)[1]:
         return silent
     processing = ask(client, "processing", workers=None)
     return {w for w, keys in processing.items() if any(leaf in str(key) for key in keys)}

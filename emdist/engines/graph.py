@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 from dask.task_spec import Task, TaskRef
 
 from emdist.engines.blas import one_thread
+from emdist.engines.local import expecting
 from emdist.errors import (
     CollapseError,
     ConfigError,
@@ -37,6 +38,11 @@ FINAL = (DataError, ConfigError, CollapseError)
 PASSING = (CorruptChunkError, MissingChunksError, NotFoundError)
 
 
+#: Bytes that a pass may add to its graph so that every block brings the task along: then no
+#: worker waits for the task to be unpickled on another one and fetched from there.
+ALONG = 1 << 20
+
+
 @dataclass(frozen=True)
 class Refusal:
     """What a block gives in place of sums when its data are refused.
@@ -47,11 +53,16 @@ class Refusal:
     error: EmdistError
 
 
-def run_leaf(task: Callable[[int], S], block: int) -> S | Refusal:
-    """One block on a worker."""
+def run_leaf(
+    task: Callable[[int], S] | bytes, block: int, following: int | None = None
+) -> S | Refusal:
+    """One block on a worker; `task` may be pickled, and `following` is what comes there next."""
+    work: Callable[[int], S] = pickle.loads(task) if isinstance(task, bytes) else task
+    if following is not None:
+        expecting(work)(following)
     try:
         with one_thread():
-            return task(block)
+            return work(block)
     except FINAL as error:
         if isinstance(error, PASSING):
             raise
@@ -150,11 +161,13 @@ def build(
     blocks: Sequence[int],
     wanted: Iterable[Node],
     kept: Mapping[Node, Key],
+    following: Sequence[int | None],
 ) -> tuple[dict[Any, Task], list[Node]]:
     """The graph that makes `wanted`, and its nodes that the client must hold.
 
-    The task travels once, as a task of its own: unlike scattered data it has a recipe, so a
-    worker that dies with the only copy costs an unpickling and not the pass.
+    With few blocks the task goes along with each. With many it travels once, as a task of its
+    own: unlike scattered data it has a recipe, so a worker that dies with the only copy costs an
+    unpickling and not the pass.
 
     Parameters
     ----------
@@ -162,9 +175,14 @@ def build(
         The pickled task.
     kept
         Nodes that an earlier attempt has finished, by their keys.
+    following
+        Of each of `blocks`, the one that its worker is to read while it is at work.
     """
-    graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
-    load = TaskRef(names.load)
+    graph: dict[Any, Task] = {}
+    load: TaskRef | bytes = payload
+    if len(payload) * len(blocks) > ALONG:
+        graph[names.load] = Task(names.load, pickle.loads, payload)
+        load = TaskRef(names.load)
     held = []
     stack = [node for node in wanted if node not in kept]
     while stack:
@@ -173,7 +191,7 @@ def build(
         if node[0] >= shape.low:
             held.append(node)
         if node[0] == 0:
-            graph[key] = Task(key, run_leaf, load, int(blocks[node[1]]))
+            graph[key] = Task(key, run_leaf, load, int(blocks[node[1]]), following[node[1]])
             continue
         below = shape.children(node)
         graph[key] = Task(key, join, *(TaskRef(kept.get(n) or names.key(n)) for n in below))

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
 from emdist.errors import ConfigError
@@ -76,9 +76,13 @@ def _silent(finished: int) -> None:
     pass
 
 
-def _expecting(task: Callable[[int], S]) -> Callable[[int], None]:
-    """How the source of a task, if it has one that listens, is told which block comes next."""
-    expect: Callable[[int], None] = getattr(getattr(task, "source", None), "expect", _silent)
+def expecting(task: Callable[[int], S]) -> Callable[[int], None]:
+    """How a task is told which block it will be given next: by its own `expect` or its source's.
+
+    Tasks that may do without the rows of a block have one of their own.
+    """
+    sources: Any = getattr(getattr(task, "source", None), "expect", _silent)
+    expect: Any = getattr(task, "expect", sources)
 
     def hint(block: int) -> None:
         # What is amiss is told by whoever reads the block.
@@ -90,7 +94,7 @@ def _expecting(task: Callable[[int], S]) -> Callable[[int], None]:
 
 def _in_line(task: Callable[[int], S], blocks: Sequence[int], report: Callable[[int], None]) -> S:
     tree: Tree[S] = Tree(len(blocks))
-    expect = _expecting(task)
+    expect = expecting(task)
     for position, block in enumerate(blocks):
         if position + 1 < len(blocks):
             expect(blocks[position + 1])
@@ -109,7 +113,7 @@ class _Pass(Generic[S]):
     def __init__(self, task: Callable[[int], S], blocks: Sequence[int], threads: int) -> None:
         self._task, self._blocks, self._threads = task, blocks, threads
         self._tree: Tree[S] = Tree(len(blocks))
-        self._expect = _expecting(task)
+        self._expect = expecting(task)
         self._begun, self._finished = 0, 0
         self._error: BaseException | None = None
         self._changed = threading.Condition()

@@ -6,7 +6,7 @@ from typing import Any
 
 from distributed import Client
 
-from emdist.engines.budget import BASE, spare
+from emdist.engines.budget import BASE, shares, spare
 from emdist.errors import WorkersError
 
 #: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
@@ -51,18 +51,19 @@ def check_memory(client: Client, block_bytes: int) -> None:
         )
 
 
-def spare_of_workers(client: Client, block_bytes: int, memory: int | None) -> int:
-    """Bytes that every worker can spare for blocks to keep: of `memory`, or of Dask's own limit.
+def shares_of_workers(client: Client, block_bytes: int, memory: int | None) -> tuple[int, int]:
+    """`shares` of what every worker can spare: of `memory`, or of Dask's own limit.
 
-    Workers without a limit spare nothing.
+    Workers without a limit keep nothing.
     """
     workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    threads = min((worker["nthreads"] for worker in workers.values()), default=1)
     spared = [
         spare(memory or int(SPILL * worker["memory_limit"]), worker["nthreads"], block_bytes)
         for worker in workers.values()
         if memory or worker["memory_limit"]
     ]
-    return max(0, min(spared, default=0))
+    return shares(max(0, min(spared)) if spared else None, threads, block_bytes)
 
 
 def _mib(nbytes: float) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
-from emdist.engines.faults import address_of, ask, lost, silent_workers
+from emdist.engines.faults import address_of, ask, lost, roster
 from emdist.errors import WorkerPackageError
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def check_workers(client: Client) -> None:
         The scheduler or a worker does not answer.
     """
     # They would be waited for without end: Dask's own calls have no time limit.
-    silent = silent_workers(client)
+    _, silent = roster(client)
     if silent:
         logger.warning("not asking %s, which do not answer", ", ".join(sorted(silent)))
     asked = sorted(set(client.nthreads()) - silent)

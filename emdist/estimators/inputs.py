@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import zarr
 
+from emdist.build import ahead_source
 from emdist.config import ReadingSection
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
@@ -113,7 +114,7 @@ def make_source(
             weight = reference(sample_weight)
         else:
             weight = _weights(sample_weight)
-        return zarr_source(
+        stored = zarr_source(
             reference(x),
             weight,
             reading.block_bytes,
@@ -121,6 +122,7 @@ def make_source(
             reading.non_finite,
             reading.corrupt_chunks,
         )
+        return ahead_source(stored, engine)
     weights = _weights(sample_weight)
     source = _dask(x, weights, reading) if _is_dask(x) else _in_memory(x, weights, engine, reading)
     _check_length(weights, source.shape[0])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Floats, Source
+from emdist.store.ahead import expect
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class OneRead:
             self._here.block = held
         return held
 
+    def expect(self, i: int) -> None:
+        """Have the source read block `i` ahead, if it can."""
+        expect(self._source, i)
+
     @contextmanager
     def holding(self, i: int) -> Iterator[None]:
         """Have `read` give block `i` of one read, in this thread, inside the context.
@@ -121,6 +126,11 @@ class Bundle:
 
     source: OneRead
     tasks: tuple[Any, ...]
+
+    def expect(self, i: int) -> None:
+        """Have block `i` read ahead if any of the tasks will read it."""
+        for task in self.tasks:
+            getattr(task, "expect", self.source.expect)(i)
 
     def __call__(self, i: int) -> Results:
         with self.source.holding(i):

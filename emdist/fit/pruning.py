@@ -21,6 +21,7 @@ from emdist.kernels.lanes import COMPONENTS, panel_rows, row_width
 from emdist.kernels.panels import is_readable, pack_components, readable, widened
 from emdist.models.kcentroids import KCentroids
 from emdist.models.ready import READY
+from emdist.store.ahead import expect
 from emdist.store.arrays import ArraySource
 from emdist.sums import Sums
 
@@ -184,6 +185,11 @@ class PrunedStep:
             return self._again(i, held)
         finally:
             held.lock.release()
+
+    def expect(self, i: int) -> None:
+        """Have block `i` read ahead if nothing is known of it: else it may not be read at all."""
+        if MEMO.get(Key(self.run, self.drift.generation, i)) is None:
+            expect(self.source, i)
 
     def _read(self, i: int) -> tuple[Array, Floats | None]:
         return self.source.read(i).valid()

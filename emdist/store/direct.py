@@ -43,7 +43,7 @@ def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
     if a % files.inner or (b % files.inner and b != files.array.shape[0]):
         raise Unusual("chunks are cut")
     first, last = a // files.unit, (b - 1) // files.unit
-    if files.unpack is None and first == last:
+    if may_map(files, a, b):
         return _mapped(files, a, b)
     chunks = -(-(b - a) // files.inner)
     out: Array = np.empty(chunks * files.chunk_bytes, np.uint8)
@@ -53,6 +53,11 @@ def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
         below, above = max(a, unit * files.unit), min(b, (unit + 1) * files.unit)
         at += _filled(files, unit, below, above, view[at:])
     return _rows(files, out, b - a)
+
+
+def may_map(files: ChunkFiles, a: int, b: int) -> bool:
+    """Whether rows a..b are in one file as they are, so that the kernel reads them in time."""
+    return files.unpack is None and a // files.unit == (b - 1) // files.unit
 
 
 def is_mapped(x: Array) -> bool:

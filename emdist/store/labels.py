@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import ZstdCodec
 
 from emdist.errors import ConfigError, EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.store.bounded import bounded
+from emdist.store.chunk_writing import packers, put_rows
 from emdist.store.label_digest import DIGEST, digest_of, extended
 from emdist.store.label_place import (
     MARK,
@@ -102,9 +102,10 @@ class LabelWriter:
                 assert value is not None
                 whole = _on_grid(value, block, self.masked if name == "labels" else np.nan)
                 whole = whole.astype(group[name].dtype, copy=False)
-                group[name][a:b] = whole
+                put_rows(self.location, group[name], a, b, whole)
                 crc = extended(crc, whole)
-            group["progress"][block.index] = _pack(sums, crc)
+            i = block.index
+            put_rows(self.location, group["progress"], i, i + 1, _pack(sums, crc)[None])
 
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
@@ -283,7 +284,7 @@ def _create(
             chunks=chunks,
             dtype=dtype,
             fill_value=fill,
-            compressors=ZstdCodec(level=1, checksum=True),
+            compressors=packers(dtype, chunks),
             dimension_names=dims,
         )
     group.attrs[MARK] = mark | {"complete": True}

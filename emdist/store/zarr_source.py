@@ -18,6 +18,7 @@ from emdist.errors import (
     WeightError,
 )
 from emdist.interfaces import Array, Block, Floats
+from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.bounded import check_memory
 from emdist.store.chunk_files import Torn, chunk_files
@@ -31,7 +32,7 @@ from emdist.store.chunks import (
     unit_rows,
 )
 from emdist.store.diagnosis import diagnosed, salvaged, torn
-from emdist.store.direct import expect_rows, is_mapped, read_rows
+from emdist.store.direct import expect_rows, is_mapped, may_map, read_rows
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -75,6 +76,8 @@ class ZarrSource:
         kept: the kernel does that, as long as memory lasts.
     corrupt
         What chunks mean that do not decode: "raise", or "drop" masks their rows.
+    ahead
+        Blocks to be read before they are asked for, or None for none.
     """
 
     ref: ArrayRef
@@ -88,6 +91,7 @@ class ZarrSource:
     gaps: Ranges = ()
     corrupt: str = "raise"
     keep: Keep | None = None
+    ahead: Ahead | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,22 +105,31 @@ class ZarrSource:
         return len(self.bounds) - 1
 
     def read(self, i: int) -> Block:
-        if self.keep is None:
-            return self._read(i)
-        block = RESIDENT.get(self.keep, i)
+        if self.keep is not None and (kept := RESIDENT.get(self.keep, i)) is not None:
+            return kept
+        block = None if self.ahead is None else READ_AHEAD.take(self.ahead, i)
         if block is None:
             block = self._read(i)
-            if not is_mapped(block.x):
-                RESIDENT.put(self.keep, block)
+        if self.keep is not None and not is_mapped(block.x):
+            RESIDENT.put(self.keep, block)
         return block
 
     def expect(self, i: int) -> None:
-        """Have the kernel begin to read the files of block `i`, if they are local."""
+        """Begin to read block `i`, which will be asked for: a thread here, or else the kernel.
+
+        What is mapped needs no thread, and what the budget has no room for gets none.
+        """
         if self.keep is not None and RESIDENT.get(self.keep, i) is not None:
             return
+        a, b = self.bounds[i], self.bounds[i + 1]
         files = chunk_files(self.ref)
+        if self.ahead is not None and not (files is not None and may_map(files, a, b)):
+            weight = 8 if isinstance(self.weight, ArrayRef) else 0
+            nbytes = (b - a) * (self.features * self.dtype.itemsize + weight)
+            if READ_AHEAD.begin(self.ahead, i, nbytes, self._read):
+                return
         if files is not None:
-            expect_rows(files, self.bounds[i], self.bounds[i + 1])
+            expect_rows(files, a, b)
 
     def _read(self, i: int) -> Block:
         a, b = self.bounds[i], self.bounds[i + 1]

@@ -37,9 +37,9 @@ def dask_setup(worker: Any) -> None:
     if os.environ.get("EMDIST_CHAOS_TWICE"):
         once = graph.run_leaf
 
-        def twice(task: Any, block: int) -> Any:
-            once(task, block)
-            return once(task, block)
+        def twice(task: Any, block: int, *more: Any) -> Any:
+            once(task, block, *more)
+            return once(task, block, *more)
 
         twice.__qualname__, twice.__module__ = once.__qualname__, once.__module__
         graph.run_leaf = twice

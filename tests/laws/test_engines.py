@@ -33,7 +33,7 @@ from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
 from emdist.engines.dask import DaskEngine, check_workers
 from emdist.engines.dask_array import MIB, DaskArraySource, plan
-from emdist.engines.faults import ask, silent_workers
+from emdist.engines.faults import ask, roster
 from emdist.engines.graph import LEVELS, Shape, join
 from emdist.engines.local import LocalEngine
 from emdist.engines.placement import choose, place
@@ -363,7 +363,7 @@ def test_a_worker_that_stood_still_is_tried_again(processes: Client) -> None:
     (suspect, pid), _ = sorted(processes.run(os.getpid).items())
     os.kill(pid, signal.SIGSTOP)
     try:
-        until(lambda: suspect in silent_workers(processes))
+        until(lambda: suspect in roster(processes)[1])
         engine._avoid.blame([suspect], 0.0)
         assert engine.map_reduce(Noise(), range(9)).equals(expected(range(9)))
         assert set(engine._avoid) == {suspect}, "it is silent still"

@@ -20,7 +20,7 @@ def workloads(size: Size) -> Iterator[Workload]:
     yield _larger_than_memory(size)
     yield from _passes(size)
     yield from _sweeps(size)
-    yield _labels(size)
+    yield from _labels(size)
 
 
 def _rows(nbytes: int, size: Size) -> int:
@@ -48,19 +48,22 @@ def _larger_than_memory(size: Size) -> Workload:
 
 def _passes(size: Size) -> Iterator[Workload]:
     data = Clusters(_rows(2 << 30, size), _FEATURES, 100)
-    make = partial(on_disk, data, chunk_bytes=16 * MIB)
-    for cold in (False, True):
-        yield Workload(
-            f"disk-pass-{'cold' if cold else 'cached'}",
-            f"K-means pass from Zarr, {data}, {'cold' if cold else 'in the page cache'}",
-            "limits",
-            "disk_pass",
-            make,
-            (Contender("raw", "slower of raw read and memory", at_least=0.85, agrees=False),),
-            Contender("one_pass", "emdist"),
-            budget=768 * MIB,
-            cold=cold,
-        )
+    plain = partial(on_disk, data, chunk_bytes=16 * MIB)
+    packed = partial(on_disk, data, chunk_bytes=16 * MIB, compressed=True, decimals=2)
+    for packing, make in (("", plain), ("-packed", packed)):
+        for cold in (False, True):
+            where = "cold" if cold else "in the page cache"
+            yield Workload(
+                f"disk-pass{packing}-{'cold' if cold else 'cached'}",
+                f"K-means pass from Zarr, {data}, {'zstd, ' if packing else ''}{where}",
+                "limits",
+                "disk_pass",
+                make,
+                (Contender("raw", "slower of raw read and memory", at_least=0.85, agrees=False),),
+                Contender("one_pass", "emdist"),
+                budget=768 * MIB,
+                cold=cold,
+            )
 
 
 def _sweeps(size: Size) -> Iterator[Workload]:
@@ -84,19 +87,26 @@ def _sweeps(size: Size) -> Iterator[Workload]:
         )
 
 
-def _labels(size: Size) -> Workload:
+def _labels(size: Size) -> Iterator[Workload]:
     options = {"block_rows": size.of(1_000_000, size.disk, 1000), "blocks": 2 if size.tiny else 8}
     rows = options["block_rows"] * options["blocks"]
-    return Workload(
-        "labels-write",
-        f"Writing labels, scores and responsibilities of {rows:,} rows",
-        "limits",
-        "label_rows",
-        nothing,
-        (Contender("raw", "raw write of the same chunks", at_least=0.8, agrees=False),),
-        Contender("labelling", "emdist"),
-        options=options,
-    )
+    kinds = {
+        "cached": ("decoded bytes", {}),
+        "encoded": ("encoded bytes", {"encoded": True}),
+        "synced": ("decoded bytes", {"synced": True}),
+    }
+    for name, (what, more) in kinds.items():
+        where = "until they are on the disk" if more.get("synced") else "into the page cache"
+        yield Workload(
+            f"labels-{name}",
+            f"Writing labels, scores and responsibilities of {rows:,} rows {where}",
+            "limits",
+            "label_rows",
+            nothing,
+            (Contender("raw", f"raw write of the same {what}", at_least=0.8, agrees=False),),
+            Contender("labelling", "emdist"),
+            options=options | more,
+        )
 
 
 def nothing(folder: Path) -> Mapping[str, Path]:
