@@ -114,7 +114,7 @@ class _Pass(Generic[S]):
         self._task, self._blocks, self._threads = task, blocks, threads
         self._tree: Tree[S] = Tree(len(blocks))
         self._expect = expecting(task)
-        self._begun, self._finished = 0, 0
+        self._told, self._begun, self._finished = 0, 0, 0
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
@@ -134,10 +134,15 @@ class _Pass(Generic[S]):
             if position >= len(self._blocks):
                 return None
             self._begun += 1
-        ahead = position + self._threads
-        for soon in range(ahead if position else 0, min(ahead + 1, len(self._blocks))):
-            self._expect(self._blocks[soon])  # its files are read while others are worked on
+            # Within the lock: what is told of a block that is being read already reads it twice.
+            self._announce(self._begun + self._threads)
         return position
+
+    def _announce(self, end: int) -> None:
+        """Tell of the blocks before position `end`: of one to come for each thread."""
+        for soon in range(self._told, min(end, len(self._blocks))):
+            self._expect(self._blocks[soon])
+        self._told = max(self._told, end)
 
     def _give(self, position: int, value: S) -> None:
         with self._changed:
