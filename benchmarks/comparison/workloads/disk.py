@@ -11,8 +11,9 @@ from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
 _FEATURES, _COMPONENTS = 32, 16
-#: Memory of each of two workers, and how many times both hold the data of the medium size.
-_WORKER, _TIMES = 400 * MIB, 4
+#: Memory of each of two workers, and how many times both hold the data of the medium size. Workers
+#: of 400 MiB die of what dask-ml imports and compiles, however small its chunks are.
+_WORKER, _TIMES = 600 * MIB, 4
 
 
 def workloads(size: Size) -> Iterator[Workload]:
