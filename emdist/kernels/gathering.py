@@ -18,9 +18,9 @@ from emdist.kernels.lanes import (
     code_for,
     contiguous,
     inline,
-    rounded,
     size,
 )
+from emdist.kernels.rows import Rows
 
 #: Sums of squared distances that rows take turns with, so that none waits for the one before, and
 #: widths of rows whose loops are unrolled.
@@ -80,33 +80,31 @@ def _products(code: Code, resp: Any, lines: Any, count: Any) -> list[list[Any]]:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _Gathering:
     """Writes the code that adds rows to the sums of their labels.
 
     Attributes
     ----------
-    code
-        For vectors of float64.
-    stored, middle, narrow
-        Types of a vector of a row, of the origin, and of what rows are rounded to.
-    x, origin, means, labels, weight, count, sums
+    rows
+        How they are read.
+    means, labels, weight, count, sums
         As the code sees them.
     weighted
         Whether rows have weights.
     """
 
-    code: Code
-    stored: Any
-    middle: Any
-    narrow: Any
-    x: Any
-    origin: Any
+    rows: Rows
     means: Any
     labels: Any
     weight: Any
     count: Any
     sums: Any
     weighted: bool
+
+    @property
+    def code(self) -> Code:
+        """For vectors of float64."""
+        return self.rows.code
 
     def all(self, low: Any, high: Any) -> Any:
         """Add rows low..high-1; their distance."""
@@ -136,7 +134,7 @@ class _Rows:
     def _row(self, row: Any, low: Any, width: Any, total: Any) -> None:
         b, code = self.code.builder, self.code
         label = b.sext(b.load(code.at(self.labels.data, b.sub(row, low))), I64)
-        begin, line = code.times(row, size(code, self.x, 1)), code.times(label, width)
+        begin, line = self.rows.begin(row), code.times(label, width)
         one = b.load(code.at(self.weight.data, row)) if self.weighted else code.number(1.0)
         held = code.at(self.count.data, label)
         b.store(b.fadd(b.load(held), one), held)
@@ -144,20 +142,12 @@ class _Rows:
         b.store(code.constant(0.0), part)
         last = b.sub(width, I64(ROW_LANES))
         with cgutils.for_range_slice(b, I64(0), last, I64(ROW_LANES), I64) as (j, _):
-            value = code.load(code.at(self.x.data, begin, j), self.stored)
-            self._add(value, line, j, share, part)
-        # The last vector of a row may hold numbers of another, and these may be NaN.
-        lanes = ir.Constant(ir.VectorType(I64, ROW_LANES), list(range(ROW_LANES)))
-        own = b.icmp_signed("<", lanes, code.splat(b.sub(size(code, self.x, 1), last)))
-        value = code.load(code.at(self.x.data, begin, last), self.stored)
-        value = b.select(own, value, ir.Constant(self.stored, [0.0] * ROW_LANES))
-        self._add(value, line, last, share, part)
+            self._add(self.rows.vector(begin, j), line, j, share, part)
+        self._add(self.rows.last(begin, last), line, last, share, part)
         b.store(self._more(share, b.load(part), b.load(total)), total)
 
     def _add(self, value: Any, line: Any, j: Any, share: Any, part: Any) -> None:
         b, code = self.code.builder, self.code
-        middle = code.load(code.at(self.origin.data, j), self.middle)
-        value = rounded(code, value, middle, self.narrow)
         where = code.at(self.sums.data, line, j)
         code.store(self._more(share, value, code.load(where)), where)
         diff = b.fsub(value, code.load(code.at(self.means.data, line, j)))
@@ -190,16 +180,11 @@ def _row_gatherer(weighted: bool) -> Any:
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
             a, low, high, o, mu, who, w, _, n, t = arrays(context, builder, sig.args, args)
-            code = Code(builder, ir.DoubleType(), ROW_LANES)
-            stored, middle, narrow = (
-                ir.VectorType(context.get_data_type(kind.dtype), ROW_LANES)
-                for kind in (x, origin, scores)
-            )
             low, high = (
                 context.cast(builder, v, sig.args[i], types.intp) for i, v in ((1, low), (2, high))
             )
-            rows = _Rows(code, stored, middle, narrow, a, o, mu, who, w, n, t, weighted)
-            return rows.all(low, high)
+            rows = Rows.of(context, builder, (x, origin, scores), a, o)
+            return _Gathering(rows, mu, who, w, n, t, weighted).all(low, high)
 
         return signature, generate
 

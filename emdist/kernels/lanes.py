@@ -227,15 +227,6 @@ class Code:
         return self.builder.fmul(value, self.builder.bitcast(exponent, self.type))
 
 
-def rounded(code: Code, value: Any, origin: Any, narrow: Any) -> Any:
-    """Rows less the origin, rounded to numbers of type `narrow`, as those of `code`."""
-    b = code.builder
-    value = value if value.type == origin.type else b.fpext(value, origin.type)
-    value = b.fsub(value, origin)
-    value = value if value.type == narrow else b.fptrunc(value, narrow)
-    return value if value.type == code.type else b.fpext(value, code.type)
-
-
 def arrays(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     """Arguments as the code sees them: arrays with `data` and `shape`, numbers as they are."""
     return [

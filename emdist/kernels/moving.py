@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from llvmlite import ir
 from numba.core import cgutils, types
 
-from emdist.kernels.lanes import I64, ROW_LANES, Code, arrays, contiguous, inline, rounded, size
+from emdist.kernels.lanes import I64, ROW_LANES, Code, arrays, contiguous, inline, size
+from emdist.kernels.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -17,40 +17,34 @@ class _Row:
 
     Attributes
     ----------
-    code
-        For vectors of float64.
-    stored, middle, narrow
-        Types of a vector of a row, of the origin, and of what rows are rounded to.
-    x, origin, rounders, t, norm
+    rows
+        How it is read.
+    rounders, t, norm
         As the code sees them.
     begin, share
         Where the row starts, and its weight in each lane.
     """
 
-    code: Code
-    stored: Any
-    middle: Any
-    narrow: Any
-    x: Any
-    origin: Any
+    rows: Rows
     rounders: Any
     t: Any
     norm: Any
     begin: Any
     share: Any
 
+    @property
+    def code(self) -> Code:
+        """For vectors of float64."""
+        return self.rows.code
+
     def each(self, then: Any) -> None:
         """`then` of the values of every vector of the row, and where it lies."""
-        b, code = self.code.builder, self.code
-        d, width = size(code, self.x, 1), size(code, self.t, 2)
-        lanes = ir.Constant(ir.VectorType(I64, ROW_LANES), list(range(ROW_LANES)))
-        with cgutils.for_range_slice(b, I64(0), width, I64(ROW_LANES), I64) as (j, _):
-            value = code.load(code.at(self.x.data, self.begin, j), self.stored)
-            # What was read beyond the row belongs to another, and may be NaN.
-            own = b.icmp_signed("<", b.add(code.splat(j), lanes), code.splat(d))
-            value = b.select(own, value, ir.Constant(self.stored, [0.0] * ROW_LANES))
-            middle = code.load(code.at(self.origin.data, j), self.middle)
-            then(rounded(code, value, middle, self.narrow), j)
+        width = size(self.code, self.t, 2)
+        with cgutils.for_range_slice(self.code.builder, I64(0), width, I64(ROW_LANES), I64) as (
+            j,
+            _,
+        ):
+            then(self.rows.last(self.begin, j), j)
 
     def parts(self, value: Any, j: Any) -> tuple[Any, Any]:
         """The two parts of a weighted value: see `exact.Grid`."""
@@ -107,20 +101,13 @@ def move_row(
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         a, i, o, w, old, new, r, _, sums, squares = arrays(context, builder, sig.args, args)
-        code = Code(builder, ir.DoubleType(), ROW_LANES)
-        stored, middle, narrow = (
-            ir.VectorType(context.get_data_type(kind.dtype), ROW_LANES)
-            for kind in (x, origin, scores)
-        )
         i, old, new = (
             context.cast(builder, v, sig.args[n], types.intp)
             for n, v in ((1, i), (4, old), (5, new))
         )
         w = context.cast(builder, w, sig.args[3], types.float64)
-        begin = code.times(i, size(code, a, 1))
-        own = _Row(
-            code, stored, middle, narrow, a, o, r, sums, squares, begin, code.splat(w)
-        )  # fmt: skip
+        rows = Rows.of(context, builder, (x, origin, scores), a, o)
+        own = _Row(rows, r, sums, squares, rows.begin(i), rows.code.splat(w))
 
         def enter(value: Any, j: Any) -> None:
             own.add(own.parts(value, j), j, new, builder.fadd)
