@@ -77,22 +77,15 @@ def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, 
 
 
 @jit
-def _move(x: Array, i: Any, origin: Array, w: Any, before: Any, after: Any, rounders: Array,
-          one: Array, n: Array, t: Array, norm: Array) -> None:  # fmt: skip
-    """A row of another label than before: the sums of both, and the squares of a new one."""
-    count(after, w, 1.0, rounders, n)
-    if before >= 0:
-        count(before, w, -1.0, rounders, n)
-    d = x.shape[1]
-    if i * d + t.shape[2] <= x.size:
-        move_row(x, i, origin, w, before, after, rounders, one, t, norm)
-        return
-    # The last rows may not be read beyond their end.
-    for j in range(d):
-        one[j] = x[i, j] - origin[j]
-    move(one[:d], w, before, after, rounders, t)
+def _move_last(x: Array, i: Any, origin: Array, w: Any, before: Any, after: Any, rounders: Array,
+               one: Array, t: Array, norm: Array) -> None:  # fmt: skip
+    """As `move_row`, for the last rows, which may not be read beyond their end."""
+    row = one[: x.shape[1]]
+    for j in range(x.shape[1]):
+        row[j] = x[i, j] - origin[j]
+    move(row, w, before, after, rounders, t)
     if before < 0:
-        square(one[:d], w, norm)
+        square(row, w, norm)
 
 
 @jit
@@ -123,7 +116,7 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
     few, panel = np.zeros((tile, d), x.dtype), np.empty((d, tile), eta.dtype)
     best, second = np.empty((groups, tile), eta.dtype), np.empty((groups, tile), eta.dtype)
     found, label = np.empty((groups, tile), np.int32), np.empty(tile, np.int32)
-    own, place, bounds = np.empty(tile), np.empty(tile, np.int32), np.empty((groups, tile))
+    score, place, bounds = np.empty(tile), np.empty(tile, np.int32), np.empty((groups, tile))
     length, apart = np.empty(tile), np.empty(tile)
     upper, error, one = np.empty(tile), np.empty(tile), np.empty(t.shape[2], eta.dtype)
     for a in range(0, len(rows), tile):
@@ -137,19 +130,27 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
         _squares(panel, length)
         for q in range(groups):
             nearest_two(panel, eta, offset, starts[q], starts[q + 1], found[q], best[q], second[q])
-        _winners(found, best, names, m, own, label, place)
+        _winners(found, best, names, m, score, label, place)
         for r in range(m):
             apart[r] = floor[label[r]]
-        _margins(length, own, apart, best, second, place, gamma, m, upper, error, bounds)
+        _margins(length, score, apart, best, second, place, gamma, m, upper, error, bounds)
         for r in range(m):
             i, before = at[a + r], labels[at[a + r]]
             for q in range(groups):
                 margins[q, i] = bounds[q, r]
             since[i] = now
             if before != label[r]:
-                w = weight[rows[a + r]] if len(weight) else 1.0
-                _move(x, rows[a + r], origin, w, before, label[r], rounders, one, n, t, norm)
-                labels[i] = label[r]
+                # Here, and not in a function: to hand it so many arrays costs ten times as much.
+                own, after = rows[a + r], label[r]
+                w = weight[own] if len(weight) else 1.0
+                count(after, w, 1.0, rounders, n)
+                if before >= 0:
+                    count(before, w, -1.0, rounders, n)
+                if own * d + t.shape[2] <= x.size:
+                    move_row(x, own, origin, w, before, after, rounders, one, t, norm)
+                else:
+                    _move_last(x, own, origin, w, before, after, rounders, one, t, norm)
+                labels[i] = after
 
 
 @jit
