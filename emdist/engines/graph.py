@@ -38,11 +38,6 @@ FINAL = (DataError, ConfigError, CollapseError)
 PASSING = (CorruptChunkError, MissingChunksError, NotFoundError)
 
 
-#: Bytes that a pass may add to its graph so that every block brings the task along: then no
-#: worker waits for the task to be unpickled on another one and fetched from there.
-ALONG = 1 << 20
-
-
 @dataclass(frozen=True)
 class Refusal:
     """What a block gives in place of sums when its data are refused.
@@ -53,16 +48,13 @@ class Refusal:
     error: EmdistError
 
 
-def run_leaf(
-    task: Callable[[int], S] | bytes, block: int, following: int | None = None
-) -> S | Refusal:
-    """One block on a worker; `task` may be pickled, and `following` is what comes there next."""
-    work: Callable[[int], S] = pickle.loads(task) if isinstance(task, bytes) else task
+def run_leaf(task: Callable[[int], S], block: int, following: int | None = None) -> S | Refusal:
+    """One block on a worker; `following` is what comes there next."""
     if following is not None:
-        expecting(work)(following)
+        expecting(task)(following)
     try:
         with one_thread():
-            return work(block)
+            return task(block)
     except FINAL as error:
         if isinstance(error, PASSING):
             raise
@@ -165,9 +157,9 @@ def build(
 ) -> tuple[dict[Any, Task], list[Node]]:
     """The graph that makes `wanted`, and its nodes that the client must hold.
 
-    With few blocks the task goes along with each. With many it travels once, as a task of its
-    own: unlike scattered data it has a recipe, so a worker that dies with the only copy costs an
-    unpickling and not the pass.
+    The task travels once, as a task of its own: unlike scattered data it has a recipe, so a
+    worker that dies with the only copy costs an unpickling and not the pass. All blocks of a worker
+    share it, and with it what was made ready of its parameters.
 
     Parameters
     ----------
@@ -178,11 +170,8 @@ def build(
     following
         Of each of `blocks`, the one that its worker is to read while it is at work.
     """
-    graph: dict[Any, Task] = {}
-    load: TaskRef | bytes = payload
-    if len(payload) * len(blocks) > ALONG:
-        graph[names.load] = Task(names.load, pickle.loads, payload)
-        load = TaskRef(names.load)
+    graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
+    load = TaskRef(names.load)
     held = []
     stack = [node for node in wanted if node not in kept]
     while stack:
