@@ -136,18 +136,23 @@ class Collected:
     @property
     def labels(self) -> NDArray[np.int32]:
         """(n,)."""
-        return np.concatenate([piece.labels for piece in self.pieces])
+        return _joined([piece.labels for piece in self.pieces])
 
     @property
     def score(self) -> Floats:
         """(n,), or none if only labels were asked for."""
-        return np.concatenate([piece.score for piece in self.pieces])
+        return _joined([piece.score for piece in self.pieces])
 
     @property
     def resp(self) -> Array | None:
         """(n, k), on request."""
         found = [piece.resp for piece in self.pieces if piece.resp is not None]
-        return np.concatenate(found) if found else None
+        return _joined(found) if found else None
+
+
+def _joined(pieces: list[Array]) -> Array:
+    """One array of several; one as it is, without a copy."""
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ function that it wraps can be called without.
 from __future__ import annotations
 
 import ctypes
-import importlib
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -34,8 +33,9 @@ def _extend() -> Callable[[int, Any], int]:
     held: Callable[[int, Any], int] = google_crc32c.extend
     try:
         # Looked up in the extension module, and with it in the library that it is linked with.
-        file = importlib.import_module("google_crc32c._crc32c").__file__
-        function = ctypes.CDLL(str(file)).crc32c_extend
+        from google_crc32c import _crc32c
+
+        function = ctypes.CDLL(str(_crc32c.__file__)).crc32c_extend
     except (ImportError, AttributeError, OSError):
         return held
     function.argtypes = (ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t)

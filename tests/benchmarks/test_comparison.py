@@ -158,11 +158,11 @@ def test_results_are_kept_merged_drawn_and_put_into_a_document(tmp_path: Path) -
 def test_the_command_measures_and_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main(["--size", "tiny", "--out", str(tmp_path), "--only", "labels-write"])
-    assert "raw write of the same chunks" in capsys.readouterr().out
+    main(["--size", "tiny", "--out", str(tmp_path), "--only", "labels-cached"])
+    assert "raw write of the same" in capsys.readouterr().out
     found, rows = results.load(tmp_path / "results.json")
     assert found["size"] == "tiny"
-    assert [row.workload for row in rows] == ["labels-write"]
+    assert [row.workload for row in rows] == ["labels-cached"]
     assert list(tmp_path.glob("data-*")) == []
     with pytest.raises(SystemExit, match="no such workload"):
         chosen(list(WORKLOADS.values()), ["nothing"])

@@ -228,3 +228,5 @@ def serving() -> Iterator[S3]:
         thread.join()
         proxy.server_close()
         moto.stop()
+        # It outlives the server: the next one of this process would find what this one held.
+        backend.buckets.pop(BUCKET, None)

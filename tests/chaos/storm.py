@@ -87,7 +87,7 @@ class Storm:
         # Long by small blocks and many iterations: of each phase enough is left for the next kill.
         data = self.folder / f"long-{number}.zarr"
         if not data.exists():
-            overlapping(data, rows=30_000 + 900 * number, chunk=500)
+            overlapping(data, rows=60_000 + 900 * number, chunk=500)
         task = Task(data, "full", 10 + 2 * number, "12000 B")
         before = len(self.log.faults)
         cards = kills(self.rng, HOUSES[name].kinds, number, lambda: len(self.log.faults) - before)
