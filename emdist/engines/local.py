@@ -55,7 +55,9 @@ class LocalEngine:
         """``tree_sum([task(i) for i in blocks])``, bit for bit; see `interfaces.Engine`.
 
         The first error of a task is raised as it is. Blocks not begun are dropped then; those
-        that are running finish in the background and their results are discarded.
+        that are running finish in the background and their results are discarded. The calling
+        thread works on blocks as well, so that it heeds signals between two of them, or while it
+        reads.
         """
         require_blocks(blocks)
         threads = min(self.threads or available_cpus(), len(blocks))
@@ -118,15 +120,23 @@ class _Pass(Generic[S]):
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
-    def run(self) -> None:
-        """Work on blocks until none is left."""
+    def work(self, report: Callable[[int], None]) -> int:
+        """Work on blocks until none is left; how many were finished when that was last told."""
+        told = 0
         # Also here: a thread may outlive an interrupted pass, and the guard of that pass with it.
         with one_thread():
             while (position := self._next()) is not None:
-                try:
-                    self._give(position, self._task(self._blocks[position]))
-                except BaseException as error:  # noqa: BLE001 - raised by whoever waits
-                    self.end(error)
+                self._give(position, self._task(self._blocks[position]))
+                told = self._finished
+                report(told)
+        return told
+
+    def run(self) -> None:
+        """As `work`, on a thread of its own: whoever waits for the pass is told of an error."""
+        try:
+            self.work(_silent)
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+            self.end(error)
 
     def _next(self) -> int | None:
         with self._changed:
@@ -186,9 +196,11 @@ def _in_pool(
 ) -> S:
     passing = _Pass(task, blocks, threads)
     try:
-        for i in range(threads):
+        for i in range(1, threads):
             threading.Thread(target=passing.run, name=f"emdist-block_{i}").start()
-        told = 0
+        # This thread takes part: one that it would have to wake first may share its processor
+        # for a millisecond or more, until the system has moved it to another.
+        told = passing.work(report)
         while told < len(blocks) and not passing.failed:
             told = passing.beyond(told)
             report(told)
