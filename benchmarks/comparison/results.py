@@ -14,7 +14,6 @@ from benchmarks.comparison.report import markdown
 from benchmarks.comparison.rows import Row, row_of
 
 FORMAT = 1
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 _PACKAGES = (
     "numpy", "numba", "scipy", "scikit-learn", "scikit-learn-intelex", "faiss-cpu", "dask-ml",
     "dask", "zarr",
@@ -81,10 +80,18 @@ def caption(size: str, about: dict[str, Any]) -> str:
 
 
 def write_document(document: Path, results: Path) -> None:
-    """Replace what stands between the marks of `document` by the tables of `results`."""
+    """Replace what `document` has of the size of `results` by their tables."""
     found, rows = load(results)
+    begin, end = marks(found["size"])
     text = document.read_text()
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
+    if begin not in text:
+        raise SystemExit(f"{document} has no place for the size {found['size']}: no {begin}")
+    before, rest = text.split(begin, 1)
+    after = rest.split(end, 1)[1]
     tables = f"{caption(found['size'], found['machine'])}\n\n{markdown(rows)}"
-    document.write_text(f"{before}{BEGIN}\n{tables}{END}{after}")
+    document.write_text(f"{before}{begin}\n{tables}{end}{after}")
+
+
+def marks(size: str) -> tuple[str, str]:
+    """What stands before and behind the tables of a size in a document."""
+    return f"<!-- measured {size}: begin -->", f"<!-- measured {size}: end -->"

@@ -143,7 +143,11 @@ def test_results_are_kept_merged_drawn_and_put_into_a_document(tmp_path: Path) -
     file, document = tmp_path / "results.json", tmp_path / "page.md"
     results.save(file, "tiny", results.machine(), both)
     assert results.load(file)[1] == both
-    document.write_text(f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n")
+    begin, end = results.marks("tiny")
+    document.write_text("no marks\n")
+    with pytest.raises(SystemExit, match="no place for the size tiny"):
+        main(["--write-docs", str(document), "--out", str(tmp_path)])
+    document.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
     for _ in range(2):  # the same again
         main(["--write-docs", str(document), "--out", str(tmp_path)])
         text = document.read_text()
