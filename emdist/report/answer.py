@@ -64,17 +64,28 @@ def ending() -> Iterator[None]:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
     finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
         _settle(code)
 
 
 def _settle(code: int) -> None:
-    def leave(number: int, frame: object) -> NoReturn:
-        os._exit(code)
+    """Print what is left, and end with `code` from now on, whatever signal comes."""
+    asked, printed = 0, False
 
+    def leave(number: int, frame: object) -> None:
+        nonlocal asked
+        asked += 1
+        # Whoever asks twice does not want to wait for a reader that has stopped reading.
+        if printed or asked > 1:
+            os._exit(code)
+
+    # Before anything is printed: who reads the last line may send a signal at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    printed = True
+    if asked:
+        os._exit(code)
     # Python takes its handlers away before it has gone; what is ignored stays so.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
