@@ -150,13 +150,20 @@ def test_labels_go_on_where_they_were_cut(slow_data: Path, tmp_path: Path) -> No
     assert set(labels.tolist()) == {0, 1, 2}
 
 
-#: A command that has printed its result, and a thread that Python waits for at its end.
+#: A command that is over, which a thread tells that Python waits for at its end.
 _OVER = """
-import sys, threading
+import signal, sys, threading, time
 from emdist.report.answer import ending
+
+def told():
+    first = [signal.SIG_DFL, signal.default_int_handler]
+    while {signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)} & set(first):
+        time.sleep(0.001)
+    print("done", flush=True)
+    sys.stdin.read()
+
 with ending():
-    threading.Thread(target=sys.stdin.read).start()
-    print("done")
+    threading.Thread(target=told).start()
     sys.exit(7)
 """
 
