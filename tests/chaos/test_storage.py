@@ -433,15 +433,21 @@ def test_bytes_changed_between_starts_are_noticed_in_any_chunk(tmp_path: Path) -
         shutil.rmtree(data)
 
 
-def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
-    tmp_path: Path,
-) -> None:
-    data = many(tmp_path)
+def changing(data: Path) -> Callable[[Event], None]:
+    """A listener that rewrites a chunk of `data` after the second iteration."""
 
     def change(event: Event) -> None:
         if isinstance(event, Iterated) and event.record.iteration == 2:
             rewrite(data, UNSEEN, -2.5)
 
+    return change
+
+
+def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
+    tmp_path: Path,
+) -> None:
+    data = many(tmp_path)
+    change = changing(data)
     with pytest.raises(RunMismatchError, match="changed while the run was at work"):
         complete(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/final").exists()
@@ -458,11 +464,7 @@ def test_bytes_changed_during_a_sweep_are_noticed_before_its_models_are_stored(
     tmp_path: Path,
 ) -> None:
     data = many(tmp_path)
-
-    def change(event: Event) -> None:
-        if isinstance(event, Iterated) and event.record.iteration == 2:
-            rewrite(data, UNSEEN, -2.5)
-
+    change = changing(data)
     with pytest.raises(RunMismatchError, match="changed while the run was at work"):
         swept(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/final").exists()

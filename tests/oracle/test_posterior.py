@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,29 +151,6 @@ def test_the_two_best(k: int, dtype: str) -> None:
     np.testing.assert_array_equal(best, ordered[-1])
     np.testing.assert_array_equal(second, ordered[-2])
     np.testing.assert_array_equal(labels, score.argmax(axis=0))
-
-
-def test_narrower_vectors_give_the_same_answers(tmp_path: Path) -> None:
-    """The machine has one width; the code for the other must be right as well."""
-    program = """
-import numpy as np
-from emdist.kernels import lanes
-assert lanes.panel_rows(4) == 16, lanes.panel_rows(4)
-import test_posterior as own, test_nearest as nearest
-for name in ("norm", "products"):
-    own.test_sums(name, 131, 17, 7, "float32", 2e-5, True)
-nearest.test_sums_and_labels(1100, 12, 5, "float32", True)
-"""
-    if panel_rows(4) == 16:
-        pytest.skip("the rest of this file has tested the narrower vectors")
-    environ = {
-        **os.environ,
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "+avx2,+fma,+avx,+sse4.2",
-        "NUMBA_CACHE_DIR": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
-    }
-    subprocess.run([sys.executable, "-c", program], env=environ, check=True, timeout=280)
 
 
 def test_components_fill_up_to_whole_groups() -> None:
