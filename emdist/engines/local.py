@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
+import atexit
 import os
-import threading
+import queue
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -118,7 +120,11 @@ class _Pass(Generic[S]):
         self._expect = expecting(task)
         self._told, self._begun, self._finished = 0, 0, 0
         self._error: BaseException | None = None
-        self._changed = threading.Condition()
+        # No Condition: it is entered in two steps of Python, and an interrupt of the caller between
+        # them leaves it locked for good, with a thread that waits for it and a process that waits
+        # for that thread. A plain lock and this queue are entered in one.
+        self._lock = _thread.allocate_lock()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def work(self, report: Callable[[int], None]) -> int:
         """Work on blocks until none is left; how many were finished when that was last told."""
@@ -139,7 +145,7 @@ class _Pass(Generic[S]):
             self.end(error)
 
     def _next(self) -> int | None:
-        with self._changed:
+        with self._lock:
             position = self._begun
             if position >= len(self._blocks):
                 return None
@@ -155,23 +161,23 @@ class _Pass(Generic[S]):
         self._told = max(self._told, end)
 
     def _give(self, position: int, value: S) -> None:
-        with self._changed:
+        with self._lock:
             self._tree.add(position, value)
             self._finished += 1
-            self._changed.notify_all()
+        self._news.put(None)
 
     def end(self, error: BaseException | None = None) -> None:
         """Let no thread begin another block; those that are running finish."""
-        with self._changed:
+        with self._lock:
             self._begun = len(self._blocks)
             self._error = self._error or error
-            self._changed.notify_all()
+        self._news.put(None)
 
     def beyond(self, told: int) -> int:
         """How many blocks are finished, as soon as these are more than `told` or it has failed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._finished > told or self.failed)
-            return self._finished
+        while self._finished <= told and not self.failed:
+            self._news.get()
+        return self._finished
 
     @property
     def failed(self) -> bool:
@@ -188,6 +194,63 @@ class _Pass(Generic[S]):
         return self._tree.result()
 
 
+class _Crew:
+    """Threads of this process that work on blocks, kept from pass to pass.
+
+    They are no `threading.Thread`: an interrupt while one of those starts may come out as an error
+    of its locks. To begin one for each pass would cost a tenth of a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: a forked process has the memory of its parent, and none of its threads."""
+        self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = _thread.allocate_lock()
+        self._idle = 0
+        self._working: set[_thread.LockType] = set()
+
+    def call(self, work: Callable[[], None], threads: int) -> None:
+        """Have so many threads do `work`."""
+        with self._lock:
+            missing = max(0, threads - self._idle)
+            self._idle -= threads - missing
+        for _ in range(missing):
+            _thread.start_new_thread(self._serve, ())
+        for _ in range(threads):
+            self._orders.put(work)
+
+    def _serve(self) -> None:
+        working = _thread.allocate_lock()
+        while True:
+            work = self._orders.get()
+            with working:
+                self._working.add(working)
+                try:
+                    work()
+                finally:
+                    self._working.discard(working)
+            del work  # It refers to the rows of its pass.
+            with self._lock:
+                self._idle += 1
+
+    def join(self) -> None:
+        """Wait for the blocks of an interrupted pass."""
+        for working in list(self._working):
+            with working:
+                pass
+
+
+_CREW = _Crew()
+# What its threads call is not to be torn down yet.
+atexit.register(_CREW.join)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_CREW.forget)
+
+
 def _in_pool(
     task: Callable[[int], S],
     blocks: Sequence[int],
@@ -196,8 +259,7 @@ def _in_pool(
 ) -> S:
     passing = _Pass(task, blocks, threads)
     try:
-        for i in range(1, threads):
-            threading.Thread(target=passing.run, name=f"emdist-block_{i}").start()
+        _CREW.call(passing.run, threads - 1)
         # This thread takes part: one that it would have to wake first may share its processor
         # for a millisecond or more, until the system has moved it to another.
         told = passing.work(report)
