@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -42,9 +42,10 @@ def chosen(every: Sequence[Workload], only: Sequence[str]) -> list[Workload]:
     return found
 
 
-def measured(these: Sequence[Workload], repeats: int, folder: Path, console: Console) -> list[Row]:
-    """All workloads, one after another, each with data of its own that goes when it is done."""
-    rows: list[Row] = []
+def measured(
+    these: Sequence[Workload], repeats: int, folder: Path, console: Console
+) -> Iterator[list[Row]]:
+    """The rows of one workload after another, each with data of its own that goes with it."""
     for at, workload in enumerate(these):
         began = time.monotonic()
         with (
@@ -52,11 +53,10 @@ def measured(these: Sequence[Workload], repeats: int, folder: Path, console: Con
             console.status(f"{workload.title}: making the data") as status,
         ):
             sides, labels = run(workload, Path(place), repeats, status.update)
-            rows += rows_of(workload, sides, labels)
         console.print(
             f"{at + 1}/{len(these)} {workload.name}: {time.monotonic() - began:.0f} s", style="dim"
         )
-    return rows
+        yield rows_of(workload, sides, labels)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -85,9 +85,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     data: Path = given.data or given.out
     data.mkdir(parents=True, exist_ok=True)
     about = results.machine()
-    rows = measured(these, given.repeats or size.repeats, data, console)
+    rows: list[Row] = []
+    for found in measured(these, given.repeats or size.repeats, data, console):
+        rows += found
+        # At once: whoever stops a run of an hour keeps what it has found.
+        write(given.out, size.name, about, rows, bool(given.only))
     report.show(rows, console)
-    write(given.out, size.name, about, rows, bool(given.only))
     console.print(f"{file}, results.md and ratios.png in {given.out}")
 
 

@@ -106,6 +106,10 @@ class Rounders:
 
 def rounders_of(spread: Spread, source: Source) -> Rounders:
     """Of the data of `spread`, whose parts add up exactly within a block, the first in all."""
+    return READY.once(spread, rounders_of, source.bounds, lambda: _rounders(spread, source))
+
+
+def _rounders(spread: Spread, source: Source) -> Rounders:
     reach = np.maximum(np.abs(spread.low), np.abs(spread.high)) * (1 + 1e-6)
     rows = max(b - a for a, b in itertools.pairwise(source.bounds))
     with np.errstate(over="ignore"):

@@ -30,7 +30,8 @@ def shared_of(sums: Sums) -> dict[str, Floats]:
 def turned(fit: Fit, state: FitState) -> Fit:
     """`fit` with its model as it computes in the iteration that follows `state`."""
     turn = Turn(state.seed, state.restart, state.iteration + 1)
-    return replace(fit, model=fit.model.at(turn))
+    model = fit.model.at(turn)
+    return fit if model is fit.model else replace(fit, model=model)
 
 
 def named(state: FitState) -> str:

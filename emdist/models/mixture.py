@@ -97,7 +97,8 @@ class Mixture(Generic[P]):
 
     def at(self, turn: Turn) -> Mixture[P]:
         """The mixture as its assignment works in one turn."""
-        return replace(self, assignment=self.assignment.at(turn))
+        assignment = self.assignment.at(turn)
+        return self if assignment is self.assignment else replace(self, assignment=assignment)
 
     def with_missing(self) -> Mixture[P]:
         """The same mixture for rows whose NaN are missing at random; ConfigError if it has none."""

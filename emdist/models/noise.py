@@ -101,7 +101,8 @@ class NoiseMixture(Generic[P]):
 
     def at(self, turn: Turn) -> NoiseMixture[P]:
         """The mixture as its assignment works in one turn."""
-        return replace(self, mixture=self.mixture.at(turn))
+        mixture = self.mixture.at(turn)
+        return self if mixture is self.mixture else replace(self, mixture=mixture)
 
     @property
     def missing(self) -> bool:

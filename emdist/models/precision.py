@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from emdist.interfaces import Numerics, Spread
+from emdist.models.ready import READY
 
 #: float32 tiles are good enough while rounding grows at most so often in a feature's score:
 #: 100 * 2^-24 = 6e-6 nats.
@@ -37,8 +38,12 @@ def cheapest(growth: float, precision: Precision, spread: Spread, dtype: np.dtyp
     if precision != "auto":
         return Numerics(precision)
     narrow = dtype.itemsize < 4 or dtype == np.float32
-    enough = narrow and growth <= FLOAT32_LIMIT and _squares_fit_float32(spread)
+    enough = narrow and growth <= FLOAT32_LIMIT and _fits_float32(spread)
     return Numerics("float32" if enough else "float64")
+
+
+def _fits_float32(spread: Spread) -> bool:
+    return READY.once(spread, _squares_fit_float32, None, lambda: _squares_fit_float32(spread))
 
 
 def _squares_fit_float32(spread: Spread) -> bool:

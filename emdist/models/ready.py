@@ -28,18 +28,19 @@ class Ready:
 
     def density(self, family: Components[Any], params: Any, numerics: Numerics) -> Density:
         """``family.density(params, numerics)``, perhaps as it was made before."""
-        return self._once(params, family, numerics, lambda: family.density(params, numerics))
+        return self.once(params, family, numerics, lambda: family.density(params, numerics))
 
     def amplification(self, family: Components[Any], params: Any, spread: Spread) -> float:
         """``family.amplification(params, spread)``, perhaps as it was found before."""
-        return self._once(params, family, spread, lambda: family.amplification(params, spread))
+        return self.once(params, family, spread, lambda: family.amplification(params, spread))
 
-    def _once(self, params: Any, family: Any, given: Any, make: Callable[[], V]) -> V:
-        found: list[V] = self._found(params, family, given)
+    def once(self, owner: Any, what: Any, given: Any, make: Callable[[], V]) -> V:
+        """``make()``, called `what`, of `owner` and what is `given`, perhaps as it was before."""
+        found: list[V] = self._found(owner, what, given)
         if found:
             return found[0]
         value = make()
-        self._keep(params, family, given, value)
+        self._keep(owner, what, given, value)
         return value
 
     def _found(self, params: Any, family: Any, given: Any) -> list[Any]:

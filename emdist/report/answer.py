@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
@@ -18,6 +19,8 @@ from emdist.report.page import Page, show
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
 REPEAT = "nothing was finished; start it again."
+#: Exit codes of what was cut short, and seconds that its threads have to end then.
+_CUT, _PATIENCE = (130, 143), 10.0
 
 
 @contextmanager
@@ -86,6 +89,12 @@ def _settle(code: int) -> None:
     printed = True
     if asked:
         os._exit(code)
+    if code in _CUT:
+        # An interrupt may have left a lock that a thread of some library waits for, and Python
+        # waits for that thread: what counts is stored and told.
+        late = threading.Timer(_PATIENCE, os._exit, (code,))
+        late.daemon = True
+        late.start()
     # Python takes its handlers away before it has gone; what is ignored stays so.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))

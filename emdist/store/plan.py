@@ -12,7 +12,7 @@ MIB = 1 << 20
 #: Largest block by default, decoded: big enough to hide a scheduler's cost per task.
 MAX_BLOCK_BYTES = 128 * MIB
 #: Smallest block by default, so that little data still splits over a few threads.
-MIN_BLOCK_BYTES = MIB
+MIN_BLOCK_BYTES = 2 * MIB
 #: Blocks of an array at most; a plan is a list of them. At 1 MiB each they are 16 TiB.
 MAX_BLOCKS = 1 << 24
 #: What a row counts at least, because work holds its label, its score and more beside it: else
@@ -36,18 +36,23 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
         Rows of a chunk or shard: blocks are whole runs of these.
     block_bytes
         Wanted size, decoded, rows under `ROW_BYTES` counting as so many; None takes a
-        sixteenth of the data between 1 and 128 MiB.
+        sixteenth of the data between 2 and 128 MiB, and evens the blocks out.
 
     Raises
     ------
     ShapeError
         For more than `MAX_BLOCKS` blocks.
     """
+    even = block_bytes is None
     if block_bytes is None:
         block_bytes = min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, rows * row_bytes // 16))
     # Not where a block is so small that its rows' labels and scores do not matter.
-    row_bytes = max(row_bytes, ROW_BYTES if block_bytes >= MIN_BLOCK_BYTES else 1)
+    row_bytes = max(row_bytes, ROW_BYTES if block_bytes >= MIB else 1)
     units = max(1, block_bytes // (unit * row_bytes))
+    if even and rows:
+        # As many, and none left over that keeps one thread at work while the others wait.
+        total = -(-rows // unit)
+        units = -(-total // -(-total // units))
     if (blocks := -(-rows // (units * unit))) > MAX_BLOCKS:
         raise ShapeError(
             f"{rows} rows make {blocks} blocks of {units * unit} rows; at most {MAX_BLOCKS} can be "

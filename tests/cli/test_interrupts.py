@@ -180,3 +180,24 @@ def test_a_signal_after_the_end_changes_nothing(number: signal.Signals) -> None:
     assert running.wait(60) == 7
     _, err = running.communicate()
     assert err == ""
+
+
+#: A command that was cut short, with a thread that waits for a lock for good.
+_STUCK = """
+import sys, threading
+from emdist.report import answer
+
+answer._PATIENCE = 0.2
+with answer.ending():
+    lock = threading.Lock()
+    lock.acquire()
+    threading.Thread(target=lock.acquire).start()
+    sys.exit(143)
+"""
+
+
+def test_a_thread_that_hangs_does_not_keep_what_was_cut_short() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _STUCK], timeout=60, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (143, "")

@@ -19,7 +19,7 @@ def workloads(size: Size) -> Iterator[Workload]:
     k = 5 if size.tiny else 64
     for kind, spread, reads in KINDS:
         data = Clusters(size.of(500_000, size.fit_rows, 20 * k), 16, k, spread=spread)
-        options = {"max_iter": 20 if size.tiny else MAX_ITER, "block_size": "1 MiB"}
+        options = {"max_iter": 20 if size.tiny else MAX_ITER}
         pruned = {"schedule": "pruned"}
         yield Workload(
             f"kmeans-{kind}",
