@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -124,6 +125,9 @@ def about_mean(
 def indefinite(covariances: Floats) -> NDArray[np.bool_]:
     """Which of k covariances (k, d, d) have no Cholesky factor: (k,)."""
     bad = np.zeros(len(covariances), bool)
+    with suppress(np.linalg.LinAlgError):  # of any: most often there is none
+        np.linalg.cholesky(covariances)
+        return bad
     for k, covariance in enumerate(covariances):
         try:
             np.linalg.cholesky(covariance)
@@ -159,8 +163,15 @@ def factor(covariance: Floats, what: str) -> tuple[Floats, float]:
 
 def factors(covariances: Floats) -> tuple[Floats, Floats]:
     """`factor` of each of k covariances: (k, d, d) and (k,)."""
-    pairs = [factor(c, f"covariance of component {k}") for k, c in enumerate(covariances)]
-    return np.stack([f for f, _ in pairs]), np.array([log for _, log in pairs])
+    try:
+        lower = np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        for k, covariance in enumerate(covariances):
+            factor(covariance, f"covariance of component {k}")
+        raise
+    inverse = np.linalg.solve(lower, np.eye(lower.shape[1]))
+    logs = np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(axis=1)
+    return np.ascontiguousarray(inverse.transpose(0, 2, 1)), logs
 
 
 def conditioned(covariances: Floats, kept: Features, observed: Features) -> tuple[Floats, Floats]:

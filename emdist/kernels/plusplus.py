@@ -35,14 +35,26 @@ def nearest(x: Floats, centres: Floats, between: Between = squared_distances) ->
 
 def nearest_others(centres: Floats) -> tuple[NDArray[np.int32], Floats]:
     """Index of each centre's nearest other, and the squared distance: (k, d) -> (k,), (k,)."""
-    index, distance = np.empty(len(centres), np.int32), np.empty(len(centres))
-    for a, b in tiles(len(centres), tile_rows(centres.shape[1] + len(centres), 8)):
-        between = squared_distances(centres, centres[a:b])
+    k = len(centres)
+    index, distance = np.zeros(k, np.int32), np.full(k, np.inf)
+    for a, b in tiles(k, tile_rows(centres.shape[1] + k, 8)):
+        # Each pair once: those before `a` have met these already.
+        between = squared_distances(centres[a:], centres[a:b])
         own = np.arange(b - a)
-        between[own, own + a] = np.inf
-        index[a:b] = between.argmin(axis=1)
-        distance[a:b] = between[own, index[a:b]]
+        between[own, own] = np.inf
+        _keep_nearer(index[a:b], distance[a:b], between.argmin(axis=1) + a, between.min(axis=1))
+        if b < k:
+            after = between[:, b - a :]
+            _keep_nearer(index[b:], distance[b:], after.argmin(axis=0) + a, after.min(axis=0))
     return index, distance
+
+
+def _keep_nearer(
+    index: NDArray[np.int32], distance: Floats, at: NDArray[np.int64], near: Floats
+) -> None:
+    closer = near < distance
+    np.copyto(index, at, "same_kind", closer)
+    np.copyto(distance, near, where=closer)
 
 
 def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
