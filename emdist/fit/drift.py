@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Floats, Numerics
-from emdist.kernels.bounds import movements
+from emdist.kernels.bounds import drifts, movements
 from emdist.kernels.plusplus import nearest_others
 
 #: Passes back that bounds can date from, and numbers that their table may have.
@@ -117,14 +117,7 @@ class Track:
         )  # fmt: skip
 
     def _table(self, gamma: float) -> NDArray[np.float32]:
-        drift = (self._way[0] - self._way) * (1 + 1e-12) + 1e-14 * self._way[0]
-        # The way back to the oldest centres that are known is straight.
-        net = _lengths(self._means[0] - self._means) * (1 + 1e-12)
-        known = len(net)
-        further = drift[known:] - drift[known - 1] + net[-1] + 1e-14 * self._way[0]
-        np.minimum(drift[:known], net, out=drift[:known])
-        np.minimum(drift[known:], further, out=drift[known:])
-        drift *= 1 + 8 * gamma
+        drift = drifts(self._way, self._means, 1 + 8 * gamma)
         out = np.full((len(self._sizes), len(drift) + 1, drift.shape[1]), np.inf, np.float32)
         valid = 2 * self._floor[0] >= self._floor
         movements(drift, self._order, self._sizes, valid, out)

@@ -206,6 +206,42 @@ def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
 
 
 @jit
+def drifts(way: Array, means: Array, slack: float) -> Array:
+    """How far each centre is from where it was (ages, k), at most, and `slack` times that.
+
+    Parameters
+    ----------
+    way
+        (ages, k) length of the way that centres had come, the newest first.
+    means
+        (known, k, d) where they stood: the way back to there is straight.
+    """
+    ages, k = way.shape
+    known, _, d = means.shape
+    out = np.empty((ages, k))
+    for e in range(ages):
+        for c in range(k):
+            least = 1e-14 * way[0, c]
+            value = (way[0, c] - way[e, c]) * (1 + 1e-12) + least
+            if e < known:
+                total = 0.0
+                for j in range(d):
+                    step = means[0, c, j] - means[e, c, j]
+                    total += step * step
+                value = min(value, math.sqrt(total) * (1 + 1e-12))
+            out[e, c] = value
+    for e in range(known, ages):
+        for c in range(k):
+            # Further back: by what the way there was longer.
+            before = (way[known - 1, c] - way[e, c]) * (1 + 1e-12) + 2e-14 * way[0, c]
+            out[e, c] = min(out[e, c], out[known - 1, c] + before)
+    for e in range(ages):
+        for c in range(k):
+            out[e, c] *= slack
+    return out
+
+
+@jit
 def movements(drift: Array, order: Array, sizes: Array, valid: Array, out: Array) -> None:
     """Fill `out` (g, ages, k): movement of a centre and the fastest other of each group.
 
