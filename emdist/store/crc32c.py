@@ -24,7 +24,7 @@ def extend(crc: int, data: Any) -> int:
     data
         Bytes, or a C-contiguous array.
     """
-    return int(iscsi(np.frombuffer(data, np.uint8), crc)) if len(data) else crc
+    return iscsi(np.frombuffer(data, np.uint8).data, crc) if len(data) else crc
 
 
 def behind(other: int, before: int, crc: int, length: int) -> int:

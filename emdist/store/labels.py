@@ -257,6 +257,7 @@ def label_writer(
             remove(location)
         if found != "continue":
             _create(writer, identity, dimension, stamps or {})
+        writer._arrays()  # opened here, rather than by each of the threads that begin
     return writer
 
 
