@@ -92,7 +92,7 @@ def _labels(size: Size) -> Iterator[Workload]:
     options = {"block_rows": size.of(1_000_000, size.disk, 1000), "blocks": 2 if size.tiny else 8}
     rows = options["block_rows"] * options["blocks"]
     kinds = {
-        "cached": ("values as they are", {"decoded": True}),
+        "cached": ("values", {"decoded": True}),
         "encoded": ("files", {}),
         "synced": ("files", {"synced": True}),
     }
