@@ -54,14 +54,17 @@ def read_raw(files: Iterable[Path], threads: int, buffer: int = 8 << 20) -> int:
         return sum(pool.map(read, files))
 
 
-def write_raw(folder: Path, chunks: Iterable[bytes], threads: int) -> int:
-    """Write each of `chunks` as a file of its own, some side by side; bytes written."""
+def write_raw(folder: Path, chunks: Mapping[str, bytes], threads: int) -> int:
+    """Write each of `chunks` as a file of that name, some side by side; bytes written."""
 
-    def write(numbered: tuple[int, bytes]) -> int:
-        at, chunk = numbered
-        with (folder / str(at)).open("wb", buffering=0) as handle:
-            return handle.write(chunk)
+    def write(named: tuple[str, bytes]) -> int:
+        name, chunk = named
+        path, written = folder / name, 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb", buffering=0) as handle, memoryview(chunk) as view:
+            while written < len(chunk):
+                written += handle.write(view[written:])
+        return written
 
-    folder.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(write, enumerate(chunks)))
+        return sum(pool.map(write, chunks.items()))

@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import google_crc32c
 import numpy as np
 import zarr
 from numcodecs import blosc, zstd  # type: ignore[import-untyped]
@@ -23,6 +22,7 @@ from zarr.core.metadata import ArrayV2Metadata
 
 from emdist.store.bounded import Bounded, content_size, most
 from emdist.store.chunks import object_key, unit_rows
+from emdist.store.crc32c import extend
 from emdist.store.references import ArrayRef
 
 Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
@@ -94,7 +94,7 @@ class ChunkFiles:
             spans = [(0, nbytes)]
         else:
             table = np.frombuffer(tail, "<u8", offset=0, count=len(tail) // 8)
-            if google_crc32c.value(tail[:-4]) != int.from_bytes(tail[-4:], "little"):
+            if extend(0, tail[:-4]) != int.from_bytes(tail[-4:], "little"):
                 raise Unusual("the index's checksum is wrong")
             offsets, lengths = table[0::2][:chunks], table[1::2][:chunks]
             if (lengths > nbytes).any() or (offsets > nbytes - lengths).any():

@@ -101,9 +101,7 @@ class LabelWriter:
                 value = values[name]
                 assert value is not None
                 whole = _on_grid(value, block, self.masked if name == "labels" else np.nan)
-                whole = whole.astype(group[name].dtype, copy=False)
-                put_rows(self.location, group[name], a, b, whole)
-                crc = extended(crc, whole)
+                crc = put_rows(self.location, group[name], a, b, whole, crc)
             i = block.index
             put_rows(self.location, group["progress"], i, i + 1, _pack(sums, crc)[None])
 
@@ -259,6 +257,7 @@ def label_writer(
             remove(location)
         if found != "continue":
             _create(writer, identity, dimension, stamps or {})
+        writer._arrays()  # opened here, rather than by each of the threads that begin
     return writer
 
 

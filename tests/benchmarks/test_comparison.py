@@ -17,7 +17,7 @@ from rich.console import Console
 from benchmarks.comparison import figure, report, results
 from benchmarks.comparison.__main__ import all_workloads, chosen, main
 from benchmarks.comparison.child import ready, taken
-from benchmarks.comparison.files import evict, nbytes, read_raw, write_raw
+from benchmarks.comparison.files import all_files, evict, nbytes, read_raw, write_raw
 from benchmarks.comparison.measuring import Measured, Side, run
 from benchmarks.comparison.rows import Row, row_of, rows_of
 from benchmarks.comparison.sizes import SIZES
@@ -173,10 +173,13 @@ def test_the_command_measures_and_writes(
 
 
 def test_raw_rates_touch_every_byte(tmp_path: Path) -> None:
-    assert write_raw(tmp_path / "a", [b"x" * 1000] * 3, 2) == 3000
+    names = ("c/0", "c/1", "d/0")
+    assert write_raw(tmp_path / "a", dict.fromkeys(names, b"x" * 1000), 2) == 3000
+    files = all_files(tmp_path / "a")
+    assert [str(file.relative_to(tmp_path / "a")) for file in files] == [*names]
     assert nbytes(tmp_path / "a") == 3000
     evict({"a": tmp_path / "a"})
-    assert read_raw(sorted((tmp_path / "a").iterdir()), 2, buffer=64) == 3000
+    assert read_raw(files, 2, buffer=64) == 3000
 
 
 def test_an_iteration_is_a_difference_of_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -32,19 +31,28 @@ def _found(rows: int) -> Assigned:
     return Assigned(resp.argmax(axis=1).astype(np.int32), rng.standard_normal(rows), resp)
 
 
-def label_chunks(work: Work) -> Iterator[bytes]:
-    """What `label_rows` stores, chunk by chunk: its values, or the files that it makes of them."""
-    if work.options.get("encoded"):
-        place = work.scratch / "encoded.zarr"
-        _write_all(work, place)
-        yield from [file.read_bytes() for file in all_files(place)]
-        shutil.rmtree(place)
-        return
-    found = _found(int(work.options["block_rows"]))
-    for _ in range(int(work.options["blocks"])):
-        for value in (found.labels, found.score, found.resp):
-            assert value is not None
-            yield np.ascontiguousarray(value).tobytes()
+def label_chunks(work: Work) -> dict[str, bytes]:
+    """What `label_rows` stores, by the names of its files: their bytes, or those of the values.
+
+    Equal chunks are one object, for `label_rows` stores one block again and again as well: its
+    values are as near to the processor.
+    """
+    place = work.scratch / "encoded.zarr"
+    _write_all(work, place)
+    stored = {str(f.relative_to(place)): f for f in all_files(place) if f.name != "zarr.json"}
+    if work.options.get("decoded"):
+        found = _found(int(work.options["block_rows"]))
+        outputs = dict(zip(OUTPUTS, (found.labels, found.score, found.resp), strict=True))
+        whole = {name: np.asarray(value).tobytes() for name, value in outputs.items()}
+        chunks = {name: whole.get(name.partition("/")[0]) for name in stored}
+        kept = {name: chunk for name, chunk in chunks.items() if chunk is not None}
+    else:
+        kept, same = {}, dict[bytes, bytes]()
+        for name, file in stored.items():
+            chunk = file.read_bytes()
+            kept[name] = same.setdefault(chunk, chunk)
+    shutil.rmtree(place)
+    return kept
 
 
 def _write_all(work: Work, place: Path) -> float:
@@ -54,6 +62,8 @@ def _write_all(work: Work, place: Path) -> float:
     sums = Sums({"score": np.zeros(()), "weight": np.ones(()), "count": np.zeros(_COMPONENTS)})
     bounds = tuple(range(0, rows * (blocks + 1), rows))
     writer = label_writer(Location(str(place)), tuple(OUTPUTS), bounds, _COMPONENTS, {})
+    if work.options.get("synced"):
+        sync(place)
 
     def write(i: int) -> None:
         writer.write(Block(i, bounds[i], x), found, sums)

@@ -38,8 +38,8 @@ def disk_pass(work: Work) -> Turn:
 
 
 def label_rows(work: Work) -> Turn:
-    """What writing labels cannot be faster than: the same bytes, a file for each chunk."""
-    chunks = list(label_chunks(work))
+    """What writing labels cannot be faster than: the same bytes, in files of the same names."""
+    chunks = label_chunks(work)
     place = work.scratch / "raw"
 
     def write() -> int:

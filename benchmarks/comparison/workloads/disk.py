@@ -92,9 +92,9 @@ def _labels(size: Size) -> Iterator[Workload]:
     options = {"block_rows": size.of(1_000_000, size.disk, 1000), "blocks": 2 if size.tiny else 8}
     rows = options["block_rows"] * options["blocks"]
     kinds = {
-        "cached": ("decoded bytes", {}),
-        "encoded": ("encoded bytes", {"encoded": True}),
-        "synced": ("decoded bytes", {"synced": True}),
+        "cached": ("values", {"decoded": True}),
+        "encoded": ("files", {}),
+        "synced": ("files", {"synced": True}),
     }
     for name, (what, more) in kinds.items():
         where = "until they are on the disk" if more.get("synced") else "into the page cache"
