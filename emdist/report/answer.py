@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -43,6 +43,13 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
+
+
+#: What handlers raise, and for which signal.
+SIGNALS: Mapping[type[BaseException], signal.Signals] = {
+    Terminated: signal.SIGTERM,
+    KeyboardInterrupt: signal.SIGINT,
+}
 
 
 def terminate(number: int, frame: object) -> NoReturn:

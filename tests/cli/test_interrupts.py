@@ -180,3 +180,39 @@ def test_a_signal_after_the_end_changes_nothing(number: signal.Signals) -> None:
     assert running.wait(60) == 7
     _, err = running.communicate()
     assert err == ""
+
+
+#: A command that gets a signal while the garbage is collected, as Dask watches it: always there.
+_COLLECTING = """
+import gc, os, signal, sys, time
+from emdist.report.answer import SIGNALS, ending, reported, terminate
+from emdist.report.swallowed import not_swallowed
+
+def watch(phase, info):
+    if phase == "start":
+        gc.callbacks.remove(watch)
+        os.kill(os.getpid(), number)
+        for _ in range(10):
+            pass  # the handler is called at the latest where this goes round
+
+number = int(sys.argv[1])
+signal.signal(signal.SIGTERM, terminate)
+with not_swallowed(SIGNALS), ending(), reported(False, "go on."):
+    gc.callbacks.append(watch)
+    gc.collect()
+    while True:
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COLLECTING, str(int(number))],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert done.returncode == code
