@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import json
 import os
@@ -88,14 +89,28 @@ def _settle(code: int) -> None:
     # Before anything is printed: who reads the last line may send a signal at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     printed = True
     if asked:
         os._exit(code)
+    _thread.start_new_thread(_leave_when_told, (told, code))
     # Python takes its handlers away before it has gone; what is ignored stays so.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+
+
+def _leave_when_told(told: int, code: int) -> None:
+    """End with `code` at a signal that comes just before the main thread waits for a lock.
+
+    The handler would not be called until that thread has the lock: for ever, maybe.
+    """
+    with suppress(OSError):
+        os.read(told, 1)
+        os._exit(code)
 
 
 def mode_of(quiet: bool, as_json: bool) -> Mode:
