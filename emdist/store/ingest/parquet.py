@@ -78,7 +78,9 @@ def _corrupt(file: File) -> Iterator[None]:
     except (DataError, ConfigError, StorageError, PermissionError):
         raise
     except (pa.lib.ArrowException, OSError) as error:  # pyarrow reports torn pages as OSError
-        detail = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        detail = (
+            str(error).splitlines()[0].rstrip(".")[:300] if str(error) else type(error).__name__
+        )
         raise DataError(f"{file} is no readable Parquet file: {detail}. Write it again.") from error
 
 
