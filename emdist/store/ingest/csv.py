@@ -29,8 +29,8 @@ suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 #: forty times as much, so that larger blocks would cost hundreds of MB.
 _BLOCK = 1 << 20
 _LONGEST_LINE = 2 << 20
-#: Columns at most: pyarrow takes kilobytes for each, whatever it holds.
-_WIDEST = 1 << 14
+#: Columns at most: pyarrow takes ten kilobytes for each, whatever it holds.
+_WIDEST = 1 << 15
 
 #: Types that pyarrow guesses for columns that can be features.
 _NUMERIC = ("int64", "double", "null", "bool")
@@ -60,8 +60,8 @@ def open_csv(file: File, selection: Selection) -> Table:
     with _faults(file):
         dialect = _dialect(file)
         with _stream(file, dialect, None) as stream:
-            chosen = selection.pick(stream.schema.names, file)
-            kinds = {stream.schema.names[i]: str(stream.schema.types[i]) for i in chosen}
+            names, types = stream.schema.names, stream.schema.types  # each makes a list anew
+            kinds = {names[i]: str(types[i]) for i in selection.pick(names, file)}
             if "" in kinds and selection.only is None:
                 raise DataError(
                     f"{file} has a column without a name, such as an index that pandas saved or "

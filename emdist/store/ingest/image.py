@@ -18,6 +18,7 @@ import numpy as np
 
 from emdist.errors import DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
+from emdist.store.ingest.png import is_whole
 from emdist.store.ingest.table import File, Selection, Table, need
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -122,6 +123,8 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
     with decoding(file) as image:
+        if image.format == "PNG" and not is_whole(file.path):
+            raise ValueError("it has fewer pixels than it claims")  # as `decoding` tells it
         pixels = _bands(image)
         width, height = pixels.size
         lines = max(1, rows // width)
