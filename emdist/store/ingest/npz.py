@@ -31,6 +31,12 @@ class _Sparing(io.BufferedReader):
             raise zipfile.BadZipFile(f"its directory claims {size} bytes")
         return super().read(size)
 
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(target, whence)
+        except (OSError, OverflowError) as error:
+            raise zipfile.BadZipFile(f"its directory points to byte {target}") from error
+
 
 @contextmanager
 def archive(path: Path) -> Iterator[zipfile.ZipFile]:

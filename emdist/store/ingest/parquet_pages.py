@@ -93,8 +93,10 @@ def _page(data: bytes) -> tuple[Page, int]:
     """The page whose header `data` begins with, and the length of that."""
     reader = _Reader(data)
     fields = reader.struct()
-    inner = fields.get(_OF_KIND.get(fields.get(1, -1), 0), {})
-    told = [fields.get(number) for number in (1, 2, 3)] + [(inner or {}).get(1, 0)]
+    kind = fields.get(1)
+    inner = fields.get(_OF_KIND.get(kind, 0)) if isinstance(kind, int) else None
+    values = inner.get(1) if isinstance(inner, dict) else 0  # a page of an index has none
+    told = [kind, fields.get(2), fields.get(3), values]
     numbers = [n for n in told if isinstance(n, int) and n >= 0]
     if len(numbers) < len(told):
         raise ValueError("the header of a page lacks its sizes")
