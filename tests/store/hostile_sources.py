@@ -238,6 +238,20 @@ def _rows_that_are_not(folder: Path) -> Path:
     return path
 
 
+def _another_type(folder: Path) -> Path:
+    """Integers whose footer tells of another type where they are stored."""
+    path = _parquet(
+        folder, pa.table({"a": np.arange(60)}), store_schema=False, use_dictionary=False
+    )
+    data = path.read_bytes()
+    column = pq.read_metadata(path).row_group(0).column(0)
+    end = column.data_page_offset + column.total_compressed_size
+    told = b"\x15\x04\x19"  # INT64, and then the list of encodings (ColumnMetaData)
+    assert data[end:].count(told) == 1
+    path.write_bytes(data[:end] + data[end:].replace(told, b"\x15\x78\x19"))
+    return path
+
+
 def _long_list(folder: Path) -> Path:
     """A row with a list of 2^25 zeros."""
     cells = pa.array(np.zeros(1 << 25, np.float32))
@@ -430,6 +444,7 @@ MAKERS: dict[str, Maker] = {
     "parquet, a page with too many": _page_with_too_many,
     "parquet, a dictionary of zeros": _dictionary_bomb,
     "parquet, 2^60 rows": _rows_that_are_not,
+    "parquet, another type": _another_type,
     "parquet, a long list": _long_list,
     "parquet, fixed lists": _fixed_list,
     "parquet, an extension": _extension,

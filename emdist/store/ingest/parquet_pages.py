@@ -18,6 +18,8 @@ _VALUE = 48
 _SLACK = 1 << 16
 #: Bytes of a page's header at most: it may hold extremes of its values.
 _LONGEST_HEADER = 1 << 16
+#: Bytes that most have.
+_SHORT_HEADER = 1 << 9
 
 #: Kinds of fields.
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, 12
@@ -36,6 +38,10 @@ class Page:
     values: int
 
 
+class _CutOffError(ValueError):
+    """There is more of a header than was read."""
+
+
 class _Reader:
     """Reads fields of a header one after another; has state for that."""
 
@@ -44,7 +50,7 @@ class _Reader:
 
     def byte(self) -> int:
         if self.at >= len(self.data):
-            raise ValueError("the header of a page is cut off")
+            raise _CutOffError("the header of a page is cut off")
         self.at += 1
         return self.data[self.at - 1]
 
@@ -103,11 +109,23 @@ def _page(data: bytes) -> tuple[Page, int]:
     return Page(*numbers), reader.at
 
 
+def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
+    """`_page` of what lies there, read no further than need be."""
+    for most in (_SHORT_HEADER, _LONGEST_HEADER):
+        stream.seek(at)
+        data = stream.read(min(most, end - at))
+        try:
+            return _page(data)
+        except _CutOffError:
+            if len(data) < most or most == _LONGEST_HEADER:
+                raise
+    raise AssertionError
+
+
 def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
     at = start
     while at < end:
-        stream.seek(at)
-        page, length = _page(stream.read(min(_LONGEST_HEADER, end - at)))
+        page, length = _page_at(stream, at, end)
         yield page
         at += length + page.packed
 
@@ -126,7 +144,11 @@ def check_pages(stream: IO[bytes], metadata: Any, leaves: set[int]) -> None:
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for leaf in leaves:
-            _check_column(stream, row_group.column(leaf), size)
+            column, kind = row_group.column(leaf), metadata.schema.column(leaf).physical_type
+            if column.physical_type != kind:
+                # pyarrow ends the process when it is asked for the statistics of such a column.
+                raise ValueError(f"a column of {kind} is stored as {column.physical_type}")
+            _check_column(stream, column, size)
 
 
 def _check_column(stream: IO[bytes], column: Any, size: int) -> None:
