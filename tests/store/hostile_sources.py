@@ -246,9 +246,9 @@ def _another_type(folder: Path) -> Path:
     data = path.read_bytes()
     column = pq.read_metadata(path).row_group(0).column(0)
     end = column.data_page_offset + column.total_compressed_size
-    told = b"\x15\x04\x19"  # INT64, and then the list of encodings (ColumnMetaData)
+    told = b"\x1c\x15\x04\x19"  # ColumnMetaData: INT64, and then the list of encodings
     assert data[end:].count(told) == 1
-    path.write_bytes(data[:end] + data[end:].replace(told, b"\x15\x78\x19"))
+    path.write_bytes(data[:end] + data[end:].replace(told, b"\x1c\x15\x78\x19"))
     return path
 
 
