@@ -31,6 +31,7 @@ from emdist.errors import ConfigError
 from emdist.report.answer import (
     REPEAT,
     RESUMES,
+    SIGNALS,
     ending,
     mode_of,
     print_result,
@@ -39,6 +40,7 @@ from emdist.report.answer import (
 )
 from emdist.report.display import Mode, display
 from emdist.report.page import Page, page_of, show
+from emdist.report.swallowed import not_swallowed
 
 app = typer.Typer(
     epilog=EPILOG,
@@ -311,7 +313,7 @@ app.command(epilog=EPILOG)(sweep)
 def main() -> None:
     """Entry point of `emdist`."""
     signal.signal(signal.SIGTERM, terminate)
-    with ending():
+    with not_swallowed(SIGNALS), ending():
         app(prog_name="emdist")
 
 

@@ -20,6 +20,7 @@ from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
+from emdist.report.swallowed import not_swallowed
 from flows.cancelling import close, heeded
 from flows.server import answers, drained, own_server
 
@@ -31,7 +32,11 @@ class Ended(SystemExit):
     """SIGTERM, outside of what Prefect guards."""
 
 
-_SIGNALS = (KeyboardInterrupt, Ended, TerminationSignal)
+_SIGNALS = {
+    KeyboardInterrupt: signal.SIGINT,
+    Ended: signal.SIGTERM,
+    TerminationSignal: signal.SIGTERM,
+}
 
 #: Seconds that a flow whose work is over waits for an API that does not answer.
 GRACE = 10.0
@@ -101,7 +106,7 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
     """`call`, and the exit code that its end deserves."""
     signal.signal(signal.SIGTERM, _end)
     try:
-        with _one_line_errors():
+        with not_swallowed(_SIGNALS), _one_line_errors():
             call()
     except (EmdistError, KeyboardInterrupt, Ended, TerminationSignal) as error:
         return _told(*_ending(error, outcome))
@@ -131,7 +136,7 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
 def _signal_behind(error: BaseException) -> BaseException | None:
     """The interrupt that `error` came of; Prefect fails by itself if it meets it unprepared."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, _SIGNALS):
+    while cause is not None and not isinstance(cause, tuple(_SIGNALS)):
         cause = cause.__cause__ or cause.__context__
     return cause
 

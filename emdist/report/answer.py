@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import json
 import os
 import signal
 import sys
+<<<<<<< HEAD
 import threading
 from collections.abc import Iterator
+=======
+from collections.abc import Iterator, Mapping
+>>>>>>> ingest
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -48,6 +53,13 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
 
 
+#: What handlers raise, and for which signal.
+SIGNALS: Mapping[type[BaseException], signal.Signals] = {
+    Terminated: signal.SIGTERM,
+    KeyboardInterrupt: signal.SIGINT,
+}
+
+
 def terminate(number: int, frame: object) -> NoReturn:
     """Handler of SIGTERM."""
     raise Terminated
@@ -84,20 +96,37 @@ def _settle(code: int) -> None:
     # Before anything is printed: who reads the last line may send a signal at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     with suppress(OSError, ValueError):
         sys.stdout.flush()
     printed = True
     if asked:
         os._exit(code)
+<<<<<<< HEAD
     if code in _CUT:
         # An interrupt may have left a lock that a thread of some library waits for, and Python
         # waits for that thread: what counts is stored and told.
         late = threading.Timer(_PATIENCE, os._exit, (code,))
         late.daemon = True
         late.start()
+=======
+    _thread.start_new_thread(_leave_when_told, (told, code))
+>>>>>>> ingest
     # Python takes its handlers away before it has gone; what is ignored stays so.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+
+
+def _leave_when_told(told: int, code: int) -> None:
+    """End with `code` at a signal that comes just before the main thread waits for a lock.
+
+    The handler would not be called until that thread has the lock: for ever, maybe.
+    """
+    with suppress(OSError):
+        os.read(told, 1)
+        os._exit(code)
 
 
 def mode_of(quiet: bool, as_json: bool) -> Mode:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,6 +26,7 @@ from emdist.config_file import read_config
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
+from emdist.store.ingest import ingest
 from emdist.store.location import Location
 from emdist.store.sealed import Seal, document
 
@@ -560,6 +563,55 @@ def labels(good: Path) -> Case:
     return case
 
 
+# ---- sources of an ingest
+
+
+def _sources(good: Path) -> None:
+    if (good / "done").exists():
+        return
+    import pyarrow
+    import pyarrow.parquet
+    from PIL import Image
+
+    good.mkdir(parents=True, exist_ok=True)
+    x = np.random.default_rng(5).normal(size=(60, 3))
+    np.save(good / "x.npy", x)
+    np.save(good / "f.npy", np.asfortranarray(x))
+    np.savez_compressed(good / "x.npz", x=x)
+    np.savez(good / "f.npz", x=np.asfortranarray(x), y=x[0])
+    text = "a,b,c\n" + "".join(",".join(map(str, row)) + "\n" for row in x)
+    (good / "x.csv").write_text(text)
+    (good / "x.csv.gz").write_bytes(gzip.compress(text.encode()))
+    table = pyarrow.table({"a": x[:, 0], "b": np.arange(60), "e": [[1.5, 2.5]] * 60})
+    pyarrow.parquet.write_table(table, good / "x.parquet")
+    pyarrow.parquet.write_table(
+        table, good / "v2.parquet", data_page_version="2.0", compression="zstd", row_group_size=25
+    )
+    pixels = np.arange(3 * 400, dtype=np.uint8).reshape(20, 20, 3)
+    for name in ("x.png", "x.jpg", "x.tif", "x.bmp"):
+        Image.fromarray(pixels).save(good / name)
+    Image.fromarray(pixels).save(good / "lzw.tif", compression="tiff_lzw")
+    Image.fromarray(pixels).quantize(9).save(good / "p.png")
+    (good / "done").touch()
+    for path in sorted(good.glob("*.*")):  # imports what reads them
+        ingest(path, good / "zarr" / f"{path.name}.zarr")
+
+
+def source(good: Path) -> Case:
+    _sources(good)
+
+    def case(rng: random.Random, folder: Path) -> str:
+        tempfile.tempdir = str(folder)
+        path = rng.choice(sorted(good.glob("*.*")))
+        own = folder / path.name
+        own.write_bytes(garbled(path.read_bytes(), rng))
+        told = _each(lambda: ingest(own, folder / "out"))
+        assert not list(folder.glob("emdist-*")), "something was left behind"
+        return " ".join(told)
+
+    return case
+
+
 TARGETS: dict[str, Callable[[Path], Case]] = {
     "config": config,
     "model": model,
@@ -567,4 +619,5 @@ TARGETS: dict[str, Callable[[Path], Case]] = {
     "record": record,
     "array": array,
     "labels": labels,
+    "source": source,
 }

@@ -182,6 +182,7 @@ def test_a_signal_after_the_end_changes_nothing(number: signal.Signals) -> None:
     assert err == ""
 
 
+<<<<<<< HEAD
 #: A command that was cut short, with a thread that waits for a lock for good.
 _STUCK = """
 import sys, threading
@@ -201,3 +202,39 @@ def test_a_thread_that_hangs_does_not_keep_what_was_cut_short() -> None:
         [sys.executable, "-c", _STUCK], timeout=60, capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (143, "")
+=======
+#: A command that gets a signal while the garbage is collected, as Dask watches it: always there.
+_COLLECTING = """
+import gc, os, signal, sys, time
+from emdist.report.answer import SIGNALS, ending, reported, terminate
+from emdist.report.swallowed import not_swallowed
+
+def watch(phase, info):
+    if phase == "start":
+        gc.callbacks.remove(watch)
+        os.kill(os.getpid(), number)
+        for _ in range(10):
+            pass  # the handler is called at the latest where this goes round
+
+number = int(sys.argv[1])
+signal.signal(signal.SIGTERM, terminate)
+with not_swallowed(SIGNALS), ending(), reported(False, "go on."):
+    gc.callbacks.append(watch)
+    gc.collect()
+    while True:
+        time.sleep(0.01)  # a signal just before Python sleeps is heeded after it
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COLLECTING, str(int(number))],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert done.returncode == code
+>>>>>>> ingest

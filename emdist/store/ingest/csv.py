@@ -28,7 +28,9 @@ suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 #: Bytes of text that are parsed at a time; a line must fit. pyarrow's read-ahead holds about
 #: forty times as much, so that larger blocks would cost hundreds of MB.
 _BLOCK = 1 << 20
-_LONGEST_LINE = 64 << 20
+_LONGEST_LINE = 2 << 20
+#: Columns at most: pyarrow takes ten kilobytes for each, whatever it holds.
+_WIDEST = 1 << 15
 
 #: Types that pyarrow guesses for columns that can be features.
 _NUMERIC = ("int64", "double", "null", "bool")
@@ -58,8 +60,8 @@ def open_csv(file: File, selection: Selection) -> Table:
     with _faults(file):
         dialect = _dialect(file)
         with _stream(file, dialect, None) as stream:
-            chosen = selection.pick(stream.schema.names, file)
-            kinds = {stream.schema.names[i]: str(stream.schema.types[i]) for i in chosen}
+            names, types = stream.schema.names, stream.schema.types  # each makes a list anew
+            kinds = {names[i]: str(types[i]) for i in selection.pick(names, file)}
             if "" in kinds and selection.only is None:
                 raise DataError(
                     f"{file} has a column without a name, such as an index that pandas saved or "
@@ -130,28 +132,36 @@ def _explain(message: str, file: File) -> DataError:
         )
     if "straddling" in message:
         return ShapeError(f"{file} has a line of more than {_BLOCK} bytes; check the line ends.")
-    return DataError(f"{file} cannot be read as delimited text: {message.rstrip('.')}.")
+    return DataError(f"{file} cannot be read as delimited text: {message.rstrip('.')[:300]}.")
 
 
 def _dialect(file: File) -> Dialect:
     line = _first_line(file)
     delimiter = _delimiter(line, file)
-    cells = next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        cells = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise ShapeError(f"{file} has a first line that is no table's: {error}.") from error
+    if len(cells) > _WIDEST:
+        raise ShapeError(
+            f"{file} has {len(cells)} columns, and at most {_WIDEST} are read from text; save the "
+            "table as NPY."
+        )
     blanks = need("pyarrow.csv").ConvertOptions().null_values
     bare = all(_is_number(cell) or cell in blanks for cell in cells)
     names = tuple(f"x{i}" for i in range(len(cells))) if bare else None
-    return Dialect(delimiter, names, max(_BLOCK, 8 * len(line)))
+    return Dialect(delimiter, names, max(_BLOCK, 4 * len(line)))
 
 
 def _first_line(file: File) -> str:
     """The first line that is not empty, decoded; ShapeError if there is none."""
-    found = b""
+    found, begun, over = bytearray(), False, False
     with need("pyarrow").input_stream(str(file.path)) as stream:
-        while b"\n" not in found.lstrip() and b"\r" not in found.lstrip():
-            more = stream.read(1 << 16)
-            if not more:
-                break
+        while not over and (more := stream.read(1 << 16)):
             found += more
+            rest = more if begun else more.lstrip()
+            begun = begun or bool(rest)
+            over = b"\n" in rest or b"\r" in rest
             if len(found) > _LONGEST_LINE:
                 raise ShapeError(f"{file} has no line end in {_LONGEST_LINE} bytes: no CSV file?")
     if found.startswith((b"\xff\xfe", b"\xfe\xff")):

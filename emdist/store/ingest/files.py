@@ -94,8 +94,10 @@ def _resolve(name: str | Path) -> list[File]:
     path = Path(text).expanduser()
     if path.is_dir():
         return _folder(path)
-    if path.exists():
+    if path.is_file():
         return [File(path)]
+    if path.exists():
+        raise ConfigError(f"{path} is a pipe or a device; copy what it gives to a file first.")
     member = _MEMBER.fullmatch(str(path))
     if member and Path(member[1]).is_file():
         return [File(Path(member[1]), member[2])]

@@ -16,11 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import ConfigError, DataError, ShapeError
+from emdist.errors import DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
+from emdist.store.ingest.png import is_whole
 from emdist.store.ingest.table import File, Selection, Table, need
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+#: What Pillow may take a file for, whatever its name: it would run Ghostscript for PostScript.
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+
+#: Pages that are counted: what a file says of them is followed from one to the next.
+_COUNTED = 100
 
 #: Pillow modes that are one band of numbers as they are, and their types.
 _GREY = {
@@ -69,19 +76,32 @@ def decoding(file: File) -> Iterator[Any]:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels and refuses from 179: only the second is a fault.
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
-            with pillow.open(file.path) as image:
-                if getattr(image, "n_frames", 1) > 1:
+            with pillow.open(file.path, formats=_FORMATS) as image:
+                if (pages := _pages(image)) > 1:
+                    more = " or more" if pages == _COUNTED else ""
                     raise ShapeError(
-                        f"{file} holds {image.n_frames} pages; save each as an image of its own."
+                        f"{file} holds {pages}{more} pages; save each as an image of its own."
                     )
                 yield image
-    except (DataError, ConfigError, PermissionError):
+    except (EmdistError, PermissionError):
         raise
     except bombs as error:
         raise DataError(f"{file} is too large for Pillow: {error} Cut it into tiles.") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        detail = str(error).rstrip(".")
+    except MemoryError as error:
+        raise DataError(f"{file} takes more memory than there is. Cut it into tiles.") from error
+    except Exception as error:  # a codec that meets what it was not made for raises anything
+        detail = str(error).rstrip(".")[:300]
         raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
+
+
+def _pages(image: Any) -> int:
+    """How many pages there are, as far as they are counted."""
+    for page in range(1, _COUNTED):
+        try:
+            image.seek(page)
+        except EOFError:
+            return page
+    return _COUNTED
 
 
 def has_alpha(image: Any) -> bool:
@@ -103,6 +123,8 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
     with decoding(file) as image:
+        if image.format == "PNG" and not is_whole(file.path):
+            raise ValueError("it has fewer pixels than it claims")  # as `decoding` tells it
         pixels = _bands(image)
         width, height = pixels.size
         lines = max(1, rows // width)

@@ -7,12 +7,15 @@ member, is first unpacked to a temporary file (disk, not memory).
 
 from __future__ import annotations
 
+import io
 import math
+import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -20,11 +23,23 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from emdist.errors import ConfigError, DataError, ShapeError
+from emdist.errors import ConfigError, DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
-from emdist.store.ingest.table import File, Selection, Table, listing, nearest, real
+from emdist.store.ingest.npz import archive, check_member, unpacked
+from emdist.store.ingest.table import (
+    File,
+    Selection,
+    Table,
+    check_width,
+    listing,
+    nearest,
+    real,
+)
 
 suffixes = (".npy", ".npz")
+
+#: Bytes of a header at most: NumPy's own limit, which it looks at once it has read all of them.
+_LONGEST_HEADER = 10_000
 
 
 def open_npy(file: File, selection: Selection) -> Table:
@@ -33,13 +48,14 @@ def open_npy(file: File, selection: Selection) -> Table:
         if file.path.suffix.lower() == ".npz":
             return _open_member(file, selection)
         with file.path.open("rb") as stream:
-            shape, _, dtype = _header(stream)
+            header = _header(stream)
             held = file.path.stat().st_size - stream.tell()
-        index, features = _columns(shape, dtype, file, selection)
-        wanted = math.prod(shape) * dtype.itemsize
-        if held < wanted:
-            raise DataError(f"{file} is cut short: {held} of {wanted} bytes; copy it again.")
-        return Table(file, features, real(dtype, file), shape[0], partial(_npy_blocks, file, index))
+        _check_table(header, file)
+        if held < header.nbytes:
+            raise _cut_short(held, header.nbytes, file)
+        index, features = _columns(header.shape[1], file, selection)
+        kind, rows = real(header.dtype, file), header.shape[0]
+        return Table(file, features, kind, rows, partial(_npy_blocks, file, index))
 
 
 reader = open_npy
@@ -50,60 +66,92 @@ def _corrupt(file: File) -> Iterator[None]:
     """Turn what numpy and zipfile raise on a torn file into one DataError."""
     try:
         yield
-    except (DataError, ConfigError):
+    except EmdistError:
         raise
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, struct.error,
+            OverflowError) as error:  # fmt: skip
         kind = file.path.suffix.lower().lstrip(".").upper()
-        raise DataError(f"{file} is no readable {kind} file: {error}. Save it again.") from error
+        detail = str(error).partition("\n")[0][:300].rstrip(".")
+        raise DataError(f"{file} is no readable {kind} file: {detail}. Save it again.") from error
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, Fortran order, dtype), and the stream moved to the first value."""
+def _cut_short(held: int, wanted: int, file: File) -> DataError:
+    return DataError(f"{file} is cut short: {held} of {wanted} bytes; copy it again.")
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What stands before the values of an NPY file."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Of the values."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def _header(stream: IO[bytes]) -> _Header:
+    """The header, and the stream moved to the first value; ValueError if there is none."""
     version = npy_format.read_magic(stream)
+    told = stream.read(2 if version == (1, 0) else 4)
+    length = int.from_bytes(told, "little")
+    if version > (3, 0) or length > _LONGEST_HEADER:
+        raise ValueError(f"its header has version {version} and {length} bytes")
     read = (
         npy_format.read_array_header_1_0
         if version == (1, 0)
         else npy_format.read_array_header_2_0  # 3.0 differs only in the field names' encoding
     )
-    shape, fortran, dtype = read(stream)
-    return tuple(shape), bool(fortran), np.dtype(dtype)
+    try:
+        shape, fortran, dtype = read(io.BytesIO(told + stream.read(length)))
+    except (ValueError, EOFError):
+        raise
+    except Exception as error:  # NumPy parses it as Python, and lets out what that says
+        raise ValueError(f"its header is not NumPy's ({type(error).__name__})") from error
+    if len(shape) > 64 or any(isinstance(n, bool) or not 0 <= n < 1 << 62 for n in shape):
+        raise ValueError("no array has the shape in its header")
+    return _Header(tuple(shape), bool(fortran), np.dtype(dtype))
+
+
+def _check_table(header: _Header, file: File) -> None:
+    """Refuse what is not two-dimensional and real, or too wide: nothing is made of it before."""
+    real(header.dtype, file)
+    if len(header.shape) != 2:
+        remedy = "a.reshape(-1, 1)" if len(header.shape) < 2 else "a.reshape(-1, a.shape[-1])"
+        raise ShapeError(
+            f"{file} has shape {header.shape}, and two dimensions (rows, features) are wanted: "
+            f"save {remedy} or another two-dimensional view of it."
+        )
+    check_width(header.shape[1], file)
 
 
 def _columns(
-    shape: tuple[int, ...], dtype: np.dtype[Any], file: File, selection: Selection
+    width: int, file: File, selection: Selection
 ) -> tuple[list[int] | slice, tuple[str, ...]]:
-    """Which columns to read, and their names ``x0, x1, ...``; the array must be 2-D."""
-    real(dtype, file)
-    if len(shape) != 2:
-        remedy = "a.reshape(-1, 1)" if len(shape) < 2 else "a.reshape(-1, a.shape[-1])"
-        raise ShapeError(
-            f"{file} has shape {shape}, and two dimensions (rows, features) are wanted: "
-            f"save {remedy} or another two-dimensional view of it."
-        )
-    names = [f"x{i}" for i in range(shape[1])]
+    """Which columns to read, and their names ``x0, x1, ...``."""
+    names = [f"x{i}" for i in range(width)]
     chosen = selection.pick(names, file)
-    everything = chosen == list(range(shape[1]))
+    everything = chosen == list(range(width))
     return slice(None) if everything else chosen, tuple(names[i] for i in chosen)
 
 
 def _npy_blocks(file: File, index: list[int] | slice, rows: int) -> Iterator[Array]:
     """Blocks of an NPY file in either memory order."""
     with _corrupt(file), file.path.open("rb") as stream:
-        shape, fortran, dtype = _header(stream)
-        read = _columnwise if fortran else _rowwise
-        yield from read(stream, (shape[0], shape[1]), dtype, index, rows, file)
+        header = _header(stream)
+        read = _columnwise if header.fortran else _rowwise
+        yield from read(stream, header, index, rows, file)
 
 
 def _rowwise(
-    stream: IO[bytes],
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    index: list[int] | slice,
-    rows: int,
-    file: File,
+    stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
     """Blocks of an array in C order, which need not be seekable."""
-    native, (total, width) = real(dtype, file), shape
+    dtype, (total, width) = header.dtype, header.shape
+    native = real(dtype, file)
     for start in range(0, total, rows):
         m = min(rows, total - start)
         raw = _exactly(stream, m * width * dtype.itemsize, file)
@@ -112,19 +160,15 @@ def _rowwise(
 
 
 def _columnwise(
-    stream: IO[bytes],
-    shape: tuple[int, int],
-    dtype: np.dtype[Any],
-    index: list[int] | slice,
-    rows: int,
-    file: File,
+    stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
     """Blocks of an array in Fortran order: a read per column and block.
 
     A memory map would be shorter, but with large pages in the page cache it maps up to 2 MiB
     per column and counts them as this process's memory.
     """
-    native, (total, width) = real(dtype, file), shape
+    dtype, (total, width) = header.dtype, header.shape
+    native = real(dtype, file)
     first = stream.tell()
     columns = range(width)[index] if isinstance(index, slice) else index
     for start in range(0, total, rows):
@@ -144,55 +188,71 @@ def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
 
 
 def _open_member(file: File, selection: Selection) -> Table:
-    with zipfile.ZipFile(file.path) as archive:
-        member = _member(archive, file)
-        with archive.open(member) as stream:
-            shape, fortran, dtype = _header(stream)
-    index, features = _columns(shape, dtype, file, selection)
-    stream_blocks = _unpacked if fortran else _streamed
+    with archive(file.path) as opened:
+        member, header, begin = _member(opened, file)
+        held = opened.getinfo(member).file_size - begin
+    _check_table(header, file)
+    if held < header.nbytes:
+        raise _cut_short(held, header.nbytes, file)
+    if held > header.nbytes:
+        raise DataError(
+            f"{file} has {held} bytes of values, and its header tells of {header.nbytes}: save it "
+            "again."
+        )
+    index, features = _columns(header.shape[1], file, selection)
+    stream_blocks = _unpacked if header.fortran else _streamed
     return Table(
         file,
         features,
-        real(dtype, file),
-        shape[0],
+        real(header.dtype, file),
+        header.shape[0],
         partial(stream_blocks, file, member, index),
         {"member": member.removesuffix(".npy")},
     )
 
 
-def _member(archive: zipfile.ZipFile, file: File) -> str:
-    """The member asked for, else the only one with two dimensions."""
-    shapes = {}
-    for name in archive.namelist():
-        if name.endswith(".npy"):
-            with archive.open(name) as stream:
-                shapes[name.removesuffix(".npy")] = _header(stream)[0]
-    if file.member:
-        if file.member not in shapes:
-            raise ConfigError(
-                f"{file.path} has no array {file.member!r}{nearest(file.member, shapes)}; "
-                f"it has {listing(list(shapes))}."
-            )
-        return file.member + ".npy"
-    flat = [name for name, shape in shapes.items() if len(shape) == 2]
-    if len(flat) != 1:
-        found = ", ".join(f"{name!r} {shape}" for name, shape in shapes.items()) or "nothing"
-        remedy = f"name one, as in '{file.path}:{flat[0]}'" if flat else "save a 2-D array in it"
-        raise ShapeError(f"{file} holds {len(flat)} two-dimensional arrays ({found}); {remedy}.")
-    return flat[0] + ".npy"
+def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
+    """The member asked for, else the only one with two dimensions; its header, and where that ends.
+
+    Other members are looked at no further than that.
+    """
+    wanted = f"{file.member}.npy" if file.member else None
+    names = [name for name in dict.fromkeys(opened.namelist()) if name.endswith(".npy")]
+    found = {}
+    for name in names if wanted is None else [n for n in names if n == wanted]:
+        check_member(opened.getinfo(name), file)
+        with opened.open(name) as stream:
+            found[name] = _header(stream), stream.tell()
+    known = [name.removesuffix(".npy") for name in names]
+    if wanted is not None and wanted not in found:
+        raise ConfigError(
+            f"{file.path} has no array {file.member!r}{nearest(file.member, known)}; "
+            f"it has {listing(known)}."
+        )
+    flat = [name for name, (header, _) in found.items() if len(header.shape) == 2]
+    if wanted is None and len(flat) != 1:
+        shapes = [f"{n.removesuffix('.npy')} {h.shape}" for n, (h, _) in found.items()]
+        one = flat[0].removesuffix(".npy") if flat else ""
+        remedy = f"name one, as in '{file.path}:{one}'" if flat else "save a 2-D array in it"
+        raise ShapeError(
+            f"{file} holds {len(flat)} two-dimensional arrays ({listing(shapes)}); {remedy}."
+        )
+    name = wanted or flat[0]
+    return name, *found[name]
 
 
 def _streamed(file: File, member: str, index: list[int] | slice, rows: int) -> Iterator[Array]:
-    """Blocks of a C-ordered member, decompressed as they are read."""
-    with _corrupt(file), zipfile.ZipFile(file.path) as archive, archive.open(member) as stream:
-        shape, _, dtype = _header(stream)
-        yield from _rowwise(stream, (shape[0], shape[1]), dtype, index, rows, file)
-        stream.read()  # to the end, where the checksum of the member is compared
+    """Blocks of a C-ordered member, decompressed as they are read.
+
+    The member ends with its last row, where its checksum is compared.
+    """
+    with _corrupt(file), archive(file.path) as opened, opened.open(member) as stream:
+        yield from _rowwise(stream, _header(stream), index, rows, file)
 
 
 def _unpacked(file: File, member: str, index: list[int] | slice, rows: int) -> Iterator[Array]:
     """Blocks of a Fortran-ordered member, by way of a temporary file."""
     with tempfile.TemporaryDirectory(prefix="emdist-") as folder:
-        with _corrupt(file), zipfile.ZipFile(file.path) as archive:
-            path = Path(archive.extract(member, folder))
+        with _corrupt(file), archive(file.path) as opened, opened.open(member) as stream:
+            path = unpacked(stream, opened.getinfo(member).file_size, Path(folder), file)
         yield from _npy_blocks(File(path), index, rows)

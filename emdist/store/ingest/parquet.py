@@ -7,6 +7,7 @@ as floating point. Memory follows the block and the pages of one row group.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,13 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError, StorageError
 from emdist.interfaces import Array
-from emdist.store.ingest.table import File, Selection, Table, need, refuse_text
+from emdist.store.ingest.parquet_pages import check_pages
+from emdist.store.ingest.table import File, Selection, Table, check_width, need, refuse_text
 
 suffixes = (".parquet", ".pq")
+
+#: Bytes of the footer at most: read, it takes twenty times as much.
+_LONGEST_FOOTER = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ def open_parquet(file: File, selection: Selection) -> Table:
     """The numeric columns of a Parquet file."""
     with _corrupt(file), _file(file) as parquet:
         schema = parquet.schema_arrow
+        check_width(len(schema), file)
         chosen = [schema.field(i) for i in selection.pick(schema.names, file)]
         kinds = {field.name: _values(field.type) for field in chosen}
         refuse_text(
@@ -60,7 +66,10 @@ def open_parquet(file: File, selection: Selection) -> Table:
             [(field.name, str(field.type)) for field in chosen if kinds[field.name] is None],
             [name for name, kind in kinds.items() if kind is not None],
         )
-        columns = tuple(_column(parquet, field, file) for field in chosen)
+        leaves = _leaves(parquet)
+        _check_pages(parquet, {leaf for field in chosen for leaf in leaves[field.name]}, file)
+        columns = tuple(_column(parquet, field, leaves[field.name], file) for field in chosen)
+        check_width(sum(column.width for column in columns), file)
         rows = int(parquet.metadata.num_rows)
     features = tuple(name for column in columns for name in column.features)
     dtype = np.result_type(*(column.dtype for column in columns)) if columns else np.dtype(float)
@@ -77,16 +86,60 @@ def _corrupt(file: File) -> Iterator[None]:
         yield
     except (DataError, ConfigError, StorageError, PermissionError):
         raise
-    except (pa.lib.ArrowException, OSError) as error:  # pyarrow reports torn pages as OSError
-        detail = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    except (pa.lib.ArrowException, OSError, UnicodeDecodeError) as error:
+        # pyarrow reports torn pages as OSError
+        detail = (
+            str(error).splitlines()[0].rstrip(".")[:300] if str(error) else type(error).__name__
+        )
         raise DataError(f"{file} is no readable Parquet file: {detail}. Write it again.") from error
 
 
 def _file(file: File) -> Any:
+    with file.path.open("rb") as stream:
+        stream.seek(-min(8, file.path.stat().st_size), os.SEEK_END)
+        footer, mark = int.from_bytes(stream.read(4), "little"), stream.read(4)
+    if mark == b"PAR1" and footer > _LONGEST_FOOTER:
+        raise DataError(
+            f"{file} has metadata of {footer} bytes, and at most {_LONGEST_FOOTER} are read; write "
+            "it again with fewer columns, or fewer row groups."
+        )
     # Buffered instead of pre-buffered: memory follows the page, not the row group.
     return need("pyarrow.parquet").ParquetFile(
         str(file.path), pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
     )
+
+
+def _leaves(parquet: Any) -> dict[str, range]:
+    """Where the columns as stored lie that make up each column of the schema."""
+    found, first = {}, 0
+    for field in parquet.schema_arrow:
+        found[field.name] = range(first, first + _stored(field.type))
+        first = found[field.name].stop
+    if first != parquet.metadata.num_columns:
+        raise OSError(f"{first} columns in its schema and {parquet.metadata.num_columns} stored")
+    return found
+
+
+def _stored(kind: Any) -> int:
+    """How many columns a type is stored as."""
+    kind = getattr(kind, "storage_type", kind)
+    return sum(_stored(kind.field(i).type) for i in range(kind.num_fields)) or 1
+
+
+def _check_pages(parquet: Any, leaves: set[int], file: File) -> None:
+    """Refuse pages that unpack to what their values cannot take, and lists too long for a row."""
+    metadata = parquet.metadata
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for leaf in leaves:
+            check_width(row_group.column(leaf).num_values // max(1, row_group.num_rows), file)
+    with file.path.open("rb") as stream:
+        try:
+            check_pages(stream, metadata, leaves)
+        except ValueError as error:
+            raise DataError(
+                f"{file} is no readable Parquet file: {error}. Write it again."
+            ) from error
 
 
 def _values(kind: Any) -> Any:
@@ -105,7 +158,7 @@ def _is_list(kind: Any) -> bool:
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
-def _column(parquet: Any, field: Any, file: File) -> Column:
+def _column(parquet: Any, field: Any, leaves: range, file: File) -> Column:
     types = need("pyarrow").types
     kind = _values(field.type)
     if types.is_boolean(kind):
@@ -114,22 +167,20 @@ def _column(parquet: Any, field: Any, file: File) -> Column:
         dtype = np.dtype(np.float64)
     else:
         dtype = np.dtype(kind.to_pandas_dtype())
-    if dtype.kind != "f" and _may_be_null(parquet, field):
+    if dtype.kind != "f" and _may_be_null(parquet, leaves):
         dtype = np.result_type(dtype, np.float16)  # the smallest float that holds every value
     listed = _is_list(field.type)
     return Column(field.name, _width(parquet, field, file) if listed else 1, listed, dtype)
 
 
-def _may_be_null(parquet: Any, field: Any) -> bool:
-    """Whether some row group has nulls in the column, or does not say that it has none."""
+def _may_be_null(parquet: Any, leaves: range) -> bool:
+    """Whether some row group has nulls in a column, or does not say that it has none."""
     metadata = parquet.metadata
-    for leaf in range(metadata.num_columns):
-        path = metadata.schema.column(leaf).path
-        if path == field.name or path.startswith(field.name + "."):
-            for group in range(metadata.num_row_groups):
-                statistics = metadata.row_group(group).column(leaf).statistics
-                if statistics is None or not statistics.has_null_count or statistics.null_count:
-                    return True
+    for leaf in leaves:
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(leaf).statistics
+            if statistics is None or not statistics.has_null_count or statistics.null_count:
+                return True
     return False
 
 
@@ -137,7 +188,7 @@ def _width(parquet: Any, field: Any, file: File) -> int:
     """Length of a column's lists: from its type, else from the first list that is not null."""
     if need("pyarrow").types.is_fixed_size_list(field.type):
         return int(field.type.list_size)
-    for batch in parquet.iter_batches(batch_size=1024, columns=[field.name]):
+    for batch in parquet.iter_batches(batch_size=1, columns=[field.name]):
         for cell in batch.column(0):
             if cell.is_valid:
                 return len(cell.values)

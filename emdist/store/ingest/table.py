@@ -13,11 +13,17 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from emdist.errors import ConfigError, DataError, DtypeError
+from emdist.errors import ConfigError, DataError, DtypeError, ShapeError
 from emdist.interfaces import Array
 
-#: How many names a message shows at most.
-_SHOWN = 6
+#: How many names a message shows at most, and characters of each.
+_SHOWN, _LONGEST = 6, 80
+
+#: Names that are looked through for one like another: that takes time.
+_COMPARED = 10_000
+
+#: Features of an array at most: each has a name, which takes a hundred bytes or so on the way.
+MOST_FEATURES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -57,17 +63,21 @@ class Selection:
             If two columns have the same name, so that a name does not tell which.
         """
         if twice := _repeated(names):
-            raise DataError(f"{file} has several columns named {twice!r}; rename all but one.")
+            raise DataError(f"{file} has several columns named {brief(twice)}; rename all but one.")
+        if self.only is None and not self.without:
+            return list(range(len(names)))
         index = {name: i for i, name in enumerate(names)}
         leave = {_position(column, index, file) for column in self.without}
         wanted = range(len(names)) if self.only is None else self.only
         chosen = [_position(column, index, file) for column in wanted]
         if again := _repeated([names[i] for i in chosen]):
-            raise ConfigError(f"column {again!r} is asked for twice; name it once.")
+            raise ConfigError(f"column {brief(again)} is asked for twice; name it once.")
         return [i for i in chosen if i not in leave]
 
 
 def _repeated(names: Sequence[str]) -> str | None:
+    if len(set(names)) == len(names):
+        return None
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
@@ -140,13 +150,31 @@ def need(module: str) -> ModuleType:
 
 def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
     """``" (did you mean 'x'?)"`` for the name most like `name`, or nothing."""
-    close = get_close_matches(name, list(names), n=1)
+    candidates = [other for other in list(names)[:_COMPARED] if len(other) <= _LONGEST]
+    close = get_close_matches(name[:_LONGEST], candidates, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def brief(text: object) -> str:
+    """What a file calls something, quoted for a message: of its length too, where that is great."""
+    shown = text if isinstance(text, str) else str(text)
+    if len(shown) <= _LONGEST:
+        return repr(text)
+    return f"{shown[:_LONGEST]!r}... ({len(shown)} characters)"
+
+
+def check_width(features: int, file: File) -> None:
+    """ShapeError if there are more columns than one array may have features here."""
+    if features > MOST_FEATURES:
+        raise ShapeError(
+            f"{file} has {features} columns, and at most {MOST_FEATURES} are read; write an array "
+            "of more with zarr itself, or save some of them."
+        )
 
 
 def listing(names: Sequence[str]) -> str:
     """Names for a message: the first few, and how many more."""
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
+    shown = ", ".join(brief(name) for name in names[:_SHOWN])
     more = len(names) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown or "none"
 
@@ -177,10 +205,10 @@ def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str])
     """Raise DtypeError if there are `bad` columns, pairs of (name, what it holds)."""
     if not bad:
         return
-    shown = ", ".join(f"{name!r} ({kind})" for name, kind in bad[:_SHOWN])
+    shown = ", ".join(f"{brief(name)} ({kind[:_LONGEST]})" for name, kind in bad[:_SHOWN])
     more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     remedy = (
-        f"choose the numeric ones with columns=[{', '.join(repr(n) for n in good[:_SHOWN])}"
+        f"choose the numeric ones with columns=[{', '.join(brief(n) for n in good[:_SHOWN])}"
         f"{', ...' if len(good) > _SHOWN else ''}]"
         if good
         else "there is no numeric column to choose instead"
