@@ -6,14 +6,10 @@ import _thread
 import atexit
 import json
 import os
+import select
 import signal
 import sys
-<<<<<<< HEAD
-import threading
-from collections.abc import Iterator
-=======
 from collections.abc import Iterator, Mapping
->>>>>>> ingest
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -104,16 +100,7 @@ def _settle(code: int) -> None:
     printed = True
     if asked:
         os._exit(code)
-<<<<<<< HEAD
-    if code in _CUT:
-        # An interrupt may have left a lock that a thread of some library waits for, and Python
-        # waits for that thread: what counts is stored and told.
-        late = threading.Timer(_PATIENCE, os._exit, (code,))
-        late.daemon = True
-        late.start()
-=======
     _thread.start_new_thread(_leave_when_told, (told, code))
->>>>>>> ingest
     # Python takes its handlers away before it has gone; what is ignored stays so.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
@@ -122,10 +109,12 @@ def _settle(code: int) -> None:
 def _leave_when_told(told: int, code: int) -> None:
     """End with `code` at a signal that comes just before the main thread waits for a lock.
 
-    The handler would not be called until that thread has the lock: for ever, maybe.
+    The handler would not be called until that thread has the lock: for ever, maybe. What was cut
+    short ends without a signal as well: an interrupt may have left a lock that a thread of some
+    library waits for, and Python waits for that thread. What counts is stored and told by then.
     """
     with suppress(OSError):
-        os.read(told, 1)
+        select.select([told], [], [], _PATIENCE if code in _CUT else None)
         os._exit(code)
 
 

@@ -182,7 +182,6 @@ def test_a_signal_after_the_end_changes_nothing(number: signal.Signals) -> None:
     assert err == ""
 
 
-<<<<<<< HEAD
 #: A command that was cut short, with a thread that waits for a lock for good.
 _STUCK = """
 import sys, threading
@@ -202,7 +201,8 @@ def test_a_thread_that_hangs_does_not_keep_what_was_cut_short() -> None:
         [sys.executable, "-c", _STUCK], timeout=60, capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (143, "")
-=======
+
+
 #: A command that gets a signal while the garbage is collected, as Dask watches it: always there.
 _COLLECTING = """
 import gc, os, signal, sys, time
@@ -237,4 +237,3 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
     assert done.returncode == code
->>>>>>> ingest
