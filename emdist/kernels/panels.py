@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS, row_width
+from emdist.kernels.lanes import CACHE_LINE, COMPONENTS, row_width
 from emdist.kernels.tiles import shifted
 from emdist.kernels.turning import (
     turn_1,
@@ -96,6 +97,14 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     least[:k] = offset
     packed = padded.reshape(groups, COMPONENTS, width).transpose(0, 2, 1)
     return np.ascontiguousarray(packed), least
+
+
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array of nothing yet whose vectors lie in one line of the cache each, not across two."""
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    first = -room.ctypes.data % CACHE_LINE
+    return room[first : first + size].view(dtype).reshape(shape)
 
 
 def widened(rows: Array) -> Array:

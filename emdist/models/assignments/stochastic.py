@@ -57,6 +57,9 @@ class Drawn:
         labels = drawn_labels(tile.score, uniform_of_rows(tile.rows, *self.key, _STREAM))
         return scattered(tile, labels, value)
 
+    def logits(self, density: Density, log_weight: Array) -> None:
+        return None
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
