@@ -24,6 +24,7 @@ from emdist.kernels.moments import (
     centred_quadratic,
     centred_squares,
     distance_to_own,
+    labelled_squares,
     pack,
     unpack,
     with_products,
@@ -221,8 +222,13 @@ class CentredDiagonal:
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
-        resp = one_hot(labels, weight, self.n_components)
-        return resp.sum(axis=1), self.gather(x, t, resp)
+        if self.moments == 1:
+            resp = one_hot(labels, weight, self.n_components)
+            return resp.sum(axis=1), self.gather(x, t, resp)
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        w = np.empty(0) if weight is None else weight
+        labelled_squares(x, labels, w, self.means, n, out)
+        return n, out
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         if self.moments == 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -99,12 +98,16 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(packed), least
 
 
-def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array of nothing yet whose vectors lie in one line of the cache each, not across two."""
-    size = math.prod(shape) * dtype.itemsize
-    room = np.empty(size + CACHE_LINE, np.uint8)
-    first = -room.ctypes.data % CACHE_LINE
-    return room[first : first + size].view(dtype).reshape(shape)
+@jit
+def aligned(shape: Any, like: Array) -> Array:
+    """An array of nothing yet, of three axes, with the numbers of `like`.
+
+    Its vectors lie in one line of the cache each, and not across two.
+    """
+    size, item = shape[0] * shape[1] * shape[2], like.itemsize
+    room = np.empty(size + CACHE_LINE // item, like.dtype)
+    first = -room.ctypes.data % CACHE_LINE // item
+    return room[first : first + size].reshape(shape)
 
 
 def widened(rows: Array) -> Array:

@@ -80,18 +80,14 @@ def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: A
 
 
 @jit
-def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
-          extras: Array, weight: Array, lowest: Any, scratch: Any, best: Array, total: Array,
-          out: Array) -> None:  # fmt: skip
-    """Fill best and total (mixtures, panels, rows) of all rows, and add to out of a block.
-
-    Mixture m has the components up to `ends[m]`; out (k, width) are the sums of all.
-    """
+def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
+            extras: Array, weight: Array, lowest: Any, raw: Array, t: Array, few: Array,
+            resp: Array, share: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
+    """As `_sums`, in arrays that the caller holds."""
     x, origin, pairs, extras = borrowed(x), borrowed(origin), borrowed(pairs), borrowed(extras)
     eta, offset, weight = borrowed(eta), borrowed(offset), borrowed(weight)
-    best, total, out = borrowed(best), borrowed(total), borrowed(out)
-    raw, t, few = borrowed(scratch[0]), borrowed(scratch[1]), borrowed(scratch[2])
-    resp, share = borrowed(scratch[3]), borrowed(scratch[4])
+    raw, t, few, resp = borrowed(raw), borrowed(t), borrowed(few), borrowed(resp)
+    share, best, total, out = borrowed(share), borrowed(best), borrowed(total), borrowed(out)
     at_once, _, rows = few.shape
     done = 0
     for first in range(0, x.shape[0], at_once * rows):
@@ -113,15 +109,24 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs
         _gather(raw, used, pairs, resp, few, out)
 
 
-def _scratch(width: int, k: int, dtype: np.dtype[Any], lines: Lines, d: int) -> tuple[Array, ...]:
-    """Arrays that `_sums` works with: panels, T(x), some of its lines, responsibilities, shares."""
-    rows = panel_rows(dtype.itemsize)
-    raw = aligned((_PANELS, d + 1 + len(lines.extras), rows), dtype)
-    raw[:] = 0
-    t = aligned((0 if lines.direct(d) else width, rows), dtype)
-    few = aligned((_PANELS, STATISTICS, rows), dtype)
-    few[:] = 0
-    return raw, t, few, aligned((_PANELS, k, rows), dtype), aligned((rows,), dtype)
+@jit
+def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
+          extras: Array, direct: bool, weight: Array, lowest: Any, best: Array, total: Array,
+          out: Array) -> None:  # fmt: skip
+    """Fill best and total (mixtures, panels, rows) of all rows, and add to out of a block.
+
+    Mixture m has the components up to `ends[m]`; out (k, width) are the sums of all. T(x) is x
+    where it is `direct`.
+    """
+    rows, k = best.shape[2], len(offset)
+    raw = aligned((_PANELS, x.shape[1] + 1 + extras.shape[0], rows), eta)
+    t = aligned((1, 0 if direct else eta.shape[1], rows), eta)[0]
+    few = aligned((_PANELS, STATISTICS, rows), eta)
+    resp = aligned((_PANELS, k, rows), eta)
+    raw[:] = 0.0
+    few[:] = 0.0
+    _panels(x, origin, eta, offset, ends, pairs, extras, weight, lowest, raw, t, few, resp,
+            np.empty(rows, eta.dtype), best, total, out)  # fmt: skip
 
 
 def posterior_sums(
@@ -187,12 +192,12 @@ def _posteriors(
     out, objective = np.zeros((len(least), columns)), [0.0] * len(mixtures)
     lowest, none = dtype.type(LOWEST[dtype.name]), np.empty(0)
     panels = -(-min(len(x), _STRETCH) // rows)
-    best, total = aligned((2, len(mixtures), panels, rows), dtype)
-    scratch, logs = _scratch(width, len(least), dtype, lines, d), np.empty(panels * rows)
+    best, total = np.empty((2, len(mixtures), panels, rows), dtype)
+    direct, logs = lines.direct(d), np.empty(panels * rows)
     for a, b in tiles(len(x), _STRETCH):
         part, where = readable(x[a:b], origin, dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        _sums(part, where, eta, least, ends, gathered, lines.extras, w, lowest, scratch,
+        _sums(part, where, eta, least, ends, gathered, lines.extras, direct, w, lowest,
               best, total, out)  # fmt: skip
         for m in range(len(mixtures)):
             found = _log_sums(best[m], total[m], logs[: len(part)])

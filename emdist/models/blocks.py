@@ -50,6 +50,8 @@ def shared_sums(
     """``shared.*`` of rows (m, d): what the family gathers once."""
     # Also a block without rows has every field, or its sums would not add to the others'.
     total = family.shared(np.empty((0, x.shape[1])), None)
+    if not total:
+        return {}
     for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
         tile = shifted(x[a:b], origin, "float64")
         more = family.shared(tile, None if weight is None else weight[a:b])
