@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -90,17 +91,35 @@ class WholeBlocks(Protocol):
         """Labels (m,) and log-likelihoods (m,), as `hard_sums` has them."""
 
 
+@dataclass(frozen=True)
+class Logits:
+    """What responsibilities are the softmax of: ``eta T(x) + offset``.
+
+    Attributes
+    ----------
+    eta, offset
+        (k, D) and (k,), divided by the temperature, in the precision of tiles.
+    pairs, extras
+        What T(x) is, as `kernels.lines.Lines` says it.
+    temperature
+        By which the logarithm of the softmax's sum is multiplied to give the objective.
+    """
+
+    eta: Array
+    offset: Array
+    pairs: NDArray[np.int32]
+    extras: NDArray[np.int32]
+    temperature: float = 1.0
+
+
 @runtime_checkable
 class SoftBlocks(Protocol):
     """A density whose responsibilities and their sums come from one compiled call for a block."""
 
-    def soft_sums(
-        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array, temperature: float
-    ) -> tuple[Floats, Floats, float] | None:
-        """Weights (k,), statistics (k, width) and objective of stored rows (m, d).
+    def logits(self, log_weight: Array, temperature: float) -> Logits | None:
+        """Of ``softmax((score + log_weight) / temperature)``, `base` and `constant` left out.
 
-        Responsibilities are ``softmax((score + log_weight) / temperature)``; the objective lacks
-        `base` and `constant`. None where tiles have to be gone through.
+        None where tiles have to be gone through.
         """
 
 

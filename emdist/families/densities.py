@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.components import Logits
 from emdist.interfaces import Array, Floats
 from emdist.kernels.assign import one_hot, scatter
 from emdist.kernels.lines import Lines, products
@@ -23,11 +24,11 @@ from emdist.kernels.moments import (
     centred_quadratic,
     centred_squares,
     distance_to_own,
+    labelled_squares,
     pack,
     unpack,
     with_products,
 )
-from emdist.kernels.posterior import posterior_sums
 
 LOG_2PI = float(np.log(2 * np.pi))
 
@@ -103,17 +104,14 @@ class Expanded:
     ) -> tuple[Floats, Floats]:
         return scatter(t, labels, weight, self.n_components)
 
-    def soft_sums(
-        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array, temperature: float
-    ) -> tuple[Floats, Floats, float] | None:
+    def logits(self, log_weight: Array, temperature: float) -> Logits | None:
         if self.lines is None:
             return None
         eta, offset = self.eta, (self.offset + log_weight).astype(self.eta.dtype)
         if temperature != 1.0:
             narrow = self.eta.dtype.type(1 / temperature)
             eta, offset = eta * narrow, offset * narrow
-        n, t, value = posterior_sums(x, origin, eta, offset, self.lines, weight)
-        return n, t, temperature * value
+        return Logits(eta, offset, self.lines.pairs, self.lines.extras, temperature)
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         # Expanded sums are about the origin always.
@@ -224,8 +222,13 @@ class CentredDiagonal:
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
-        resp = one_hot(labels, weight, self.n_components)
-        return resp.sum(axis=1), self.gather(x, t, resp)
+        if self.moments == 1:
+            resp = one_hot(labels, weight, self.n_components)
+            return resp.sum(axis=1), self.gather(x, t, resp)
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        w = np.empty(0) if weight is None else weight
+        labelled_squares(x, labels, w, self.means, n, out)
+        return n, out
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         if self.moments == 1:

@@ -134,7 +134,21 @@ class Bundle:
 
     def __call__(self, i: int) -> Results:
         with self.source.holding(i):
-            return Results(tuple(task(i) for task in self.tasks))
+            return Results(_made(self.tasks, i))
+
+
+def _made(tasks: tuple[Any, ...], i: int) -> tuple[Any, ...]:
+    """What each task gives for block `i`: those of a kind `together` where it says how."""
+    found: dict[int, Any] = {}
+    for kind in dict.fromkeys(map(type, tasks)):
+        own = [n for n, task in enumerate(tasks) if type(task) is kind]
+        together = getattr(kind, "together", None) or _one_by_one
+        found.update(zip(own, together([tasks[n] for n in own], i), strict=True))
+    return tuple(found[n] for n in range(len(tasks)))
+
+
+def _one_by_one(tasks: list[Any], i: int) -> list[Any]:
+    return [task(i) for task in tasks]
 
 
 def nbytes_of(value: Any) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from emdist.fit.sample import Sample, highest
 from emdist.fit.survey import check_block
-from emdist.interfaces import Floats, Model, Numerics, Source
+from emdist.interfaces import Block, Floats, Model, Numerics, Source
+from emdist.models.together import Parted, e_steps
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
 
@@ -26,8 +28,20 @@ class EStep:
     with_shared: bool = False
 
     def __call__(self, i: int) -> Sums:
-        block = self.source.read(i)
-        sums = self.model.e_step(block, self.params, self.origin, self.numerics)
+        return self.together((self,), i)[0]
+
+    @staticmethod
+    def together(tasks: Sequence[EStep], i: int) -> list[Sums]:
+        """What each of some tasks of one source gives for a block, T(x) of its rows made once."""
+        block = tasks[0].source.read(i)
+        found: dict[int, Sums] = {}
+        for origin in {task.origin.tobytes(): task.origin for task in tasks}.values():
+            own = [n for n, task in enumerate(tasks) if task.origin.tobytes() == origin.tobytes()]
+            parts = [Parted(tasks[n].model, tasks[n].params, tasks[n].numerics) for n in own]
+            found.update(zip(own, e_steps(block, origin, parts), strict=True))
+        return [task._with_shared(block, found[n]) for n, task in enumerate(tasks)]
+
+    def _with_shared(self, block: Block, sums: Sums) -> Sums:
         if not self.with_shared:
             return sums
         shared = self.model.shared_step(block, self.origin)

@@ -9,6 +9,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 
 from emdist.kernels.lanes import (
+    COMPONENTS,
     GATHERED,
     I64,
     ROW_LANES,
@@ -27,55 +28,71 @@ from emdist.kernels.rows import Rows
 _TOTALS, _WIDTHS = 2, (8, 16)
 
 
-@inline
-def gather_lines(typing: Any, resp: Any, lines: Any, count: Any, column: Any, out: Any) -> Any:
-    """Sums over the rows of the first `count` panels of resp times a few lines, added to `out`.
+def _line_gatherer(statistics: int, components: int) -> Any:
+    @inline
+    def gather_lines(typing: Any, resp: Any, lines: Any, count: Any, column: Any, out: Any) -> Any:
+        """Sums over the rows of the first `count` panels of resp times a few lines, added to `out`.
 
-    Resp (panels, k, rows), lines (panels, `STATISTICS`, rows), out (k, width) of float64, whose
-    columns `column` and on they are. Sums over lanes are of float64.
-    """
-    contiguous(resp, lines, out)
-    signature = types.void(resp, lines, count, column, out)
+        Resp (panels, k, rows), lines (panels, `STATISTICS`, rows), of which these are the first,
+        out (k, width) of float64, whose columns `column` and on they are. Sums over lanes are of
+        float64.
+        """
+        contiguous(resp, lines, out)
+        signature = types.void(resp, lines, count, column, out)
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        r, p, n, at, sums = arrays(context, builder, sig.args, args)
-        code = code_for(context, builder, lines)
-        n, at = (context.cast(builder, v, sig.args[i], types.intp) for i, v in ((2, n), (3, at)))
-        k, width = size(code, r, 1), size(code, sums, 1)
-        wide = ir.VectorType(ir.DoubleType(), STATISTICS)
-        with cgutils.for_range(builder, builder.udiv(k, I64(GATHERED)), intp=I64) as loop:
-            first = code.times(loop.index, I64(GATHERED))
-            found = _products(code, (r, k, first), p, n)
-            for c in range(GATHERED):
-                line = code.times(builder.add(first, I64(c)), width)
-                where = code.at(sums.data, line, at)
-                more = code.totals([builder.load(each) for each in found[c]])
-                code.store(builder.fadd(code.load(where, wide), more), where)
-        return context.get_dummy_value()
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            r, p, n, at, sums = arrays(context, builder, sig.args, args)
+            code = code_for(context, builder, lines)
+            n, at = (
+                context.cast(builder, v, sig.args[i], types.intp) for i, v in ((2, n), (3, at))
+            )
+            k, width = size(code, r, 1), size(code, sums, 1)
+            wide = ir.VectorType(ir.DoubleType(), STATISTICS)
+            none = [code.constant(0.0)] * (STATISTICS - statistics)
+            with cgutils.for_range(builder, builder.udiv(k, I64(components)), intp=I64) as loop:
+                first = code.times(loop.index, I64(components))
+                found = _products(code, (r, k, first), p, n, (components, statistics))
+                for c in range(components):
+                    line = code.times(builder.add(first, I64(c)), width)
+                    where = code.at(sums.data, line, at)
+                    more = code.totals([*map(builder.load, found[c]), *none])
+                    code.store(builder.fadd(code.load(where, wide), more), where)
+            return context.get_dummy_value()
 
-    return signature, generate
+        return signature, generate
+
+    return gather_lines
 
 
-def _products(code: Code, resp: Any, lines: Any, count: Any) -> list[list[Any]]:
-    """Accumulators, lane by lane, of a few components times a few statistics."""
+#: Of a group of lines, and of one or two that are left: the ones, and what stands before them.
+gather_lines = _line_gatherer(STATISTICS, GATHERED)
+gather_line, gather_two_lines = _line_gatherer(1, COMPONENTS), _line_gatherer(2, COMPONENTS)
+
+
+def _products(
+    code: Code, resp: Any, lines: Any, count: Any, shape: tuple[int, int]
+) -> list[list[Any]]:
+    """Accumulators, lane by lane, of a few components times a few statistics: their `shape`."""
     b, rows = code.builder, size(code, lines, 2)
     # The compiler does not know their number, or it would unroll the loop and run out of registers.
     vectors = b.udiv(rows, I64(code.lanes))
     r, k, first = resp
+    components, statistics = shape
     zero = code.constant(0.0)
-    sums = [[code.variable(zero) for _ in range(STATISTICS)] for _ in range(GATHERED)]
+    sums = [[code.variable(zero) for _ in range(statistics)] for _ in range(components)]
     with cgutils.for_range(b, count, intp=I64) as panel:
         own = code.at(r.data, code.times(b.add(code.times(panel.index, k), first), rows))
         base = code.at(lines.data, code.times(code.times(panel.index, I64(STATISTICS)), rows))
         with cgutils.for_range(b, vectors, intp=I64) as vector:
             place = code.times(vector.index, I64(code.lanes))
-            t = [
-                code.load(code.at(base, place, code.times(I64(j), rows))) for j in range(STATISTICS)
+            # One line at a time: with all of them there is a vector more than registers.
+            shares = [
+                code.load(code.at(own, place, code.times(I64(c), rows))) for c in range(components)
             ]
-            for c in range(GATHERED):
-                share = code.load(code.at(own, place, code.times(I64(c), rows)))
-                for j in range(STATISTICS):
-                    b.store(code.fused(share, t[j], b.load(sums[c][j])), sums[c][j])
+            for j in range(statistics):
+                t = code.load(code.at(base, place, code.times(I64(j), rows)))
+                for c, share in enumerate(shares):
+                    b.store(code.fused(share, t, b.load(sums[c][j])), sums[c][j])
     return sums
 
 

@@ -37,6 +37,8 @@ _WIDE = _has_512_bits()
 #: 24 accumulators of 32 registers, or 12 of 16.
 _BYTES, VECTORS = (64, 4) if _WIDE else (32, 2)
 COMPONENTS = 6
+#: Bytes of a line of the cache, which no vector is longer than.
+CACHE_LINE = 64
 #: Statistics that are gathered at once, and for how many components: sums of `STATISTICS` are a
 #: vector of float64.
 STATISTICS, GATHERED = (8, 3) if _WIDE else (4, 2)
@@ -248,6 +250,24 @@ def contiguous(*kinds: Any) -> None:
     for kind in kinds:
         if isinstance(kind, types.Array) and kind.layout != "C":
             raise TypingError(f"Vectors are loaded from contiguous arrays, and this is {kind}.")
+
+
+@inline
+def borrowed(typing: Any, array: Any) -> Any:
+    """The array without a count of who refers to it: its owner must outlive the call.
+
+    Each slice of an array counts, and counting is atomic: dozens of times a panel, it takes as
+    long as scores do.
+    """
+    signature = array(array)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        found = context.make_array(array)(context, builder, args[0])
+        for owner in ("meminfo", "parent"):
+            setattr(found, owner, ir.Constant(getattr(found, owner).type, None))
+        return found._getvalue()
+
+    return signature, generate
 
 
 def size(code: Code, array: Any, axis: int) -> Any:

@@ -103,3 +103,23 @@ def centred_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
                     diff = x[i, j] - means[c, j]
                     out[c, j] += r * diff
                     out[c, d + j] += r * diff * diff
+
+
+@jit
+def labelled_squares(
+    x: Array, labels: Array, weight: Array, means: Array, n: Array, out: Array
+) -> None:
+    """As `centred_squares` for rows that belong to one component each: adds to n (k,), (k, 2 d).
+
+    `weight` (m,) of the rows, or none for 1.
+    """
+    d = x.shape[1]
+    for i in range(x.shape[0]):
+        c = labels[i]
+        r = weight[i] if len(weight) else 1.0
+        if r != 0.0:
+            n[c] += r
+            for j in range(d):
+                diff = x[i, j] - means[c, j]
+                out[c, j] += r * diff
+                out[c, d + j] += r * diff * diff

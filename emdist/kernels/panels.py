@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS, row_width
+from emdist.kernels.lanes import CACHE_LINE, COMPONENTS, row_width
 from emdist.kernels.tiles import shifted
 from emdist.kernels.turning import (
     turn_1,
@@ -96,6 +96,18 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     least[:k] = offset
     packed = padded.reshape(groups, COMPONENTS, width).transpose(0, 2, 1)
     return np.ascontiguousarray(packed), least
+
+
+@jit
+def aligned(shape: Any, like: Array) -> Array:
+    """An array of nothing yet, of three axes, with the numbers of `like`.
+
+    Its vectors lie in one line of the cache each, and not across two.
+    """
+    size, item = shape[0] * shape[1] * shape[2], like.itemsize
+    room = np.empty(size + CACHE_LINE // item, like.dtype)
+    first = -room.ctypes.data % CACHE_LINE // item
+    return room[first : first + size].reshape(shape)
 
 
 def widened(rows: Array) -> Array:

@@ -6,43 +6,47 @@ responsibilities never leave the cache, and no step of it holds the GIL.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.assign import LOWEST
-from emdist.kernels.gathering import gather_lines
+from emdist.kernels.gathering import gather_line, gather_lines, gather_two_lines
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import STATISTICS, panel_rows
+from emdist.kernels.lanes import COMPONENTS, STATISTICS, borrowed, panel_rows
 from emdist.kernels.lines import Lines, fill_extras
-from emdist.kernels.panels import fill_panel, pack_components, readable
+from emdist.kernels.panels import aligned, fill_panel, pack_components, readable
 from emdist.kernels.scoring import exponentials_of_panel, scores_of_panel
 from emdist.kernels.tiles import tiles
 from emdist.kernels.turning import multiply_lines
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
+#: Weights (k,), statistics (k, D) and log-likelihood.
+Posterior: TypeAlias = tuple[Floats, Floats, float]
 
 #: Panels that are scored before their sums are gathered: a few of their lines stay in the first
 #: cache for all components.
 _PANELS = 8
 #: Rows of a call: what it returns of each row stays in cache.
 _STRETCH = 1 << 16
+#: Bytes of responsibilities that stay in the second cache, and mixtures that share rows: what is
+#: returned of each row is half a mebibyte of a stretch.
+_CACHE, _MOST = 1 << 20, 16
 
 
 @jit
-def _score(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array, pairs: Array,
-           extras: Array, raw: Array, t: Array, resp: Array, best: Array) -> None:  # fmt: skip
-    """Scores of the rows of a panel, and the highest of each; T(x) is x if `t` has no lines."""
+def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array, raw: Array,
+            t: Array) -> Array:  # fmt: skip
+    """T(x) of the rows of a panel, line by line: x itself if `t` has no lines."""
     fill_panel(x, a, b, origin, raw)
     fill_extras(x.shape[1], extras, raw)
-    best[:] = -np.inf
-    if len(t):
-        multiply_lines(raw, pairs, 0, t.shape[0], t)
-        scores_of_panel(t, eta, offset, resp, best)
-    else:
-        scores_of_panel(raw, eta, offset, resp, best)
+    if len(t) == 0:
+        return raw
+    multiply_lines(raw, pairs, 0, t.shape[0], t)
+    return t
 
 
 @jit
@@ -64,36 +68,70 @@ def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
 @jit
 def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: Array) -> None:
     for column in range(0, pairs.shape[0], few.shape[1]):
+        count = min(few.shape[1], pairs.shape[0] - column)
         for p in range(used):
-            multiply_lines(raw[p], pairs, column, column + few.shape[1], few[p])
-        gather_lines(resp, few, used, column, out)
+            multiply_lines(raw[p], pairs, column, column + count, few[p])
+        if count == 1:
+            gather_line(resp, few, used, column, out)
+        elif count == 2:
+            gather_two_lines(resp, few, used, column, out)
+        else:
+            gather_lines(resp, few, used, column, out)
 
 
 @jit
-def _sums(x: Array, origin: Array, eta: Array, offset: Array, pairs: Array, extras: Array,
-          weight: Array, lowest: Any, t: Array, few: Array, best: Array, total: Array,
-          out: Array) -> None:  # fmt: skip
-    """Fill best and total (panels, rows) of all rows, and add to out (k, width) of a block."""
+def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
+            extras: Array, weight: Array, lowest: Any, raw: Array, t: Array, few: Array,
+            resp: Array, share: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
+    """As `_sums`, in arrays that the caller holds."""
+    x, origin, pairs, extras = borrowed(x), borrowed(origin), borrowed(pairs), borrowed(extras)
+    eta, offset, weight = borrowed(eta), borrowed(offset), borrowed(weight)
+    raw, t, few, resp = borrowed(raw), borrowed(t), borrowed(few), borrowed(resp)
+    share, best, total, out = borrowed(share), borrowed(best), borrowed(total), borrowed(out)
     at_once, _, rows = few.shape
-    raw = np.zeros((at_once, x.shape[1] + 1 + extras.shape[0], rows), eta.dtype)
-    resp = np.empty((at_once, offset.shape[0], rows), eta.dtype)
-    share = np.empty(rows, eta.dtype)
     done = 0
     for first in range(0, x.shape[0], at_once * rows):
         used = 0
         for a in range(first, min(first + at_once * rows, x.shape[0]), rows):
             b = min(a + rows, x.shape[0])
-            own, top = resp[used], best[done]
-            _score(x, a, b, origin, eta, offset, pairs, extras, raw[used], t, own, top)
-            _share(own, top, lowest, weight, a, b, total[done], share)
+            panel = _expand(x, a, b, origin, pairs, extras, raw[used], t)
+            begin = 0
+            for m in range(len(ends)):
+                end = ends[m]
+                own, top = resp[used][begin:end], best[m][done]
+                top[:] = -np.inf
+                groups = eta[begin // COMPONENTS : end // COMPONENTS]
+                scores_of_panel(panel, groups, offset[begin:end], own, top)
+                _share(own, top, lowest, weight, a, b, total[m][done], share)
+                begin = end
             used += 1
             done += 1
         _gather(raw, used, pairs, resp, few, out)
 
 
+@jit
+def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
+          extras: Array, direct: bool, weight: Array, lowest: Any, best: Array, total: Array,
+          out: Array) -> None:  # fmt: skip
+    """Fill best and total (mixtures, panels, rows) of all rows, and add to out of a block.
+
+    Mixture m has the components up to `ends[m]`; out (k, width) are the sums of all. T(x) is x
+    where it is `direct`.
+    """
+    rows, k = best.shape[2], len(offset)
+    raw = aligned((_PANELS, x.shape[1] + 1 + extras.shape[0], rows), eta)
+    t = aligned((1, 0 if direct else eta.shape[1], rows), eta)[0]
+    few = aligned((_PANELS, STATISTICS, rows), eta)
+    resp = aligned((_PANELS, k, rows), eta)
+    raw[:] = 0.0
+    few[:] = 0.0
+    _panels(x, origin, eta, offset, ends, pairs, extras, weight, lowest, raw, t, few, resp,
+            np.empty(rows, eta.dtype), best, total, out)  # fmt: skip
+
+
 def posterior_sums(
     x: Array, origin: Floats, eta: Array, offset: Array, lines: Lines, weight: Floats | None
-) -> tuple[Floats, Floats, float]:
+) -> Posterior:
     """Weights (k,), statistics (k, D) and log-likelihood of a block, softly assigned.
 
     Parameters
@@ -109,23 +147,73 @@ def posterior_sums(
     weight
         (m,) or None for 1.
     """
-    k, width = eta.shape
-    d, dtype = x.shape[1], eta.dtype
+    return next(posteriors(x, origin, [(eta, offset)], lines, weight))
+
+
+def posteriors(
+    x: Array,
+    origin: Floats,
+    mixtures: Sequence[tuple[Array, Array]],
+    lines: Lines,
+    weight: Floats | None,
+) -> Iterator[Posterior]:
+    """`posterior_sums` of several ``(eta, offset)`` of one precision, bit for bit.
+
+    T(x) of a few rows is made once for as many of them as leave their responsibilities in cache.
+    """
+    some: list[tuple[Array, Array]] = []
+    held = 0
+    for eta, offset in mixtures:
+        more = _PANELS * panel_rows(eta.itemsize) * eta.itemsize * len(eta)
+        if some and (held + more > _CACHE or len(some) == _MOST):
+            yield from _posteriors(x, origin, some, lines, weight)
+            some, held = [], 0
+        some.append((eta, offset))
+        held += more
+    yield from _posteriors(x, origin, some, lines, weight)
+
+
+def _posteriors(
+    x: Array,
+    origin: Floats,
+    mixtures: Sequence[tuple[Array, Array]],
+    lines: Lines,
+    weight: Floats | None,
+) -> list[Posterior]:
+    packed = [pack_components(eta, offset) for eta, offset in mixtures]
+    eta, least = (np.concatenate(parts) for parts in zip(*packed, strict=True))
+    ends = np.cumsum([len(part) for _, part in packed])
+    d, width, dtype = x.shape[1], eta.shape[1], eta.dtype
     rows = panel_rows(dtype.itemsize)
-    packed, least = pack_components(eta, offset)
-    t = np.empty((0 if lines.direct(d) else width, rows), dtype)
-    few = np.empty((_PANELS, STATISTICS, rows), dtype)
-    # Behind the statistics the ones, which gather the weights, up to a full group.
-    gathered = np.full((-(-(width + 1) // STATISTICS) * STATISTICS, 2), d, np.int32)
-    gathered[:width] = lines.pairs
-    out, objective = np.zeros((len(least), len(gathered))), 0.0
+    # Behind the statistics the ones, which gather the weights.
+    gathered = np.concatenate([lines.pairs, np.full((1, 2), d, np.int32)])
+    # Whole groups of lines are added.
+    columns = -(-len(gathered) // STATISTICS) * STATISTICS
+    out, objective = np.zeros((len(least), columns)), [0.0] * len(mixtures)
     lowest, none = dtype.type(LOWEST[dtype.name]), np.empty(0)
+    panels = -(-min(len(x), _STRETCH) // rows)
+    best, total = np.empty((2, len(mixtures), panels, rows), dtype)
+    direct, logs = lines.direct(d), np.empty(panels * rows)
     for a, b in tiles(len(x), _STRETCH):
         part, where = readable(x[a:b], origin, dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        best, total = np.empty((2, -(-len(part) // rows), rows), dtype)
-        _sums(part, where, packed, least, gathered, lines.extras, w, lowest, t, few, best, total,
-              out)  # fmt: skip
-        found = best.ravel()[: len(part)] + np.log(total.ravel()[: len(part)], dtype=np.float64)
-        objective += float(found.sum() if weight is None else w @ found)
-    return out[:k, width].copy(), np.ascontiguousarray(out[:k, :width]), objective
+        _sums(part, where, eta, least, ends, gathered, lines.extras, direct, w, lowest,
+              best, total, out)  # fmt: skip
+        for m in range(len(mixtures)):
+            found = _log_sums(best[m], total[m], logs[: len(part)])
+            objective[m] += float(found.sum() if weight is None else w @ found)
+    begins = [0, *ends[:-1]]
+    return [
+        _taken(out[begin : begin + len(offset)], width, value)
+        for begin, (_, offset), value in zip(begins, mixtures, objective, strict=True)
+    ]
+
+
+def _log_sums(best: Array, total: Array, out: Floats) -> Floats:
+    """Logarithms of the sums of exponentials of rows, from their panels: fills (m,)."""
+    np.log(total.reshape(-1)[: len(out)], out=out, dtype=np.float64)
+    return np.add(out, best.reshape(-1)[: len(out)], out=out)
+
+
+def _taken(sums: Floats, width: int, objective: float) -> Posterior:
+    return sums[:, width].copy(), np.ascontiguousarray(sums[:, :width]), objective

@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 from emdist.components import Components, Density
 from emdist.interfaces import Array, Floats
 from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.models.assignments import Share
 from emdist.models.precision import CAREFUL
+from emdist.sums import Sums
 
 
 def total_weight(x: Array, weight: Floats | None) -> Floats:
     """Of rows (m, d), whose own is `weight` (m,) or 1: ()."""
     return np.array(len(x) if weight is None else weight.sum(), np.float64)
+
+
+def share_sums(share: Share, x: Array, weight: Floats | None) -> Sums:
+    """``n`` (k,), ``t`` (k, width), ``objective`` and ``weight`` of a block of rows (m, d)."""
+    found = {"n": share.n, "t": share.t, "objective": np.array(share.objective)}
+    return Sums({**found, "weight": total_weight(x, weight)})
 
 
 def labelled_sums(
@@ -42,6 +50,8 @@ def shared_sums(
     """``shared.*`` of rows (m, d): what the family gathers once."""
     # Also a block without rows has every field, or its sums would not add to the others'.
     total = family.shared(np.empty((0, x.shape[1])), None)
+    if not total:
+        return {}
     for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
         tile = shifted(x[a:b], origin, "float64")
         more = family.shared(tile, None if weight is None else weight[a:b])

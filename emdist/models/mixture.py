@@ -10,9 +10,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Components, Density, WholeBlocks
+from emdist.components import Components, Density, Logits, WholeBlocks
 from emdist.errors import CollapseError
 from emdist.interfaces import (
+    Array,
     Assigned,
     Block,
     Domain,
@@ -27,7 +28,7 @@ from emdist.kernels.assign import softmax
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Share, Tile
 from emdist.models.assignments.soft import Soft
-from emdist.models.blocks import labelled_sums, shared_sums, total_weight
+from emdist.models.blocks import labelled_sums, share_sums, shared_sums
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL, Precision, cheapest
 from emdist.models.ready import READY
@@ -138,7 +139,7 @@ class Mixture(Generic[P]):
         """
         x, weight = block.valid()
         masked = None if len(x) == len(block.x) else block.rows()
-        log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+        log_weight = self._log_weight(params, numerics)
         offset = (density.offset + log_weight).astype(numerics.dtype)
         k = density.n_components
         columns = x.shape[1] + density.width + 2 * k
@@ -152,6 +153,14 @@ class Mixture(Generic[P]):
             w = None if weight is None else weight[a:b]
             index = np.arange(a, b) + block.start if masked is None else masked[a:b]
             yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
+
+    def logits(self, params: MixtureParams[P], numerics: Numerics) -> Logits | None:
+        """What responsibilities are the softmax of; None if of no such thing."""
+        density = READY.density(self.family, params.components, numerics)
+        return self.assignment.logits(density, self._log_weight(params, numerics))
+
+    def _log_weight(self, params: MixtureParams[P], numerics: Numerics) -> Array:
+        return self.weights.logarithms(params).astype(numerics.dtype)
 
     def e_step(
         self,
@@ -167,7 +176,7 @@ class Mixture(Generic[P]):
         """
         x, weight = block.valid()
         density = READY.density(self.family, params.components, numerics)
-        log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+        log_weight = self._log_weight(params, numerics)
         share = self.assignment.whole(density, x, weight, origin, log_weight) if not seen else None
         if share is None:
             share = Share(
@@ -177,8 +186,7 @@ class Mixture(Generic[P]):
                 share += self.assignment.share(tile)
                 if seen is not None:
                     seen(tile)
-        found = {"n": share.n, "t": share.t, "objective": np.array(share.objective)}
-        return Sums({**found, "weight": total_weight(x, weight)})
+        return share_sums(share, x, weight)
 
     def first_step(
         self, block: Block, start: MixtureParams[P], nearest: NDArray[np.int32], origin: Floats
@@ -298,7 +306,7 @@ class Mixture(Generic[P]):
         x, _ = block.valid()
         density = READY.density(self.family, params.components, numerics)
         if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not resp:
-            log_weight = self.weights.logarithms(params).astype(numerics.dtype)
+            log_weight = self._log_weight(params, numerics)
             return Assigned(*density.hard_rows(x, origin, log_weight))
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))

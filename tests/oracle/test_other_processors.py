@@ -20,8 +20,9 @@ import test_nearest as nearest, test_posterior as posterior
 for name in ("norm", "products"):
     posterior.test_sums(name, 131, 17, 7, "float32", 2e-5, True)
 nearest.test_sums_and_labels(1100, 12, 5, "float32", True)
+posterior.test_mixtures_in_one_call_have_the_bits_of_a_call_each(600, [1, 7, 20], "float32", True)
 for dtype, tol in (("float32", 2e-5), ("float64", 1e-12)):
-    for d in (1, 3, 5, 9, 17, 33):
+    for d in (1, 3, 4, 5, 9, 17, 33):
         nearest.test_sums_and_labels(301, d, 7, dtype, False)
         posterior.test_sums("features", 301, d, 7, dtype, tol, False)
 print("the same")

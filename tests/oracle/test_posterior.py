@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,20 @@ from scipy.special import logsumexp, softmax
 
 from emdist.interfaces import Array
 from emdist.kernels import lines as table
+from emdist.kernels.assign import one_hot
 from emdist.kernels.counts import indicators
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS, panel_rows
+from emdist.kernels.lanes import CACHE_LINE, COMPONENTS, borrowed, panel_rows
 from emdist.kernels.lines import Lines
-from emdist.kernels.moments import with_norm, with_products, with_squares
-from emdist.kernels.panels import pack_components
-from emdist.kernels.posterior import posterior_sums
+from emdist.kernels.moments import (
+    centred_squares,
+    labelled_squares,
+    with_norm,
+    with_products,
+    with_squares,
+)
+from emdist.kernels.panels import aligned, pack_components
+from emdist.kernels.posterior import Posterior, posterior_sums, posteriors
 from emdist.kernels.scoring import exponentials_of_panel, two_best_of_panel
 
 STATISTICS = {
@@ -30,6 +38,10 @@ SHAPES = [
     (63, 2, 3),
     (65, 3, 7),
     (700, 5, 6),
+    # One line is left behind whole groups of them, and two.
+    (200, 7, 4),
+    (130, 8, 5),
+    (90, 6, 2),
     (1500, 9, 13),
     (515, 17, 4),
     (70000, 2, 2),
@@ -66,6 +78,74 @@ def test_sums(name: str, n: int, d: int, k: int, dtype: str, tol: float, weighte
     offset = rng.standard_normal(k).astype(dtype)
     weight = rng.exponential(size=n) if weighted else None
     check(x, origin, eta, offset, lines(d), t, weight, tol)
+
+
+def bits(found: Posterior) -> tuple[bytes, ...]:
+    return tuple(np.asarray(each).tobytes() for each in found)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("n", "ks"),
+    [
+        (70, [3]),
+        (1100, [1, 7, 6, 20, 2]),
+        (70000, [2, 1]),
+        (600, [3] * 37),
+        (600, [2, 700, 5, 300]),
+    ],
+)
+def test_mixtures_in_one_call_have_the_bits_of_a_call_each(
+    n: int, ks: list[int], dtype: str, weighted: bool
+) -> None:
+    rng = np.random.default_rng([n, len(ks)])
+    x, origin = rng.standard_normal((n, 4)).astype(dtype), rng.standard_normal(4)
+    weight = rng.exponential(size=n) if weighted else None
+    lines = table.squares(4)
+    mixtures = [
+        ((0.3 * rng.standard_normal((k, 8))).astype(dtype), rng.standard_normal(k).astype(dtype))
+        for k in ks
+    ]
+    found = list(posteriors(x, origin, mixtures, lines, weight))
+    assert len(found) == len(ks)
+    for mixture, own in zip(mixtures, found, strict=True):
+        assert bits(own) == bits(posterior_sums(x, origin, *mixture, lines, weight))
+
+
+@jit
+def _fill(array: Array, other: Array) -> Any:
+    array = borrowed(array)
+    array[1:][0] = 2.0
+    own = aligned((2, 3, 5), other)
+    own[:] = 3.0
+    return own
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_arrays_that_are_borrowed_and_aligned(dtype: str) -> None:
+    array, other = np.zeros(3, dtype), np.zeros(1, dtype)
+    before = sys.getrefcount(array)
+    made = [_fill(array, other) for _ in range(20)]
+    assert sys.getrefcount(array) == before
+    np.testing.assert_array_equal(array, [0.0, 2.0, 0.0])
+    for own in made:
+        assert own.ctypes.data % CACHE_LINE == 0
+        np.testing.assert_array_equal(own, np.full((2, 3, 5), 3.0, dtype))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_labelled_squares_are_centred_squares_of_one_hot_responsibilities(weighted: bool) -> None:
+    rng = np.random.default_rng(5)
+    x, means = rng.standard_normal((300, 5)) + 1e6, rng.standard_normal((7, 5)) + 1e6
+    labels = rng.integers(0, 6, 300).astype(np.int32)
+    weight = rng.integers(0, 3, 300) / 7 if weighted else None
+    resp, wanted = one_hot(labels, weight, 7), np.zeros((7, 10))
+    centred_squares(x, resp, means, wanted)
+    n, out = np.zeros(7), np.zeros((7, 10))
+    labelled_squares(x, labels, np.empty(0) if weight is None else weight, means, n, out)
+    np.testing.assert_array_equal(out, wanted)
+    np.testing.assert_allclose(n, resp.sum(axis=1), rtol=1e-14)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "int64"])

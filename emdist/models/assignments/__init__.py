@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Density
+from emdist.components import Density, Logits
 from emdist.interfaces import Array, Floats, Turn
+from emdist.kernels.lines import Lines
+from emdist.kernels.posterior import posteriors
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,9 @@ class Assignment(Protocol):
     def share(self, tile: Tile) -> Share:
         """What the tile adds to the sums; overwrites its scores."""
 
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        """What the responsibilities of stored rows are the softmax of; None if of no such thing."""
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
@@ -111,6 +117,19 @@ def gathered(tile: Tile, resp: Array, value: Floats) -> Share:
         resp *= tile.weight
     n = resp.sum(axis=1, dtype=np.float64)
     return Share(n, tile.density.gather(tile.x, tile.t, resp), float(value.sum()))
+
+
+def softly(
+    logits: Sequence[Logits], x: Array, weight: Floats | None, origin: Floats
+) -> Iterator[Share]:
+    """What a block of stored rows (m, d) adds under each of some logits of one T(x) and precision.
+
+    Each has the bits that it has alone.
+    """
+    lines = Lines(logits[0].pairs, logits[0].extras)
+    found = posteriors(x, origin, [(each.eta, each.offset) for each in logits], lines, weight)
+    for each, (n, t, value) in zip(logits, found, strict=True):
+        yield Share(n, t, each.temperature * value)
 
 
 def scattered(tile: Tile, labels: NDArray[np.int32], value: Floats) -> Share:

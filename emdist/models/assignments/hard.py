@@ -35,6 +35,9 @@ class Hard:
     def share(self, tile: Tile) -> Share:
         return scattered(tile, *self.explain(tile))
 
+    def logits(self, density: Density, log_weight: Array) -> None:
+        return None
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Density, SoftBlocks
+from emdist.components import Density, Logits, SoftBlocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
-from emdist.models.assignments import Share, Tile, gathered
+from emdist.models.assignments import Share, Tile, gathered, softly
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,14 @@ class Soft:
     def share(self, tile: Tile) -> Share:
         return gathered(tile, tile.score, softmax(tile.score, tile.offset))
 
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        return density.logits(log_weight, 1.0) if isinstance(density, SoftBlocks) else None
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        if not isinstance(density, SoftBlocks):
-            return None
-        found = density.soft_sums(x, weight, origin, log_weight, 1.0)
-        return None if found is None else Share(*found)
+        logits = self.logits(density, log_weight)
+        return None if logits is None else next(softly([logits], x, weight, origin))
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emdist.components import Density
+from emdist.components import Density, Logits
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import drawn_labels, softmax
 from emdist.kernels.hashing import uniform_of_rows
@@ -57,6 +57,9 @@ class Drawn:
         labels = drawn_labels(tile.score, uniform_of_rows(tile.rows, *self.key, _STREAM))
         return scattered(tile, labels, value)
 
+    def logits(self, density: Density, log_weight: Array) -> None:
+        return None
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
@@ -97,6 +100,14 @@ class Stochastic:
 
     def share(self, tile: Tile) -> Share:
         return Soft().share(tile)
+
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        return Soft().logits(density, log_weight)
+
+    def whole(
+        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> Share | None:
+        return Soft().whole(density, x, weight, origin, log_weight)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         return Soft().explain(tile)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emdist.components import Density, SoftBlocks
+from emdist.components import Density, Logits, SoftBlocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
-from emdist.models.assignments import Assignment, Share, Tile, gathered
+from emdist.models.assignments import Assignment, Share, Tile, gathered, softly
 from emdist.models.assignments.hard import Hard
 from emdist.models.assignments.soft import Soft
 
@@ -49,13 +49,16 @@ class At:
     def share(self, tile: Tile) -> Share:
         return gathered(tile, tile.score, self._soften(tile))
 
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        if not isinstance(density, SoftBlocks):
+            return None
+        return density.logits(log_weight, self.temperature)
+
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        if not isinstance(density, SoftBlocks):
-            return None
-        found = density.soft_sums(x, weight, origin, log_weight, self.temperature)
-        return None if found is None else Share(*found)
+        logits = self.logits(density, log_weight)
+        return None if logits is None else next(softly([logits], x, weight, origin))
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)
@@ -121,6 +124,9 @@ class Tempered:
 
     def share(self, tile: Tile) -> Share:
         return self._last.share(tile)
+
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        return self._last.logits(density, log_weight)
 
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
