@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from functools import lru_cache
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,25 @@ class SoftBlocks(Protocol):
 
         None where tiles have to be gone through.
         """
+
+
+@lru_cache(maxsize=256)
+def offers(kind: type, protocol: Any) -> bool:
+    """Whether instances of a class have the methods of a protocol.
+
+    As `issubclass`, which takes as long as all the rest that a small block costs besides its rows.
+    """
+    return issubclass(kind, protocol)
+
+
+def does_whole_blocks(density: Density) -> TypeGuard[WholeBlocks]:
+    """Whether `density` is one of `WholeBlocks`."""
+    return offers(type(density), WholeBlocks)
+
+
+def does_soft_blocks(density: Density) -> TypeGuard[SoftBlocks]:
+    """Whether `density` is one of `SoftBlocks`."""
+    return offers(type(density), SoftBlocks)
 
 
 class Components(Protocol[P]):

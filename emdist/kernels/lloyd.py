@@ -9,8 +9,15 @@ from numpy.typing import NDArray
 
 from emdist.kernels.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.jit import jit, jit_sums
-from emdist.kernels.lanes import panel_rows
-from emdist.kernels.panels import fill_panel, is_readable, pack_components, readable, widened
+from emdist.kernels.lanes import borrowed, panel_rows
+from emdist.kernels.panels import (
+    aligned,
+    fill_panel,
+    is_readable,
+    pack_components,
+    readable,
+    widened,
+)
 from emdist.kernels.scoring import best_of_panel
 from emdist.kernels.tiles import tiles
 
@@ -62,16 +69,26 @@ def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
 
 
 @jit
-def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
-          rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
-    panel = np.empty((x.shape[1], rows), eta.dtype)
-    best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
+def _panels(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
+            panel: Array, best: Array, labels: Array, n: Array, t: Array) -> Any:  # fmt: skip
+    """As `_sums`, in arrays that the caller holds."""
+    x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
+    means, weight, panel = borrowed(means), borrowed(weight), borrowed(panel)
+    best, labels, n, t = borrowed(best), borrowed(labels), borrowed(n), borrowed(t)
     total = 0.0
-    for a in range(0, x.shape[0], rows):
-        b = min(a + rows, x.shape[0])
+    for a in range(0, x.shape[0], len(best)):
+        b = min(a + len(best), x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, labels)
         total += _gather(x, a, b, origin, means, labels, weight, best, n, t)
     return total
+
+
+@jit
+def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
+          rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
+    panel = aligned((1, x.shape[1], rows), eta)[0]
+    best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
+    return _panels(x, origin, eta, offset, means, weight, panel, best, labels, n, t)
 
 
 @jit_sums
@@ -90,10 +107,20 @@ def _distances(
 @jit
 def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
           rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
-    panel = np.empty((x.shape[1], rows), eta.dtype)
+    panel = aligned((1, x.shape[1], rows), eta)[0]
     best, own = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
-    for a in range(0, x.shape[0], rows):
-        b = min(a + rows, x.shape[0])
+    _labelled(x, origin, eta, offset, means, panel, best, own, labels, distance)
+
+
+@jit
+def _labelled(x: Array, origin: Array, eta: Array, offset: Array, means: Array, panel: Array,
+              best: Array, own: Array, labels: Array, distance: Array) -> None:  # fmt: skip
+    """As `_rows`, in arrays that the caller holds."""
+    x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
+    means, panel, best, own = borrowed(means), borrowed(panel), borrowed(best), borrowed(own)
+    labels, distance = borrowed(labels), borrowed(distance)
+    for a in range(0, x.shape[0], len(best)):
+        b = min(a + len(best), x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, own)
         labels[a:b] = own[: b - a]
         _distances(x, a, b, origin, means, own, best[:1], distance)

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Components, Density, Logits, WholeBlocks
+from emdist.components import Components, Density, Logits, does_whole_blocks
 from emdist.errors import CollapseError
 from emdist.interfaces import (
     Array,
@@ -305,7 +305,7 @@ class Mixture(Generic[P]):
         """As `assign`, its score without the `constant` that all rows have in common."""
         x, _ = block.valid()
         density = READY.density(self.family, params.components, numerics)
-        if self.assignment.temperature == 0 and isinstance(density, WholeBlocks) and not resp:
+        if self.assignment.temperature == 0 and does_whole_blocks(density) and not resp:
             log_weight = self._log_weight(params, numerics)
             return Assigned(*density.hard_rows(x, origin, log_weight))
         labels = np.empty(len(x), np.int32)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from emdist.components import Logits
+from emdist.components import Logits, offers
 from emdist.interfaces import Block, Floats, Model, Numerics
 from emdist.models.assignments import softly
 from emdist.models.blocks import share_sums
@@ -31,9 +31,11 @@ class Parted:
 
     def logits(self) -> Logits | None:
         """The model's, if it has any."""
-        if not isinstance(self.model, Softmax):
+        if not offers(type(self.model), Softmax):
             return None
-        return self.model.logits(self.params, self.numerics)
+        model: Any = self.model
+        found: Logits | None = model.logits(self.params, self.numerics)
+        return found
 
 
 def e_steps(block: Block, origin: Floats, parts: Sequence[Parted]) -> list[Sums]:

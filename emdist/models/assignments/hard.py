@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Density, WholeBlocks
+from emdist.components import Density, does_whole_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels
 from emdist.models.assignments import Share, Tile, scattered
@@ -41,7 +41,7 @@ class Hard:
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        if not isinstance(density, WholeBlocks):
+        if not does_whole_blocks(density):
             return None
         return Share(*density.hard_sums(x, weight, origin, log_weight))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Density, Logits, SoftBlocks
+from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
 from emdist.models.assignments import Share, Tile, gathered, softly
@@ -36,7 +36,7 @@ class Soft:
         return gathered(tile, tile.score, softmax(tile.score, tile.offset))
 
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
-        return density.logits(log_weight, 1.0) if isinstance(density, SoftBlocks) else None
+        return density.logits(log_weight, 1.0) if does_soft_blocks(density) else None
 
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from emdist.components import Density, Logits, SoftBlocks
+from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
 from emdist.models.assignments import Assignment, Share, Tile, gathered, softly
@@ -50,7 +50,7 @@ class At:
         return gathered(tile, tile.score, self._soften(tile))
 
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
-        if not isinstance(density, SoftBlocks):
+        if not does_soft_blocks(density):
             return None
         return density.logits(log_weight, self.temperature)
 
