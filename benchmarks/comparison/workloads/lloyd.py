@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -18,6 +19,10 @@ SHAPES = (
     (200_000, 128, 1000, 1.4, 1.1),
 )
 
+#: Multiplications whose time is that of a few iterations; cheaper ones are repeated up to so often,
+#: or what a fit does once would hide them.
+_ENOUGH, _MORE = 6e9, 5
+
 
 def workloads(size: Size) -> Iterator[Workload]:
     """The five shapes, each also beside the rate of its matrix product."""
@@ -26,7 +31,8 @@ def workloads(size: Size) -> Iterator[Workload]:
         data = Clusters(size.of(rows, size.rows, 20 * k), d, k)
         name = f"lloyd-{d}x{k}"
         make = partial(in_memory, data)
-        options = {"span": size.span, "dtype": data.dtype}
+        more = min(_MORE, math.ceil(_ENOUGH / (rows * d * k)))
+        options = {"span": size.span if size.tiny else size.span * more, "dtype": data.dtype}
         budget = 2 * data.nbytes + 512 * MIB
         yield Workload(
             name,
