@@ -132,6 +132,13 @@ def softly(
         yield Share(n, t, each.temperature * value)
 
 
+def softly_alone(
+    logits: Logits | None, x: Array, weight: Floats | None, origin: Floats
+) -> Share | None:
+    """As `softly`, of one; None where there are none."""
+    return None if logits is None else next(softly([logits], x, weight, origin))
+
+
 def scattered(tile: Tile, labels: NDArray[np.int32], value: Floats) -> Share:
     """The share of a tile with labels (m,) and objective (m,)."""
     n, sums = tile.density.scatter(tile.x, tile.t, labels, tile.weight)

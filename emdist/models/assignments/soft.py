@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
-from emdist.models.assignments import Share, Tile, gathered, softly
+from emdist.models.assignments import Share, Tile, gathered, softly_alone
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Soft:
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        logits = self.logits(density, log_weight)
-        return None if logits is None else next(softly([logits], x, weight, origin))
+        return softly_alone(self.logits(density, log_weight), x, weight, origin)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)

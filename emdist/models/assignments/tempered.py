@@ -17,7 +17,7 @@ from pydantic import Field
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.assign import hard_labels, softmax
-from emdist.models.assignments import Assignment, Share, Tile, gathered, softly
+from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_alone
 from emdist.models.assignments.hard import Hard
 from emdist.models.assignments.soft import Soft
 
@@ -57,8 +57,7 @@ class At:
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        logits = self.logits(density, log_weight)
-        return None if logits is None else next(softly([logits], x, weight, origin))
+        return softly_alone(self.logits(density, log_weight), x, weight, origin)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)
