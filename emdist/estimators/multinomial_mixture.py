@@ -12,8 +12,8 @@ from emdist.interfaces import Floats
 class MultinomialMixture(DiscreteMixture):
     """Mixture of multinomials, such as words per document, by EM, exact and out of core.
 
-    The likelihood is that of a row given its total; `sample` draws as many counts as a
-    component's rows have on average.
+    The likelihood is that of a row given its total. `sample` draws rows with whole totals, whose
+    mean is that of the component's rows.
 
     Parameters
     ----------

@@ -11,7 +11,14 @@ import numpy as np
 from emdist.components import Density, IncompleteFamily
 from emdist.errors import ConfigError
 from emdist.families.densities import expanded
-from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
+from emdist.families.discrete import (
+    FLOOR,
+    Discrete,
+    Means,
+    Pseudo,
+    whole_draws,
+    whole_variance,
+)
 from emdist.families.incomplete import Incomplete
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import log_factorials
@@ -90,8 +97,7 @@ class BinomialPairs(Discrete):
         successes, failures = np.split(self.bounded(params.means), 2, axis=1)
         trials = successes + failures
         theta = successes / trials
-        # Draws have whole trials, of this variance.
-        rounding = trials % 1 * (1 - trials % 1)
+        rounding = whole_variance(trials)
         own = trials * theta * (1 - theta)
         first = np.diag(weights @ (own + theta**2 * rounding))
         second = np.diag(weights @ (own + (1 - theta) ** 2 * rounding))
@@ -108,8 +114,7 @@ class BinomialPairs(Discrete):
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         successes, failures = np.split(params.means[k], 2)
         expected = successes + failures
-        # Whole trials whose mean is that expected.
-        trials = np.floor(expected + rng.random((n, len(expected)))).astype(np.int64)
+        trials = whole_draws(expected, n, rng)
         drawn = rng.binomial(trials, successes / expected)
         return np.concatenate([drawn, trials - drawn], axis=1).astype(np.float64)
 

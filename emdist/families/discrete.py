@@ -255,6 +255,20 @@ def unmoved(shift: Floats) -> None:
         raise DomainError("Bits, counts and categories cannot be shifted; wanted a shift of 0.")
 
 
+def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(n, ...) whole numbers next to those `expected`, and on average equal to them."""
+    drawn: NDArray[np.int64] = np.floor(expected + rng.random((n, *np.shape(expected)))).astype(
+        np.int64
+    )
+    return drawn
+
+
+def whole_variance(expected: Floats) -> Floats:
+    """The variance of `whole_draws`, of numbers of any shape."""
+    part = expected % 1
+    return part * (1 - part)
+
+
 def logit(theta: Floats) -> Floats:
     """``log(theta / (1 - theta))``."""
     odds: Floats = np.log(theta) - np.log1p(-theta)

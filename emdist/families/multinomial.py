@@ -10,7 +10,15 @@ import numpy as np
 from emdist.components import IncompleteFamily
 from emdist.errors import ConfigError
 from emdist.families.closures import Features
-from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, floored
+from emdist.families.discrete import (
+    FLOOR,
+    Discrete,
+    Means,
+    Pseudo,
+    floored,
+    whole_draws,
+    whole_variance,
+)
 from emdist.families.incomplete import refused
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import log_orders
@@ -21,8 +29,8 @@ from emdist.sums import Sums
 class Multinomial(Discrete):
     """``(sum_j x_j)! / prod_j x_j! prod_j p_kj^x_j``, given each row's total.
 
-    Means are expected counts, ``total_k p_k``; only their proportions p enter the likelihood, and
-    the total, the mean of a component's rows, tells how many counts to sample.
+    Means are expected counts, ``total_k p_k``; only their proportions p enter the likelihood. The
+    total is the mean of a component's rows; draws have whole totals of that mean.
 
     Attributes
     ----------
@@ -66,10 +74,15 @@ class Multinomial(Discrete):
         return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
 
     def within(self, params: Means, weights: Floats) -> Floats:
-        """Of rows of the components' mean totals: ``total (diag p - p p^T)``."""
+        """(d, d) covariances of draws, summed over components with `weights` (k,).
+
+        ``total diag(p) - (total - var) p p^T``, with var the variance of a draw's whole total.
+        """
         means = self.bounded(params.means)
-        shared = means.T @ (means * (weights / means.sum(axis=1))[:, None])
-        spread: Floats = np.diag(weights @ means) - shared
+        totals = means.sum(axis=1, keepdims=True)
+        p = means / totals
+        shared = weights[:, None] * (totals - whole_variance(totals)) * p
+        spread: Floats = np.diag(weights @ means) - p.T @ shared
         return spread
 
     def marginal(self, params: Means, features: Features) -> tuple[Any, Means]:
@@ -80,8 +93,9 @@ class Multinomial(Discrete):
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
-        total = params.means[k].sum()
-        drawn = rng.multinomial(max(1, round(total)), params.means[k] / total, n)
+        means = self.bounded(params.means)[k]
+        total = means.sum()
+        drawn = rng.multinomial(whole_draws(total, n, rng), means / total)
         return drawn.astype(np.float64)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
