@@ -1,1 +1,1 @@
-"""Prefect only here: ingest, the main job, labelling."""
+"""Entry points of a clone: ``python -m flows.NAME`` runs `emdist.flows.NAME`. Not installed."""

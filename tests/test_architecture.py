@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,19 @@ def test_names_say_what_is_inside(path: Path) -> None:
 
 def test_the_modules_were_found() -> None:
     assert len(MODULES) > 50
+
+
+def test_emdist_is_the_only_package_that_is_installed() -> None:
+    """`flows/` of a clone, as a top-level package, would take that name from everyone else."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    wanted = settings["packages"]["find"]["include"]
+    assert {name for name in packages if any(fnmatch(name, p) for p in wanted)} == {"emdist"}
+    assert {"emdist", "flows"} <= packages
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flows").glob("[a-z]*.py")), ids=name_of)
+def test_entry_points_of_a_clone_hold_no_code(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert f"from emdist.flows.{path.stem} import main" in path.read_text()

@@ -195,7 +195,8 @@ def prefect_server(home: Path) -> Iterator[str]:
     """URL of a Prefect API on a free port, with its database in the folder `home`."""
     home.mkdir()
     server = subprocess.Popen(
-        [sys.executable, "-m", "flows.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "emdist.flows.server"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={
             **os.environ, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(home),
             "PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "0",

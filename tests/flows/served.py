@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from flows.cluster import cluster
+from emdist.flows.cluster import cluster
 
 if __name__ == "__main__":
     cluster.serve(sys.argv[1], pause_on_shutdown=False, print_starting_message=False)

@@ -64,7 +64,7 @@ def test_prefect_deploys_them(deployed: str) -> None:
 def test_a_worker_runs_what_is_submitted(
     deployed: str, start: Callable[..., Script], config_file: Path, tmp_path: Path
 ) -> None:
-    from flows import cluster
+    from emdist.flows import cluster
 
     assert cluster.main([str(config_file), "--key", "sent", "--deployment", "cluster/emdist"]) == 0
     worker = start(
@@ -110,7 +110,7 @@ def test_the_image_has_what_it_names_and_no_root() -> None:
     assert all(re.search(rf"^{name} = \[", known, re.M) for name in extras[1].split(","))
     copied = [word for line in lines if line[0] == "COPY" and "--from" not in line[1]
               for word in line[1:-1]]  # fmt: skip
-    assert {"pyproject.toml", "constraints.txt", "emdist", "flows"} <= set(copied)
+    assert {"pyproject.toml", "constraints.txt", "emdist"} <= set(copied)
 
 
 def documents(path: Path) -> list[dict[str, Any]]:

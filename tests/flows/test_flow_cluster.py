@@ -23,9 +23,9 @@ from prefect.client.schemas.objects import Artifact, FlowRun
 
 from emdist.config import make_config
 from emdist.errors import ConfigError, NotFoundError, SchedulerError
+from emdist.flows.cluster import cluster
+from emdist.flows.private import storage_options
 from emdist.job import Job, open_job
-from flows.cluster import cluster
-from flows.private import storage_options
 
 pytestmark = pytest.mark.usefixtures("api")
 
@@ -117,7 +117,7 @@ def test_iterations_are_logged_and_sent_as_events(
 ) -> None:
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        "flows.telling.emit_event",
+        "emdist.flows.telling.emit_event",
         lambda name, resource, payload: sent.extend(payload["iterations"]),
     )
     with caplog.at_level("INFO", "prefect.task_runs"):
@@ -194,7 +194,7 @@ def test_storage_options_reach_the_job_from_the_workers_file(
         seen.update(data=config.data.storage_options, run=config.run.storage_options)
         raise NotFoundError("enough")
 
-    monkeypatch.setattr("flows.cluster.open_job", opened)
+    monkeypatch.setattr("emdist.flows.cluster.open_job", opened)
     _, run = ran(cluster, make_config(values))
     assert seen == {"data": {"region": "here"}, "run": {}}
     assert "here" not in json.dumps(run.parameters)
@@ -210,8 +210,8 @@ def test_no_call_of_the_api_can_fail_a_fit(
         raise OSError("the API is gone")
 
     for name in ("create_progress_artifact", "create_table_artifact", "create_markdown_artifact"):
-        monkeypatch.setattr(f"flows.telling.{name}", broken)
-    monkeypatch.setattr("flows.telling.emit_event", broken)
+        monkeypatch.setattr(f"emdist.flows.telling.{name}", broken)
+    monkeypatch.setattr("emdist.flows.telling.emit_event", broken)
     result = cluster(make_config(values))
     assert called
     assert model(Path(result["run"])) == fitted_without(values, tmp_path / "plain")

@@ -15,10 +15,10 @@ import zarr
 from flow_scripts import Script, until
 
 from emdist.config import make_config
+from emdist.flows import cluster, ingest, label
+from emdist.flows.script import Outcome, run_as_script
+from emdist.flows.server import _start, _stop, _wait
 from emdist.job import Job, open_job
-from flows import cluster, ingest, label
-from flows.script import Outcome, run_as_script
-from flows.server import _start, _stop, _wait
 
 Start = Callable[..., Script]
 

@@ -20,9 +20,9 @@ from prefect.client.schemas.filters import (
 )
 
 from emdist.errors import ConfigError
+from emdist.flows.sweep import sweep
 from emdist.sweep_config import make_sweep_config
 from emdist.sweep_job import SweepJob, open_sweep
-from flows.sweep import sweep
 
 NAMES = ["full-2", "full-3", "full-5"]
 

@@ -114,7 +114,7 @@ def _start() -> subprocess.Popen[bytes]:
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     own = {"PREFECT_UI_ENABLED": "0", "PREFECT_SERVER_ANALYTICS_ENABLED": "0"}
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.server"],
+        [sys.executable, "-m", "emdist.flows.server"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **settings, **own},

@@ -23,7 +23,7 @@ from prefect.exceptions import MissingContextError
 
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.state import Record
-from flows.posting import Poster
+from emdist.flows.posting import Poster
 
 #: Components in the table artifact, and iterations in one event.
 _SHOWN, _LINES = 500, 100

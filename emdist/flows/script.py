@@ -20,9 +20,9 @@ from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
+from emdist.flows.cancelling import close, heeded
+from emdist.flows.server import answers, drained, own_server
 from emdist.report.swallowed import not_swallowed
-from flows.cancelling import close, heeded
-from flows.server import answers, drained, own_server
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")

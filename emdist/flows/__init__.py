@@ -1,0 +1,1 @@
+"""Prefect only here: ingest, the main job, labelling."""

@@ -1,0 +1,130 @@
+"""Files to a Zarr array as a Prefect flow.
+
+``python -m flows.ingest SOURCE TARGET [--column NAME ...] [--weight-column NAME] [--overwrite]``
+"""
+
+# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
+# `flow.serve` does.
+import argparse
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from pydantic import ValidationError
+
+from emdist.config import IngestSection
+from emdist.errors import ConfigError
+from emdist.fit.events import Began, Listener, Progress
+from emdist.flows.private import check_public, held, storage_options
+from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.server import prefect_api
+from emdist.flows.telling import say, teller
+from emdist.store.ingest import IngestSummary, ingest
+from emdist.store.location import Location
+from emdist.validation import explain
+
+
+class Ingest(IngestSection):
+    """One ingest: from where, to where."""
+
+    target: str
+    overwrite: bool = False
+
+
+@flow(name="ingest", persist_result=False)
+def ingest_files(config: Ingest) -> dict[str, Any]:
+    """Write the rows of files to a Zarr array; cut off, it leaves no half array and starts anew.
+
+    Parameters
+    ----------
+    config
+        Storage options of the target: section ``data`` of `emdist.flows.private`.
+
+    Returns
+    -------
+    dict
+        JSON: ``target``, ``weights``, ``rows``, ``features``, ``dtype``, ``chunks``,
+        ``bytes_read``, ``bytes_stored``, ``notes``.
+    """
+    check_public(config)
+    target = Location(config.target, storage_options().get("data", {}))
+    outcome = current()
+    outcome.advice = "Nothing was written to the target. Start it again."
+    with outcome.working(), teller(str(flow_run.id)) as tell:
+
+        @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
+        def work() -> dict[str, Any]:
+            tell(Began("ingest", f"{config.source} -> {target}"))
+            return _told(_ingested(config, target, _progress(tell)))
+
+        summary = work()
+    say(logging.INFO, f"{summary['rows']:,} rows x {summary['features']}: {summary['target']}")
+    return summary
+
+
+def _ingested(config: Ingest, target: Location, done: Callable[[int, int], None]) -> IngestSummary:
+    return ingest(
+        config.source,
+        target,
+        columns=config.columns,
+        weight_column=config.weight_column,
+        dtype=config.dtype,
+        rows_per_chunk=config.rows_per_chunk,
+        overwrite=config.overwrite,
+        done=done,
+    )
+
+
+def _progress(tell: Listener) -> Callable[[int, int], None]:
+    return lambda done, total: tell(Progress("rows", done, total))
+
+
+def _told(summary: IngestSummary) -> dict[str, Any]:
+    return {
+        "target": str(summary.target),
+        "weights": None if summary.weights is None else str(summary.weights),
+        "rows": summary.rows,
+        "features": summary.features,
+        "dtype": summary.dtype,
+        "chunks": summary.chunks,
+        "bytes_read": summary.bytes_read,
+        "bytes_stored": summary.bytes_stored,
+        "notes": list(summary.notes),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The script; exit codes as `emdist.flows.cluster`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m flows.ingest", description=ingest_files.description
+    )
+    parser.add_argument("source", metavar="SOURCE", help="file, folder, pattern or sklearn:NAME")
+    parser.add_argument("target", metavar="TARGET", help="path or URL of the new Zarr array")
+    parser.add_argument("--column", dest="columns", action="append", metavar="NAME")
+    parser.add_argument("--weight-column", metavar="NAME")
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--rows-per-chunk", type=int)
+    parser.add_argument("--overwrite", action="store_true")
+    parser.add_argument("--storage", metavar="FILE.yaml", help="storage options by section")
+    asked = parser.parse_args(arguments)
+    outcome = Outcome()
+
+    def call() -> None:
+        values = {name: value for name, value in vars(asked).items() if name != "storage"}
+        try:
+            config = Ingest.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(explain(error, Ingest, "the command line")) from None
+        check_public(config)
+        with prefect_api(), held(storage_options(asked.storage)), watched(outcome):
+            done = ingest_files(config)
+        print(f"{done['target']}: {done['rows']:,} rows x {done['features']} {done['dtype']}")
+
+    return run_as_script(call, outcome)
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,134 @@
+"""Labels for new data as a Prefect flow, from a saved model or a finished run.
+
+``python -m flows.label MODEL DATA OUT [--output NAME ...] [--overwrite] [--set key=value ...]``
+"""
+
+# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
+# `flow.serve` does.
+import argparse
+import logging
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import yaml
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from pydantic import ValidationError
+
+from emdist.config import ClusterSection, DataSection, Section
+from emdist.config_file import overridden
+from emdist.errors import ConfigError
+from emdist.flows.private import check_public, held, joined, split, storage_options
+from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.server import prefect_api
+from emdist.flows.telling import say, teller
+from emdist.labelling import label_data
+from emdist.store.location import Location
+from emdist.validation import explain
+
+
+class Labelling(Section):
+    """One labelling: which model, which data, where to."""
+
+    model: str
+    data: DataSection
+    out: str
+    outputs: tuple[Literal["labels", "score", "responsibilities"], ...] = ("labels",)
+    overwrite: bool = False
+    cluster: ClusterSection = ClusterSection()
+
+
+@flow(name="label", persist_result=False)
+def label(config: Labelling) -> dict[str, Any]:
+    """Label the rows of an array; started again with the same places, it goes on.
+
+    Parameters
+    ----------
+    config
+        Without storage options: those of `emdist.flows.private`, sections ``data``, ``model`` and
+        ``labels``.
+
+    Returns
+    -------
+    dict
+        JSON: see `emdist.labelling.label_data`.
+    """
+    check_public(config)
+    options = storage_options()
+    whole = joined(config, options)
+    model = Location(whole.model, options.get("model", {}))
+    out = Location(whole.out, options.get("labels", {}))
+    outcome = current()
+    outcome.advice = "Start it again with the same arguments to go on."
+
+    with outcome.working(), teller(str(flow_run.id)) as tell:
+
+        @task(name="label", cache_policy=NO_CACHE, persist_result=False)
+        def work() -> dict[str, Any]:
+            return label_data(
+                model, whole.data, out, whole.cluster, whole.outputs, whole.overwrite, tell
+            )
+
+        summary = work()
+        tell.finished(_markdown(summary), _components(summary))
+    say(logging.INFO, f"{summary['rows']:,} rows labelled: {summary['labels']}")
+    return summary
+
+
+def _components(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    total = sum(summary["components"]) or 1.0
+    return [
+        {"component": k, "share": round(n / total, 6), "labelled": n}
+        for k, n in enumerate(summary["components"])
+    ]
+
+
+def _markdown(summary: dict[str, Any]) -> str:
+    names = ("model", "data", "labels", "rows", "features", "score")
+    lines = [f"| {name} | {summary[name]} |" for name in names]
+    return "\n".join(["| | |", "|---|---|", *lines]) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The script; exit codes as `emdist.flows.cluster`."""
+    parser = argparse.ArgumentParser(prog="python -m flows.label", description=label.description)
+    parser.add_argument("model", metavar="MODEL", help="saved model or folder of a finished run")
+    parser.add_argument("data", metavar="DATA", help="path or URL of a Zarr array")
+    parser.add_argument("out", metavar="OUT", help="path or URL of the group for the labels")
+    parser.add_argument("--output", action="append", metavar="NAME",
+                        help="labels, score, responsibilities; may be repeated")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true", help="replace other labels")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value",
+                        help="of data and cluster, as in a configuration")  # fmt: skip
+    parser.add_argument("--storage", metavar="FILE.yaml", help="storage options by section")
+    asked = parser.parse_args(arguments)
+    outcome = Outcome()
+
+    def call() -> None:
+        config, options = split(make_labelling(asked))
+        check_public(config)
+        options = {**storage_options(asked.storage), **options}
+        with prefect_api(), held(options), watched(outcome):
+            print(yaml.safe_dump(label(config), sort_keys=False).rstrip())
+
+    return run_as_script(call, outcome)
+
+
+def make_labelling(asked: argparse.Namespace) -> Labelling:
+    """The parameters of a command line, checked; ConfigError."""
+    values = {
+        "model": asked.model,
+        "data": {"path": asked.data},
+        "out": asked.out,
+        "outputs": asked.output or ["labels"],
+        "overwrite": asked.overwrite,
+    }
+    try:
+        return Labelling.model_validate(overridden(values, asked.set))
+    except ValidationError as error:
+        raise ConfigError(explain(error, Labelling, "the command line")) from None
+
+
+if __name__ == "__main__":
+    leave(main())
