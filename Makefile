@@ -13,7 +13,7 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-slow test-random chaos check format lint types imports bench bench-disk clean
+.PHONY: help demo test test-slow test-random chaos check format lint types imports bench bench-disk pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -24,6 +24,7 @@ help:
 	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
 	@echo "make bench-disk  8 GB on two workers of 1 GB each"
+	@echo "make pins       renew constraints.txt: the newest version of every package"
 	@echo "make clean      remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -71,6 +72,10 @@ bench: $(PEERS)
 
 bench-disk: $(READY)
 	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
+
+# In an environment of its own: pins that do not install can be renewed all the same.
+pins:
+	$(PYTHON) -m tools.pins build/pins
 
 clean:
 	rm -rf $(VENV) $(DEMO) runs data bench-out build chaos.json chaos.txt *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
