@@ -135,8 +135,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> str:
             time.sleep(0.1)
     raise EmdistError(
         "Prefect's own server did not start (its messages are above). Set PREFECT_API_URL to a "
-        "running server, renew Prefect and what it needs (`pip install --upgrade 'prefect>=3.9.1'`), "
-        "or run `emdist fit`, which needs no server."
+        "running server, renew Prefect (`pip install --upgrade 'prefect>=3.9.1'`), or run "
+        "`emdist fit`, which needs no server."
     )
 
 
