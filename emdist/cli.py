@@ -265,6 +265,7 @@ def label(
         from emdist.config import LabellingConfig, make_section
         from emdist.config_file import overridden
         from emdist.labelling import label_data
+        from emdist.report.summary import page_of_labelling
         from emdist.store.location import Location
 
         values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
@@ -280,7 +281,7 @@ def label(
                 overwrite,
                 listen,
             )
-        print_result(summary, page_of(summary), summary["labels"], mode)
+        print_result(summary, page_of_labelling(summary), summary["labels"], mode)
 
 
 @app.command(epilog=EPILOG)
@@ -288,12 +289,16 @@ def inspect(
     path: Annotated[str, typer.Argument(help="A run, a model, labels, or a Zarr array.")],
     array: Annotated[str, typer.Option(help="Path of an array inside a group.")] = "",
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read all labels; exit code 1 if some are damaged.")
+        bool,
+        typer.Option(
+            "--verify", help="Read all labels; exit code 1 if some are missing or damaged."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
     with reported(as_json, REPEAT):
+        from emdist.inspection import faults
         from emdist.inspection import inspect as look
         from emdist.store.location import Location
 
@@ -302,7 +307,9 @@ def inspect(
             print(json.dumps(found))
         else:
             show(page_of(found))
-        if found.get("blocks_damaged"):
+        if verify and (wrong := faults(found)):
+            for line in () if as_json else wrong:
+                print(f"emdist: {line}", file=sys.stderr)
             raise typer.Exit(1)
 
 

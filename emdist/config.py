@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -69,6 +69,9 @@ class Section(BaseModel):
 class ReadingSection(Section):
     """How rows are read, wherever they lie."""
 
+    #: What of it decides which rows count, and so what labels say.
+    POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
+
     block_size: Annotated[str, AfterValidator(size)] | None = Field(
         None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
     )
@@ -83,9 +86,13 @@ class ReadingSection(Section):
         """Decoded bytes per block, or None for the default."""
         return None if self.block_size is None else parse_bytes(self.block_size)
 
+    def reading(self) -> dict[str, Any]:
+        """These settings alone, as they are stored with a model."""
+        return {name: getattr(self, name) for name in ReadingSection.model_fields}
 
-class DataSection(ReadingSection):
-    """What is clustered."""
+
+class PlaceSection(Section):
+    """Where rows lie."""
 
     path: str = Field(
         description="Local path or URL (s3://, gs://, az://, http://) of a Zarr array"
@@ -97,6 +104,26 @@ class DataSection(ReadingSection):
         repr=False,
         description="Of the object store; credentials belong in the environment",
     )
+
+
+class DataSection(ReadingSection, PlaceSection):
+    """What is clustered."""
+
+
+class NewDataSection(PlaceSection):
+    """What is labelled with a model: read as the model's own data unless it says otherwise."""
+
+    block_size: Annotated[str, AfterValidator(size)] | None = Field(
+        None, description="As of data; default that of the model's own data"
+    )
+    missing_chunks: Literal["raise", "drop", "fill"] | None = None
+    corrupt_chunks: Literal["raise", "drop"] | None = None
+    non_finite: Literal["raise", "drop", "missing"] | None = None
+
+    def read_as(self, reading: ReadingSection) -> DataSection:
+        """With what it leaves open as in `reading`."""
+        own = self.model_dump(exclude_none=True)
+        return DataSection.model_validate(reading.model_dump() | own)
 
 
 class IngestSection(Section):
@@ -296,7 +323,7 @@ class Config(Section):
 class LabellingConfig(Section):
     """What `emdist label` reads, and where it runs."""
 
-    data: DataSection
+    data: NewDataSection
     cluster: ClusterSection = ClusterSection()
 
 

@@ -35,7 +35,8 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
     array
         Path of an array inside a group.
     verify
-        Whether labels are read and held against their digests: ``blocks_damaged``.
+        Whether labels are read and held against their digests: ``blocks_damaged``; of a run, also
+        whether all are there: ``labels_complete``.
 
     Raises
     ------
@@ -57,7 +58,24 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
 def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
     """Labels in the folder of `run`, read and held against their digests."""
     found = describe_labels(run.child("labels.zarr"), verify) if verify else None
-    return {} if found is None else {"blocks_damaged": found["blocks_damaged"]}
+    if found is None:
+        return {}
+    told = ("blocks_damaged", "complete")
+    return {f"labels_{name}" if name == "complete" else name: found[name] for name in told}
+
+
+def faults(found: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the labels that `inspect` looked into, and what mends it; none if not."""
+    lines = []
+    again = "`emdist fit` or `emdist label`, started again as it was,"
+    if not found.get("complete", True) or not found.get("labels_complete", True):
+        lines.append(f"The labels are not complete: {again} goes on with them.")
+    if damaged := found.get("blocks_damaged"):
+        shown = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
+        lines.append(
+            f"{len(damaged)} block(s) of labels are damaged ({shown}): {again} writes them anew."
+        )
+    return lines
 
 
 def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:

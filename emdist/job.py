@@ -35,7 +35,9 @@ from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.label_check import is_labelled
-from emdist.store.labels import LabelWriter, check_place, label_writer
+from emdist.store.label_creation import label_writer
+from emdist.store.label_place import Wanted, check_place
+from emdist.store.labels import LabelWriter
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 from emdist.store.sealed import MANIFEST_LIMIT
@@ -91,14 +93,18 @@ class Job:
         fitted = self.run.fitted()
         self.run.check_data()
         self.run.folder.check_owner(self.run.epoch)
-        save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, {})
+        extra = {"reading": self.config.data.reading()}
+        save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, extra)
         return fitted
 
     def label(self) -> Any:
         """The label pass, with labels written if the configuration says so."""
         with self._stage("label"):
-            found = self.run.label(self._writer() if self.config.labels.write else None)
+            writer = self._writer() if self.config.labels.write else None
+            found = self.run.label(writer)
             self.run.check_data()
+            if writer is not None:
+                writer.finish()
             return found
 
     def _writer(self) -> LabelWriter:
@@ -281,5 +287,5 @@ def _opening(config: Config, source: Source) -> str:
 def labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
     """Whether the labels asked for are those at `target`; errors if others are in the way."""
     labels = config.labels
-    found = check_place(target, identity, tuple(labels.outputs), labels.overwrite)
+    found = check_place(target, Wanted(identity, tuple(labels.outputs), labels.overwrite))
     return found == "continue" and is_labelled(target)

@@ -7,22 +7,24 @@ from typing import Any
 
 from emdist.build import ahead_source, make_engine, make_source
 from emdist.build_model import make_model
-from emdist.config import ClusterSection, DataSection
+from emdist.config import ClusterSection, DataSection, NewDataSection, ReadingSection
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
-from emdist.saved import load_fitted
-from emdist.store.labels import LabelWriter, label_writer, labels_of_other_files
+from emdist.saved import load_fitted, reading_of
+from emdist.store.label_creation import label_writer
+from emdist.store.label_place import labels_of_other_files
+from emdist.store.labels import LabelWriter
 from emdist.store.location import Location
 from emdist.store.model_files import read_model
 from emdist.store.run_record import digest
-from emdist.sums import Sums
+from emdist.sums import Sums, whole
 
 
 def label_data(
     model: Location,
-    data: DataSection,
+    data: DataSection | NewDataSection,
     out: Location,
     cluster: ClusterSection | None = None,
     outputs: Sequence[str] = ("labels",),
@@ -36,7 +38,8 @@ def label_data(
     model
         A saved model, a finished run, or its ``final/``.
     data
-        With the features that the model was fitted to, in the same order.
+        With the features that the model was fitted to, in the same order. Policies and block
+        size that it does not give are those by which the model's own data were read.
     out
         Of the Zarr group; holds one array per output.
     cluster
@@ -44,16 +47,17 @@ def label_data(
     outputs
         From ``labels``, ``score``, ``responsibilities``.
     overwrite
-        Whether labels of another model or other data may be replaced.
+        Whether labels of another model, of other data or by other policies may be replaced.
     listen
         Told what happens.
 
     Returns
     -------
     dict
-        JSON: ``model``, ``data``, ``labels`` (places), ``rows``, ``features``, ``score`` (mean
-        log-likelihood in nats, or inertia), ``components`` (rows by sample weight) and ``noise``
-        (likewise, where the model has it).
+        JSON: ``model``, ``data``, ``labels`` (places), ``outputs``, ``rows``, ``features``,
+        ``rows_left_out`` (by policy; where rows have no sample weights), ``objective`` and
+        ``score`` (mean log-likelihood in nats, or inertia), ``components`` (rows, or their sample
+        weights) and ``noise`` (likewise, where the model has it).
 
     Raises
     ------
@@ -66,7 +70,9 @@ def label_data(
     RunMismatchError
         Other labels are at `out`, and nothing was changed; or the data changed meanwhile.
     """
-    section, fitted, _ = load_fitted(model)
+    section, fitted, meta = load_fitted(model)
+    told = reading_of(model, section, meta)
+    data = _read_as(data, told)
     source = make_source(data)
     fitted.check_features(source)  # before anything is written
     before = stamps(source)
@@ -90,11 +96,11 @@ def label_data(
         overwrite=overwrite,
         noise=section.noise is not None,
         stamps=before,
+        policies={name: getattr(data, name) for name in ReadingSection.POLICIES},
     )
-    # A model that was fitted to incomplete rows knows what to do with NaN.
-    missing = section.missing or data.non_finite == "missing"
-    kind = make_model(section.model_copy(update={"missing": missing}))
-    listen(Began("label", f"{source.shape[0]:,} rows -> {out}"))
+    # NaN is what the rows are read by, and no longer what the model was fitted to.
+    kind = make_model(section.model_copy(update={"missing": data.non_finite == "missing"}))
+    listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
     cluster = cluster or ClusterSection()
     with make_engine(cluster, source) as engine:
         read = ahead_source(source, engine, cluster.memory)
@@ -104,7 +110,22 @@ def label_data(
             f"The data changed while it was being labelled: the labels at {out} may be of both. "
             "Start again once its writer has finished; all rows are labelled anew then."
         )
-    return _summary(model, writer, source, sums, kind.minimises)
+    writer.finish()
+    return _summary(model, writer, source, sums, kind.minimises, data.weights is not None)
+
+
+def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:
+    """`data` with what it does not set as in `reading`."""
+    if isinstance(data, DataSection):
+        data = NewDataSection.model_validate(data.model_dump(include=data.model_fields_set))
+    return data.read_as(reading)
+
+
+def _policies(data: DataSection) -> str:
+    """The policies that leave rows out or fill them in, as the first line tells them."""
+    found = {name: getattr(data, name) for name in ReadingSection.POLICIES}
+    told = [f"{name}: {value}" for name, value in found.items() if value != "raise"]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _progress(source: Source, listen: Listener) -> Any:
@@ -113,10 +134,15 @@ def _progress(source: Source, listen: Listener) -> Any:
 
 
 def _summary(
-    model: Location, writer: LabelWriter, source: Source, sums: Sums, minimises: bool
+    model: Location,
+    writer: LabelWriter,
+    source: Source,
+    sums: Sums,
+    minimises: bool,
+    weighted: bool,
 ) -> dict[str, Any]:
     rows, features = source.shape
-    counts = [float(n) for n in sums["count"]]
+    counts = [whole(n) for n in sums["count"]]
     score, weight = float(sums["score"]), float(sums["weight"])
     return {
         "model": str(model),
@@ -125,6 +151,8 @@ def _summary(
         "outputs": list(writer.outputs),
         "rows": rows,
         "features": features,
+        **({} if weighted else {"rows_left_out": rows - whole(weight)}),
+        "objective": "inertia" if minimises else "log-likelihood per row",
         "score": score if minimises or not weight else score / weight,
         "components": counts[:-1] if writer.noise else counts,
         **({"noise": counts[-1]} if writer.noise else {}),

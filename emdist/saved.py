@@ -10,12 +10,13 @@ from importlib import metadata
 from typing import Any
 
 from emdist.build_model import make_model, param_types
-from emdist.config import Config, ModelSection, make_section
-from emdist.errors import CheckpointError, ConfigError
+from emdist.config import Config, ModelSection, ReadingSection, make_section
+from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted
 from emdist.fit.soundness import check_params, check_spread
 from emdist.fit.start import Given
 from emdist.interfaces import Source
+from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
@@ -101,3 +102,50 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     check_spread(fitted.spread, str(location))
     check_params(model, fitted.params, fitted.n_features, str(location))
     return section, fitted, saved.meta
+
+
+def reading_of(
+    location: Location, section: ModelSection, meta: Mapping[str, Any]
+) -> ReadingSection:
+    """How the rows were read that a model was fitted to: what new rows are read by.
+
+    Parameters
+    ----------
+    location, section, meta
+        Of the model, as given to `load_fitted` and returned by it.
+
+    Raises
+    ------
+    CheckpointError
+        If what is stored is no such settings.
+    """
+    found: dict[str, Any] = {"non_finite": "missing"} if section.missing else {}
+    # Models of earlier versions do not say it; their run does, or an estimator's parameters.
+    for stored in (meta.get("reading"), meta.get("params"), _of_run(location)):
+        if isinstance(stored, dict):
+            known = {name: stored[name] for name in ReadingSection.model_fields if name in stored}
+            if known:
+                return _checked_reading(found | known, location)
+    return _checked_reading(found, location)
+
+
+def _checked_reading(values: dict[str, Any], location: Location) -> ReadingSection:
+    try:
+        return make_section(ReadingSection, values, "reading")
+    except ConfigError as error:
+        raise CheckpointError(
+            f"{location} does not say how its rows were read: {error} Restore it from a copy."
+        ) from None
+
+
+def _of_run(location: Location) -> Any:
+    """The section ``data`` of the run that `location`, or the folder around it, is; else None."""
+    places = [location]
+    if location.name == "final" and location.is_local:
+        places.append(Location(str(location.path.parent)))
+    for place in places:
+        try:
+            return recorded_config(RunFolder(place).record(), place)["data"]
+        except NotFoundError:
+            continue
+    return None

@@ -133,3 +133,9 @@ def tree_sum(leaves: list[S], level: int = 0) -> S:
     for index, leaf in enumerate(leaves):
         tree.add(index, leaf)
     return tree.result()
+
+
+def whole(count: float) -> int | float:
+    """Rows counted in float64 as the whole number that they are; sums of sample weights as such."""
+    value = float(count)
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -22,7 +22,7 @@ from emdist.judging import Row, best_of, rows_of, shown_criteria
 from emdist.report.sweep import SweepSummary, can_draw, criterion_figure
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
-from emdist.store.labels import label_writer
+from emdist.store.label_creation import label_writer
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 from emdist.sweep_config import SweepConfig
@@ -89,10 +89,11 @@ class SweepJob:
         self.run.check_data()
         folder = self.run.folder
         folder.check_owner(self.run.epoch)
+        extra = {"reading": self.config.data.reading()}
         for name, section, fitted in zip(names, sections, found, strict=True):
-            save_fitted(folder.location.child(MODELS).child(name), section, fitted, {})
+            save_fitted(folder.location.child(MODELS).child(name), section, fitted, extra)
         best = self.best
-        save_fitted(folder.location.child("final"), sections[best], found[best], {})
+        save_fitted(folder.location.child("final"), sections[best], found[best], extra)
         return self.rows
 
     @property
@@ -118,6 +119,7 @@ class SweepJob:
             )
             self._labelled(fitted, writer)
             self.run.check_data()
+            writer.finish()
 
     def _labelled(self, fitted: Fitted, writer: Any) -> None:
         plan, total = self.run.entries[self.best].plan, len(self.source)

@@ -108,14 +108,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return "_fitted" in self.__dict__
 
-    def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        reading = self._checked(
+    def _reading(self) -> ReadingSection:
+        """How rows are read, by the parameters as they are now."""
+        return self._checked(
             ReadingSection,
             {},
             block_size=self.block_size,
             missing_chunks=self.missing_chunks,
             non_finite=self.non_finite,
         )
+
+    def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
+        reading = self._reading()
         X = as_matrix(X) if is_in_memory(X) else X
         return make_source(X, sample_weight, engine, reading)
 
@@ -259,7 +263,11 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | os.PathLike[str]) -> None:
         """Store the fitted estimator in the folder `path`, or at a URL; `emdist.load` reads it."""
         check_is_fitted(self)
-        extra = {"estimator": type(self).__name__, "params": _plain(self.get_params(deep=False))}
+        extra = {
+            "estimator": type(self).__name__,
+            "params": _plain(self.get_params(deep=False)),
+            "reading": self._reading().reading(),
+        }
         save_fitted(Location(os.fspath(path)), self._section, self._fitted, extra)
 
 

@@ -11,7 +11,7 @@ from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.plugins import plugins
-from emdist.saved import load_fitted
+from emdist.saved import load_fitted, reading_of
 from emdist.store.location import Location
 
 
@@ -25,11 +25,13 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     CheckpointError
         If it is damaged.
     """
-    section, fitted, meta = load_fitted(Location(os.fspath(path)))
+    place = Location(os.fspath(path))
+    section, fitted, meta = load_fitted(place)
     estimator = _empty(section, meta.get("estimator"))
-    if section.missing:
-        estimator.set_params(non_finite="missing")
     known = estimator.get_params()
+    # Estimators know no policy for corrupt chunks.
+    reading = reading_of(place, section, meta).reading()
+    estimator.set_params(**{name: value for name, value in reading.items() if name in known})
     if "assignment" in known:
         options = section.assignment_options or None
         estimator.set_params(assignment=section.assignment, assignment_options=options)

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import ClusterSection, DataSection, Section
+from emdist.config import ClusterSection, NewDataSection, Section
 from emdist.config_file import overridden
 from emdist.errors import ConfigError
 from emdist.flows.private import check_public, held, joined, split, storage_options
@@ -24,6 +24,7 @@ from emdist.flows.script import Outcome, current, leave, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
 from emdist.labelling import label_data
+from emdist.report.summary import page_of_labelling
 from emdist.store.location import Location
 from emdist.validation import explain
 
@@ -32,7 +33,7 @@ class Labelling(Section):
     """One labelling: which model, which data, where to."""
 
     model: str
-    data: DataSection
+    data: NewDataSection
     out: str
     outputs: tuple[Literal["labels", "score", "responsibilities"], ...] = ("labels",)
     overwrite: bool = False
@@ -71,7 +72,7 @@ def label(config: Labelling) -> dict[str, Any]:
             )
 
         summary = work()
-        tell.finished(_markdown(summary), _components(summary))
+        tell.finished(page_of_labelling(summary).to_markdown(), _components(summary))
     say(logging.INFO, f"{summary['rows']:,} rows labelled: {summary['labels']}")
     return summary
 
@@ -82,12 +83,6 @@ def _components(summary: dict[str, Any]) -> list[dict[str, Any]]:
         {"component": k, "share": round(n / total, 6), "labelled": n}
         for k, n in enumerate(summary["components"])
     ]
-
-
-def _markdown(summary: dict[str, Any]) -> str:
-    names = ("model", "data", "labels", "rows", "features", "score")
-    lines = [f"| {name} | {summary[name]} |" for name in names]
-    return "\n".join(["| | |", "|---|---|", *lines]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

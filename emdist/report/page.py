@@ -10,6 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from emdist.sums import whole
+
 
 @dataclass(frozen=True)
 class Page:
@@ -58,6 +60,12 @@ def _escaped(value: str) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
+
+
+def counted(count: float) -> str:
+    """Rows, or a sum of sample weights, for people: ``36,369``."""
+    number = whole(count)
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.12g}"
 
 
 def page_of(values: Mapping[str, Any]) -> Page:

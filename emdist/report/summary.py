@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ from rich.filesize import decimal
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
 from emdist.report.display import duration
-from emdist.report.page import Page
-from emdist.sums import Sums
+from emdist.report.page import Page, counted
+from emdist.sums import Sums, whole
 
 _SHOWN = 32
 
@@ -86,21 +86,46 @@ class Summary:
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
         if noise := result.get("noise"):
-            told = f"weight {noise['weight']:.4f}, {noise['labelled']:,.12g} row(s) labelled -1"
+            told = f"weight {noise['weight']:.4f}, {counted(noise['labelled'])} row(s) labelled -1"
             rows.insert(3, ("noise", told))
         if result["rows_left_out"]:
             rows.insert(2, ("left out", f"{result['rows_left_out']:,} rows, by policy"))
         return rows
 
     def _largest(self) -> list[tuple[str, ...]]:
-        largest = sorted(enumerate(self.components), key=lambda c: -c[1]["labelled"])
-        rows: list[tuple[str, ...]] = [
-            (str(k), f"{component['weight']:.4f}", f"{component['labelled']:,.12g}")
-            for k, component in largest[:_SHOWN]
-        ]
-        if len(largest) > _SHOWN:
-            rows.append((f"and {len(largest) - _SHOWN} more", "", ""))
-        return rows
+        return largest(
+            [part["weight"] for part in self.components],
+            [part["labelled"] for part in self.components],
+        )
+
+
+def largest(shares: Sequence[float], counts: Sequence[float]) -> list[tuple[str, ...]]:
+    """Rows of a table: the components with most rows, their shares, and how many rows they have."""
+    order = sorted(range(len(counts)), key=lambda k: -counts[k])
+    rows: list[tuple[str, ...]] = [
+        (str(k), f"{shares[k]:.4f}", counted(counts[k])) for k in order[:_SHOWN]
+    ]
+    if len(order) > _SHOWN:
+        rows.append((f"and {len(order) - _SHOWN} more", "", ""))
+    return rows
+
+
+def page_of_labelling(summary: Mapping[str, Any]) -> Page:
+    """For people: what `emdist.labelling.label_data` says of a labelling."""
+    counts = summary["components"]
+    total = sum(counts) or 1.0
+    left_out, noise = summary.get("rows_left_out"), summary.get("noise")
+    facts = [
+        ("data", f"{summary['data']}: {summary['rows']:,} rows x {summary['features']}"),
+        *([("left out", f"{left_out:,} rows, by policy")] if left_out else []),
+        ("model", summary["model"]),
+        *([("noise", f"{counted(noise)} row(s) labelled -1")] if noise is not None else []),
+        (summary["objective"], f"{summary['score']:.10g}"),
+        ("labels", summary["labels"]),
+        ("outputs", ", ".join(summary["outputs"])),
+    ]
+    rows = largest([count / total for count in counts], counts)
+    return Page(facts, ("component", "share", "rows labelled"), rows)
 
 
 def summarise(
@@ -121,7 +146,7 @@ def summarise(
     k = fitted.n_components
     count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]
     share = count / count.sum() if minimises and labelled is not None else fitted.params.shares
-    parts = [{"weight": float(w), "labelled": float(n)} for w, n in zip(share, count, strict=True)]
+    parts = [{"weight": float(w), "labelled": whole(n)} for w, n in zip(share, count, strict=True)]
     result: dict[str, Any] = {
         "status": fitted.status.name.lower(),
         "advice": fitted.status.value,

@@ -13,6 +13,7 @@ from emdist.store.label_place import label_mark, read_progress
 from emdist.store.location import Location
 from emdist.store.plan import block_bounds, usable_dtype
 from emdist.store.references import ArrayRef, open_checked
+from emdist.sums import whole
 
 
 def describe_array(ref: ArrayRef) -> dict[str, Any]:
@@ -67,10 +68,11 @@ def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] 
         "outputs": mark.get("outputs"),
         "blocks_done": len(noted.done),
         "blocks": noted.blocks,
+        "complete": len(noted.done) == noted.blocks,
     }
     if verify:
         found["blocks_damaged"] = list(damaged_blocks(location))
     if "noise" in mark:
-        found["noise"] = {"label": mark["noise"], "rows": float(noted.rows[:, -1].sum())}
+        found["noise"] = {"label": mark["noise"], "rows": whole(noted.rows[:, -1].sum())}
         found["left_out"] = {"label": mark.get("left_out")}
     return found

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,50 +80,99 @@ def damaged(location: Location, why: str) -> CheckpointError:
     )
 
 
-def check_place(
-    location: Location,
-    identity: Mapping[str, Any],
-    outputs: tuple[str, ...],
-    overwrite: bool,
-    layout: tuple[int, ...] | None = None,
-) -> str:
-    """What labelling into `location` would do there: "create", "continue" or "replace".
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be labelled, as a place for labels is held to it.
 
-    Changes nothing, so that a long fit can be refused before it starts; errors as
-    `label_writer`.
-
-    Parameters
+    Attributes
     ----------
-    location, identity, outputs, overwrite
-        As `label_writer`.
+    identity
+        JSON that says which model labels which data.
+    outputs
+        Names from `OUTPUTS`.
+    overwrite
+        Whether what emdist wrote there before may be replaced.
     layout
         Rows, rows of a block and components; None where they are not known yet.
+    policies
+        By which rows are left out or filled in, where `identity` does not say it.
+    """
+
+    identity: Mapping[str, Any]
+    outputs: tuple[str, ...]
+    overwrite: bool = False
+    layout: tuple[int, ...] | None = None
+    policies: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_place(location: Location, wanted: Wanted) -> str:
+    """What labelling into `location` would do there: "create", "continue", "add" or "replace".
+
+    Changes nothing, so that a long fit can be refused before it starts; errors as
+    `label_writer`. "add" keeps what is there, and adds outputs.
     """
     with telling("look for labels in", location):
         if _is_free(location):
             return "create"
         mark = label_mark(location)
-    if mark is None:
-        raise OutputExistsError(
-            f"There is already something at {location} that emdist did not write. Nothing was "
-            "changed. Name another place for the labels."
-        )
-    if mark.get("identity") == dict(identity):
-        same = mark.get("outputs") == list(outputs) and mark.get("complete")
-        same = same and mark.get("digest") == DIGEST
-        fits = layout is None or mark.get("layout") == list(layout)
-        # Cut off while creating, of a version without digests, or other outputs or blocks of the
-        # same model: start over.
-        if same and fits:
+        if mark is None:
+            raise OutputExistsError(
+                f"There is already something at {location} that emdist did not write. Nothing was "
+                "changed. Name another place for the labels."
+            )
+        if not is_created(mark):
+            return "replace"  # cut off while it was created: no label was written
+        why = _differs(mark, wanted)
+        if why is None:
             _check_links(location)
-            return "continue"
-        return "replace"
-    if overwrite:
+            return _fitting(outputs_there(location, mark), wanted)
+    if wanted.overwrite:
         return "replace"
     raise RunMismatchError(
-        f"{location} holds labels of another model or of other data. Nothing was changed. "
-        "Name another place for the labels, or allow overwriting them."
+        f"{location} holds labels {why}. Nothing was changed. Name another place for the labels, "
+        "or allow overwriting them (--overwrite of `emdist label`, labels.overwrite in a "
+        "configuration)."
     )
+
+
+def _fitting(there: tuple[str, ...], wanted: Wanted) -> str:
+    """What is done about outputs, where all else is as wanted."""
+    if set(wanted.outputs) == set(there):
+        return "continue"
+    if wanted.overwrite:
+        return "replace"
+    return "continue" if set(wanted.outputs) < set(there) else "add"
+
+
+def outputs_there(location: Location, mark: Mapping[str, Any]) -> tuple[str, ...]:
+    """The outputs that a group of labels has by its `mark`, in the order of their digests."""
+    there = mark.get("outputs")
+    if not isinstance(there, list) or not there or any(name not in OUTPUTS for name in there):
+        raise damaged(location, "it does not say which outputs it has")
+    return tuple(there)
+
+
+def _differs(mark: Mapping[str, Any], wanted: Wanted) -> str | None:
+    """How the labels there are others than those wanted, or None."""
+    if mark.get("identity") != dict(wanted.identity):
+        return "of another model or of other data"
+    for name, asked in wanted.policies.items():
+        there = mark.get("policies", {}).get(name, asked)
+        # By "raise" no row was left out or filled in so far: any other policy may go on.
+        if there not in (asked, "raise"):
+            return f"by {name}: {there}, and {name}: {asked} was asked for"
+    if mark.get("digest") != DIGEST:
+        return "of a version of emdist that gave blocks no digests"
+    if wanted.layout is not None and mark.get("layout") != list(wanted.layout):
+        rows, size = mark["layout"][1], wanted.layout[1]
+        return f"in blocks of {rows:,} rows, and those of {size:,} were asked for (data.block_size)"
+    return None
+
+
+def is_created(mark: Mapping[str, Any]) -> bool:
+    """Whether all arrays of a group of labels were created."""
+    # Earlier versions noted that as "complete".
+    return bool(mark.get("created", mark.get("complete")))
 
 
 def _is_free(location: Location) -> bool:
@@ -212,13 +261,25 @@ def labels_of_other_files(
     mark = label_mark(location)
     return (
         mark is not None
+        and is_created(mark)
         and mark.get("identity") == dict(identity)
         and mark.get("stamps", {}) != dict(stamps)
     )
 
 
+def put_mark(location: Location, news: Mapping[str, Any]) -> None:
+    """Change what emdist says about a group of labels, if that is not so yet."""
+    folder = open_folder(location)
+    raw = json.loads(folder.read("zarr.json", _META_LIMIT))
+    mark = raw["attributes"][MARK]
+    if any(mark.get(name) != value for name, value in news.items()):
+        mark.update(news)
+        folder.write("zarr.json", json.dumps(raw, indent=2).encode())
+
+
 def remove(location: Location) -> None:
     """Delete a group that carries emdist's own mark, and nothing else."""
+    put_mark(location, {"created": False})  # what is left of it if this is cut off
     folder = open_folder(location)
     for name in (*OUTPUTS, "progress", "zarr.json"):
         folder.delete(name)

@@ -90,6 +90,30 @@ def test_from_a_file_to_labels(emdist: Command, tmp_path: Path) -> None:
     assert json.loads(answer.out)["blocks_damaged"] == [0]
 
 
+def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
+    emdist: Command, data: Path
+) -> None:
+    zarr.open_array(data, mode="r+")[[3, 250], 1] = np.nan
+    blocks = ("--set", "data.block_size=2400 B")
+    fitted = emdist(*("fit", data, "-k", 2, "--run", "r", "--set", "data.non_finite=drop", *blocks))
+    assert fitted.code == 0
+    answer = emdist("label", "r", data, "l.zarr")
+    assert answer.code == 0
+    assert f"-> {Path('l.zarr').absolute()} (non_finite: drop)" in answer.err
+    assert "| left out | 2 rows, by policy |" in answer.out
+    labels = zarr.open_array("l.zarr/labels", mode="r")[:]
+    assert np.flatnonzero(labels == -1).tolist() == [3, 250]
+    counts = emdist("label", "r", data, "l.zarr", "--json").lines[-1]["components"]
+    assert counts == [int((labels == k).sum()) for k in range(2)]
+    assert all(isinstance(count, int) for count in counts)
+    assert emdist("label", "r", data, "s.zarr", "--set", "data.non_finite=raise").code == 3
+    assert emdist("inspect", "s.zarr").code == 0
+    answer = emdist("inspect", "s.zarr", "--verify")
+    assert answer.code == 1
+    assert "| complete | False |" in answer.out
+    assert "started again as it was, goes on" in answer.err
+
+
 def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
     answer = emdist("fit", data, "-k", 3, "--run", "r")
     assert answer.err.splitlines()[:3] == [

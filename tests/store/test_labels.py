@@ -19,28 +19,27 @@ import pytest
 import zarr
 
 import emdist
-from emdist.config import ClusterSection, DataSection, make_config
+from emdist.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.errors import (
     CheckpointError,
     ConfigError,
+    NonFiniteError,
     OutputExistsError,
     RunMismatchError,
     StorageError,
 )
 from emdist.fit.events import Event, Progress
-from emdist.inspection import inspect
+from emdist.inspection import faults, inspect
 from emdist.interfaces import Assigned, Block
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
-from emdist.saved import load_fitted
+from emdist.saved import load_fitted, save_fitted
+from emdist.store.files_local import LocalFolder
 from emdist.store.label_check import damaged_blocks, is_labelled
-from emdist.store.labels import (
-    LabelWriter,
-    check_place,
-    chunk_rows,
-    label_mark,
-    label_writer,
-)
+from emdist.store.label_creation import label_writer
+from emdist.store.label_layout import chunk_rows
+from emdist.store.label_place import Wanted, check_place, label_mark
+from emdist.store.labels import LabelWriter
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.zarr_source import ZarrSource
 from emdist.sums import Sums
@@ -225,11 +224,30 @@ def test_labels_of_a_version_without_digests_are_told_and_started_over(tmp_path:
     assert inspect(place)["blocks_done"] == 2
     with pytest.raises(CheckpointError, match="no digests"):
         inspect(place, verify=True)
-    assert check_place(place, WHO, ("labels",), False) == "replace"
+    with pytest.raises(RunMismatchError, match="no digests"):
+        check_place(place, Wanted(WHO, ("labels",)))
+    assert check_place(place, Wanted(WHO, ("labels",), overwrite=True)) == "replace"
+
+
+class Cut(BaseException):
+    """Ends a writer as a kill would."""
+
+
+def cut_off(delete: Any, at: str) -> Any:
+    """`delete` until the name `at` comes."""
+
+    def until(folder: LocalFolder, name: str) -> None:
+        if name == at:
+            raise Cut
+        delete(folder, name)
+
+    return until
 
 
 @pytest.mark.parametrize("cut", ["mark", "first file", "remove"])
-def test_a_writer_killed_while_creating_or_replacing(tmp_path: Path, cut: str) -> None:
+def test_a_writer_killed_while_creating_or_replacing(
+    tmp_path: Path, cut: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place, path = Location(str(tmp_path / "out")), tmp_path / "out"
     if cut == "first file":
         path.mkdir()
@@ -238,10 +256,14 @@ def test_a_writer_killed_while_creating_or_replacing(tmp_path: Path, cut: str) -
         fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
         if cut == "mark":
             raw = json.loads((path / "zarr.json").read_text())
-            raw["attributes"]["emdist"]["complete"] = False
+            raw["attributes"]["emdist"]["created"] = False
             (path / "zarr.json").write_text(json.dumps(raw))
         else:
-            shutil.rmtree(path / "labels")
+            monkeypatch.setattr(LocalFolder, "delete", cut_off(LocalFolder.delete, "score"))
+            with pytest.raises(Cut):
+                label_writer(place, ("score",), (0, 40, 80), 3, WHO, overwrite=True)
+            monkeypatch.undo()
+            assert not (path / "labels").exists()
     writer = label_writer(place, ("labels", "score"), (0, 40, 80), 3, WHO)
     assert [writer.done(i) for i in range(2)] == [None, None]
     fill(writer)
@@ -319,15 +341,60 @@ def test_overwriting_replaces_shapes_and_chunks_too(place: Location) -> None:
     assert sorted(name for name, _ in got.arrays()) == sorted([*ALL, "progress"])
 
 
-def test_other_blocks_or_outputs_of_the_same_model_start_over(place: Location) -> None:
+def test_other_blocks_of_the_same_model_are_refused_unless_overwritten(place: Location) -> None:
     fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
-    assert check_place(place, WHO, ("labels",), False, (80, 40, 3)) == "continue"
-    assert check_place(place, WHO, ("labels",), False, (80, 20, 3)) == "replace"
-    assert check_place(place, WHO, ("score",), False) == "replace"
-    writer = label_writer(place, ("labels",), (0, 20, 40, 60, 80), 3, WHO)
+    assert check_place(place, Wanted(WHO, ("labels",), False, (80, 40, 3))) == "continue"
+    smaller = Wanted(WHO, ("labels",), False, (80, 20, 3))
+    with pytest.raises(RunMismatchError, match=r"blocks of 40 rows.*20 were.*data.block_size"):
+        check_place(place, smaller)
+    assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+    writer = label_writer(place, ("labels",), (0, 20, 40, 60, 80), 3, WHO, overwrite=True)
     assert [writer.done(i) for i in range(4)] == [None] * 4
     fill(writer)
     assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+
+
+def test_outputs_that_are_asked_for_later_are_added_to_those_there(place: Location) -> None:
+    """At no time is a label that was written not there; and what was written goes on."""
+    bounds = (0, 40, 80)
+    first = label_writer(place, ("labels",), bounds, 3, WHO)
+    fill(first)
+    first.finish()
+    assert (label_mark(place) or {})["complete"] is True
+    writer = label_writer(place, ("score",), bounds, 3, WHO)
+    assert writer.outputs == ("labels", "score")
+    assert (label_mark(place) or {})["complete"] is False
+    assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+    writer.write(block(0, 0, 40), assigned(0, 40), sums(0))
+    assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+    # Cut off there: started again for either of them, it goes on for both.
+    again = label_writer(place, ("labels",), bounds, 3, WHO)
+    assert again.outputs == ("labels", "score")
+    assert [again.done(i) is None for i in range(2)] == [False, True]
+    again.write(block(1, 40, 40), assigned(40, 40), sums(1))
+    again.finish()
+    assert is_labelled(place)
+    assert np.array_equal(group(place)["score"][:], assigned(0, 80).score)  # type: ignore[index]
+    # Allowed to overwrite, the same is asked for and nothing else.
+    only = label_writer(place, ("score",), bounds, 3, WHO, overwrite=True)
+    assert sorted(name for name, _ in group(place).arrays()) == ["progress", "score"]
+    assert only.outputs == ("score",)
+
+
+def test_labels_by_other_policies_are_no_labels_to_go_on_with(place: Location) -> None:
+    def asked(non_finite: str) -> str:
+        return check_place(place, Wanted(WHO, ("labels",), policies={"non_finite": non_finite}))
+
+    strict = label_writer(place, ("labels",), (0, 40, 80), 3, WHO, policies={"non_finite": "raise"})
+    strict.write(block(0, 0, 40), assigned(0, 40), sums(0))
+    assert asked("drop") == asked("missing") == asked("raise") == "continue"
+    policies = {"non_finite": "drop"}
+    dropping = label_writer(place, ("labels",), (0, 40, 80), 3, WHO, policies=policies)
+    assert [dropping.done(i) is None for i in range(2)] == [False, True]
+    assert asked("drop") == "continue"
+    for other in ("raise", "missing"):
+        with pytest.raises(RunMismatchError, match=f"non_finite: drop, and non_finite: {other}"):
+            asked(other)
 
 
 @pytest.mark.parametrize("what", ["file", "folder", "zarr array", "zarr group"])
@@ -447,16 +514,85 @@ def test_only_blocks_without_labels_are_read_again(
 def test_labelling_with_other_blocks_gives_the_same_labels(
     data: Path, run: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "labels.zarr"
     for size in ("9600 B", "28800 B"):
+        out = tmp_path / f"{size}.zarr"
         section = DataSection(path=str(data), block_size=size)
         found = label_data(Location(str(run)), section, Location(str(out)), outputs=ALL)
         assert found["rows"] == 4000
         for name, values in opened(run / "labels.zarr").items():
             if name != "progress":
                 assert np.array_equal(opened(out)[name], values)
-    other = DataSection(path=str(data), block_size="9600 B", non_finite="drop")
-    assert label_data(Location(str(run)), other, Location(str(out)))["outputs"] == ["labels"]
+    # Asked for one of the outputs: the others stay, and nothing is to be done.
+    before = tree(out)
+    found = label_data(Location(str(run)), section, Location(str(out)))
+    assert (tree(out), found["outputs"]) == (before, list(ALL))
+
+
+@pytest.mark.parametrize("place", ["run", "final", "copy", "of an earlier version"])
+@pytest.mark.parametrize("non_finite", ["drop", "missing"])
+def test_labelling_reads_new_rows_as_the_model_s_own(
+    non_finite: str, place: str, tmp_path: Path
+) -> None:
+    """The right labels, from the policies of the run, unless others are given."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(900, 2)) + rng.integers(0, 2, (900, 1)) * 8
+    x[[5, 450], 1] = np.nan
+    path = tmp_path / "x.zarr"
+    zarr.create_array(path, shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    (path / "c/7/0").unlink()
+    policies = {"missing_chunks": "drop", "non_finite": non_finite, "block_size": "3200 B"}
+    complete(configured(path, tmp_path, data=policies, model={"n_components": 2}))
+    wanted = opened(tmp_path / "r/labels.zarr")
+    model = tmp_path / "r"
+    if place == "copy":
+        model = Path(shutil.copytree(tmp_path / "r/final", tmp_path / "model"))
+    elif place != "run":
+        model = tmp_path / "r/final"
+    if place == "of an earlier version":
+        section, fitted, _ = load_fitted(Location(str(model)))
+        save_fitted(Location(str(model)), section, fitted, {})
+    if place != "copy" or non_finite == "missing":
+        assert emdist.load(model).non_finite == non_finite
+    out = tmp_path / "out"
+    found = label_data(
+        Location(str(model)), NewDataSection(path=str(path)), Location(str(out)), outputs=ALL
+    )
+    for name in ALL:
+        assert np.array_equal(opened(out)[name], wanted[name], equal_nan=True)
+    left_out = 100 if non_finite == "missing" else 102
+    assert found["rows_left_out"] == left_out == np.sum(wanted["labels"] == -1)
+    assert sum(found["components"]) == 900 - left_out
+    assert all(isinstance(count, int) for count in found["components"])
+    shown = inspect(Location(str(out)), verify=True)
+    assert (shown["complete"], shown["blocks_done"], shown["blocks_damaged"]) == (True, 5, [])
+    assert (label_mark(Location(str(out))) or {})["complete"] is True
+    strict = NewDataSection(path=str(path), non_finite="raise")
+    with pytest.raises(NonFiniteError):
+        label_data(Location(str(model)), strict, Location(str(tmp_path / "strict")))
+    told = inspect(Location(str(tmp_path / "strict")), verify=True)
+    assert told["complete"] is False
+    assert faults(told)
+    assert (label_mark(Location(str(tmp_path / "strict"))) or {})["complete"] is False
+
+
+def test_other_outputs_of_a_finished_run_are_added(data: Path, tmp_path: Path) -> None:
+    complete(configured(data, tmp_path, labels={"outputs": ["labels"]}))
+    before = tree(tmp_path / "r/labels.zarr/labels")
+    complete(configured(data, tmp_path, labels={"outputs": ["score"]}))
+    assert tree(tmp_path / "r/labels.zarr/labels") == before
+    assert sorted(opened(tmp_path / "r/labels.zarr")) == ["labels", "progress", "score"]
+    assert is_labelled(Location(str(tmp_path / "r/labels.zarr")))
+    assert complete(configured(data, tmp_path, labels={"outputs": ["labels"]})) is None, "done"
+
+
+def test_a_run_whose_labels_are_not_complete_is_not_verified(data: Path, tmp_path: Path) -> None:
+    complete(configured(data, tmp_path))
+    run = Location(str(tmp_path / "r"))
+    assert faults(inspect(run, verify=True)) == []
+    (tmp_path / "r/labels.zarr/progress/c/4/0").unlink()
+    told = inspect(run, verify=True)
+    assert (told["labels_complete"], told["blocks_damaged"]) == (False, [])
+    assert "goes on" in faults(told)[0]
 
 
 def test_deleted_labels_of_a_finished_run_are_made_again(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.comparison.files import all_files, nbytes, sync
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
 from emdist.interfaces import Assigned, Block
-from emdist.store.labels import OUTPUTS, label_writer
+from emdist.store.label_creation import label_writer
+from emdist.store.label_place import OUTPUTS
 from emdist.store.location import Location
 from emdist.sums import Sums
 

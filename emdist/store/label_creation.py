@@ -1,0 +1,178 @@
+"""Groups of labels: created, continued, or given more outputs, as `label_place` allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import zarr
+
+from emdist.errors import ConfigError
+from emdist.store.chunk_writing import packers
+from emdist.store.label_digest import DIGEST
+from emdist.store.label_layout import arrays_wanted, chunk_rows
+from emdist.store.label_place import (
+    MARK,
+    OUTPUTS,
+    Wanted,
+    check_place,
+    label_mark,
+    outputs_there,
+    put_mark,
+    remove,
+    telling,
+)
+from emdist.store.labels import LabelWriter
+from emdist.store.location import Location, open_zarr_store
+from emdist.store.run_record import digest
+
+
+def label_writer(
+    location: Location,
+    outputs: tuple[str, ...],
+    bounds: tuple[int, ...],
+    n_components: int,
+    identity: Mapping[str, Any],
+    dimension: str = "row",
+    overwrite: bool = False,
+    noise: bool = False,
+    stamps: Mapping[str, str] | None = None,
+    policies: Mapping[str, str] | None = None,
+) -> LabelWriter:
+    """Create the arrays at `location`, or go on with those of the same labelling.
+
+    Outputs that are there and not asked for stay, and are written on; those that are asked for
+    and not there are added. So the writer may have more `outputs` than were asked for.
+
+    Parameters
+    ----------
+    location
+        Of the group; created if there is nothing.
+    outputs
+        Names from `OUTPUTS`.
+    bounds
+        Of the source's blocks, all equally long but the last.
+    n_components
+        Components of the model.
+    identity
+        JSON that says which model labels which data; another one there is refused.
+    dimension
+        Name of the rows' dimension.
+    overwrite
+        Whether what emdist wrote there may be replaced.
+    noise
+        Whether the last of the components is noise: its label is -1, and that of rows left out by
+        policy then -2.
+    stamps
+        Of the data's files, where that is not looked at elsewhere: labels of files with other
+        ones are begun anew.
+    policies
+        By which rows are left out or filled in, where `identity` does not say it.
+
+    Raises
+    ------
+    OutputExistsError
+        If something else is there.
+    RunMismatchError
+        If labels of another model, of other data, by other policies or in other blocks are there.
+    """
+    unknown = [name for name in outputs if name not in OUTPUTS]
+    if unknown or not outputs:
+        raise ConfigError(
+            f"label outputs {list(outputs)} hold {unknown or 'nothing'}; choose from "
+            f"{', '.join(OUTPUTS)}."
+        )
+    chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
+    writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
+    policies = dict(policies or {})
+    found = check_place(location, Wanted(identity, outputs, overwrite, writer.layout, policies))
+    with telling("create the labels in", location):
+        if found in ("continue", "add"):
+            writer = _continued(writer, stamps or {}, policies)
+        else:
+            if found == "replace":
+                remove(location)
+            _create(writer, identity, dimension, stamps or {}, policies)
+        writer._arrays()  # opened here, rather than by each of the threads that begin
+    return writer
+
+
+def _continued(
+    writer: LabelWriter, stamps: Mapping[str, str], policies: Mapping[str, str]
+) -> LabelWriter:
+    """`writer` for the outputs that are there as well, with arrays for those that are not.
+
+    What was written stays where it is until it is written again: a block whose outputs are more
+    than they were has another digest, and is labelled once more.
+    """
+    location = writer.location
+    mark = label_mark(location) or {}
+    there = outputs_there(location, mark)
+    added = tuple(name for name in writer.outputs if name not in there)
+    writer = replace(writer, outputs=(*there, *added))
+    renewed = mark.get("stamps", {}) != dict(stamps)
+    news: dict[str, Any] = {
+        "outputs": list(writer.outputs),
+        "stamps": dict(stamps),
+        "policies": dict(policies),
+        "created": True,  # which earlier versions did not say
+    }
+    if all(mark.get(name, {}) == value for name, value in news.items()):
+        return writer
+    whole = bool("created" in mark and mark.get("complete") and not added and not renewed)
+    group = zarr.open_group(open_zarr_store(location, read_only=False), mode="r+")
+    # Labels of other files: no block of them counts as done.
+    _create_arrays(writer, group, (*added, *(["progress"] if renewed else [])), _dimension(group))
+    put_mark(location, news | {"complete": whole})
+    return writer
+
+
+def _dimension(group: zarr.Group) -> str:
+    """Name of the rows' dimension in a group of labels."""
+    each = (array.metadata for name, array in group.arrays() if name in OUTPUTS)
+    names = next((getattr(metadata, "dimension_names", None) for metadata in each), None)
+    return str(names[0]) if names else "row"
+
+
+def _create(
+    writer: LabelWriter,
+    identity: Mapping[str, Any],
+    dimension: str,
+    stamps: Mapping[str, str],
+    policies: Mapping[str, str],
+) -> None:
+    store = open_zarr_store(writer.location, read_only=False)
+    mark: dict[str, Any] = {
+        "identity": dict(identity),
+        "outputs": list(writer.outputs),
+        "layout": list(writer.layout),
+        "digest": DIGEST,
+        "stamps": dict(stamps),
+        "policies": dict(policies),
+        "complete": False,
+    }
+    if writer.noise:
+        mark["left_out"], mark["noise"] = writer.masked, -1
+    group = zarr.create_group(store, attributes={MARK: mark | {"created": False}})
+    _create_arrays(writer, group, (*writer.outputs, "progress"), dimension)
+    group.attrs[MARK] = mark | {"created": True}
+
+
+def _create_arrays(
+    writer: LabelWriter, group: zarr.Group, names: tuple[str, ...], dimension: str
+) -> None:
+    """Make the arrays called `names`, empty."""
+    wanted = arrays_wanted(writer.outputs, *writer.layout, fill=writer.masked, dim=dimension)
+    for name in names:
+        shape, chunks, dtype, fill, dims = wanted[name]
+        group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            dtype=dtype,
+            fill_value=fill,
+            compressors=packers(dtype, chunks),
+            dimension_names=dims,
+            overwrite=True,
+        )

@@ -1,0 +1,49 @@
+"""How the arrays of a group of labels are laid out: shapes, chunks, types, fill values."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ConfigError
+
+#: Shape, chunks, dtype, fill value and dimension names of an array.
+Layout = tuple[tuple[int, ...], tuple[int, ...], str, Any, list[str]]
+
+#: Label of rows that were left out by policy; beside noise, which has the label -1, another one.
+MASKED, MASKED_BESIDE_NOISE = -1, -2
+_MAX_CHUNK_ROWS = 1 << 22
+
+
+def arrays_wanted(
+    outputs: tuple[str, ...], rows: int, block: int, k: int, fill: int = MASKED, dim: str = "row"
+) -> dict[str, Layout]:
+    """How each array of a labelling is laid out; `fill` is the label of rows left out."""
+    chunk = chunk_rows((*range(0, rows, block), rows))
+    shapes: dict[str, Layout] = {
+        "labels": ((rows,), (chunk,), "int32", fill, [dim]),
+        "score": ((rows,), (chunk,), "float64", np.nan, [dim]),
+        "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dim, "component"]),
+    }
+    blocks = -(-rows // block)
+    progress = ((blocks, 3 + k), (1, 3 + k), "float64", np.nan, ["block", "sum"])
+    return {name: shapes[name] for name in outputs} | {"progress": progress}
+
+
+def chunk_rows(bounds: tuple[int, ...]) -> int:
+    """Rows of an output chunk: a block, or an equal part of one where blocks are very long."""
+    rows = bounds[1] - bounds[0]
+    if any(b - a != rows for a, b in itertools.pairwise(bounds[:-1])):
+        raise ConfigError(
+            "Labels can be written only where all blocks but the last are equally long, so that "
+            "each block fills whole chunks. Rechunk the input evenly."
+        )
+    if len(bounds) == 2:  # no other block whose chunks could be shared
+        return min(rows, _MAX_CHUNK_ROWS)
+    fewest = -(-rows // _MAX_CHUNK_ROWS)
+    # A long block may have no even division near the wanted one (a prime number of rows has
+    # none): then a large chunk rather than millions of small ones.
+    parts = next((n for n in range(fewest, 16 * fewest) if rows % n == 0), 1)
+    return rows // parts
