@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,16 +30,15 @@ from emdist.errors import ConfigError
 from emdist.report.answer import (
     REPEAT,
     RESUMES,
-    SIGNALS,
     ending,
     mode_of,
     print_result,
     reported,
-    terminate,
 )
 from emdist.report.display import Mode, display
+from emdist.report.lines import keep_lines_whole, say
 from emdist.report.page import Page, page_of, show
-from emdist.report.swallowed import not_swallowed
+from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
 app = typer.Typer(
     epilog=EPILOG,
@@ -304,12 +302,12 @@ def inspect(
 
         found = look(Location(path), array, verify)
         if as_json:
-            print(json.dumps(found))
+            say(json.dumps(found))
         else:
             show(page_of(found))
         if verify and (wrong := faults(found)):
             for line in () if as_json else wrong:
-                print(f"emdist: {line}", file=sys.stderr)
+                say(f"emdist: {line}", sys.stderr)
             raise typer.Exit(1)
 
 
@@ -319,8 +317,9 @@ app.command(epilog=EPILOG)(sweep)
 
 def main() -> None:
     """Entry point of `emdist`."""
-    signal.signal(signal.SIGTERM, terminate)
-    with not_swallowed(SIGNALS), ending():
+    heed_signals()
+    keep_lines_whole()
+    with not_swallowed(SIGNALS), ending(), reported("--json" in sys.argv, REPEAT):
         app(prog_name="emdist")
 
 

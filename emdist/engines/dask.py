@@ -16,6 +16,7 @@ from emdist.engines.local import require_blocks
 from emdist.engines.packages import check_workers
 from emdist.engines.trust import Blamed
 from emdist.errors import ConfigError
+from emdist.interrupts import interrupts_first
 from emdist.sums import Monoid
 
 __all__ = ["DaskEngine", "check_workers"]
@@ -79,6 +80,7 @@ class DaskEngine:
                 "negative."
             )
 
+    @interrupts_first()
     def map_reduce(
         self,
         task: Callable[[int], S],

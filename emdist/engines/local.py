@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
 from emdist.errors import ConfigError
+from emdist.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
 
 S = TypeVar("S", bound=Monoid)
@@ -48,6 +49,7 @@ class LocalEngine:
                 f"threads={self.threads}: at least 1 is needed; leave it out for one per CPU."
             )
 
+    @interrupts_first()
     def map_reduce(
         self,
         task: Callable[[int], S],

@@ -33,6 +33,8 @@ from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Engine, Floats, Model, Source, Spread
+from emdist.interrupts import interrupts_first
+from emdist.report.lines import say
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
@@ -164,16 +166,17 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
         model, section, given = self._planned(source)
-        survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
-        survey.check(model.n_components)
         listen = listener(self.verbose)
-        fit = make_fit(model, section, source, engine, survey, given, listen)
         state = first = FitState(section.seed)
         told = 0
-        for state in iterate(fit, first):
-            for record in state.history[told:]:
-                listen(Iterated(record, 0.0, 0, 0))
-            told = len(state.history)
+        with interrupts_first():
+            survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
+            survey.check(model.n_components)
+            fit = make_fit(model, section, source, engine, survey, given, listen)
+            for state in iterate(fit, first):
+                for record in state.history[told:]:
+                    listen(Iterated(record, 0.0, 0, 0))
+                told = len(state.history)
         self._end(state, survey.spread, model, X)
         if self._fitted.status is Status.MAX_ITER:
             warnings.warn(
@@ -296,14 +299,14 @@ def _warn(event: Event) -> None:
 def _say(event: Event) -> None:
     _warn(event)
     if isinstance(event, Pruning):
-        print(
+        say(
             f"read {event.read} of {event.blocks} blocks, "
             f"scored {event.scored} of {event.rows} rows"
         )
     if isinstance(event, Iterated):
         record = event.record
         of = f"{event.fit}, " if event.fit else ""
-        print(
+        say(
             f"{of}start {record.restart + 1}, iteration {record.iteration}: "
             f"objective {record.objective:.8g}, change {record.change:.3g}"
         )

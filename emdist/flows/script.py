@@ -22,7 +22,9 @@ from prefect.settings import PREFECT_API_URL
 from emdist.errors import EmdistError
 from emdist.flows.cancelling import close, heeded
 from emdist.flows.server import answers, drained, own_server
-from emdist.report.swallowed import not_swallowed
+from emdist.interrupts import interrupt_behind
+from emdist.report.lines import say
+from emdist.report.signals import not_swallowed
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
@@ -135,10 +137,7 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
 
 def _signal_behind(error: BaseException) -> BaseException | None:
     """The interrupt that `error` came of; Prefect fails by itself if it meets it unprepared."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, tuple(_SIGNALS)):
-        cause = cause.__cause__ or cause.__context__
-    return cause
+    return interrupt_behind(error, tuple(_SIGNALS))
 
 
 def _leave_without_api(closed: threading.Event, url: str | None, text: str, code: int) -> None:
@@ -178,7 +177,7 @@ def _api_trouble(error: Exception, outcome: Outcome) -> int:
 
 
 def _told(text: str, code: int) -> int:
-    print(text.rstrip(), file=sys.stderr, flush=True)
+    say(text.rstrip(), sys.stderr)
     return code
 
 

@@ -9,56 +9,61 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+import typer
+
 from emdist.errors import EmdistError
 from emdist.report.display import Mode
+from emdist.report.lines import say
 from emdist.report.page import Page, show
+from emdist.report.signals import HEARD, cut_by
 
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
 REPEAT = "nothing was finished; start it again."
 #: Exit codes of what was cut short, and seconds that its threads have to end then.
-_CUT, _PATIENCE = (130, 143), 10.0
+_WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
 
 @contextmanager
 def reported(as_json: bool, cut: str) -> Iterator[None]:
-    """Errors of emdist as one message and their exit code; after interrupts, what `cut` says."""
+    """Errors of emdist as one message and their exit code; after a signal, what `cut` says.
+
+    A signal counts also where the error that ends the command is another: a library that was
+    interrupted may have failed while it cleaned up.
+    """
     try:
         yield
-    except EmdistError as error:
-        _fail(str(error), error.exit_code, as_json)
-    except Terminated:
-        _fail(f"terminated; {cut}", 143, as_json)
-    except KeyboardInterrupt:
-        _fail(f"interrupted; {cut}", 130, as_json)
+    except BaseException as error:
+        code = None if _is_deliberate(error) else cut_by(error)
+        HEARD.heed()
+        if code is not None:
+            _fail(f"{_WORDS[code]}; {cut}", code, as_json)
+        if isinstance(error, EmdistError):
+            _fail(str(error), error.exit_code, as_json)
+        raise
+
+
+def _is_deliberate(error: BaseException) -> bool:
+    """Whether the command chose its exit code; 1 and 130 are Typer's for interrupts it met."""
+    if isinstance(error, SystemExit):
+        return isinstance(error, _Told) or error.code not in (1, 130)
+    return isinstance(error, typer.Exit)
+
+
+class _Told(SystemExit):
+    """The end of a command that has said why."""
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
-        print(json.dumps({"event": "error", "message": message, "exit_code": code}))
+        say(json.dumps({"event": "error", "message": message, "exit_code": code}))
     else:
-        print(f"emdist: {message}", file=sys.stderr)
-    raise SystemExit(code)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
-
-
-#: What handlers raise, and for which signal.
-SIGNALS: Mapping[type[BaseException], signal.Signals] = {
-    Terminated: signal.SIGTERM,
-    KeyboardInterrupt: signal.SIGINT,
-}
-
-
-def terminate(number: int, frame: object) -> NoReturn:
-    """Handler of SIGTERM."""
-    raise Terminated
+        say(f"emdist: {message}", sys.stderr)
+    raise _Told(code)
 
 
 @contextmanager
@@ -114,7 +119,7 @@ def _leave_when_told(told: int, code: int) -> None:
     library waits for, and Python waits for that thread. What counts is stored and told by then.
     """
     with suppress(OSError):
-        select.select([told], [], [], _PATIENCE if code in _CUT else None)
+        select.select([told], [], [], _PATIENCE if code in _WORDS else None)
         os._exit(code)
 
 
@@ -126,8 +131,8 @@ def mode_of(quiet: bool, as_json: bool) -> Mode:
 def print_result(values: dict[str, Any], page: Page, place: str, mode: Mode) -> None:
     """The last thing a command prints: JSON, only the `place` of the result, or a page."""
     if mode == "json":
-        print(json.dumps({"event": "result", **values}), flush=True)
+        say(json.dumps({"event": "result", **values}))
     elif mode == "quiet":
-        print(place)
+        say(place)
     else:
         show(page)

@@ -28,6 +28,7 @@ from emdist.fit.events import (
     Warned,
     unheard,
 )
+from emdist.report.lines import say
 
 Mode = Literal["auto", "plain", "json", "quiet"]
 
@@ -209,7 +210,7 @@ class PlainLines:
     def __call__(self, event: Event) -> None:
         line = self._line(event)
         if line:
-            print(line, file=sys.stderr, flush=True)
+            say(line, sys.stderr)
 
     def _line(self, event: Event) -> str:
         if isinstance(event, Began):
@@ -252,7 +253,7 @@ class JsonLines:
                 return
             self._told = now
         values = {"event": type(event).__name__.lower(), **asdict(event)}
-        print(json.dumps(_finite(values), allow_nan=False), flush=True)
+        say(json.dumps(_finite(values), allow_nan=False))
 
 
 def _finite(value: object) -> object:

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from emdist.report.lines import say
 from emdist.sums import whole
 
 
@@ -92,4 +93,4 @@ def show(page: Page) -> None:
     if console.is_terminal:
         console.print(page)
     else:
-        print(page.to_markdown(), end="", flush=True)
+        say(page.to_markdown().removesuffix("\n"))

@@ -88,6 +88,8 @@ class Fit:
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
         self.errors: list[str] = []
+        #: Whole lines that are no JSON: two events on one, or parts of them.
+        self.torn: list[str] = []
         self._told: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.threads = [
             threading.Thread(target=work, daemon=True) for work in (self._out, self._err)
@@ -111,7 +113,10 @@ class Fit:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if line.endswith("\n"):  # the last one may have been cut by a kill
-                self.tell(json.loads(line))
+                try:
+                    self.tell(json.loads(line))
+                except ValueError:
+                    self.torn.append(line)
         self.tell(None)
 
     def _err(self) -> None:
@@ -132,7 +137,7 @@ class Fit:
         """Wait for the `times`-th event of that name."""
         while True:
             event = self.event()
-            assert event is not None, (name, self.events[-3:], self.errors)
+            assert event is not None, (name, self.events[-3:], self.errors, self.torn)
             if event["event"] == name:
                 times -= 1
                 if times == 0:

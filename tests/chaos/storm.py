@@ -23,6 +23,8 @@ from jobs import overlapping, undisturbed
 from storm_report import show
 from voyage import STAGES, Log, Task, Voyage, is_kill
 
+from emdist.report.lines import say
+
 HOUSES = {"threads": House, "local": Local, "outside": Outside, "flow": Prefect}
 #: Of the kills of a long run, the parts that are aimed at each phase; the rest hit iterations
 #: and checkpoints.
@@ -46,7 +48,10 @@ def deck(
 def kills(
     rng: random.Random, kinds: Sequence[str], number: int, done: Callable[[], int]
 ) -> Iterator[tuple[str, str]]:
-    """Kills without end, aimed at one phase after the other by how many of `number` are done."""
+    """Kills without end, aimed at one phase after the other by how many of `number` are done.
+
+    When in a phase each comes, the voyage decides by what is left of it.
+    """
     deadly = [kind for kind in kinds if kind.startswith("kill")]
     weights = [WEIGHTS.get(kind, 2) for kind in deadly]
     aimed = {stage: round(number * part + 0.25) for stage, part in AIMED.items()}
@@ -85,15 +90,15 @@ class Storm:
     def march(self, name: str, number: int, api: str = "") -> None:
         """One run in house `name` that is killed `number` times."""
         # Long by small blocks and many iterations: of each phase enough is left for the next kill.
-        data = self.folder / f"long-{number}.zarr"
+        data, rows, chunk = self.folder / f"long-{number}.zarr", 60_000 + 900 * number, 500
         if not data.exists():
-            overlapping(data, rows=60_000 + 900 * number, chunk=500)
-        task = Task(data, "full", 10 + 2 * number, "12000 B")
-        before = len(self.log.faults)
-        cards = kills(self.rng, HOUSES[name].kinds, number, lambda: len(self.log.faults) - before)
-        voyage = self._sail(f"{name}-long", name, task, cards, number, 0, api)
+            overlapping(data, rows=rows, chunk=chunk)
+        task = Task(data, "full", 10 + 2 * number, "12000 B", -(-rows // chunk))
+        run = f"{name}-long"
+        cards = kills(self.rng, HOUSES[name].kinds, number, lambda: len(self.log.met(run)))
+        voyage = self._sail(run, name, task, cards, number, 0, api)
         if (done := sum(map(is_kill, voyage.faults))) < number:
-            self.log.problems.append(f"{name}-long ended after {done} of {number} kills")
+            self.log.problems.append(f"{run} ended after {done} of {number} kills")
 
     def _sail(
         self, name: str, kind: str, task: Task, cards: Iterator[tuple[str, str]], most: int,
@@ -107,7 +112,7 @@ class Storm:
             voyage.sail(cards, most)
         finally:
             house.close()
-        print(self.log.voyages[-1], file=sys.stderr, flush=True)
+        say(str(self.log.voyages[-1]), sys.stderr)
         return voyage
 
     def _undisturbed(self, task: Task) -> Mapping[str, str]:

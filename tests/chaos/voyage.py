@@ -20,6 +20,8 @@ from houses import House, end
 from injections import ACTS, ENDS, LOST, started
 from jobs import PATIENCE, Fit, configuration, none_alive, result, until
 
+from emdist.report.lines import say
+
 STAGES = ("start", "survey", "seeding", "iterating", "checkpointing", "labelling")
 #: Events in an iteration.
 NEWS = 3
@@ -31,12 +33,19 @@ LATE = "too late"
 
 @dataclass(frozen=True)
 class Task:
-    """What a run is to fit: two starts of so many iterations, each with a checkpoint."""
+    """What a run is to fit: two starts of so many iterations, each with a checkpoint.
+
+    Attributes
+    ----------
+    blocks
+        That the rows are read in.
+    """
 
     data: Path
     model: str
     iterations: int
     block_size: str = "60000 B"
+    blocks: int = 16
 
     def configuration(self, folder: Path, name: str, cluster: dict[str, Any]) -> dict[str, Any]:
         config = configuration(self.data, folder, self.model, name, cluster)
@@ -64,6 +73,10 @@ class Log:
     problems: list[str] = field(default_factory=list)
     voyages: list[dict[str, object]] = field(default_factory=list)
 
+    def met(self, voyage: str) -> list[Fault]:
+        """Faults that met that run: not the ones that came when it was over."""
+        return [f for f in self.faults if f.voyage == voyage and f.outcome != LATE]
+
 
 @dataclass(frozen=True)
 class Voyage:
@@ -82,8 +95,8 @@ class Voyage:
 
     @property
     def faults(self) -> list[Fault]:
-        """Those that met this run: not the ones that came when it was over."""
-        return [f for f in self.log.faults if f.voyage == self.name and f.outcome != LATE]
+        """Those that met this run."""
+        return self.log.met(self.name)
 
     def sail(self, deck: Iterator[tuple[str, str]], most: int) -> None:
         """Start, disturb, start again; at most `most` faults; then let it end and compare."""
@@ -91,8 +104,9 @@ class Voyage:
         while True:
             fit = self.house.start(self.config)
             family = started(fit)
-            while len(self.faults) < most and self._disturb(fit, *next(deck), family):
-                pass
+            while (left := most - len(self.faults)) > 0:
+                if not self._disturb(fit, *next(deck), family, left):
+                    break
             if self._last(fit, family) == 0 or len(self.log.problems) > ENOUGH:
                 break
         found = result(self.house.folder / self.name)
@@ -109,10 +123,12 @@ class Voyage:
             }
         )
 
-    def _disturb(self, fit: Fit, kind: str, stage: str, family: list[psutil.Process]) -> bool:
-        """One fault; False when the driver has ended."""
+    def _disturb(
+        self, fit: Fit, kind: str, stage: str, family: list[psutil.Process], left: int
+    ) -> bool:
+        """One fault of `left` that are to come; False when the driver has ended."""
         try:
-            if not self._reach(fit, stage):
+            if not self._reach(fit, stage, left):
                 return False
             family.extend(started(fit))
             now = self._stage(fit)
@@ -131,21 +147,39 @@ class Voyage:
         saved = any((self.house.folder / self.name / "ckpt").glob("[0-9]*/manifest.json"))
         return "iterating" if stage == "seeding" and saved else stage
 
-    def _reach(self, fit: Fit, stage: str) -> bool:
-        """Let the driver come to `stage` and to a random moment of it; False if it has ended."""
+    def _reach(self, fit: Fit, stage: str, left: int) -> bool:
+        """Let the driver come to `stage` and to a random moment of it; False if it has ended.
+
+        The moment is so early that as much of the stage remains for each of the other faults.
+        """
         if stage == "start" and not fit.events:
             time.sleep(self.rng.uniform(0, 2))
             return fit.process.poll() is None
         while STAGES.index(stage_of(fit)) < STAGES.index(stage):
             if fit.event() is None:
                 return False
-        # Labelling tells little: the third word of it is the last.
-        for _ in range(0 if stage == "labelling" else self.rng.choice([0, 0, 1, 3])):
+        if stage == "labelling":
+            # Labelling tells little, and its time depends on the machine: its blocks count.
+            done = self._labelled()
+            share = (self.task.blocks - done) / (left + 1)
+            self._label_on(fit, done + int(self.rng.random() * share))
+            return fit.process.poll() is None
+        tight = stage in STAGES[3:5] and self.task.iterations - iteration_of(fit) <= 2 * left
+        for _ in range(0 if tight else self.rng.choice([0, 0, 1, 3])):
             if fit.event() is None:
                 return False
         # A moment, not a wait: between two events lie reading, computing and saving.
         time.sleep(self.rng.random() * (0.003 if stage == "checkpointing" else 0.05))
         return fit.process.poll() is None
+
+    def _labelled(self) -> int:
+        """Blocks whose labels are noted."""
+        place = self.house.folder / self.name / "labels.zarr/progress/c"
+        return len(list(place.iterdir())) if place.is_dir() else 0
+
+    def _label_on(self, fit: Fit, blocks: int) -> None:
+        """Wait until so many blocks are labelled, or the driver has ended."""
+        until(lambda: self._labelled() >= blocks or fit.process.poll() is not None)
 
     def _watch(self, fit: Fit, fault: Fault, family: list[psutil.Process]) -> bool:
         """Wait for what becomes of it; whether the driver goes on."""
@@ -155,12 +189,16 @@ class Voyage:
             while fit.event() is not None:
                 pass
             fault.outcome = LATE if fit.process.poll() == 0 else "started again"
+        elif fault.stage == "labelling":
+            # One more than was noted: what was at work is perhaps noted after the fault.
+            self._label_on(fit, min(self._labelled() + 2, self.task.blocks))
+            fault.outcome = "went on" if fit.process.poll() is None else "ended"
         else:
             # More than one: the next was perhaps on its way already.
             told = [fit.event() for _ in range(NEWS)]
             fault.outcome = "ended" if None in told else "went on"
         fault.seconds = round(time.monotonic() - at, 2)
-        print(fault, file=sys.stderr, flush=True)
+        say(str(fault), sys.stderr)
         return fault.outcome == "went on"
 
     def _hangs(self, fit: Fit) -> None:
@@ -192,6 +230,8 @@ class Voyage:
             self.log.problems.append(f"{self.name}: {fault} ended with {code}: {fit.errors[-3:]}")
         if stage_of(fit) != "start" and any("Traceback" in line for line in fit.errors):
             self.log.problems.append(f"{self.name}: {fault} shows a traceback: {fit.errors[-12:]}")
+        if fit.torn:
+            self.log.problems.append(f"{self.name}: {fault} tore lines: {fit.torn[:3]}")
         self._gone(fault, family)
         return code
 
@@ -224,6 +264,16 @@ def thaw(family: list[psutil.Process]) -> None:
         with contextlib.suppress(psutil.Error):
             if process.status() == psutil.STATUS_STOPPED:
                 end(process.pid)
+
+
+def iteration_of(fit: Fit) -> int:
+    """The iteration that the driver was last heard to have done."""
+    for event in reversed(fit.events):
+        if event["event"] == "iterated":
+            return int(event["record"]["iteration"])
+        if event["event"] == "planned":
+            return int(event.get("done", 0))
+    return 0
 
 
 #: Stages that begin with word of them.

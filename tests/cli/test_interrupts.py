@@ -206,8 +206,8 @@ def test_a_thread_that_hangs_does_not_keep_what_was_cut_short() -> None:
 #: A command that gets a signal while the garbage is collected, as Dask watches it: always there.
 _COLLECTING = """
 import gc, os, signal, sys, time
-from emdist.report.answer import SIGNALS, ending, reported, terminate
-from emdist.report.swallowed import not_swallowed
+from emdist.report.answer import ending, reported
+from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
 def watch(phase, info):
     if phase == "start":
@@ -217,7 +217,7 @@ def watch(phase, info):
             pass  # the handler is called at the latest where this goes round
 
 number = int(sys.argv[1])
-signal.signal(signal.SIGTERM, terminate)
+heed_signals()
 with not_swallowed(SIGNALS), ending(), reported(False, "go on."):
     gc.callbacks.append(watch)
     gc.collect()
@@ -237,3 +237,56 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
     )  # fmt: skip
     assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
     assert done.returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "fails_while_it_cleans_up",
+        "raises_another",
+        "raises_one_of_emdist",
+        "forgets_what_it_came_of",
+        "puts_it_into_a_group",
+        "swallows_it",
+        "ends_with_one",
+    ],
+)
+def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -> None:
+    file = Path(__file__).with_name("lost_signals.py")
+    done = subprocess.run(
+        [sys.executable, file, kind, str(int(number))],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert done.returncode == 128 + number
+
+
+#: The command line, which is interrupted before a command of it has begun.
+_EARLY = """
+import os, sys, time
+import emdist.saved
+from emdist.cli import main
+
+def versions():
+    os.kill(os.getpid(), int(sys.argv.pop()))
+    time.sleep(60)
+
+emdist.saved.versions = versions
+sys.argv[1:1] = ["--version"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_command(number: signal.Signals) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _EARLY, str(int(number))],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
+    last = f"emdist: {word}; nothing was finished; start it again."
+    assert done.stderr.splitlines()[-1] == last
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 128 + number
