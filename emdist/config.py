@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -16,13 +16,16 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from emdist.dissimilarities.choose import checked_name
+from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
-from emdist.validation import explain, parse_bytes, size
+from emdist.validation import explain, options_as_written, parse_bytes, size
+from emdist.written import as_written
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"
@@ -60,10 +63,31 @@ def _texts(options: Any) -> Any:
 Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
 
 
+def _is_section(field: FieldInfo | None) -> bool:
+    """Whether a key has keys of its own, and is not simply left out where it is empty."""
+    kind = getattr(field, "annotation", None)
+    kind = get_origin(kind) or kind
+    return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
+
+
 class Section(BaseModel):
     """A frozen part of the configuration; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, values: Any) -> Any:
+        """Text where a name is wanted; an empty section is one of defaults."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = {str(key): cls.model_fields.get(str(key)) for key in values}
+        return {
+            key: value if (field := fields[str(key)]) is None
+            else as_written(value, field.annotation, str(key))
+            for key, value in values.items()
+            if value is not None or not _is_section(fields[str(key)])
+        }  # fmt: skip
 
 
 class ReadingSection(Section):
@@ -136,6 +160,10 @@ class IngestSection(Section):
     rows_per_chunk: int | None = Field(None, ge=1)
 
 
+#: What YAML 1.1 takes for true and false, and YAML 1.2 for text.
+_SAID = {"yes": True, "on": True, "no": False, "off": False}
+
+
 class NoiseSection(Section):
     """Uniform noise beside the components of a family of real numbers."""
 
@@ -147,6 +175,7 @@ class NoiseSection(Section):
 
 def _noise(value: Any) -> Any:
     """``true`` and a weight alone, in full."""
+    value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
     if isinstance(value, bool):
         return {} if value else None
     return {"weight": value} if isinstance(value, int | float) else value
@@ -261,6 +290,18 @@ class ClusterSection(Section):
         None,
         description="Of a process, such as '4 GiB'; what work leaves reads ahead and keeps blocks",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_as_written(cls, values: Any) -> Any:
+        """Text and numbers as the kind's own options want them."""
+        if not isinstance(values, Mapping):
+            return values
+        known = LocalEngine
+        if (kind := values.get("kind", "threads")) != "threads":
+            known = plugins(CLUSTERS, "cluster").get(str(kind), LocalEngine)
+        own = {key: value for key, value in values.items() if key not in cls.model_fields}
+        return {**values, **options_as_written(known, own)}
 
     @property
     def options(self) -> dict[str, Any]:

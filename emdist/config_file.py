@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import yaml
 from emdist.config import Config, make_config
 from emdist.errors import ConfigError, NotFoundError, StorageError
 from emdist.plugins import nearest
+from emdist.written import Doubtful, WrittenFloat, WrittenInt
 
 #: Largest file that is read: bytes. Real ones have a few thousand.
 _LARGEST = 1 << 20
@@ -18,12 +20,38 @@ _LARGEST = 1 << 20
 _MOST, _DEEPEST = 100_000, 64
 
 
-class _Bounded(yaml.SafeLoader):
-    """YAML of plain values, of a size that is known before anything is built.
+#: Plain values of YAML 1.2: no dates, which are names here, and no "yes", which is one too.
+_PLAIN = {
+    "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ("~", "n", "N", "")),
+    "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", tuple("tTfF")),
+    "tag:yaml.org,2002:int": (r"[-+]?(0|[1-9][0-9]*)", tuple("-+0123456789")),
+    "tag:yaml.org,2002:float": (
+        r"[-+]?((0|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.|(0|[1-9][0-9]*)(?=[eE]))"
+        r"([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        tuple("-+0123456789."),
+    ),
+    "tag:yaml.org,2002:merge": (r"<<", ("<",)),
+    # What some readers take for a number and others for another one, or for text.
+    "!doubtful": (
+        r"[-+]?(0[0-9_]+|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*_[0-9_]*"
+        r"|[0-9][0-9_]*(:[0-5]?[0-9])+)(\.[0-9_]*)?",
+        tuple("-+0123456789"),
+    ),
+}
+
+
+class _RefusedError(yaml.YAMLError):
+    """What is YAML, and no configuration: its text says all."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of plain values, each key once, of a size that is known before anything is built.
 
     A few hundred bytes of aliases to aliases stand for more values than memory holds, and of
     brackets for a deeper nest than the stack. It has state, as every YAML loader has.
     """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  as PyYAML declares it
 
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
@@ -55,6 +83,40 @@ class _Bounded(yaml.SafeLoader):
                 "them"
             )
 
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise _RefusedError(f"line {line}: a key must be a name, not a list or a section.")
+            if key.tag != "tag:yaml.org,2002:merge":
+                key.tag = "tag:yaml.org,2002:str"  # whatever it looks like
+            if key.value in lines:
+                first = lines[key.value]
+                where = f"line {first}" if first == line else f"lines {first} and {line}"
+                raise _RefusedError(
+                    f"the key {key.value!r:.80} stands twice in one section ({where}). Remove one."
+                )
+            lines[key.value] = line
+        return node
+
+
+def _number(loader: Any, node: Any) -> Any:
+    return _NUMBERS[node.tag](node.value)
+
+
+def _doubtful(loader: Any, node: Any) -> Any:
+    return Doubtful(node.value, node.start_mark.line + 1)
+
+
+_NUMBERS = {"tag:yaml.org,2002:int": WrittenInt, "tag:yaml.org,2002:float": WrittenFloat}
+for _tag, (_pattern, _first) in _PLAIN.items():
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first))
+for _tag in _NUMBERS:
+    _Loader.add_constructor(_tag, _number)
+_Loader.add_constructor("!doubtful", _doubtful)
+
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """A `Config` from a YAML file and ``section.key=value`` overrides.
@@ -77,7 +139,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
             raw = file.read(_LARGEST + 1)
         if len(raw) > _LARGEST:
             raise ConfigError(f"{path} is no configuration: it has more than {_LARGEST:,} bytes.")
-        values = read_yaml(raw.decode("utf-8"))
+        values = read_yaml(raw.decode("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError):
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         raise NotFoundError(
@@ -87,6 +149,8 @@ def read_values(path: str | Path) -> dict[str, Any]:
         raise StorageError(
             f"cannot read {path}: {error.strerror}. Check its permissions."
         ) from None
+    except _RefusedError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not YAML: {_brief(error)}") from None
     if not isinstance(values, dict):
@@ -105,18 +169,32 @@ def read_yaml(text: str) -> Any:
     """
     try:
         # The loader that is bounded is yaml's safe one: no objects, no code.
-        return yaml.load(text, _Bounded)
+        return yaml.load(text, _Loader)
     except (TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         # PyYAML's parser meets some garbage with its own faults.
         raise yaml.YAMLError(f"it cannot be parsed ({type(error).__name__})") from None
 
 
+#: What PyYAML says, and what to do about it.
+_REMEDIES = {
+    r"found character '\t'": "a tab stands there; indent with spaces",
+    "but found another document": "it holds several documents; keep one of those between '---'",
+    "found unknown escape character": "a backslash in double quotes; write it in single quotes",
+    "mapping values are not allowed here": "a ':' stands where none may; quote the text that "
+    "holds it, or begin a new line",
+}
+
+
 def _brief(error: Exception) -> str:
     """What is wrong and where, without the lines of the file, which may hold a secret."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is no UTF-8 text (byte {error.start + 1}). Save it as UTF-8."
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return f"{error!s:.200}"
-    return f"{error.problem!s:.200}, line {mark.line + 1}, column {mark.column + 1}"  # type: ignore[attr-defined]
+    problem = str(error.problem)  # type: ignore[attr-defined]
+    told = next((text for found, text in _REMEDIES.items() if found in problem), problem)
+    return f"{told:.200}, line {mark.line + 1}, column {mark.column + 1}"
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -135,7 +213,16 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
             at[part] = dict(inner)
             at = at[part]
         try:
-            at[parts[-1]] = read_yaml(value)
+            at[parts[-1]] = _without_lines(read_yaml(value))
         except (ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"--set {place.strip()}: {_brief(error)}") from None
     return out
+
+
+def _without_lines(value: Any) -> Any:
+    """`value` of an option, which no line of a file says."""
+    if isinstance(value, Doubtful):
+        return Doubtful(value.text)
+    if isinstance(value, dict):
+        return {key: _without_lines(one) for key, one in value.items()}
+    return [_without_lines(one) for one in value] if isinstance(value, list) else value

@@ -41,7 +41,7 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
             )
     values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
     for name, section in given.items():
-        values[name] = {**values.get(name, {}), **section}
+        values[name] = {**values.get(name, {}), **(section or {})}
     parent, _, name = run.url.rstrip("/").rpartition("/")
     values["run"] = {"folder": parent or ".", "key": f"{name}-repeated", **values.get("run", {})}
     return make_config(values, f"the record of {run}")

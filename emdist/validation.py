@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
 from emdist.plugins import nearest
+from emdist.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
 #: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
 _OWN_CHECKS = ("unknown_name", "size")
@@ -22,6 +23,9 @@ _UNITS = {"b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for unit, base in (("b", 10**3), ("ib", 2**10))
 }
+
+#: What may be text or a number, or hold such; see `emdist.written`.
+_AS_WRITTEN = (bool, Doubtful, WrittenInt, WrittenFloat, list, Mapping)
 
 #: Bytes that no block has: sizes are computed in 64 bits.
 _LARGEST_SIZE = 1 << 62
@@ -103,6 +107,12 @@ def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> s
     if detail["type"] in ("missing", "missing_argument"):
         return f"{place} is missing."
     at = f"{place}: " if place else ""
+    if isinstance(detail["input"], Doubtful):
+        return f"{at}{detail['input'].why}."
+    if detail["input"] is None and detail["loc"]:
+        return f"{place} has no value. Write one, or leave the key out for its default."
+    if detail["type"] == "model_type":
+        return f"{at}got {shown(detail['input'])}; wanted a section, as in '{place}: {{key: ...}}'."
     if detail["type"] == "value_error":  # raised by the section itself, in its own words
         return f"{at}{detail['ctx']['error']}"
     # Our own checks quote what they got; secrets are not quoted.
@@ -130,6 +140,14 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
+def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` of `cls`, a dataclass, as text where it wants text; see `emdist.written`."""
+    if not any(isinstance(value, _AS_WRITTEN) for value in options.values()):
+        return dict(options)
+    hints = get_type_hints(cls, include_extras=True)
+    return {key: as_written(value, hints.get(key, Any), key) for key, value in options.items()}
+
+
 def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
     """`cls`, a frozen dataclass, made from `options` of a configuration; ConfigError if wrong."""
     wanted: Any = cls
@@ -143,6 +161,8 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
                 f"{', '.join(known)}."
             )
     try:
-        return adapter.validate_python(dict(options))
+        return adapter.validate_python(options_as_written(cls, options))
     except ValidationError as error:
         raise ConfigError(explain(error, cls, where)) from None
+    except DoubtfulError as error:
+        raise ConfigError(f"{where}.{error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ from emdist.config import (
     make_section,
     parse_bytes,
 )
-from emdist.config_file import overridden, read_config
+from emdist.config_file import overridden, read_config, read_values, read_yaml
+from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
 from emdist.plugins import plugin, plugins
+from emdist.sweep_config import make_sweep_config
 from emdist.validation import checked_options
+from emdist.written import WrittenFloat
 
 FOLDER = Path(__file__).parents[1] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -324,3 +328,175 @@ def test_options_of_threads_are_checked(tmp_path: Path) -> None:
 def test_every_default_is_valid() -> None:
     assert make_section(FitSection, FitSection().model_dump()) == FitSection()
     assert make_config(minimal().model_dump()) == minimal()
+
+
+# ---- YAML: what is taken as written, and what is refused
+
+
+def read(tmp_path: Path, text: str, *settings: str) -> Config:
+    (tmp_path / "c.yaml").write_text(text)
+    return read_config(tmp_path / "c.yaml", settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("data: {path: x}\nfit:\n  seed: 1\n  tol: 1\n  seed: 2\n", r"'seed' .* \(lines 3 and 5\)"),
+        ("data: {path: x}\nfit: {seed: 1}\nmodel: {}\nfit: {}\n", r"'fit' .* \(lines 2 and 4\)"),
+        ("data: {path: x, path: y}\n", r"'path' .* \(line 1\)"),
+        ("data: {path: x}\nmodel:\n options:\n  groups:\n  - a: 1\n    b: 2\n    a: 3\n",
+         r"'a' .* \(lines 5 and 7\)"),
+        ("a: &a {path: x}\nb: &b {path: y}\ndata:\n  <<: *a\n  <<: *b\n", "lines 4 and 5"),
+        ("data: {path: x}\nfit: {7: 1, '7': 2}\n", r"'7' .* \(line 2\)"),
+        ("data: {path: x}\nfit: {? [a, b] : 1}\n", "line 2: a key must be a name"),
+    ],
+)  # fmt: skip
+def test_a_key_that_stands_twice_is_refused_with_its_lines(
+    tmp_path: Path, text: str, place: str
+) -> None:
+    with pytest.raises(ConfigError, match=place):
+        read(tmp_path, text)
+
+
+def test_a_key_may_overlay_what_is_merged(tmp_path: Path) -> None:
+    text = "fit: &f {seed: 1, tol: 0.5}\ndata: {path: x}\n"
+    config = make_config({**yaml.safe_load(text), "fit": {"seed": 2}})
+    assert config.fit.seed == 2
+    told = "data: &d {path: x, block_size: 1 MB}\nfit: {}\n"
+    assert read(tmp_path, told + "ingest:\n  source: a.npy\n").data.block_size == "1 MB"
+    values = read_yaml("base: &b {seed: 1, tol: 2}\nfit:\n  <<: *b\n  seed: 3\n")
+    assert values["fit"] == {"seed": 3, "tol": 2}
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        ("010", "write 10 or 8"),
+        ("-010", "write -10 or -8"),
+        ("0o10", "write 8"),
+        ("0x1F", "write 31"),
+        ("0b101", "write 5"),
+        ("08", "write 8"),
+        ("1_000", "write 1000"),
+        ("1:30", "write 90"),
+        ("1:00:00", "write 3600"),
+    ],
+)
+def test_a_number_that_readers_of_yaml_disagree_about_is_refused(
+    tmp_path: Path, number: str, remedy: str
+) -> None:
+    for key in ("fit.seed", "model.n_components", "fit.tol", "run.checkpoint_seconds"):
+        section, name = key.split(".")
+        # Of a mapping that is merged, in a list and in a mapping without a name of its own.
+        with pytest.raises(ConfigError, match=rf"{key}: '{number}' \(line 3\).*{remedy}"):
+            read(tmp_path, f"data: {{path: x}}\n{section}:\n  {name}: {number}\n")
+        with pytest.raises(ConfigError, match=rf"{key}: '{number}' is.*{remedy}"):
+            read(tmp_path, "data: {path: x}\n", f"{key}={number}")
+    with pytest.raises(ConfigError, match=rf"options.trials\[1\]: '{number}' \(line 2\).*{remedy}"):
+        read(tmp_path, f"data: {{path: x}}\nmodel: {{options: {{trials: [1, {number}]}}}}\n")
+    config = read(tmp_path, f"data: {{path: x}}\ncluster: {{threads: {number}}}\n")
+    text = f"data: {{path: x}}\ncluster: {{kind: class, cluster_kwargs: {{n: {number}}}}}\n"
+    with pytest.raises(ConfigError, match=rf"kwargs.n: '{number}' \(line 2\).*{remedy}"):
+        read(tmp_path, text)
+    with pytest.raises(ConfigError, match=rf"threads: '{number}' \(line 2\).*{remedy}"):
+        checked_options(LocalEngine, config.cluster.options, "cluster")
+    (tmp_path / "s.yaml").write_text(f"data: {{path: x}}\nsweep: {{n_components: {number}}}\n")
+    swept = read_values(tmp_path / "s.yaml")
+    with pytest.raises(ConfigError, match=rf"n_components: '{number}' \(line 2\).*{remedy}"):
+        make_sweep_config(swept)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2024-01-01", "2024-01-01T10:00:00", "12", "012", "0x1F", "1_000", "1:30", "1.10", "1e3",
+     "yes", "No", "off", "true", "-3", ".5", "=", "1.2.3"],
+)  # fmt: skip
+def test_a_name_is_the_text_as_written(tmp_path: Path, name: str) -> None:
+    text = f"""
+data: {{path: {name}, array: {name}, storage_options: {{access_key_id: {name}}}}}
+ingest: {{source: {name}, columns: [{name}, b], weight_column: {name}}}
+run: {{key: {name}, folder: {name}}}
+labels: {{path: {name}}}
+cluster: {{kind: address, address: {name}}}
+"""
+    config = read(tmp_path, text, f"fit.start={name}")
+    assert config.data.path == config.data.array == config.run.key == config.run.folder == name
+    assert config.data.storage_options == {"access_key_id": name}
+    assert config.ingest is not None
+    assert (config.ingest.source, config.ingest.columns) == (name, [name, "b"])
+    assert (config.labels.path, config.fit.start) == (name, name)
+    options = json.loads(json.dumps(config.model_dump()))
+    assert options["run"]["key"] == name
+    assert config.cluster.options["address"] == name
+    assert checked_options(Named, {"address": WrittenFloat("1.10")}, "cluster").address == "1.10"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Options of a cluster, as a plug-in has them."""
+
+    address: str
+    n: int = 1
+
+
+def test_numbers_stay_numbers_where_numbers_are_wanted(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        "data: {path: x}\nmodel: {n_components: 3, options: {a: 1e-4, b: [1, 2.5], c: -.inf}}\n"
+        "fit: {tol: 1e-4, seed: 0, max_iter: +5}\nlabels: {write: no}\ncluster: {n: 7}\n",
+    )
+    assert (config.model.n_components, config.fit.tol, config.fit.max_iter) == (3, 1e-4, 5)
+    assert config.model.options == {"a": 1e-4, "b": [1, 2.5], "c": -np.inf}
+    assert type(config.model.options["a"]) is float
+    assert type(config.model.options["b"][0]) is int
+    assert type(config.model.n_components) is int
+    assert config.labels.write is False
+    found = checked_options(Named, {"address": "a", **config.cluster.options}, "cluster")
+    assert (found.n, type(found.n)) == (7, int)
+    for said in ("true", "yes", "on"):
+        assert (
+            read(tmp_path, f"data: {{path: x}}\nmodel: {{noise: {said}}}\n").model.noise is not None
+        )
+    for said in ("false", "no", "off", "", "null"):
+        assert read(tmp_path, f"data: {{path: x}}\nmodel: {{noise: {said}}}\n").model.noise is None
+
+
+def test_an_empty_section_is_one_of_defaults(tmp_path: Path) -> None:
+    names = [name for name in Config.model_fields if name != "data"]
+    empty = "".join(f"{name}:\n" for name in names)
+    assert read(tmp_path, "data: {path: x}\n" + empty) == make_config({"data": {"path": "x"}})
+    assert (
+        read(tmp_path, "data:\n  path: x\n  storage_options:\nmodel:\n  options:\n").model.options
+        == {}
+    )
+    with pytest.raises(ConfigError, match="data is missing"):
+        read(tmp_path, "data:\nfit:\n")
+    with pytest.raises(ConfigError, match=r"fit\.seed has no value.*leave the key out"):
+        read(tmp_path, "data: {path: x}\nfit:\n  seed:\n")
+    with pytest.raises(ConfigError, match=r"fit: got 3; wanted a section"):
+        read(tmp_path, "data: {path: x}\nfit: 3\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"data:\n\tpath: x\n", "a tab stands there; indent with spaces, line 2"),
+        (b"data: {path: x}\n---\nfit: {}\n", "several documents.*line 2"),
+        ("data: {path: größe}\n".encode("latin-1"), r"no UTF-8 text \(byte 16\)"),
+        ("data: {path: x}\n".encode("utf-16"), r"no UTF-8 text \(byte 1\)"),
+        (b"data: {path: 'a\x00b'}\n", "x0000"),
+        (b"data: path: x\n", "a ':' stands where none may.*line 1"),
+        (b"", "holds no sections"),
+        (b"# nothing\n", "holds no sections"),
+        (b"- a\n- b\n", "holds no sections"),
+    ],
+)
+def test_files_that_are_hardly_yaml(tmp_path: Path, raw: bytes, words: str) -> None:
+    (tmp_path / "c.yaml").write_bytes(raw)
+    with pytest.raises(ConfigError, match=words):
+        read_config(tmp_path / "c.yaml")
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfdata: {path: x}\n")
+    assert read_config(tmp_path / "c.yaml").data.path == "x"

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from emdist.config_file import read_yaml
 from emdist.errors import ConfigError
+from emdist.written import as_written
 
 FILE = "EMDIST_STORAGE_OPTIONS"
 #: Prefect refuses larger parameters.
@@ -65,7 +66,7 @@ def storage_options(path: str | None = None) -> Options:
         raise ConfigError(
             f"the storage options in {path}: wanted sections, as in 'data: {{region: ...}}'."
         )
-    return {name: {k: str(v) for k, v in section.items()} for name, section in read.items()}
+    return {name: as_written(section, dict[str, str]) for name, section in read.items()}
 
 
 def split(values: M) -> tuple[M, Options]:

@@ -1,0 +1,157 @@
+"""Numbers of a configuration as they were written, so that a name may be a number or a date.
+
+``run.key: 012`` is a name, and ``fit.seed: 012`` a mistake: 12 to some readers of YAML and 10 to
+others. Only the section that takes a value knows which it is, so the reader of YAML hands on both
+the number and its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+
+class DoubtfulError(ValueError):
+    """A doubtful number stands where anything may; its text says where, and what to write."""
+
+
+class _Written:
+    """A number that knows its text; it travels and is stored as the plain number."""
+
+    text = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(plain(self)), (plain(self),)
+
+
+class WrittenInt(_Written, int):
+    """A whole number."""
+
+    def __new__(cls, text: str) -> WrittenInt:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+class WrittenFloat(_Written, float):
+    """A number with a point or an exponent, or one that is infinite or none."""
+
+    def __new__(cls, text: str) -> WrittenFloat:
+        made = super().__new__(cls, re.sub(r"\.(inf|nan)$", r"\1", text.lower()))
+        made.text = text
+        return made
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A number that readers of YAML take for different values, or one in another notation.
+
+    Attributes
+    ----------
+    text
+        As written.
+    line
+        Of the file, counted from 1; 0 where there is no file.
+    """
+
+    text: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def why(self) -> str:
+        """What is wrong with it as a number, and what to write."""
+        where = f" (line {self.line})" if self.line else ""
+        return f"{self.text!r}{where} {self._remedy()}"
+
+    def _remedy(self) -> str:
+        text = self.text.lower().replace("_", "")
+        sign = "-" if text.startswith("-") else ""
+        bare = text.lstrip("+-")
+        if ":" in bare:
+            return f"is a number to the base 60 in YAML 1.1; write {sign}{_sexagesimal(bare)}"
+        if re.fullmatch(r"0[0-7]+", bare):
+            return (
+                f"is {int(bare)} to some readers of YAML and, in octal, {int(bare, 8)} to others; "
+                f"write {sign}{int(bare)} or {sign}{int(bare, 8)}"
+            )
+        if re.fullmatch(r"0[xob][0-9a-f]+", bare):
+            return f"is no decimal number; write {sign}{int(bare, 0)}"
+        plain = bare.lstrip("0") if bare[:1] == "0" and bare.isdigit() else bare
+        return f"is no plain decimal number; write {sign}{plain or '0'}"
+
+
+def _sexagesimal(text: str) -> str:
+    whole, _, rest = text.partition(".")
+    value = 0
+    for part in whole.split(":"):
+        value = value * 60 + int(part)
+    return f"{value}.{rest}" if rest else str(value)
+
+
+def as_written(value: Any, wanted: Any, place: str = "") -> Any:
+    """`value` of a configuration as the type `wanted` takes it: as text, or as a plain number.
+
+    What is doubtful stays so where one number is wanted: whoever checks it tells the place.
+
+    Raises
+    ------
+    DoubtfulError
+        For a doubtful number where anything may stand, with its `place`.
+    """
+    kinds = _kinds(wanted)
+    if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
+        return value  # which looks at its own values
+    items = next((get_args(kind) for kind in kinds if get_origin(kind) in (list, tuple)), None)
+    if isinstance(value, list) and items:
+        return [as_written(one, items[0], f"{place}[{i}]") for i, one in enumerate(value)]
+    inner = next((get_args(kind) for kind in kinds if get_origin(kind) is dict), None)
+    if isinstance(value, Mapping) and inner:
+        return {k: as_written(v, inner[1], f"{place}.{k}") for k, v in value.items()}
+    if kinds & {str, Literal} and not kinds & {int, float, bool, Any}:
+        return _as_text(value)
+    if isinstance(value, Doubtful) and Any not in kinds:
+        return value
+    return plain(value, place)
+
+
+def _kinds(wanted: Any) -> set[Any]:
+    """The types that `wanted` stands for: those of a union, without what annotates them."""
+    origin = get_origin(wanted)
+    if origin is Annotated:
+        return _kinds(get_args(wanted)[0])
+    if origin in (Union, UnionType):
+        return set().union(*(_kinds(one) for one in get_args(wanted)))
+    return {Literal} if origin is Literal else {wanted}
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | date | Doubtful):
+        return str(value)
+    return value
+
+
+def plain(value: Any, place: str = "") -> Any:
+    """`value` with plain numbers only; DoubtfulError for a doubtful one."""
+    if isinstance(value, Mapping):
+        return {key: plain(one, f"{place}.{key}") for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(plain(one, f"{place}[{i}]") for i, one in enumerate(value))
+    if isinstance(value, Doubtful):
+        raise DoubtfulError(f"{place}: {value.why}. Put it in quotes if it is no number.")
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return int(value) if isinstance(value, int) else float(value)
+    return value
