@@ -9,6 +9,7 @@
     |   |-- NotFoundError             3  nothing at that path
     |   |-- NotAnArrayError           3  something is there, but no Zarr array
     |   |-- ShapeError                3  not two-dimensional, no rows, wrong number of features
+    |   |-- FeatureNamesError         3  features of other names, or in another order
     |   |-- DtypeError                3  object, string, complex, ...
     |   |-- WeightError               3  sample weights negative, non-finite or of another length
     |   |-- NonFiniteError            3  NaN or Inf, with the block and the first rows
@@ -71,6 +72,10 @@ class NotAnArrayError(DataError):
 
 class ShapeError(DataError):
     """The array is not two-dimensional, is empty, or has another number of features."""
+
+
+class FeatureNamesError(DataError):
+    """The data's features have other names than the model's, or another order."""
 
 
 class DtypeError(DataError, TypeError):

@@ -121,13 +121,16 @@ class Job:
 
     def summarise(self, labelled: Any) -> Summary:
         """Write summary.json and summary.md: the last thing that a run does."""
+        model, fitted = self.run.plan.model, self.run.fitted()
+        moved = model.translate(fitted.params, fitted.spread.origin)
         summary = summarise(
             str(self.run.folder.location),
             str(Location(self.config.data.path)),
             self.source,
             self.config.model.name,
-            self.run.plan.model.minimises,
-            self.run.fitted(),
+            model.minimises,
+            fitted,
+            model.locations(moved),
             labelled,
             self.run.survey().masked,
             str(self.target) if self.config.labels.write else None,

@@ -63,8 +63,8 @@ def label_data(
     ------
     NotFoundError, CheckpointError
         There is no model, or it is damaged.
-    ShapeError
-        The data has another number of features.
+    ShapeError, FeatureNamesError
+        The data has another number of features, other names or another order.
     OutputExistsError
         Something else is at `out`. Nothing was changed.
     RunMismatchError
@@ -74,7 +74,8 @@ def label_data(
     told = reading_of(model, section, meta)
     data = _read_as(data, told)
     source = make_source(data)
-    fitted.check_features(source)  # before anything is written
+    if doubt := fitted.check_features(source):  # before anything is written
+        listen(Warned(doubt))
     before = stamps(source)
     identity = {
         "model": read_model(model).sha256,

@@ -16,6 +16,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.soundness import check_params, check_spread
 from emdist.fit.start import Given
 from emdist.interfaces import Source
+from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
@@ -56,6 +57,8 @@ def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
         "config": identity,
         "data": dict(source.fingerprint()),
         "plan": {"blocks": len(source), "rows_per_block": bounds[1] - bounds[0]},
+        # No part of the identity: the chunks are, and runs of older versions have no names.
+        "feature_names": names_of(source),
         "versions": versions(),
     }
 

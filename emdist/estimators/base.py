@@ -7,6 +7,7 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import make_fit, make_survey
 from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
+from emdist.estimators.frames import check_names, names_in
 from emdist.estimators.inputs import (
     as_matrix,
     is_client,
@@ -27,26 +29,33 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
+from emdist.estimators.learned import Learned, Learning
 from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
+from emdist.fit.state import FitState, Record, Status
 from emdist.interfaces import Engine, Floats, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.report.lines import say
+from emdist.names import names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
 S = TypeVar("S", bound=Section)
 
 
-class Estimator(BaseEstimator):  # type: ignore[misc]
+class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators; scikit-learn's conventions, any source, any engine.
 
     It has state as every scikit-learn estimator has: parameters as given, and attributes with a
-    trailing underscore after `fit`.
+    trailing underscore after `fit`, which are read-only.
     """
+
+    n_iter_ = Learned[int]()
+    history_ = Learned[tuple[Record, ...]]()
+    n_features_in_ = Learned[int]()
+    feature_names_in_ = Learned[Any]()
 
     # Set by every subclass's __init__, as scikit-learn wants them.
     engine: Any
@@ -76,8 +85,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """The configuration that the parameters amount to, for data of so many features."""
         raise NotImplementedError
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        """Set the attributes with a trailing underscore."""
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        """The attributes with a trailing underscore that this class adds, by name."""
         raise NotImplementedError
 
     def __sklearn_clone__(self) -> Self:
@@ -122,8 +131,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         reading = self._reading()
-        X = as_matrix(X) if is_in_memory(X) else X
-        return make_source(X, sample_weight, engine, reading)
+        if not is_in_memory(X):
+            return make_source(X, sample_weight, engine, reading)
+        source = make_source(as_matrix(X), sample_weight, engine, reading)
+        return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """`X` as a source with the features that were fitted."""
@@ -133,13 +144,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
                 f"{self._fitted.n_features} features as input."
             )
-        self._check_names(X, reset=False)
+        check_names(self._fitted.feature_names, names_of(source), type(self).__name__)
         return source
-
-    def _check_names(self, X: Any, reset: bool) -> None:
-        """Remember the names of a data frame's columns, or hold `X` to them."""
-        if is_in_memory(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit to the rows of `X`.
@@ -177,7 +183,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
                 for record in state.history[told:]:
                     listen(Iterated(record, 0.0, 0, 0))
                 told = len(state.history)
-        self._end(state, survey.spread, model, X)
+        self._end(state, survey.spread, model, source)
         if self._fitted.status is Status.MAX_ITER:
             warnings.warn(
                 f"No start converged in {self.n_iter_} iterations. {Status.MAX_ITER.value}",
@@ -199,14 +205,13 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         make_schedule(section, model)
         return model, section, given
 
-    def _end(self, state: FitState, spread: Spread, model: ModelSection, X: Any) -> None:
+    def _end(self, state: FitState, spread: Spread, model: ModelSection, source: Source) -> None:
         """Take over the best start of a finished fit."""
         best = state.best
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
-        self._check_names(X, reset=True)
         self._stream = None
-        self._adopt(result(best, spread, history), model)
+        self._adopt(result(best, spread, history, names_of(source)), model)
 
     def _schedule(self) -> dict[str, Any]:
         """The parameters that say how passes become iterations, as the configuration has them."""
@@ -224,12 +229,18 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         """Called after `fit` with what was read; nothing is kept by default."""
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
+        found = self._attributes(fitted, section)
+        if fitted.feature_names is not None:
+            found["feature_names_in_"] = np.array(fitted.feature_names, object)
+        self._forget()
         self._fitted = fitted
         self._section = section
-        self.n_iter_ = fitted.iterations
-        self.history_ = fitted.history
-        self.n_features_in_ = fitted.n_features
-        self._publish(fitted, section)
+        self._learn(
+            n_iter_=fitted.iterations,
+            history_=fitted.history,
+            n_features_in_=fitted.n_features,
+            **found,
+        )
 
     def _told(self) -> ModelSection:
         """What was fitted; `non_finite` as it is now says what it takes NaN for."""

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
+
 from emdist.build_model import make_family, make_weights
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
+from emdist.estimators.gaussian import (
+    FAMILIES,
+    VARIATIONAL,
+    GaussianEstimator,
+    above,
+    prior_parameters,
+)
+from emdist.estimators.learned import Learned
 from emdist.families.variational import Variational
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
+from emdist.interfaces import Floats
 from emdist.models.weights import Posterior
 
 _WEIGHTS = {
     "dirichlet_process": "variational_process",
     "dirichlet_distribution": "variational_dirichlet",
 }
-_PREFIX = "variational_"
 
 
 class BayesianGaussianMixture(GaussianEstimator):
@@ -97,6 +106,15 @@ class BayesianGaussianMixture(GaussianEstimator):
     [0.1, 9.1]
     """
 
+    mean_precision_ = Learned[Floats]()
+    degrees_of_freedom_ = Learned[Any]()
+    mean_prior_ = Learned[Floats]()
+    mean_precision_prior_ = Learned[float]()
+    degrees_of_freedom_prior_ = Learned[float]()
+    covariance_prior_ = Learned[Any]()
+    weight_concentration_ = Learned[Any]()
+    weight_concentration_prior_ = Learned[float]()
+
     def __init__(
         self,
         *,
@@ -151,12 +169,12 @@ class BayesianGaussianMixture(GaussianEstimator):
     @classmethod
     def fits(cls, section: ModelSection) -> bool:
         # It has no parameter for noise, which only a configuration gives a posterior.
-        known = {_PREFIX + family for family in FAMILIES.values()}
+        known = {VARIATIONAL + family for family in FAMILIES.values()}
         return section.name in known and section.noise is None
 
     @classmethod
     def from_section(cls, section: ModelSection) -> Self:
-        kinds = {_PREFIX + family: kind for kind, family in FAMILIES.items()}
+        kinds = {VARIATIONAL + family: kind for kind, family in FAMILIES.items()}
         types = {weights: kind for kind, weights in _WEIGHTS.items()}
         return cls(
             n_components=section.n_components,
@@ -177,7 +195,7 @@ class BayesianGaussianMixture(GaussianEstimator):
             concentration = above(concentration, "weight_concentration_prior", 0)
         options = {"reg_covar": self.reg_covar, "prior": self._prior(n_features)}
         model = self._model_section(
-            _PREFIX + family,
+            VARIATIONAL + family,
             options,
             weights=_WEIGHTS[kind],
             weights_options={"concentration": concentration},
@@ -191,26 +209,29 @@ class BayesianGaussianMixture(GaussianEstimator):
         if not self._is_warm(model, d):
             return Given()
         components = self._fitted.params.components
-        scales = {self._scale: self.covariances_, "counts": components.counts}
+        scales = {self._scale: np.array(self.covariances_), "counts": components.counts}
         return Given(self.means_, self.weights_, scales)
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self._publish_gaussian(fitted)
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         family, weights = make_family(section).informed(fitted.spread), make_weights(section)
         assert isinstance(family, Variational)
         kappa, nu = family.widths(fitted.params.components)
-        self.mean_precision_ = kappa
-        self.degrees_of_freedom_ = float(nu[0]) if self.covariance_type == "tied" else nu
         prior = family.numbers
-        self.mean_prior_ = prior.mean + fitted.spread.origin
-        self.mean_precision_prior_ = prior.mean_precision
-        self.degrees_of_freedom_prior_ = prior.degrees
-        self.covariance_prior_ = prior.scale if prior.scale.ndim else float(prior.scale)
+        found = {
+            **super()._attributes(fitted, section),
+            "mean_precision_": kappa,
+            "degrees_of_freedom_": float(nu[0]) if family.shape.pooled else nu,
+            "mean_prior_": prior.mean + fitted.spread.origin,
+            "mean_precision_prior_": prior.mean_precision,
+            "degrees_of_freedom_prior_": prior.degrees,
+            "covariance_prior_": prior.scale if prior.scale.ndim else float(prior.scale),
+        }
         if isinstance(weights, Posterior):
             counts = fitted.params.counts
-            found = weights.concentrations(counts)
-            self.weight_concentration_ = found if found.ndim == 1 else tuple(found)
-            self.weight_concentration_prior_ = weights.prior(counts)
+            own = weights.concentrations(counts)
+            found["weight_concentration_"] = own if own.ndim == 1 else tuple(own)
+            found["weight_concentration_prior_"] = weights.prior(counts)
+        return found
 
 
 estimator = BayesianGaussianMixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.learned import Learned
+from emdist.interfaces import Floats
 
 
 class BernoulliMixture(DiscreteMixture):
@@ -54,6 +56,8 @@ class BernoulliMixture(DiscreteMixture):
     """
 
     family = "bernoulli"
+
+    probabilities_ = Learned[Floats]()
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 from emdist.config import ModelSection
 from emdist.errors import DomainError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
 
 #: The family of binomials with trials for each cell.
@@ -70,6 +71,8 @@ class BinomialMixture(DiscreteMixture):
 
     family = "binomial"
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "trials": "n_trials"}
+
+    probabilities_ = Learned[Floats]()
 
     def __init__(
         self,
@@ -176,12 +179,11 @@ class BinomialMixture(DiscreteMixture):
             return np.concatenate([start, 1 - start], axis=1)
         return np.asarray(start * np.asarray(self.n_trials), np.float64)
 
-    def _publish_array(self, values: Floats, section: ModelSection) -> None:
+    def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         if section.name == _PAIRS:
             successes, failures = np.split(values, 2, axis=1)
-            self.probabilities_ = successes / (successes + failures)
-        else:
-            self.probabilities_ = values / np.asarray(section.options["trials"])
+            return successes / (successes + failures)
+        return np.asarray(values / np.asarray(section.options["trials"]), np.float64)
 
 
 estimator = BinomialMixture

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.learned import Learned
+from emdist.interfaces import Floats
 
 
 class CategoricalMixture(DiscreteMixture):
@@ -52,6 +54,8 @@ class CategoricalMixture(DiscreteMixture):
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "categories": "n_categories"}
     _array = "probabilities"
     _sums_to_one = True
+
+    probabilities_ = Learned[Floats]()
 
     def __init__(
         self,

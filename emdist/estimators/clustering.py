@@ -15,6 +15,7 @@ from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.inputs import is_in_memory, make_engine
+from emdist.estimators.learned import Learned
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
@@ -28,6 +29,11 @@ NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"
 
 class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     """Base of the estimators with centres. It has state as every scikit-learn estimator has."""
+
+    cluster_centers_ = Learned[Floats]()
+    inertia_ = Learned[float]()
+    #: (n,) int32 labels of the training rows; of data that is not in memory, when first asked for.
+    labels_ = Learned[NDArray[np.int32]]()
 
     # Set by every subclass's __init__, as scikit-learn wants them.
     n_clusters: Any
@@ -62,18 +68,20 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             )
         return as_floats(self.init, "init", (k, d))
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self.cluster_centers_ = fitted.params.components.means + fitted.spread.origin
-        self.inertia_ = fitted.objective
-        self._n_features_out = len(self.cluster_centers_)
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        centres = fitted.params.components.means + fitted.spread.origin
+        return {"cluster_centers_": centres, "inertia_": fitted.objective}
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.cluster_centers_)
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         # Labels of data in memory are cheap and X may change later; those of a Zarr array may
         # not fit in memory, so its recipe is kept instead.
-        self.__dict__.pop("_labels", None)
         self._recipe = None if is_in_memory(X) else source
         if self._recipe is None:
-            self._labels = self._label(source, engine)
+            self._learn(labels_=self._label(source, engine))
 
     def _label(self, source: Source, engine: Engine) -> NDArray[np.int32]:
         model = self._model()
@@ -83,21 +91,26 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         found: Collected = engine.map_reduce(task, range(len(source)))
         return found.labels
 
-    @property
-    def labels_(self) -> NDArray[np.int32]:
-        """(n,) int32 labels of the training rows."""
-        if "_labels" not in self.__dict__:
-            recipe: Source | None = self.__dict__.get("_recipe")
-            if recipe is None:
-                raise AttributeError(
-                    "labels_ is there after fit; a loaded estimator has none, use predict."
-                )
-            self._labels = self._label(recipe, make_engine(self.engine))
-        return self._labels
+    def _unlearned(self, name: str) -> Any:
+        recipe: Source | None = self.__dict__.get("_recipe")
+        if name != "labels_" or not self.__sklearn_is_fitted__():
+            return super()._unlearned(name)
+        if recipe is None:
+            raise AttributeError(
+                "labels_ is there after fit; a loaded estimator has none, use predict."
+            )
+        self._learn(labels_=self._label(recipe, make_engine(self.engine)))
+        return self.labels_
+
+    def __dir__(self) -> list[str]:
+        # scikit-learn's looks at every attribute, and so does its HTML representation: labels that
+        # take a pass over the data are not listed before they are asked for.
+        hidden = set() if "labels_" in self.__dict__ else {"labels_"}
+        return [name for name in object.__dir__(self) if name not in hidden and hasattr(self, name)]
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
         """`fit`, then the labels of the same rows."""
-        return self.fit(X, y, sample_weight).labels_
+        return self.fit(X, y, sample_weight).labels_.copy()
 
     def transform(self, X: Any) -> Array:
         """Of `X` to all centres: (n, n_clusters), in memory."""

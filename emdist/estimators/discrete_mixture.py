@@ -33,6 +33,8 @@ class DiscreteMixture(Criteria):
     _highest: ClassVar[float] = 1.0
     _sums_to_one: ClassVar[bool] = False
     _array: ClassVar[str] = "means"
+    #: The fitted attribute that tells of it.
+    _shown: ClassVar[str] = "probabilities_"
 
     def __init__(
         self,
@@ -146,10 +148,11 @@ class DiscreteMixture(Criteria):
         """A start in the family's units."""
         return start
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self._publish_mixture(fitted)
-        self._publish_array(getattr(fitted.params.components, self._array), section)
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        values = getattr(fitted.params.components, self._array)
+        own = {self._shown: self._told_as(values, section)}
+        return {**super()._attributes(fitted, section), **own}
 
-    def _publish_array(self, values: Floats, section: ModelSection) -> None:
-        """Set ``probabilities_`` or ``rates_``."""
-        self.probabilities_ = values
+    def _told_as(self, values: Floats, section: ModelSection) -> Floats:
+        """The family's array as the fitted attribute has it."""
+        return values

@@ -10,6 +10,7 @@ import numpy as np
 from emdist.config import ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
+from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import MixtureEstimator
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
@@ -24,6 +25,12 @@ _SCALE = {
     "spherical": "variances",
 }
 
+_KINDS = {family: kind for kind, family in FAMILIES.items()}
+#: Covariance types without covariances between features.
+_NARROW = ("diag", "spherical")
+#: What the names of families with a posterior begin with.
+VARIATIONAL = "variational_"
+
 #: Parameters of a prior, and the keys of the family's option.
 PRIOR = {
     "mean_prior": "mean",
@@ -35,6 +42,11 @@ PRIOR = {
 
 class GaussianEstimator(MixtureEstimator):
     """Base of the mixtures of Gaussians. It has state as every scikit-learn estimator has."""
+
+    means_ = Learned[Floats]()
+    covariances_ = Learned[Floats]()
+    precisions_ = Learned[Floats]()
+    precisions_cholesky_ = Learned[Floats]()
 
     # Set by every subclass's __init__, as scikit-learn wants them.
     covariance_type: Any
@@ -71,26 +83,26 @@ class GaussianEstimator(MixtureEstimator):
         """Degrees of freedom of a prior must be more than this."""
         return d - 1 if self.covariance_type in ("full", "tied") else 0
 
-    def _publish_gaussian(self, fitted: Fitted) -> None:
-        components = fitted.params.components
-        self._publish_mixture(fitted)
-        self.means_ = components.means + fitted.spread.origin
-        self.covariances_ = getattr(components, self._scale)
-        self.precisions_cholesky_ = self._cholesky_of_precisions()
-        self.precisions_ = self._precisions()
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        components, kind = fitted.params.components, _KINDS[section.name.removeprefix(VARIATIONAL)]
+        covariances = getattr(components, _SCALE[kind])
+        root = _cholesky_of_precisions(covariances, kind)
+        return {
+            **super()._attributes(fitted, section),
+            "means_": components.means + fitted.spread.origin,
+            "covariances_": covariances,
+            "precisions_cholesky_": root,
+            "precisions_": root * root if kind in _NARROW else root @ np.swapaxes(root, -1, -2),
+        }
 
-    def _cholesky_of_precisions(self) -> Floats:
-        if self.covariance_type in ("diag", "spherical"):
-            return np.asarray(1.0 / np.sqrt(self.covariances_), np.float64)
-        if self.covariance_type == "tied":
-            return np.asarray(factors(self.covariances_[None])[0][0], np.float64)
-        return factors(self.covariances_)[0]
 
-    def _precisions(self) -> Floats:
-        root = self.precisions_cholesky_
-        if self.covariance_type in ("diag", "spherical"):
-            return np.asarray(root * root, np.float64)
-        return np.asarray(root @ np.swapaxes(root, -1, -2), np.float64)
+def _cholesky_of_precisions(covariances: Floats, kind: str) -> Floats:
+    """Roots of the precisions, in the shape of a covariance type."""
+    if kind in _NARROW:
+        return np.asarray(1.0 / np.sqrt(covariances), np.float64)
+    if kind == "tied":
+        return np.asarray(factors(covariances[None])[0][0], np.float64)
+    return factors(covariances)[0]
 
 
 def prior_parameters(section: ModelSection) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
 from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
 from emdist.estimators.mixture import Criteria
-from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 
@@ -211,7 +210,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
     def _given(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):
             weights = self._fitted.params.weights
-            return Given(self.means_, weights, {self._scale: self.covariances_})
+            return Given(self.means_, weights, {self._scale: np.array(self.covariances_)})
         k = model.n_components
         shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
         means, weights, precisions = (
@@ -237,9 +236,6 @@ class GaussianMixture(GaussianEstimator, Criteria):
             return np.asarray(np.linalg.inv(precisions), np.float64)
         except np.linalg.LinAlgError as error:
             raise StartError(f"precisions_init is not positive definite: {error}.") from None
-
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self._publish_gaussian(fitted)
 
 
 estimator = GaussianMixture

@@ -7,9 +7,11 @@ from typing import Any, Self
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import as_floats
+from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
+from emdist.interfaces import Floats
 
 
 class IsotropicMixture(Criteria):
@@ -51,6 +53,8 @@ class IsotropicMixture(Criteria):
     n_features_in_, history_
         As in `GaussianMixture`.
     """
+
+    means_ = Learned[Floats]()
 
     def __init__(
         self,
@@ -129,9 +133,9 @@ class IsotropicMixture(Criteria):
             None if weights is None else as_floats(weights, "weights_init", (k,)),
         )
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self._publish_mixture(fitted)
-        self.means_ = fitted.params.components.means + fitted.spread.origin
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        means = fitted.params.components.means + fitted.spread.origin
+        return {**super()._attributes(fitted, section), "means_": means}
 
 
 estimator = IsotropicMixture

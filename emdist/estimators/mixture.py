@@ -23,6 +23,7 @@ from emdist.build_model import (
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.learned import Learned
 from emdist.estimators.streams import Streaming
 from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
@@ -38,6 +39,12 @@ _INIT = {"random_from_data": "random"}
 
 class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     """Base of the mixtures. It has state as every scikit-learn estimator has."""
+
+    weights_ = Learned[Floats]()
+    noise_weight_ = Learned[float]()
+    converged_ = Learned[bool]()
+    lower_bound_ = Learned[float]()
+    lower_bounds_ = Learned[list[float]]()
 
     # Set by every subclass's __init__, as scikit-learn wants them.
     n_components: Any
@@ -101,14 +108,17 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             )
         return True
 
-    def _publish_mixture(self, fitted: Fitted) -> None:
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         k = fitted.n_components
-        self.weights_ = fitted.params.shares[:k]
+        found = {
+            "weights_": fitted.params.shares[:k],
+            "converged_": fitted.status not in (Status.MAX_ITER, Status.RUNNING),
+            "lower_bound_": fitted.objective,
+            "lower_bounds_": [r.objective for r in fitted.history if not r.rejected],
+        }
         if fitted.n_columns > k:
-            self.noise_weight_ = float(fitted.params.noise)
-        self.converged_ = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
-        self.lower_bound_ = fitted.objective
-        self.lower_bounds_ = [r.objective for r in fitted.history if not r.rejected]
+            found["noise_weight_"] = float(fitted.params.noise)
+        return found
 
     def predict_proba(self, X: Any) -> Array:
         """Responsibilities: (n, k), in memory; (n, k + 1) with noise, which is the last column."""

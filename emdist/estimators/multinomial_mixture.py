@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from emdist.config import ModelSection
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
 
 
@@ -53,6 +56,8 @@ class MultinomialMixture(DiscreteMixture):
 
     family = "multinomial"
     _sums_to_one = True
+
+    probabilities_ = Learned[Floats]()
 
     def __init__(
         self,
@@ -105,8 +110,8 @@ class MultinomialMixture(DiscreteMixture):
         )
         self.probabilities_init = probabilities_init
 
-    def _publish_array(self, values: Floats, section: ModelSection) -> None:
-        self.probabilities_ = values / values.sum(axis=1, keepdims=True)
+    def _told_as(self, values: Floats, section: ModelSection) -> Floats:
+        return np.asarray(values / values.sum(axis=1, keepdims=True), np.float64)
 
 
 estimator = MultinomialMixture

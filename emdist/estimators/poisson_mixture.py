@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from emdist.config import ModelSection
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
 
 
@@ -52,6 +52,9 @@ class PoissonMixture(DiscreteMixture):
     family = "poisson"
     _given_name = "rates_init"
     _highest = np.inf
+
+    _shown = "rates_"
+    rates_ = Learned[Floats]()
 
     def __init__(
         self,
@@ -103,9 +106,6 @@ class PoissonMixture(DiscreteMixture):
             non_finite=non_finite,
         )
         self.rates_init = rates_init
-
-    def _publish_array(self, values: Floats, section: ModelSection) -> None:
-        self.rates_ = values
 
 
 estimator = PoissonMixture

@@ -9,9 +9,11 @@ import numpy as np
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import as_floats
+from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
+from emdist.interfaces import Array, Floats
 from emdist.models.arrays import arrays_of
 
 
@@ -75,6 +77,9 @@ class ProductMixture(Criteria):
     >>> sorted(fitted.means_[:, 0].round(1).tolist())
     [0.1, 9.1]
     """
+
+    means_ = Learned[Floats]()
+    parts_ = Learned[list[dict[str, Array]]]()
 
     def __init__(
         self,
@@ -163,12 +168,14 @@ class ProductMixture(Criteria):
             None if weights is None else as_floats(weights, "weights_init", (k,)),
         )
 
-    def _publish(self, fitted: Fitted, section: ModelSection) -> None:
-        self._publish_mixture(fitted)
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         family, origin = make_family(section), fitted.spread.origin
         moved = family.translate(fitted.params.components, origin)
-        self.means_ = family.locations(moved)
-        self.parts_ = [arrays_of(part) for part in moved.parts]
+        return {
+            **super()._attributes(fitted, section),
+            "means_": family.locations(moved),
+            "parts_": [arrays_of(part) for part in moved.parts],
+        }
 
 
 estimator = ProductMixture

@@ -21,6 +21,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.interfaces import Engine, Source
+from emdist.names import Names, names_of
 
 #: Records of chunks that are kept.
 _KEPT = 100
@@ -41,7 +42,7 @@ class Stream:
     survey: Survey
     state: FitState
 
-    def fitted(self) -> Fitted:
+    def fitted(self, names: Names) -> Fitted:
         """The parameters so far; their objective is that of the last chunk before it was seen."""
         state = self.state
         return Fitted(
@@ -52,6 +53,7 @@ class Stream:
             0,
             state.status,
             state.history,
+            names,
         )
 
 
@@ -136,8 +138,8 @@ class Streaming(Estimator):
         fold = self._fold(*sections[:2])
         listen = listener(self.verbose)
         stream = fed(self._stream, before, sections, (source, engine), fold, listen)
-        self._check_names(X, reset=before is None)
-        self._adopt(stream.fitted(), sections[0])
+        names = names_of(source) if before is None else before.feature_names
+        self._adopt(stream.fitted(names), sections[0])
         self._stream = stream
         self._remember(source, engine, X)
         return self

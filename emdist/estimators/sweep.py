@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import make_fit, make_survey
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, listener
+from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.events import Event, Iterated, Warned
@@ -37,11 +36,7 @@ _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
 _Sections = tuple[ModelSection, FitSection, Given]
 
 
-def _has(name: str) -> Callable[[Sweep], bool]:
-    return lambda self: hasattr(self.estimator, name)
-
-
-class Sweep(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class Sweep(BestModel):
     """Many fits of one estimator in the reads of one, and the best by a criterion.
 
     As `sklearn.model_selection.GridSearchCV` without the cross-validation: every combination of
@@ -124,7 +119,7 @@ class Sweep(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
         for one, fit, (model, _, _), found in zip(
             estimators, fits, planned, state.fits, strict=True
         ):
-            one._end(found, fit.survey.spread, model, X)
+            one._end(found, fit.survey.spread, model, source)
             one._remember(source, engine, X)
         rows = rows_of(
             [_named(params) for params in grid],
@@ -209,15 +204,21 @@ class Sweep(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
     ) -> None:
         best = best_of(rows, criterion)
         values = np.array([row.criteria[criterion] for row in rows])
-        self.criterion_ = criterion
-        self.results_ = _columns(grid, rows)
-        self.results_["rank"] = _ranks(values if CRITERIA[criterion].lower else -values, best)
-        self.estimators_ = estimators
-        self.best_index_ = best
-        self.best_params_ = dict(grid[best])
-        self.best_estimator_ = estimators[best]
-        self.best_score_ = float(values[best])
-        self.n_features_in_ = self.best_estimator_.n_features_in_
+        ranks = _ranks(values if CRITERIA[criterion].lower else -values, best)
+        found, chosen = _columns(grid, rows), estimators[best]
+        names = getattr(chosen, "feature_names_in_", None)
+        self._forget()
+        self._learn(
+            criterion_=criterion,
+            results_=found | {"rank": ranks},
+            estimators_=estimators,
+            best_index_=best,
+            best_params_=dict(grid[best]),
+            best_estimator_=chosen,
+            best_score_=float(values[best]),
+            n_features_in_=chosen.n_features_in_,
+            **({} if names is None else {"feature_names_in_": names}),
+        )
         if cut := [row.name for row in rows if not row.converged]:
             warnings.warn(
                 f"{len(cut)} of {len(rows)} models reached max_iter first: {'; '.join(cut[:5])}"
@@ -225,40 +226,6 @@ class Sweep(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=3,
             )
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "best_estimator_" in self.__dict__
-
-    def _best(self) -> Any:
-        check_is_fitted(self)
-        return self.best_estimator_
-
-    def predict(self, X: Any) -> NDArray[np.int32]:
-        """The best model's labels: (n,) int32."""
-        found: NDArray[np.int32] = self._best().predict(X)
-        return found
-
-    @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
-    def predict_proba(self, X: Any) -> Array:
-        """The best model's responsibilities: (n, k)."""
-        found: Array = self._best().predict_proba(X)
-        return found
-
-    @available_if(_has("score_samples"))  # type: ignore[untyped-decorator]
-    def score_samples(self, X: Any) -> Array:
-        """The best model's log-likelihood of each row: (n,) nats."""
-        found: Array = self._best().score_samples(X)
-        return found
-
-    @available_if(_has("transform"))  # type: ignore[untyped-decorator]
-    def transform(self, X: Any) -> Array:
-        """Of `X` to the best model's centres: (n, k)."""
-        found: Array = self._best().transform(X)
-        return found
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """The best model's score of `X`: the higher the better."""
-        return float(self._best().score(X, y, sample_weight))
 
 
 def _named(params: Mapping[str, Any]) -> str:

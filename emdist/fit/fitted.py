@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.errors import ShapeError
+from emdist.errors import FeatureNamesError, ShapeError
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, Record, Status
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
+from emdist.names import Match, Names, both, match, names_of
 from emdist.store.label_leftovers import remove_leftovers, unfinished
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums
@@ -36,9 +37,11 @@ class Fitted:
         How it stopped.
     history
         One record per iteration, all starts.
+    feature_names
+        Of the training data, or None where it had none.
     """
 
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
 
     params: Any
     spread: Spread
@@ -47,6 +50,7 @@ class Fitted:
     restart: int
     status: Status
     history: tuple[Record, ...]
+    feature_names: Names = None
 
     @property
     def n_components(self) -> int:
@@ -67,13 +71,40 @@ class Fitted:
         """How a pass over rows of `dtype` computes."""
         return model.numerics(self.params, self.spread, dtype)
 
-    def check_features(self, source: Source) -> None:
-        """ShapeError unless `source` has as many features as the model was fitted to."""
+    def check_features(self, source: Source) -> str:
+        """A warning where it is in doubt whether `source` has the model's features, or "".
+
+        Raises
+        ------
+        ShapeError
+            If it has another number of features.
+        FeatureNamesError
+            If they have other names, or another order.
+        """
         if source.shape[1] != self.n_features:
             raise ShapeError(
                 f"The data has {source.shape[1]} feature(s) and the model was fitted to "
                 f"{self.n_features}. Label data with the same features in the same order."
             )
+        known, found = self.feature_names, names_of(source)
+        how = match(known, found)
+        if how.refused:
+            remedy = (
+                "Ingest the data with its columns in the model's order (`emdist ingest --columns`)."
+                if how is Match.OTHER_ORDER
+                else "Label data with the model's features. If they are the same, write the "
+                "model's names to the attribute feature_names of the Zarr array."
+            )
+            raise FeatureNamesError(
+                f"The data's features are not the model's: {how.value}. {both(known, found)} "
+                f"{remedy}"
+            )
+        if how is Match.SAME:
+            return ""
+        return (
+            f"Feature names cannot be compared: {how.value}. {both(known, found)} The "
+            "columns are taken in their order."
+        )
 
     def label(
         self,
@@ -107,7 +138,9 @@ class Fitted:
         return sums
 
 
-def result(best: Best, spread: Spread, history: tuple[Record, ...]) -> Fitted:
+def result(
+    best: Best, spread: Spread, history: tuple[Record, ...], feature_names: Names = None
+) -> Fitted:
     """The best start of a finished fit, with what is needed to use it."""
     return Fitted(
         best.params,
@@ -117,6 +150,7 @@ def result(best: Best, spread: Spread, history: tuple[Record, ...]) -> Fitted:
         best.restart,
         best.status,
         history,
+        feature_names,
     )
 
 

@@ -18,6 +18,7 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.unchanged import Watch, stamps
 from emdist.interfaces import Engine, Model, Source
+from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.labels import LabelWriter
@@ -225,7 +226,8 @@ class Run:
             raise CheckpointError(
                 f"The run in {self.folder.location} has not finished: {state.status.value}"
             )
-        return result(state.best, self.survey().spread, state.history)
+        names = names_of(self.plan.source)
+        return result(state.best, self.survey().spread, state.history, names)
 
     def label(self, writer: LabelWriter | None) -> Sums:
         """The label pass: ``count`` (k,), ``score`` and ``weight``; resumes where it was cut."""

@@ -30,6 +30,7 @@ from emdist.fit.sweep import (
     surveyed_together,
 )
 from emdist.fit.unchanged import Watch, stamps
+from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 
@@ -224,7 +225,8 @@ class SweepRun:
                     f"The fit {entry.name} of the sweep in {self.folder.location} has not "
                     f"finished: {state.status.value}"
                 )
-            found.append(result(state.best, fit.survey.spread, state.history))
+            names = names_of(entry.plan.source)
+            found.append(result(state.best, fit.survey.spread, state.history, names))
         return tuple(found)
 
     def scores(self, entropy: bool) -> list[Score]:

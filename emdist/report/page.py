@@ -13,6 +13,9 @@ from rich.text import Text
 from emdist.report.lines import say
 from emdist.sums import whole
 
+#: Texts of a list that are shown, one to a line: feature names may be very many.
+_LINES = 20
+
 
 @dataclass(frozen=True)
 class Page:
@@ -81,8 +84,10 @@ def _facts(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _facts(f"{name}.{key}", inner)
     elif isinstance(value, list) and value and isinstance(value[0], str):
-        for at, item in enumerate(value):
+        for at, item in enumerate(value[:_LINES]):
             yield name if at == 0 else "", item
+        if len(value) > _LINES:
+            yield "", f"and {len(value) - _LINES} more"
     elif value not in (None, "", [], ()):
         yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 

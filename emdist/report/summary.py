@@ -11,12 +11,15 @@ import numpy as np
 from rich.filesize import decimal
 
 from emdist.fit.fitted import Fitted
-from emdist.interfaces import Source
+from emdist.interfaces import Floats, Source
+from emdist.names import brief, listing
 from emdist.report.display import duration
 from emdist.report.page import Page, counted
 from emdist.sums import Sums, whole
 
 _SHOWN = 32
+#: Named features whose means the summary tells, in JSON and in the table.
+_TOLD, _COLUMNS = 64, 6
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,15 @@ class Summary:
     run
         Folder of checkpoints and results.
     data
-        Array, shape, dtype, blocks and decoded bytes.
+        Array, shape, dtype, blocks, decoded bytes, and the names of the features if they have any.
     model
         Name, components and objective.
     result
         Status with its advice, iterations, objective, score of the final model; weight and rows of
         the noise where the model has it.
     components
-        One entry for each: weight, and rows (by sample weight) labelled with it.
+        One entry for each: weight, rows (by sample weight) labelled with it, and, of a few
+        features that have names, where it lies: ``means``, by name.
     labels
         Where they are, or None.
     seconds
@@ -48,7 +52,7 @@ class Summary:
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     result: Mapping[str, Any]
-    components: tuple[Mapping[str, float], ...]
+    components: tuple[Mapping[str, Any], ...]
     labels: str | None
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
@@ -63,7 +67,13 @@ class Summary:
 
     def to_page(self) -> Page:
         """For people: the facts, and the largest components."""
-        return Page(self._facts(), ("component", "share", "rows labelled"), self._largest())
+        header = ("component", "share", "rows labelled", *map(brief, self._columns()))
+        return Page(self._facts(), header, self._largest())
+
+    def _columns(self) -> tuple[str, ...]:
+        """Features whose means are columns of the table."""
+        means = self.components[0].get("means", {})
+        return tuple(means) if len(means) <= _COLUMNS else ()
 
     def to_markdown(self) -> str:
         """The page as Markdown."""
@@ -71,13 +81,14 @@ class Summary:
 
     def _facts(self) -> list[tuple[str, str]]:
         data, result = self.data, self.result
+        model = ("model", f"{self.model['name']}, {self.model['components']} components")
         rows = [
             (
                 "data",
                 f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
             ),
             ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
-            ("model", f"{self.model['name']}, {self.model['components']} components"),
+            model,
             ("status", f"{result['status']}: {result['advice']}"),
             ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
             (self.model["objective"], f"{result['objective']:.10g}"),
@@ -85,28 +96,37 @@ class Summary:
             ("run folder", self.run),
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
+        if names := data.get("feature_names"):
+            rows.insert(1, ("features", listing(names)))
         if noise := result.get("noise"):
             told = f"weight {noise['weight']:.4f}, {counted(noise['labelled'])} row(s) labelled -1"
-            rows.insert(3, ("noise", told))
+            rows.insert(rows.index(model) + 1, ("noise", told))
         if result["rows_left_out"]:
-            rows.insert(2, ("left out", f"{result['rows_left_out']:,} rows, by policy"))
+            rows.insert(
+                rows.index(model), ("left out", f"{result['rows_left_out']:,} rows, by policy")
+            )
         return rows
 
     def _largest(self) -> list[tuple[str, ...]]:
         return largest(
             [part["weight"] for part in self.components],
             [part["labelled"] for part in self.components],
+            [[part["means"][name] for name in self._columns()] for part in self.components],
         )
 
 
-def largest(shares: Sequence[float], counts: Sequence[float]) -> list[tuple[str, ...]]:
-    """Rows of a table: the components with most rows, their shares, and how many rows they have."""
+def largest(
+    shares: Sequence[float], counts: Sequence[float], means: Sequence[Sequence[float]] | None = None
+) -> list[tuple[str, ...]]:
+    """Rows of a table: the components with most rows, their shares, how many rows, and means."""
     order = sorted(range(len(counts)), key=lambda k: -counts[k])
+    means = means or [()] * len(counts)
     rows: list[tuple[str, ...]] = [
-        (str(k), f"{shares[k]:.4f}", counted(counts[k])) for k in order[:_SHOWN]
+        (str(k), f"{shares[k]:.4f}", counted(counts[k]), *(f"{mean:.6g}" for mean in means[k]))
+        for k in order[:_SHOWN]
     ]
     if len(order) > _SHOWN:
-        rows.append((f"and {len(order) - _SHOWN} more", "", ""))
+        rows.append((f"and {len(order) - _SHOWN} more", "", "", *("" for _ in means[0])))
     return rows
 
 
@@ -135,18 +155,28 @@ def summarise(
     model: str,
     minimises: bool,
     fitted: Fitted,
+    means: Floats,
     labelled: Sums | None,
     left_out: int,
     labels: str | None,
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
 ) -> Summary:
-    """The summary of a finished fit to `data`; `labelled` is what the label pass summed."""
+    """The summary of a finished fit to `data`.
+
+    `means` (k, d) say where the components lie; `labelled` is what the label pass summed.
+    """
     rows, features = source.shape
     k = fitted.n_components
     count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]
     share = count / count.sum() if minimises and labelled is not None else fitted.params.shares
-    parts = [{"weight": float(w), "labelled": whole(n)} for w, n in zip(share, count, strict=True)]
+    parts: list[dict[str, Any]] = [
+        {"weight": float(w), "labelled": whole(n)} for w, n in zip(share, count, strict=True)
+    ]
+    names = fitted.feature_names
+    if names is not None and len(set(names)) == features <= _TOLD:
+        for part, mean in zip(parts, means.tolist(), strict=False):
+            part["means"] = dict(zip(names, mean, strict=True))
     result: dict[str, Any] = {
         "status": fitted.status.name.lower(),
         "advice": fitted.status.value,
@@ -169,6 +199,7 @@ def summarise(
             "dtype": str(source.dtype),
             "blocks": len(source),
             "bytes": rows * features * source.dtype.itemsize,
+            **({} if names is None else {"feature_names": list(names)}),
         },
         {
             "name": model,

@@ -11,6 +11,7 @@ import numpy as np
 
 from emdist.errors import ShapeError
 from emdist.interfaces import Array, Block, Floats
+from emdist.names import Names
 from emdist.store.plan import block_bounds, native, usable_dtype
 
 
@@ -29,12 +30,15 @@ class ArraySource:
     non_finite
         "raise" hands NaN and Inf on, to be refused by the survey; "drop" masks their rows;
         "missing" hands them on too: the survey lets NaN pass.
+    feature_names
+        Of the columns, or None.
     """
 
     x: Array
     weight: Floats | None
     bounds: tuple[int, ...]
     non_finite: str = "raise"
+    feature_names: Names = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from typing import Any
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.arrays import check_matrix
 from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
+from emdist.store.feature_names import stored_names
 from emdist.store.label_check import damaged_blocks
 from emdist.store.label_place import label_mark, read_progress
 from emdist.store.location import Location
@@ -41,6 +42,8 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
     if array.ndim != 2:
         found["cannot_be_clustered"] = f"{array.ndim} dimension(s); wanted 2, (rows, features)"
         return found
+    if (names := stored_names(array)) is not None:
+        found["feature_names"] = list(names)
     row_bytes = array.shape[1] * usable.itemsize
     try:
         check_matrix(array.shape, str(ref))

@@ -18,6 +18,7 @@ from emdist.errors import (
     WeightError,
 )
 from emdist.interfaces import Array, Block, Floats
+from emdist.names import Names
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.bounded import check_memory
@@ -33,6 +34,7 @@ from emdist.store.chunks import (
 )
 from emdist.store.diagnosis import diagnosed, salvaged, torn
 from emdist.store.direct import expect_rows, is_mapped, may_map, read_rows
+from emdist.store.feature_names import stored_names
 from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
@@ -100,6 +102,11 @@ class ZarrSource:
     @property
     def dtype(self) -> np.dtype[Any]:
         return usable_dtype(np.dtype(self.stored), str(self.ref))
+
+    @property
+    def feature_names(self) -> Names:
+        """Those that are stored with the array; asked for on the driver, and no part of a task."""
+        return stored_names(self.ref.reader())
 
     def __len__(self) -> int:
         return len(self.bounds) - 1

@@ -1,0 +1,100 @@
+"""Feature names: where a source has them, and whether data have those of a model."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+#: Names of the features in their order, or None where they have none.
+Names: TypeAlias = tuple[str, ...] | None
+
+#: How many names a message shows, and characters of each.
+_SHOWN, _LONGEST = 5, 24
+
+
+@runtime_checkable
+class Named(Protocol):
+    """What a `Source` may offer besides: the names of its features. Asked for on the driver only.
+
+    Columns that are no features (weights, an index) have no part in it.
+    """
+
+    @property
+    def feature_names(self) -> Names:
+        """One for each feature, in the order of the columns of `Block.x`."""
+
+
+def names_of(source: object) -> Names:
+    """The names of a source's features, if it has any."""
+    return source.feature_names if isinstance(source, Named) else None
+
+
+class Match(Enum):
+    """How the names of data compare to those of a model."""
+
+    SAME = "the same, or neither has any"
+    DATA_UNNAMED = "the model has names, the data has none"
+    MODEL_UNNAMED = "the data has names, the model has none"
+    NUMBERED = "one has real names, the other those that ingest gives to columns without"
+    OTHER_ORDER = "the same names in another order"
+    OTHER = "other names"
+
+    @property
+    def refused(self) -> bool:
+        """Whether the data must not be taken for the model's features."""
+        return self in (Match.OTHER_ORDER, Match.OTHER)
+
+
+def match(known: Names, found: Names) -> Match:
+    """Compare the names of a model, `known`, with those of data, `found`.
+
+    Columns without names are called x0, x1, ... by `emdist ingest`. Such names match any others,
+    but not their own in another order.
+    """
+    if known == found:
+        return Match.SAME
+    if found is None or known is None:
+        if _numbered(known or found or ()):
+            return Match.SAME
+        return Match.DATA_UNNAMED if found is None else Match.MODEL_UNNAMED
+    if _numbered(known) != _numbered(found):
+        return Match.NUMBERED
+    return Match.OTHER_ORDER if sorted(known) == sorted(found) else Match.OTHER
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"x\d+", name) for name in names)
+
+
+def both(known: Names, found: Names) -> str:
+    """Both lists for a message, about where they begin to differ."""
+    known, found = known or (), found or ()
+    pairs = itertools.zip_longest(known, found)
+    first = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
+    at = f", from feature {first} on," if first >= _SHOWN else ""
+    start = first if at else 0
+    return f"The model{at} has {listing(known[start:])}; the data{at} has {listing(found[start:])}."
+
+
+def listing(names: Sequence[str]) -> str:
+    """Names for a message: the first few, and how many more."""
+    shown = ", ".join(brief(name) for name in names[:_SHOWN])
+    more = len(names) - _SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown or "none"
+
+
+def brief(name: str) -> str:
+    """A name for a message, on one line, cut where it is long."""
+    name = name if name.isprintable() else repr(name)
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
+
+
+def coordinate_names(dim: str, values: Any) -> Names:
+    """Names from the values of a coordinate: texts as they are, others as ``dim=value``."""
+    found = np.asarray(values).tolist()
+    return tuple(value if isinstance(value, str) else f"{dim}={value}" for value in found)

@@ -1,0 +1,46 @@
+"""Feature names of a stored Zarr array: those that ingest wrote, or xarray's coordinate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zarr
+
+from emdist.names import Names, coordinate_names
+
+#: The attribute of an array, a list of d texts, that `emdist ingest` writes.
+FEATURE_NAMES = "feature_names"
+
+#: More features than this have no names: each takes a hundred bytes or so.
+_MOST = 1 << 18
+
+
+def stored_names(array: zarr.Array[Any]) -> Names:
+    """Names of the columns of a 2-D array, or None where nothing readable names them."""
+    if array.ndim != 2 or array.shape[1] > _MOST:
+        return None
+    listed = array.attrs.get(FEATURE_NAMES)
+    if isinstance(listed, list) and len(listed) == array.shape[1]:
+        texts = tuple(name for name in listed if isinstance(name, str))
+        if len(texts) == len(listed):
+            return texts
+    return _coordinate(array)
+
+
+def _coordinate(array: zarr.Array[Any]) -> Names:
+    """Values of the 1-D array beside `array` that has the name of its second dimension."""
+    dims = getattr(array.metadata, "dimension_names", None)
+    dims = dims or array.attrs.get("_ARRAY_DIMENSIONS")  # Zarr v2 has no place of its own.
+    if not array.path or not isinstance(dims, list | tuple) or len(dims) != 2:
+        return None
+    group, dim = array.path.rpartition("/")[0], dims[1]
+    if not isinstance(dim, str) or not dim:
+        return None
+    try:
+        path = f"{group}/{dim}" if group else dim
+        beside = zarr.open_array(array.store, mode="r", path=path)
+        if beside.shape != (array.shape[1],):
+            return None
+        return coordinate_names(dim, beside[:])
+    except Exception:  # noqa: BLE001  stores raise what they like; without it there are no names
+        return None

@@ -1,0 +1,176 @@
+"""Fitted attributes are read-only: nobody changes a model and keeps its old predictions."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from emdist import (
+    BayesianGaussianMixture,
+    BernoulliMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    IsotropicMixture,
+    KCentroids,
+    KMeans,
+    KMedians,
+    MiniBatchKMeans,
+    MultinomialMixture,
+    PoissonMixture,
+    ProductMixture,
+    Sweep,
+)
+from emdist.estimators.learned import Learned, learned_names
+
+REAL = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0.0], [9.0]], 30, axis=0)
+COUNTS = np.random.default_rng(1).poisson(np.repeat([[1.0, 8.0], [9.0, 2.0]], 30, axis=0))
+BITS = (COUNTS > 4).astype(float)
+GROUPS = [{"columns": [0], "family": "diagonal"}, {"columns": [1], "family": "poisson"}]
+
+ALL = [
+    (KMeans(2, random_state=0), REAL),
+    (MiniBatchKMeans(2, random_state=0), REAL),
+    (KMedians(2, random_state=0), REAL),
+    (KCentroids(2, dissimilarity="generalised_i", random_state=0), COUNTS + 1),
+    (GaussianMixture(2, random_state=0), REAL),
+    (GaussianMixture(2, covariance_type="diag", noise=True, random_state=0), REAL),
+    (BayesianGaussianMixture(n_components=2, random_state=0), REAL),
+    (IsotropicMixture(2, random_state=0), REAL),
+    (BernoulliMixture(2, random_state=0), BITS),
+    (BinomialMixture(2, n_trials=30, random_state=0), COUNTS),
+    (CategoricalMixture(2, n_categories=2, random_state=0), BITS),
+    (MultinomialMixture(2, random_state=0), COUNTS),
+    (PoissonMixture(2, random_state=0), COUNTS),
+    (ProductMixture(2, groups=GROUPS, random_state=0), COUNTS),
+    (Sweep(KMeans(random_state=0), {"n_clusters": [2, 3, 4]}), REAL),
+]
+EACH = pytest.mark.parametrize(("est", "x"), ALL, ids=lambda v: type(v).__name__)
+
+
+def published(est: Any) -> list[str]:
+    return [name for name in vars(est) if name.endswith("_") and not name.startswith("_")]
+
+
+def arrays_in(value: Any) -> Iterator[np.ndarray]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from arrays_in(each)
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from arrays_in(each)
+
+
+def copies(est: Any) -> list[Any]:
+    return [est, copy.deepcopy(est), pickle.loads(pickle.dumps(est))]
+
+
+@EACH
+def test_every_fitted_attribute_is_declared(est: Any, x: Any) -> None:
+    fitted = clone(est).fit(x)
+    found = published(fitted)
+    assert len(found) >= 5
+    assert set(found) <= learned_names(type(fitted))
+
+
+@EACH
+def test_none_can_be_assigned_and_predictions_stay(est: Any, x: Any) -> None:
+    fitted = clone(est).fit(x)
+    before = fitted.predict(x)
+    for name in published(fitted):
+        value = getattr(fitted, name)
+        with pytest.raises(AttributeError, match=f"^{name} of .* cannot be assigned"):
+            setattr(fitted, name, value)
+        with pytest.raises(AttributeError, match=f"^{name} of .* cannot be deleted"):
+            delattr(fitted, name)
+        assert getattr(fitted, name) is value
+    np.testing.assert_array_equal(fitted.predict(x), before)
+
+
+@EACH
+def test_none_can_be_assigned_before_fit(est: Any, x: Any) -> None:
+    bare = clone(est)
+    for name in learned_names(type(bare)):
+        with pytest.raises(AttributeError, match="cannot be assigned"):
+            setattr(bare, name, np.zeros(2))
+        assert not hasattr(bare, name)
+
+
+@EACH
+def test_no_array_can_be_changed_in_place(est: Any, x: Any) -> None:
+    for one in copies(clone(est).fit(x)):
+        for name in published(one):
+            for array in arrays_in(getattr(one, name)):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[...] = 5
+                with pytest.raises(ValueError, match="WRITEABLE"):
+                    array.setflags(write=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "args"),
+    [
+        ("update", ({"means": 0},)),
+        ("__setitem__", ("means", 0)),
+        ("__delitem__", ("means",)),
+        ("pop", ("means",)),
+        ("setdefault", ("x", 0)),
+        ("clear", ()),
+    ],
+)
+def test_dicts_among_them_cannot_be_changed_either(method: str, args: Any) -> None:
+    est = ProductMixture(2, groups=GROUPS, random_state=0).fit(COUNTS)
+    for one in copies(est):
+        part = one.parts_[1]
+        with pytest.raises(TypeError, match=r"cannot be changed; change a copy: dict"):
+            getattr(part, method)(*args)
+        np.testing.assert_array_equal(dict(part)["means"], est.parts_[1]["means"])
+
+
+def test_lists_among_them_cannot_be_changed_either() -> None:
+    for one in copies(GaussianMixture(2, random_state=0).fit(REAL)):
+        with pytest.raises(TypeError, match=r"cannot be changed; change a copy: list"):
+            one.lower_bounds_[0] = 0.0
+        assert one.lower_bounds_ == list(one.lower_bounds_)
+
+
+def test_labels_of_data_in_memory_and_what_fit_predict_returns() -> None:
+    est = KMeans(2, random_state=0)
+    own = est.fit_predict(REAL)
+    np.testing.assert_array_equal(own, est.labels_)
+    own[:] = 7  # the caller's own
+    np.testing.assert_array_equal(est.labels_, est.predict(REAL))
+    with pytest.raises(ValueError, match="read-only"):
+        est.labels_[0] = 7
+
+
+def test_attributes_of_a_subclass_of_the_users_are_its_own() -> None:
+    class Mine(KMeans):
+        def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+            super().fit(X, y, sample_weight)
+            self.spread_ = np.ptp(self.cluster_centers_)
+            return self
+
+    est = Mine(2, random_state=0).fit(REAL)
+    est.spread_ = 3.0
+    assert est.spread_ == 3.0
+
+
+def test_fitting_again_forgets_what_the_fit_before_had() -> None:
+    est = GaussianMixture(2, noise=True, random_state=0).fit(REAL)
+    assert est.noise_weight_ >= 0
+    assert not hasattr(est.set_params(noise=None).fit(REAL), "noise_weight_")
+
+
+def test_the_class_attribute_is_the_declaration() -> None:
+    assert isinstance(KMeans.cluster_centers_, Learned)
+    with pytest.raises(AttributeError, match="'KMeans' object has no attribute 'inertia_'"):
+        _ = KMeans().inertia_
