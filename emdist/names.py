@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,6 @@ Names: TypeAlias = tuple[str, ...] | None
 _SHOWN, _LONGEST = 5, 24
 
 
-@runtime_checkable
 class Named(Protocol):
     """What a `Source` may offer besides: the names of its features. Asked for on the driver only.
 
@@ -31,7 +30,8 @@ class Named(Protocol):
 
 def names_of(source: object) -> Names:
     """The names of a source's features, if it has any."""
-    return source.feature_names if isinstance(source, Named) else None
+    found: Names = getattr(source, "feature_names", None)
+    return found
 
 
 class Match(Enum):

@@ -37,8 +37,8 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState, Record, Status
 from emdist.interfaces import Engine, Floats, Model, Source, Spread
 from emdist.interrupts import interrupts_first
+from emdist.names import both, match, names_of
 from emdist.report.lines import say
-from emdist.names import names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
@@ -202,8 +202,20 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
                 "clusters or components. Ask for fewer."
             )
         given.check(make_model(model), model.n_components, source.shape[1])
+        self._check_warm(source)
         make_schedule(section, model)
         return model, section, given
+
+    def _check_warm(self, source: Source) -> None:
+        """StartError if a warm start would take the parameters of some features for others."""
+        if not (getattr(self, "warm_start", False) and self.__sklearn_is_fitted__()):
+            return
+        known, found = self._fitted.feature_names, names_of(source)
+        if match(known, found).refused:
+            raise StartError(
+                f"warm_start: the previous fit was to other features. {both(known, found)} Pass "
+                "the same columns in the same order, or set warm_start=False to start anew."
+            )
 
     def _end(self, state: FitState, spread: Spread, model: ModelSection, source: Source) -> None:
         """Take over the best start of a finished fit."""

@@ -105,8 +105,8 @@ class ZarrSource:
 
     @property
     def feature_names(self) -> Names:
-        """Those that are stored with the array; asked for on the driver, and no part of a task."""
-        return stored_names(self.ref.reader())
+        """Those that are stored with the array now; no part of a task."""
+        return stored_names(open_checked(self.ref))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
