@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, Zstd
 from zarr.core.metadata import ArrayV2Metadata
 
 from emdist.store.bounded import Bounded, content_size, most
-from emdist.store.chunks import object_key, unit_rows
+from emdist.store.chunks import object_key, spelled, unit_rows
 from emdist.store.crc32c import extend
 from emdist.store.references import ArrayRef
 
@@ -149,7 +149,7 @@ def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
             return _ZARRS, ""
         if not _little(shard.index_codecs[0]):
             return _ZARRS, ""
-        codecs, index = shard.codecs, shard.index_location.value
+        codecs, index = shard.codecs, spelled(shard.index_location)
     if not codecs or not isinstance(codecs[0], BytesCodec) or not _little(codecs[0]):
         return _ZARRS, ""
     if len(codecs) == 1:
@@ -161,7 +161,7 @@ def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
 
 def _little(codec: Any) -> bool:
     """Whether numbers of more than one byte are stored as this machine holds them."""
-    return codec.endian is None or codec.endian.value == sys.byteorder == "little"
+    return codec.endian is None or spelled(codec.endian) == sys.byteorder == "little"
 
 
 def unzstd(packed: memoryview, out: memoryview) -> None:

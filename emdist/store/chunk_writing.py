@@ -31,7 +31,7 @@ from numcodecs.blosc import BITSHUFFLE, MAX_BUFFERSIZE, Blosc  # type: ignore[im
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from emdist.interfaces import Array
-from emdist.store.chunks import object_key
+from emdist.store.chunks import object_key, spelled
 from emdist.store.crc32c import behind, extend
 from emdist.store.location import Location
 
@@ -118,10 +118,10 @@ def _packing(array: zarr.Array[Any]) -> Pack | None:
     if array.chunks[1:] != array.shape[1:] or not array.dtype.isnative:
         return None
     endian = codecs[0].endian
-    if endian is not None and endian.value != "little":
+    if endian is not None and spelled(endian) != "little":
         return None
     blosc = codecs[1]
-    if blosc.cname.value != "lz4" or blosc.shuffle.value != "bitshuffle":
+    if (spelled(blosc.cname), spelled(blosc.shuffle)) != ("lz4", "bitshuffle"):
         return None
     made = Blosc("lz4", blosc.clevel, BITSHUFFLE, blosc.blocksize, typesize=blosc.typesize)
     return partial(_blosc, made, blosc.typesize)

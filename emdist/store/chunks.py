@@ -50,6 +50,11 @@ def object_key(array: zarr.Array[Any], cell: tuple[int, ...]) -> str:
     return key
 
 
+def spelled(setting: Any) -> str:
+    """A setting of a codec as text: an enum of texts up to zarr 3.2, and a text from 3.3 on."""
+    return str(getattr(setting, "value", setting))
+
+
 def full_key(array: zarr.Array[Any], key: str) -> str:
     """`key` relative to the root of the store."""
     return f"{array.path}/{key}" if array.path else key
@@ -141,7 +146,7 @@ def _missing_in_shards(
     if tail >= 1 << 62:
         return  # an index packed in a way that only Zarr can read
     size = 16 * math.prod(grid) + tail
-    at_start = codec.index_location.value == "start"
+    at_start = spelled(codec.index_location) == "start"
 
     async def index(cell: tuple[int, ...]) -> bytes:
         place = RangeByteRequest(0, size) if at_start else SuffixByteRequest(size)

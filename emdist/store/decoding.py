@@ -68,6 +68,7 @@ class Decoder:
         """
         if hint is Any or isinstance(hint, TypeVar):
             return None if node is None else self.decode(self._open(field), node, path, field)
+        hint = _meant(hint)
         origin = get_origin(hint)
         if origin in (Union, python_types.UnionType):
             return self._union(get_args(hint), node, path, field)
@@ -186,6 +187,15 @@ class Decoder:
             return cls(**values)
         except (ValueError, TypeError) as error:
             raise CheckpointError(f"{path or 'the value'} is no valid {cls}: {error}") from error
+
+
+def _meant(hint: Any) -> Any:
+    """What an alias stands for: from NumPy 2.5 on, `NDArray` is one of Python 3.12's."""
+    alias = get_origin(hint) or hint
+    if not hasattr(alias, "__value__"):
+        return hint
+    arguments = get_args(hint)
+    return _meant(alias.__value__[arguments] if arguments else alias.__value__)
 
 
 def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
