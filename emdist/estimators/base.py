@@ -30,7 +30,8 @@ from emdist.estimators.inputs import (
     make_source,
 )
 from emdist.estimators.learned import Learned, Learning
-from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
+from emdist.estimators.listening import listener
+from emdist.fit.events import Iterated
 from emdist.fit.fitted import Collect, Collected, Fitted, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
@@ -38,7 +39,6 @@ from emdist.fit.state import FitState, Record, Status
 from emdist.interfaces import Engine, Floats, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
-from emdist.report.lines import say
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
@@ -307,32 +307,6 @@ def _plain(params: dict[str, Any]) -> dict[str, Any]:
             continue
         out[name] = value
     return out
-
-
-def listener(verbose: Any) -> Listener:
-    """Prints a line per iteration where `verbose`, and passes warnings on."""
-    return _say if verbose else _warn
-
-
-def _warn(event: Event) -> None:
-    if isinstance(event, Warned):
-        warnings.warn(event.message, RuntimeWarning, stacklevel=2)
-
-
-def _say(event: Event) -> None:
-    _warn(event)
-    if isinstance(event, Pruning):
-        say(
-            f"read {event.read} of {event.blocks} blocks, "
-            f"scored {event.scored} of {event.rows} rows"
-        )
-    if isinstance(event, Iterated):
-        record = event.record
-        of = f"{event.fit}, " if event.fit else ""
-        say(
-            f"{of}start {record.restart + 1}, iteration {record.iteration}: "
-            f"objective {record.objective:.8g}, change {record.change:.3g}"
-        )
 
 
 def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:

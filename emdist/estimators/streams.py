@@ -9,8 +9,9 @@ from typing import Any, Self
 from emdist.build import make_fit, make_survey
 from emdist.build_model import make_model
 from emdist.config import FitSection, ModelSection
-from emdist.estimators.base import Estimator, listener
+from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.listening import listener
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener
 from emdist.fit.fit import Fit

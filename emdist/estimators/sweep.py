@@ -16,9 +16,10 @@ from sklearn.model_selection import ParameterGrid
 from emdist.build import make_fit, make_survey
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import Estimator, listener
+from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.listening import listener
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.events import Event, Iterated, Warned
 from emdist.fit.fit import Fit

@@ -1,0 +1,35 @@
+"""What a fit says while it runs: warnings, and a line per iteration where `verbose`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
+from emdist.report.lines import say
+
+
+def listener(verbose: Any) -> Listener:
+    """Prints a line per iteration where `verbose`, and passes warnings on."""
+    return _say if verbose else _warn
+
+
+def _warn(event: Event) -> None:
+    if isinstance(event, Warned):
+        warnings.warn(event.message, RuntimeWarning, stacklevel=2)
+
+
+def _say(event: Event) -> None:
+    _warn(event)
+    if isinstance(event, Pruning):
+        say(
+            f"read {event.read} of {event.blocks} blocks, "
+            f"scored {event.scored} of {event.rows} rows"
+        )
+    if isinstance(event, Iterated):
+        record = event.record
+        of = f"{event.fit}, " if event.fit else ""
+        say(
+            f"{of}start {record.restart + 1}, iteration {record.iteration}: "
+            f"objective {record.objective:.8g}, change {record.change:.3g}"
+        )
