@@ -15,6 +15,7 @@ import numpy as np
 
 from emdist.build_model import (
     CENTROIDS,
+    default_seeder,
     make_assignment,
     make_components,
     make_dissimilarity,
@@ -220,7 +221,7 @@ def make_fit(
         model,
         model_section.n_components,
         survey,
-        plugin(SEEDERS, "seeder", section.init or _default_seeder(model_section, is_kmeans)),
+        plugin(SEEDERS, "seeder", section.init or default_seeder(model_section)),
         make_model(ModelSection(name="kmeans", missing=model_section.missing)),
         stop,
         make_schedule(section, model_section),
@@ -230,17 +231,6 @@ def make_fit(
         listen,
         space.geometry,
     )
-
-
-def _default_seeder(section: ModelSection, is_kmeans: bool) -> str:
-    """The name of the seeder where the configuration gives none."""
-    if is_kmeans:
-        return "k-means++"
-    if section.noise is not None:
-        # K-means spends its centres on outliers, and EM leaves a component there.
-        return "cleaned"
-    # Features of different families have no common unit to measure distances in.
-    return "standardised" if section.name == "product" else "kmeans"
 
 
 def read_start(path: str | None) -> Given:

@@ -145,6 +145,17 @@ def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | Non
     return NoiseMixture(mixture, noise.weight)
 
 
+def default_seeder(section: ModelSection) -> str:
+    """The name of the seeder where the configuration gives none."""
+    if section.name in CENTRES:
+        return "k-means++"
+    if section.noise is not None:
+        # K-means spends its centres on outliers, and EM leaves a component there.
+        return "cleaned"
+    # Features of different families have no common unit to measure distances in.
+    return "standardised" if section.name == "product" else "kmeans"
+
+
 def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
     """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
     model = make_model(section)

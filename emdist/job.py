@@ -29,6 +29,7 @@ from emdist.fit.run import Run
 from emdist.fit.state import FitState
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
+from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
@@ -269,22 +270,13 @@ def open_job(
     if done is not None and labelled and untouched(source, folder):
         yield done
         return
-    listen(Began("open", _opening(config, source)))
+    listen(Began("open", fit_opening(config, source)))
     with (
         make_engine(config.cluster, source) as engine,
         kept_source(config.cluster, source, engine) as kept,
     ):
         run = make_run(config, kept, engine, given, folder, found, listen)
         yield Job(config, kept, run, target, identity, listen)
-
-
-def _opening(config: Config, source: Source) -> str:
-    rows, features = source.shape
-    return (
-        f"{config.model.name}, {config.model.n_components} components; "
-        f"{Location(config.data.path)}: "
-        f"{rows:,} rows x {features} {source.dtype} in {len(source)} block(s)"
-    )
 
 
 def labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from emdist.build import ahead_source, make_engine, make_plan, make_source
-from emdist.config import Config
 from emdist.errors import StartError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
@@ -19,6 +18,7 @@ from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
 from emdist.job import bring_data, finished_summary, labels_location, labels_stand, sealed
 from emdist.judging import Row, best_of, rows_of, shown_criteria
+from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, can_draw, criterion_figure
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
@@ -206,7 +206,7 @@ def open_sweep(
     if done is not None and labelled and untouched(source, folder):
         yield done
         return
-    listen(Began("open", _opening(config, source, len(candidates))))
+    listen(Began("open", sweep_opening(config, source)))
     with make_engine(config.cluster, source) as engine:
         source = ahead_source(source, engine, config.cluster.memory)
         entries = [
@@ -220,11 +220,3 @@ def open_sweep(
 def _is_whole(summary: Mapping[str, Any]) -> bool:
     wanted = {"run", "best", "criterion", "labels"}
     return isinstance(summary.get("models"), list) and summary.keys() >= wanted
-
-
-def _opening(config: Config, source: Source, models: int) -> str:
-    rows, features = source.shape
-    return (
-        f"{models} models; {Location(config.data.path)}: "
-        f"{rows:,} rows x {features} {source.dtype} in {len(source)} block(s)"
-    )

@@ -117,7 +117,8 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
 def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
     answer = emdist("fit", data, "-k", 3, "--run", "r")
     assert answer.err.splitlines()[:3] == [
-        f"starting: kmeans, 3 components; {data}: 300 rows x 2 float64 in 1 block(s)",
+        f"starting: kmeans (default), 3 components, init k-means++ (default); {data}: 300 rows x 2 "
+        "float64 in 1 block",
         "surveying: one read of all rows",
         "fitting",
     ]
@@ -125,6 +126,38 @@ def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
     assert "checkpoint after" in answer.err
     assert "\x1b" not in answer.err + answer.out
     assert f"| run folder | {data.parent / 'r'} |" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["fit"], "kmeans (default), 8 components (default), init k-means++ (default); "),
+        (["fit", "-m", "full"], "full, 8 components (default), init kmeans (default); "),
+        (["fit", "-k", 2, "--init", "random"], "kmeans (default), 2 components, init random; "),
+        (["fit", "-m", "full", "-k", 2, "--set", "model.noise=true"],
+         "full, 2 components, init cleaned (default); "),
+        (["fit", "-f", "c.yaml"], "kmeans, 8 components (default), init k-means++ (default); "),
+        (["fit", "-f", "c.yaml", "--set", "fit.start=s.npz", "-k", 2],
+         "kmeans, 2 components, start s.npz; "),
+        (["sweep", "-k", "2,3", "--criterion", "calinski_harabasz"],
+         "2 models, kmeans (default), best by calinski_harabasz, init k-means++ (default); "),
+        (["sweep", "-k", "2,3", "-m", "full"],
+         "2 models, full, best by bic (default), init kmeans (default); "),
+        (["sweep", "-k", "2..4", "-m", "full", "-m", "diagonal", "--criterion", "aic"],
+         "6 models, full and diagonal, best by aic, init kmeans (default); "),
+    ],
+)  # fmt: skip
+def test_the_first_line_says_what_a_default_decided(
+    arguments: list[object], line: str, emdist: Command, data: Path
+) -> None:
+    Path("c.yaml").write_text("model: {name: kmeans}\n")
+    np.savez("s.npz", means=[[0.0, 0.0], [9.0, 9.0]])
+    command, *rest = arguments
+    answer = emdist(command, data, *rest, "--no-labels")
+    assert answer.code == 0, answer.err
+    assert answer.err.splitlines()[0] == (
+        f"starting: {line}{data}: 300 rows x 2 float64 in 1 block"
+    )
 
 
 @pytest.mark.parametrize("command", ["ingest", "fit", "label"])

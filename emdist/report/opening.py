@@ -1,0 +1,57 @@
+"""The first line of a run: what is fitted to what, and which of it nobody chose."""
+
+from __future__ import annotations
+
+from emdist.build_model import default_seeder
+from emdist.config import Config
+from emdist.interfaces import Source
+from emdist.store.location import Location
+from emdist.sweep_config import SweepConfig
+
+#: Behind what a default decided.
+_DEFAULT = " (default)"
+
+
+def fit_opening(config: Config, source: Source) -> str:
+    """Of one fit: model, number of components and start, then the data."""
+    model = config.model
+    parts = [
+        f"{model.name}{_unless('name' in model.model_fields_set)}",
+        f"{model.n_components} components{_unless('n_components' in model.model_fields_set)}",
+        _start(config, [default_seeder(model)]),
+    ]
+    return f"{', '.join(parts)}; {_data(config, source)}"
+
+
+def sweep_opening(config: SweepConfig, source: Source) -> str:
+    """Of a sweep: how many models of which kinds, criterion and start, then the data."""
+    found = config.candidates()
+    names = list(dict.fromkeys(one.model.name for one in found))
+    chosen = config.sweep.families is not None or "name" in config.model.model_fields_set
+    seeders = list(dict.fromkeys(default_seeder(one.model) for one in found))
+    parts = [
+        f"{len(found)} models",
+        f"{' and '.join(names)}{_unless(chosen)}",
+        f"best by {config.criterion()}{_unless(config.sweep.criterion is not None)}",
+        _start(config, seeders),
+    ]
+    return f"{', '.join(parts)}; {_data(config, source)}"
+
+
+def _start(config: Config, seeders: list[str]) -> str:
+    if config.fit.start is not None:
+        return f"start {config.fit.start}"
+    if config.fit.init is not None:
+        return f"init {config.fit.init}"
+    return f"init {' and '.join(seeders)}{_DEFAULT}"
+
+
+def _unless(chosen: bool) -> str:
+    return "" if chosen else _DEFAULT
+
+
+def _data(config: Config, source: Source) -> str:
+    rows, features = source.shape
+    blocks = f"{len(source):,} block{'s' if len(source) != 1 else ''}"
+    where = Location(config.data.path)
+    return f"{where}: {rows:,} rows x {features} {source.dtype} in {blocks}"
