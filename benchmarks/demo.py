@@ -34,10 +34,7 @@ def photograph(folder: Path) -> Path:
     data, key = folder / "china.zarr", "photo"
     settings = [f"data.path={data}", f"run.folder={folder / 'runs'}", f"run.key={key}"]
     settings += [f"model.n_components={COLOURS}"]
-    arguments = ["config/quickstart.yaml"]
-    for setting in settings:
-        arguments += ["--set", setting]
-    code = cluster.main(arguments)
+    code = cluster.run("config/quickstart.yaml", settings)
     if code:
         sys.exit(code)
     run = folder / "runs" / key

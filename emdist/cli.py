@@ -1,4 +1,4 @@
-"""The command line: ingest, fit, sweep, label, inspect, compress."""
+"""The command line: ingest, fit, sweep, label, inspect, compress, config, flow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from emdist.commands import flow
 from emdist.commands.compress import compress
+from emdist.commands.configurations import config as configuration
 from emdist.commands.options import (
     EPILOG,
     Json,
@@ -21,6 +23,7 @@ from emdist.commands.options import (
     Set,
     Workers,
     cluster_settings,
+    command_group,
     laid_over,
     run_settings,
 )
@@ -40,13 +43,7 @@ from emdist.report.lines import keep_lines_whole, say
 from emdist.report.page import Page, page_of, show
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
-app = typer.Typer(
-    epilog=EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
+app = command_group()
 
 
 def _show_version(wanted: bool) -> None:
@@ -313,6 +310,8 @@ def inspect(
 
 app.command(epilog=EPILOG)(compress)
 app.command(epilog=EPILOG)(sweep)
+app.command("config")(configuration)
+app.add_typer(flow.app, name="flow")
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from emdist.build import ahead_source, make_engine, make_plan, make_source
 from emdist.errors import StartError
+from emdist.extras import advice, installed
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -19,7 +20,7 @@ from emdist.interfaces import Source
 from emdist.job import bring_data, finished_summary, labels_location, labels_stand, sealed
 from emdist.judging import Row, best_of, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
-from emdist.report.sweep import SweepSummary, can_draw, criterion_figure
+from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.label_creation import label_writer
@@ -137,11 +138,16 @@ class SweepJob:
         self.run.folder.check_owner(self.run.epoch)
         folder, best = self.run.folder.folder, self.rows[self.best].name
         figure = None
-        if can_draw():
+        if installed("matplotlib"):
             folder.write(FIGURE, criterion_figure(self.rows, self.criterion, best))
             figure = str(self.run.folder.location.child(FIGURE))
         else:
-            self._listen(Warned("no figure without matplotlib: install emdist[report]."))
+            self._listen(
+                Warned(
+                    f"{FIGURE} is not drawn: that needs the package matplotlib, which is not "
+                    f"installed. {advice('report')}"
+                )
+            )
         rows, features = self.source.shape
         minimises = self.run.plan.model.minimises
         summary = SweepSummary(

@@ -1,1 +1,1 @@
-"""Entry points of a clone: ``python -m flows.NAME`` runs `emdist.flows.NAME`. Not installed."""
+"""Entry points of a clone: ``python -m flows.NAME`` is ``emdist flow NAME``. Not installed."""

@@ -1,7 +1,6 @@
-"""Entry point of a clone: ``python -m flows.cluster`` runs `emdist.flows.cluster`."""
+"""Entry point of a clone: ``python -m flows.cluster`` does what ``emdist flow cluster`` does."""
 
-from emdist.flows.cluster import main
-from emdist.flows.script import leave
+from emdist.commands.flow import script
 
 if __name__ == "__main__":
-    leave(main())
+    script("cluster")

@@ -1,7 +1,6 @@
-"""Entry point of a clone: ``python -m flows.ingest`` runs `emdist.flows.ingest`."""
+"""Entry point of a clone: ``python -m flows.ingest`` does what ``emdist flow ingest`` does."""
 
-from emdist.flows.ingest import main
-from emdist.flows.script import leave
+from emdist.commands.flow import script
 
 if __name__ == "__main__":
-    leave(main())
+    script("ingest")

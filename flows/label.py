@@ -1,7 +1,6 @@
-"""Entry point of a clone: ``python -m flows.label`` runs `emdist.flows.label`."""
+"""Entry point of a clone: ``python -m flows.label`` does what ``emdist flow label`` does."""
 
-from emdist.flows.label import main
-from emdist.flows.script import leave
+from emdist.commands.flow import script
 
 if __name__ == "__main__":
-    leave(main())
+    script("label")

@@ -1,7 +1,6 @@
-"""Entry point of a clone: ``python -m flows.sweep`` runs `emdist.flows.sweep`."""
+"""Entry point of a clone: ``python -m flows.sweep`` does what ``emdist flow sweep`` does."""
 
-from emdist.flows.script import leave
-from emdist.flows.sweep import main
+from emdist.commands.flow import script
 
 if __name__ == "__main__":
-    leave(main())
+    script("sweep")

@@ -33,6 +33,18 @@ Repeat = Annotated[
 ]
 
 
+def command_group() -> typer.Typer:
+    """An empty group of commands; all of them have -h and --help."""
+    return typer.Typer(
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+
 def run_settings(run: str | None) -> dict[str, Any]:
     """The sections of ``--run``: its folder and key."""
     if run is None:

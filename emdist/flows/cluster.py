@@ -1,11 +1,7 @@
-"""The main job as a Prefect flow: survey, fit in segments, label, summarise.
-
-``python -m flows.cluster CONFIG.yaml [--set section.key=value ...] [--key KEY]``
-"""
+"""The main job as a Prefect flow: survey, fit in segments, label, summarise."""
 
 # No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
 # `flow.serve` does.
-import argparse
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
@@ -20,7 +16,7 @@ from emdist.config_file import read_config
 from emdist.errors import ConfigError, EngineError
 from emdist.fit.events import Warned
 from emdist.flows.private import FILE, check_public, held, joined, split, storage_options
-from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
 from emdist.job import Job, open_job
@@ -130,24 +126,35 @@ def _brief(summary: dict[str, Any], already_done: bool = False) -> dict[str, Any
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The script; the exit code of `emdist.errors`, 130 for Ctrl-C, 143 for SIGTERM."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.cluster", description=cluster.description
-    )
-    parser.add_argument("config", metavar="CONFIG.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
-    parser.add_argument("--key", help="name of the run; the same key resumes it")
-    parser.add_argument("--deployment", metavar="NAME", help="submit to this deployment instead")
-    asked = parser.parse_args(arguments)
+def run(
+    path: str, settings: Sequence[str] = (), key: str | None = None, deployment: str | None = None
+) -> int:
+    """The flow as a command.
+
+    Parameters
+    ----------
+    path
+        Of the YAML configuration.
+    settings
+        Laid over it: ``section.key=value``.
+    key
+        Names the run; the same key resumes it.
+    deployment
+        Submit the configuration to this deployment and do not run it here.
+
+    Returns
+    -------
+    int
+        The exit code of `emdist.errors`, 130 for Ctrl-C, 143 for SIGTERM.
+    """
     outcome = Outcome()
 
     def call() -> None:
-        config, options = split(keyed(read_config(asked.config, asked.set), asked.key))
+        config, options = split(keyed(read_config(path, settings), key))
         check_public(config)
         with prefect_api():
-            if asked.deployment:
-                _submit(asked.deployment, config, options)
+            if deployment:
+                _submit(deployment, config, options)
                 return
             with held({**storage_options(), **options}), watched(outcome):
                 _print(cluster(config))
@@ -188,7 +195,3 @@ def _print(done: dict[str, Any]) -> None:
     print(f"objective   {done['objective']:.10g}")
     print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
-
-
-if __name__ == "__main__":
-    leave(main())

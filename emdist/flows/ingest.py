@@ -1,13 +1,9 @@
-"""Files to a Zarr array as a Prefect flow.
-
-``python -m flows.ingest SOURCE TARGET [--column NAME ...] [--weight-column NAME] [--overwrite]``
-"""
+"""Files to a Zarr array as a Prefect flow."""
 
 # No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
 # `flow.serve` does.
-import argparse
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -19,7 +15,7 @@ from emdist.config import IngestSection
 from emdist.errors import ConfigError
 from emdist.fit.events import Began, Listener, Progress
 from emdist.flows.private import check_public, held, storage_options
-from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
 from emdist.store.ingest import IngestSummary, ingest
@@ -96,35 +92,31 @@ def _told(summary: IngestSummary) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The script; exit codes as `emdist.flows.cluster`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m flows.ingest", description=ingest_files.description
-    )
-    parser.add_argument("source", metavar="SOURCE", help="file, folder, pattern or sklearn:NAME")
-    parser.add_argument("target", metavar="TARGET", help="path or URL of the new Zarr array")
-    parser.add_argument("--column", dest="columns", action="append", metavar="NAME")
-    parser.add_argument("--weight-column", metavar="NAME")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--rows-per-chunk", type=int)
-    parser.add_argument("--overwrite", action="store_true")
-    parser.add_argument("--storage", metavar="FILE.yaml", help="storage options by section")
-    asked = parser.parse_args(arguments)
+def run(values: Mapping[str, Any], storage: str | None = None) -> int:
+    """The flow as a command.
+
+    Parameters
+    ----------
+    values
+        Of an `Ingest`.
+    storage
+        Path of a YAML file with storage options by section.
+
+    Returns
+    -------
+    int
+        Exit code, as of `emdist.flows.cluster.run`.
+    """
     outcome = Outcome()
 
     def call() -> None:
-        values = {name: value for name, value in vars(asked).items() if name != "storage"}
         try:
             config = Ingest.model_validate(values)
         except ValidationError as error:
             raise ConfigError(explain(error, Ingest, "the command line")) from None
         check_public(config)
-        with prefect_api(), held(storage_options(asked.storage)), watched(outcome):
+        with prefect_api(), held(storage_options(storage)), watched(outcome):
             done = ingest_files(config)
         print(f"{done['target']}: {done['rows']:,} rows x {done['features']} {done['dtype']}")
 
     return run_as_script(call, outcome)
-
-
-if __name__ == "__main__":
-    leave(main())

@@ -1,13 +1,9 @@
-"""Labels for new data as a Prefect flow, from a saved model or a finished run.
-
-``python -m flows.label MODEL DATA OUT [--output NAME ...] [--overwrite] [--set key=value ...]``
-"""
+"""Labels for new data as a Prefect flow, from a saved model or a finished run."""
 
 # No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
 # `flow.serve` does.
-import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import yaml
@@ -20,7 +16,7 @@ from emdist.config import ClusterSection, NewDataSection, Section
 from emdist.config_file import overridden
 from emdist.errors import ConfigError
 from emdist.flows.private import check_public, held, joined, split, storage_options
-from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
 from emdist.labelling import label_data
@@ -85,45 +81,38 @@ def _components(summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The script; exit codes as `emdist.flows.cluster`."""
-    parser = argparse.ArgumentParser(prog="python -m flows.label", description=label.description)
-    parser.add_argument("model", metavar="MODEL", help="saved model or folder of a finished run")
-    parser.add_argument("data", metavar="DATA", help="path or URL of a Zarr array")
-    parser.add_argument("out", metavar="OUT", help="path or URL of the group for the labels")
-    parser.add_argument("--output", action="append", metavar="NAME",
-                        help="labels, score, responsibilities; may be repeated")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true", help="replace other labels")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value",
-                        help="of data and cluster, as in a configuration")  # fmt: skip
-    parser.add_argument("--storage", metavar="FILE.yaml", help="storage options by section")
-    asked = parser.parse_args(arguments)
+def run(values: Mapping[str, Any], settings: Sequence[str] = (), storage: str | None = None) -> int:
+    """The flow as a command.
+
+    Parameters
+    ----------
+    values
+        Of a `Labelling`.
+    settings
+        Laid over them: ``section.key=value``.
+    storage
+        Path of a YAML file with storage options by section.
+
+    Returns
+    -------
+    int
+        Exit code, as of `emdist.flows.cluster.run`.
+    """
     outcome = Outcome()
 
     def call() -> None:
-        config, options = split(make_labelling(asked))
+        config, options = split(make_labelling(values, settings))
         check_public(config)
-        options = {**storage_options(asked.storage), **options}
+        options = {**storage_options(storage), **options}
         with prefect_api(), held(options), watched(outcome):
             print(yaml.safe_dump(label(config), sort_keys=False).rstrip())
 
     return run_as_script(call, outcome)
 
 
-def make_labelling(asked: argparse.Namespace) -> Labelling:
+def make_labelling(values: Mapping[str, Any], settings: Sequence[str] = ()) -> Labelling:
     """The parameters of a command line, checked; ConfigError."""
-    values = {
-        "model": asked.model,
-        "data": {"path": asked.data},
-        "out": asked.out,
-        "outputs": asked.output or ["labels"],
-        "overwrite": asked.overwrite,
-    }
     try:
-        return Labelling.model_validate(overridden(values, asked.set))
+        return Labelling.model_validate(overridden(values, settings))
     except ValidationError as error:
         raise ConfigError(explain(error, Labelling, "the command line")) from None
-
-
-if __name__ == "__main__":
-    leave(main())

@@ -1,11 +1,7 @@
-"""A sweep as a Prefect flow: survey, fits of many models in segments, scores, labels, summary.
-
-``python -m flows.sweep CONFIG.yaml [--set section.key=value ...] [--key KEY]``
-"""
+"""A sweep as a Prefect flow: survey, fits of many models in segments, scores, labels, summary."""
 
 # No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
 # `flow.serve` does.
-import argparse
 import logging
 import math
 from collections.abc import Sequence
@@ -19,7 +15,7 @@ from emdist.errors import EngineError
 from emdist.fit.events import Warned
 from emdist.flows.cluster import keyed, stage
 from emdist.flows.private import check_public, held, joined, split, storage_options
-from emdist.flows.script import Outcome, current, leave, run_as_script, watched
+from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
 from emdist.judging import Row
@@ -124,18 +120,13 @@ def _brief(summary: dict[str, Any], already_done: bool = False) -> dict[str, Any
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The script; exit codes as `emdist.flows.cluster`."""
-    parser = argparse.ArgumentParser(prog="python -m flows.sweep", description=sweep.description)
-    parser.add_argument("config", metavar="CONFIG.yaml")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
-    parser.add_argument("--key", help="name of the run; the same key resumes it")
-    asked = parser.parse_args(arguments)
+def run(path: str, settings: Sequence[str] = (), key: str | None = None) -> int:
+    """The flow as a command; parameters and exit codes as `emdist.flows.cluster.run`."""
     outcome = Outcome()
 
     def call() -> None:
-        values = overridden(read_values(asked.config), asked.set)
-        config, options = split(keyed(make_sweep_config(values, asked.config), asked.key))
+        values = overridden(read_values(path), settings)
+        config, options = split(keyed(make_sweep_config(values, path), key))
         check_public(config)
         with prefect_api(), held({**storage_options(), **options}), watched(outcome):
             _print(sweep(config))
@@ -149,7 +140,3 @@ def _print(done: dict[str, Any]) -> None:
     print(f"best        {done['best']} of {done['models']} models, by {done['criterion']}")
     print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
-
-
-if __name__ == "__main__":
-    leave(main())

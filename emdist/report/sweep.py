@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import math
@@ -115,11 +114,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def can_draw() -> bool:
-    """Whether the package that figures need is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from emdist.errors import ConfigError
+from emdist.extras import need
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -212,13 +213,10 @@ def open_object_store(location: Location) -> Any:
 @cache
 def _object_store(url: str, options: _Options) -> Any:
     location = Location(url, dict(options))
-    try:
-        import obstore.exceptions
-        import obstore.store
-    except ImportError as error:
-        raise ConfigError(
-            f"{location} needs the package obstore; run: pip install emdist[cloud]"
-        ) from error
+    need("obstore", str(location))
+    import obstore.exceptions
+    import obstore.store
+
     if location.scheme == "memory":
         return obstore.store.MemoryStore()
     # obstore panics (a BaseException) on a client option inside `config`: keep them apart.

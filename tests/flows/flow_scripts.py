@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer.main import get_command
+
+from emdist.commands import flow
+
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for anything that a test waits for.
 PATIENCE = 90.0
@@ -77,3 +81,13 @@ def begin(
             start_new_session=True,
         )
     return Script(process, log, str(place))
+
+
+def ran(name: str, *arguments: object) -> int:
+    """The exit code of ``emdist flow NAME arguments`` in this process."""
+    command = get_command(flow.app)
+    try:
+        command.main([name, *map(str, arguments)], prog_name="emdist flow")
+    except SystemExit as end:
+        return int(end.code or 0)
+    raise AssertionError("a command ends with SystemExit")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from flow_scripts import ROOT, Script
+from flow_scripts import ROOT, Script, ran
 from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
@@ -64,9 +64,7 @@ def test_prefect_deploys_them(deployed: str) -> None:
 def test_a_worker_runs_what_is_submitted(
     deployed: str, start: Callable[..., Script], config_file: Path, tmp_path: Path
 ) -> None:
-    from emdist.flows import cluster
-
-    assert cluster.main([str(config_file), "--key", "sent", "--deployment", "cluster/emdist"]) == 0
+    assert ran("cluster", str(config_file), "--key", "sent", "--deployment", "cluster/emdist") == 0
     worker = start(
         "prefect", "worker", "start", "--pool", "emdist", "--type", "process", "--run-once",
         PREFECT_API_URL=deployed, PYTHONPATH=str(ROOT),

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 import yaml
 import zarr
-from flow_scripts import Script, until
+from flow_scripts import Script, ran, until
 
 from emdist.config import make_config
-from emdist.flows import cluster, ingest, label
 from emdist.flows.script import Outcome, run_as_script
 from emdist.flows.server import _start, _stop, _wait
 from emdist.job import Job, open_job
@@ -113,7 +112,7 @@ def test_faults_are_one_clear_message_and_their_exit_code(
         ([str(config_file), "--set", "model.n_components=9999"], 2, "9999 components"),
     ]
     for arguments, code, text in cases:
-        assert cluster.main(arguments) == code
+        assert ran("cluster", *arguments) == code
         shown = capfd.readouterr().err
         assert text in shown.splitlines()[-1] or "fault(s)" in shown
         assert text in shown
@@ -143,41 +142,41 @@ def test_a_key_and_a_second_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level("INFO", "prefect.flow_runs"):
-        assert cluster.main([str(config_file), "--key", "mine"]) == 0
+        assert ran("cluster", str(config_file), "--key", "mine") == 0
     assert f"run folder  {tmp_path / 'runs' / 'mine'}" in capfd.readouterr().out
     assert "--key mine resumes it" in caplog.text
-    assert cluster.main([str(config_file), "--key", "mine"]) == 0
+    assert ran("cluster", str(config_file), "--key", "mine") == 0
     assert "already done" in capfd.readouterr().out
 
 
 def test_labels_of_new_data(
     api: str, config_file: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert cluster.main([str(config_file), "--key", "mine"]) == 0
+    assert ran("cluster", str(config_file), "--key", "mine") == 0
     arguments = [str(tmp_path / "runs" / "mine"), str(data), str(tmp_path / "out.zarr")]
-    assert label.main([*arguments, "--output", "labels", "--output", "score"]) == 0
+    assert ran("label", *arguments, "--output", "labels", "--output", "score") == 0
     told = yaml.safe_load("model: " + capfd.readouterr().out.partition("model: ")[2])
     assert told["rows"] == 6000
     new = zarr.open_group(tmp_path / "out.zarr", mode="r")
     own = zarr.open_group(tmp_path / "runs" / "mine" / "labels.zarr", mode="r")
     assert np.array_equal(new["labels"], own["labels"])
     assert np.isfinite(np.asarray(new["score"])).all()
-    assert label.main(arguments) == 0  # the same model: other outputs may replace them
+    assert ran("label", *arguments) == 0  # the same model: other outputs may replace them
     arguments[2] = str(data)
-    assert label.main(arguments) == 4
+    assert ran("label", *arguments) == 4
     assert "did not write" in capfd.readouterr().err
 
 
 def test_an_ingest(api: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
     arguments = [str(tmp_path / "x.npy"), str(tmp_path / "x.zarr")]
-    assert ingest.main(arguments) == 0
+    assert ran("ingest", *arguments) == 0
     assert "6 rows x 2 float64" in capfd.readouterr().out
     stored = np.asarray(zarr.open_array(tmp_path / "x.zarr", mode="r"))
     assert stored.tolist() == np.arange(12.0).reshape(6, 2).tolist()
-    assert ingest.main(arguments) == 4
-    assert ingest.main([*arguments, "--overwrite"]) == 0
-    assert ingest.main([str(tmp_path / "none.csv"), str(tmp_path / "y.zarr")]) == 3
+    assert ran("ingest", *arguments) == 4
+    assert ran("ingest", *arguments, "--overwrite") == 0
+    assert ran("ingest", str(tmp_path / "none.csv"), str(tmp_path / "y.zarr")) == 3
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from emdist import extras
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError
 from emdist.interfaces import Array
 
@@ -137,15 +137,13 @@ class Reader(Protocol):
 Formats: TypeAlias = Mapping[str, Reader]
 
 
+#: What an optional package is for, to begin a message.
+_USERS = {"PIL": "an image file", "pyarrow": "a CSV or Parquet file"}
+
+
 def need(module: str) -> ModuleType:
     """An optional dependency, imported when it is first used; ConfigError if it is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        package = {"PIL": "pillow"}.get(module.partition(".")[0], module.partition(".")[0])
-        raise ConfigError(
-            f"reading this format needs the package {package}; run: pip install emdist[ingest]"
-        ) from error
+    return extras.need(module, _USERS.get(module.partition(".")[0], "this"))
 
 
 def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:

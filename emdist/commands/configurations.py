@@ -1,0 +1,57 @@
+"""``emdist config``: the example configurations that emdist brings along."""
+
+from __future__ import annotations
+
+import sys
+from importlib.resources import files
+from typing import Annotated
+
+import typer
+
+from emdist.errors import ConfigError
+from emdist.plugins import nearest
+from emdist.report.answer import REPEAT, reported
+
+#: Printed first: the order in which a user needs them.
+_FIRST = ("quickstart", "reference")
+
+
+def config(
+    name: Annotated[
+        str | None, typer.Argument(help="Configuration to print. Without a name: list them all.")
+    ] = None,
+) -> None:
+    """Print an example configuration, to be edited and given to `emdist fit -f`.
+
+    Example: emdist config quickstart > quickstart.yaml
+    """
+    with reported(False, REPEAT):
+        known = shipped()
+        if name is None:
+            print("\n".join(f"{one:<20}{_about(text)}" for one, text in known.items()))
+            print("\nPrint one with: emdist config NAME > NAME.yaml", file=sys.stderr)
+            return
+        wanted = name.removesuffix(".yaml")
+        if wanted not in known:
+            raise ConfigError(
+                f"emdist has no configuration {name!r}{nearest(wanted, known)}; "
+                f"choose one of {', '.join(known)}."
+            )
+        print(known[wanted], end="")
+
+
+def shipped() -> dict[str, str]:
+    """Name to text of each configuration that is part of the package."""
+    folder = files("emdist") / "configurations"
+    found = {
+        entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".yaml")
+    }
+    order = [*(name for name in _FIRST if name in found), *sorted(set(found) - set(_FIRST))]
+    return {name: found[name] for name in order}
+
+
+def _about(text: str) -> str:
+    """The first line, a comment."""
+    return text.partition("\n")[0].lstrip("# ")

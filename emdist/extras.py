@@ -1,0 +1,139 @@
+"""Optional packages: imports them, or says how this installation of emdist gets a missing one."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from emdist.errors import ConfigError
+
+#: Package that is imported to the extra of emdist that installs it, and its name for installers.
+OPTIONAL = {
+    "prefect": ("flows", "prefect"),
+    "obstore": ("cloud", "obstore"),
+    "pyarrow": ("ingest", "pyarrow"),
+    "PIL": ("ingest", "pillow"),
+    "matplotlib": ("report", "matplotlib"),
+}
+
+
+def need(module: str, user: str) -> ModuleType:
+    """An optional module, imported when it is first used.
+
+    Parameters
+    ----------
+    module
+        Of one of the packages in `OPTIONAL`.
+    user
+        Who needs it: the subject of the message.
+
+    Raises
+    ------
+    ConfigError
+        If its package is not installed, or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        root = module.partition(".")[0]
+        extra, name = OPTIONAL[root]
+        if find_spec(root) is None:
+            raise ConfigError(
+                f"{user} needs the package {name}, which is not installed. {advice(extra)}"
+            ) from error
+        raise ConfigError(
+            f"{user} needs the package {name}, which is installed but cannot be imported "
+            f"({error!s:.200}). Install it again. {advice(extra)}"
+        ) from error
+
+
+def installed(package: str) -> bool:
+    """Whether a package of `OPTIONAL` can be found, without importing it."""
+    return find_spec(package) is not None
+
+
+def advice(extra: str) -> str:
+    """A sentence: the command that adds an extra to emdist, for the way that emdist was installed.
+
+    The name `emdist` leads to an index. That is no help where emdist came from a folder, a file
+    or a repository, so the origin that the installer has recorded (PEP 610) is named instead.
+    """
+    names = " ".join(name for group, name in OPTIONAL.values() if group == extra)
+    try:
+        found = distribution("emdist")
+    except PackageNotFoundError:  # imported from a folder that was never installed
+        return f"Run: {_pip('pip')} {names}"
+    installer = (found.read_text("INSTALLER") or "pip").strip()
+    packages = _requirements(found, extra)
+    if installer == "conda":
+        return f"Run: conda install -c conda-forge {names}"
+    if (Path(sys.prefix) / "pipx_metadata.json").exists():
+        return f"Run: pipx inject emdist {packages}"
+    wanted = _with_extra(_origin(found), extra) or packages
+    if (Path(sys.prefix) / "uv-receipt.toml").exists():
+        return f"Run: uv tool install {wanted}"
+    if installer in ("pip", "uv") or find_spec("pip") is not None:
+        return f"Run: {_pip(installer)} {wanted}"
+    return f"Add {packages} with {installer}, which installed emdist."
+
+
+def _pip(installer: str) -> str:
+    """The command that installs into the environment of this process, active or not."""
+    here = Path(sys.executable).parent
+    if installer == "uv" and find_spec("pip") is None:
+        return f"uv pip install --python {shlex.quote(sys.executable)}"
+    pip = shutil.which("pip")
+    if pip is not None and Path(pip).parent == here:
+        return "pip install"
+    return f"{shlex.quote(sys.executable)} -m pip install"
+
+
+def _origin(found: Distribution) -> Mapping[str, Any]:
+    try:
+        origin = json.loads(found.read_text("direct_url.json") or "{}")
+    except ValueError:
+        return {"url": ""}
+    return origin if isinstance(origin, dict) else {"url": ""}
+
+
+def _with_extra(origin: Mapping[str, Any], extra: str) -> str | None:
+    """What to install, for a shell; None if the origin is not there any more."""
+    if not origin:
+        return shlex.quote(f"emdist[{extra}]")
+    url = str(origin.get("url", ""))
+    if urlsplit(url).scheme == "file" and "vcs_info" not in origin:
+        path = Path(url2pathname(urlsplit(url).path))
+        if not (path.is_file() or (path / "pyproject.toml").is_file()):
+            return None
+        editable = dict(origin.get("dir_info") or {}).get("editable", False)
+        return ("-e " if editable else "") + shlex.quote(f"{path}[{extra}]")
+    vcs = origin.get("vcs_info")
+    if isinstance(vcs, Mapping):
+        url = f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', 'HEAD')}"
+    return shlex.quote(f"emdist[{extra}] @ {url}") if url else None
+
+
+def _requirements(found: Distribution, extra: str) -> str:
+    """What the extra stands for, for a shell: it needs no origin, but follows no later change."""
+    from packaging.requirements import Requirement
+
+    lines = [Requirement(line) for line in found.requires or ()]
+    wanted = [
+        f"{line.name}{line.specifier}"
+        for line in lines
+        if line.marker is not None
+        and line.marker.evaluate({"extra": extra})
+        and not line.marker.evaluate({"extra": ""})
+    ]
+    return " ".join(shlex.quote(text) for text in wanted)
