@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.filesize import decimal
 
 from emdist.commands import flow
 from emdist.commands.compress import compress
 from emdist.commands.configurations import config as configuration
+from emdist.commands.ingest import ingest
 from emdist.commands.options import (
     EPILOG,
     Json,
@@ -44,6 +44,7 @@ from emdist.report.page import Page, page_of, show
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
 app = command_group()
+app.command(epilog=EPILOG)(ingest)
 
 
 def _show_version(wanted: bool) -> None:
@@ -66,77 +67,6 @@ def _options(
     ] = False,
 ) -> None:
     """EM clustering of Zarr arrays larger than memory: exact, restartable, reproducible."""
-
-
-@app.command(epilog=EPILOG)
-def ingest(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="File, folder or glob of NPY, NPZ, CSV, Parquet or images, or "
-            "sklearn:china.jpg, sklearn:flower.jpg."
-        ),
-    ],
-    target: Annotated[str, typer.Argument(help="Path or URL of the Zarr array to write.")],
-    columns: Annotated[
-        list[str] | None, typer.Option("--column", "-c", help="Feature to take; repeat for more.")
-    ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Column of sample weights, written beside the target.")
-    ] = None,
-    dtype: Annotated[str, typer.Option(help="Of the array; 'auto' keeps the source's.")] = "auto",
-    rows_per_chunk: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a chunk; default by their size.")
-    ] = None,
-    overwrite: Annotated[bool, Overwrite] = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
-) -> None:
-    """Bring files into one chunked, checksummed Zarr array of rows by features.
-
-    Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
-    """
-    mode = mode_of(quiet, as_json)
-    with reported(as_json, REPEAT):
-        from emdist.store.ingest import ingest as run
-
-        def tell(rows: int, total: int) -> None:
-            if mode == "auto" and sys.stderr.isatty():
-                of = f" of {total:,}" if total else ""
-                # A carriage return at the end, so that what follows overwrites it.
-                print(f"{rows:,}{of} rows", end="\r", file=sys.stderr, flush=True)
-
-        found = run(
-            source,
-            target,
-            columns=columns,
-            weight_column=weights,
-            dtype=dtype,
-            rows_per_chunk=rows_per_chunk,
-            overwrite=overwrite,
-            done=tell,
-        )
-        values = {
-            "rows": found.rows,
-            "features": found.features,
-            "dtype": found.dtype,
-            "chunks": found.chunks,
-            "bytes_read": found.bytes_read,
-            "bytes_stored": found.bytes_stored,
-            "target": str(found.target),
-            "weights": None if found.weights is None else str(found.weights),
-            "notes": list(found.notes),
-        }
-        facts = [
-            ("array", str(found.target)),
-            ("holds", f"{found.rows:,} rows x {found.features} {found.dtype}"),
-            ("chunks", str(found.chunks)),
-            ("read", decimal(found.bytes_read)),
-            ("stored", decimal(found.bytes_stored)),
-        ]
-        facts += [("weights", str(found.weights))] if found.weights else []
-        facts += [("note", note) for note in found.notes]
-        print_result(values, Page(facts), str(found.target), mode)
 
 
 @app.command(epilog=EPILOG)
