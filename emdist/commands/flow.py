@@ -10,8 +10,9 @@ import typer
 
 from emdist.commands.options import EPILOG, Overwrite, command_group
 from emdist.extras import need
-from emdist.report.answer import REPEAT, SIGNALS, ending, reported, terminate
-from emdist.report.swallowed import not_swallowed
+from emdist.report.answer import REPEAT, ending, reported
+from emdist.report.lines import keep_lines_whole
+from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
 app = command_group()
 
@@ -171,6 +172,8 @@ def _done(work: Callable[[], int]) -> NoReturn:
     """End the process with the exit code that `work`, which imports a flow, returns."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
+        # Prefect catches interrupts, reports them and raises them again: none is to be sent twice.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         code = work()
     from emdist.flows.script import leave
 
@@ -179,8 +182,9 @@ def _done(work: Callable[[], int]) -> NoReturn:
 
 def script(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """The command `name` as ``python -m flows.NAME``, its entry point in a clone."""
-    signal.signal(signal.SIGTERM, terminate)
+    heed_signals()
+    keep_lines_whole()
     command = typer.main.get_group(app).commands[name]
-    with not_swallowed(SIGNALS), ending():
+    with not_swallowed(SIGNALS), ending(), reported(False, REPEAT):
         command.main(arguments, prog_name=f"python -m flows.{name}")
     raise AssertionError("a command ends with SystemExit")
