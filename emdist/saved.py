@@ -21,6 +21,7 @@ from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
+from emdist.units import ABOUT, with_units, without_units
 
 #: Packages whose versions are recorded with every run and model.
 _RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
@@ -82,12 +83,13 @@ def save_fitted(
     """Store a model so that `load_fitted` finds all it needs; the sha256 of its data."""
     arrays, value = encode(fitted)
     meta = {
+        **ABOUT,
         "value": value,
         "model": section.model_dump(),
         "versions": versions(),
         **extra,
     }
-    return save_model(location, arrays, meta)
+    return save_model(location, with_units(arrays, make_model(section), fitted), meta)
 
 
 def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
@@ -96,7 +98,9 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     try:
         section = make_section(ModelSection, saved.meta["model"], "model")
         model = make_model(section)
-        fitted = decode(Fitted, saved.arrays, saved.meta["value"], param_types(section))
+        fitted = decode(
+            Fitted, without_units(saved.arrays), saved.meta["value"], param_types(section)
+        )
     except (KeyError, ValueError, TypeError, ConfigError, CheckpointError) as error:
         raise CheckpointError(
             f"{location} holds no emdist model that this version can read: {error}. Fit again, "

@@ -9,49 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from every import COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
 from sklearn.base import clone
 
-from emdist import (
-    BayesianGaussianMixture,
-    BernoulliMixture,
-    BinomialMixture,
-    CategoricalMixture,
-    GaussianMixture,
-    IsotropicMixture,
-    KCentroids,
-    KMeans,
-    KMedians,
-    MiniBatchKMeans,
-    MultinomialMixture,
-    PoissonMixture,
-    ProductMixture,
-    Sweep,
-)
+from emdist import GaussianMixture, KMeans, ProductMixture
 from emdist.estimators.learned import Learned, learned_names
-
-REAL = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0.0], [9.0]], 30, axis=0)
-COUNTS = np.random.default_rng(1).poisson(np.repeat([[1.0, 8.0], [9.0, 2.0]], 30, axis=0))
-BITS = (COUNTS > 4).astype(float)
-GROUPS = [{"columns": [0], "family": "diagonal"}, {"columns": [1], "family": "poisson"}]
-
-ALL = [
-    (KMeans(2, random_state=0), REAL),
-    (MiniBatchKMeans(2, random_state=0), REAL),
-    (KMedians(2, random_state=0), REAL),
-    (KCentroids(2, dissimilarity="generalised_i", random_state=0), COUNTS + 1),
-    (GaussianMixture(2, random_state=0), REAL),
-    (GaussianMixture(2, covariance_type="diag", noise=True, random_state=0), REAL),
-    (BayesianGaussianMixture(n_components=2, random_state=0), REAL),
-    (IsotropicMixture(2, random_state=0), REAL),
-    (BernoulliMixture(2, random_state=0), BITS),
-    (BinomialMixture(2, n_trials=30, random_state=0), COUNTS),
-    (CategoricalMixture(2, n_categories=2, random_state=0), BITS),
-    (MultinomialMixture(2, random_state=0), COUNTS),
-    (PoissonMixture(2, random_state=0), COUNTS),
-    (ProductMixture(2, groups=GROUPS, random_state=0), COUNTS),
-    (Sweep(KMeans(random_state=0), {"n_clusters": [2, 3, 4]}), REAL),
-]
-EACH = pytest.mark.parametrize(("est", "x"), ALL, ids=lambda v: type(v).__name__)
 
 
 def published(est: Any) -> list[str]:
@@ -73,7 +35,7 @@ def copies(est: Any) -> list[Any]:
     return [est, copy.deepcopy(est), pickle.loads(pickle.dumps(est))]
 
 
-@EACH
+@EVERY_AND_SWEEP
 def test_every_fitted_attribute_is_declared(est: Any, x: Any) -> None:
     fitted = clone(est).fit(x)
     found = published(fitted)
@@ -81,7 +43,7 @@ def test_every_fitted_attribute_is_declared(est: Any, x: Any) -> None:
     assert set(found) <= learned_names(type(fitted))
 
 
-@EACH
+@EVERY_AND_SWEEP
 def test_none_can_be_assigned_and_predictions_stay(est: Any, x: Any) -> None:
     fitted = clone(est).fit(x)
     before = fitted.predict(x)
@@ -95,7 +57,7 @@ def test_none_can_be_assigned_and_predictions_stay(est: Any, x: Any) -> None:
     np.testing.assert_array_equal(fitted.predict(x), before)
 
 
-@EACH
+@EVERY_AND_SWEEP
 def test_none_can_be_assigned_before_fit(est: Any, x: Any) -> None:
     bare = clone(est)
     for name in learned_names(type(bare)):
@@ -104,7 +66,7 @@ def test_none_can_be_assigned_before_fit(est: Any, x: Any) -> None:
         assert not hasattr(bare, name)
 
 
-@EACH
+@EVERY_AND_SWEEP
 def test_no_array_can_be_changed_in_place(est: Any, x: Any) -> None:
     for one in copies(clone(est).fit(x)):
         for name in published(one):
