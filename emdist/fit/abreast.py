@@ -10,6 +10,7 @@ from emdist.fit.bundle import OneRead
 from emdist.fit.events import Event, Progress
 from emdist.fit.fit import Fit
 from emdist.fit.lockstep import BUDGET, Lockstep, Member
+from emdist.fit.seeding import CHOOSING, CLUSTERING
 from emdist.fit.state import Best, FitState, Record
 
 #: How one fit is advanced: `emdist.fit.loop.iterate`.
@@ -57,7 +58,7 @@ def abreast(
     iterate
         Advances one.
     listen
-        Told what the fits tell (no progress), with their indices.
+        Told what the fits tell (no progress of passes), with their indices.
     progress
         Told how many fits a pass serves, its blocks done and in all.
     budget
@@ -68,7 +69,9 @@ def abreast(
 
     def play(index: int, member: Member) -> Iterator[FitState]:
         def tell(event: Event) -> None:
-            if not isinstance(event, Progress):
+            # Progress of passes is told by whoever drives the lockstep; seeding has none.
+            long = isinstance(event, Progress) and event.total > 1
+            if not isinstance(event, Progress) or (long and event.what in (CHOOSING, CLUSTERING)):
                 member.tell(event)
 
         # A schedule of its own: one that remembers by its identity must not share that.

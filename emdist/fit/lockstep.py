@@ -14,10 +14,13 @@ from typing import Any, Generic, TypeVar
 
 from emdist.engines.local import available_cpus
 from emdist.fit.bundle import Bundle, OneRead, Results, nbytes_of
-from emdist.fit.events import Event
+from emdist.fit.events import Event, Progress
 from emdist.interfaces import Engine
 
 T = TypeVar("T")
+
+#: Seconds after which computations that all others wait for tell how far they are.
+_A_WHILE = 1.0
 
 #: Results of one block that a pass may hold for all its tasks together, in bytes. A process holds
 #: a few times as many: one for each thread, and those that wait for their siblings in the tree.
@@ -117,8 +120,9 @@ class Lockstep(Generic[T]):
         try:
             self._begin()
             while True:
+                while not self._all_wait():
+                    self._tell_progress()
                 with self._changed:
-                    self._changed.wait_for(lambda: self._computing == 0)
                     items, self._items = sorted(self._items, key=lambda item: item[0]), []
                     events, self._events = sorted(self._events, key=lambda item: item[0]), []
                     asked = [self._asked.pop(index) for index in sorted(self._asked)]
@@ -135,6 +139,19 @@ class Lockstep(Generic[T]):
             with self._changed:
                 self._closing = True
                 self._changed.notify_all()
+
+    def _all_wait(self) -> bool:
+        """Whether all computations wait for a pass, within a while."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._computing == 0, _A_WHILE)
+
+    def _tell_progress(self) -> None:
+        """How far computations are that take long; other events wait, so that they keep order."""
+        with self._changed:
+            news = [one for one in self._events if isinstance(one[1], Progress)]
+            self._events = [one for one in self._events if not isinstance(one[1], Progress)]
+        for index, event in news:
+            self._listen(index, event)
 
     def _begin(self) -> None:
         self._computing = len(self._works)

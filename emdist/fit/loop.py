@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,13 +21,22 @@ from emdist.interfaces import Floats, Worst
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums
 
+#: Seconds between two events of a seeding at least.
+_SELDOM = 0.5
+
 
 def seeded(fit: Fit, state: FitState) -> FitState:
     """`state` with the parameters that its restart begins with."""
     params, shared = None, state.shared
     if not fit.given.complete(fit.model, len(fit.origin)):
         seeding = Seeding(
-            fit.source, fit.engine, fit.survey, state.seed, state.restart, fit.geometry
+            fit.source,
+            fit.engine,
+            fit.survey,
+            state.seed,
+            state.restart,
+            fit.geometry,
+            _seldom(fit),
         )
         fit.listen(Progress("seeding", 0, 1))
         seeder = fit.given.seeder or fit.seeder
@@ -44,6 +54,19 @@ def seeded(fit: Fit, state: FitState) -> FitState:
         memory=None,
         status=Status.RUNNING,
     )
+
+
+def _seldom(fit: Fit) -> Callable[[str, int, int], None]:
+    """Tells the listener of a fit how far its seeding is, every half a second at most."""
+    last = time.monotonic()
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= _SELDOM:
+            last = now
+            fit.listen(Progress(what, done, total))
+
+    return told
 
 
 def _from_clusters(fit: Fit, seeds: Floats, broad: Any) -> tuple[Any, dict[str, Floats]]:

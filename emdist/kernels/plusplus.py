@@ -70,6 +70,7 @@ def plusplus(
     k: int,
     rng: np.random.Generator,
     between: Between = squared_distances,
+    told: Callable[[int], None] | None = None,
 ) -> NDArray[np.int64]:
     """Indices of `k` rows chosen by greedy k-means++.
 
@@ -88,6 +89,8 @@ def plusplus(
         Source of the draws.
     between
         Dissimilarities that take the place of squared distances.
+    told
+        Called with the number of rows chosen so far.
     """
     trials = 2 + int(np.log(k))
     chosen = np.empty(k, np.int64)
@@ -108,4 +111,6 @@ def plusplus(
         chosen[c] = candidates[best]
         nearest = closer[best]
         nearest[chosen[c]] = 0.0
+        if told is not None:
+            told(c + 1)
     return chosen

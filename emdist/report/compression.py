@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from emdist.report.display import duration
+from emdist.report.outlook import duration
 from emdist.report.page import Page
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
@@ -29,6 +29,7 @@ from emdist.fit.events import (
     unheard,
 )
 from emdist.report.lines import say
+from emdist.report.outlook import Outlook, PassOutlook, duration
 
 Mode = Literal["auto", "plain", "json", "quiet"]
 
@@ -42,40 +43,11 @@ _STAGES = {
     "label": "labelling",
 }
 
-#: Passes over the data whose names in events are short.
-_PASSES = {
-    "start": "first M-step",
-    "inertia": "inertia of the result",
-    "objective": "objective of the result",
-    "worst rows": "rows to start anew at",
-}
+#: Seconds without a line before the progress of a pass is one: at first, and at most.
+_PATIENCE = (10.0, 600.0)
 
 #: Progress within a pass is told this often as JSON: seconds.
 _JSON_EVERY = 1.0
-
-
-def duration(seconds: float) -> str:
-    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``."""
-    if not math.isfinite(seconds):
-        return "?"
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
-def iterations_left(values: list[float], tol: float, left: int) -> int:
-    """How many more iterations until `values`, falling geometrically, are below `tol`.
-
-    `values` are the last sizes of what is compared with `tol`, `left` what max_iter allows.
-    """
-    sizes = [abs(v) for v in values[-6:] if math.isfinite(v) and v != 0]
-    if len(sizes) < 3 or tol <= 0 or sizes[-1] >= sizes[0]:
-        return left
-    rate = math.log(sizes[0] / sizes[-1]) / (len(sizes) - 1)
-    return min(left, max(1, math.ceil(math.log(max(sizes[-1] / tol, 1.0)) / rate)))
 
 
 class Panel:
@@ -85,9 +57,8 @@ class Panel:
         self._stage = _STAGES["open"]
         self._stage_began = time.monotonic()
         self._header = ""
-        self._pass: Progress | None = None
-        self._pass_began = time.monotonic()
-        self._planned: Planned | None = None
+        self._pass = PassOutlook()
+        self._outlook = Outlook()
         self._iterated: list[Iterated] = []
         self._saved = ""
         self._warned: list[str] = []
@@ -95,17 +66,16 @@ class Panel:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Began):
             self._stage = _STAGES.get(event.stage, event.stage)
-            self._stage_began, self._pass = time.monotonic(), None
+            self._stage_began, self._pass = time.monotonic(), PassOutlook()
             if event.note:
                 self._header = event.note
         elif isinstance(event, Progress):
-            if self._pass is None or event.what != self._pass.what:
-                self._pass_began = time.monotonic()
-            self._pass = event
+            self._pass.progressed(event)
         elif isinstance(event, Planned):
-            self._planned = event
+            self._outlook.planned = event
         elif isinstance(event, Iterated):
             self._iterated.append(event)
+            self._outlook.iterated(event)
         elif isinstance(event, Saved):
             self._saved = _saved(event)
         elif isinstance(event, Warned):
@@ -118,8 +88,8 @@ class Panel:
         parts += [Text(f"note: {message}", style="yellow") for message in self._warned[-3:]]
         if self._iterated:
             parts.append(self._table())
-        if self._pass is not None:
-            parts.append(self._bar(self._pass))
+        if self._pass.now is not None:
+            parts.append(self._bar(self._pass.now))
         if self._saved:
             parts.append(Text(self._saved, style="dim"))
         return Group(*parts)
@@ -141,37 +111,20 @@ class Panel:
         return table
 
     def _bar(self, progress: Progress) -> RenderableType:
-        spent = time.monotonic() - self._pass_began
-        left = ""
-        if 0 < progress.done < progress.total:
-            left = f", {duration(spent / progress.done * (progress.total - progress.done))} left"
-        what = Text(_PASSES.get(progress.what, progress.what))
-        if progress.total <= 1:
+        what, so_far = Text(self._pass.name), self._pass.so_far()
+        if not so_far:
             return what
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(
-            what,
-            ProgressBar(total=progress.total, completed=progress.done, width=30),
-            Text(f"{progress.done}/{progress.total} blocks{left}"),
-        )
+        bar = ProgressBar(total=progress.total, completed=progress.done, width=30)
+        grid.add_row(what, bar, Text(so_far))
         return grid
 
     def _left(self) -> str:
-        if self._planned is None or not self._iterated or self._stage != _STAGES["fit"]:
+        if not self._iterated or self._stage != _STAGES["fit"]:
             return ""
-        if self._iterated[-1].fit:
-            return ""  # Each model of a sweep has its own way to go.
         # Starts advance abreast: by the one told last.
-        last = self._iterated[-1].record.restart
-        own = [event for event in self._iterated if event.record.restart == last]
-        planned, records = self._planned, [event.record for event in own]
-        sizes = [r.shift if planned.on == "shift" else r.change for r in records]
-        allowed = planned.max_iter - records[-1].iteration
-        more = iterations_left(sizes, planned.tol, allowed)
-        recent = [event.seconds for event in own[-5:]]
-        seconds = more * sum(recent) / len(recent)
-        bound = "at most" if more == allowed else "about"
-        return f", {bound} {more} more iterations in {duration(seconds)}"
+        left = self._outlook.left(self._iterated[-1])
+        return f", {left}" if left else ""
 
 
 def cells(event: Iterated) -> tuple[str, ...]:
@@ -199,31 +152,49 @@ def _saved(event: Saved) -> str:
 
 
 class PlainLines:
-    """One line per event on standard error, for logs.
+    """One line per event on standard error, for logs, and for passes that take long.
 
-    It has state because the stop rule, which every segment announces, is told once.
+    It has state: the stop rule, which every segment announces, is told once; iterations are judged
+    by those before; and progress is told where nothing else was for a while.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._planned = False
+        self._outlook = Outlook()
+        self._pass = PassOutlook(clock)
+        self._said, self._patience = clock(), _PATIENCE[0]
 
     def __call__(self, event: Event) -> None:
-        line = self._line(event)
+        line = self._progress(event) if isinstance(event, Progress) else self._line(event)
         if line:
+            if not isinstance(event, Progress):
+                self._patience = _PATIENCE[0]
+            self._said = self._clock()
             say(line, sys.stderr)
+
+    def _progress(self, event: Progress) -> str:
+        """How far a pass is, at longer and longer intervals."""
+        self._pass.progressed(event)
+        if self._clock() - self._said < self._patience or not (so_far := self._pass.so_far()):
+            return ""
+        self._patience = min(2 * self._patience, _PATIENCE[1])
+        return f"{self._pass.name}: {so_far}"
 
     def _line(self, event: Event) -> str:
         if isinstance(event, Began):
             stage = _STAGES.get(event.stage, event.stage)
             return f"{stage}: {event.note}" if event.note else stage
         if isinstance(event, Planned):
-            told, self._planned = self._planned, True
+            told, self._planned, self._outlook.planned = self._planned, True, event
             return "" if told else _planned(event)
         if isinstance(event, Iterated):
+            self._outlook.iterated(event)
+            left = self._outlook.left(event)
             number, objective, change, shift, rows, nbytes, took = cells(event)
             return (
                 f"iteration {number}: objective {objective}, change {change or '-'}, shift "
-                f"{shift}, {rows} rows/s, {nbytes} GB/s, {took}"
+                f"{shift}, {rows} rows/s, {nbytes} GB/s, took {took}{'; ' if left else ''}{left}"
             )
         if isinstance(event, Saved):
             return _saved(event)

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats, Source
 from emdist.names import brief, listing
-from emdist.report.display import duration
+from emdist.report.outlook import duration
 from emdist.report.page import Page, counted
 from emdist.sums import Sums, whole
 

@@ -13,7 +13,7 @@ from rich.filesize import decimal
 
 from emdist.fit.criteria import CRITERIA
 from emdist.judging import Row
-from emdist.report.display import duration
+from emdist.report.outlook import duration
 from emdist.report.page import Page
 
 #: Inches and dots per inch of the figure.

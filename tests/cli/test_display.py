@@ -11,14 +11,8 @@ from rich.console import Console
 
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.state import Record
-from emdist.report.display import (
-    JsonLines,
-    Panel,
-    PlainLines,
-    display,
-    duration,
-    iterations_left,
-)
+from emdist.report.display import JsonLines, Panel, PlainLines, display
+from emdist.report.outlook import duration, iterations_left
 from emdist.report.page import Page, page_of
 
 
@@ -125,12 +119,57 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "fitting",
         "until the shift is 0.0001, iteration 300 at the latest",
         "iteration 1: objective 123.456, change -, shift 5.000e-01, 500,000 rows/s, 2.000 GB/s, "
-        "2.0 s",
+        "took 2.0 s; at most 299 more iterations in 9 min 58 s",
         "iteration 2: objective 123.456, change -1.000e+00, shift 5.000e-01, 500,000 rows/s, "
-        "2.000 GB/s, 2.0 s",
+        "2.000 GB/s, took 2.0 s; at most 298 more iterations in 9 min 56 s",
         "checkpoint after 2 iterations in /runs/r",
         "note: 3 of 10 rows are left out.",
     ]
+
+
+def test_a_line_says_how_much_is_left_by_the_iterations_of_its_own_start(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = PlainLines()
+    lines(Planned("shift", 1e-4, 300, 0))
+    for number in range(1, 5):
+        lines(iterated(number, shift=10.0**-number, restart=0))
+        lines(iterated(number, shift=1.0 + number, restart=1))
+    shown = capsys.readouterr().err.splitlines()[1:]
+    assert shown[4].endswith("; about 1 more iteration in 2.0 s")
+    assert shown[5].endswith("; at most 297 more iterations in 9 min 54 s")
+    lines(iterated(300))
+    assert capsys.readouterr().err.endswith("took 2.0 s\n"), "the last one that may be"
+
+
+def test_a_pass_that_takes_long_has_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer and fewer of them, and none where other lines come often."""
+    now = [0.0]
+    lines = PlainLines(lambda: now[0])
+    lines(Began("survey"))
+    for second in range(100):
+        now[0] = float(second)
+        lines(Progress("survey", second, 1000))
+    lines(Began("fit"))
+    for chosen in range(0, 2000, 100):
+        now[0] += 1.0
+        lines(Progress("seeding", chosen, 2000))
+    now[0] += 30
+    lines(Progress("clustering the sample", 3, 300))
+    assert capsys.readouterr().err.splitlines() == [
+        "surveying: one read of all rows",
+        "survey: 10/1,000 blocks, 16 min 30 s left",
+        "survey: 30/1,000 blocks, 16 min 10 s left",
+        "survey: 70/1,000 blocks, 15 min 30 s left",
+        "fitting",
+        "seeding: 900/2,000 centres, 11.0 s left",
+        "clustering the sample: 3/300 iterations at most",
+    ]
+
+
+def test_the_panel_shows_how_far_seeding_is() -> None:
+    shown = drawn(*EVENTS, Progress("seeding", 0, 1), Progress("seeding", 500, 2000))
+    assert "500/2,000 centres" in shown
 
 
 def test_json_lines_are_few_and_finite(capsys: pytest.CaptureFixture[str]) -> None:

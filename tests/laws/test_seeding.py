@@ -1,6 +1,7 @@
 """Laws of seeders: k rows or centres, the same for any chunking and engine, weights included."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,11 +12,15 @@ from emdist.config import SEEDERS
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine
 from emdist.errors import DistinctRowsError, StartError
+from emdist.fit import loop
+from emdist.fit.events import Event, Progress
 from emdist.fit.seeding import Seeding
 from emdist.fit.seeding.scalable import _Draw
 from emdist.fit.start import Given
+from emdist.fit.state import FitState
 from emdist.interfaces import Array, Engine, Floats
 from emdist.plugins import plugins
+from emdist.report.outlook import _UNITS
 from emdist.store.arrays import array_source
 
 ALL_SEEDERS = plugins(SEEDERS, "seeder")
@@ -41,6 +46,41 @@ def seeds(
     fit = prepare(source, setting, engine=engine)
     seeding = Seeding(source, engine, fit.survey, seed, restart)
     return ALL_SEEDERS[name].choose(seeding, k) + fit.origin
+
+
+@pytest.mark.parametrize("name", ALL_SEEDERS)
+def test_seeders_tell_how_far_they_are(name: str) -> None:
+    """Every centre that is chosen, and what comes before and after."""
+    x = blobs(500, 3, 5, 4.0)[0]
+    source = array_source(x)
+    fit = prepare(source, Setting("kmeans", 9))
+    told: list[tuple[str, int, int]] = []
+    seeding = Seeding(
+        source, ONE_THREAD, fit.survey, 0, 0, told=lambda *progress: told.append(progress)
+    )
+    ALL_SEEDERS[name].choose(seeding, 9)
+    chosen = [(done, total) for what, done, total in told if what == "seeding"]
+    assert (9, 9) in chosen or name == "random"
+    assert {what for what, _, _ in told} <= set(_UNITS)
+    assert (name == "k-means||") == (("drawing candidates", 5, 6) in told)
+    clustered = [done for what, done, _ in told if what == "clustering the sample"]
+    assert clustered == list(range(len(clustered)))
+    assert bool(clustered) == (name not in CHOOSES_ROWS)
+
+
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_a_long_seeding_is_told_while_it_goes_on(
+    n_init: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a start alone, and of starts abreast, whose passes are all that is told else."""
+    monkeypatch.setattr(loop, "_SELDOM", 0.0)
+    heard: list[Event] = []
+    source = array_source(blobs(500, 3, 5, 4.0)[0])
+    setting = Setting("kmeans", 9, fit={"n_init": n_init, "max_iter": 2})
+    fit = replace(prepare(source, setting), listen=heard.append)
+    for _ in loop.iterate(fit, FitState(0)):
+        pass
+    assert Progress("seeding", 5, 9) in heard
 
 
 def inertia(x: Array, centres: Floats, weight: Floats | None = None) -> float:

@@ -6,11 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emdist.fit.seeding.geometry import Euclidean, Geometry
+from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
+from emdist.fit.seeding.reclustering import lloyd
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.missing import filled
+
+#: What seeding consists of, as its progress calls it.
+CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"
+
+
+def _unheard(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,8 @@ class Seeding:
         Name the random stream.
     geometry
         Dissimilarities that seeds are drawn by, and centres.
+    told
+        Called with what is done, how much of it, and of how much in all: for display only.
     """
 
     source: Source
@@ -35,6 +46,7 @@ class Seeding:
     seed: int
     restart: int
     geometry: Geometry = field(default_factory=Euclidean)
+    told: Callable[[str, int, int], None] = field(default=_unheard)
 
     def rng(self, stream: int) -> np.random.Generator:
         """Draws for one purpose of one restart."""
@@ -44,6 +56,36 @@ class Seeding:
         """Sampled rows relative to the origin (m, d), and their weights (m,); see `placed`."""
         x, weight, _ = self.survey.sample.rows()
         return self.placed(x), weight
+
+    def spread_out(
+        self,
+        x: Floats,
+        weight: Floats,
+        k: int,
+        rng: np.random.Generator,
+        geometry: Geometry | None = None,
+    ) -> NDArray[np.int64]:
+        """Indices of `k` of the rows (m, d) by greedy k-means++."""
+        return spread_out(
+            geometry or self.geometry,
+            x,
+            weight,
+            k,
+            rng,
+            lambda done: self.told(CHOOSING, done, k),
+        )
+
+    def clustered(
+        self, x: Floats, weight: Floats, centres: Floats, geometry: Geometry | None = None
+    ) -> Floats:
+        """Centres of the clusters of the rows (m, d) that K-means ends in: (k, d)."""
+        return lloyd(
+            geometry or self.geometry,
+            x,
+            weight,
+            centres,
+            told=lambda done, most: self.told(CLUSTERING, done, most),
+        )
 
     def placed(self, x: Array) -> Floats:
         """Rows as stored (m, d), relative to the origin; what is missing is its feature's mean."""

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.fit.seeding import Seeder, Seeding
-from emdist.fit.seeding.geometry import spread_out
-from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats
 from emdist.kernels.plusplus import squared_distances
 from emdist.kernels.tiles import tiles
@@ -38,9 +36,8 @@ def choose(seeding: Seeding, k: int) -> Floats:
     dense = no_clutter(x, weight)
     if len(np.unique(x[dense], axis=0)) >= k:
         x, weight = x[dense], weight[dense]
-    geometry = seeding.geometry
-    start = geometry.seeds(x[spread_out(geometry, x, weight, k, rng)])
-    return lloyd(geometry, x, weight, start)
+    start = seeding.geometry.seeds(x[seeding.spread_out(x, weight, k, rng)])
+    return seeding.clustered(x, weight, start)
 
 
 def no_clutter(x: Floats, weight: Floats) -> NDArray[np.bool_]:

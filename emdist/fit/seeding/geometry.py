@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,14 +39,19 @@ class Geometry(Protocol):
 
 
 def spread_out(
-    geometry: Geometry, x: Floats, weight: Floats, k: int, rng: np.random.Generator
+    geometry: Geometry,
+    x: Floats,
+    weight: Floats,
+    k: int,
+    rng: np.random.Generator,
+    told: Callable[[int], None] | None = None,
 ) -> NDArray[np.int64]:
-    """Indices of `k` of the rows (m, d) by greedy k-means++."""
+    """Indices of `k` of the rows (m, d) by greedy k-means++; `told` how many it has."""
 
     def between(x: Floats, rows: Floats) -> Floats:
         return geometry.between(x, geometry.seeds(rows))
 
-    return plusplus(x, weight, k, rng, between)
+    return plusplus(x, weight, k, rng, between, told)
 
 
 @dataclass(frozen=True)

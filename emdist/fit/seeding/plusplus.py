@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from emdist.fit.seeding import Seeder, Seeding
-from emdist.fit.seeding.geometry import spread_out
 from emdist.interfaces import Floats
 
 name = "k-means++"
@@ -12,7 +11,7 @@ name = "k-means++"
 def choose(seeding: Seeding, k: int) -> Floats:
     """`k` rows spread out by squared distance, or by what they are clustered by."""
     x, weight = seeding.sample()
-    return seeding.geometry.seeds(x[spread_out(seeding.geometry, x, weight, k, seeding.rng(2))])
+    return seeding.geometry.seeds(x[seeding.spread_out(x, weight, k, seeding.rng(2))])
 
 
 seeder = Seeder(choose)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from emdist.fit.seeding.geometry import Geometry
@@ -10,14 +12,22 @@ from emdist.kernels.plusplus import nearest
 
 
 def lloyd(
-    geometry: Geometry, x: Floats, weight: Floats, centres: Floats, iterations: int = 300
+    geometry: Geometry,
+    x: Floats,
+    weight: Floats,
+    centres: Floats,
+    iterations: int = 300,
+    told: Callable[[int, int], None] | None = None,
 ) -> Floats:
     """Weighted Lloyd iterations to a fixed point: (m, d), (m,), (k, d) -> (k, d).
 
-    A centre that loses all its rows stays where it is.
+    A centre that loses all its rows stays where it is. `told` is called with the iterations done
+    and the most there can be.
     """
     labels = np.full(len(x), -1, np.int32)
-    for _ in range(iterations):
+    for done in range(iterations):
+        if told is not None:
+            told(done, iterations)
         new = nearest(x, centres, geometry.between)
         if np.array_equal(new, labels):
             break

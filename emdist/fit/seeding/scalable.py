@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from emdist.fit.sample import Sample, sample_rows
-from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding import DRAWING, Seeder, Seeding
 from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
-from emdist.fit.seeding.reclustering import lloyd
 from emdist.interfaces import Floats, Source
 from emdist.kernels.plusplus import nearest
 from emdist.kernels.tiles import shifted, tile_rows, tiles
@@ -78,6 +77,7 @@ def choose(seeding: Seeding, k: int) -> Floats:
     for number in range(ROUNDS):
         key = (seeding.seed, seeding.restart, 4, number)
         draw = _Draw(source, origin, candidates, OVERSAMPLING * k, key, geometry)
+        seeding.told(DRAWING, number, ROUNDS + 1)
         rows, _, _ = seeding.engine.map_reduce(draw, blocks).rows()
         if len(rows):
             seeds = geometry.seeds(seeding.placed(rows))
@@ -86,9 +86,10 @@ def choose(seeding: Seeding, k: int) -> Floats:
         # Fewer rows with weight than 2k a round: the sample then holds every one of them.
         candidates = geometry.seeds(x)
     task = _Count(source, origin, candidates, geometry)
+    seeding.told(DRAWING, ROUNDS, ROUNDS + 1)
     count = seeding.engine.map_reduce(task, blocks)["count"]
-    chosen = candidates[spread_out(geometry, candidates, count, k, seeding.rng(5))]
-    return lloyd(geometry, candidates, count, chosen)
+    chosen = candidates[seeding.spread_out(candidates, count, k, seeding.rng(5))]
+    return seeding.clustered(candidates, count, chosen)
 
 
 seeder = Seeder(choose, clusters=True)

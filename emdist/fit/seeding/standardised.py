@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from emdist.fit.seeding import Seeder, Seeding
-from emdist.fit.seeding.geometry import Euclidean, spread_out
-from emdist.fit.seeding.reclustering import lloyd
+from emdist.fit.seeding.geometry import Euclidean
 from emdist.interfaces import Floats
 
 name = "standardised"
@@ -21,7 +20,8 @@ def choose(seeding: Seeding, k: int) -> Floats:
     x = x / unit
     # Whatever the model measures by: that would know nothing of these units.
     plain = Euclidean()
-    centres = lloyd(plain, x, weight, x[spread_out(plain, x, weight, k, seeding.rng(8))])
+    start = x[seeding.spread_out(x, weight, k, seeding.rng(8), plain)]
+    centres = seeding.clustered(x, weight, start, plain)
     return seeding.geometry.seeds(centres * unit)
 
 

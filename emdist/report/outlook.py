@@ -1,0 +1,114 @@
+"""How much of a fit and of a pass is left: estimates for displays, from what came so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from emdist.fit.events import Iterated, Planned, Progress
+
+#: What progress counts, where it is not blocks; of the last, nobody knows how many it takes.
+_UNITS = {
+    "seeding": "centres",
+    "drawing candidates": "passes",
+    "clustering the sample": "iterations at most",
+}
+#: Passes over the data whose names in events are short.
+_PASSES = {
+    "start": "first M-step",
+    "inertia": "inertia of the result",
+    "objective": "objective of the result",
+    "worst rows": "rows to start anew at",
+}
+#: Iterations by which the next ones are judged.
+_RECENT = 5
+
+
+def duration(seconds: float) -> str:
+    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def iterations_left(values: list[float], tol: float, left: int) -> int:
+    """How many more iterations until `values`, falling geometrically, are below `tol`.
+
+    `values` are the last sizes of what is compared with `tol`, `left` what max_iter allows.
+    """
+    sizes = [abs(v) for v in values[-6:] if math.isfinite(v) and v != 0]
+    if len(sizes) < 3 or tol <= 0 or sizes[-1] >= sizes[0]:
+        return left
+    rate = math.log(sizes[0] / sizes[-1]) / (len(sizes) - 1)
+    return min(left, max(1, math.ceil(math.log(max(sizes[-1] / tol, 1.0)) / rate)))
+
+
+@dataclass
+class Outlook:
+    """What is left of a fit; it has state, the iterations of each start so far."""
+
+    planned: Planned | None = None
+    _starts: dict[int, list[Iterated]] = field(default_factory=dict)
+
+    def iterated(self, event: Iterated) -> None:
+        """Take one iteration."""
+        own = self._starts.setdefault(event.record.restart, [])
+        own.append(event)
+        del own[:-16]
+
+    def left(self, event: Iterated) -> str:
+        """``about 5 more iterations in 10.0 s``, after `event`; empty where nobody can say."""
+        # Each model of a sweep has its own way to go.
+        if self.planned is None or event.fit:
+            return ""
+        own = self._starts.get(event.record.restart, [event])
+        sizes = [r.shift if self.planned.on == "shift" else r.change for r in
+                 (one.record for one in own)]  # fmt: skip
+        allowed = self.planned.max_iter - event.record.iteration
+        if allowed <= 0:
+            return ""
+        more = iterations_left(sizes, self.planned.tol, allowed)
+        recent = [one.seconds for one in own[-_RECENT:]]
+        seconds = more * sum(recent) / len(recent)
+        bound = "at most" if more == allowed else "about"
+        iterations = "iteration" if more == 1 else "iterations"
+        return f"{bound} {more} more {iterations} in {duration(seconds)}"
+
+
+@dataclass
+class PassOutlook:
+    """What is left of the pass that goes on; it has state, when that began."""
+
+    clock: Callable[[], float] = monotonic
+    now: Progress | None = None
+    _began: float = 0.0
+
+    def progressed(self, event: Progress) -> None:
+        """Take one step of a pass, or the first of the next."""
+        before = self.now
+        if before is None or event.what != before.what or event.done < before.done:
+            self._began = self.clock()
+        self.now = event
+
+    @property
+    def name(self) -> str:
+        """Of the pass."""
+        return "" if self.now is None else _PASSES.get(self.now.what, self.now.what)
+
+    def so_far(self) -> str:
+        """``120/4000 blocks, 3 min 10 s left``; empty where the pass has one step."""
+        if self.now is None or self.now.total <= 1:
+            return ""
+        done, total = self.now.done, self.now.total
+        unit, left = _UNITS.get(self.now.what, "blocks"), ""
+        if 0 < done < total and not unit.endswith("at most"):
+            spent = self.clock() - self._began
+            left = f", {duration(spent / done * (total - done))} left"
+        return f"{done:,}/{total:,} {unit}{left}"
