@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from emdist.estimators.product_mixture import ProductMixture
     from emdist.estimators.sweep import Sweep
 
+    __version__: str
+
 __all__ = [
     "BayesianGaussianMixture",
     "BernoulliMixture",
@@ -63,10 +65,14 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from emdist.version import version
+
+        return version()
     if name not in _WHERE:
         raise AttributeError(f"module 'emdist' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

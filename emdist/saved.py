@@ -22,14 +22,16 @@ from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
 from emdist.units import ABOUT, with_units, without_units
+from emdist.version import version
 
 #: Packages whose versions are recorded with every run and model.
-_RECORDED = ("emdist", "numpy", "numba", "zarr", "dask", "distributed", "safetensors")
+_RECORDED = ("numpy", "numba", "zarr", "dask", "distributed", "safetensors")
 
 
 def versions() -> dict[str, str]:
     """Of everything that could change a bit, for the record."""
     found = {"python": platform.python_version(), "machine": platform.machine(), "cpu": _cpu()}
+    found["emdist"] = version()
     for name in _RECORDED:
         try:
             found[name] = metadata.version(name)

@@ -49,7 +49,7 @@ def test_help_needs_nothing_heavy() -> None:
 def test_version(emdist: Command) -> None:
     answer = emdist("--version")
     assert answer.code == 0
-    assert answer.out.startswith("emdist ")
+    assert answer.out.startswith(f"emdist {package.__version__} ")
     assert f"numpy {np.__version__}" in answer.out
 
 
