@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
-from prefect import Task, flow, task
+from prefect import Task, flow, get_client, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_API_URL
 
 from emdist.build import run_location
 from emdist.config import Config, make_config
@@ -23,6 +24,8 @@ from emdist.job import Job, open_job
 from emdist.report.summary import Summary
 
 C = TypeVar("C", bound=Config)
+#: Deployments that a message names.
+_LISTED = 20
 
 
 @flow(name="cluster", persist_result=False)
@@ -152,6 +155,11 @@ def run(
     def call() -> None:
         config, options = split(keyed(read_config(path, settings), key))
         check_public(config)
+        if deployment and not PREFECT_API_URL.value():
+            raise ConfigError(
+                "--deployment needs a Prefect server that goes on running, and PREFECT_API_URL is "
+                "not set. Set it to the server's URL, http://127.0.0.1:4200/api for example."
+            )
         with prefect_api():
             if deployment:
                 _submit(deployment, config, options)
@@ -177,6 +185,7 @@ def keyed(config: C, key: str | None) -> C:
 def _submit(name: str, config: Config, options: Any) -> None:
     from prefect.client.schemas.objects import FlowRun
     from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
 
     if options:
         raise ConfigError(
@@ -184,7 +193,15 @@ def _submit(name: str, config: Config, options: Any) -> None:
             f"stores and shows parameters. Put them in the file that {FILE} names on the worker."
         )
     parameters = {"config": config.model_dump(mode="json")}
-    run = cast(FlowRun, run_deployment(name, parameters=parameters, timeout=0))
+    try:
+        run = cast(FlowRun, run_deployment(name, parameters=parameters, timeout=0))
+    except ObjectNotFound:
+        with get_client(sync_client=True) as client:
+            known = [one.name for one in client.read_deployments(limit=_LISTED)]
+        raise ConfigError(
+            f"--deployment: the server has no deployment {name!r}; wanted FLOW/NAME, where NAME is "
+            f"one of {', '.join(sorted(set(known))) or 'none, because nothing is deployed yet'}."
+        ) from None
     print(f"submitted flow run {run.id} ({run.name})")
 
 

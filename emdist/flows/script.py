@@ -21,10 +21,11 @@ from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
 from emdist.flows.cancelling import close, heeded
-from emdist.flows.server import answers, drained, own_server
+from emdist.flows.server import answers, denied, drained, own_server, without_it
 from emdist.interrupts import interrupt_behind
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed
+from emdist.validation import without_credentials
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
@@ -147,7 +148,8 @@ def _leave_without_api(closed: threading.Event, url: str | None, text: str, code
         if url is None or answers(url):
             last = time.monotonic()
         elif time.monotonic() - last > GRACE:
-            _told(f"warning: Prefect's API at {url} does not answer and was not told. {text}", 0)
+            shown = without_credentials(url)
+            _told(f"warning: Prefect's API at {shown} does not answer and was not told. {text}", 0)
             sys.stdout.flush()
             os._exit(code)
 
@@ -164,14 +166,15 @@ def leave(code: int) -> NoReturn:
 
 def _api_trouble(error: Exception, outcome: Outcome) -> int:
     """Prefect's API has failed: that is no error once the work is done."""
-    text = (
-        f"Prefect's API at {PREFECT_API_URL.value()} has failed ({type(error).__name__}: {error})"
-    )
+    url = without_credentials(str(PREFECT_API_URL.value()))
+    text = denied(error) or f"Prefect's API at {url} has failed ({type(error).__name__}: {error})."
     if outcome.done:
-        return _told(f"warning: {text}; the run itself is done, and its files are complete.", 0)
+        return _told(f"warning: {text} The run itself is done, and its files are complete.", 0)
+    if own_server():
+        return _told(f"error: {text} {outcome.advice}", 1)
     return _told(
-        f"error: {text}. Check PREFECT_API_URL and that the server runs; unset it to use a "
-        f"server of this process's own. {outcome.advice}",
+        f"error: {text} Check PREFECT_API_URL and that the server runs. {without_it()} "
+        f"{outcome.advice}",
         1,
     )
 

@@ -18,14 +18,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
+import httpx
+from prefect import get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_SERVER_API_AUTH_STRING,
+    get_current_settings,
+    temporary_settings,
+)
 
 from emdist.errors import EmdistError
+from emdist.validation import without_credentials
 
 #: Seconds that a server may take to start: 20 in a new PREFECT_HOME on two idle cores.
 PATIENCE = 240.0
@@ -45,20 +55,21 @@ def own_server() -> bool:
 def prefect_api() -> Iterator[None]:
     """Make sure that there is a Prefect API; one that was started here stops at the end."""
     configured = PREFECT_API_URL.value()
-    fault = _fault_of(configured) if configured else "no PREFECT_API_URL is set"
-    if fault is None:
+    if configured:
+        _check(configured)
         yield
         return
     print(
-        f"Starting Prefect's own server, because {fault}; the first start in a new PREFECT_HOME "
-        "takes about 20 s ...",
+        "Starting a Prefect server for this command, because PREFECT_API_URL is not set. The "
+        "first start in a new PREFECT_HOME takes about 20 s ...",
         file=sys.stderr,
         flush=True,
     )
     process = _start()
     try:
         url = _wait(process, time.monotonic() + PATIENCE)
-        with temporary_settings({PREFECT_API_URL: url}), _marked():
+        auth = PREFECT_SERVER_API_AUTH_STRING.value()
+        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth}), _marked():
             yield
     finally:
         drained()
@@ -88,14 +99,45 @@ def answers(url: str, seconds: float = 3.0) -> bool:
     return _reason_of(url, seconds) is None
 
 
-def _fault_of(url: str) -> str | None:
-    """Why the API at `url` cannot be used, in words; None if somebody is there."""
+def _check(url: str) -> None:
+    """EmdistError unless somebody serves an API at `url` and lets this process in.
+
+    Whoever names a server wants the run to be seen there: no other server takes its place.
+    """
     reason = _reason_of(url, 30.0)
-    if reason is None:
+    if reason is not None:
+        raise EmdistError(
+            f"Prefect's API at {without_credentials(url)} (PREFECT_API_URL) does not answer: "
+            f"{reason!s:.150}. Start that server or correct the URL. {without_it()}"
+        )
+    try:
+        with get_client(sync_client=True) as client:
+            client.api_version()
+    except httpx.HTTPError as error:
+        if denied(error):
+            raise EmdistError(f"{denied(error)} {without_it()}") from None
+        # Anything else may pass, and Prefect tells of it if it does not.
+
+
+def without_it() -> str:
+    """A sentence: how to run with a server of this process's own."""
+    if "PREFECT_API_URL" in os.environ:
+        how = "unset it: `unset PREFECT_API_URL`"
+    else:
+        how = "remove it from Prefect's settings; `prefect config view --show-sources` shows where"
+    return f"To run with a server that emdist starts and stops, {how}."
+
+
+def denied(error: Exception) -> str | None:
+    """What to do about an API that does not let this process in; None if `error` is another."""
+    if not isinstance(error, httpx.HTTPStatusError) or error.response.status_code not in (401, 403):
         return None
+    found = "has another value" if PREFECT_API_AUTH_STRING.value() else "is not set"
     return (
-        f"the API at {url} (PREFECT_API_URL) does not answer ({reason}) and will not be told of "
-        "this run"
+        f"Prefect's API at {without_credentials(str(PREFECT_API_URL.value()))} (PREFECT_API_URL) "
+        f"denies access ({error.response.status_code}): PREFECT_API_AUTH_STRING {found}. Set it to "
+        "the user:password of the server (PREFECT_SERVER_API_AUTH_STRING there); for Prefect Cloud "
+        "set PREFECT_API_KEY."
     )
 
 
@@ -105,7 +147,7 @@ def _reason_of(url: str, seconds: float) -> object | None:
             return None
     except HTTPError:
         return None  # somebody is there: what it says is for Prefect to judge
-    except OSError as error:
+    except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         return None if isinstance(reason, ssl.SSLError) else reason
 

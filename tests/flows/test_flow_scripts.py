@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,12 @@ import pytest
 import yaml
 import zarr
 from flow_scripts import Script, ran, until
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from emdist.config import make_config
+from emdist.errors import EmdistError
 from emdist.flows.script import Outcome, run_as_script
-from emdist.flows.server import _start, _stop, _wait
+from emdist.flows.server import _start, _stop, _wait, prefect_api
 from emdist.job import Job, open_job
 
 Start = Callable[..., Script]
@@ -189,7 +194,7 @@ def test_a_server_of_its_own_ends_with_the_script_however_that_ends(
     start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
 ) -> None:
     script = start("flows.cluster", long, PREFECT_HOME=home)
-    script.wait_for("Starting Prefect's own server")
+    script.wait_for("Starting a Prefect server for this command")
     script.wait_for("checkpoint after 20 iterations")
     assert any("flows.server" in command for command in script.left_behind())
     script.process.kill()
@@ -220,15 +225,98 @@ def test_an_api_that_dies_mid_run_fails_nothing(
     assert model(tmp_path / "runs" / "long") == expected
 
 
-@pytest.mark.slow
-def test_an_api_that_is_not_there_is_told_of_and_replaced(
-    start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
+def refusal(text: str) -> str:
+    """The one line of a command that did nothing because of its API."""
+    (line,) = text.splitlines()
+    assert line.startswith("error: Prefect's API at http://127.0.0.1:")
+    assert len(line) < 520
+    return line
+
+
+def test_an_api_that_is_not_there_is_refused(start: Start, long: Path, tmp_path: Path) -> None:
+    """Whoever names a server wants the run to be seen there: no other takes its place."""
+    script = start("flows.cluster", long, PREFECT_API_URL="http://127.0.0.1:1/api")
+    assert script.end() == 1
+    line = refusal(script.text)
+    assert "http://127.0.0.1:1/api (PREFECT_API_URL) does not answer: [Errno 111]" in line
+    assert "unset it: `unset PREFECT_API_URL`" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_api_of_the_settings_that_is_not_there_is_refused(
+    long: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    nobody = {"PREFECT_API_URL": "http://127.0.0.1:1/api", "PREFECT_HOME": home}
-    script = start("flows.cluster", long, **nobody)
-    assert script.end() == 0, script.text
-    told = "because the API at http://127.0.0.1:1/api (PREFECT_API_URL) does not answer"
-    assert told in script.text.splitlines()[0]
-    assert "will not be told" in script.text.splitlines()[0]
-    assert "Traceback" not in script.text
-    assert model(tmp_path / "runs" / "long") == expected
+    assert "PREFECT_API_URL" not in os.environ
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        assert ran("cluster", long) == 1
+    line = refusal(capfd.readouterr().err)
+    assert "`prefect config view --show-sources` shows where" in line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.fixture
+def guarded() -> Iterator[str]:
+    """URL of an API that is healthy and lets nobody in but me:secret."""
+    wanted = "Basic " + b64encode(b"me:secret").decode()
+
+    class Guard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            open_ = self.path == "/api/health" or self.headers["Authorization"] == wanted
+            self.send_response(200 if open_ else 401)
+            self.end_headers()
+            self.wfile.write(b'"3.9.1"' if open_ else b'{"exception_message": "Unauthorized"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("given", "text"), [(None, "not set"), ("me:other", "another value")])
+def test_an_api_that_denies_access_names_the_credentials(
+    guarded: str,
+    long: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    given: str | None,
+    text: str,
+) -> None:
+    with temporary_settings({PREFECT_API_URL: guarded, PREFECT_API_AUTH_STRING: given}):
+        assert ran("cluster", long) == 1
+    line = refusal(capfd.readouterr().err)
+    assert "denies access (401): PREFECT_API_AUTH_STRING" in line
+    assert f"{text}. Set it to the user:password of the server" in line
+    assert "me:other" not in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_right_credentials_are_let_in(guarded: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = {PREFECT_API_URL: guarded, PREFECT_API_AUTH_STRING: "me:secret"}
+    with temporary_settings(right), prefect_api():
+        assert PREFECT_API_URL.value() == guarded
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port/api", "127.0.0.1:4200/api", "http://"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with (
+        temporary_settings({PREFECT_API_URL: url}),
+        pytest.raises(EmdistError, match=r"\(PREFECT_API_URL\) does not answer: .+Start that"),
+        prefect_api(),
+    ):
+        pytest.fail("refused before anything is done")
+
+
+def test_a_deployment_that_is_not_there_or_has_no_server(
+    api: str, config_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ran("cluster", config_file, "--deployment", "cluster/nobody") == 2
+    told = capfd.readouterr().err
+    assert "--deployment: the server has no deployment 'cluster/nobody'; wanted FLOW/NAME" in told
+    with temporary_settings({PREFECT_API_URL: None}):
+        assert ran("cluster", config_file, "--deployment", "cluster/emdist") == 2
+    assert "--deployment needs a Prefect server that goes on running" in capfd.readouterr().err

@@ -1,0 +1,120 @@
+"""A deployment with a schedule on a server as users start it: a run is made, and completed.
+
+Prefect 3.8.8 with SQLAlchemy 2.1.9 made none: the scheduler failed at each pass, and only the
+server's log said so. The server of the other tests, as `emdist flow` starts one, has no scheduler.
+"""
+
+from __future__ import annotations
+
+import socket
+import sqlite3
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flow_scripts import Script, until
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_URL,
+    temporary_settings,
+)
+
+from emdist.config import make_config
+
+POOL = "scheduled"
+
+
+@contextmanager
+def whole_server(start: Callable[..., Script], home: Path) -> Iterator[None]:
+    """``prefect server start``; its database begins as a copy, because migrations take long."""
+    url = str(PREFECT_API_DATABASE_CONNECTION_URL.value())
+    home.mkdir()
+    with (
+        closing(sqlite3.connect(url.partition(":///")[2])) as old,
+        closing(sqlite3.connect(home / "prefect.db")) as new,
+    ):
+        old.backup(new)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    server = start(
+        "prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui",
+        PREFECT_HOME=str(home),
+        PREFECT_API_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        PREFECT_API_URL=f"http://127.0.0.1:{port}/api",
+    )  # fmt: skip
+    api = f"http://127.0.0.1:{port}/api"
+    until(lambda: server.process.poll() is not None or answers(api), "the server")
+    assert server.process.poll() is None, server.text
+    with temporary_settings({PREFECT_API_URL: api}):
+        yield
+    server.process.terminate()
+    server.end()
+
+
+def answers(api: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{api}/health", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def scheduled(client: SyncPrefectClient, values: dict[str, Any]) -> UUID:
+    """A deployment of the main job that is due every three seconds from now on."""
+    client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+    every = IntervalSchedule(interval=timedelta(seconds=3), anchor_date=datetime.now(UTC))
+    return client.create_deployment(
+        flow_id=client.create_flow_from_name("cluster"),
+        name="often",
+        entrypoint="emdist.flows.cluster.cluster",
+        pull_steps=[],
+        work_pool_name=POOL,
+        parameters={"config": make_config(values).model_dump(mode="json")},
+        schedules=[DeploymentScheduleCreate(schedule=every)],
+    )
+
+
+def runs(client: SyncPrefectClient, deployment: UUID, state: StateType) -> list[FlowRun]:
+    return client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[state]))
+        ),
+    )
+
+
+@pytest.mark.usefixtures("api")
+def test_a_schedule_makes_a_run_and_a_worker_completes_it(
+    start: Callable[..., Script], values: dict[str, Any], tmp_path: Path
+) -> None:
+    with (
+        whole_server(start, tmp_path / "server"),
+        get_client(sync_client=True) as client,
+    ):
+        deployment = scheduled(client, values)
+        until(lambda: runs(client, deployment, StateType.SCHEDULED), "a run that the schedule made")
+        worker = start(
+            "prefect", "worker", "start", "--pool", POOL, "--type", "process",
+            "--run-once", "--limit", "1", "--prefetch-seconds", "60",
+            PREFECT_API_URL=str(PREFECT_API_URL.value()),
+        )  # fmt: skip
+        assert worker.end() == 0, worker.text
+        (done,) = runs(client, deployment, StateType.COMPLETED)
+        assert done.auto_scheduled, worker.text
+    assert (tmp_path / "runs" / str(done.id) / "final" / "model.json").exists()
