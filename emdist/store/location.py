@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from emdist.errors import ConfigError
 from emdist.extras import need
+from emdist.store.credentials import IDENTITY, check_credentials, without_user
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -219,19 +220,25 @@ def _object_store(url: str, options: _Options) -> Any:
 
     if location.scheme == "memory":
         return obstore.store.MemoryStore()
+    address, headers = without_user(url)
     # obstore panics (a BaseException) on a client option inside `config`: keep them apart.
-    client = {key: value for key, value in options if key in _CLIENT_OPTIONS}
-    config = {k: v for k, v in options if k not in client and k not in _RETRY_OPTIONS}
+    client: dict[str, Any] = {key: value for key, value in options if key in _CLIENT_OPTIONS}
+    others = (*client, *_RETRY_OPTIONS, IDENTITY)
+    config = {key: value for key, value in options if key not in others}
+    if headers:
+        client["default_headers"] = headers
     keywords = {"client_options": client, "config": config, "retry_config": _retries(options)}
     try:
-        return obstore.store.from_url(url, **{k: v for k, v in keywords.items() if v})
+        store = obstore.store.from_url(address, **{k: v for k, v in keywords.items() if v})
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
         # obstore's message may quote the URL with its password: keep its first line, redacted.
-        reason = (str(error).splitlines() or [""])[0].replace(url, str(location)).rstrip(".")
+        reason = (str(error).splitlines() or [""])[0].replace(address, str(location)).rstrip(".")
         raise ConfigError(
             f"cannot open {location}: {reason}. Check the URL and the storage options "
             f"({', '.join(dict(options)) or 'none given'})."
         ) from None
+    check_credentials(store, url, str(location), dict(options))
+    return store
 
 
 def _retries(options: _Options) -> dict[str, Any]:
