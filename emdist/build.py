@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from emdist.build_memory import Room, check_fit, footprint
 from emdist.build_model import (
     CENTROIDS,
     default_seeder,
@@ -32,7 +33,7 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
-from emdist.engines.budget import shares, spare
+from emdist.engines.budget import AT_WORST, Smallest, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
@@ -47,8 +48,10 @@ from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
+from emdist.store.chunks import unit_rows
 from emdist.store.location import Location
 from emdist.store.plan import ROW_BYTES
+from emdist.store.references import open_checked
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
@@ -80,8 +83,19 @@ def make_source(section: DataSection) -> Source:
 
 
 @contextmanager
-def make_engine(section: ClusterSection, source: Source) -> Iterator[Engine]:
+def make_engine(
+    section: ClusterSection, source: Source, needs: Callable[[int], int] | None = None
+) -> Iterator[Engine]:
     """The engine of a configuration; a cluster that it starts is closed at the end.
+
+    Parameters
+    ----------
+    section
+        Where it runs.
+    source
+        Whose blocks its workers must hold.
+    needs
+        Bytes that a worker of so many threads needs for the model, besides its blocks.
 
     Raises
     ------
@@ -96,7 +110,7 @@ def make_engine(section: ClusterSection, source: Source) -> Iterator[Engine]:
 
     cluster = checked_options(plugin(CLUSTERS, "cluster", section.kind), section.options, "cluster")
     with cluster.open() as client:
-        check_memory(client, largest_block(source))
+        check_memory(client, largest_block(source), smallest_block(source), needs)
         yield DaskEngine(client, stall_timeout=section.stall_timeout)
 
 
@@ -129,10 +143,15 @@ def ahead_source(
         threads = min(engine.threads or available_cpus(), len(source))
         spared = None if stated is None else spare(stated, threads, block)
         if spared is not None and spared < 0:
+            needed = (stated or 0) - spared
             raise ConfigError(
                 f"cluster.memory is {memory}, and {threads} thread(s) at work on blocks of "
-                f"{block >> 20} MiB need about {-(spared - (stated or 0)) >> 20} MiB. Make "
-                "data.block_size smaller, take fewer threads, or give more memory."
+                f"{block >> 20} MiB need about {needed >> 20} MiB. "
+                + smaller_blocks(
+                    int(block - (needed - (stated or 0)) / (AT_WORST * threads)),
+                    smallest_block(source),
+                )
+                + " Or take fewer threads, or give more memory."
             )
         ahead, kept = shares(spared, threads, block)
     elif (client := getattr(engine, "client", None)) is not None:
@@ -152,13 +171,62 @@ def largest_block(source: Source) -> int:
     return rows * max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
 
 
-def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:
-    """The survey's task, with a sample that is large enough to seed from and fits in memory."""
+def smallest_block(source: Source) -> Smallest | None:
+    """The block of one chunk, where blocks are made of chunks; else None."""
+    if not isinstance(source, ZarrSource):
+        return None
+    rows = min(unit_rows(open_checked(source.ref)), source.shape[0])
+    row_bytes = source.shape[1] * source.dtype.itemsize
+    return Smallest(str(source.ref), rows * max(row_bytes, ROW_BYTES), max(row_bytes, ROW_BYTES))
+
+
+def sample_size(source: Source, model: ModelSection, fit: FitSection) -> int:
+    """Rows held for seeding: enough for the components, and of bounded size."""
     k = model.n_components
     row_bytes = source.shape[1] * source.dtype.itemsize
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
-    size = max(fit.sample_rows or default, k)
+    return max(fit.sample_rows or default, k)
+
+
+def check_room(
+    models: Sequence[ModelSection],
+    fit: FitSection,
+    source: Source,
+    engine: Engine | None = None,
+    cluster: ClusterSection | None = None,
+) -> Callable[[int], int]:
+    """What a worker of so many threads needs for `models` besides its blocks, in bytes.
+
+    Parameters
+    ----------
+    models
+        Fitted in the same passes.
+    fit, source
+        As configured.
+    engine, cluster
+        Where it runs: an engine, or the configuration of one.
+
+    Raises
+    ------
+    ConfigError
+        If this process cannot hold the parameters and sums.
+    """
+    stated, threads = None, 0
+    if cluster is not None and cluster.kind == "threads":
+        engine = checked_options(LocalEngine, cluster.options, "cluster")
+        stated = None if cluster.memory is None else parse_bytes(cluster.memory)
+    if isinstance(engine, LocalEngine):
+        threads = min(engine.threads or available_cpus(), len(source))
+    sample = max(min(sample_size(source, one, fit), source.shape[0]) for one in models)
+    check_fit(models, fit, source, sample, Room(stated, threads, largest_block(source)))
+    found = [footprint(one, fit, source) for one in models]
+    return lambda count: max(one.computing(count) for one in found)
+
+
+def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:
+    """The survey's task, with a sample that is large enough to seed from and fits in memory."""
+    k, size = model.n_components, sample_size(source, model, fit)
     components = make_components(model)
     if model.missing and components.needs_covariance:
         raise ConfigError(
@@ -270,13 +338,13 @@ def default_key(config: Config) -> str:
 
 def checked_start(config: Config, source: Source) -> Given:
     """The given start, if any, once it is known to fit the data; StartError otherwise."""
-    given = read_start(config.fit.start)
-    given.check(make_model(config.model), config.model.n_components, source.shape[1])
     if config.model.n_components > source.shape[0]:
         raise StartError(
             f"{config.model.n_components} components for {source.shape[0]} rows; wanted at least "
             "one row for each. Ask for fewer components."
         )
+    given = read_start(config.fit.start)
+    given.check(make_model(config.model), config.model.n_components, source.shape[1])
     return given
 
 

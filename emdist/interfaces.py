@@ -79,7 +79,7 @@ class Source(Protocol):
         """Of `Block.x`."""
 
     @property
-    def bounds(self) -> tuple[int, ...]:
+    def bounds(self) -> Sequence[int]:
         """First row of each block, and the number of rows at the end."""
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from emdist.build import (
+    check_room,
     checked_start,
     kept_source,
     make_engine,
@@ -259,6 +260,7 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location)
     given = checked_start(config, source)
+    needs = check_room([config.model], config.fit, source, cluster=config.cluster)
     make_schedule(config.fit, config.model)
     # Once: it lists the chunks of the array, which takes time in an object store.
     found = record(config, source, given)
@@ -272,7 +274,7 @@ def open_job(
         return
     listen(Began("open", fit_opening(config, source)))
     with (
-        make_engine(config.cluster, source) as engine,
+        make_engine(config.cluster, source, needs) as engine,
         kept_source(config.cluster, source, engine) as kept,
     ):
         run = make_run(config, kept, engine, given, folder, found, listen)

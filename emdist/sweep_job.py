@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import ahead_source, make_engine, make_plan, make_source
+from emdist.build import ahead_source, check_room, make_engine, make_plan, make_source
 from emdist.errors import StartError
 from emdist.extras import advice, installed
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
@@ -201,6 +201,8 @@ def open_sweep(
             f"{most} components for {source.shape[0]} rows; wanted at least one row for each. "
             "Leave the larger numbers out of sweep.n_components."
         )
+    models = [one.model for one in candidates]
+    needs = check_room(models, config.fit, source, cluster=config.cluster)
     location = config.location(key)
     target = labels_location(config, location)
     found = record(config, source, Given())
@@ -213,7 +215,7 @@ def open_sweep(
         yield done
         return
     listen(Began("open", sweep_opening(config, source)))
-    with make_engine(config.cluster, source) as engine:
+    with make_engine(config.cluster, source, needs) as engine:
         source = ahead_source(source, engine, config.cluster.memory)
         entries = [
             Entry(one.name, make_plan(one.config, source, engine, Given(), listen))

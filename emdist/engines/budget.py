@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
 #: A process with everything imported and compiled: bytes, measured as 215-250 MB.
 BASE = 250 << 20
 #: Of a block's decoded size, what a thread takes at its worst moment: the block, its stored
 #: chunks, its labels, and what the allocator is still to give back.
 AT_WORST = 3.0
+
+
+#: Where Linux tells of a control group: what it may take, and what it takes (versions 2 and 1).
+_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+
+
+def available_memory() -> int:
+    """Bytes that this process can still take: of the machine, and of its control group."""
+    found = [int(psutil.virtual_memory().available)]
+    for limit, used in _GROUPS:
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            # What files occupy is given back: only a process's own memory counts.
+            taken = min(int(Path(used).read_text()), psutil.Process().memory_info().rss)
+            found.append(int(Path(limit).read_text()) - taken)
+    return max(0, min(found))
 
 
 def spare(memory: int, threads: int, block_bytes: int) -> int:
@@ -32,3 +59,37 @@ def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int
     each = 1.5 * block_bytes
     blocks = min(threads, int(spared / 2 / each)) or int(spared >= each)
     return blocks * block_bytes, spared - int(blocks * each)
+
+
+@dataclass(frozen=True)
+class Smallest:
+    """The smallest block that an array of chunks allows.
+
+    Attributes
+    ----------
+    array
+        Where it lies, as shown.
+    nbytes
+        Of one chunk (or shard), decoded.
+    row_bytes
+        Of one row, decoded.
+    """
+
+    array: str
+    nbytes: int
+    row_bytes: int
+
+
+def smaller_blocks(fitting: int, smallest: Smallest | None) -> str:
+    """What to do where blocks of at most `fitting` bytes fit: a sentence of advice."""
+    if fitting >> 20 <= 0:
+        return "No useful block fits: give more memory."
+    if smallest is None or smallest.nbytes <= fitting:
+        return f"Set data.block_size to '{fitting >> 20} MiB' or less."
+    rows = max(1, fitting // 2 // smallest.row_bytes)
+    return (
+        f"A block is at least one chunk, and a chunk of {smallest.array} has "
+        f"{-(-smallest.nbytes >> 20)} MiB decoded, so no block_size helps. Rechunk the array, for "
+        f"example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
+        ".to_zarr('OUT.zarr')."
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -87,7 +87,7 @@ class DaskArraySource:
         return plan(rows, self.shape[1] * self.dtype.itemsize)
 
     @cached_property
-    def bounds(self) -> tuple[int, ...]:
+    def bounds(self) -> Sequence[int]:
         """First row of each block, and the number of rows."""
         starts = list(accumulate(self.array.chunks[0], initial=0))
         return tuple(int(starts[edge]) for edge in self._edges)

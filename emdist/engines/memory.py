@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from distributed import Client
 
-from emdist.engines.budget import BASE, shares, spare
+from emdist.engines.budget import BASE, Smallest, shares, smaller_blocks, spare
 from emdist.errors import WorkersError
 
 #: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
@@ -18,8 +19,13 @@ PAUSE = 0.8
 SPILL = 0.6
 
 
-def check_memory(client: Client, block_bytes: int) -> None:
-    """WorkersError if any worker's limit is too small for one block per thread.
+def check_memory(
+    client: Client,
+    block_bytes: int,
+    smallest: Smallest | None = None,
+    needs: Callable[[int], int] | None = None,
+) -> None:
+    """WorkersError if any worker's limit is too small for the model and one block per thread.
 
     A worker that is paused and killed again and again makes no progress and says little; this
     says it before the work starts. Workers that join later are not seen.
@@ -30,24 +36,30 @@ def check_memory(client: Client, block_bytes: int) -> None:
         Of the cluster.
     block_bytes
         Decoded size of the largest block.
+    smallest
+        Of the blocks that the data allow, None for one row.
+    needs
+        Bytes that a worker of so many threads needs for the model.
     """
     workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
     for address, worker in sorted(workers.items()):
         limit, threads = worker["memory_limit"], worker["nthreads"]
         if not limit:
             continue
-        needed = BASE + threads * PER_BLOCK * block_bytes
+        model = needs(threads) if needs is not None else 0
+        needed = BASE + model + threads * PER_BLOCK * block_bytes
         if needed <= PAUSE * limit:
             continue
-        largest = int((PAUSE * limit - BASE) / (threads * PER_BLOCK)) >> 20
-        remedy = (
-            f"Set data.block_size to '{largest} MiB' or less, or give" if largest > 0 else "Give"
-        )
+        fitting = int((PAUSE * limit - BASE - model) / (threads * PER_BLOCK))
+        parts = f"blocks of {_mib(block_bytes)} MiB"
+        if model >= block_bytes:
+            parts = f"the model's parameters and sums ({_mib(model)} MiB) and {parts}"
         raise WorkersError(
-            f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s), and blocks "
-            f"of {_mib(block_bytes)} MiB need about {_mib(needed)} MiB there without passing "
-            f"{PAUSE:.0%} of its limit. {remedy} each worker at least "
-            f"{_mib(needed / PAUSE)} MiB."
+            f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s), and {parts} "
+            f"need about {_mib(needed)} MiB there without passing {PAUSE:.0%} of its limit. "
+            f"{smaller_blocks(fitting, smallest)} Or give each worker at least "
+            f"{_mib(needed / PAUSE)} MiB"
+            f"{', or ask for fewer components' if model >= block_bytes else ''}."
         )
 
 

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_fit, make_survey
+from emdist.build import check_room, make_fit, make_survey
 from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
@@ -172,6 +172,7 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
         model, section, given = self._planned(source)
+        check_room([model], section, source, engine)
         listen = listener(self.verbose)
         state = first = FitState(section.seed)
         told = 0

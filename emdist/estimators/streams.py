@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from emdist.build import make_fit, make_survey
+from emdist.build import check_room, make_fit, make_survey
 from emdist.build_model import make_model
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import Estimator
@@ -136,6 +136,7 @@ class Streaming(Estimator):
         source = known(X, sample_weight, engine)
         sections = self._sections(source.shape[1])
         sections[2].check(make_model(sections[0]), sections[0].n_components, source.shape[1])
+        check_room([sections[0]], sections[1], source, engine)
         fold = self._fold(*sections[:2])
         listen = listener(self.verbose)
         stream = fed(self._stream, before, sections, (source, engine), fold, listen)

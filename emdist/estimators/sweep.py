@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.build import make_fit, make_survey
+from emdist.build import check_room, make_fit, make_survey
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
@@ -111,7 +111,9 @@ class Sweep(BestModel):
         engine = make_engine(self.estimator.engine)
         source = estimators[0]._source(X, sample_weight, engine)
         planned = [one._planned(source) for one in estimators]
-        criterion = self._criterion([model for model, _, _ in planned])
+        models = [model for model, _, _ in planned]
+        check_room(models, planned[0][1], source, engine)
+        criterion = self._criterion(models)
         fits = self._fits(planned, source, engine)
         budget = self._budget()
         state = self._advanced(fits, SweepState(tuple(FitState(s.seed) for _, s, _ in planned)))

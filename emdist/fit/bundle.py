@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
@@ -63,7 +63,7 @@ class OneRead:
         return self._source.dtype
 
     @property
-    def bounds(self) -> tuple[int, ...]:
+    def bounds(self) -> Sequence[int]:
         """Of the source."""
         return self._source.bounds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class ArraySource:
 
     x: Array
     weight: Floats | None
-    bounds: tuple[int, ...]
+    bounds: Sequence[int]
     non_finite: str = "raise"
     feature_names: Names = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from emdist.store.run_record import digest
 def label_writer(
     location: Location,
     outputs: tuple[str, ...],
-    bounds: tuple[int, ...],
+    bounds: Sequence[int],
     n_components: int,
     identity: Mapping[str, Any],
     dimension: str = "row",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,11 @@ def arrays_wanted(
     return {name: shapes[name] for name in outputs} | {"progress": progress}
 
 
-def chunk_rows(bounds: tuple[int, ...]) -> int:
+def chunk_rows(bounds: Sequence[int]) -> int:
     """Rows of an output chunk: a block, or an equal part of one where blocks are very long."""
     rows = bounds[1] - bounds[0]
-    if any(b - a != rows for a, b in itertools.pairwise(bounds[:-1])):
+    whole = itertools.islice(itertools.pairwise(bounds), len(bounds) - 2)
+    if any(b - a != rows for a, b in whole):
         raise ConfigError(
             "Labels can be written only where all blocks but the last are equally long, so that "
             "each block fills whole chunks. Rechunk the input evenly."

@@ -7,7 +7,7 @@ interrupted labelling goes on with the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -50,7 +50,7 @@ class LabelWriter:
 
     location: Location
     outputs: tuple[str, ...]
-    bounds: tuple[int, ...]
+    bounds: Sequence[int]
     n_components: int
     noise: bool = False
     key: str = ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, overload
 
 import numpy as np
 
@@ -20,7 +22,44 @@ MAX_BLOCKS = 1 << 24
 ROW_BYTES = 32
 
 
-def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Bounds(Sequence[int]):
+    """First rows of blocks of equal length but the last, and the number of rows at the end.
+
+    A sequence that takes no memory of its own: metadata can claim any number of blocks.
+
+    Attributes
+    ----------
+    rows
+        In all.
+    step
+        Rows of a block.
+    """
+
+    rows: int
+    step: int
+
+    def __len__(self) -> int:
+        return len(self._firsts) + 1
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[int]: ...
+
+    def __getitem__(self, index: int | slice) -> int | Sequence[int]:
+        if isinstance(index, slice):
+            return tuple(self)[index]
+        at = index + len(self) if index < 0 else index
+        return self.rows if at == len(self) - 1 else self._firsts[at]
+
+    @property
+    def _firsts(self) -> range:
+        return range(0, self.rows, self.step)
+
+
+def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> Bounds:
     """First rows of all blocks, and `rows` at the end.
 
     A function of the data and the configuration alone, so that results do not depend on the
@@ -58,7 +97,7 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
             f"{rows} rows make {blocks} blocks of {units * unit} rows; at most {MAX_BLOCKS} can be "
             "planned. Check the array's shape, or set a larger block_size."
         )
-    return (*range(0, rows, units * unit), rows)
+    return Bounds(rows, units * unit)
 
 
 def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:

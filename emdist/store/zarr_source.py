@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ class ZarrSource:
     rows: int
     features: int
     stored: str
-    bounds: tuple[int, ...]
+    bounds: Sequence[int]
     weight: Floats | ArrayRef | None = None
     missing: str = "raise"
     non_finite: str = "raise"

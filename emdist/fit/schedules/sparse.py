@@ -220,7 +220,7 @@ def _mixture(fit: Fit) -> Mixture[Any]:
 def _digest(memory: Freeze, source: Source) -> str:
     """Names what is frozen by its content, and the plan of blocks that it is cut into."""
     arrays, _ = encode(replace(memory, passes=0))
-    found = hashlib.sha256(repr(source.bounds).encode())
+    found = hashlib.sha256(repr(tuple(source.bounds)).encode())
     for name in sorted(arrays):
         found.update(np.ascontiguousarray(arrays[name]).tobytes())
     return found.hexdigest()
