@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -50,7 +49,7 @@ from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
 from emdist.store.chunks import unit_rows
 from emdist.store.location import Location
-from emdist.store.plan import ROW_BYTES
+from emdist.store.plan import ROW_BYTES, longest
 from emdist.store.references import open_checked
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
@@ -167,7 +166,7 @@ def ahead_source(
 
 def largest_block(source: Source) -> int:
     """Decoded bytes of the largest block, narrow rows counted as the plan counts them."""
-    rows = max(b - a for a, b in itertools.pairwise(source.bounds))
+    rows = longest(source.bounds)
     return rows * max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
 
 
@@ -195,6 +194,7 @@ def check_room(
     source: Source,
     engine: Engine | None = None,
     cluster: ClusterSection | None = None,
+    outputs: Sequence[str] = (),
 ) -> Callable[[int], int]:
     """What a worker of so many threads needs for `models` besides its blocks, in bytes.
 
@@ -206,6 +206,8 @@ def check_room(
         As configured.
     engine, cluster
         Where it runs: an engine, or the configuration of one.
+    outputs
+        That are written when rows are labelled.
 
     Raises
     ------
@@ -219,9 +221,22 @@ def check_room(
     if isinstance(engine, LocalEngine):
         threads = min(engine.threads or available_cpus(), len(source))
     sample = max(min(sample_size(source, one, fit), source.shape[0]) for one in models)
-    check_fit(models, fit, source, sample, Room(stated, threads, largest_block(source)))
+    most = max(one.n_components for one in models)
+    labels = labels_bytes(source, most, outputs)
+    # A block at work counts AT_WORST times, and what is made of it once.
+    block = largest_block(source) + int(labels / AT_WORST)
+    check_fit(models, fit, source, sample, Room(stated, threads, block))
     found = [footprint(one, fit, source) for one in models]
-    return lambda count: max(one.computing(count) for one in found)
+    return lambda count: max(one.computing(count) for one in found) + count * labels
+
+
+def labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
+    """What a thread holds of one block's responsibilities, if they are among `outputs`."""
+    if "responsibilities" not in outputs:
+        return 0
+    rows = longest(source.bounds)
+    # As computed, in float64 at most, and as written, in float32.
+    return rows * n_columns * (8 + 4)
 
 
 def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:

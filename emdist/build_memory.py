@@ -234,6 +234,20 @@ def _largest(fits: Callable[[int], bool], k: int) -> int:
     return low
 
 
+def check_result(rows: int, columns: int) -> None:
+    """ConfigError if memory cannot hold a label, a score and `columns` numbers for each row."""
+    # Parts are joined into a whole that is as large as they are.
+    needed, free = rows * 2 * (4 + 8 + 8 * columns), available_memory()
+    if needed > free:
+        what = f" and {columns} responsibilities" if columns else ""
+        raise ConfigError(
+            f"One label, one score{what} for each of {rows:,} rows need about "
+            f"{shown_size(needed)}, and this machine has free about {shown_size(free)}. Save the "
+            "model, and write them to disk instead: emdist label MODEL DATA OUT -o "
+            f"{'responsibilities' if columns else 'labels'}."
+        )
+
+
 def shown_size(nbytes: float) -> str:
     """Bytes as people read them: MiB, or GiB with one digit."""
     return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**30 else f"{-(-int(nbytes) >> 20)} MiB"

@@ -260,7 +260,13 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location)
     given = checked_start(config, source)
-    needs = check_room([config.model], config.fit, source, cluster=config.cluster)
+    needs = check_room(
+        [config.model],
+        config.fit,
+        source,
+        cluster=config.cluster,
+        outputs=config.labels.outputs if config.labels.write else (),
+    )
     make_schedule(config.fit, config.model)
     # Once: it lists the chunks of the array, which takes time in an object store.
     found = record(config, source, given)

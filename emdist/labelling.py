@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.build import ahead_source, make_engine, make_source
+from emdist.build import ahead_source, check_room, make_engine, make_source
 from emdist.build_model import make_model
-from emdist.config import ClusterSection, DataSection, NewDataSection, ReadingSection
+from emdist.config import ClusterSection, DataSection, FitSection, NewDataSection, ReadingSection
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps
@@ -103,7 +103,9 @@ def label_data(
     kind = make_model(section.model_copy(update={"missing": data.non_finite == "missing"}))
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
     cluster = cluster or ClusterSection()
-    with make_engine(cluster, source) as engine:
+    made = section.model_copy(update={"n_components": fitted.n_columns})
+    needs = check_room([made], FitSection(sample_rows=1), source, cluster=cluster, outputs=outputs)
+    with make_engine(cluster, source, needs) as engine:
         read = ahead_source(source, engine, cluster.memory)
         sums = fitted.label(kind, read, engine, writer, _progress(source, listen))
     if stamps(source) != before:

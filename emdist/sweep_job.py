@@ -202,7 +202,8 @@ def open_sweep(
             "Leave the larger numbers out of sweep.n_components."
         )
     models = [one.model for one in candidates]
-    needs = check_room(models, config.fit, source, cluster=config.cluster)
+    outputs = config.labels.outputs if config.labels.write else ()
+    needs = check_room(models, config.fit, source, cluster=config.cluster, outputs=outputs)
     location = config.location(key)
     target = labels_location(config, location)
     found = record(config, source, Given())

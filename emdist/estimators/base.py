@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import check_room, make_fit, make_survey
+from emdist.build_memory import check_result
 from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
@@ -266,6 +267,7 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
+        check_result(source.shape[0], self._fitted.n_columns if resp else 0)
         model = self._model()
         task = Collect(
             source,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -54,9 +55,19 @@ class Bounds(Sequence[int]):
         at = index + len(self) if index < 0 else index
         return self.rows if at == len(self) - 1 else self._firsts[at]
 
+    def __iter__(self) -> Iterator[int]:
+        return chain(self._firsts, (self.rows,))
+
     @property
     def _firsts(self) -> range:
         return range(0, self.rows, self.step)
+
+
+def longest(bounds: Sequence[int]) -> int:
+    """Rows of the longest block between `bounds`."""
+    if isinstance(bounds, Bounds):
+        return min(bounds.step, bounds.rows)
+    return max(b - a for a, b in pairwise(bounds))
 
 
 def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> Bounds:

@@ -225,3 +225,25 @@ def test_a_start_that_gives_nothing_is_not_made() -> None:
     assert make_family(ModelSection(name="full")).free_parameters(1, 2) == 5
     with pytest.raises(StartError):
         Given(weights=np.ones(3)).check(model, 2, 2)
+
+
+def test_responsibilities_count_where_they_are_written(tmp_path: Path) -> None:
+    data = {"path": _array(tmp_path, (3_000_000, 2), (50_000, 2)), "missing_chunks": "fill"}
+    values = {
+        "data": data | {"block_size": "64 MiB"},
+        "model": {"name": "diagonal", "n_components": 200},
+        "cluster": {"memory": "1 GiB", "threads": 1},
+    }
+    _open(values | {"labels": {"outputs": ["labels"]}}, tmp_path)()
+    told = _refused(
+        _open(values | {"labels": {"outputs": ["responsibilities"]}}, tmp_path), "diagonal with 200"
+    )
+    assert "block" in told or "at most" in told
+
+
+def test_a_result_too_large_for_memory_is_refused_with_the_way_to_disk(tmp_path: Path) -> None:
+    gm = emdist.GaussianMixture(2).fit(np.random.default_rng(0).normal(size=(50, 2)))
+    data = _array(tmp_path, (10**10, 2), (10**7, 2))
+    gm.set_params(missing_chunks="fill")
+    for call in (gm.predict_proba, gm.score_samples):
+        assert "emdist label" in _refused(lambda call=call: call(data), "10,000,000,000 rows")
