@@ -85,7 +85,7 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
         **({"noise": float(fitted.params.noise)} if section.noise is not None else {}),
         "features": fitted.n_features,
         "feature_names": None if fitted.feature_names is None else list(fitted.feature_names),
-        "objective": fitted.objective,
+        "objective": None if math.isnan(fitted.objective) else fitted.objective,
         "iterations": fitted.iterations,
         "status": f"{fitted.status.name.lower()}: {fitted.status.value}",
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
+import inspect
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.frames import check_names, names_in
+from emdist.estimators.handover import without_equivalent
 from emdist.estimators.inputs import (
     as_matrix,
     is_client,
@@ -30,6 +31,7 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
+from emdist.estimators.kept_parameters import to_json
 from emdist.estimators.learned import Learned, Learning
 from emdist.estimators.listening import listener
 from emdist.fit.events import Iterated
@@ -43,7 +45,13 @@ from emdist.names import both, match, names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
+if TYPE_CHECKING:
+    from emdist.estimators.given import Parameters
+
 S = TypeVar("S", bound=Section)
+
+#: Fitted attributes that a model of given parameters does not have.
+_OF_A_FIT = ("inertia_", "lower_bound_", "lower_bounds_", "converged_")
 
 
 class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
@@ -69,6 +77,8 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
     # Of those that take no other schedule.
     schedule: Any = "batch"
     schedule_options: Any = None
+    #: A class method that makes a fitted estimator of given parameters.
+    from_parameters: Any
     #: What `partial_fit` goes on from, where there is one; `fit` ends it.
     _stream: Any = None
 
@@ -244,6 +254,8 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
         found = self._attributes(fitted, section)
+        if fitted.status is Status.GIVEN:
+            found = {name: value for name, value in found.items() if name not in _OF_A_FIT}
         if fitted.feature_names is not None:
             found["feature_names_in_"] = np.array(fitted.feature_names, object)
         self._forget()
@@ -255,6 +267,46 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
             n_features_in_=fitted.n_features,
             **found,
         )
+
+    def _unlearned(self, name: str) -> Any:
+        if self.__sklearn_is_fitted__() and self._fitted.status is Status.GIVEN:
+            raise AttributeError(
+                f"{type(self).__name__} of given parameters has no {name}, which only fit gives."
+            )
+        return super()._unlearned(name)
+
+    def _remedy(self) -> str:
+        maker: Any = self.from_parameters  # Of every estimator, each with parameters of its own.
+        needed = [
+            f"{name}=..."
+            for name, parameter in inspect.signature(maker).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        ]
+        return (
+            "For a model of other parameters use "
+            f"{type(self).__name__}.from_parameters({', '.join(needed)})."
+        )
+
+    @classmethod
+    def _made(cls, parameters: Parameters, **params: Any) -> Self:
+        """The estimator of `parameters`, with the constructor's `params`."""
+        self = cls(**params)
+        section, _, _ = self._sections(parameters.locations.shape[1])
+        self._adopt(parameters.fitted(section), section)
+        return self
+
+    def to_sklearn(self) -> Any:
+        """The same model as a fitted estimator of scikit-learn.
+
+        Its `predict`, `score` and `predict_proba` agree to 1e-10, and it can be fitted again.
+
+        Raises
+        ------
+        ConfigError
+            If scikit-learn has no such model.
+        """
+        check_is_fitted(self)
+        raise without_equivalent(self, "it has no mixture or clustering of this kind")
 
     def _told(self) -> ModelSection:
         """What was fitted; `non_finite` as it is now says what it takes NaN for."""
@@ -294,22 +346,10 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         extra = {
             "estimator": type(self).__name__,
-            "params": _plain(self.get_params(deep=False)),
+            "params": to_json(self.get_params(deep=False)),
             "reading": self._reading().reading(),
         }
         save_fitted(Location(os.fspath(path)), self._section, self._fitted, extra)
-
-
-def _plain(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that JSON can hold; arrays, clients and generators are left out."""
-    out = {}
-    for name, value in params.items():
-        try:
-            json.dumps(value)
-        except TypeError:
-            continue
-        out[name] = value
-    return out
 
 
 def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:

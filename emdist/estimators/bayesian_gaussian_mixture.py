@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_family, make_weights
 from emdist.config import FitSection, ModelSection
@@ -14,8 +16,12 @@ from emdist.estimators.gaussian import (
     VARIATIONAL,
     GaussianEstimator,
     above,
+    covariances_of,
+    kind_of,
     prior_parameters,
 )
+from emdist.estimators.given import Parameters, array, names_for, with_number
+from emdist.estimators.handover import posteriors_of
 from emdist.estimators.learned import Learned
 from emdist.families.variational import Variational
 from emdist.fit.fitted import Fitted
@@ -232,6 +238,85 @@ class BayesianGaussianMixture(GaussianEstimator):
             found["weight_concentration_"] = own if own.ndim == 1 else tuple(own)
             found["weight_concentration_prior_"] = weights.prior(counts)
         return found
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        means: Any,
+        covariances: Any,
+        mean_precision: Any,
+        weight_concentration: Any = None,
+        degrees_of_freedom: Any = None,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of a given posterior, which predicts, scores, draws and labels.
+
+        Parameters
+        ----------
+        means, covariances
+            As the fitted attributes: (k, d), and the inverses of the expected precisions in the
+            shape of `covariance_type`, "full" by default.
+        mean_precision
+            (k,): the prior's, `mean_precision_prior` (1 by default), and the weight of the rows of
+            each component, which all other widths of the posterior follow from.
+        weight_concentration, degrees_of_freedom
+            As the fitted attributes; if given, they are only held to what follows.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor: the prior, `covariance_type` and so on.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a posterior.
+        """
+        found = array(means, "means", ("n_components", "n_features"))
+        k, d = found.shape
+        prior = params.get("mean_precision_prior") or 1.0
+        counts = array(mean_precision, "mean_precision", (k,)) - prior
+        if (counts < 0).any():
+            raise ConfigError(
+                f"mean_precision reaches down to {counts.min() + prior:g}; wanted at least "
+                f"mean_precision_prior, {prior:g}, to which the rows' weights are added."
+            )
+        bare = cls(**with_number(params, "n_components", k))
+        weights = make_weights(bare._sections(d)[0])
+        made = cls._made(
+            Parameters(
+                found,
+                {"means": found, "counts": counts, **covariances_of(covariances, params, k, d)},
+                weights.estimate(counts),
+                names_for(feature_names, means, d),
+                {"counts": counts},
+            ),
+            **bare.get_params(deep=False),
+        )
+        _check_widths(made, weight_concentration, degrees_of_freedom)
+        return made
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        process = self._section.weights_name == _WEIGHTS["dirichlet_process"]
+        return posteriors_of(self, kind_of(self._section), process)
+
+
+def _check_widths(made: BayesianGaussianMixture, concentration: Any, degrees: Any) -> None:
+    """ConfigError unless what was given besides `mean_precision` is what follows from it."""
+    given = {"weight_concentration": concentration, "degrees_of_freedom": degrees}
+    for name, value in given.items():
+        if value is None:
+            continue
+        wanted = np.asarray(getattr(made, f"{name}_"))
+        found = array(value, name, wanted.shape)
+        if not np.allclose(found, wanted, rtol=1e-6):
+            raise ConfigError(
+                f"{name} begins with {found.flat[0]:.9g}, and {wanted.flat[0]:.9g} follows from "
+                f"mean_precision and the priors. Give the priors of the model (such as "
+                f"{name}_prior), or leave {name} out."
+            )
 
 
 estimator = BayesianGaussianMixture

@@ -119,3 +119,7 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """The best model's score of `X`: the higher the better."""
         return float(self._best().score(X, y, sample_weight))
+
+    def to_sklearn(self) -> Any:
+        """The best model as a fitted estimator of scikit-learn; see the estimator's own."""
+        return self._best().to_sklearn()

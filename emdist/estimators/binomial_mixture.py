@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from emdist.config import ModelSection
-from emdist.errors import DomainError, ShapeError
+from emdist.errors import ConfigError, DomainError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
@@ -177,7 +177,13 @@ class BinomialMixture(DiscreteMixture):
     def _scaled(self, start: Floats) -> Floats:
         if self._cells:
             return np.concatenate([start, 1 - start], axis=1)
-        return np.asarray(start * np.asarray(self.n_trials), np.float64)
+        trials = np.asarray(self.n_trials)
+        if trials.ndim and trials.shape != start.shape[1:]:
+            raise ConfigError(
+                f"n_trials is given for {trials.size} features, and the probabilities are of "
+                f"{start.shape[1]}. Give one number for all, or one for each."
+            )
+        return np.asarray(start * trials, np.float64)
 
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         if section.name == _PAIRS:

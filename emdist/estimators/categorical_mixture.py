@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.given import array, with_number
 from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
 
@@ -112,6 +113,22 @@ class CategoricalMixture(DiscreteMixture):
 
     def _shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, int(self.n_categories))
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        probabilities: Any,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """As `BernoulliMixture.from_parameters`, with probabilities (k, d, n_categories)."""
+        found = array(probabilities, "probabilities", ("n_components", "n_features", "categories"))
+        params = with_number(params, "n_categories", found.shape[2])
+        return super().from_parameters(
+            weights=weights, probabilities=found, feature_names=feature_names, **params
+        )
 
 
 estimator = CategoricalMixture

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,12 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator, as_floats
+from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.estimators.learned import Learned
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
+from emdist.fit.state import Status
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.plusplus import Between
@@ -91,9 +93,35 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         found: Collected = engine.map_reduce(task, range(len(source)))
         return found.labels
 
+    @classmethod
+    def from_parameters(
+        cls, *, cluster_centers: Any, feature_names: Sequence[str] | None = None, **params: Any
+    ) -> Self:
+        """A fitted estimator with given centres, which predicts, scores, saves and labels.
+
+        Parameters
+        ----------
+        cluster_centers
+            (n_clusters, n_features); the columns of a data frame name the features.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor, such as `non_finite`; `n_clusters` follows from the centres.
+
+        Raises
+        ------
+        ConfigError
+            If these are no centres of finite numbers that the model can have.
+        """
+        centres = array(cluster_centers, "cluster_centers", ("n_clusters", "n_features"))
+        names = names_for(feature_names, cluster_centers, centres.shape[1])
+        params = with_number(params, "n_clusters", len(centres))
+        return cls._made(Parameters(centres, feature_names=names), **params)
+
     def _unlearned(self, name: str) -> Any:
         recipe: Source | None = self.__dict__.get("_recipe")
-        if name != "labels_" or not self.__sklearn_is_fitted__():
+        given = self.__sklearn_is_fitted__() and self._fitted.status is Status.GIVEN
+        if name != "labels_" or given or not self.__sklearn_is_fitted__():
             return super()._unlearned(name)
         if recipe is None:
             raise AttributeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,6 +11,14 @@ from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.base import as_floats
+from emdist.estimators.given import (
+    Parameters,
+    array,
+    check_shares,
+    names_for,
+    weights_of,
+    with_number,
+)
 from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -118,7 +126,7 @@ class DiscreteMixture(Criteria):
         if start is None:
             return Given(None, weights)
         found = as_floats(start, self._given_name, self._shape(k, d))
-        self._check_start(found)
+        self._check_start(found, self._given_name)
         return self._as_start(self._scaled(found), weights)
 
     def _as_start(self, values: Floats, weights: Floats | None = None) -> Given:
@@ -126,8 +134,7 @@ class DiscreteMixture(Criteria):
             return Given(values, weights)
         return Given(None, weights, {self._array: values})
 
-    def _check_start(self, start: Floats) -> None:
-        name = self._given_name
+    def _check_start(self, start: Floats, name: str) -> None:
         if (start < 0).any() or (start > self._highest).any():
             wanted = "numbers >= 0" if np.isinf(self._highest) else "probabilities in [0, 1]"
             raise StartError(
@@ -156,3 +163,58 @@ class DiscreteMixture(Criteria):
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         """The family's array as the fitted attribute has it."""
         return values
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        probabilities: Any,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights
+            (k,) >= 0 that sum to 1.
+        probabilities
+            As `probabilities_`; the columns of a data frame name the features.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor; `n_components` follows from the weights.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        return cls._of_array(weights, probabilities, "probabilities", feature_names, params)
+
+    @classmethod
+    def _of_array(
+        cls,
+        weights: Any,
+        given: Any,
+        name: str,
+        feature_names: Sequence[str] | None,
+        params: Mapping[str, Any],
+    ) -> Self:
+        k = len(array(weights, "weights", ("n_components",)))
+        params = with_number(params, "n_components", k)
+        own, bare = weights_of(weights, k, params), cls(**params)
+        shape = bare._shape(k, 1)
+        values = array(given, name, (k, "n_features", *shape[2:]))
+        bare._check_start(values, name)
+        scaled = bare._scaled(values)
+        if cls._sums_to_one:
+            scaled = check_shares(scaled, name)
+        d = scaled.shape[1]
+        return cls._made(
+            Parameters(
+                np.zeros((k, d)), {cls._array: scaled}, own, names_for(feature_names, given, d)
+            ),
+            **params,
+        )

@@ -10,6 +10,7 @@ import numpy as np
 from emdist.config import ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
+from emdist.estimators.given import array
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import MixtureEstimator
 from emdist.families.gaussian import factors
@@ -84,7 +85,7 @@ class GaussianEstimator(MixtureEstimator):
         return d - 1 if self.covariance_type in ("full", "tied") else 0
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
-        components, kind = fitted.params.components, _KINDS[section.name.removeprefix(VARIATIONAL)]
+        components, kind = fitted.params.components, kind_of(section)
         covariances = getattr(components, _SCALE[kind])
         root = _cholesky_of_precisions(covariances, kind)
         return {
@@ -94,6 +95,37 @@ class GaussianEstimator(MixtureEstimator):
             "precisions_cholesky_": root,
             "precisions_": root * root if kind in _NARROW else root @ np.swapaxes(root, -1, -2),
         }
+
+
+def kind_of(section: ModelSection) -> str:
+    """scikit-learn's name of the covariances of a model."""
+    return _KINDS[section.name.removeprefix(VARIATIONAL)]
+
+
+def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dict[str, Floats]:
+    """The family's array of covariances, by its name; ConfigError if it has another shape."""
+    kind = params.get("covariance_type", "full")
+    shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
+    if kind not in shapes:
+        raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(shapes)}.")
+    found = np.shape(given)
+    if found != shapes[kind] and (fitting := [n for n, s in shapes.items() if s == found]):
+        raise ConfigError(
+            f"covariances has shape {found}, and covariance_type={kind!r} wants {shapes[kind]}. "
+            f"Give covariance_type={fitting[0]!r}."
+        )
+    return {_SCALE[kind]: array(given, "covariances", shapes[kind])}
+
+
+def checked_share(value: Any, name: str) -> float:
+    """`value` as a number between 0 and 1; ConfigError if it is none."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.number)
+        or not 0 < value < 1
+    ):
+        raise ConfigError(f"{name}={value!r}; wanted a number between 0 and 1.")
+    return float(value)
 
 
 def _cholesky_of_precisions(covariances: Floats, kind: str) -> Floats:

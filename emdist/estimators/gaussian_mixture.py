@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.base import as_floats
-from emdist.estimators.gaussian import FAMILIES, GaussianEstimator, above, prior_parameters
+from emdist.estimators.gaussian import (
+    FAMILIES,
+    GaussianEstimator,
+    above,
+    checked_share,
+    covariances_of,
+    kind_of,
+    prior_parameters,
+)
+from emdist.estimators.given import (
+    Parameters,
+    array,
+    check_shares,
+    names_for,
+    with_number,
+)
+from emdist.estimators.handover import gaussians_of
 from emdist.estimators.mixture import Criteria
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
@@ -236,6 +254,83 @@ class GaussianMixture(GaussianEstimator, Criteria):
             return np.asarray(np.linalg.inv(precisions), np.float64)
         except np.linalg.LinAlgError as error:
             raise StartError(f"precisions_init is not positive definite: {error}.") from None
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        means: Any,
+        covariances: Any,
+        noise_weight: float | None = None,
+        noise_box: Any = None,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights
+            (k,) >= 0; with `noise_weight` they sum to 1, as fitted ones do.
+        means
+            (k, d); the columns of a data frame name the features.
+        covariances
+            In the shape of `covariance_type`, "full" by default: (k, d, d), "tied": (d, d),
+            "diag": (k, d), "spherical": (k,).
+        noise_weight, noise_box
+            Share of uniform noise, and where it lies: lowest and highest values (d,), (d,).
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor, such as `covariance_type`; `n_components` follows from the means.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        found = array(means, "means", ("n_components", "n_features"))
+        k, d = found.shape
+        share, noise = 1.0, {}
+        if noise_weight is not None:
+            share = 1.0 - checked_share(noise_weight, "noise_weight")
+            noise = {"noise": np.array(1.0 - share)}
+            params = {**params, "noise": noise_weight}
+        own = array(weights, "weights", (k,))
+        if share < 1 and abs(own.sum() - share) > 1e-6:
+            raise ConfigError(
+                f"weights and noise_weight sum to {own.sum() + 1 - share:.9g}; wanted 1."
+            )
+        own = check_shares(own / share, "weights")
+        return cls._made(
+            Parameters(
+                found,
+                {"means": found, **covariances_of(covariances, params, k, d)},
+                own,
+                names_for(feature_names, means, d),
+                noise,
+                _box(noise_box, d) if noise_weight is not None else None,
+            ),
+            **with_number(params, "n_components", k),
+        )
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        return gaussians_of(self, kind_of(self._section))
+
+
+def _box(given: Any, d: int) -> tuple[Floats, Floats]:
+    """Lowest and highest values of noise."""
+    if given is None:
+        raise ConfigError(
+            "noise_weight without noise_box; wanted the lowest and highest values of the data, "
+            "such as noise_box=(X.min(axis=0), X.max(axis=0))."
+        )
+    low, high = array(given, "noise_box", (2, d))
+    if not (low < high).all():
+        raise ConfigError("noise_box has no extent in some feature; wanted low < high in each.")
+    return low, high
 
 
 estimator = GaussianMixture

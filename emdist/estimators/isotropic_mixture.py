@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import as_floats
+from emdist.estimators.given import Parameters, array, names_for, weights_of, with_number
+from emdist.estimators.handover import gaussians_of
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
@@ -136,6 +142,42 @@ class IsotropicMixture(Criteria):
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         means = fitted.params.components.means + fitted.spread.origin
         return {**super()._attributes(fitted, section), "means_": means}
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        means: Any,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights, means
+            (k,) >= 0 that sum to 1, and (k, d); the columns of a data frame name the features.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor: give the `variance`.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        found = array(means, "means", ("n_components", "n_features"))
+        names = names_for(feature_names, means, found.shape[1])
+        params = with_number(params, "n_components", len(found))
+        own = weights_of(weights, len(found), params)
+        return cls._made(Parameters(found, {"means": found}, own, names), **params)
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        variances = np.full(len(self.means_), float(self._section.options["variance"]))
+        return gaussians_of(self, "spherical", variances)
 
 
 estimator = IsotropicMixture

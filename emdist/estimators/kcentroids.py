@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,9 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.build_model import make_dissimilarity
 from emdist.components import Components
 from emdist.config import FitSection, ModelSection
+from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, Clustering
+from emdist.estimators.given import array, check_means
+from emdist.estimators.handover import kmeans_of, without_equivalent
 from emdist.estimators.inputs import make_engine
 from emdist.fit.fitted import Rows
 from emdist.fit.start import Given
@@ -182,6 +185,35 @@ class KCentroids(Clustering):
                 "make the dissimilarity a file in emdist/dissimilarities."
             )
         super().save(path)
+
+    @classmethod
+    def from_parameters(
+        cls, *, cluster_centers: Any, feature_names: Sequence[str] | None = None, **params: Any
+    ) -> Self:
+        """As `KMeans.from_parameters`; give the `dissimilarity` too.
+
+        Centres are brought to where the dissimilarity has them: to unit length for "cosine", to
+        proportions for "kullback_leibler".
+        """
+        made = super().from_parameters(
+            cluster_centers=cluster_centers, feature_names=feature_names, **params
+        )
+        dissimilarity = make_dissimilarity(made._section)
+        dissimilarity.check(made.cluster_centers_)
+        zero = np.flatnonzero(~made.cluster_centers_.any(axis=1))
+        if zero.size and isinstance(dissimilarity, Normalised):
+            raise ConfigError(
+                f"cluster_centers are 0 in row {zero[0]}, which has no direction or proportions."
+            )
+        if (domain := dissimilarity.domain) is not None:
+            check_means(array(cluster_centers, "cluster_centers", ("k", "d")), domain)
+        return made
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        if self._section.dissimilarity not in (None, "squared_euclidean"):
+            raise without_equivalent(self, "scikit-learn clusters by the Euclidean distance only")
+        return kmeans_of(self)
 
 
 def _as_lists(params: Any) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
+from emdist.estimators.handover import kmeans_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.missing import observed_distances
@@ -153,6 +155,10 @@ class KMeans(CentreDistances):
             missing=self.non_finite == "missing",
         )
         return (model, *self._start(model.n_components, n_features))
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        return kmeans_of(self)
 
 
 estimator = KMeans

@@ -9,6 +9,7 @@ from emdist.build_model import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
+from emdist.estimators.kept_parameters import from_json
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.plugins import plugins
 from emdist.saved import load_fitted, reading_of
@@ -37,7 +38,7 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         estimator.set_params(assignment=section.assignment, assignment_options=options)
     stored = meta.get("params")
     if isinstance(stored, dict):
-        estimator.set_params(**{k: v for k, v in stored.items() if k in known})
+        estimator.set_params(**{k: v for k, v in from_json(stored).items() if k in known})
     estimator._adopt(fitted, section)
     return estimator
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.utils.validation import check_is_fitted
+
 from emdist.config import FitSection, ModelSection
+from emdist.estimators.handover import minibatch_of
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.streams import Streaming
 from emdist.fit.online import Fold
@@ -85,6 +88,10 @@ class MiniBatchKMeans(Streaming, KMeans):
 
     def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
         return _cumulating
+
+    def to_sklearn(self) -> Any:
+        check_is_fitted(self)
+        return minibatch_of(self)
 
 
 def _cumulating(weight: float) -> Fold:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
 from emdist.config import ModelSection
+from emdist.errors import ConfigError
 from emdist.estimators.discrete_mixture import DiscreteMixture
+from emdist.estimators.given import (
+    Parameters,
+    array,
+    check_shares,
+    names_for,
+    weights_of,
+    with_number,
+)
 from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
 
@@ -112,6 +122,46 @@ class MultinomialMixture(DiscreteMixture):
 
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         return np.asarray(values / values.sum(axis=1, keepdims=True), np.float64)
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        probabilities: Any,
+        totals: Any = 1.0,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights, probabilities
+            (k,) and (k, d), each summing to 1; the columns of a data frame name the features.
+        totals
+            Mean total of a row, one number or (k,), for draws and moments; labels and scores take
+            each row's own.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor; `n_components` follows from the weights.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        found = array(probabilities, "probabilities", ("n_components", "n_features"))
+        k, d = found.shape
+        each = array(np.broadcast_to(totals, (k,)), "totals", (k,))
+        if not (each > 0).all():
+            raise ConfigError(f"totals holds {each.min():g}; wanted numbers above 0.")
+        names = names_for(feature_names, probabilities, d)
+        means = check_shares(found, "probabilities") * each[:, None]
+        params = with_number(params, "n_components", k)
+        own = weights_of(weights, k, params)
+        return cls._made(Parameters(np.zeros((k, d)), {"means": means}, own, names), **params)
 
 
 estimator = MultinomialMixture

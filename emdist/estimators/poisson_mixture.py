@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -106,6 +107,33 @@ class PoissonMixture(DiscreteMixture):
             non_finite=non_finite,
         )
         self.rates_init = rates_init
+
+    @classmethod
+    def from_parameters(  # type: ignore[override]  # it has rates in place of probabilities
+        cls,
+        *,
+        weights: Any,
+        rates: Any,
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights, rates
+            (k,) >= 0 that sum to 1, and (k, d) >= 0; the columns of a data frame name the features.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor; `n_components` follows from the weights.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        return cls._of_array(weights, rates, "rates", feature_names, params)
 
 
 estimator = PoissonMixture

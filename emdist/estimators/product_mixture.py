@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
+from emdist.errors import ConfigError
 from emdist.estimators.base import as_floats
+from emdist.estimators.given import (
+    Parameters,
+    array,
+    names_for,
+    unit_spread,
+    weights_of,
+    with_number,
+)
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
 from emdist.fit.fitted import Fitted
@@ -176,6 +186,53 @@ class ProductMixture(Criteria):
             "means_": family.locations(moved),
             "parts_": [arrays_of(part) for part in moved.parts],
         }
+
+    @classmethod
+    def from_parameters(
+        cls,
+        *,
+        weights: Any,
+        parts: Sequence[Mapping[str, Any]],
+        feature_names: Sequence[str] | None = None,
+        **params: Any,
+    ) -> Self:
+        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+
+        Parameters
+        ----------
+        weights
+            (k,) >= 0 that sum to 1.
+        parts
+            As `parts_`: one mapping for each group, the family's arrays by name.
+        feature_names
+            Names of the features, if they have any.
+        params
+            Of the constructor: give the `groups`, and `ignored` if there are such features.
+
+        Raises
+        ------
+        ConfigError
+            If these are no parameters of such a mixture.
+        """
+        own = weights_of(weights, len(array(weights, "weights", ("n_components",))), params)
+        params = with_number(params, "n_components", len(own))
+        family: Any = make_family(cls(**params)._sections(0)[0])
+        arrays = {
+            f"parts.{i}.{name}": array(value, f"parts[{i}][{name!r}]", np.shape(value))
+            for i, part in enumerate(parts)
+            for name, value in part.items()
+        }
+        d = family.n_features
+        template = arrays_of(family.start(np.zeros((len(own), d)), unit_spread(d)))
+        if missing := sorted(template.keys() ^ arrays.keys()):
+            raise ConfigError(
+                f"parts and groups do not fit each other in {', '.join(missing[:6])}; wanted "
+                f"{', '.join(template)}."
+            )
+        return cls._made(
+            Parameters(np.zeros((len(own), d)), arrays, own, names_for(feature_names, None, d)),
+            **params,
+        )
 
 
 estimator = ProductMixture

@@ -69,7 +69,10 @@ class Fitted:
 
     def numerics(self, model: Model[Any], dtype: np.dtype[Any]) -> Numerics:
         """How a pass over rows of `dtype` computes."""
-        return model.numerics(self.params, self.spread, dtype)
+        found = model.numerics(self.params, self.spread, dtype)
+        if self.status is Status.GIVEN:  # Of the data nothing is known.
+            found = replace(found, dtype="float64", centred=True)
+        return found
 
     def check_features(self, source: Source) -> str:
         """A warning where it is in doubt whether `source` has the model's features, or "".

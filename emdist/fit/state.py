@@ -19,6 +19,7 @@ class Status(Enum):
     CONVERGED = "The objective changed by less than tol."
     SETTLED = "The parameters moved by less than tol."
     UNCHANGED = "No row changed its label: an exact fixed point."
+    GIVEN = "The parameters were given; nothing was fitted."
     MAX_ITER = "max_iter was reached first; raise max_iter or tol, or look at the history."
 
 

@@ -1,0 +1,142 @@
+"""Fitted estimators of scikit-learn, made of fitted ones of emdist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn.cluster
+import sklearn.mixture
+from sklearn.utils import check_random_state
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+
+from emdist.errors import ConfigError
+
+#: Fitted attributes that both have, where ours has them.
+_SHARED = ("n_iter_", "n_features_in_", "feature_names_in_", "inertia_", "labels_", "converged_",
+           "lower_bound_", "lower_bounds_", "weights_", "means_", "covariances_", "precisions_",
+           "precisions_cholesky_", "cluster_centers_")  # fmt: skip
+_OF_POSTERIORS = ("weight_concentration_", "weight_concentration_prior_", "mean_precision_",
+                  "mean_precision_prior_", "mean_prior_", "degrees_of_freedom_",
+                  "degrees_of_freedom_prior_", "covariance_prior_")  # fmt: skip
+
+
+def without_equivalent(estimator: Any, why: str) -> ConfigError:
+    """The error for a model that scikit-learn has not."""
+    return ConfigError(
+        f"scikit-learn has no equivalent of this {type(estimator).__name__}: {why}. Use "
+        "distribution() or the fitted attributes instead."
+    )
+
+
+def kmeans_of(estimator: Any) -> sklearn.cluster.KMeans:
+    """A fitted ``sklearn.cluster.KMeans`` with the centres of an estimator."""
+    settings = _settings(estimator, ("max_iter", "tol", "algorithm"))
+    twin = sklearn.cluster.KMeans(**settings, **_start_of(estimator))
+    return _centred(twin, estimator)
+
+
+def minibatch_of(estimator: Any) -> sklearn.cluster.MiniBatchKMeans:
+    """A fitted ``sklearn.cluster.MiniBatchKMeans``, which can go on with `partial_fit`."""
+    twin = sklearn.cluster.MiniBatchKMeans(**_start_of(estimator))
+    twin._counts = np.zeros(len(estimator.cluster_centers_))
+    twin._n_since_last_reassign, twin.n_steps_ = 0, estimator.n_iter_
+    twin._batch_size = twin.batch_size
+    twin._random_state = check_random_state(twin.random_state)
+    return _centred(twin, estimator)
+
+
+def gaussians_of(estimator: Any, kind: str, covariances: Any = None) -> Any:
+    """A fitted ``sklearn.mixture.GaussianMixture``.
+
+    Parameters
+    ----------
+    estimator
+        A mixture of Gaussians.
+    kind
+        Its covariance type.
+    covariances
+        Variances (k,) where the estimator has no covariances of its own.
+    """
+    _check_mixture(estimator)
+    own = _settings(estimator, ("tol", "reg_covar", "max_iter", "n_init", "warm_start"))
+    init = estimator.init_params
+    twin = sklearn.mixture.GaussianMixture(
+        len(estimator.weights_),
+        covariance_type=kind,
+        random_state=estimator.random_state,
+        **own,
+        **({"init_params": init} if init in ("kmeans", "k-means++", "random") else {}),
+    )
+    if covariances is not None:
+        twin.covariances_ = covariances
+        twin.precisions_, twin.precisions_cholesky_ = 1 / covariances, 1 / np.sqrt(covariances)
+    return _filled(twin, estimator, _SHARED)
+
+
+def posteriors_of(estimator: Any, kind: str, process: bool) -> Any:
+    """A fitted ``sklearn.mixture.BayesianGaussianMixture``."""
+    _check_mixture(estimator)
+    prior = {name: getattr(estimator, f"{name}_") for name in _PRIORS}
+    twin = sklearn.mixture.BayesianGaussianMixture(
+        n_components=len(estimator.weights_),
+        covariance_type=kind,
+        random_state=estimator.random_state,
+        weight_concentration_prior_type=(
+            "dirichlet_process" if process else "dirichlet_distribution"
+        ),
+        **_settings(estimator, ("tol", "reg_covar", "max_iter", "n_init", "warm_start")),
+        **{name: np.array(value) if np.ndim(value) else value for name, value in prior.items()},
+    )
+    return _filled(twin, estimator, _SHARED + _OF_POSTERIORS)
+
+
+_PRIORS = ("weight_concentration_prior", "mean_precision_prior", "mean_prior",
+           "degrees_of_freedom_prior", "covariance_prior")  # fmt: skip
+
+
+def _check_mixture(estimator: Any) -> None:
+    if hasattr(estimator, "noise_weight_"):
+        raise without_equivalent(estimator, "it has uniform noise")
+    if estimator.assignment != "soft":
+        raise without_equivalent(estimator, f"its assignment is {estimator.assignment!r}")
+
+
+def _start_of(estimator: Any) -> dict[str, Any]:
+    """Parameters that say how a fit of centres starts, where scikit-learn knows them too."""
+    init = estimator.init
+    known = not isinstance(init, str) or init in ("k-means++", "random")
+    return {
+        "n_clusters": len(estimator.cluster_centers_),
+        "n_init": estimator.n_init,
+        "random_state": estimator.random_state,
+        **({"init": init} if known else {}),
+    }
+
+
+def _settings(estimator: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(estimator, name) for name in names if hasattr(estimator, name)}
+
+
+def _centred(twin: Any, estimator: Any) -> Any:
+    twin._n_threads = _openmp_effective_n_threads()
+    twin._n_features_out = len(estimator.cluster_centers_)
+    # Labels that would take a pass over stored data are left out.
+    return _filled(twin, estimator, [n for n in _SHARED if n in vars(estimator)])
+
+
+def _filled(twin: Any, estimator: Any, names: Any) -> Any:
+    for name in names:
+        if hasattr(estimator, name):
+            setattr(twin, name, _own(getattr(estimator, name)))
+    return twin
+
+
+def _own(value: Any) -> Any:
+    """A copy that can be changed."""
+    if isinstance(value, np.ndarray):
+        return np.array(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_own(each) for each in value) if type(value) is tuple else list(value)
+    return dict(value) if isinstance(value, Mapping) else value
