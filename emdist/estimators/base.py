@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ from emdist.build_model import make_model, make_schedule
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.frames import check_names, names_in
-from emdist.estimators.handover import without_equivalent
 from emdist.estimators.inputs import (
     as_matrix,
     is_client,
@@ -32,39 +30,28 @@ from emdist.estimators.inputs import (
     make_source,
 )
 from emdist.estimators.kept_parameters import to_json
-from emdist.estimators.learned import Learned, Learning
 from emdist.estimators.listening import listener
+from emdist.estimators.results import Results
 from emdist.fit.events import Iterated
-from emdist.fit.fitted import Collect, Collected, Fitted, result
+from emdist.fit.fitted import Collect, Collected, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.fit.state import FitState, Record, Status
+from emdist.fit.state import FitState, Status
 from emdist.interfaces import Engine, Floats, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 
-if TYPE_CHECKING:
-    from emdist.estimators.given import Parameters
-
 S = TypeVar("S", bound=Section)
 
-#: Fitted attributes that a model of given parameters does not have.
-_OF_A_FIT = ("inertia_", "lower_bound_", "lower_bounds_", "converged_")
 
-
-class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
+class Estimator(Results, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators; scikit-learn's conventions, any source, any engine.
 
     It has state as every scikit-learn estimator has: parameters as given, and attributes with a
     trailing underscore after `fit`, which are read-only.
     """
-
-    n_iter_ = Learned[int]()
-    history_ = Learned[tuple[Record, ...]]()
-    n_features_in_ = Learned[int]()
-    feature_names_in_ = Learned[Any]()
 
     # Set by every subclass's __init__, as scikit-learn wants them.
     engine: Any
@@ -77,8 +64,6 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
     # Of those that take no other schedule.
     schedule: Any = "batch"
     schedule_options: Any = None
-    #: A class method that makes a fitted estimator of given parameters.
-    from_parameters: Any
     #: What `partial_fit` goes on from, where there is one; `fit` ends it.
     _stream: Any = None
 
@@ -94,10 +79,6 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         """The configuration that the parameters amount to, for data of so many features."""
-        raise NotImplementedError
-
-    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
-        """The attributes with a trailing underscore that this class adds, by name."""
         raise NotImplementedError
 
     def __sklearn_clone__(self) -> Self:
@@ -251,62 +232,6 @@ class Estimator(Learning, BaseEstimator):  # type: ignore[misc]
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         """Called after `fit` with what was read; nothing is kept by default."""
-
-    def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
-        found = self._attributes(fitted, section)
-        if fitted.status is Status.GIVEN:
-            found = {name: value for name, value in found.items() if name not in _OF_A_FIT}
-        if fitted.feature_names is not None:
-            found["feature_names_in_"] = np.array(fitted.feature_names, object)
-        self._forget()
-        self._fitted = fitted
-        self._section = section
-        self._learn(
-            n_iter_=fitted.iterations,
-            history_=fitted.history,
-            n_features_in_=fitted.n_features,
-            **found,
-        )
-
-    def _unlearned(self, name: str) -> Any:
-        if self.__sklearn_is_fitted__() and self._fitted.status is Status.GIVEN:
-            raise AttributeError(
-                f"{type(self).__name__} of given parameters has no {name}, which only fit gives."
-            )
-        return super()._unlearned(name)
-
-    def _remedy(self) -> str:
-        maker: Any = self.from_parameters  # Of every estimator, each with parameters of its own.
-        needed = [
-            f"{name}=..."
-            for name, parameter in inspect.signature(maker).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
-        ]
-        return (
-            "For a model of other parameters use "
-            f"{type(self).__name__}.from_parameters({', '.join(needed)})."
-        )
-
-    @classmethod
-    def _made(cls, parameters: Parameters, **params: Any) -> Self:
-        """The estimator of `parameters`, with the constructor's `params`."""
-        self = cls(**params)
-        section, _, _ = self._sections(parameters.locations.shape[1])
-        self._adopt(parameters.fitted(section), section)
-        return self
-
-    def to_sklearn(self) -> Any:
-        """The same model as a fitted estimator of scikit-learn.
-
-        Its `predict`, `score` and `predict_proba` agree to 1e-10, and it can be fitted again.
-
-        Raises
-        ------
-        ConfigError
-            If scikit-learn has no such model.
-        """
-        check_is_fitted(self)
-        raise without_equivalent(self, "it has no mixture or clustering of this kind")
 
     def _told(self) -> ModelSection:
         """What was fitted; `non_finite` as it is now says what it takes NaN for."""

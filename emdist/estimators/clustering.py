@@ -120,8 +120,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def _unlearned(self, name: str) -> Any:
         recipe: Source | None = self.__dict__.get("_recipe")
-        given = self.__sklearn_is_fitted__() and self._fitted.status is Status.GIVEN
-        if name != "labels_" or given or not self.__sklearn_is_fitted__():
+        fitted = self.__sklearn_is_fitted__()
+        if name != "labels_" or not fitted or self._fitted.status is Status.GIVEN:
             return super()._unlearned(name)
         if recipe is None:
             raise AttributeError(

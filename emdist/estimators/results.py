@@ -1,0 +1,99 @@
+"""What a fitted estimator holds: its model, the attributes made of it, and ways to other models."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from emdist.config import ModelSection
+from emdist.estimators.handover import without_equivalent
+from emdist.estimators.learned import Learned, Learning
+from emdist.fit.fitted import Fitted
+from emdist.fit.state import Record, Status
+
+if TYPE_CHECKING:
+    from emdist.estimators.given import Parameters
+
+#: Fitted attributes that a model of given parameters does not have.
+_OF_A_FIT = ("inertia_", "labels_", "lower_bound_", "lower_bounds_", "converged_")
+
+
+class Results(Learning):
+    """Mixin of the estimators. It has state as every scikit-learn estimator has."""
+
+    n_iter_ = Learned[int]()
+    history_ = Learned[tuple[Record, ...]]()
+    n_features_in_ = Learned[int]()
+    feature_names_in_ = Learned[Any]()
+
+    #: A class method that makes a fitted estimator of given parameters.
+    from_parameters: Any
+    #: The sections that the constructor's parameters amount to, for so many features.
+    _sections: Any
+    _fitted: Fitted
+    _section: ModelSection
+
+    def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
+        """The attributes with a trailing underscore that a subclass adds, by name."""
+        raise NotImplementedError
+
+    def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
+        """Take over what was fitted, or given."""
+        found = self._attributes(fitted, section)
+        if fitted.status is Status.GIVEN:
+            found = {name: value for name, value in found.items() if name not in _OF_A_FIT}
+        if fitted.feature_names is not None:
+            found["feature_names_in_"] = np.array(fitted.feature_names, object)
+        self._forget()
+        self._fitted = fitted
+        self._section = section
+        self._learn(
+            n_iter_=fitted.iterations,
+            history_=fitted.history,
+            n_features_in_=fitted.n_features,
+            **found,
+        )
+
+    def _unlearned(self, name: str) -> Any:
+        given = "_fitted" in self.__dict__ and self._fitted.status is Status.GIVEN
+        if given and name in _OF_A_FIT:
+            raise AttributeError(
+                f"{type(self).__name__} of given parameters has no {name}, which only fit gives."
+            )
+        return super()._unlearned(name)
+
+    def _remedy(self) -> str:
+        maker: Any = self.from_parameters  # Of every estimator, each with parameters of its own.
+        needed = [
+            f"{name}=..."
+            for name, parameter in inspect.signature(maker).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        ]
+        return (
+            "For a model of other parameters use "
+            f"{type(self).__name__}.from_parameters({', '.join(needed)})."
+        )
+
+    @classmethod
+    def _made(cls, parameters: Parameters, **params: Any) -> Self:
+        """The estimator of `parameters`, with the constructor's `params`."""
+        self = cls(**params)
+        section: ModelSection = self._sections(parameters.locations.shape[1])[0]
+        self._adopt(parameters.fitted(section), section)
+        return self
+
+    def to_sklearn(self) -> Any:
+        """The same model as a fitted estimator of scikit-learn.
+
+        Its `predict`, `score` and `predict_proba` agree to 1e-10, and it can be fitted again.
+
+        Raises
+        ------
+        ConfigError
+            If scikit-learn has no such model.
+        """
+        check_is_fitted(self)
+        raise without_equivalent(self, "it has no mixture or clustering of this kind")
