@@ -22,6 +22,7 @@ from emdist.commands.options import (
     Scheduler,
     Set,
     Workers,
+    check_data,
     cluster_settings,
     command_group,
     laid_over,
@@ -116,7 +117,7 @@ def fit(
 
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
 
-      emdist fit -f config/quickstart.yaml --set fit.seed=7
+      emdist fit -f quickstart.yaml --set fit.seed=7
 
       emdist fit --repeat runs/profiles
     """
@@ -125,6 +126,7 @@ def fit(
         from emdist.config import make_config
         from emdist.config_file import overridden, read_values
 
+        check_data(data, "fit")
         given = {
             "data.path": data,
             "data.weights": weights,

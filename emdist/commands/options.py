@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,14 @@ def command_group() -> typer.Typer:
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+def check_data(data: str | None, command: str) -> None:
+    """ConfigError if a configuration file was given where the data belongs."""
+    if data and data.lower().endswith((".yaml", ".yml")) and not Path(data).is_dir():
+        raise ConfigError(
+            f"{data} is a configuration, not data. Give it with -f: `emdist {command} -f {data}`."
+        )
 
 
 def run_settings(run: str | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from emdist.commands.options import (
     Scheduler,
     Set,
     Workers,
+    check_data,
     cluster_settings,
     laid_over,
     run_settings,
@@ -78,6 +79,7 @@ def sweep(
         from emdist.config_file import overridden, read_values
         from emdist.sweep_config import make_sweep_config
 
+        check_data(data, "sweep")
         several = models is not None and len(models) > 1
         given = {
             "data.path": data,

@@ -7,8 +7,8 @@ import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import yaml
 from command_line import Command
@@ -20,16 +20,13 @@ from emdist.commands.configurations import shipped
 ROOT = Path(__file__).parents[2]
 
 
-def commands(group: click.Group, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The words of every command, groups included."""
-    found = [above]
-    for name, command in group.commands.items():
-        inner = isinstance(command, click.Group)
-        found += commands(command, (*above, name)) if inner else [(*above, name)]  # type: ignore[arg-type]
-    return found
+def commands(command: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words of a command and of those below it."""
+    inner = getattr(command, "commands", {})
+    return [above, *(one for name in inner for one in commands(inner[name], (*above, name)))]
 
 
-@pytest.mark.parametrize("words", commands(get_command(app)), ids=" ".join)  # type: ignore[arg-type]
+@pytest.mark.parametrize("words", commands(get_command(app)), ids=" ".join)
 def test_every_command_has_the_short_help_option(emdist: Command, words: tuple[str, ...]) -> None:
     short, long = emdist(*words, "-h"), emdist(*words, "--help")
     assert short.code == long.code == 0
@@ -101,3 +98,17 @@ def test_a_flow_without_prefect_says_how_to_get_it(
     wanted = "emdist: emdist flow needs the package prefect, which is not installed. Run: "
     assert line.startswith(wanted)
     assert "[flows]" in line
+
+
+@pytest.mark.parametrize("command", ["fit", "sweep"])
+@pytest.mark.parametrize("name", ["c.yaml", "C.YML"])
+def test_a_configuration_in_the_place_of_data_is_told_where_it_belongs(
+    emdist: Command, tmp_path: Path, command: str, name: str
+) -> None:
+    (tmp_path / name).write_text("data: {path: x.zarr}")
+    found = emdist(command, name, "-k", "2")
+    assert found.code == 2
+    assert found.err == (
+        f"emdist: {name} is a configuration, not data. "
+        f"Give it with -f: `emdist {command} -f {name}`.\n"
+    )
