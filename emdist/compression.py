@@ -97,7 +97,7 @@ def compress_image(
     with _workplace(target) as folder:
         listen(Began("ingest", str(file)))
         pixels = folder.child("pixels.zarr")
-        notes = ingest(file.path, pixels, rows_per_chunk=_CHUNK).notes
+        notes = ingest(file.path, pixels, rows_per_chunk=_CHUNK, reduced=True).notes
         for note in notes:
             listen(Warned(note))
         fitted, found = _fit_and_recolour(pixels, picture, colours, fit or FitSection(), listen)

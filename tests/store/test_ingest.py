@@ -4,12 +4,15 @@ kills and overwriting are safe."""
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +295,208 @@ def test_image_alpha_palette_and_depth(tmp_path: Path, out: Path) -> None:
     same(out, np.asarray(palette.convert("RGB")).reshape(-1, 3))
 
 
+def tiff(
+    path: Path,
+    x: np.ndarray[Any, Any],
+    photometric: int = 1,
+    extra: tuple[int, ...] = (),
+    geo: bool = False,
+) -> None:
+    """A TIFF file of the pixels (height, width, bands), as GDAL writes it."""
+    height, width, bands = x.shape
+    kind = {"u": 1, "i": 2, "f": 3}[x.dtype.kind]
+    tags: dict[int, tuple[int, ...]] = {
+        256: (width,), 257: (height,), 258: (8 * x.itemsize,) * bands, 259: (1,),
+        262: (photometric,), 273: (8,), 277: (bands,), 278: (height,), 279: (x.nbytes,),
+        284: (1,), 339: (kind,) * bands,
+    }  # fmt: skip
+    if extra:
+        tags[338] = extra
+    if geo:
+        tags[34735] = (1, 1, 0, 0)
+    body = b"II*\0" + struct.pack("<I", 8 + x.nbytes) + x.tobytes()
+    at = len(body) + 2 + 12 * len(tags) + 4
+    entries, behind = b"", b""
+    for tag, values in sorted(tags.items()):
+        raw = struct.pack(f"<{len(values)}I", *values)
+        place = raw if len(raw) <= 4 else struct.pack("<I", at + len(behind))
+        behind += b"" if len(raw) <= 4 else raw
+        entries += struct.pack("<HHI", tag, 4, len(values)) + place
+    path.write_bytes(body + struct.pack("<H", len(tags)) + entries + bytes(4) + behind)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bands", "photometric", "extra", "geo", "words"),
+    [
+        ("u1", 4, 2, (2,), True, r"GeoTIFF of 4 bands of 8 bits \(unsigned integers\)"),
+        ("u1", 4, 2, (0,), False, "TIFF file of 4 bands of 8 bits"),
+        ("u1", 4, 2, (), False, "TIFF file of 4 bands of 8 bits"),
+        ("u1", 4, 1, (0, 0, 0), True, "GeoTIFF of 4 bands of 8 bits"),
+        ("u1", 5, 2, (0, 0), False, "of 5 bands of 8 bits"),
+        ("u1", 6, 2, (0, 0, 0), True, "of 6 bands of 8 bits"),
+        ("u1", 6, 2, (2, 0, 0), False, "of 6 bands of 8 bits"),
+        ("u2", 6, 1, (0,) * 5, True, "of 6 bands of 16 bits"),
+        ("u1", 2, 1, (0,), True, "of 2 bands of 8 bits"),
+        ("u2", 3, 2, (), True, "of 3 bands of 16 bits"),
+        ("u2", 3, 2, (), False, "several bands of 16 bits"),
+        ("f4", 3, 2, (), True, r"of 3 bands of 32 bits \(floats\)"),
+        ("f8", 1, 1, (), True, r"of 1 band of 64 bits \(floats\)"),
+        ("i2", 4, 1, (0, 0, 0), True, r"of 4 bands of 16 bits \(signed integers\)"),
+    ],
+)
+def test_a_raster_is_refused_by_its_name(
+    tmp_path: Path, out: Path, dtype: str, bands: int, photometric: int, extra: tuple[int, ...],
+    geo: bool, words: str,
+) -> None:  # fmt: skip
+    x = RNG.integers(0, 120, (5, 7, bands)).astype(dtype)
+    tiff(tmp_path / "a.tif", x, photometric, extra, geo)
+    with pytest.raises(errors.DataError, match=rf"{words}.*numpy\.save\('a\.npy'") as caught:
+        ingest(tmp_path / "a.tif", out)
+    assert len(str(caught.value)) < 500 + len(str(tmp_path))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "f4"])
+def test_a_raster_of_one_band_has_the_numbers_of_the_file(
+    tmp_path: Path, out: Path, dtype: str
+) -> None:
+    info = np.iinfo(dtype) if dtype != "f4" else np.finfo(dtype)  # type: ignore[arg-type]
+    x = np.array([info.min, 0, 1, info.max], dtype).reshape(2, 2, 1)
+    tiff(tmp_path / "a.tif", x, geo=True)
+    ingest(tmp_path / "a.tif", out)
+    found = zarr.open_array(out, mode="r")
+    assert np.array_equal(found[:], x.reshape(-1, 1))
+
+
+@pytest.mark.parametrize(("photometric", "extra"), [(2, (2,)), (2, (1,))])
+def test_a_picture_s_transparency_is_dropped_and_told(
+    tmp_path: Path, out: Path, photometric: int, extra: tuple[int, ...]
+) -> None:
+    x = RNG.integers(0, 255, (5, 7, 4), dtype=np.uint8)
+    x[..., 3] = 255
+    tiff(tmp_path / "a.tif", x, photometric, extra)
+    summary = ingest(tmp_path / "a.tif", out)
+    same(out, x[..., :3].reshape(-1, 3))
+    assert "a.tif: the alpha band was dropped" in summary.notes
+
+
+def test_pictures_whose_numbers_are_others_than_stored_say_so(tmp_path: Path, out: Path) -> None:
+    grey = RNG.integers(0, 16, (4, 6), dtype=np.uint8)
+    tiff(tmp_path / "white.tif", grey[..., None], photometric=0)
+    assert "turned round" in ingest(tmp_path / "white.tif", out).notes[0]
+    same(out, 255 - grey.reshape(-1, 1))
+    nibbles = Image.fromarray(grey * 17)
+    nibbles.save(tmp_path / "n.png", bits=4)
+    frames = [Image.fromarray(grey), Image.fromarray(grey + 1)]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(errors.ShapeError, match="2 pages, the frames of an animation"):
+        ingest(tmp_path / "moving.png", out, overwrite=True)
+
+
+def png16(path: Path, x: np.ndarray[Any, Any], colour: int) -> None:
+    """A PNG of 16 bits a band, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in x)
+    head = struct.pack(">IIBBBBB", x.shape[1], x.shape[0], 16, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@pytest.mark.parametrize(("bands", "colour"), [(3, 2), (4, 6), (2, 4)])
+def test_colours_of_16_bits_are_refused_unless_they_may_be_reduced(
+    tmp_path: Path, out: Path, bands: int, colour: int
+) -> None:
+    x = RNG.integers(0, 65536, (4, 5, bands), dtype=np.uint16)
+    png16(tmp_path / "a.png", x, colour)
+    with pytest.raises(errors.DataError, match=r"several bands of 16 bits.*a\.npy"):
+        ingest(tmp_path / "a.png", out)
+    notes = ingest(tmp_path / "a.png", out, reduced=True).notes
+    assert "a.png: 16-bit colour was reduced to 8 bits" in notes
+    colours = np.repeat(x[..., :1], 3, axis=2) if bands == 2 else x[..., :3]
+    same(out, (colours >> 8).astype(np.uint8).reshape(-1, 3))
+
+
+def indexed(path: Path, index: str | None, kind: str) -> None:
+    """A Parquet file of the columns a and b, and an index as pandas or dask write it."""
+    table = pa.table({"a": X[:5, 0], "b": X[:5, 1]} | ({index: np.arange(5)} if index else {}))
+    pandas: dict[str, Any] = {"index_columns": [index] if index else [], "columns": []}
+    if kind == "range":
+        pandas["index_columns"] = [
+            {"kind": "range", "name": None, "start": 0, "stop": 5, "step": 1}
+        ]
+    told = {} if kind == "no metadata" else {"pandas": json.dumps(pandas)}
+    pq.write_table(table.replace_schema_metadata(told), path)
+
+
+@pytest.mark.parametrize(
+    ("index", "kind"),
+    [
+        ("__index_level_0__", "pandas"),
+        ("__index_level_0__", "no metadata"),
+        ("__null_dask_index__", "pandas"),
+        ("__null_dask_index__", "no metadata"),
+        ("station", "pandas"),
+        (None, "range"),
+    ],
+)
+def test_an_index_is_no_feature_unless_it_is_named(
+    tmp_path: Path, out: Path, index: str | None, kind: str
+) -> None:
+    indexed(tmp_path / "a.parquet", index, kind)
+    summary = ingest(tmp_path / "a.parquet", out)
+    assert same(out, X[:5, :2]).attrs["feature_names"] == ["a", "b"]
+    if index is None:
+        assert summary.notes == ()
+        return
+    assert summary.notes == (
+        f"column '{index}' left out: an index, not a feature; to take it, name it among the "
+        "columns (-c of the command line, or columns)",
+    )
+    summary = ingest(tmp_path / "a.parquet", out, columns=[index, "b"], overwrite=True)
+    assert summary.notes == ()
+    same(out, np.stack([np.arange(5.0), X[:5, 1]], axis=1))
+    ingest(tmp_path / "a.parquet", out, weight_column=index, overwrite=True)
+    assert same(out, X[:5, :2]).attrs["feature_names"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_row_names_of_a_csv_file_are_no_feature_unless_they_are_named(
+    tmp_path: Path, out: Path, name: str
+) -> None:
+    (tmp_path / "a.csv").write_text(f"{name},a,b\n0,1,2\n1,3,4\n")
+    summary = ingest(tmp_path / "a.csv", out)
+    same(out, np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert f"column '{name}' left out" in summary.notes[0]
+    ingest(tmp_path / "a.csv", out, columns=[name, "b"], overwrite=True)
+    same(out, np.array([[0.0, 2.0], [1.0, 4.0]]))
+    (tmp_path / "words.csv").write_text(f"{name},a\nfirst,1\nsecond,2\n")
+    ingest(tmp_path / "words.csv", out, overwrite=True)
+    same(out, np.array([[1.0], [2.0]]))
+
+
+@pytest.mark.parametrize("how", ["folder", "pattern"])
+def test_parts_are_read_in_natural_order_which_is_told(tmp_path: Path, out: Path, how: str) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for i in range(12):
+        indexed(folder / f"part.{i}.parquet", None, "no metadata")
+        pq.write_table(pa.table({"a": [float(i)]}), folder / f"part.{i}.parquet")
+    (folder / "_metadata").write_bytes(b"")
+    source: Any = folder if how == "folder" else f"{folder}/part.*.parquet"
+    summary = ingest(source, out)
+    same(out, np.arange(12.0)[:, None])
+    assert summary.notes == (
+        "12 files, read in this order: part.0.parquet, part.1.parquet, part.2.parquet, ..., "
+        "part.11.parquet",
+    )
+    listed = ingest([folder / "part.3.parquet", folder / "part.1.parquet"], out, overwrite=True)
+    assert listed.notes == ()
+
+
 def test_several_images_keep_their_shapes(tmp_path: Path, out: Path) -> None:
     images = [RNG.integers(0, 256, (h, 5, 3), dtype=np.uint8) for h in (2, 3)]
     for name, image in zip(("b.png", "a.png"), images, strict=True):
@@ -388,7 +593,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, text in csv.items():
         (folder / f"{name}.csv").write_text(text)
-    (folder / "index.csv").write_text(",a\n0,1.5\n")
+    (folder / "unnamed.csv").write_text("a,\n0,1.5\n")
     (folder / "latin.csv").write_bytes("größe,b\n1,2\n".encode("latin1"))
     (folder / "utf16.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
     (folder / "spaces.txt").write_text("1  2\n3  4\n")
@@ -452,7 +657,7 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "late word": ("late.csv", dtype, "'oops' in column 1"),
     "twice": ("twice.csv", data, "several columns named 'a'"),
     "dates": ("dates.csv", dtype, "'day'"),
-    "saved index": ("index.csv", data, "without a name.*pandas"),
+    "unnamed column": ("unnamed.csv", data, "without a name.*delimiter at the line ends"),
     "latin-1": ("latin.csv", data, "not UTF-8"),
     "utf-16": ("utf16.csv", data, "not UTF-8"),
     "spaces": ("spaces.txt", shape, "several spaces"),

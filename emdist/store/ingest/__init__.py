@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError
-from emdist.store.ingest.files import find
+from emdist.store.ingest.files import find, order_note
 from emdist.store.ingest.plan import Plan, check_weights, make_plan
 from emdist.store.ingest.table import File, Selection
 from emdist.store.ingest.target import Growing, Output, sibling, storing
@@ -44,7 +44,7 @@ class IngestSummary:
     weights
         Where the weights are, (rows,) float64, or None.
     notes
-        What did not reach the array, such as an image's alpha band.
+        The order of several files, and what did not reach the array: an index, an alpha band.
     """
 
     rows: int
@@ -90,6 +90,7 @@ def ingest(
     rows_per_chunk: int | None = None,
     chunk_bytes: int = 8 << 20,
     overwrite: bool = False,
+    reduced: bool = False,
     done: Callable[[int, int], None] | None = None,
 ) -> IngestSummary:
     """Write the rows of files to a new Zarr v3 array (rows, features).
@@ -106,13 +107,15 @@ def ingest(
     Parameters
     ----------
     source
-        A file, a folder (its files of a known format, sorted), a pattern (``data/*.npy``,
-        sorted), a list of these in its order, ``file.npz:member``, or one of the photographs
-        ``sklearn:china.jpg`` and ``sklearn:flower.jpg``. Several files are concatenated.
+        A file, a folder (its files of a known format), a pattern (``data/*.npy``), both in natural
+        order (``part.2`` before ``part.10``), a list of these in its order, ``file.npz:member``,
+        or one of the photographs ``sklearn:china.jpg`` and ``sklearn:flower.jpg``. Several files
+        are concatenated.
     target
         Where the array goes.
     columns
-        Names or 0-based positions of the features, in this order; all by default.
+        Names or 0-based positions of the features, in this order; all by default, without what
+        pandas, dask or R wrote as an index.
     weight_column
         A column of sample weights. It is no feature: it becomes a second array (rows,)
         float64 beside the target, ``<target without .zarr>-weights.zarr``.
@@ -123,6 +126,8 @@ def ingest(
         Rows of a chunk, or else its size in bytes before compression.
     overwrite
         Replace arrays at the target, once the new ones are complete.
+    reduced
+        Whether 16-bit colours may be read as 8 bits, which is all that Pillow gives of them.
     done
         Called with (rows written, rows in all; 0 if not known) after each block.
 
@@ -140,9 +145,10 @@ def ingest(
     files = find(source)
     _keep_sources(files, final)
     apart = () if weight_column is None else (weight_column,)
-    plan = make_plan(files, Selection(_only(columns), apart), dtype)
+    plan = make_plan(files, Selection(_only(columns), apart, reduced), dtype)
     weights = make_plan(files, Selection(apart), "float64") if apart else None
-    return _store(plan, weights, final, layout, overwrite, done)
+    found = _store(plan, weights, final, layout, overwrite, done)
+    return replace(found, notes=(*order_note(source, files), *found.notes))
 
 
 def _store(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError, StorageError
 from emdist.interfaces import Array
-from emdist.store.ingest.table import File, Selection, Table, need, refuse_text
+from emdist.store.ingest.table import File, Selection, Table, index_note, need, refuse_text
 
 suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
@@ -61,11 +61,12 @@ def open_csv(file: File, selection: Selection) -> Table:
         dialect = _dialect(file)
         with _stream(file, dialect, None) as stream:
             names, types = stream.schema.names, stream.schema.types  # each makes a list anew
-            kinds = {names[i]: str(types[i]) for i in selection.pick(names, file)}
+            index = _index_columns(names, dialect)
+            kinds = {names[i]: str(types[i]) for i in selection.pick(names, file, index)}
             if "" in kinds and selection.only is None:
                 raise DataError(
-                    f"{file} has a column without a name, such as an index that pandas saved or "
-                    f"a delimiter at the line ends; choose the features with columns=[...]."
+                    f"{file} has a column without a name, as a delimiter at the line ends makes "
+                    "one; choose the features with columns=[...]."
                 )
             bad = [name for name, kind in kinds.items() if kind not in _NUMERIC]
             sample = stream.read_next_batch() if bad else None
@@ -81,10 +82,18 @@ def open_csv(file: File, selection: Selection) -> Table:
         np.dtype(np.float64),
         None,
         partial(_blocks, file, dialect, tuple(kinds), flags),
+        notes=index_note(index, tuple(kinds)) if selection.only is None else (),
     )
 
 
 reader = open_csv
+
+
+def _index_columns(names: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
+    """The first column if pandas or R wrote it as row names: without a name, or "Unnamed: 0"."""
+    if dialect.names is not None or not names or len(names) == 1:
+        return ()
+    return (names[0],) if names[0] in ("", "Unnamed: 0") else ()
 
 
 def _content(sample: Any, name: str) -> str:

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from emdist.errors import ConfigError, NotFoundError, ShapeError
 from emdist.store.ingest.table import File, Formats, Reader, listing
@@ -102,18 +103,36 @@ def _resolve(name: str | Path) -> list[File]:
     if member and Path(member[1]).is_file():
         return [File(Path(member[1]), member[2])]
     if glob.has_magic(text):
-        found = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())  # noqa: PTH207 - absolute patterns
+        matching = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns
+        found = sorted((p for p in matching if p.is_file()), key=in_order)
         if found:
             return [File(p) for p in found]
         raise NotFoundError(f"no file matches {text}; check the pattern.")
     raise NotFoundError(_nothing_at(path))
 
 
+def in_order(path: Path) -> tuple[Any, ...]:
+    """Sorts names as people count: part.2 before part.10."""
+    pieces = re.split(r"(\d+)", str(path))
+    natural = [(int(piece), "") if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
+    return *natural, (0, str(path))
+
+
+def order_note(source: str | Path | Sequence[str | Path], files: Sequence[File]) -> tuple[str, ...]:
+    """In which order files are read that a folder or a pattern names; nothing for others."""
+    if not isinstance(source, str | Path) or len(files) < 2:
+        return ()
+    names = [file.name for file in files]
+    shown = ", ".join(names if len(names) < 5 else [*names[:3], "...", names[-1]])
+    return (f"{len(files):,} files, read in this order: {shown}",)
+
+
 def _folder(folder: Path) -> list[File]:
-    """The readable files of a folder in sorted order; hidden files and others are passed over."""
+    """The readable files of a folder in natural order; hidden files and others are passed over."""
     if any((folder / mark).exists() for mark in ("zarr.json", ".zarray")):
         raise ConfigError(f"{folder} is a Zarr array already; cluster it as it is.")
-    files = [p for p in sorted(folder.iterdir()) if p.is_file() and p.name[0] not in "._"]
+    names = sorted(folder.iterdir(), key=in_order)
+    files = [p for p in names if p.is_file() and p.name[0] not in "._"]
     known = [File(p) for p in files if suffix_of(p) is not None]
     if known:
         return known

@@ -1,13 +1,15 @@
 """PNG, JPEG, TIFF and BMP images: one row per pixel, row by row, one feature per band.
 
-A pixel keeps its stored depth (8 or 16 bit grey, 32-bit float TIFF, 8-bit colour). Alpha is
-dropped, palettes and other colour models become red, green, blue; each is said in a note. The
+A pixel keeps its stored depth (8 or 16 bit grey, 32-bit TIFF, 8-bit colour). Alpha is
+dropped, palettes and other colour models become red, green, blue; each is said in a note. Colours
+of 16 bits and rasters of other bands, whose numbers Pillow does not give, are refused. The
 image as a whole must fit in memory, since its codecs decode it as a whole. Orientation tags
 are not applied: pixels stay where the file has them (in a TIFF, Pillow itself turns them).
 """
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,14 @@ import numpy as np
 from emdist.errors import DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
 from emdist.store.ingest.png import is_whole
+from emdist.store.ingest.raster import (
+    as_raster,
+    by_rasterio,
+    described,
+    described_file,
+    no_data,
+    refuse_raster,
+)
 from emdist.store.ingest.table import File, Selection, Table, need
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -48,8 +58,12 @@ def open_image(file: File, selection: Selection) -> Table:
     with decoding(file) as image:
         width, height = image.size
         grey = image.mode in _GREY
+        if _is_reduced(image) and not selection.reduced:
+            raise DataError(
+                f"{file} has several bands of 16 bits, of which Pillow gives 8. {by_rasterio(file)}"
+            )
         notes = _notes(image, file)
-        dtype = np.dtype(_GREY.get(image.mode, np.uint8))
+        dtype = _dtype(image)
     names = ("grey",) if grey else ("red", "green", "blue")
     index = selection.pick(names, file)
     attributes = {"height": height, "width": width, "bands": len(index)}
@@ -79,9 +93,12 @@ def decoding(file: File) -> Iterator[Any]:
             with pillow.open(file.path, formats=_FORMATS) as image:
                 if (pages := _pages(image)) > 1:
                     more = " or more" if pages == _COUNTED else ""
+                    what = "pages, the frames of an animation" if image.format == "PNG" else "pages"
                     raise ShapeError(
-                        f"{file} holds {pages}{more} pages; save each as an image of its own."
+                        f"{file} holds {pages}{more} {what}; save each as an image of its own."
                     )
+                if image.format == "TIFF":
+                    refuse_raster(described(dict(image.tag_v2)), file)
                 yield image
     except (EmdistError, PermissionError):
         raise
@@ -90,6 +107,10 @@ def decoding(file: File) -> Iterator[Any]:
     except MemoryError as error:
         raise DataError(f"{file} takes more memory than there is. Cut it into tiles.") from error
     except Exception as error:  # a codec that meets what it was not made for raises anything
+        if isinstance(error, pillow.UnidentifiedImageError) and (
+            found := described_file(file.path)
+        ):
+            raise as_raster(found, file) from None
         detail = str(error).rstrip(".")[:300]
         raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
 
@@ -116,9 +137,38 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
         notes.append(f"{file.name}: the alpha band was dropped")
     if image.mode not in _GREY and image.mode not in ("RGB", "RGBA", "RGBa", "RGBX"):
         notes.append(f"{file.name}: mode {image.mode} was converted to red, green, blue")
-    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[-1]) for tile in image.tile):
+    if _is_reduced(image):
         notes.append(f"{file.name}: 16-bit colour was reduced to 8 bits")
+    if image.format == "TIFF" and (marked := no_data(image.tag_v2)):
+        notes.append(f"{file.name}: pixels without data hold {marked}, as in the file")
+    raw = _raw_modes(image)
+    if any(re.fullmatch(r"L;[24].*", mode) for mode in raw):
+        notes.append(f"{file.name}: grey of 2 or 4 bits was scaled to 0 ... 255")
+    if any(re.fullmatch(r"[1L];\d?I.*", mode) for mode in raw):
+        notes.append(f"{file.name}: 0 is white in the file; values were turned round")
     return tuple(notes)
+
+
+def _raw_modes(image: Any) -> list[str]:
+    """How the pixels are packed in the file, as Pillow calls it."""
+    return [str(part) for tile in image.tile for part in np.ravel(np.array(tile[-1], object))]
+
+
+def _is_reduced(image: Any) -> bool:
+    """Whether Pillow gives 8 of the 16 bits of the file's numbers."""
+    whole = image.mode in ("I", "F") or image.mode.startswith("I;16")
+    return not whole and any(";16" in mode for mode in _raw_modes(image))
+
+
+def _dtype(image: Any) -> np.dtype[Any]:
+    """Of the numbers in the file; Pillow has no mode for some types, and wraps them round."""
+    if image.format == "TIFF" and image.mode in ("I", "L"):
+        kind = described(dict(image.tag_v2))
+        if (image.mode, kind.kind, kind.bits) == ("I", 1, (32,)):
+            return np.dtype(np.uint32)
+        if (image.mode, kind.kind, kind.bits) == ("L", 2, (8,)):
+            return np.dtype(np.int8)
+    return np.dtype(_GREY.get(image.mode, np.uint8))
 
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:

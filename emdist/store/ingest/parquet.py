@@ -8,6 +8,7 @@ as floating point. Memory follows the block and the pages of one row group.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,20 @@ import numpy as np
 from emdist.errors import ConfigError, DataError, ShapeError, StorageError
 from emdist.interfaces import Array
 from emdist.store.ingest.parquet_pages import check_pages
-from emdist.store.ingest.table import File, Selection, Table, check_width, need, refuse_text
+from emdist.store.ingest.table import (
+    File,
+    Selection,
+    Table,
+    check_width,
+    index_note,
+    need,
+    refuse_text,
+)
 
 suffixes = (".parquet", ".pq")
+
+#: What pandas and dask call an index without a name.
+_INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")
 
 #: Bytes of the footer at most: read, it takes twenty times as much.
 _LONGEST_FOOTER = 16 << 20
@@ -59,7 +71,8 @@ def open_parquet(file: File, selection: Selection) -> Table:
     with _corrupt(file), _file(file) as parquet:
         schema = parquet.schema_arrow
         check_width(len(schema), file)
-        chosen = [schema.field(i) for i in selection.pick(schema.names, file)]
+        index = _index_columns(schema)
+        chosen = [schema.field(i) for i in selection.pick(schema.names, file, index)]
         kinds = {field.name: _values(field.type) for field in chosen}
         refuse_text(
             file,
@@ -73,10 +86,23 @@ def open_parquet(file: File, selection: Selection) -> Table:
         rows = int(parquet.metadata.num_rows)
     features = tuple(name for column in columns for name in column.features)
     dtype = np.result_type(*(column.dtype for column in columns)) if columns else np.dtype(float)
-    return Table(file, features, dtype, rows, partial(_blocks, file, columns, dtype))
+    notes = index_note(index, [field.name for field in chosen]) if selection.only is None else ()
+    return Table(file, features, dtype, rows, partial(_blocks, file, columns, dtype), notes=notes)
 
 
 reader = open_parquet
+
+
+def _index_columns(schema: Any) -> tuple[str, ...]:
+    """Columns that pandas or dask wrote as an index: by their metadata, or by their names."""
+    found = [name for name in schema.names if _INDEX.fullmatch(name)]
+    try:
+        columns = (schema.pandas_metadata or {}).get("index_columns", [])
+        # A range is told by its bounds, and stored nowhere.
+        found += [name for name in columns if isinstance(name, str) and name in schema.names]
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        pass  # metadata that pandas did not write
+    return tuple(dict.fromkeys(found))
 
 
 @contextmanager

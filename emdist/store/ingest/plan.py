@@ -50,8 +50,8 @@ class Plan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Of all files."""
-        return tuple(note for table in self.tables for note in table.notes)
+        """Of all files, each once."""
+        return tuple(dict.fromkeys(note for table in self.tables for note in table.notes))
 
     def attributes(self, counts: Sequence[int]) -> Mapping[str, Any]:
         """JSON about the files, given the rows that were read from each.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -46,14 +46,20 @@ class File:
 class Selection:
     """Which columns to read: `only` these in this order (None: all), `without` those.
 
-    A column is given by its name or its 0-based position.
+    A column is given by its name or its 0-based position. Colours of 16 bits are read only if they
+    may be `reduced` to 8.
     """
 
     only: tuple[str | int, ...] | None = None
     without: tuple[str | int, ...] = ()
+    reduced: bool = False
 
-    def pick(self, names: Sequence[str], file: File) -> list[int]:
+    def pick(
+        self, names: Sequence[str], file: File, bookkeeping: Collection[str] = ()
+    ) -> list[int]:
         """Positions in `names` of the chosen columns, in the order asked for.
+
+        Columns of `bookkeeping`, such as an index, are chosen only by name or position.
 
         Raises
         ------
@@ -64,15 +70,28 @@ class Selection:
         """
         if twice := _repeated(names):
             raise DataError(f"{file} has several columns named {brief(twice)}; rename all but one.")
-        if self.only is None and not self.without:
+        if self.only is None and not self.without and not bookkeeping:
             return list(range(len(names)))
         index = {name: i for i, name in enumerate(names)}
         leave = {_position(column, index, file) for column in self.without}
-        wanted = range(len(names)) if self.only is None else self.only
+        all_but = [i for i, name in enumerate(names) if name not in bookkeeping]
+        wanted: Sequence[str | int] = all_but if self.only is None else self.only
         chosen = [_position(column, index, file) for column in wanted]
         if again := _repeated([names[i] for i in chosen]):
             raise ConfigError(f"column {brief(again)} is asked for twice; name it once.")
         return [i for i in chosen if i not in leave]
+
+
+def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str, ...]:
+    """A note on columns of `bookkeeping` that are not among those `chosen`; none if all are."""
+    left = [name for name in bookkeeping if name not in chosen]
+    if not left:
+        return ()
+    which = ", ".join(brief(name) for name in left)
+    return (
+        f"column {which} left out: an index, not a feature; to take it, name it among the columns "
+        "(-c of the command line, or columns)",
+    )
 
 
 def _repeated(names: Sequence[str]) -> str | None:
