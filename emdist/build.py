@@ -54,7 +54,7 @@ from emdist.store.references import open_checked
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
-from emdist.validation import checked_options, parse_bytes, without_credentials
+from emdist.validation import checked_options, key_fault, parse_bytes, without_credentials
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
@@ -338,6 +338,8 @@ def read_start(path: str | None) -> Given:
 
 def run_location(config: Config, key: str | None = None) -> Location:
     """The folder of the run: ``run.folder/key``."""
+    if key is not None and (why := key_fault(key)) is not None:
+        raise ConfigError(f"the key {key[:60]!r} {why}.")
     name = config.run.key or key or default_key(config)
     return Location(config.run.folder, config.run.storage_options).child(name)
 

@@ -24,7 +24,7 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
 from emdist.plugins import nearest, plugins
 from emdist.store.location import Location
-from emdist.validation import explain, options_as_written, parse_bytes, size
+from emdist.validation import explain, options_as_written, parse_bytes, run_key, size
 from emdist.written import as_written
 
 FAMILIES = "emdist.families"
@@ -313,7 +313,7 @@ class RunSection(Section):
     """Where checkpoints and results go, and how often."""
 
     folder: str = "runs"
-    key: str | None = Field(
+    key: Annotated[str, AfterValidator(run_key)] | None = Field(
         None, min_length=1, description="Name of the run; the same key resumes it"
     )
     checkpoint_seconds: float = Field(60.0, gt=0)

@@ -20,7 +20,7 @@ from emdist.fit.lockstep import BUDGET
 from emdist.plugins import nearest
 from emdist.store.location import Location
 from emdist.store.run_record import digest
-from emdist.validation import explain, parse_bytes, size
+from emdist.validation import explain, key_fault, parse_bytes, size
 
 #: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
 _MOST = 1000
@@ -167,6 +167,8 @@ class SweepConfig(Config):
 
     def location(self, key: str | None = None) -> Location:
         """The folder of the run: ``run.folder/key``."""
+        if key is not None and (why := key_fault(key)) is not None:
+            raise ConfigError(f"the key {key[:60]!r} {why}.")
         name = self.run.key or key or self.default_key()
         return Location(self.run.folder, self.run.storage_options).child(name)
 

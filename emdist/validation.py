@@ -16,7 +16,7 @@ from emdist.plugins import nearest
 from emdist.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
 #: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
-_OWN_CHECKS = ("unknown_name", "size")
+_OWN_CHECKS = ("unknown_name", "size", "run_key")
 
 _UNITS = {"b": 1} | {
     f"{prefix}{unit}": base**power
@@ -29,6 +29,8 @@ _AS_WRITTEN = (bool, Doubtful, WrittenInt, WrittenFloat, list, Mapping)
 
 #: Bytes that no block has: sizes are computed in 64 bits.
 _LARGEST_SIZE = 1 << 62
+#: Bytes of a run's name: file systems take 255, and names of artifacts are made of it.
+_LONGEST_KEY = 200
 #: Faults that a message lists.
 _LISTED = 20
 #: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
@@ -83,6 +85,27 @@ def size(text: str) -> str:
     except ValueError as error:
         raise PydanticCustomError("size", "{why}", {"why": str(error)}) from None
     return text
+
+
+def key_fault(key: str) -> str | None:
+    """What is wrong with the name of a run, which becomes that of a folder, or None."""
+    if "/" in key or "\\" in key or key in (".", ".."):
+        return "is a path; give one name, and the folder apart (run.folder)"
+    if not key.isprintable():
+        return "has a line break or another character that cannot be printed"
+    if key != key.strip():
+        return "begins or ends with a blank"
+    if len(key.encode()) > _LONGEST_KEY:
+        return f"has {len(key.encode()):,} bytes, and a name has {_LONGEST_KEY} at most"
+    return None
+
+
+def run_key(key: str) -> str:
+    """`key` if it can be the name of a run, for pydantic."""
+    if (why := key_fault(key)) is not None:
+        shown_key = key if len(key) <= 60 else f"{key[:60]}..."
+        raise PydanticCustomError("run_key", "{why}", {"why": f"{shown_key!r} {why}"})
+    return key
 
 
 def explain(

@@ -14,7 +14,7 @@ import yaml
 import zarr
 from pydantic import BaseModel
 
-from emdist.build import make_engine, make_source
+from emdist.build import make_engine, make_source, run_location
 from emdist.build_model import make_model
 from emdist.config import (
     ASSIGNMENTS,
@@ -500,3 +500,30 @@ def test_files_that_are_hardly_yaml(tmp_path: Path, raw: bytes, words: str) -> N
 def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_bytes(b"\xef\xbb\xbfdata: {path: x}\n")
     assert read_config(tmp_path / "c.yaml").data.path == "x"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("a\nb", "line break"),
+        ("a\x00b", "cannot be printed"),
+        ("a\x1b[31m", "cannot be printed"),
+        ("x" * 5000, "5,000 bytes, and a name has 200 at most"),
+        ("ä" * 101, "202 bytes"),
+        ("a/b", "is a path; give one name"),
+        ("..", "is a path"),
+        (".", "is a path"),
+        ("../x", "is a path"),
+        (" a", "with a blank"),
+    ],
+)
+def test_a_key_that_is_no_name_of_a_folder_is_refused(key: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=rf"run\.key: .*{words}") as caught:
+        minimal(run={"key": key})
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ConfigError, match=f"the key .*{words}"):
+        run_location(minimal(), key)
+    swept = make_sweep_config({"data": {"path": "x"}, "sweep": {"n_components": [2, 3, 4]}})
+    with pytest.raises(ConfigError, match=f"the key .*{words}"):
+        swept.location(key)
+    assert minimal(run={"key": "my run, 2024-01-01 (ä)"}).run.key == "my run, 2024-01-01 (ä)"

@@ -166,16 +166,38 @@ def _walk(root: Path) -> Iterator[Path]:
 
 def _read(path: Path, limit: int | None) -> bytes:
     # O_NONBLOCK: a FIFO put there instead of a file must not hang the reader.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # which a socket answers with
+            raise
+        raise CheckpointError(
+            f"{path} is {kind_of(path.stat())}, not a file. Put the file itself there."
+        ) from None
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISDIR(status.st_mode):
+                raise CheckpointError(
+                    f"{path} is {kind_of(status)}, not a file. Put the file itself there."
+                )
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if limit is not None and status.st_size > limit:
             raise CheckpointError(
                 f"{path} has {status.st_size} bytes, and at most {limit} are due."
             )
         return file.read()
+
+
+def kind_of(status: os.stat_result) -> str:
+    """What is neither a file nor a folder: ``a pipe (FIFO)``."""
+    kinds = (
+        (stat.S_ISFIFO, "a pipe (FIFO)"),
+        (stat.S_ISSOCK, "a socket"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
+    )
+    return next((name for holds, name in kinds if holds(status.st_mode)), "no file")
 
 
 def _write_new(path: Path, data: bytes) -> None:

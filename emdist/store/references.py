@@ -26,6 +26,7 @@ from emdist.plugins import nearest
 from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest
 from emdist.store.faults import first_line
+from emdist.store.files_local import kind_of
 from emdist.store.local_store import METADATA, RegularFiles
 from emdist.store.location import Location, open_zarr_store
 
@@ -236,6 +237,11 @@ def _nothing_there(ref: ArrayRef) -> Exception:
         return NotAnArrayError(
             f"{ref} is a folder without an array's metadata (zarr.json or .zarray). Name a Zarr "
             "array, or make one with `emdist ingest`."
+        )
+    if path.exists():
+        return NotAnArrayError(
+            f"{ref} is {kind_of(path.stat())}, not a Zarr array. Save what it gives as a file, and "
+            "bring that into Zarr with `emdist ingest`."
         )
     siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []  # noqa: PTH208
     return NotFoundError(

@@ -31,6 +31,7 @@ from zarr.codecs import ZstdCodec
 import emdist.job
 from emdist.config import make_config
 from emdist.errors import (
+    CheckpointError,
     ConfigError,
     CorruptChunkError,
     DistinctRowsError,
@@ -52,6 +53,9 @@ from emdist.errors import (
 )
 from emdist.interfaces import Array
 from emdist.job import Job, open_job
+from emdist.store.location import Location
+from emdist.store.model_files import read_model
+from emdist.store.zarr_source import ArrayRef, zarr_source
 
 ROOT = Path(__file__).parents[2]
 Values: TypeAlias = dict[str, dict[str, Any]]
@@ -565,3 +569,24 @@ def test_errors_of_rows_come_back_from_a_cluster_as_they_are(tmp_path: Path) -> 
     values["cluster"] = {"kind": "local", "n_workers": 1, "processes": False}
     with pytest.raises((NonFiniteError, CorruptChunkError), match=r"block [12]"):
         finished(values)
+
+
+@pytest.mark.parametrize("what", ["pipe", "socket", "device"])
+def test_what_is_no_file_is_named_and_never_waited_for(what: str, tmp_path: Path) -> None:
+    place = tmp_path / "x"
+    if what == "pipe":
+        os.mkfifo(place)
+    elif what == "socket":
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(place))
+        listening.close()
+    else:
+        place = Path("/dev/null")
+    with pytest.raises(NotAnArrayError, match=f"is a {what}"):
+        zarr_source(ArrayRef(Location(str(place))))
+    if what != "device":
+        model = tmp_path / "model"
+        model.mkdir()
+        place.rename(model / "model.json")
+        with pytest.raises(CheckpointError, match=f"model.json is a {what}.*not a file"):
+            read_model(Location(str(model)))
