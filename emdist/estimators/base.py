@@ -81,6 +81,16 @@ class Estimator(Results, BaseEstimator):  # type: ignore[misc]
         """The configuration that the parameters amount to, for data of so many features."""
         raise NotImplementedError
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.non_finite in ("missing", "drop")
+        tags.input_tags.positive_only = self._is_positive()
+        return tags
+
+    def _is_positive(self) -> bool:
+        """Whether features must not be negative, for scikit-learn's tags."""
+        return False
+
     def __sklearn_clone__(self) -> Self:
         # scikit-learn copies parameters deeply; a client is a connection and is shared.
         bare = copy.copy(self)

@@ -111,6 +111,11 @@ class CategoricalMixture(DiscreteMixture):
         self.n_categories = n_categories
         self.probabilities_init = probabilities_init
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = True
+        return tags
+
     def _shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, int(self.n_categories))
 

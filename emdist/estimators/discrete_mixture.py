@@ -91,6 +91,9 @@ class DiscreteMixture(Criteria):
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
 
+    def _is_positive(self) -> bool:
+        return True
+
     @classmethod
     def fits(cls, section: ModelSection) -> bool:
         return section.name == cls.family

@@ -27,6 +27,9 @@ from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.precision import CAREFUL
 
+#: Dissimilarities of rows that are not negative.
+_POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
+
 
 class KCentroids(Clustering):
     """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)``, out of core.
@@ -107,6 +110,9 @@ class KCentroids(Clustering):
         self.block_size = block_size
         self.missing_chunks = missing_chunks
         self.non_finite = non_finite
+
+    def _is_positive(self) -> bool:
+        return self.dissimilarity in _POSITIVE if isinstance(self.dissimilarity, str) else False
 
     @classmethod
     def fits(cls, section: ModelSection) -> bool:

@@ -39,7 +39,8 @@ class ProductMixture(Criteria):
     groups
         One mapping for each group: ``columns`` (indices, or a range as "3:40"), ``family`` (by the
         name it has in a configuration) and, if wanted, its ``options``. Every feature is in exactly
-        one group, or in `ignored`.
+        one group, or in `ignored`. None, the default, is one group of all features, of diagonal
+        Gaussians.
     ignored
         Indices of features that the model does not look at.
     tol
@@ -95,7 +96,7 @@ class ProductMixture(Criteria):
         self,
         n_components: int = 1,
         *,
-        groups: Any = (),
+        groups: Any = None,
         ignored: Any = (),
         tol: float = 1e-3,
         max_iter: int = 100,
@@ -159,7 +160,12 @@ class ProductMixture(Criteria):
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
-        options = {"groups": _plain(self.groups), "ignored": _plain(self.ignored)}
+        groups = self.groups
+        if groups is None:
+            ignored = set(_plain(self.ignored) or ())
+            rest = [j for j in range(n_features) if j not in ignored]
+            groups = [{"columns": rest, "family": "diagonal"}]
+        options = {"groups": _plain(groups), "ignored": _plain(self.ignored)}
         model = self._model_section("product", options, self.uniform_weights)
         make_family(model)  # Groups are checked before a start is held to their shape.
         return model, self._fit_section(), self._start(model, n_features)
@@ -216,6 +222,8 @@ class ProductMixture(Criteria):
         """
         own = weights_of(weights, len(array(weights, "weights", ("n_components",))), params)
         params = with_number(params, "n_components", len(own))
+        if params.get("groups") is None:
+            raise ConfigError("groups is missing; wanted one mapping for each of the parts.")
         family: Any = make_family(cls(**params)._sections(0)[0])
         arrays = {
             f"parts.{i}.{name}": array(value, f"parts[{i}][{name!r}]", np.shape(value))
