@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -90,13 +91,14 @@ def advice(extra: str) -> str:
 
 def _pip(installer: str) -> str:
     """The command that installs into the environment of this process, active or not."""
-    here = Path(sys.executable).parent
+    # Not resolved: the interpreter of an environment is a link to one outside of it.
+    python = os.path.abspath(sys.executable)  # noqa: PTH100
     if installer == "uv" and find_spec("pip") is None:
-        return f"uv pip install --python {shlex.quote(sys.executable)}"
+        return f"uv pip install --python {shlex.quote(python)}"
     pip = shutil.which("pip")
-    if pip is not None and Path(pip).parent == here:
+    if pip is not None and Path(pip) == Path(python).parent / "pip":
         return "pip install"
-    return f"{shlex.quote(sys.executable)} -m pip install"
+    return f"{shlex.quote(python)} -m pip install"
 
 
 def _origin(found: Distribution) -> Mapping[str, Any]:

@@ -131,6 +131,18 @@ def test_an_environment_that_is_not_active_is_named(
     assert advice("flows") == f"Run: {bin_ / 'python'} -m pip install 'emdist[flows]'"
 
 
+def test_an_interpreter_that_was_called_by_a_relative_path_is_named_in_full(
+    environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bin_ = environment()
+    (bin_ / "python").symlink_to(sys.base_prefix)
+    monkeypatch.chdir(bin_)
+    monkeypatch.setattr(sys, "executable", "../bin/python")
+    assert advice("flows") == "Run: pip install 'emdist[flows]'"
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert advice("flows").startswith(f"Run: {bin_ / 'python'} -m pip install ")
+
+
 def test_a_folder_that_was_never_installed(
     environment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,7 @@ def deployed(api: str) -> str:
 
 def test_prefect_deploys_them(deployed: str) -> None:
     with get_client(sync_client=True) as client:
-        names = {"cluster/emdist", "label/emdist", "ingest/emdist"}
+        names = {"cluster/emdist", "sweep/emdist", "label/emdist", "ingest/emdist"}
         found = {name: client.read_deployment_by_name(name) for name in names}
     assert {d.work_pool_name for d in found.values()} == {"emdist"}
     assert all(not d.pull_steps for d in found.values())
