@@ -12,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, Transfor
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, DataError
 from emdist.estimators.base import Estimator, as_floats
 from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
@@ -21,6 +21,7 @@ from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
 from emdist.fit.state import Status
 from emdist.fit.survey import check_block
+from emdist.fit.unchanged import stamps
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.plusplus import Between
 from emdist.kernels.tiles import shifted, tile_rows, tiles
@@ -82,6 +83,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         # Labels of data in memory are cheap and X may change later; those of a Zarr array may
         # not fit in memory, so its recipe is kept instead.
         self._recipe = None if is_in_memory(X) else source
+        self._read = stamps(source)
         if self._recipe is None:
             self._learn(labels_=self._label(source, engine))
 
@@ -126,6 +128,12 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         if recipe is None:
             raise AttributeError(
                 "labels_ is there after fit; a loaded estimator has none, use predict."
+            )
+        if stamps(recipe) != self.__dict__.get("_read", {}):
+            raise DataError(
+                "labels_ of data that is not in memory are computed when they are first asked for, "
+                "and the files of the data have been written since the fit. Use predict for labels "
+                "of the data as it is now, or fit again."
             )
         self._learn(labels_=self._label(recipe, make_engine(self.engine)))
         return self.labels_

@@ -5,14 +5,27 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from every import COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
+import zarr
+from every import BITS, COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
 from sklearn.base import clone
 
-from emdist import GaussianMixture, KMeans, ProductMixture
+import emdist
+from emdist import (
+    BayesianGaussianMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    IsotropicMixture,
+    KCentroids,
+    KMeans,
+    ProductMixture,
+)
+from emdist.errors import DataError
 from emdist.estimators.learned import Learned, learned_names
 
 
@@ -130,6 +143,61 @@ def test_fitting_again_forgets_what_the_fit_before_had() -> None:
     est = GaussianMixture(2, noise=True, random_state=0).fit(REAL)
     assert est.noise_weight_ >= 0
     assert not hasattr(est.set_params(noise=None).fit(REAL), "noise_weight_")
+
+
+def test_labels_of_a_path_are_those_of_the_data_that_was_fitted(stored: Path) -> None:
+    est = KMeans(3, random_state=0).fit(stored)
+    back = pickle.loads(pickle.dumps(est))
+    np.testing.assert_array_equal(est.labels_, est.predict(stored))
+    array = zarr.open_array(stored, mode="r+")
+    array[:] = array[:][::-1]
+    with pytest.raises(DataError, match="written since the fit"):
+        _ = back.labels_
+    assert est.labels_.shape == (600,)  # They were computed before.
+
+
+CHANGES = [
+    (GaussianMixture(2, random_state=0), {"covariance_type": "diag", "n_components": 5}, REAL),
+    (BayesianGaussianMixture(n_components=2, random_state=0), {"covariance_type": "tied"}, REAL),
+    (BinomialMixture(2, n_trials=30, random_state=0), {"n_trials": 99}, COUNTS),
+    (CategoricalMixture(2, n_categories=2, random_state=0), {"n_categories": 7}, BITS),
+    (IsotropicMixture(2, random_state=0), {"variance": 50.0}, REAL),
+    (KCentroids(2, dissimilarity="cosine", random_state=0), {"dissimilarity": None}, REAL),
+    (KMeans(2, random_state=0), {"n_clusters": 7, "init": "random"}, REAL),
+]
+
+
+@pytest.mark.parametrize(("est", "changes", "x"), CHANGES)
+def test_parameters_set_after_fit_change_nothing_that_was_fitted(
+    est: Any, changes: dict[str, Any], x: Any, tmp_path: Path
+) -> None:
+    fitted = clone(est).fit(x)
+    methods = [m for m in ("predict", "score", "transform", "score_samples", "bic")
+               if hasattr(fitted, m)]  # fmt: skip
+    before = [getattr(fitted, method)(x) for method in methods]
+    drawn = fitted.sample(20)[0] if hasattr(fitted, "sample") else None
+    fitted.set_params(**changes)
+    fitted.save(tmp_path / "m")
+    for one in (fitted, emdist.load(tmp_path / "m")):
+        for method, value in zip(methods, before, strict=True):
+            np.testing.assert_array_equal(getattr(one, method)(x), value)
+        for name in published(fitted):
+            if name not in ("labels_", "history_"):
+                np.testing.assert_equal(getattr(one, name), getattr(fitted, name))
+        if drawn is not None:
+            np.testing.assert_array_equal(one.sample(20)[0], drawn)
+        assert one.get_params() == fitted.get_params()
+
+
+def test_parameters_of_any_type_come_back_from_a_file(tmp_path: Path) -> None:
+    est = GaussianMixture(np.int64(2), means_init=REAL[:2], weights_init=(0.5, 0.5),
+                          tol=np.float32(1e-3), random_state=np.int64(3)).fit(REAL)  # fmt: skip
+    est.save(tmp_path / "m")
+    found = emdist.load(tmp_path / "m").get_params()
+    for name, value in est.get_params().items():
+        np.testing.assert_equal(found[name], value)
+    assert type(found["weights_init"]) is tuple
+    assert found["means_init"].dtype == np.float64
 
 
 def test_the_class_attribute_is_the_declaration() -> None:
