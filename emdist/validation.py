@@ -90,7 +90,7 @@ def size(text: str) -> str:
 def key_fault(key: str) -> str | None:
     """What is wrong with the name of a run, which becomes that of a folder, or None."""
     if "/" in key or "\\" in key or key in (".", ".."):
-        return "is a path; give one name, and the folder apart (run.folder)"
+        return "is a path, and no name below a folder; give the folder apart (run.folder)"
     if not key.isprintable():
         return "has a line break or another character that cannot be printed"
     if key != key.strip():

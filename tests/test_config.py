@@ -510,7 +510,7 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("a\x1b[31m", "cannot be printed"),
         ("x" * 5000, "5,000 bytes, and a name has 200 at most"),
         ("ä" * 101, "202 bytes"),
-        ("a/b", "is a path; give one name"),
+        ("a/b", "is a path, and no name"),
         ("..", "is a path"),
         (".", "is a path"),
         ("../x", "is a path"),

@@ -179,7 +179,9 @@ def test_an_ingest(api: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert "6 rows x 2 float64" in capfd.readouterr().out
     stored = np.asarray(zarr.open_array(tmp_path / "x.zarr", mode="r"))
     assert stored.tolist() == np.arange(12.0).reshape(6, 2).tolist()
-    assert ran("ingest", *arguments) == 4
+    assert ran("ingest", *arguments) == 0
+    assert "done already" in capfd.readouterr().out
+    assert ran("ingest", *arguments, "--column", "x1") == 4
     assert ran("ingest", *arguments, "--overwrite") == 0
     assert ran("ingest", str(tmp_path / "none.csv"), str(tmp_path / "y.zarr")) == 3
 

@@ -3,9 +3,11 @@ kills and overwriting are safe."""
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -13,6 +15,7 @@ import sys
 import textwrap
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +72,10 @@ def test_array_is_checksummed_chunked_named_and_complete(tmp_path: Path, out: Pa
     assert array.chunks == (300, 4)
     assert array.compressors == (ZstdCodec(level=1, checksum=True),)
     assert array.metadata.dimension_names == ("row", "feature")
+    key = array.attrs["emdist.ingest"]
+    assert isinstance(key, str)
     assert array.attrs.asdict() == {
+        "emdist.ingest": key,
         "feature_names": ["x0", "x1", "x2", "x3"],
         "source": ["a.npy"],
         "emdist.format": 1,
@@ -925,11 +931,61 @@ def test_kill_leaves_no_target(tmp_path: Path, name: str) -> None:
     result = run(code, tmp_path / name, out)
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert not out.exists()
-    partial = [p for p in tmp_path.iterdir() if ".partial-" in p.name]
+    partial = [p for p in tmp_path.iterdir() if ".partial-" in p.name and p.is_dir()]
     assert len(partial) == 1
     assert load(partial[0]).attrs["emdist.complete"] is False
-    ingest(tmp_path / name, out)  # the remains do not disturb
+    # Of an ingest that is at work, of another target, and of one of which nothing is known.
+    busy, lock = tmp_path / "x.zarr.partial-00000000", tmp_path / "x.zarr.partial-00000000.lock"
+    others = [tmp_path / "y.zarr.partial-00000000", tmp_path / "x.zarr.partial-11111111"]
+    for folder in (busy, *others):
+        folder.mkdir()
+    (tmp_path / "y.zarr.partial-00000000.lock").write_text("")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ingest(tmp_path / name, out)  # the remains do not disturb
     same(out, X)
+    assert not partial[0].exists()
+    assert all(folder.exists() for folder in (busy, *others))
+    locks = sorted(p.name for p in tmp_path.glob("*.lock*"))
+    assert locks == [lock.name, "y.zarr.partial-00000000.lock"]
+    ingest(tmp_path / name, out, overwrite=True)
+    assert not busy.exists(), "its owner has gone"
+
+
+def test_the_same_ingest_once_more_is_done_already(tmp_path: Path, out: Path) -> None:
+    np.save(tmp_path / "a.npy", X)
+    first = ingest(tmp_path / "a.npy", out, weight_column=None)
+    stamp = (out / "zarr.json").stat().st_mtime_ns
+    again = ingest(tmp_path / "a.npy", out)
+    assert again.notes[0].startswith("done already")
+    assert replace(again, notes=first.notes) == first
+    assert (out / "zarr.json").stat().st_mtime_ns == stamp
+    for options in ({"dtype": "float32"}, {"rows_per_chunk": 7}, {"columns": [0]}):
+        with pytest.raises(errors.OutputExistsError):
+            ingest(tmp_path / "a.npy", out, **options)
+    np.save(tmp_path / "b.npy", X)
+    with pytest.raises(errors.OutputExistsError):
+        ingest(tmp_path / "b.npy", out)
+    array = zarr.open_array(out, mode="r+")
+    array.attrs["emdist.complete"] = False
+    with pytest.raises(errors.OutputExistsError):
+        ingest(tmp_path / "a.npy", out)
+    array.attrs["emdist.complete"] = True
+    os.utime(tmp_path / "a.npy", ns=(1, 1))
+    with pytest.raises(errors.OutputExistsError):
+        ingest(tmp_path / "a.npy", out)
+
+
+def test_the_same_ingest_with_weights_wants_both_arrays(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,w\n1,2\n3,4\n")
+    first = ingest(tmp_path / "a.csv", out, weight_column="w")
+    again = ingest(tmp_path / "a.csv", out, weight_column="w")
+    assert replace(again, notes=()) == first
+    assert again.notes[0].startswith("done already")
+    assert first.weights is not None
+    shutil.rmtree(first.weights.path)
+    with pytest.raises(errors.OutputExistsError):
+        ingest(tmp_path / "a.csv", out, weight_column="w")
 
 
 def test_kill_while_overwriting_keeps_the_old_array(tmp_path: Path) -> None:

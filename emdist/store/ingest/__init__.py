@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,9 @@ from emdist.errors import ConfigError, DataError, ShapeError
 from emdist.store.ingest.files import find, order_note
 from emdist.store.ingest.plan import Plan, check_weights, make_plan
 from emdist.store.ingest.table import File, Selection
-from emdist.store.ingest.target import Growing, Output, sibling, storing
+from emdist.store.ingest.target import KEY, Growing, Output, sibling, storing, written_by
 from emdist.store.location import Location
+from emdist.store.run_record import digest
 
 __all__ = ["IngestSummary", "ingest"]
 
@@ -101,8 +103,9 @@ def ingest(
     ``emdist.complete``; images add ``height, width, bands``, several of them in ``files``.
 
     A local target is built as ``<target>.partial-<nonce>`` and renamed when it is complete
-    and on disk; after a kill such a folder may stay and can be deleted. On an object store
-    the array carries ``emdist.complete: false`` until its last chunk is written.
+    and on disk; after a kill such a folder stays until the next ingest to the same target, which
+    removes it. On an object store the array carries ``emdist.complete: false`` until its last
+    chunk is written.
 
     Parameters
     ----------
@@ -138,17 +141,54 @@ def ingest(
     ShapeError, DtypeError, WeightError, DataError
         Data that are no table of real numbers, or a torn file.
     OutputExistsError, StorageError
-        Something is at the target; it cannot be written, or the source cannot be read.
+        Something else is at the target than the same ingest wrote; it cannot be written, or the
+        source cannot be read.
     """
     layout = _Layout(rows_per_chunk, chunk_bytes)
     final = target if isinstance(target, Location) else Location(str(target))
     files = find(source)
     _keep_sources(files, final)
+    how = [columns and list(columns), weight_column, dtype, rows_per_chunk, chunk_bytes, reduced]
+    key = _key(files, how)
+    if not overwrite and (there := _done_already(files, final, key, weight_column)) is not None:
+        return there
     apart = () if weight_column is None else (weight_column,)
     plan = make_plan(files, Selection(_only(columns), apart, reduced), dtype)
     weights = make_plan(files, Selection(apart), "float64") if apart else None
-    found = _store(plan, weights, final, layout, overwrite, done)
+    found = _store(plan, weights, final, layout, overwrite, key, done)
     return replace(found, notes=(*order_note(source, files), *found.notes))
+
+
+def _key(files: Sequence[File], settings: Sequence[Any]) -> str:
+    """Of the files as they are, by names, sizes and times, and of how they are read."""
+    seen = [(file.name, file.path.stat()) for file in files]
+    return digest([[name, at.st_size, at.st_mtime_ns] for name, at in seen] + list(settings))
+
+
+def _done_already(
+    files: Sequence[File], final: Location, key: str, weight_column: str | int | None
+) -> IngestSummary | None:
+    """What an ingest with this `key` wrote at `final`, if that is there and complete."""
+    beside = None if weight_column is None else _weights_of(final)
+    found = [written_by(place, key) for place in (final, beside) if place is not None]
+    array = found[0]
+    if array is None or None in found:
+        return None
+    return IngestSummary(
+        rows=array.shape[0],
+        features=array.shape[1],
+        dtype=str(array.dtype),
+        bytes_read=sum(path.stat().st_size for path in {file.path for file in files}),
+        bytes_stored=int(array.nbytes_stored()),
+        chunks=array.nchunks,
+        target=final,
+        weights=beside,
+        notes=("done already: the target is complete, and the source is as it was",),
+    )
+
+
+def _weights_of(final: Location) -> Location:
+    return sibling(final, f"{final.name.removesuffix('.zarr')}-weights.zarr")
 
 
 def _store(
@@ -157,17 +197,18 @@ def _store(
     final: Location,
     layout: _Layout,
     overwrite: bool,
+    key: str,
     done: Callable[[int, int], None] | None,
 ) -> IngestSummary:
     """Write the features and, beside them, the weights; both or neither become visible."""
-    beside = sibling(final, f"{final.name.removesuffix('.zarr')}-weights.zarr")
+    beside = _weights_of(final)
     with _output(final, overwrite) as built:
         if weights is None:
-            rows, chunks, stored = _write(plan, built, layout.rows(plan), done)
+            rows, chunks, stored = _write(plan, built, layout.rows(plan), key, done)
         else:
             with _output(beside, overwrite) as built_weights:
-                rows, chunks, stored = _write(plan, built, layout.rows(plan), done)
-                _write_weights(weights, built_weights, min(layout.rows(plan), rows), rows)
+                rows, chunks, stored = _write(plan, built, layout.rows(plan), key, done)
+                _write_weights(weights, built_weights, min(layout.rows(plan), rows), key, rows)
     return IngestSummary(
         rows=rows,
         features=len(plan.features),
@@ -200,17 +241,22 @@ def _output(target: Location, overwrite: bool) -> Iterator[Location]:
     with storing(target):
         output = Output.prepare(target, overwrite)
         built = False
-        try:
-            yield output.building
-            built = True
-        finally:
-            if not built:
-                output.discard()
-        output.commit(overwrite)
+        with output.owned():
+            try:
+                yield output.building
+                built = True
+            finally:
+                if not built:
+                    output.discard()
+            output.commit(overwrite)
 
 
 def _write(
-    plan: Plan, location: Location, rows: int, done: Callable[[int, int], None] | None
+    plan: Plan,
+    location: Location,
+    rows: int,
+    key: str,
+    done: Callable[[int, int], None] | None,
 ) -> tuple[int, int, int]:
     """(rows, chunks, bytes stored) of the array written at `location`."""
     array = Growing(location, plan.dtype, (len(plan.features),), rows, plan.rows)
@@ -222,11 +268,11 @@ def _write(
             done(sum(counts), plan.rows or 0)
     if not sum(counts):
         raise ShapeError(f"{plan.tables[0].file} has no rows; at least one is needed.")
-    chunks, stored = array.close(plan.attributes(counts))
+    chunks, stored = array.close({**plan.attributes(counts), KEY: key})
     return sum(counts), chunks, stored
 
 
-def _write_weights(plan: Plan, location: Location, rows: int, expected: int) -> None:
+def _write_weights(plan: Plan, location: Location, rows: int, key: str, expected: int) -> None:
     array = Growing(location, np.dtype(np.float64), (), rows, expected)
     counts = [0] * len(plan.tables)
     for i, block in plan.blocks(rows):
@@ -238,4 +284,4 @@ def _write_weights(plan: Plan, location: Location, rows: int, expected: int) -> 
             f"the weights have {sum(counts)} rows and the features {expected}: a source file "
             "changed while it was read; ingest it again."
         )
-    array.close({"source": [table.file.name for table in plan.tables]})
+    array.close({"source": [table.file.name for table in plan.tables], KEY: key})

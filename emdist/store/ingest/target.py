@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -22,8 +24,14 @@ from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.location import Location, open_zarr_store
 
+#: What an array under way is called behind its target's name, and the lock of whoever builds it.
+_LOCK = ".lock"
+_PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}\.lock")
+
 #: Attributes that say that an array is emdist's, and that it was written to its end.
 FORMAT, COMPLETE = "emdist.format", "emdist.complete"
+#: Attribute that says which files an array was made of, and how.
+KEY = "emdist.ingest"
 
 
 def sibling(location: Location, name: str) -> Location:
@@ -180,6 +188,33 @@ class Output:
         beside = target.is_local or there
         return cls(target, sibling(target, name) if beside else target)
 
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Around the work: says that this process is at it, so that a later one can tell.
+
+        A lock beside the local folder that is built is the kernel's to let go of, however the owner
+        ends. So a lock that can be had proves that its owner is gone: what it left is removed, and
+        nothing else.
+        """
+        if not self.building.is_local:
+            yield
+            return
+        _remove_abandoned(self.final.path)
+        place = self.building.path.with_name(f"{self.building.name}{_LOCK}")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        # Under its own name only once it is held, for whoever looks meanwhile.
+        new = place.with_name(f"{place.name}.new")
+        lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            with suppress(OSError):  # some network file systems know no locks
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                new.rename(place)
+            yield
+        finally:
+            for path in (new, place):
+                path.unlink(missing_ok=True)
+            os.close(lock)
+
     def commit(self, overwrite: bool) -> None:
         """Make the complete array visible at `final`."""
         if self.final.is_local:
@@ -201,12 +236,44 @@ class Output:
             sync(open_zarr_store(self.building, read_only=False).clear())
 
 
+def _remove_abandoned(final: Path) -> None:
+    """Remove what ingests to `final` left whose owners are provably gone. Best effort."""
+    with suppress(OSError):
+        beside = [path for path in final.parent.iterdir() if path.name.startswith(final.name)]
+        for place in beside:
+            found = _PARTIAL.fullmatch(place.name.removeprefix(final.name))
+            if found is None or place.is_symlink():
+                continue
+            with suppress(OSError):
+                lock = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    left = place.with_name(place.name.removesuffix(_LOCK))
+                    if not left.is_symlink() and place.lstat().st_uid == os.getuid():
+                        shutil.rmtree(left, ignore_errors=True)
+                        place.unlink()
+                finally:
+                    os.close(lock)
+
+
 def exists(location: Location) -> bool:
     """Whether anything but an empty folder is at `location`."""
     if location.is_local:
         path = location.path
         return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
     return not sync(open_zarr_store(location, read_only=True).is_empty(""))
+
+
+def written_by(location: Location, key: str) -> zarr.Array[Any] | None:
+    """The complete array at `location` if an ingest with this `key` wrote it, else None."""
+    try:
+        array = zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
+        marks = array.attrs.asdict()
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    except _failures():
+        return None  # whoever prepares the target says what is the matter
+    return array if marks.get(KEY) == key and marks.get(COMPLETE) is True else None
 
 
 def _is_array(location: Location) -> bool:
