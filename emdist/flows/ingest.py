@@ -118,5 +118,7 @@ def run(values: Mapping[str, Any], storage: str | None = None) -> int:
         with prefect_api(), held(storage_options(storage)), watched(outcome):
             done = ingest_files(config)
         print(f"{done['target']}: {done['rows']:,} rows x {done['features']} {done['dtype']}")
+        for note in done["notes"]:
+            print(f"note: {note}")
 
     return run_as_script(call, outcome)

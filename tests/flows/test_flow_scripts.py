@@ -181,7 +181,8 @@ def test_an_ingest(api: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert stored.tolist() == np.arange(12.0).reshape(6, 2).tolist()
     assert ran("ingest", *arguments) == 0
     assert "done already" in capfd.readouterr().out
-    assert ran("ingest", *arguments, "--column", "x1") == 4
+    np.save(tmp_path / "x.npy", np.arange(6.0).reshape(3, 2))
+    assert ran("ingest", *arguments) == 4
     assert ran("ingest", *arguments, "--overwrite") == 0
     assert ran("ingest", str(tmp_path / "none.csv"), str(tmp_path / "y.zarr")) == 3
 
