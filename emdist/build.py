@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from emdist.build_memory import Room, check_fit, footprint
 from emdist.build_model import (
     CENTROIDS,
     default_seeder,
@@ -23,6 +22,7 @@ from emdist.build_model import (
     make_schedule,
     param_types,
 )
+from emdist.build_room import largest_block, sample_size, smallest_block
 from emdist.config import (
     CLUSTERS,
     SEEDERS,
@@ -32,7 +32,7 @@ from emdist.config import (
     FitSection,
     ModelSection,
 )
-from emdist.engines.budget import AT_WORST, Smallest, shares, smaller_blocks, spare
+from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
@@ -47,19 +47,11 @@ from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
-from emdist.store.chunks import unit_rows
 from emdist.store.location import Location
-from emdist.store.plan import ROW_BYTES, longest
-from emdist.store.references import open_checked
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
 from emdist.validation import checked_options, key_fault, parse_bytes, without_credentials
-
-#: Rows held for seeding: at least so many, and so many for each component ...
-_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
-#: ... but no more than fit in so many bytes.
-_SAMPLE_BYTES = 16 << 20
 
 #: Defaults of the models that are no mixtures.
 _TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
@@ -162,81 +154,6 @@ def ahead_source(
     owner = uuid.uuid4().hex
     resident = Keep(owner, kept) if keep and kept >= block else None
     return replace(source, keep=resident, ahead=Ahead(owner, ahead))
-
-
-def largest_block(source: Source) -> int:
-    """Decoded bytes of the largest block, narrow rows counted as the plan counts them."""
-    rows = longest(source.bounds)
-    return rows * max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
-
-
-def smallest_block(source: Source) -> Smallest | None:
-    """The block of one chunk, where blocks are made of chunks; else None."""
-    if not isinstance(source, ZarrSource):
-        return None
-    rows = min(unit_rows(open_checked(source.ref)), source.shape[0])
-    row_bytes = source.shape[1] * source.dtype.itemsize
-    return Smallest(str(source.ref), rows * max(row_bytes, ROW_BYTES), max(row_bytes, ROW_BYTES))
-
-
-def sample_size(source: Source, model: ModelSection, fit: FitSection) -> int:
-    """Rows held for seeding: enough for the components, and of bounded size."""
-    k = model.n_components
-    row_bytes = source.shape[1] * source.dtype.itemsize
-    default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
-    default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
-    return max(fit.sample_rows or default, k)
-
-
-def check_room(
-    models: Sequence[ModelSection],
-    fit: FitSection,
-    source: Source,
-    engine: Engine | None = None,
-    cluster: ClusterSection | None = None,
-    outputs: Sequence[str] = (),
-) -> Callable[[int], int]:
-    """What a worker of so many threads needs for `models` besides its blocks, in bytes.
-
-    Parameters
-    ----------
-    models
-        Fitted in the same passes.
-    fit, source
-        As configured.
-    engine, cluster
-        Where it runs: an engine, or the configuration of one.
-    outputs
-        That are written when rows are labelled.
-
-    Raises
-    ------
-    ConfigError
-        If this process cannot hold the parameters and sums.
-    """
-    stated, threads = None, 0
-    if cluster is not None and cluster.kind == "threads":
-        engine = checked_options(LocalEngine, cluster.options, "cluster")
-        stated = None if cluster.memory is None else parse_bytes(cluster.memory)
-    if isinstance(engine, LocalEngine):
-        threads = min(engine.threads or available_cpus(), len(source))
-    sample = max(min(sample_size(source, one, fit), source.shape[0]) for one in models)
-    most = max(one.n_components for one in models)
-    labels = labels_bytes(source, most, outputs)
-    # A block at work counts AT_WORST times, and what is made of it once.
-    block = largest_block(source) + int(labels / AT_WORST)
-    check_fit(models, fit, source, sample, Room(stated, threads, block))
-    found = [footprint(one, fit, source) for one in models]
-    return lambda count: max(one.computing(count) for one in found) + count * labels
-
-
-def labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
-    """What a thread holds of one block's responsibilities, if they are among `outputs`."""
-    if "responsibilities" not in outputs:
-        return 0
-    rows = longest(source.bounds)
-    # As computed, in float64 at most, and as written, in float32.
-    return rows * n_columns * (8 + 4)
 
 
 def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:

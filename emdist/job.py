@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from emdist.build import (
-    check_room,
     checked_start,
     kept_source,
     make_engine,
@@ -22,6 +21,7 @@ from emdist.build import (
     run_location,
 )
 from emdist.build_model import make_schedule
+from emdist.build_room import check_room
 from emdist.config import Config, IngestSection
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.fit.events import Began, Listener, unheard

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import ahead_source, check_room, make_engine, make_plan, make_source
+from emdist.build import ahead_source, make_engine, make_plan, make_source
+from emdist.build_room import check_room
 from emdist.errors import StartError
 from emdist.extras import advice, installed
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard

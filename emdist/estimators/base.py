@@ -16,9 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import check_room, make_fit, make_survey
+from emdist.build import make_fit, make_survey
 from emdist.build_memory import check_result
 from emdist.build_model import make_model, make_schedule
+from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
 from emdist.errors import ConfigError, ShapeError, StartError
 from emdist.estimators.frames import check_names, names_in

@@ -13,7 +13,8 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.build import check_room, make_fit, make_survey
+from emdist.build import make_fit, make_survey
+from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
