@@ -102,7 +102,9 @@ def make_engine(
     cluster = checked_options(plugin(CLUSTERS, "cluster", section.kind), section.options, "cluster")
     with cluster.open() as client:
         check_memory(client, largest_block(source), smallest_block(source), needs)
-        yield DaskEngine(client, stall_timeout=section.stall_timeout)
+        # A cluster that lets go of idle workers needs as long for new ones as for the first.
+        patience = max(DaskEngine.workers_timeout, getattr(cluster, "timeout", 0.0))
+        yield DaskEngine(client, stall_timeout=section.stall_timeout, workers_timeout=patience)
 
 
 @contextmanager

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, TypeVar, get_origin
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
 
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError
-from emdist.plugins import nearest, plugins
+from emdist.plugins import plugins
+from emdist.section import PARAMETERS as PARAMETERS
+from emdist.section import Secrets, one_of
+from emdist.section import Section as Section
+from emdist.section import make_section as make_section
 from emdist.store.location import Location
-from emdist.validation import explain, options_as_written, parse_bytes, run_key, size
-from emdist.written import as_written
+from emdist.validation import options_as_written, parse_bytes, run_key, size
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"
@@ -33,61 +31,6 @@ WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
 SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
-
-
-def _one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
-    def check(name: str) -> str:
-        known = [*extra, *plugins(package, constant)]
-        if name not in known:
-            raise PydanticCustomError(
-                "unknown_name",
-                f"{name!r} is not known{nearest(name, known)}; choose one of "
-                f"{', '.join(sorted(known))}",
-            )
-        return name
-
-    return AfterValidator(check)
-
-
-def _texts(options: Any) -> Any:
-    """Numbers and true/false as text, which is what object stores take."""
-    if not isinstance(options, Mapping):
-        return options
-    return {
-        key: str(value).lower() if isinstance(value, bool | int | float) else value
-        for key, value in options.items()
-    }
-
-
-#: Settings of an object store; never shown.
-Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
-
-
-def _is_section(field: FieldInfo | None) -> bool:
-    """Whether a key has keys of its own, and is not simply left out where it is empty."""
-    kind = getattr(field, "annotation", None)
-    kind = get_origin(kind) or kind
-    return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
-
-
-class Section(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_written(cls, values: Any) -> Any:
-        """Text where a name is wanted; an empty section is one of defaults."""
-        if not isinstance(values, Mapping):
-            return values
-        fields = {str(key): cls.model_fields.get(str(key)) for key in values}
-        return {
-            key: value if (field := fields[str(key)]) is None
-            else as_written(value, field.annotation, str(key))
-            for key, value in values.items()
-            if value is not None or not _is_section(fields[str(key)])
-        }  # fmt: skip
 
 
 class ReadingSection(Section):
@@ -184,20 +127,20 @@ def _noise(value: Any) -> Any:
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, _one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
+    name: Annotated[str, one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
         "kmeans",
         description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
         "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
         "product, variational_full and the like",
     )
     n_components: int = Field(8, ge=1)
-    assignment: Annotated[str, _one_of(ASSIGNMENTS, "assignment")] = Field(
+    assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = Field(
         "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
     )
     assignment_options: dict[str, Any] = Field(
         default_factory=dict, description="Such as start, factor and end of the temperature"
     )
-    weights: Annotated[str, _one_of(WEIGHTS, "weights")] = Field(
+    weights: Annotated[str, one_of(WEIGHTS, "weights")] = Field(
         "free",
         description="How mixture weights are estimated: free, uniform, dirichlet, "
         "variational_dirichlet, variational_process",
@@ -249,7 +192,7 @@ class FitSection(Section):
     """How it is fitted."""
 
     seed: int = Field(0, ge=0)
-    init: Annotated[str, _one_of(SEEDERS, "seeder")] | None = Field(
+    init: Annotated[str, one_of(SEEDERS, "seeder")] | None = Field(
         None,
         description="Seeder; default k-means++ where there are centres, kmeans for mixtures, "
         "standardised for products, cleaned with noise",
@@ -271,7 +214,7 @@ class FitSection(Section):
         None, description="Default reseed for kmeans and kmedians, regularise otherwise"
     )
     sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
-    schedule: Annotated[str, _one_of(SCHEDULES, "schedule")] = Field(
+    schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = Field(
         "batch", description="How passes become iterations"
     )
     schedule_options: dict[str, Any] = Field(default_factory=dict)
@@ -282,7 +225,7 @@ class ClusterSection(Section):
 
     model_config = ConfigDict(extra="allow")
 
-    kind: Annotated[str, _one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
+    kind: Annotated[str, one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
     stall_timeout: float = Field(
         600.0, gt=0, description="Seconds without progress before blocks are given to others"
     )
@@ -328,7 +271,7 @@ class LabelsSection(Section):
 
     write: bool = True
     path: str | None = Field(None, description="Default labels.zarr in the run's folder")
-    outputs: list[Literal["labels", "score", "responsibilities"]] = ["labels"]
+    outputs: list[Literal["labels", "score", "responsibilities"]] = Field(["labels"])
     overwrite: bool = False
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
@@ -371,31 +314,3 @@ class LabellingConfig(Section):
 def make_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
     """A checked `Config`; ConfigError with every fault, its place and the remedy."""
     return make_section(Config, values, where)
-
-
-T = TypeVar("T", bound=Section)
-
-
-def make_section(
-    cls: type[T],
-    values: Mapping[str, Any],
-    where: str = "the parameters",
-    names: Mapping[str, str] | None = None,
-) -> T:
-    """One section from `values`; ConfigError if they do not fit it.
-
-    Parameters
-    ----------
-    cls
-        Of the section.
-    values
-        By the section's keys.
-    where
-        They come from, for the error.
-    names
-        What the user calls a key, where it is not the section's own name.
-    """
-    try:
-        return cls.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigError(explain(error, cls, where, names or {})) from None

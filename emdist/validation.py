@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, get_type_hints
+from pathlib import PurePath
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -45,21 +48,44 @@ _HIDDEN = (
 )
 
 
-def shown(value: Any) -> str:
-    """`value` as a message quotes it: short, URLs without credentials, no whole sections."""
+#: Characters of a quoted value at most, values of a list, and how deep lists are followed.
+_QUOTED, _FEW, _DEEP = 100, 8, 2
+
+
+def shown(value: Any, depth: int = 0) -> str:
+    """`value` as every message quotes it: short, URLs without credentials, no whole sections."""
     if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, list | tuple | set) and len(value) > 8:
-        return f"{len(value)} values"
-    if isinstance(value, str | bytes):
-        value = value[:100]
-    elif isinstance(value, int) and value.bit_length() > 200:
-        return "a number of more than 60 digits"
-    elif not isinstance(value, int | float | None | list | tuple | set):
-        return f"a {type(value).__name__}"
-    elif isinstance(value, list | tuple | set):
-        return "[" + ", ".join(shown(one) for one in value) + "]"
-    return without_credentials(repr(value))
+        text = f"a mapping of {len(value)}" if value else "{}"
+    elif isinstance(value, list | tuple | set | frozenset):
+        if len(value) > _FEW or depth == _DEEP:
+            text = f"{len(value)} values"
+        else:
+            text = "[" + ", ".join(shown(one, depth + 1) for one in value) + "]"
+    elif isinstance(value, str | bytes):
+        text = repr(value[:_QUOTED])
+    elif isinstance(value, bool | float | None):
+        text = repr(value)
+    elif isinstance(value, int):
+        digits = value.bit_length() > 200
+        text = "a number of more than 60 digits" if digits else int.__repr__(value)
+    elif isinstance(value, PurePath):
+        text = repr(str(value)[:_QUOTED])
+    else:
+        text = _described(value, depth)
+    return without_credentials(text if len(text) <= _QUOTED + 20 else f"{text[:_QUOTED]}...")
+
+
+def _described(value: Any, depth: int) -> str:
+    """What a value is that has no short text of its own."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and isinstance(value, np.ndarray | np.generic):
+        small = value.ndim <= _DEEP - depth and value.size <= _FEW and value.dtype.kind in "biufUS"
+        return shown(value.tolist(), depth) if small else f"an array of shape {shape}"
+    if isinstance(value, type) or callable(value):
+        kind = "class" if isinstance(value, type) else "function"
+        return f"the {kind} {getattr(value, '__name__', type(value).__name__)!s}"
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeio' else 'a'} {kind}"
 
 
 def without_credentials(text: str) -> str:
@@ -184,8 +210,90 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
                 f"{', '.join(known)}."
             )
     try:
-        return adapter.validate_python(options_as_written(cls, options))
+        written = options_as_written(cls, options)
+        hints = get_type_hints(cls, include_extras=True)
+        for key, value in written.items():
+            if (kind := wrong_kind(hints[key], value)) is not None:
+                raise ConfigError(f"{where}.{key}: {kind}, got {shown(value)}.")
+        return adapter.validate_python(written)
     except ValidationError as error:
         raise ConfigError(explain(error, cls, where)) from None
     except DoubtfulError as error:
         raise ConfigError(f"{where}.{error}") from None
+
+
+def whole_number(value: Any, name: str, least: int) -> int:
+    """`value` as an int of at least `least`; ConfigError for booleans, fractions and text."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ConfigError(f"{name}={shown(value)}; wanted a whole number, at least {least}.")
+    return int(value)
+
+
+def is_number(text: str | bytes) -> bool:
+    """Whether a text writes a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def switch(value: Any, name: str) -> bool:
+    """`value` as a bool; ConfigError for numbers and text, which Python would take for true."""
+    if not isinstance(value, bool | np.bool_):
+        raise ConfigError(f"{name}={shown(value)}; wanted True or False.")
+    return bool(value)
+
+
+#: Words for true and false in YAML.
+_SAID = ("true", "yes", "on", "false", "no", "off")
+
+
+def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
+    """What is wanted in place of a boolean, number or text of the wrong kind; None if it is right.
+
+    pydantic takes true for 1, 1 for true and "3" for 3, which are mistakes more often than meant.
+
+    Parameters
+    ----------
+    hint
+        The annotation of a field.
+    value
+        What was given for it; what is wrong otherwise is left to pydantic.
+    text
+        Whether numbers may be written as text: YAML has 1e-3 for one.
+    """
+    while get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        if value is None and type(None) in parts:
+            return None
+        faults = [wrong_kind(part, value, text) for part in parts if part is not type(None)]
+        # The longest says what is wrong within a list.
+        return None if None in faults else max((f for f in faults if f), key=len)
+    if hint in (int, float):
+        wrong = isinstance(value, bool | bytes | list | tuple) or (
+            not text and isinstance(value, str)
+        )
+        return "a number is wanted" if wrong else None
+    if hint is bool:
+        # YAML 1.1 has yes and no for booleans, and a reader may hand on the words.
+        said = text and isinstance(value, str) and value.lower() in _SAID
+        return None if isinstance(value, bool) or said else "true or false is wanted"
+    if hint is str:
+        return None if isinstance(value, str) else "text is wanted"
+    if origin in (tuple, list, Sequence):
+        return _wrong_in(value, [p for p in parts if p is not Ellipsis], text)
+    return None
+
+
+def _wrong_in(value: Any, parts: list[Any], text: bool) -> str | None:
+    """As `wrong_kind`, of a list whose elements are of one of the kinds `parts`."""
+    if not isinstance(value, list | tuple):
+        return "a list is wanted"
+    for one in value:
+        faults = [wrong_kind(part, one, text) for part in parts]
+        if faults and None not in faults:
+            return f"{faults[0]} in place of {shown(one)}"
+    return None

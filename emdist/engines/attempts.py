@@ -7,16 +7,18 @@ import queue
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
 import dask
+import numpy as np
 from distributed import Client, Future
 
 from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
 from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
-from emdist.engines.placement import InTurn, choose, following
+from emdist.engines.persisted import Key, near
+from emdist.engines.placement import InTurn, Places, choose, following
 from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
@@ -56,6 +58,8 @@ class Order:
         Seconds without a finished group, and without a worker.
     retries
         Of a block whose task raised.
+    needs
+        Of each block, the keys of the persisted chunks that it is made from.
     """
 
     label: str
@@ -65,6 +69,7 @@ class Order:
     stall: float
     patience: float
     retries: int
+    needs: tuple[tuple[Key, ...], ...]
 
 
 class Pass(Generic[S]):
@@ -140,14 +145,11 @@ class Pass(Generic[S]):
         order, held_before = self._order, dict(self._futures)
         names = Names(order.label, f"{order.token}-{attempt}")
         workers, silent = roster(self._client, SILENCE)
-        while not self._staffed_by(workers):
-            time.sleep(min(TICK, order.patience / 4))
-            workers, silent = roster(self._client, SILENCE)
         if forgiven := self._avoid.forgive(self._client):
             logger.warning("trusting %s again", _names(forgiven))
         # One that has gone silent between passes is not waited for until it stalls this one.
         avoid = set(self._avoid) | silent
-        places = choose(names.leaf, order.blocks, workers, avoid)
+        places = self._places(names.leaf, workers, avoid)
         threads = [workers[address] for address in places.workers]
         graph, new = build(
             self._shape,
@@ -157,10 +159,11 @@ class Pass(Generic[S]):
             self._missing,
             {node: future.key for node, future in held_before.items()},
             following(order.blocks, places.index, threads),
+            order.needs,
         )
         with (
             dask.annotate(
-                workers=places,
+                **({"workers": places} if places.workers else {}),
                 allow_other_workers=not places.strict,
                 retries=order.retries,
                 priority=InTurn(names.leaf, len(order.blocks)),
@@ -173,6 +176,20 @@ class Pass(Generic[S]):
             self._futures[node] = future
             future.add_done_callback(partial(self._on_done, node))
         self._progress = time.monotonic()
+
+    def _places(self, leaf: str, workers: dict[str, int], avoid: set[str]) -> Places:
+        """Which worker takes which block.
+
+        Anyone, while there is no worker: a cluster that adapts starts some once tasks wait.
+        """
+        blocks = self._order.blocks
+        if not self._staffed_by(workers):
+            return Places(leaf, np.full(len(blocks), -1, np.int64), ())
+        places = choose(leaf, blocks, workers, avoid)
+        if any(self._order.needs):
+            index = near(self._client, places, self._order.needs)
+            places = replace(places, index=index)
+        return places
 
     def _on_done(self, node: Node, future: Future) -> None:
         """Called on a thread of Dask."""

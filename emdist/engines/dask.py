@@ -14,6 +14,7 @@ from distributed import Client
 from emdist.engines.attempts import Order, Pass
 from emdist.engines.local import require_blocks
 from emdist.engines.packages import check_workers
+from emdist.engines.persisted import Key, needs_of
 from emdist.engines.trust import Blamed
 from emdist.errors import ConfigError
 from emdist.interrupts import interrupts_first
@@ -109,12 +110,19 @@ class DaskEngine:
             stall=self.stall_timeout,
             patience=self.workers_timeout,
             retries=self.retries,
+            needs=_needed(task, blocks),
         )
         current: Pass[S] = Pass(self.client, order, self._avoid, done)
         try:
             return current.result()
         finally:
             current.close()
+
+
+def _needed(task: Callable[..., object], blocks: Sequence[int]) -> tuple[tuple[Key, ...], ...]:
+    """Keys of the persisted chunks that each block is made from: none, as a rule."""
+    needs = needs_of(task)
+    return tuple(() if needs is None else needs(int(i)) for i in blocks)
 
 
 def _label(task: Callable[..., object]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from math import isnan
@@ -11,15 +12,22 @@ from typing import Any
 
 import numpy as np
 from dask.array import Array as DaskArray
+from dask.local import get_sync
+from dask.utils import ensure_dict
 from distributed import Future
 
-from emdist.errors import ConfigError, DtypeError, ShapeError
-from emdist.interfaces import Block, Floats
+from emdist.engines.dask_chunks import Digests, changed, checked_chunk
+from emdist.engines.persisted import Key, detached, lying_in, with_chunks
+from emdist.errors import DtypeError, ShapeError
+from emdist.interfaces import Array, Block, Floats
 
 MIB = 1 << 20
 
 #: Decoded bytes of a block, unless one chunk is larger.
 SMALLEST, LARGEST = 4 * MIB, 128 * MIB
+
+#: Of the blocks that were read in this process.
+_DIGESTS = Digests()
 
 #: Blocks that even small data is cut into, so that a few threads have work.
 ENOUGH = 16
@@ -32,6 +40,10 @@ class DaskArraySource:
     Each block is computed by Dask's synchronous scheduler in the thread that asks for it, so
     the source works in every engine, and on a cluster its graph travels with the task once per
     pass. An array made from in-memory data carries that data along: write such data to Zarr.
+    Chunks of a persisted array stay on their workers: make such a source with `dask_source`.
+
+    Every chunk is held to what the array declares, and every block to what it was when this
+    process read it before.
 
     Parameters
     ----------
@@ -40,6 +52,11 @@ class DaskArraySource:
         float32, and foreign byte order as native.
     weight
         (n,) sample weights in memory, or None for 1.
+    futures, persisted
+        Of a persisted array: its chunks by their keys, held for as long as the source is. They
+        stay behind when the source travels.
+    owner
+        By which a process knows the blocks that it has read.
 
     Raises
     ------
@@ -47,12 +64,13 @@ class DaskArraySource:
         Not two-dimensional, empty, or of unknown chunk sizes.
     DtypeError
         No real numbers, or chunks that are no NumPy arrays.
-    ConfigError
-        The array was persisted.
     """
 
     array: DaskArray
     weight: Floats | None = None
+    futures: Mapping[Key, Future] = field(default_factory=dict, repr=False)
+    persisted: bool = False
+    owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
     def __post_init__(self) -> None:
         _check_shape(self.array)
@@ -63,11 +81,10 @@ class DaskArraySource:
                 "arrays are needed. Convert them with array.map_blocks, and fill masked values "
                 "with dask.array.ma.filled."
             )
-        if _persisted(self.array.__dask_graph__().values()):
-            raise ConfigError(
-                "the Dask array was persisted, so its chunks exist on one cluster only; hand "
-                "over the array as it was before persist()."
-            )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Futures would have each worker become a client of its scheduler.
+        return _travelled, (self.array, self.weight, self.persisted, self.owner)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -97,11 +114,56 @@ class DaskArraySource:
 
     def read(self, i: int) -> Block:
         """Block `i`, computed."""
-        part = self.array.blocks[self._edges[i] : self._edges[i + 1]]
-        x = np.asarray(part.compute(scheduler="synchronous"))
         a, b = self.bounds[i], self.bounds[i + 1]
+        x = self._computed(i)
+        if not _DIGESTS.same(self.owner, i, x):
+            raise changed(i, (a, b))
         weight = None if self.weight is None else self.weight[a:b]
-        return Block(i, a, np.ascontiguousarray(x, dtype=self.dtype), weight)
+        return Block(i, a, x, weight)
+
+    def needs(self, i: int) -> tuple[Key, ...]:
+        """Keys of the persisted chunks that block `i` is made from."""
+        return lying_in(self._graph, self._keys(i)) if self.persisted else ()
+
+    @cached_property
+    def _graph(self) -> dict[Any, Any]:
+        return dict(ensure_dict(self.array.__dask_graph__()))
+
+    def _keys(self, i: int) -> list[Key]:
+        rows, columns = range(self._edges[i], self._edges[i + 1]), self.array.numblocks[1]
+        return [(self.array.name, row, column) for row in rows for column in range(columns)]
+
+    def _chunks(self, i: int) -> Iterator[Any]:
+        """The chunks of block `i`, row by row of them."""
+        if self.persisted:
+            keys = self._keys(i)
+            yield from get_sync(with_chunks(self._graph, keys), keys)
+            return
+        part = self.array.blocks[self._edges[i] : self._edges[i + 1]]
+        keys = part.__dask_keys__()
+        graph = part.__dask_optimize__(part.__dask_graph__(), keys)
+        for row in get_sync(ensure_dict(graph), keys):
+            yield from row
+
+    def _computed(self, i: int) -> Array:
+        """Block `i` from its chunks, each of them checked, in C order."""
+        keys = self._keys(i)
+        heights, widths = self.array.chunks
+        out: Array | None = None
+        first = self.bounds[i]
+        for (_, row, column), chunk in zip(keys, self._chunks(i), strict=True):
+            shape = (int(heights[row]), int(widths[column]))
+            x = checked_chunk(chunk, (row, column), shape, self.array.dtype, first)
+            if len(keys) == 1:
+                return np.ascontiguousarray(x, dtype=self.dtype)
+            if out is None:
+                out = np.empty((self.bounds[i + 1] - self.bounds[i], self.shape[1]), self.dtype)
+            left = sum(int(width) for width in widths[:column])
+            start = first - self.bounds[i]
+            out[start : start + shape[0], left : left + shape[1]] = x
+            first += shape[0] if column == len(widths) - 1 else 0
+        assert out is not None
+        return out
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Dask's name of the array, a hash of how it is made, with its shape and type."""
@@ -110,6 +172,18 @@ class DaskArraySource:
             "shape": list(self.shape),
             "dtype": self.dtype.name,
         }
+
+
+def dask_source(array: DaskArray, weight: Floats | None = None) -> DaskArraySource:
+    """`array` as a source, persisted or not; errors as `DaskArraySource`."""
+    lying, futures = detached(array)
+    return DaskArraySource(lying, weight, futures, bool(futures))
+
+
+def _travelled(
+    array: DaskArray, weight: Floats | None, persisted: bool, owner: str
+) -> DaskArraySource:
+    return DaskArraySource(array, weight, {}, persisted, owner)
 
 
 def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:
@@ -157,7 +231,3 @@ def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
         f"the Dask array holds {dtype}; integers, booleans, float32 or float64 are needed. "
         "Convert it, for example with array.astype('float64')."
     )
-
-
-def _persisted(values: Iterable[Any]) -> bool:
-    return any(isinstance(getattr(v, "value", v), Future) for v in values)

@@ -11,6 +11,7 @@ from dask.task_spec import Task, TaskRef
 
 from emdist.engines.blas import one_thread
 from emdist.engines.local import expecting
+from emdist.engines.persisted import needs_of, supplied
 from emdist.errors import (
     CollapseError,
     ConfigError,
@@ -48,12 +49,18 @@ class Refusal:
     error: EmdistError
 
 
-def run_leaf(task: Callable[[int], S], block: int, following: int | None = None) -> S | Refusal:
-    """One block on a worker; `following` is what comes there next."""
+def run_leaf(
+    task: Callable[[int], S], block: int, following: int | None = None, *chunks: Any
+) -> S | Refusal:
+    """One block on a worker; `following` is what comes there next.
+
+    `chunks` are those of a persisted array that the block is made from.
+    """
     if following is not None:
         expecting(task)(following)
+    needs = needs_of(task) if chunks else None
     try:
-        with one_thread():
+        with one_thread(), supplied(needs(block) if needs else (), chunks):
             return task(block)
     except FINAL as error:
         if isinstance(error, PASSING):
@@ -154,6 +161,7 @@ def build(
     wanted: Iterable[Node],
     kept: Mapping[Node, Key],
     following: Sequence[int | None],
+    needs: Sequence[Sequence[Any]],
 ) -> tuple[dict[Any, Task], list[Node]]:
     """The graph that makes `wanted`, and its nodes that the client must hold.
 
@@ -169,6 +177,8 @@ def build(
         Nodes that an earlier attempt has finished, by their keys.
     following
         Of each of `blocks`, the one that its worker is to read while it is at work.
+    needs
+        Of each of `blocks`, the keys of the persisted chunks that it is made from.
     """
     graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
     load = TaskRef(names.load)
@@ -180,7 +190,11 @@ def build(
         if node[0] >= shape.low:
             held.append(node)
         if node[0] == 0:
-            graph[key] = Task(key, run_leaf, load, int(blocks[node[1]]), following[node[1]])
+            position = node[1]
+            chunks = (TaskRef(chunk) for chunk in needs[position])
+            graph[key] = Task(
+                key, run_leaf, load, int(blocks[position]), following[position], *chunks
+            )
             continue
         below = shape.children(node)
         graph[key] = Task(key, join, *(TaskRef(kept.get(n) or names.key(n)) for n in below))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
-from emdist.errors import ConfigError
 from emdist.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
+from emdist.validation import whole_number
 
 S = TypeVar("S", bound=Monoid)
 
@@ -44,10 +44,8 @@ class LocalEngine:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(
-                f"threads={self.threads}: at least 1 is needed; leave it out for one per CPU."
-            )
+        if self.threads is not None:
+            whole_number(self.threads, "threads", 1)
 
     @interrupts_first()
     def map_reduce(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
@@ -13,15 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build import make_fit, make_survey
 from emdist.build_memory import check_result
 from emdist.build_model import make_model, make_schedule
 from emdist.build_room import check_room
-from emdist.config import FitSection, ModelSection, ReadingSection, Section, make_section
-from emdist.errors import ConfigError, ShapeError, StartError
+from emdist.config import (
+    FitSection,
+    ModelSection,
+    ReadingSection,
+    Section,
+)
+from emdist.errors import ShapeError, StartError
 from emdist.estimators.frames import check_names, names_in
 from emdist.estimators.inputs import (
     as_matrix,
@@ -33,12 +36,13 @@ from emdist.estimators.inputs import (
 from emdist.estimators.kept_parameters import to_json
 from emdist.estimators.listening import listener
 from emdist.estimators.results import Results
+from emdist.estimators.settings import Settings
 from emdist.fit.events import Iterated
 from emdist.fit.fitted import Collect, Collected, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
-from emdist.interfaces import Engine, Floats, Model, Source, Spread
+from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
 from emdist.saved import save_fitted
@@ -47,7 +51,7 @@ from emdist.store.location import Location
 S = TypeVar("S", bound=Section)
 
 
-class Estimator(Results, BaseEstimator):  # type: ignore[misc]
+class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators; scikit-learn's conventions, any source, any engine.
 
     It has state as every scikit-learn estimator has: parameters as given, and attributes with a
@@ -107,18 +111,6 @@ class Estimator(Results, BaseEstimator):  # type: ignore[misc]
             state["engine"] = None
         return state
 
-    def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        try:
-            return int(check_random_state(self.random_state).randint(2**31 - 1))
-        except ValueError as error:
-            raise ConfigError(f"random_state: {error}. Give an integer >= 0, or None.") from None
-
-    def _checked(self, cls: type[S], names: Mapping[str, str], **values: Any) -> S:
-        """A section of the configuration; its errors speak of `names`, the parameters."""
-        return make_section(cls, values, type(self).__name__, names)
-
     def __sklearn_is_fitted__(self) -> bool:
         return "_fitted" in self.__dict__
 
@@ -133,6 +125,7 @@ class Estimator(Results, BaseEstimator):  # type: ignore[misc]
         )
 
     def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
+        self._check_switches()
         reading = self._reading()
         if not is_in_memory(X):
             return make_source(X, sample_weight, engine, reading)
@@ -234,13 +227,6 @@ class Estimator(Results, BaseEstimator):  # type: ignore[misc]
         options = self._options_of("schedule_options", "{'groups': 8}")
         return {"schedule": self.schedule, "schedule_options": options}
 
-    def _options_of(self, name: str, example: str) -> dict[str, Any]:
-        """The parameter `name` as a dict; ConfigError if it is none."""
-        given = getattr(self, name)
-        if not isinstance(given, Mapping | None):
-            raise ConfigError(f"{name}={given!r}; wanted a dict, such as {example}, or None.")
-        return dict(given or {})
-
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         """Called after `fit` with what was read; nothing is kept by default."""
 
@@ -286,23 +272,3 @@ class Estimator(Results, BaseEstimator):  # type: ignore[misc]
             "reading": self._reading().reading(),
         }
         save_fitted(Location(os.fspath(path)), self._section, self._fitted, extra)
-
-
-def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
-    """A start given by the user, as finite float64 of `shape`; StartError if it is no such."""
-    try:
-        if np.iscomplexobj(value):
-            raise TypeError
-        found = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        raise StartError(
-            f"{name}={value!r} holds no real numbers; wanted an array of shape {shape}."
-        ) from None
-    if found.shape != shape:
-        raise StartError(
-            f"{name} has shape {found.shape}; wanted {shape} for this number of components and "
-            "features."
-        )
-    if not np.isfinite(found).all():
-        raise StartError(f"{name} holds NaN or infinity; wanted finite numbers.")
-    return found

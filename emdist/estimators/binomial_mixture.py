@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from emdist.array_input import real_array
 from emdist.config import ModelSection
-from emdist.errors import ConfigError, DomainError, ShapeError
+from emdist.errors import ConfigError, DomainError, DtypeError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
@@ -71,6 +72,7 @@ class BinomialMixture(DiscreteMixture):
 
     family = "binomial"
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "trials": "n_trials"}
+    _option_names: ClassVar[Mapping[str, str]] = _options
 
     probabilities_ = Learned[Floats]()
 
@@ -151,7 +153,8 @@ class BinomialMixture(DiscreteMixture):
         DomainError
             If a cell has more successes than trials.
         """
-        done, tried = (np.asarray(a, np.float64) for a in (successes, trials))
+        done = real_array(successes, "successes", DtypeError, "an array (n, d)")
+        tried = real_array(trials, "trials", DtypeError, "an array (n, d)")
         if done.shape != tried.shape or done.ndim != 2:
             raise ShapeError(
                 f"successes have shape {done.shape} and trials {tried.shape}; wanted (n, d) of "
@@ -177,13 +180,13 @@ class BinomialMixture(DiscreteMixture):
     def _scaled(self, start: Floats) -> Floats:
         if self._cells:
             return np.concatenate([start, 1 - start], axis=1)
-        trials = np.asarray(self.n_trials)
+        trials = real_array(self.n_trials, "n_trials", ConfigError, "whole numbers")
         if trials.ndim and trials.shape != start.shape[1:]:
             raise ConfigError(
                 f"n_trials is given for {trials.size} features, and the probabilities are of "
                 f"{start.shape[1]}. Give one number for all, or one for each."
             )
-        return np.asarray(start * trials, np.float64)
+        return start * trials
 
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         if section.name == _PAIRS:

@@ -53,6 +53,7 @@ class CategoricalMixture(DiscreteMixture):
 
     family = "categorical"
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing", "categories": "n_categories"}
+    _option_names: ClassVar[Mapping[str, str]] = _options
     _array = "probabilities"
     _sums_to_one = True
 

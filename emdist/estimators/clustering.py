@@ -13,10 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, DataError
-from emdist.estimators.base import Estimator, as_floats
+from emdist.estimators.base import Estimator
 from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.estimators.learned import Learned
+from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.start import Given
 from emdist.fit.state import Status

@@ -10,7 +10,6 @@ import numpy as np
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
-from emdist.estimators.base import as_floats
 from emdist.estimators.given import (
     Parameters,
     array,
@@ -20,6 +19,7 @@ from emdist.estimators.given import (
     with_number,
 )
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
@@ -35,6 +35,7 @@ class DiscreteMixture(Criteria):
     family: ClassVar[str]
     #: The family's options, and the parameters that hold them.
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing"}
+    _option_names: ClassVar[Mapping[str, str]] = _options
     #: The parameter that gives a start, the largest value in it, whether its last axis sums to 1,
     #: and the family's array for it.
     _given_name: ClassVar[str] = "probabilities_init"

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.utils.validation import _get_feature_names
 
-from emdist.errors import FeatureNamesError
+from emdist.errors import DtypeError, FeatureNamesError
 from emdist.names import Match, Names, both, brief, coordinate_names, match
 
 
@@ -17,15 +17,18 @@ def names_in(x: Any) -> Names:
 
     Raises
     ------
-    TypeError
-        If some columns have texts for names and others have not, as in scikit-learn.
+    DtypeError
+        If some columns have texts for names and others have not: a TypeError, as in scikit-learn.
     """
     dims, coords = getattr(x, "dims", None), getattr(x, "coords", None)
     if isinstance(dims, tuple) and coords is not None:  # xarray.DataArray
         if len(dims) != 2 or dims[1] not in coords:
             return None
         return coordinate_names(str(dims[1]), coords[dims[1]].values)
-    found = _get_feature_names(x)
+    try:
+        found = _get_feature_names(x)
+    except TypeError as error:
+        raise DtypeError(f"{error!s:.400}") from None
     return None if found is None else tuple(str(name) for name in found)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from emdist.config import ModelSection
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.base import as_floats
 from emdist.estimators.given import array
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import MixtureEstimator
+from emdist.estimators.settings import as_floats
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats

@@ -10,7 +10,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.base import as_floats
 from emdist.estimators.gaussian import (
     FAMILIES,
     GaussianEstimator,
@@ -29,6 +28,7 @@ from emdist.estimators.given import (
 )
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.settings import as_floats
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from emdist.array_input import real_array
 from emdist.build_model import (
     CENTRES,
     make_components,
@@ -18,13 +19,14 @@ from emdist.build_model import (
 )
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import as_floats
 from emdist.estimators.frames import names_in
+from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
 from emdist.names import Names
+from emdist.validation import shown
 
 #: Weights may sum to 1 up to this, which text with a few digits needs; they are scaled then.
 _TOLERANCE = 1e-6
@@ -182,10 +184,7 @@ def check_shares(values: Floats, name: str) -> Floats:
 def array(value: Any, name: str, shape: Sequence[int | str]) -> Floats:
     """`value` as finite float64 of `shape`, in which texts stand for any number of things."""
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
-    try:
-        found = np.shape(value)
-    except ValueError:
-        raise ConfigError(f"{name} has rows of different lengths; wanted {wanted}.") from None
+    found = real_array(value, name, ConfigError, wanted).shape
     fits = len(found) == len(shape) and all(
         have > 0 if isinstance(want, str) else have == want
         for have, want in zip(found, shape, strict=False)
@@ -212,7 +211,7 @@ def with_number(params: Mapping[str, Any], name: str, number: int) -> dict[str, 
     """Constructor parameters with the number of components; ConfigError if another is asked for."""
     if params.get(name, number) != number:
         raise ConfigError(
-            f"{name}={params[name]!r}, and the parameters are of {number}. Leave {name} out."
+            f"{name}={shown(params[name])}, and the parameters are of {number}. Leave {name} out."
         )
     return {**params, name: number}
 

@@ -8,15 +8,24 @@ from typing import Any, TypeGuard
 import numpy as np
 import zarr
 
+from emdist.array_input import as_array, real_array
 from emdist.build import ahead_source
 from emdist.config import ReadingSection
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
+from emdist.foreign_objects import is_a
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.store.arrays import ArraySource, array_source, check_matrix
 from emdist.store.references import ArrayRef, reference
 from emdist.store.zarr_source import zarr_source
+from emdist.validation import shown
 
+#: What to do about masked values: of rows, and of weights.
+_FILL = (
+    "Pass {name}.filled(np.nan) and set non_finite to 'missing', or to 'drop' to leave their rows "
+    "out, or fill them."
+)
+_LEAVE_OUT = "Pass {name}.filled(0) to leave these rows out, or fill them with weights."
 #: A NumPy array larger than this is not sent to a Dask cluster: bytes.
 _SENDABLE = 256 << 20
 
@@ -29,24 +38,9 @@ def is_in_memory(x: Any) -> bool:
 def as_matrix(x: Any) -> Array:
     """Data in memory as a NumPy array (n, d); DataError if it is none.
 
-    Arrays keep their memory layout and data type; objects are taken as numbers if they are.
+    Arrays keep their memory layout and data type; NA, None and nulls are NaN.
     """
-    if hasattr(x, "tocsr"):
-        raise DtypeError("Sparse input is not supported; pass X.toarray(), or store it as Zarr.")
-    if np.ma.is_masked(x):
-        raise DtypeError(
-            "X is a masked array with masked values; pass X.filled(np.nan) and set non_finite to "
-            "'missing', or to 'drop' to leave their rows out, or fill them."
-        )
-    try:
-        found = np.asarray(x)
-        if found.dtype.kind == "O":
-            found = found.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DtypeError(
-            f"X holds no matrix of numbers ({error}). Encode text and dates as numbers, and give "
-            "all rows the same length."
-        ) from None
+    found = as_array(x, "X", DtypeError, _FILL, lists=True)
     if found.dtype.kind == "c":
         raise DtypeError(
             f"Complex data not supported: X has dtype {found.dtype}; cluster its real and "
@@ -57,8 +51,13 @@ def as_matrix(x: Any) -> Array:
 
 
 def is_client(engine: Any) -> bool:
-    """Whether `engine` is a connection to a Dask cluster."""
-    return type(engine).__module__.startswith("distributed")
+    """Whether `engine` is a connection to a Dask cluster, or the cluster itself."""
+    return is_a(engine, "distributed", "Client") or _is_cluster(engine)
+
+
+def _is_cluster(engine: Any) -> bool:
+    """Whether `engine` is a cluster, such as ``LocalCluster()``, of any package."""
+    return is_a(engine, "distributed", "Cluster") or is_a(engine, "dask_gateway", "GatewayCluster")
 
 
 def _is_dask(x: Any) -> TypeGuard[Any]:
@@ -75,10 +74,25 @@ def make_engine(engine: Any) -> Engine:
     if is_client(engine):
         from emdist.engines.dask import DaskEngine
 
-        return DaskEngine(engine)
+        return DaskEngine(_client(engine))
     raise ConfigError(
-        f"engine={engine!r}; wanted None for threads here, or a distributed.Client for a cluster."
+        f"engine={shown(engine)}; wanted None for threads here, or a distributed.Client for a "
+        "cluster."
     )
+
+
+def _client(engine: Any) -> Any:
+    """The client of a cluster, or `engine` if it is one; ConfigError if it is closed."""
+    status = getattr(engine.status, "name", engine.status)
+    if status in ("closed", "closing", "failed"):
+        kind = type(engine).__name__
+        remedy = (
+            "Make a cluster that stays open for the fit, and pass it or its client"
+            if _is_cluster(engine)
+            else "Connect a new one to the cluster, as Client(address), and pass that"
+        )
+        raise ConfigError(f"engine is a {kind} that is {status}. {remedy} as engine=.")
+    return engine.get_client() if _is_cluster(engine) else engine
 
 
 def make_source(
@@ -124,13 +138,17 @@ def make_source(
         )
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)
-    source = _dask(x, weights, reading) if _is_dask(x) else _in_memory(x, weights, engine, reading)
+    if _is_dask(x):
+        source: Source = _dask(x, weights, engine, reading)
+    else:
+        source = _in_memory(x, weights, engine, reading)
     _check_length(weights, source.shape[0])
     return source
 
 
-def _dask(x: Any, weight: Floats | None, reading: ReadingSection) -> Source:
-    from emdist.engines.dask_array import DaskArraySource
+def _dask(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection) -> Source:
+    from emdist.engines.dask_array import dask_source
+    from emdist.engines.persisted import check_client
 
     if reading.non_finite == "drop":
         raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")
@@ -139,7 +157,10 @@ def _dask(x: Any, weight: Floats | None, reading: ReadingSection) -> Source:
             "block_size is not available for dask arrays, whose blocks are made of their chunks; "
             "rechunk the array, or use Zarr."
         )
-    return DaskArraySource(x, weight)
+    source = dask_source(x, weight)
+    if source.futures:
+        check_client(source.futures, getattr(engine, "client", None))
+    return source
 
 
 def _in_memory(
@@ -168,10 +189,5 @@ def _weights(weight: Any) -> Floats | None:
             "sample_weight is a Zarr array and X is none; pass weights in memory, such as "
             "zarr.open_array(path)[:], or X as Zarr too."
         )
-    try:
-        found = np.asarray(weight)
-        if found.dtype.kind == "c":
-            raise TypeError
-        return np.ascontiguousarray(found, np.float64)
-    except (TypeError, ValueError):
-        raise WeightError(f"sample_weight {weight!r} holds no real numbers; wanted (n,).") from None
+    found = real_array(weight, "sample_weight", WeightError, "one number for each row", _LEAVE_OUT)
+    return np.ascontiguousarray(found)

@@ -10,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
-from emdist.estimators.base import as_floats
 from emdist.estimators.given import Parameters, array, names_for, weights_of, with_number
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats

@@ -137,7 +137,7 @@ class KCentroids(Clustering):
             precision=self.precision,
             dissimilarity=self._dissimilarity(),
             missing=self.non_finite == "missing",
-            options=_as_lists(self.dissimilarity_params),
+            options={} if self.dissimilarity_params is None else self.dissimilarity_params,
         )
         return (model, *self._start(model.n_components, n_features))
 
@@ -220,13 +220,6 @@ class KCentroids(Clustering):
         if self._section.dissimilarity not in (None, "squared_euclidean"):
             raise without_equivalent(self, "scikit-learn clusters by the Euclidean distance only")
         return kmeans_of(self)
-
-
-def _as_lists(params: Any) -> Any:
-    """Arrays among the options as the lists that a configuration would hold."""
-    if not isinstance(params, Mapping):
-        return params if params is not None else {}
-    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in params.items()}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from emdist.build_model import (
     make_schedule,
 )
 from emdist.config import FitSection, ModelSection
-from emdist.errors import ConfigError, StartError
+from emdist.errors import StartError
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.learned import Learned
 from emdist.estimators.streams import Streaming
@@ -32,6 +32,7 @@ from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
 from emdist.mixtures.distribution import MixtureDistribution
+from emdist.validation import whole_number
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}
@@ -195,8 +196,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         Noise comes last, from the bounding box of the fitted data, with the label -1.
         """
         check_is_fitted(self)
-        if n_samples < 1:
-            raise ConfigError(f"n_samples={n_samples}; wanted at least 1.")
+        n_samples = whole_number(n_samples, "n_samples", 1)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rng = np.random.default_rng(seed)
         fitted = self._fitted

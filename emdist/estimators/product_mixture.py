@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from emdist.array_input import plain
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.base import as_floats
 from emdist.estimators.given import (
     Parameters,
     array,
@@ -21,6 +21,7 @@ from emdist.estimators.given import (
 )
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
@@ -162,10 +163,10 @@ class ProductMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         groups = self.groups
         if groups is None:
-            ignored = set(_plain(self.ignored) or ())
+            ignored = set(plain(self.ignored, "ignored") or ())
             rest = [j for j in range(n_features) if j not in ignored]
             groups = [{"columns": rest, "family": "diagonal"}]
-        options = {"groups": _plain(groups), "ignored": _plain(self.ignored)}
+        options = {"groups": groups, "ignored": self.ignored}
         model = self._model_section("product", options, self.uniform_weights)
         make_family(model)  # Groups are checked before a start is held to their shape.
         return model, self._fit_section(), self._start(model, n_features)
@@ -244,14 +245,3 @@ class ProductMixture(Criteria):
 
 
 estimator = ProductMixture
-
-
-def _plain(value: Any) -> Any:
-    """`value` as a configuration has it: arrays and tuples of indices as lists."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple | range):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return value

@@ -74,6 +74,11 @@ class OneRead:
         """Of the source."""
         return self._source.fingerprint()
 
+    @property
+    def needs(self) -> Any:
+        """As the source's: what it needs of a cluster, if anything."""
+        return getattr(self._source, "needs", None)
+
     def read(self, i: int) -> Block:
         """Block `i`: the one that this thread holds, or as the source reads it."""
         if getattr(self._here, "index", None) != i:

@@ -20,6 +20,7 @@ from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
 from emdist.store.arrays import array_source
+from emdist.validation import shown, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class MixtureDistribution:
         if shape != (k,):
             raise ShapeError(f"weights have shape {shape}; wanted ({k},), one for each component.")
         if not ((self.weights >= 0).all() and abs(self.weights.sum() - 1) < 1e-6):
-            raise ConfigError(f"weights={self.weights}; wanted numbers >= 0 that sum to 1.")
+            raise ConfigError(f"weights={shown(self.weights)}; wanted numbers >= 0 that sum to 1.")
 
     @property
     def n_components(self) -> int:
@@ -116,8 +117,9 @@ class MixtureDistribution:
         seed
             An integer for the same draws each time, a ``numpy.random.Generator``, or None.
         """
-        if n < 1:
-            raise ConfigError(f"n={n}; wanted at least 1 draw.")
+        n = whole_number(n, "n", 1)
+        if isinstance(seed, bool | np.bool_ | float | str):
+            raise ConfigError(f"seed={shown(seed)}; wanted an integer, a Generator, or None.")
         rng = np.random.default_rng(seed)
         labels = rng.choice(self.n_components, n, p=self.weights / self.weights.sum())
         rows = np.empty((n, self.n_features))
@@ -179,8 +181,8 @@ class MixtureDistribution:
         weights = self.marginal(observed).responsibilities(at)[0]
         if not np.isfinite(weights).all():
             raise DomainError(
-                f"values={values!r} are so far from every component that none has a density there. "
-                "Check their units and the order of features."
+                f"values={shown(values)} are so far from every component that none has a density "
+                "there. Check their units and the order of features."
             )
         family, components = able.conditional(self.components, kept, observed, at[0])
         return MixtureDistribution(family, weights, components)

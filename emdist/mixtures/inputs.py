@@ -7,12 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from emdist.array_input import as_array, real_array
 from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 from emdist.families.closures import Features
 from emdist.fit.domain import check_rows
 from emdist.interfaces import Array, Domain, Floats
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.plan import native, usable_dtype
+from emdist.validation import shown
 
 #: Features by index, one or several; negative ones count from the end.
 Which: TypeAlias = int | Sequence[int] | Array
@@ -20,10 +22,7 @@ Which: TypeAlias = int | Sequence[int] | Array
 
 def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
     """`x` as an array (n, d) that kernels take; DataError if it is none, or not in `domain`."""
-    try:
-        found = np.asarray(x)
-    except ValueError as error:
-        raise ShapeError(f"x is no matrix ({error}); wanted rows of {d} numbers.") from None
+    found = as_array(x, "x", lists=True)
     check_matrix(found.shape, "x")
     usable_dtype(found.dtype, "x")
     if found.shape[1] != d:
@@ -46,29 +45,27 @@ def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
 
 def feature_index(which: Which, d: int) -> Features:
     """(m,) indices in 0..d-1, in the order given; ConfigError if not, or if one comes twice."""
-    found = np.atleast_1d(np.asarray(which))
+    found = np.atleast_1d(as_array(which, "features", ConfigError))
     if found.size == 0:
         found = found.astype(np.int64)
-    if found.ndim != 1 or found.dtype.kind not in "iu":
+    listed = isinstance(which, list | tuple) and any(isinstance(one, bool) for one in which)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or listed:
         raise ConfigError(
-            f"features={which!r}; wanted the index of a feature, or a list of them. A mask becomes "
-            "one by numpy.flatnonzero(mask)."
+            f"features={shown(which)}; wanted the index of a feature, or a list of them. A mask "
+            "becomes one by numpy.flatnonzero(mask)."
         )
     outside = found[(found < -d) | (found >= d)]
     if outside.size:
         raise ConfigError(f"There is no feature {outside[0]}; the mixture has 0..{d - 1}.")
     index = found.astype(np.int64) % d
     if len(np.unique(index)) < len(index):
-        raise ConfigError(f"features={which!r} names a feature twice; wanted each once.")
+        raise ConfigError(f"features={shown(which)} names a feature twice; wanted each once.")
     return index
 
 
 def observed_values(values: Any, m: int) -> Floats:
     """(1, m) finite numbers; ShapeError, DtypeError or NonFiniteError if `values` are not."""
-    try:
-        found = np.atleast_1d(np.asarray(values, np.float64))
-    except (TypeError, ValueError) as error:
-        raise DtypeError(f"values={values!r} are no numbers ({error}).") from None
+    found = np.atleast_1d(real_array(values, "values", DtypeError, f"{m} numbers"))
     if found.shape != (m,):
         raise ShapeError(
             f"values have shape {found.shape}; wanted ({m},), one for each feature observed. For "
@@ -76,8 +73,8 @@ def observed_values(values: Any, m: int) -> Floats:
         )
     if not np.isfinite(found).all():
         raise NonFiniteError(
-            f"values={values!r} hold NaN or infinity; wanted finite numbers. Leave a feature out "
-            "that was not observed."
+            f"values={shown(values)} hold NaN or infinity; wanted finite numbers. Leave a feature "
+            "out that was not observed."
         )
     return found[None]
 

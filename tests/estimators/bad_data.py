@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import dask.array as da
 import numpy as np
+import pyarrow as pa
 from sklearn.exceptions import ConvergenceWarning
 
 from emdist import (
@@ -252,6 +254,24 @@ def _structured() -> Case:
     return np.zeros(80, dtype=[("a", "f8"), ("b", "f8")]), None
 
 
+def _arrow(absent: list[int]) -> Any:
+    """The rows of bits as an Arrow table, without the second feature of some rows."""
+    x = bits()
+    columns = [pa.array(column.astype(int), mask=np.zeros(80, bool)) for column in x.T]
+    columns[1] = pa.array(x[:, 1].astype(int), mask=np.isin(np.arange(80), absent))
+    return pa.table(columns, names=[f"f{j}" for j in range(x.shape[1])])
+
+
+def _declared(change: Callable[[Any], Any]) -> Any:
+    """The rows of bits as a Dask array that says that `change` leaves them as they are."""
+    return da.from_array(bits(), chunks=(40, 8)).map_blocks(change, dtype="f8")
+
+
+def _anew(x: Any) -> Any:
+    """Other rows of bits each time."""
+    return np.random.default_rng().permutation(x.ravel()).reshape(x.shape)
+
+
 _UNITS = np.array([1.0, 1e6, 1.0])
 _HALF = np.arange(80) < 40
 
@@ -340,6 +360,21 @@ TABLE = [
         says="0 feature"),
     Row("a masked array with masked values", "error: fill it, or how to leave rows out",
         lambda: (np.ma.masked_less(bits(), 0.5), None), error=DtypeError, says="masked values",
+        stored=False),
+    Row("NA in columns of pandas, polars or Arrow", "NaN: the policy for NaN applies",
+        lambda: (_arrow([33]), None), error=NonFiniteError, says="row 33 has nan in feature 1",
+        stored=False),
+    Row("NA and `non_finite: drop`", "the fit of the other rows", lambda: (_arrow([5, 33]), None),
+        lambda: (np.delete(bits(), [5, 33], axis=0), None), options={"non_finite": "drop"},
+        stored=False),
+    Row("masked weights", "error: fill them, 0 to leave rows out",
+        _weights(lambda w: np.ma.masked_where(_HALF, w)), error=WeightError,
+        says=r"filled\(0\)", stored=False),
+    Row("chunks of a Dask array that are not what it declares", "error: the chunk",
+        lambda: (_declared(lambda x: x[:7]), None), error=ShapeError, says=r"chunk \(0, 0\)",
+        stored=False),
+    Row("a Dask array that changes from pass to pass", "error: how to make it stable",
+        lambda: (_declared(_anew), None), error=DataError, says="changed between two passes",
         stored=False),
 ]  # fmt: skip
 

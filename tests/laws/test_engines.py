@@ -32,10 +32,11 @@ from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
 from emdist.engines.dask import DaskEngine, check_workers
-from emdist.engines.dask_array import MIB, DaskArraySource, plan
+from emdist.engines.dask_array import MIB, DaskArraySource, dask_source, plan
 from emdist.engines.faults import ask, roster
 from emdist.engines.graph import LEVELS, Shape, join
 from emdist.engines.local import LocalEngine
+from emdist.engines.persisted import check_client
 from emdist.engines.placement import choose, place
 from emdist.engines.trust import Blamed
 from emdist.errors import (
@@ -702,5 +703,5 @@ def test_dask_arrays_that_are_refused(processes: Client) -> None:
         DaskArraySource(x[:0])
     with pytest.raises(DtypeError, match="MaskedArray"):
         DaskArraySource(da.ma.masked_less(x, 3))
-    with pytest.raises(ConfigError, match="persist"):
-        DaskArraySource(processes.persist(x))
+    with pytest.raises(ConfigError, match=r"persisted on the cluster at .*engine=client"):
+        check_client(dask_source(processes.persist(x)).futures, None)

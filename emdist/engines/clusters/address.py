@@ -97,6 +97,8 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
     """Wait for `n_workers` workers, up to `timeout` seconds, and check what they have."""
     if n_workers == 0:
         return
+    # A cluster that adapts from zero starts no worker until a task waits for one.
+    waiting = client.submit(int, pure=False)
     try:
         client.wait_for_workers(n_workers, timeout=timeout)
     except TimeoutError as error:
@@ -105,6 +107,8 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
             f"{timeout:g} s. Start workers, read their logs for why they do not join, or raise "
             "timeout."
         ) from error
+    finally:
+        waiting.release()
     check_workers(client)
 
 

@@ -1,0 +1,276 @@
+"""Array parameters: what users hand over becomes a NumPy array, or an error that says what it is.
+
+Every array parameter of every estimator and function goes through `as_array`, so that masks are
+never dropped, NA of nullable and Arrow columns is NaN everywhere, and text is never a number.
+Other packages are recognised by their classes' names and never imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import ConfigError, DtypeError, EmdistError
+from emdist.foreign_objects import is_a, refusal
+from emdist.interfaces import Array
+from emdist.validation import shown
+
+#: What an array with masked values is told to do, where nothing better is known.
+_FILL = "Fill them with numbers: {name}.filled(value)."
+#: Elements of a list that NumPy converts by itself, in order of how frequent they are.
+_PLAIN = frozenset({float, int, bool, np.float64, np.float32, np.int64, str, complex, bytes})
+
+#: What data types that are no real numbers hold.
+_KINDS = {
+    "U": "text",
+    "S": "text",
+    "T": "text",
+    "M": "dates",
+    "m": "durations",
+    "c": "complex numbers",
+}
+
+
+class _Unusable(ValueError):  # noqa: N818  a signal inside this module
+    """Why a value is no array of numbers: a sentence that follows its name."""
+
+
+def as_array(
+    value: Any,
+    name: str,
+    error: type[EmdistError] = DtypeError,
+    masked: str = _FILL,
+    lists: bool = False,
+) -> Array:
+    """`value` as a NumPy array of numbers.
+
+    NA, None and nulls of Arrow, pandas and polars become NaN, which the caller's policy for NaN
+    applies to. An array keeps its data type and its memory layout.
+
+    Parameters
+    ----------
+    value
+        Array, list, data frame, or whatever else NumPy can convert.
+    name
+        What the user calls it, for the error.
+    error
+        Raised for what holds no numbers: a DtypeError, StartError, WeightError, ...
+    masked
+        What to do about masked values: a sentence; ``{name}`` is the name.
+    lists
+        Whether lists of matrices are named as such: for X, whose rows they might be meant to be.
+
+    Raises
+    ------
+    EmdistError
+        Of the class `error`.
+    """
+    if (why := refusal(value, name, lists)) is not None:
+        raise error(why)
+    what = "no matrix of numbers" if lists else "no real numbers"
+    try:
+        found = _converted(value)
+        if found.dtype.names is not None:
+            raise _Unusable(
+                "is a structured array; wanted real numbers. Pass "
+                f"numpy.lib.recfunctions.structured_to_unstructured({name})"
+            )
+        return _without_objects(found) if found.dtype.kind == "O" else found
+    except _Masked as told:
+        remedy = masked.format(name=name)
+        raise error(f"{name} is a masked array with {told} masked values. {remedy}") from None
+    except _Unusable as told:
+        raise error(f"{name} {told!s}.".replace("{what}", what)) from None
+    except (TypeError, ValueError, RuntimeError, OverflowError, NotImplementedError) as told:
+        why = f"{told!s:.200}" or type(told).__name__
+        if "inhomogeneous" in why:
+            raise error(
+                f"{name} has rows of different lengths; give all of them the same length."
+            ) from None
+        raise error(
+            f"{name} holds {what} ({why}). Encode text and dates as numbers, and "
+            "give all rows the same length."
+        ) from None
+
+
+class _Masked(ValueError):  # noqa: N818  a signal inside this module
+    """The number of values that a mask hides."""
+
+
+def real_array(
+    value: Any, name: str, error: type[EmdistError], wanted: str, masked: str = _FILL
+) -> Array:
+    """`value` as real numbers, a float64 array of its own; `error` if it holds others.
+
+    For starts, priors, weights: text, dates and complex numbers mean nothing there.
+    """
+    found = as_array(value, name, error, masked)
+    if found.dtype.kind not in "biuf":
+        raise error(f"{name} holds {_kind(found)}, no real numbers; wanted {wanted}.")
+    return np.array(found, np.float64)
+
+
+def plain(value: Any, name: str) -> Any:
+    """`value` as a configuration would have it: arrays and columns, at any depth, as lists.
+
+    Raises
+    ------
+    ConfigError
+        If an array holds no numbers, or masked values.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: plain(one, f"{name}[{shown(key)}]") for key, one in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(one, name) for one in value]
+    if isinstance(value, type) or not (
+        hasattr(value, "__array__") or is_a(value, "pyarrow", "Array", "ChunkedArray")
+    ):
+        return value
+    return as_array(value, name, ConfigError).tolist()
+
+
+def _kind(found: Array) -> str:
+    return _KINDS.get(found.dtype.kind, f"values of the type {found.dtype}")
+
+
+def _converted(value: Any) -> Array:
+    """As `as_array`; objects are left as they are."""
+    if isinstance(value, np.ma.MaskedArray):
+        if (count := _masked(value)) > 0:
+            raise _Masked(count)
+        return np.asarray(value.data)
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    if is_a(value, "pandas", "DataFrame"):
+        return (
+            _of_columns(_pandas_columns(value), len(value)) if _nullable(value) else _plain(value)
+        )
+    if is_a(value, "pandas", "Series", "Index", "ExtensionArray"):
+        return _pandas_column(value)
+    if is_a(value, "polars", "DataFrame"):
+        columns = ((name, value[name].to_numpy()) for name in value.columns)
+        return _of_columns(columns, value.height)
+    if is_a(value, "polars", "Series"):
+        return np.asarray(value.to_numpy())
+    if is_a(value, "pyarrow", "Table", "RecordBatch"):
+        names = value.column_names
+        columns = ((name, _arrow(value.column(i))) for i, name in enumerate(names))
+        return _of_columns(columns, value.num_rows)
+    if is_a(value, "pyarrow", "Array", "ChunkedArray"):
+        return _arrow(value)
+    if isinstance(value, list | tuple) and not _holds_plain(value):
+        return np.stack([np.asarray(_element(one)) for one in value])
+    return _plain(value)
+
+
+def _masked(value: Any) -> int:
+    """How many values the mask of an array hides."""
+    return int(np.count_nonzero(np.ma.getmaskarray(value)))
+
+
+def _plain(value: Any) -> Array:
+    found = np.asarray(value)
+    if found.ndim == 0 and found.dtype.kind == "O" and value is not None:
+        raise _Unusable(f"is a {type(value).__name__}, which NumPy makes no array of")
+    return found
+
+
+def _element(value: Any) -> Any:
+    """Of a list with other elements than numbers and lists of these."""
+    if isinstance(value, list | tuple | np.ndarray) or hasattr(value, "__array__"):
+        return _converted(value)
+    if is_a(value, "pyarrow", "Scalar"):
+        value = value.as_py()
+    return np.asarray(np.nan if _absent(value) else value)
+
+
+def _holds_plain(values: Iterable[Any]) -> bool:
+    """Whether NumPy makes the right array of a list: it drops the masks of what is within."""
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN or (kind is np.ndarray and value.dtype.kind != "O"):
+            continue
+        if kind is list or kind is tuple:
+            if not _holds_plain(value):
+                return False
+        elif not isinstance(value, np.generic):
+            return False
+    return True
+
+
+def _absent(value: Any) -> bool:
+    return value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant")
+
+
+def _without_objects(found: Array) -> Array:
+    """Objects as float64: numbers as they are, None and NA as NaN; text is refused."""
+    flat = found.reshape(-1).copy()
+    for i, value in enumerate(flat):
+        if isinstance(value, str | bytes):
+            raise _Unusable(
+                f"holds {{what}}, but text such as {shown(value)}: encode the categories, or "
+                "convert numbers written as text with astype(float)"
+            )
+        if isinstance(value, np.ma.MaskedArray) and (count := _masked(value)) > 0:
+            raise _Masked(count)
+        if _absent(value):
+            flat[i] = np.nan
+    return flat.astype(np.float64).reshape(found.shape)
+
+
+def _nullable(frame: Any) -> bool:
+    """Whether a column of a pandas frame is anything but plain numbers."""
+    return any(
+        not isinstance(dtype, np.dtype) or dtype.kind not in "biuf" for dtype in frame.dtypes
+    )
+
+
+def _pandas_columns(frame: Any) -> Iterator[tuple[Any, Array]]:
+    for i, name in enumerate(frame.columns):
+        yield name, _pandas_column(frame.iloc[:, i])
+
+
+def _pandas_column(column: Any) -> Array:
+    dtype = column.dtype
+    if isinstance(dtype, np.dtype) or dtype.kind not in "biuf" or hasattr(dtype, "fill_value"):
+        return np.asarray(column)
+    own = np.dtype(getattr(dtype, "numpy_dtype", np.float64))
+    if not bool(np.any(column.isna())):
+        return np.asarray(column.to_numpy(dtype=own))
+    wide = own if own.kind == "f" else np.dtype(np.float64)
+    return np.asarray(column.to_numpy(dtype=wide, na_value=np.nan))
+
+
+def _arrow(column: Any) -> Array:
+    chunks = getattr(column, "chunks", None)
+    if chunks is not None:
+        parts = [_arrow(chunk) for chunk in chunks]
+        return np.concatenate(parts) if parts else np.empty(0)
+    return np.asarray(column.to_numpy(zero_copy_only=False))
+
+
+def _of_columns(columns: Iterable[tuple[Any, Array]], rows: int) -> Array:
+    """(n, d) of one array for each column, in the narrowest type that holds all of them."""
+    found = []
+    for name, column in columns:
+        where = f"has a column {shown(name)} that holds"
+        if column.ndim != 1:
+            raise _Unusable(f"{where} {column.ndim - 1}-dimensional values; wanted numbers")
+        try:
+            plain = _without_objects(column) if column.dtype.kind == "O" else column
+        except _Unusable:
+            text = next(value for value in column if isinstance(value, str | bytes))
+            raise _Unusable(
+                f"{where} text such as {shown(text)}; wanted real numbers: encode the categories, "
+                "or leave the column out"
+            ) from None
+        except (TypeError, ValueError) as told:
+            raise _Unusable(f"{where} no numbers ({told!s:.100})") from None
+        if plain.dtype.kind not in "biuf":
+            raise _Unusable(f"{where} {_kind(plain)}; wanted real numbers, or leave it out")
+        found.append(plain)
+    return np.stack(found, axis=1) if found else np.empty((rows, 0))

@@ -1,0 +1,133 @@
+"""Persisted Dask arrays: their chunks lie on a cluster's workers, and tasks go to where they lie.
+
+A block's task depends on the futures of its chunks, as Dask's own tasks would: the scheduler makes
+a lost chunk again, and sends it to another worker where that is needed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from dask.array import Array as DaskArray
+from dask.optimization import cull
+from dask.task_spec import DataNode
+from distributed import Client, Future
+from numpy.typing import NDArray
+
+from emdist.engines.faults import ask
+from emdist.engines.placement import Places
+from emdist.errors import ConfigError
+
+#: A chunk's key on the scheduler.
+Key: TypeAlias = Any
+
+#: What the task at work was given: chunks by their keys.
+_SUPPLIED: ContextVar[Mapping[Key, Any]] = ContextVar("supplied", default={})  # noqa: B039
+
+
+@dataclass(frozen=True)
+class Lying:
+    """Stands in a graph for a chunk that lies on a worker.
+
+    Attributes
+    ----------
+    key
+        Of the chunk on the scheduler.
+    """
+
+    key: Key
+
+
+def detached(array: DaskArray) -> tuple[DaskArray, dict[Key, Future]]:
+    """`array` with `Lying` in place of futures, and the futures by their keys."""
+    futures: dict[Key, Future] = {}
+    graph: dict[Any, Any] = {}
+    for key, node in dict(array.__dask_graph__()).items():
+        value = getattr(node, "value", node)
+        if isinstance(value, Future):
+            futures[value.key] = value
+            node = Lying(value.key)
+        graph[key] = node
+    if not futures:
+        return array, {}
+    return DaskArray(graph, array.name, array.chunks, meta=array._meta), futures
+
+
+def lying_in(graph: Mapping[Any, Any], keys: Sequence[Any]) -> tuple[Key, ...]:
+    """Keys of the chunks on workers that `keys` of `graph` are made from, in a fixed order."""
+    needed, _ = cull(graph, list(keys))
+    return tuple(dict.fromkeys(node.key for node in needed.values() if isinstance(node, Lying)))
+
+
+def with_chunks(graph: Mapping[Any, Any], keys: Sequence[Any]) -> dict[Any, Any]:
+    """The part of `graph` that makes `keys`, with the chunks that the task was given."""
+    given = _SUPPLIED.get()
+    needed, _ = cull(graph, list(keys))
+    return {
+        key: DataNode(key, given[node.key]) if isinstance(node, Lying) else node
+        for key, node in needed.items()
+    }
+
+
+@contextmanager
+def supplied(keys: Sequence[Key], chunks: Sequence[Any]) -> Iterator[None]:
+    """While it lasts, sources of this thread find these chunks."""
+    token = _SUPPLIED.set(dict(zip(keys, chunks, strict=True)))
+    try:
+        yield
+    finally:
+        _SUPPLIED.reset(token)
+
+
+def needs_of(task: Any) -> Callable[[int], tuple[Key, ...]] | None:
+    """What tells the keys of the chunks that a block of `task` needs; None if it needs none."""
+    found: Callable[[int], tuple[Key, ...]] | None
+    found = getattr(getattr(task, "source", None), "needs", None)
+    return found
+
+
+def check_alive(futures: Mapping[Key, Future]) -> None:
+    """ConfigError if a chunk is no longer on its cluster."""
+    for future in futures.values():
+        if future.status in ("cancelled", "lost", "error"):
+            raise ConfigError(
+                f"the Dask array was persisted, and chunk {str(future.key)[:80]} of it is "
+                f"{future.status}: its cluster is gone, or was restarted. Persist it again: X = "
+                "X.persist(), from the array as it was before."
+            )
+
+
+def check_client(futures: Mapping[Key, Future], client: Client | None) -> None:
+    """ConfigError unless the chunks lie on the cluster of `client`."""
+    check_alive(futures)
+    own = next(iter(futures.values())).client
+    here = own.scheduler.address if own.scheduler is not None else "an unknown address"
+    there = None if client is None or client.scheduler is None else client.scheduler.address
+    if here != there:
+        raise ConfigError(
+            f"the Dask array was persisted on the cluster at {here}, and the fit would run "
+            f"{'on threads of this process' if there is None else f'on the one at {there}'}. Pass "
+            "engine=client with the client that persisted it, or the array as it was before "
+            "persist()."
+        )
+
+
+def near(client: Client, places: Places, needs: Sequence[tuple[Key, ...]]) -> NDArray[np.int64]:
+    """(n,) the worker of each block: where most of its chunks lie, or as `places` has it."""
+    keys = list(dict.fromkeys(key for one in needs for key in one))
+    holders = ask(client, "who_has", keys=keys)
+    known = {address: w for w, address in enumerate(places.workers)}
+    index = places.index.copy()
+    for i, own in enumerate(needs):
+        votes = Counter(
+            known[address] for key in own for address in holders.get(key, ()) if address in known
+        )
+        if votes:
+            index[i] = max(votes, key=lambda w: (votes[w], -w))
+    return index

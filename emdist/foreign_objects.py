@@ -1,0 +1,190 @@
+"""What is no array, by name: groups, lazy frames, sparse matrices, and the line that works instead.
+
+Classes of other packages are recognised by their names, so that none of them is imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+#: Names that a message lists, and characters of each.
+_LISTED, _LONGEST = 5, 40
+
+
+def is_a(value: Any, package: str, *names: str) -> bool:
+    """Whether `value` is of a class of `package`, or of a subclass, with one of these names."""
+    return any(
+        base.__name__ in names and base.__module__.partition(".")[0] == package
+        for base in type(value).__mro__
+    )
+
+
+def refusal(value: Any, name: str, lists: bool = False) -> str | None:
+    """Why `value` is not taken for the array `name`, and what to pass; None if it may be one.
+
+    Parameters
+    ----------
+    value
+        What the user passed.
+    name
+        What the user calls it.
+    lists
+        Whether lists of whole matrices or of paths are refused by name.
+    """
+    if isinstance(value, list | tuple):
+        return _list(value, name) if lists else None
+    for kind, find in _KINDS:
+        if kind(value):
+            return find(value, name)
+    return None
+
+
+def _named(names: Iterable[Any]) -> str:
+    """A few of `names`, each of them short."""
+    shown = [f"{one!s:.{_LONGEST}}" for one in islice(names, _LISTED + 1)]
+    return ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
+
+
+def _sparse(value: Any, name: str) -> str:
+    convert = "toarray" if hasattr(value, "toarray") else "todense"
+    return (
+        f"{name} is a sparse matrix. Sparse input is not supported: pass {name}.{convert}() if it "
+        "fits in memory, or reduce its columns first, for example with "
+        "sklearn.decomposition.TruncatedSVD."
+    )
+
+
+def _group(value: Any, name: str) -> str:
+    try:
+        found = [path for path, at in value.members(max_depth=3) if hasattr(at, "shape")]
+    except Exception:  # noqa: BLE001  a listing that fails leaves the message without names
+        found = []
+    if not found:
+        return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
+    example = f"{name}['{found[0]}']"
+    return (
+        f"{name} is a zarr.Group, not an array. Pass one of its arrays, as {example}; it has "
+        f"{_named(sorted(found))}."
+    )
+
+
+def _dataset(value: Any, name: str) -> str:
+    flat = [str(one) for one in value.data_vars if value[one].ndim == 2]
+    holds = _named(str(one) for one in value.data_vars) or "no variables"
+    if flat:
+        advice = f"Pass the data of one variable of two dimensions, as {name}['{flat[0]}'].data"
+    else:
+        advice = (
+            f"Pass rows by features, as {name}.to_dataarray().stack(row=[...]).T.data with the "
+            "names of the dimensions that make up the rows"
+        )
+    return f"{name} is an xarray.Dataset with {holds}. {advice}."
+
+
+def _lazy_array(value: Any, name: str) -> str:
+    return (
+        f"{name} is an xarray.DataArray over a Dask array. Pass {name}.data, the Dask array "
+        "(rows, features), which is never loaded whole."
+    )
+
+
+def _anndata(value: Any, name: str) -> str:
+    dense = f"{name}.X" + (".toarray()" if hasattr(value.X, "toarray") else "")
+    more = [f"{name}.obsm['{key}']" for key in value.obsm]
+    return f"{name} is an AnnData object. Pass one of its matrices: {_named([dense, *more])}."
+
+
+def _dask_frame(value: Any, name: str) -> str:
+    return (
+        f"{name} is a dask {type(value).__name__}. Pass {name}.to_dask_array(lengths=True), a Dask "
+        "array of its rows and numeric columns."
+    )
+
+
+def _lazy_frame(value: Any, name: str) -> str:
+    return f"{name} is a polars LazyFrame, which holds no rows yet; pass {name}.collect()."
+
+
+def _mapping(value: Any, name: str) -> str:
+    return (
+        f"{name} is a {type(value).__name__} of {len(value)} ({_named(value)}), not an array; "
+        f"pass numpy.column_stack(list({name}.values())) if its values are the columns."
+    )
+
+
+def _unordered(value: Any, name: str) -> str:
+    return f"{name} is a {type(value).__name__}, which has no order; pass a list or an array."
+
+
+def _generator(value: Any, name: str) -> str:
+    return (
+        f"{name} is a {type(value).__name__}, which can be read once only; pass numpy.array(list("
+        f"{name})), or its chunks of rows to partial_fit of an estimator that has it."
+    )
+
+
+def _async_zarr(value: Any, name: str) -> str:
+    return f"{name} is a zarr {type(value).__name__}; pass zarr.Array({name}), or its path."
+
+
+def _elsewhere(value: Any, name: str) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+    convert = (
+        f"{name}.get()" if is_a(value, "cupy", "ndarray") else f"{name}.detach().cpu().numpy()"
+    )
+    return f"{name} is a {kind} that NumPy cannot read where it is; pass {convert}."
+
+
+def _off_host(value: Any) -> bool:
+    if is_a(value, "cupy", "ndarray"):
+        return True
+    if not is_a(value, "torch", "Tensor"):
+        return False
+    return bool(value.requires_grad) or value.device.type != "cpu"
+
+
+def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
+    first = value[0] if value else None
+    if isinstance(first, str | os.PathLike):
+        return (
+            f"{name} is a list of {len(value)} paths or texts, not an array. Pass one path of a "
+            "Zarr array; for several use dask.array.concatenate([dask.array.from_zarr(path) for "
+            f"path in {name}]), and bring files of another kind into one with `emdist ingest`."
+        )
+    if is_a(first, "dask", "Array") or is_a(first, "zarr", "Array"):
+        lazy = (
+            f"{name}"
+            if is_a(first, "dask", "Array")
+            else f"[dask.array.from_zarr(a) for a in {name}]"
+        )
+        return (
+            f"{name} is a list of {len(value)} lazy or stored arrays; pass "
+            f"dask.array.concatenate({lazy})."
+        )
+    if getattr(first, "ndim", 0) == 2:
+        join = "pandas.concat" if is_a(first, "pandas", "DataFrame") else "numpy.concatenate"
+        return (
+            f"{name} is a list of {len(value)} matrices; pass {join}({name}) if their rows follow "
+            "one another."
+        )
+    return None
+
+
+#: Whether a value is of a kind, and what is said then.
+_KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
+    (lambda x: hasattr(x, "tocsr") or is_a(x, "sparse", "SparseArray"), _sparse),
+    (lambda x: is_a(x, "zarr", "Group"), _group),
+    (lambda x: is_a(x, "zarr", "AsyncArray", "AsyncGroup"), _async_zarr),
+    (lambda x: is_a(x, "xarray", "Dataset"), _dataset),
+    (lambda x: is_a(x, "xarray", "DataArray") and x.chunks is not None, _lazy_array),
+    (lambda x: is_a(x, "anndata", "AnnData"), _anndata),
+    (lambda x: is_a(x, "dask", "DataFrame", "Series", "Index", "FrameBase"), _dask_frame),
+    (lambda x: is_a(x, "polars", "LazyFrame"), _lazy_frame),
+    (lambda x: isinstance(x, Mapping), _mapping),
+    (lambda x: isinstance(x, set | frozenset), _unordered),
+    (lambda x: isinstance(x, Iterator), _generator),
+    (_off_host, _elsewhere),
+)

@@ -1,0 +1,127 @@
+"""Sections of a configuration: frozen models whose values are held to what is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeAlias, TypeVar, get_origin
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+from emdist.errors import ConfigError
+from emdist.plugins import nearest, plugins
+from emdist.validation import explain, wrong_kind
+from emdist.written import as_written
+
+
+def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
+    """For a field: the name of a plug-in of `package`, or one of `extra`."""
+
+    def check(name: str) -> str:
+        known = [*extra, *plugins(package, constant)]
+        if name not in known:
+            raise PydanticCustomError(
+                "unknown_name",
+                f"{name!r} is not known{nearest(name, known)}; choose one of "
+                f"{', '.join(sorted(known))}",
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+def _texts(options: Any) -> Any:
+    """Numbers and true/false as text, which is what object stores take."""
+    if not isinstance(options, Mapping):
+        return options
+    return {
+        key: str(value).lower() if isinstance(value, bool | int | float) else value
+        for key, value in options.items()
+    }
+
+
+#: Settings of an object store; never shown.
+Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
+
+
+#: Context of a validation whose values are Python's, not read from YAML.
+PARAMETERS: Mapping[str, bool] = {"parameters": True}
+
+
+def _is_section(field: FieldInfo | None) -> bool:
+    """Whether a key has keys of its own, and is not simply left out where it is empty."""
+    kind = getattr(field, "annotation", None)
+    kind = get_origin(kind) or kind
+    return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
+
+
+class Section(BaseModel):
+    """A frozen part of the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, values: Any) -> Any:
+        """Text where a name is wanted; an empty section is one of defaults."""
+        if not isinstance(values, Mapping):
+            return values
+        fields = {str(key): cls.model_fields.get(str(key)) for key in values}
+        return {
+            key: value if (field := fields[str(key)]) is None
+            else as_written(value, field.annotation, str(key))
+            for key, value in values.items()
+            if value is not None or not _is_section(fields[str(key)])
+        }  # fmt: skip
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        """Booleans are no numbers, and numbers no booleans."""
+        field = cls.model_fields[info.field_name or ""]
+        # Numbers written as text come from YAML only, which has 1e-3 for text.
+        told = wrong_kind(field.annotation, value, text=info.context is not PARAMETERS)
+        if told is not None:
+            raise PydanticCustomError("wrong_kind", "{told}", {"told": told})
+        return value
+
+
+T = TypeVar("T", bound=Section)
+
+
+def make_section(
+    cls: type[T],
+    values: Mapping[str, Any],
+    where: str = "the parameters",
+    names: Mapping[str, str] | None = None,
+    context: Mapping[str, bool] | None = None,
+) -> T:
+    """One section from `values`; ConfigError if they do not fit it.
+
+    Parameters
+    ----------
+    cls
+        Of the section.
+    values
+        By the section's keys.
+    where
+        They come from, for the error.
+    names
+        What the user calls a key, where it is not the section's own name.
+    context
+        `PARAMETERS` where the values are those of Python.
+    """
+    try:
+        return cls.model_validate(dict(values), context=context)
+    except ValidationError as error:
+        raise ConfigError(explain(error, cls, where, names or {})) from None
