@@ -31,16 +31,19 @@ from emdist.config import (
     DataSection,
     FitSection,
     ModelSection,
+    check_named,
 )
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
+from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given
+from emdist.fit.state import FitState
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Source
@@ -188,6 +191,32 @@ def make_space(section: ModelSection, survey: Survey) -> Space:
     return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
 
 
+def make_stop(model: ModelSection, section: FitSection, unit: float, is_kmeans: bool) -> Stop:
+    """When an iteration was the last, with the model's defaults; `unit` of squared movements."""
+    tol = _TOL.get(model.name, 1e-3) if section.tol is None else section.tol
+    if is_kmeans:
+        # Relative to the data, as scikit-learn's.
+        tol *= unit
+    default_iterations = 300 if is_kmeans else 100
+    return Stop(
+        "shift" if is_kmeans else "objective",
+        tol,
+        section.max_iter or default_iterations,
+        exact=is_kmeans or make_assignment(model).temperature == 0,
+    )
+
+
+def check_extension(
+    model: ModelSection, old: FitSection, new: FitSection, saved: tuple[Survey, FitState], what: str
+) -> None:
+    """RunMismatchError unless `new`, of other stop rules, may go on from what is `saved`."""
+    survey, state = saved
+    minimises = make_model(model, survey.spread).minimises
+    unit = make_space(model, survey).unit
+    before, after = (make_stop(model, one, unit, minimises) for one in (old, new))
+    check_path(before, after, state, new.schedule == "sparse", what)
+
+
 def make_fit(
     model_section: ModelSection,
     section: FitSection,
@@ -206,17 +235,6 @@ def make_fit(
         survey.check_squares()
     given.check(model, model_section.n_components, source.shape[1])
     space = make_space(model_section, survey)
-    tol = _TOL.get(model_section.name, 1e-3) if section.tol is None else section.tol
-    if is_kmeans:
-        # Relative to the data, as scikit-learn's.
-        tol *= space.unit
-    default_iterations = 300 if is_kmeans else 100
-    stop = Stop(
-        "shift" if is_kmeans else "objective",
-        tol,
-        section.max_iter or default_iterations,
-        exact=is_kmeans or make_assignment(model_section).temperature == 0,
-    )
     return Fit(
         source,
         engine,
@@ -225,7 +243,7 @@ def make_fit(
         survey,
         plugin(SEEDERS, "seeder", section.init or default_seeder(model_section)),
         make_model(ModelSection(name="kmeans", missing=model_section.missing)),
-        stop,
+        make_stop(model_section, section, space.unit, is_kmeans),
         make_schedule(section, model_section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
@@ -259,6 +277,7 @@ def run_location(config: Config, key: str | None = None) -> Location:
     """The folder of the run: ``run.folder/key``."""
     if key is not None and (why := key_fault(key)) is not None:
         raise ConfigError(f"the key {key[:60]!r} {why}.")
+    check_named(config, key)
     name = config.run.key or key or default_key(config)
     return Location(config.run.folder, config.run.storage_options).child(name)
 
@@ -295,7 +314,7 @@ def make_run(
 ) -> Run:
     """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
     plan = make_plan(config, source, engine, given, listen)
-    return Run(folder, plan, record)
+    return Run(folder, plan, record, config.run.extend)
 
 
 def make_plan(

@@ -15,6 +15,7 @@ from emdist.commands.configurations import config as configuration
 from emdist.commands.ingest import ingest
 from emdist.commands.options import (
     EPILOG,
+    Extend,
     Json,
     Overwrite,
     Quiet,
@@ -105,6 +106,7 @@ def fit(
     repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    extend: Extend = False,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -139,6 +141,7 @@ def fit(
             "fit.tol": tol,
             "labels.path": labels,
             "labels.write": False if no_labels else None,
+            "run.extend": extend or None,
             **run_settings(run),
             **cluster_settings(workers, scheduler),
         }

@@ -263,6 +263,10 @@ class RunSection(Section):
     checkpoint_iterations: int | None = Field(None, ge=1)
     keep_last: int = Field(3, ge=1)
     keep_every: int = Field(0, ge=0)
+    extend: bool = Field(
+        False,
+        description="Whether a run that is there goes on with another fit.max_iter or fit.tol",
+    )
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
@@ -302,6 +306,15 @@ class Config(Section):
         if self.data.weights is not None:
             data["weights"] = str(Location(self.data.weights))
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
+
+
+def check_named(config: Config, key: str | None) -> None:
+    """ConfigError for a run that is to be extended and has no name."""
+    if config.run.extend and not (config.run.key or key):
+        raise ConfigError(
+            "Name the run that is to be extended: run.key in a configuration, --run on the command "
+            "line. The default name is that of the settings, of which one is to change."
+        )
 
 
 class LabellingConfig(Section):

@@ -18,6 +18,7 @@ from emdist.store.description import describe_array, describe_labels
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 from emdist.store.model_files import read_model
+from emdist.store.run_record import former
 from emdist.store.sealed import Saved
 from emdist.store.zarr_source import ArrayRef
 from emdist.sweep_config import SweepConfig
@@ -105,6 +106,8 @@ def _run(location: Location) -> dict[str, Any]:
         "plan": record.get("plan"),
         "versions": record.get("versions"),
     }
+    if changes := [_change(one) for one in former(record)]:
+        found["extended"] = changes
     saved = run.load("ckpt")
     if saved is None:
         found["progress"] = "no checkpoint yet"
@@ -116,7 +119,7 @@ def _run(location: Location) -> dict[str, Any]:
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
     found["progress"] = _progress(state)
     found["history"] = [_line(r) for r in state.history[-_HISTORY:]]
-    if run.folder.exists("final/model.json"):
+    if run.has_result():
         _, fitted, _ = load_fitted(location)
         found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists("summary.json")
@@ -138,11 +141,17 @@ def _sweep(run: RunFolder, config: Mapping[str, Any], saved: Saved) -> dict[str,
         },
         "progress": {one.name: _progress(fit) for one, fit in each},
     }
-    if run.folder.exists("final/model.json"):
+    if run.has_result():
         section, fitted, _ = load_fitted(run.location)
         found["result"] = _model(section, fitted)
         found["done"] = run.folder.exists("summary.json")
     return found
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    """One line about a change of stop rules."""
+    changed = "; ".join(map(str, change.get("changed") or ()))
+    return f"{change.get('time')}, from checkpoint {change.get('checkpoint')}: {changed}"
 
 
 def _line(record: Record) -> str:

@@ -24,6 +24,7 @@ from emdist.build_model import make_schedule
 from emdist.build_room import check_room
 from emdist.config import Config, IngestSection
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
+from emdist.extending import check_extending, former_identities
 from emdist.fit.events import Began, Listener, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
@@ -38,7 +39,7 @@ from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.label_check import is_labelled
 from emdist.store.label_creation import label_writer
-from emdist.store.label_place import Wanted, check_place
+from emdist.store.label_place import Wanted, are_labels_of, check_place
 from emdist.store.labels import LabelWriter
 from emdist.store.location import Location
 from emdist.store.run_record import digest
@@ -60,9 +61,11 @@ class Job:
         target: Location,
         identity: Mapping[str, Any],
         listen: Listener,
+        replaces: bool = False,
     ) -> None:
         self.config = config
         self.identity = identity
+        self.replaces = replaces
         self.source = source
         self.run = run
         self.target = target
@@ -96,7 +99,9 @@ class Job:
         self.run.check_data()
         self.run.folder.check_owner(self.run.epoch)
         extra = {"reading": self.config.data.reading()}
-        save_fitted(self.run.folder.location.child("final"), self.config.model, fitted, extra)
+        place = self.run.folder.location.child("final")
+        sha256 = save_fitted(place, self.config.model, fitted, extra)
+        self.run.folder.vouch({"final": sha256}, self.run.epoch)
         return fitted
 
     def label(self) -> Any:
@@ -117,7 +122,7 @@ class Job:
             self.source.bounds,
             self.run.fitted().n_columns,
             self.identity,
-            overwrite=labels.overwrite,
+            overwrite=labels.overwrite or self.replaces,
             noise=self.config.model.noise is not None,
         )
 
@@ -272,8 +277,11 @@ def open_job(
     found = record(config, source, given)
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)
-    folder.create_or_check(found)
-    labelled = not config.labels.write or labels_stand(config, target, identity)
+    if config.run.extend:
+        check_extending(folder, found, [config])
+    folder.create_or_check(found, config.run.extend)
+    replaces = are_labels_of(target, former_identities(folder, identity))
+    labelled = not config.labels.write or labels_stand(config, target, identity, replaces)
     done = finished_summary(location, identity)
     if done is not None and labelled and untouched(source, folder):
         yield done
@@ -284,11 +292,17 @@ def open_job(
         kept_source(config.cluster, source, engine) as kept,
     ):
         run = make_run(config, kept, engine, given, folder, found, listen)
-        yield Job(config, kept, run, target, identity, listen)
+        yield Job(config, kept, run, target, identity, listen, replaces)
 
 
-def labels_stand(config: Config, target: Location, identity: Mapping[str, Any]) -> bool:
-    """Whether the labels asked for are those at `target`; errors if others are in the way."""
+def labels_stand(
+    config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
+) -> bool:
+    """Whether the labels asked for are those at `target`; errors if others are in the way.
+
+    `replaces` says that those there are the run's own, of before it was extended.
+    """
     labels = config.labels
-    found = check_place(target, Wanted(identity, tuple(labels.outputs), labels.overwrite))
+    overwrite = labels.overwrite or replaces
+    found = check_place(target, Wanted(identity, tuple(labels.outputs), overwrite))
     return found == "continue" and is_labelled(target)

@@ -10,11 +10,13 @@ from importlib import metadata
 from typing import Any
 
 from emdist.build_model import make_model, param_types
-from emdist.config import Config, ModelSection, ReadingSection, make_section
+from emdist.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
-from emdist.fit.fitted import Fitted
-from emdist.fit.soundness import check_params, check_spread
+from emdist.fit.fitted import Fitted, leading, result
+from emdist.fit.soundness import check_params, check_spread, check_state
 from emdist.fit.start import Given
+from emdist.fit.state import FitState
+from emdist.fit.survey import Survey
 from emdist.interfaces import Source
 from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
@@ -111,6 +113,28 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     check_spread(fitted.spread, str(location))
     check_params(model, fitted.params, fitted.n_features, str(location))
     return section, fitted, saved.meta
+
+
+def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
+    """``(model section, how it stands)`` of the unfinished fit of a run; None if there is none.
+
+    The best start so far, by its last objective.
+    """
+    folder = RunFolder(location)
+    if not folder.folder.exists("run.json") or folder.has_result():
+        return None
+    config = recorded_config(folder.record(), location)
+    saved, survey = folder.load("ckpt"), folder.load("survey")
+    if "sweep" in config or saved is None or survey is None:
+        return None
+    section = make_section(ModelSection, config["model"], f"{location}: model")
+    types = param_types(section, make_section(FitSection, config["fit"], f"{location}: fit"))
+    state = decode(FitState, saved.arrays, saved.meta, types)
+    spread = decode(Survey, survey.arrays, survey.meta).spread
+    model = make_model(section, spread)
+    check_state(model, state, len(spread.origin))
+    best = leading(state, model.minimises)
+    return None if best is None else (section, result(best, spread, state.history))
 
 
 def reading_of(

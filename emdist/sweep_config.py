@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import PydanticCustomError
 
 from emdist.build_model import CENTRES, make_assignment, make_family, make_model, make_schedule
-from emdist.config import Config, ModelSection, Section
+from emdist.config import Config, ModelSection, Section, check_named
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
 from emdist.fit.criteria import CRITERIA, Kind, checked_criterion
@@ -169,6 +169,7 @@ class SweepConfig(Config):
         """The folder of the run: ``run.folder/key``."""
         if key is not None and (why := key_fault(key)) is not None:
             raise ConfigError(f"the key {key[:60]!r} {why}.")
+        check_named(self, key)
         name = self.run.key or key or self.default_key()
         return Location(self.run.folder, self.run.storage_options).child(name)
 

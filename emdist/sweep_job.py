@@ -10,6 +10,7 @@ from typing import Any
 from emdist.build import ahead_source, make_engine, make_plan, make_source
 from emdist.build_room import check_room
 from emdist.errors import StartError
+from emdist.extending import check_extending, former_identities
 from emdist.extras import advice, installed
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
@@ -25,6 +26,7 @@ from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.label_creation import label_writer
+from emdist.store.label_place import are_labels_of
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 from emdist.sweep_config import SweepConfig
@@ -44,12 +46,14 @@ class SweepJob:
         target: Location,
         identity: Mapping[str, Any],
         listen: Listener,
+        replaces: bool = False,
     ) -> None:
         self.config = config
         self.source = source
         self.run = run
         self.target = target
         self.identity = identity
+        self.replaces = replaces
         self.candidates = config.candidates()
         self.criterion = config.criterion()
         self.seconds: dict[str, float] = {}
@@ -92,10 +96,13 @@ class SweepJob:
         folder = self.run.folder
         folder.check_owner(self.run.epoch)
         extra = {"reading": self.config.data.reading()}
+        saved = {}
         for name, section, fitted in zip(names, sections, found, strict=True):
-            save_fitted(folder.location.child(MODELS).child(name), section, fitted, extra)
-        best = self.best
-        save_fitted(folder.location.child("final"), sections[best], found[best], extra)
+            place = folder.location.child(MODELS).child(name)
+            saved[f"{MODELS}/{name}"] = save_fitted(place, section, fitted, extra)
+        best, place = self.best, folder.location.child("final")
+        saved["final"] = save_fitted(place, sections[best], found[best], extra)
+        folder.vouch(saved, self.run.epoch)
         return self.rows
 
     @property
@@ -116,7 +123,7 @@ class SweepJob:
                 self.source.bounds,
                 fitted.n_columns,
                 self.identity,
-                overwrite=labels.overwrite,
+                overwrite=labels.overwrite or self.replaces,
                 noise=self.config.model.noise is not None,
             )
             self._labelled(fitted, writer)
@@ -210,8 +217,11 @@ def open_sweep(
     found = record(config, source, Given())
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)
-    folder.create_or_check(found)
-    labelled = not config.labels.write or labels_stand(config, target, identity)
+    if config.run.extend:
+        check_extending(folder, found, candidates)
+    folder.create_or_check(found, config.run.extend)
+    replaces = are_labels_of(target, former_identities(folder, identity))
+    labelled = not config.labels.write or labels_stand(config, target, identity, replaces)
     done = finished_summary(location, identity, _is_whole)
     if done is not None and labelled and untouched(source, folder):
         yield done
@@ -223,8 +233,8 @@ def open_sweep(
             Entry(one.name, make_plan(one.config, source, engine, Given(), listen))
             for one in candidates
         ]
-        run = SweepRun(folder, entries, found, config.sweep.budget)
-        yield SweepJob(config, source, run, target, identity, listen)
+        run = SweepRun(folder, entries, found, config.sweep.budget, config.run.extend)
+        yield SweepJob(config, source, run, target, identity, listen, replaces)
 
 
 def _is_whole(summary: Mapping[str, Any]) -> bool:

@@ -29,6 +29,12 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Any setting of the configuration: section.key=value."),
 ]
+Extend = Annotated[
+    bool,
+    typer.Option(
+        "--extend", help="Go on with the run in --run where --max-iter or --tol is another now."
+    ),
+]
 Repeat = Annotated[
     str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from emdist.commands.options import (
+    Extend,
     Json,
     Quiet,
     Scheduler,
@@ -60,6 +61,7 @@ def sweep(
     ] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
+    extend: Extend = False,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -93,6 +95,7 @@ def sweep(
             "fit.max_iter": max_iter,
             "fit.tol": tol,
             "labels.write": False if no_labels else None,
+            "run.extend": extend or None,
             **run_settings(run),
             **cluster_settings(workers, scheduler),
         }

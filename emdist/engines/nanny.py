@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import importlib
 import logging
 import os
 import signal
@@ -19,8 +20,13 @@ from tornado.ioloop import PeriodicCallback
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a worker may take to start; imports from a busy network drive take a minute.
+#: Seconds that a worker may start without using its processor; imports from a busy network drive
+#: take a minute. One that makes headway, if slowly, on a busy machine is waited for.
 START = 180.0
+#: Processor time, in seconds, that is headway.
+_HEADWAY = 0.05
+#: What tasks are made of.
+TASKS = ("emdist.fit.passes", "emdist.store.zarr_source")
 #: Seconds that a worker may stand still, as after SIGSTOP, before it is replaced.
 FROZEN = 60.0
 #: Seconds between looks at it, and between attempts to end one that is starting.
@@ -30,16 +36,28 @@ _PR_SET_PDEATHSIG = 1
 
 
 class BoundWorker(Worker):  # type: ignore[misc]
-    """Ends with its driver, frozen or not.
+    """Ends with its driver, frozen or not, and is ready for work when it says that it is there.
 
     Dask's workers notice by a pipe that their parent was killed. One that is stopped notices
     nothing, and would stay for ever, with its memory and the driver's output held open.
+
+    A worker that replaces another is given blocks as soon as it is there. On a busy machine it
+    would then import for minutes what they need, while workers that are ready have none left.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        logging.getLogger("distributed.worker").addFilter(_is_news)
+        for module in TASKS:
+            importlib.import_module(module)
         super().__init__(*arguments, **settings)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a connection ended: whoever died or closed it is told of by the nanny."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, OSError)
 
 
 class FirmNanny(Nanny):  # type: ignore[misc]
@@ -58,12 +76,23 @@ class FirmNanny(Nanny):  # type: ignore[misc]
         self.periodic_callbacks["frozen"] = PeriodicCallback(self._look, _LOOK * 1000)
 
     async def instantiate(self) -> Status:
-        """As Dask's; a process that is not up after `START` seconds is ended, and made anew."""
-        impatience = asyncio.get_running_loop().call_later(START, self._end_starting)
+        """As Dask's; a process that does not come to start in `START` s is ended, and made anew."""
+        impatience = asyncio.ensure_future(self._end_idle())
         try:
             return await super().instantiate()
         finally:
             impatience.cancel()
+
+    async def _end_idle(self) -> None:
+        """End a process that has been starting for `START` seconds without headway."""
+        pid, spent, since = self.pid, 0.0, time.monotonic()
+        while True:
+            await asyncio.sleep(START / 8)
+            now, used = time.monotonic(), _processor_time(self.pid)
+            if self.pid != pid or used > spent + _HEADWAY:
+                pid, spent, since = self.pid, used, now
+            elif now - since > START:
+                self._end_starting()
 
     async def kill(self, timeout: float = 5, reason: str = "nanny-kill") -> None:
         """As Dask's; a process that is still starting has nothing to lose and is ended at once."""
@@ -98,6 +127,15 @@ class FirmNanny(Nanny):  # type: ignore[misc]
         elif now - self._stopped_since > FROZEN:
             logger.warning("a worker that has been stopped for %g s is replaced", FROZEN)
             _end(self.pid)
+
+
+def _processor_time(pid: int | None) -> float:
+    """Seconds that a process has computed; 0 if there is none."""
+    with suppress(psutil.Error):
+        if pid is not None:
+            times = psutil.Process(pid).cpu_times()
+            return float(times.user + times.system)
+    return 0.0
 
 
 def _end(pid: int | None) -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
+
+from sklearn.exceptions import ConvergenceWarning
 
 from emdist.build_model import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.kept_parameters import from_json
+from emdist.fit.fitted import Fitted
+from emdist.fit.state import Status
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.plugins import plugins
-from emdist.saved import load_fitted, reading_of
+from emdist.saved import load_fitted, load_latest, reading_of
 from emdist.store.location import Location
 
 
 def load(path: str | os.PathLike[str]) -> Estimator:
-    """The estimator that `save` stored at `path`, or that of a finished run's folder.
+    """The estimator that `save` stored at `path`, or that of a run's folder.
+
+    Of a run that has not finished it is the last checkpoint: with a warning, and ``converged_`` is
+    False. It predicts, and with ``warm_start`` its `fit` begins there.
 
     Raises
     ------
@@ -27,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         If it is damaged.
     """
     place = Location(os.fspath(path))
-    section, fitted, meta = load_fitted(place)
+    section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
     # Estimators know no policy for corrupt chunks.
@@ -57,8 +65,23 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     ConfigError
         If it is no mixture: K-means.
     """
-    section, fitted, _ = load_fitted(Location(os.fspath(path)))
+    section, fitted, _ = _loaded(Location(os.fspath(path)))
     return make_distribution(section, fitted)
+
+
+def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
+    latest = load_latest(place)
+    if latest is None:
+        return load_fitted(place)
+    section, fitted = latest
+    if fitted.status is Status.RUNNING:
+        warnings.warn(
+            f"The run in {place} has not finished: this is the model after {fitted.iterations} "
+            "iterations. Start the run again to finish it.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return section, fitted, {}
 
 
 def _empty(section: ModelSection, name: Any) -> Estimator:

@@ -29,7 +29,6 @@ from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
 from emdist.fit.online import Fold
 from emdist.fit.schedules.stepwise import Averaged, Stepwise
-from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.validation import whole_number

@@ -136,11 +136,11 @@ def starts_abreast(
 def _joined(
     fit: Fit, starts: Sequence[FitState], better: Callable[[Fit, Best, Best], bool]
 ) -> FitState:
-    """The state that one start after another would have ended in."""
+    """The state that one start after another would have ended in, and all starts."""
     best: Best | None = None
     for start in starts:
         assert start.best is not None
         if best is None or better(fit, start.best, best):
             best = start.best
     history = tuple(record for start in starts for record in start.history)
-    return replace(starts[-1], best=best, history=history)
+    return replace(starts[-1], best=best, history=history, starts=tuple(starts))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import FeatureNamesError, ShapeError
 from emdist.fit.passes import LabelBlock
-from emdist.fit.state import Best, Record, Status
+from emdist.fit.state import Best, FitState, Record, Status
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
 from emdist.names import Match, Names, both, match, names_of
@@ -155,6 +155,22 @@ def result(
         history,
         feature_names,
     )
+
+
+def leading(state: FitState, minimises: bool) -> Best | None:
+    """The best start of a fit, whether or not it has stopped; None before the first iteration."""
+    sign = -1 if minimises else 1
+    found = [state.best] if state.best is not None else []
+    found += [_so_far(one) for one in state.starts or (state,) if one.iteration]
+    # Of equal ones the first, as where starts are compared at the end.
+    return max(found, key=lambda best: sign * best.objective, default=None)
+
+
+def _so_far(state: FitState) -> Best:
+    if state.best is not None:
+        return state.best
+    known = [r for r in state.history if r.restart == state.restart and not r.rejected]
+    return Best(state.params, known[-1].objective, state.iteration, state.restart, state.status)
 
 
 @dataclass(frozen=True)

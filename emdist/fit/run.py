@@ -10,6 +10,7 @@ from typing import Any
 
 from emdist.errors import CheckpointError, EmdistError
 from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warned, unheard
+from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.loop import iterate
@@ -22,6 +23,7 @@ from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.labels import LabelWriter
+from emdist.store.run_record import former
 from emdist.sums import Sums
 
 log = logging.getLogger(__name__)
@@ -92,12 +94,16 @@ class Run:
     `Run` of the same folder goes on with the same bits.
     """
 
-    def __init__(self, folder: RunFolder, plan: Plan, record: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: RunFolder, plan: Plan, record: Mapping[str, Any], extend: bool = False
+    ) -> None:
         self.folder = folder
         self.plan = plan
-        for warning in folder.create_or_check(record):
+        for warning in folder.create_or_check(record, extend):
             plan.listen(Warned(warning))
         self.epoch = folder.claim()
+        if extend:
+            folder.extend(record, newest_checkpoint(folder), self.epoch)
         self._survey: Survey | None = None
         self._state: FitState | None = None
         self._fit: Fit | None = None
@@ -155,8 +161,16 @@ class Run:
             else:
                 state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
                 check_state(self.plan.model, state, self.plan.source.shape[1])
+                if former(self.folder.record()):
+                    # It may have been saved under the stop rules that the run had before.
+                    state = reopened(self._prepared().stop, state)
                 self._state = state
         return self._state
+
+    def _prepared(self) -> Fit:
+        if self._fit is None:
+            self._fit = self.plan.setup(self.survey())
+        return self._fit
 
     def advance(self) -> FitState:
         """One segment: iterations until the cadence says so or the fit ends, then a checkpoint.
@@ -167,9 +181,7 @@ class Run:
         state = self.state()
         if state.finished:
             return state
-        if self._fit is None:
-            self._fit = self.plan.setup(self.survey())
-        fit = self._fit
+        fit = self._prepared()
         if self._states is None:
             self._states = iterate(fit, state)
         self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
@@ -242,6 +254,12 @@ class Run:
             writer,
             lambda done: plan.listen(Progress("label", done, total)),
         )
+
+
+def newest_checkpoint(folder: RunFolder) -> int:
+    """Number of the newest checkpoint of a run; 0 if there is none."""
+    saved = folder.load(_CHECKPOINT)
+    return 0 if saved is None else saved.sequence
 
 
 def _sequence(state: FitState) -> int:

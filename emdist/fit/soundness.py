@@ -81,6 +81,10 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
         shapes = {name: value.shape for name, value in wanted.items()}
         if {name: value.shape for name, value in state.shared.items()} != shapes:
             raise _unsound(what, f"its shared sums are not of the shapes {shapes}")
+    for start in state.starts:
+        check_state(model, start, d)
+    if state.starts and not state.finished:
+        return  # what stands beside the starts are sums of theirs
     begun = state.iteration > 0 or state.sums is not None
     if (
         (state.restart < 0 or state.iteration < 0)

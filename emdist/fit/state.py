@@ -106,10 +106,11 @@ class FitState:
     finished
         True when all starts have stopped and `best` is the result.
     starts
-        States of the starts, while they advance abreast; none of one start after another.
+        States of the starts that advance abreast, also once all have stopped: a run with other stop
+        rules goes on from them. None of one start after another.
     """
 
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
 
     seed: int
     restart: int = 0

@@ -11,10 +11,11 @@ from typing import Any
 from emdist.errors import CheckpointError, EmdistError
 from emdist.fit.abreast import Step
 from emdist.fit.events import Event, Iterated, Planned, Progress, Saved, Warned
+from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.lockstep import BUDGET
-from emdist.fit.run import Plan
+from emdist.fit.run import Plan, newest_checkpoint
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
@@ -33,6 +34,7 @@ from emdist.fit.unchanged import Watch, stamps
 from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
+from emdist.store.run_record import former
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class SweepRun:
         What run.json is held to.
     budget
         See `emdist.fit.lockstep.Lockstep`.
+    extend
+        Whether the run may go on with other stop rules.
     """
 
     def __init__(
@@ -72,14 +76,17 @@ class SweepRun:
         entries: Sequence[Entry],
         record: Mapping[str, Any],
         budget: int = BUDGET,
+        extend: bool = False,
     ) -> None:
         self.folder = folder
         self.entries = tuple(entries)
         self.plan = entries[0].plan
         self.budget = budget
-        for warning in folder.create_or_check(record):
+        for warning in folder.create_or_check(record, extend):
             self.plan.listen(Warned(warning))
         self.epoch = folder.claim()
+        if extend:
+            folder.extend(record, newest_checkpoint(folder), self.epoch)
         self._surveyed: Survey | None = None
         self._fits: tuple[Fit, ...] | None = None
         self._state: SweepState | None = None
@@ -145,6 +152,9 @@ class SweepRun:
                 state = decode_sweep(saved.arrays, saved.meta, types)
                 for entry, one in zip(self.entries, state.fits, strict=True):
                     check_state(entry.plan.model, one, self.plan.source.shape[1])
+                if former(self.folder.record()):
+                    each = zip(self.fits(), state.fits, strict=True)
+                    state = SweepState(tuple(reopened(fit.stop, one) for fit, one in each))
                 self._state = state
         return self._state
 

@@ -21,7 +21,7 @@ from emdist.store import owners
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
-from emdist.store.run_record import compare, new_record
+from emdist.store.run_record import RESULT, compare, extended, former, new_record
 from emdist.store.sealed import MANIFEST_LIMIT, Saved, document, parse
 from emdist.store.series import Series
 
@@ -41,13 +41,15 @@ class RunFolder:
         """The files of the run."""
         return open_folder(self.location)
 
-    def create_or_check(self, record: Mapping[str, Any]) -> list[str]:
+    def create_or_check(self, record: Mapping[str, Any], extend: bool = False) -> list[str]:
         """Start the run, or make sure that it is the one that `record` describes.
 
         Parameters
         ----------
         record
             See `new_record`. Must not hold credentials: it is stored and shown.
+        extend
+            Whether the run is there already, and its stop rules may be others; see `extend`.
 
         Returns
         -------
@@ -67,8 +69,13 @@ class RunFolder:
         for _ in range(2):
             try:
                 stored = parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
-                return compare(stored, asked, where)
+                return compare(stored, asked, where, extend)
             except NotFoundError:
+                if extend:
+                    raise NotFoundError(
+                        f"There is no run in {self.location} to extend. Name the run that is to go "
+                        "on, or start it without extending."
+                    ) from None
                 if not self.folder.is_empty() and not self.folder.exists("run.json"):
                     raise RunMismatchError(
                         f"{self.location} is not empty and has no run.json, so it is no run "
@@ -80,6 +87,26 @@ class RunFolder:
             except FileExistsError:
                 continue  # another process was first: compare with what it wrote
         raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
+
+    def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
+        """Note that the run goes on from a `checkpoint` as `record` says; see `extended`.
+
+        RunFencedError as `save`.
+        """
+        found = extended(self.record(), new_record(record), checkpoint)
+        if found is not None:
+            self.check_owner(epoch)
+            self.folder.write("run.json", document(found))
+
+    def vouch(self, files: Mapping[str, str], epoch: int) -> None:
+        """Note the sha256 of the run's models, by the folders that they are in.
+
+        RunFencedError as `save`.
+        """
+        stored = self.record()
+        if stored.get(RESULT) != dict(files):
+            self.check_owner(epoch)
+            self.folder.write("run.json", document(stored | {RESULT: dict(files)}))
 
     def record(self) -> dict[str, Any]:
         """What run.json holds; NotFoundError or CheckpointError."""
@@ -129,6 +156,13 @@ class RunFolder:
     ) -> None:
         """Delete all but the last, every K-th and the best; see `Series.retain`."""
         Series(self.folder, kind).retain(last, every, best, epoch=epoch)
+
+    def has_result(self) -> bool:
+        """Whether the run has a result that is its own as it is now: not of before an extension."""
+        if not self.folder.exists("final/model.json"):
+            return False
+        stored = self.record()
+        return stored.get(RESULT) is not None or not former(stored)
 
     def write_final(
         self, arrays: Mapping[str, Array], meta: Mapping[str, Any], epoch: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -252,6 +252,12 @@ def label_mark(location: Location) -> dict[str, Any] | None:
     except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return mark if isinstance(mark, dict) else None
+
+
+def are_labels_of(location: Location, identities: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are labels at `location` of one of these `identities`."""
+    mark = label_mark(location) if identities else None
+    return mark is not None and mark.get("identity") in [dict(one) for one in identities]
 
 
 def labels_of_other_files(

@@ -89,6 +89,16 @@ class Location:
         parts = urlsplit(self.url)
         return unquote(parts.path.rstrip("/").rpartition("/")[2]) or _host(parts)
 
+    @property
+    def parent(self) -> Location:
+        """The folder that this lies in; itself at the root of a file system or bucket."""
+        if self.is_local:
+            return Location(str(self.path.parent), self.options)
+        parts = urlsplit(self.url)
+        return Location(
+            urlunsplit(parts._replace(path=parts.path.rpartition("/")[0])), self.options
+        )
+
     def child(self, name: str) -> Location:
         """What lies at the relative path `name` below this; ConfigError if that leads outside."""
         check_name(name)

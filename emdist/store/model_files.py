@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
+from emdist.store.run_record import RESULT, former
 from emdist.store.sealed import (
     MANIFEST_LIMIT,
     Saved,
@@ -23,6 +24,8 @@ from emdist.store.sealed import (
 
 _DATA = "model.safetensors"
 _JSON = "model.json"
+#: Folders from a model up to the run that it belongs to, at most: models/<name>.
+_DEPTH = 2
 
 
 def save_model(location: Location, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> str:
@@ -82,8 +85,37 @@ def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
     except NotFoundError:
         raise CheckpointError(f"{where} is missing, and {_JSON} beside it is not.") from None
     verify(data, accepted, where)
+    _check_run(folder.location, Seal.of(data).sha256)
     arrays, meta = unpack(data, where)
     return Saved(arrays, meta, Seal.of(data).sha256)
+
+
+def _check_run(location: Location, sha256: str) -> None:
+    """CheckpointError if `location` lies in a run that vouches for another model there.
+
+    Runs of earlier versions vouch for none.
+    """
+    name, place = "", location
+    for _ in range(_DEPTH):
+        name, place = f"{place.name}/{name}".rstrip("/"), place.parent
+        try:
+            run = parse(
+                open_folder(place).read("run.json", MANIFEST_LIMIT), place.child("run.json")
+            )
+        except NewerFormatError:
+            raise
+        except (NotFoundError, CheckpointError, StorageError):
+            continue
+        vouched = run.get(RESULT)
+        if isinstance(vouched, dict) and vouched.get(name) == sha256:
+            return
+        if vouched is None and not former(run):
+            return
+        raise CheckpointError(
+            f"{location} holds a model that is not the result of the run in {place}: it was copied "
+            "there from another run, or the run was extended and has not finished. Start the run "
+            "again: it ends with its own model. To use this model, copy it out of the run."
+        )
 
 
 def _seals(folder: Folder) -> list[Seal]:

@@ -14,6 +14,10 @@ from emdist.store.sealed import canonical
 
 #: Sections of the record that must be equal for a run to be continued.
 IDENTITY = ("config", "data", "plan")
+#: Settings that may change when a run is extended: they do not decide the way so far.
+EXTENDABLE = ("config.fit.max_iter", "config.fit.tol")
+#: What the record says of a run since it began: not compared.
+RESULT, CHANGES = "result", "changes"
 
 _SHOWN = 20
 _WIDTH = 60
@@ -42,8 +46,15 @@ def new_record(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def compare(stored: Mapping[str, Any], asked: Mapping[str, Any], where: object) -> list[str]:
+def compare(
+    stored: Mapping[str, Any], asked: Mapping[str, Any], where: object, extend: bool = False
+) -> list[str]:
     """Warnings for a run that may be continued, or the error for one that may not.
+
+    Parameters
+    ----------
+    extend
+        Whether the settings in `EXTENDABLE` may differ.
 
     Raises
     ------
@@ -57,21 +68,71 @@ def compare(stored: Mapping[str, Any], asked: Mapping[str, Any], where: object) 
             f"{where}: the configuration does not have the digest beside it; the file was edited "
             "or damaged. Restore it, or use another run key."
         )
-    lines = [
-        f"  {line}"
-        for key in IDENTITY
-        for line in differences(stored.get(key), asked.get(key), key)
-    ]
-    if lines:
+    found = identity_differences(stored, asked)
+    lines = [f"  {line}" for line in found]
+    if lines and not (extend and extendable(found)):
         more = [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise RunMismatchError(
             f"{where} belongs to another run (what it has -> what was asked for):\n"
             + "\n".join(lines[:_SHOWN] + more)
-            + "\nNothing was changed. Use another run key (another folder), or delete this one "
-            "if its checkpoints are no longer needed."
+            + f"\nNothing was changed. {_remedy(found)}"
         )
     changed = differences(stored.get("versions"), asked.get("versions"), "versions")
     return [f"the run was started with other versions; {line}" for line in changed]
+
+
+def identity_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Lines, as of `differences`, for what must be equal for a run to be continued."""
+    return [line for key in IDENTITY for line in differences(stored.get(key), asked.get(key), key)]
+
+
+def extendable(lines: list[str]) -> bool:
+    """Whether all `lines` of `identity_differences` are about settings in `EXTENDABLE`."""
+    return all(line.partition(": ")[0] in EXTENDABLE for line in lines)
+
+
+def _remedy(found: list[str]) -> str:
+    if extendable(found):
+        return (
+            "To go on from its last checkpoint with the new values, extend it: --extend of "
+            "`emdist fit` and `emdist sweep`, run.extend: true in a configuration. Or use another "
+            "run key (another folder)."
+        )
+    return (
+        "Use another run key (another folder), or delete this one if its checkpoints are no "
+        "longer needed."
+    )
+
+
+def extended(
+    stored: Mapping[str, Any], asked: Mapping[str, Any], checkpoint: int
+) -> dict[str, Any] | None:
+    """What run.json holds once the run goes on as `asked`; None if nothing has changed.
+
+    Its former result is none of the run as it is now.
+    """
+    found = identity_differences(stored, asked)
+    if not found:
+        return None
+    change = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "checkpoint": checkpoint,
+        "changed": found,
+        "config_digest": stored.get("config_digest"),
+        RESULT: stored.get(RESULT),
+    }
+    kept = {key: value for key, value in stored.items() if key != RESULT}
+    return kept | {
+        "config": asked["config"],
+        "config_digest": digest(asked["config"]),
+        CHANGES: [*former(stored), change],
+    }
+
+
+def former(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How a run was changed since it began, oldest first."""
+    found = stored.get(CHANGES)
+    return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
 
 def differences(old: Any, new: Any, path: str) -> list[str]:

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import pytest
 from houses import Local as House
 from houses import awake, command, end, family
 from injections import ACTS, LOST
-from jobs import configuration, fitting, none_alive, overlapping, result, undisturbed, until
+from jobs import (
+    PATIENCE,
+    configuration,
+    fitting,
+    none_alive,
+    overlapping,
+    result,
+    undisturbed,
+    until,
+)
 
 import emdist.engines.nanny as nanny
 from emdist.engines.clusters.local import Local
@@ -73,8 +86,37 @@ def test_a_worker_that_does_not_come_to_start_is_made_anew(
         ended.append(new)
         new.suspend()
         until(lambda: none_alive([new]))
-        client.wait_for_workers(1, timeout=60)
+        client.wait_for_workers(1, timeout=PATIENCE)
         assert DaskEngine(client).map_reduce(ones, range(9))["n"] == 9
+
+
+def test_a_worker_that_starts_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It computes: on a busy machine its imports take longer than any time that one could name.
+
+    Dask would give a worker up that is not back in 15 s, and its nanny with it.
+    """
+    short = dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"})
+    with short, Local(n_workers=1).open() as client:
+        monkeypatch.setattr(nanny, "START", 3.0)
+        (first,) = workers()
+        first.kill()
+        another([first])
+        client.wait_for_workers(1, timeout=PATIENCE)
+        assert DaskEngine(client).map_reduce(ones, range(9))["n"] == 9
+
+
+def test_a_new_worker_is_ready_when_it_is_given_blocks() -> None:
+    with Local(n_workers=1).open() as client:
+        (first,) = workers()
+        first.kill()
+        another([first])
+        client.wait_for_workers(1, timeout=PATIENCE)
+        for loaded in client.run(modules).values():
+            assert set(nanny.TASKS) <= set(loaded)
+
+
+def modules() -> list[str]:
+    return sorted(sys.modules)
 
 
 def ones(block: int) -> Sums:
@@ -107,6 +149,36 @@ def test_a_frozen_worker_ends_with_its_killed_driver(data: Path, tmp_path: Path)
         assert ACTS["freeze a worker for good"](house, fit, random.Random(0))
         fit.kill()
         until(lambda: none_alive(started), 60)
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Two processes that compute beside the test."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_worker_frozen_for_good_is_replaced_beside_other_work(
+    data: Path, tmp_path: Path, busy: None
+) -> None:
+    config = configuration(data, tmp_path, "full", cluster={"kind": "local", "n_workers": 2})
+    wanted = undisturbed(configuration(data, tmp_path, "full", "wanted"), tmp_path)
+    with fitting(config, tmp_path) as fit:
+        fit.reach("saved")
+        assert ACTS["freeze a worker for good"](House(tmp_path), fit, random.Random(0))
+        frozen = time.monotonic()
+        fit.reach("iterated")  # of the pass that perhaps was over by then
+        fit.reach("saved")
+        fit.reach("iterated")
+        assert time.monotonic() - frozen < 2 * nanny.FROZEN
+        assert fit.end() == 0, fit.errors
+    assert not any("Traceback" in line for line in fit.errors)
+    assert result(tmp_path / "r") == wanted
 
 
 @pytest.mark.slow

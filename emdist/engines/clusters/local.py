@@ -18,6 +18,9 @@ from emdist.errors import ConfigError, SchedulerError
 #: How long Dask calls a worker that has just died before it makes its results again. Its default
 #: is for networks; on one machine nobody takes so long, and every death would cost it.
 _CONNECT, _DEFAULT, _QUICK = "distributed.comm.timeouts.connect", "30s", "5s"
+#: After how long Dask gives up a worker that has died, and the nanny that makes it anew. Its
+#: default is 15 s: on a busy machine a worker takes longer to start, and was lost for good.
+_LOST, _NEVER = "distributed.deploy.lost-worker-timeout", "1000 days"
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Local:
         security = None if self.tls is None else self.tls.security()
         with closing_quietly() as stack:
             folder = self.local_directory or stack.enter_context(scratch())
+            stack.enter_context(dask.config.set({_LOST: _NEVER}))
             if dask.config.get(_CONNECT) == _DEFAULT:
                 stack.enter_context(dask.config.set({_CONNECT: _QUICK}))
             try:

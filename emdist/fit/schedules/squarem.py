@@ -44,6 +44,14 @@ _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
+class Ended:
+    """The last pass of a fit that stopped: what a long step after it would be taken with."""
+
+    params: Any
+    numerics: Numerics
+
+
+@dataclass(frozen=True)
 class Cycle:
     """Where a fit stands between two long steps.
 
@@ -58,6 +66,9 @@ class Cycle:
         that these are sure to reach.
     longest
         Step length allowed next.
+    ended
+        Of a fit that stopped: the pass after which no long step was taken, as the fit ended with
+        plain EM's parameters. None while it runs.
     """
 
     before: Sums | None = None
@@ -67,6 +78,7 @@ class Cycle:
     plain: Sums | None = None
     least: float = math.nan
     longest: float = _GROWTH
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True)
@@ -104,13 +116,24 @@ class Squarem:
         """One pass, and the M-step of its sums or of a point ahead of them."""
         fit = turned(fit, state)
         cycle = state.memory if isinstance(state.memory, Cycle) else Cycle()
+        if cycle.ended is not None and state.sums is not None:
+            # The fit had stopped here and goes on: what follows a pass is made up for.
+            last = Pass(state.sums, cycle.ended.params, cycle.ended.numerics)
+            state = self._onwards(fit, state, last, cycle)
+            cycle = state.memory
         last, new = one_pass(fit, state)
         if cycle.params is not None and not _reaches(fit, last, cycle.least):
             return _given_up(fit, state, last, cycle)
         done = advanced(fit, state, last, new, steady=cycle.params is None)
         record = done.history[-1]
-        if done.status is not Status.RUNNING or record.reseeded or record.dropped:
+        if record.reseeded or record.dropped:
             return replace(done, memory=Cycle(longest=cycle.longest))
+        if done.status is not Status.RUNNING:
+            ended = Ended(last.params, last.numerics)
+            kept = Cycle(
+                cycle.before, cycle.first, cycle.numerics, longest=cycle.longest, ended=ended
+            )
+            return replace(done, memory=kept)
         return self._onwards(fit, done, last, cycle)
 
     def _onwards(self, fit: Fit, state: FitState, last: Pass, cycle: Cycle) -> FitState:

@@ -1,0 +1,64 @@
+"""Runs that go on with other stop rules: whether they may, and what was made before they did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emdist.build import check_extension
+from emdist.build_model import param_types
+from emdist.config import FitSection, make_section
+from emdist.fit.state import FitState
+from emdist.fit.survey import Survey
+from emdist.fit.sweep import decode_sweep
+from emdist.saved import recorded_config
+from emdist.store.checkpoints import RunFolder
+from emdist.store.codec import decode
+from emdist.store.run_record import former, identity_differences
+
+
+def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequence[Any]) -> None:
+    """Refuse to extend a run whose way so far would have been another; nothing is changed.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    found
+        What its record is to become: `emdist.saved.record`.
+    models
+        Of a fit its configuration, of a sweep each candidate, with ``name``, ``model`` and
+        ``config.fit``.
+
+    Raises
+    ------
+    NotFoundError, RunMismatchError, CheckpointError
+        There is no run, it is another, or it cannot be extended so far.
+    """
+    folder.create_or_check(found, extend=True)
+    stored = folder.record()
+    if not identity_differences(stored, found):
+        return
+    old = make_section(
+        FitSection, recorded_config(stored, folder.location)["fit"], f"{folder.location}: fit"
+    )
+    survey, saved = folder.load("survey"), folder.load("ckpt")
+    if survey is None or saved is None:
+        return  # nothing is done yet
+    known = decode(Survey, survey.arrays, survey.meta)
+    if "sweep" in found["config"]:
+        types = [param_types(one.model, one.config.fit) for one in models]
+        state = decode_sweep(saved.arrays, saved.meta, types)
+        for one, fit in zip(models, state.fits, strict=True):
+            check_extension(one.model, old, one.config.fit, (known, fit), f"{one.name}: ")
+        return
+    (config,) = models
+    fit = decode(FitState, saved.arrays, saved.meta, param_types(config.model, config.fit))
+    check_extension(config.model, old, config.fit, (known, fit), "")
+
+
+def former_identities(folder: RunFolder, identity: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The identities that a run had before it was extended: of labels that it may replace."""
+    stored = folder.record()
+    digests = [one.get("config_digest") for one in former(stored)] + [stored["config_digest"]]
+    return [{**identity, "config": one} for one in digests if one != identity["config"]]

@@ -1,0 +1,113 @@
+"""Other stop rules for a fit that runs or has stopped: what it goes on from, and when it may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from emdist.errors import RunMismatchError
+from emdist.fit.state import FitState, Record, Status
+from emdist.fit.stop import Stop
+
+#: Where `Stop.tol` has decided.
+_BY_TOL = (Status.CONVERGED, Status.SETTLED)
+
+
+def reopened(stop: Stop, state: FitState) -> FitState:
+    """`state` as a fit with the rules `stop` from its beginning would have come to it.
+
+    `check_path` has to have passed: then the way there is the same under both rules, and only what
+    follows differs.
+    """
+    if not state.starts:
+        return _reopened(stop, state)
+    starts = tuple(_reopened(stop, start) for start in state.starts)
+    if not state.finished or starts == state.starts:
+        return replace(state, starts=starts)
+    if all(start.finished for start in starts):
+        # Only what their end is called has changed: it is put together anew.
+        best = state.best
+        if best is not None:
+            best = starts[best.restart].best
+        return replace(state, starts=starts, best=best, status=starts[-1].status)
+    return FitState(
+        state.seed,
+        iteration=max(start.iteration for start in starts),
+        history=state.history,
+        starts=starts,
+    )
+
+
+def _reopened(stop: Stop, state: FitState) -> FitState:
+    """As `reopened`, of one start."""
+    status = _status(stop, state)
+    if status is state.status:
+        return state
+    if status is Status.RUNNING:
+        return replace(state, status=status, finished=False, best=None)
+    best = None if state.best is None else replace(state.best, status=status)
+    return replace(state, status=status, best=best)
+
+
+def _status(stop: Stop, state: FitState) -> Status:
+    if state.params is None or state.iteration == 0 or state.status is Status.UNCHANGED:
+        return state.status
+    last = state.history[-1]
+    if state.status in _BY_TOL and stop.holds(last.change, last.shift):
+        return state.status
+    return Status.MAX_ITER if state.iteration >= stop.max_iter else Status.RUNNING
+
+
+def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: str = "") -> None:
+    """Make sure that a fit with the rules `new` would have come to `state`, as one with `old` has.
+
+    Parameters
+    ----------
+    tol_steers
+        Whether the schedule decides by `Stop.tol` about more than the end: sparse EM.
+    what
+        Names the fit within a sweep, with a blank at its end.
+
+    Raises
+    ------
+    RunMismatchError
+        If it would have ended before, or is not known to have taken the same way.
+    """
+    records = list(_records(state))
+    most = max((record.iteration for record in records), default=0)
+    if new.max_iter < most:
+        raise RunMismatchError(
+            f"{what}fit.max_iter cannot become {new.max_iter}: {most} iterations are done. Give at "
+            "least that many, or start a new run. Nothing was changed."
+        )
+    if _several_in_turn(state):
+        raise RunMismatchError(
+            f"{what}The run has several starts, and an earlier version of emdist did not keep "
+            "those that have stopped: it cannot be extended. Start a new run. Nothing was changed."
+        )
+    for record in records:
+        before = old.holds(record.change, record.shift)
+        now = new.holds(record.change, record.shift)
+        if now and not before:
+            raise RunMismatchError(
+                f"{what}fit.tol cannot be raised so far: iteration {record.iteration} would have "
+                f"been the last. Choose a smaller tol, or fit.max_iter={most} to end now, or start "
+                "a new run. Nothing was changed."
+            )
+        if now != before and tol_steers:
+            raise RunMismatchError(
+                f"{what}fit.tol cannot be changed any more: the schedule makes whole passes where "
+                f"tol is nearly reached, as it was in iteration {record.iteration}. Change only "
+                "fit.max_iter, or start a new run. Nothing was changed."
+            )
+
+
+def _records(state: FitState) -> Iterator[Record]:
+    """Iterations after which the stop rules were asked, or may have been."""
+    for record in state.history:
+        if not (record.rejected or record.reseeded or record.dropped):
+            yield record
+
+
+def _several_in_turn(state: FitState) -> bool:
+    return not state.starts and (state.restart > 0 or len({r.restart for r in state.history}) > 1)
