@@ -279,7 +279,7 @@ def run_location(config: Config, key: str | None = None) -> Location:
         raise ConfigError(f"the key {key[:60]!r} {why}.")
     check_named(config, key)
     name = config.run.key or key or default_key(config)
-    return Location(config.run.folder, config.run.storage_options).child(name)
+    return Location(config.run.folder, config.run.storage_options).child(name).given
 
 
 def default_key(config: Config) -> str:

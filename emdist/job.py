@@ -292,7 +292,18 @@ def open_job(
         kept_source(config.cluster, source, engine) as kept,
     ):
         run = make_run(config, kept, engine, given, folder, found, listen)
-        yield Job(config, kept, run, target, identity, listen, replaces)
+        with releasing(run.folder, run.epoch):
+            yield Job(config, kept, run, target, identity, listen, replaces)
+
+
+@contextmanager
+def releasing(folder: RunFolder, epoch: int) -> Iterator[None]:
+    """Have a run that fails in here before its first checkpoint leave its folder to another."""
+    try:
+        yield
+    except BaseException:
+        folder.release(epoch)
+        raise
 
 
 def labels_stand(

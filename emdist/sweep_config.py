@@ -171,7 +171,7 @@ class SweepConfig(Config):
             raise ConfigError(f"the key {key[:60]!r} {why}.")
         check_named(self, key)
         name = self.run.key or key or self.default_key()
-        return Location(self.run.folder, self.run.storage_options).child(name)
+        return Location(self.run.folder, self.run.storage_options).child(name).given
 
 
 def kind_of(model: ModelSection) -> Kind:

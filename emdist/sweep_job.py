@@ -19,7 +19,14 @@ from emdist.fit.sweep import SweepState
 from emdist.fit.sweep_run import Entry, SweepRun
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
-from emdist.job import bring_data, finished_summary, labels_location, labels_stand, sealed
+from emdist.job import (
+    bring_data,
+    finished_summary,
+    labels_location,
+    labels_stand,
+    releasing,
+    sealed,
+)
 from emdist.judging import Row, best_of, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
@@ -234,7 +241,8 @@ def open_sweep(
             for one in candidates
         ]
         run = SweepRun(folder, entries, found, config.sweep.budget, config.run.extend)
-        yield SweepJob(config, source, run, target, identity, listen, replaces)
+        with releasing(run.folder, run.epoch):
+            yield SweepJob(config, source, run, target, identity, listen, replaces)
 
 
 def _is_whole(summary: Mapping[str, Any]) -> bool:

@@ -104,6 +104,8 @@ class Run:
         self.epoch = folder.claim()
         if extend:
             folder.extend(record, newest_checkpoint(folder), self.epoch)
+        else:
+            folder.take_over(record, self.epoch)
         self._survey: Survey | None = None
         self._state: FitState | None = None
         self._fit: Fit | None = None

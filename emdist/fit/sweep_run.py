@@ -87,6 +87,8 @@ class SweepRun:
         self.epoch = folder.claim()
         if extend:
             folder.extend(record, newest_checkpoint(folder), self.epoch)
+        else:
+            folder.take_over(record, self.epoch)
         self._surveyed: Survey | None = None
         self._fits: tuple[Fit, ...] | None = None
         self._state: SweepState | None = None

@@ -12,22 +12,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import CheckpointError, NotFoundError, RunError, RunMismatchError
+from emdist.errors import (
+    CheckpointError,
+    EmdistError,
+    NotFoundError,
+    RunError,
+    RunMismatchError,
+)
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store import owners
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
-from emdist.store.run_record import RESULT, compare, extended, former, new_record
+from emdist.store.run_record import (
+    RESULT,
+    compare,
+    extended,
+    former,
+    identity_differences,
+    new_record,
+)
 from emdist.store.sealed import MANIFEST_LIMIT, Saved, document, parse
 from emdist.store.series import Series
 
 #: Leftovers are removed when nobody can be writing them any more, in seconds.
 _STALE = 3600.0
 _STAMPS = "stamps.json"
+_TAKES_OVER = (
+    "{} holds another run, which ended before its first checkpoint; this one takes its place"
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,8 @@ class RunFolder:
         ------
         RunMismatchError
             If the folder belongs to another configuration or other data, or is no run folder
-            and not empty. Nothing is changed.
+            and not empty. Nothing is changed. A run that has failed, or was killed, before its
+            first checkpoint is no obstacle: see `take_over`.
         CheckpointError
             If run.json is damaged or of a newer format.
         """
@@ -69,6 +87,8 @@ class RunFolder:
         for _ in range(2):
             try:
                 stored = parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+                if not extend and identity_differences(stored, asked) and self._is_stillborn():
+                    return [_TAKES_OVER.format(self.location)]
                 return compare(stored, asked, where, extend)
             except NotFoundError:
                 if extend:
@@ -87,6 +107,36 @@ class RunFolder:
             except FileExistsError:
                 continue  # another process was first: compare with what it wrote
         raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
+
+    def _is_stillborn(self) -> bool:
+        """Whether the run has nothing of value, and nobody is at work on it."""
+        return not self._has_value() and owners.is_free(self.folder)
+
+    def _has_value(self) -> bool:
+        made = ("summary.json", "final/model.json")
+        found = any(self.folder.exists(name) for name in made)
+        return found or Series(self.folder, "ckpt").exists()
+
+    def take_over(self, record: Mapping[str, Any], epoch: int) -> None:
+        """Make this the run of `record`, where another one ended before its first checkpoint.
+
+        RunFencedError as `save`; RunMismatchError if it has come to one meanwhile.
+        """
+        asked, stored = new_record(record), self.record()
+        if identity_differences(stored, asked):
+            if self._has_value():
+                compare(stored, asked, self.location.child("run.json"))
+            self.check_owner(epoch)
+            # The survey first: it depends on the configuration that run.json says.
+            for name in ("survey", _STAMPS):
+                self.folder.delete(name)
+            self.folder.write("run.json", document(asked))
+
+    def release(self, epoch: int) -> None:
+        """Note that this process has failed, if the run has no checkpoint yet; best effort."""
+        with suppress(EmdistError):
+            if not Series(self.folder, "ckpt").exists():
+                owners.release(self.folder, epoch)
 
     def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
         """Note that the run goes on from a `checkpoint` as `record` says; see `extended`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from emdist.errors import CheckpointError, NotFoundError, StorageError
 from emdist.store.faults import storage_error, told
-from emdist.store.location import Location, check_name
+from emdist.store.location import Location, check_links
+from emdist.store.processes import Process, this_process
 
 #: Names that a writer uses before its work is complete; readers never see them.
 TEMPORARY = ".tmp-"
+_MAKER = re.compile(r"\.tmp-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}")
 
 #: File systems that know no hard links answer with one of these.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -30,19 +33,9 @@ class LocalFolder:
     location: Location
 
     def _path(self, name: str) -> Path:
-        root = self.location.path
-        if not name:
-            return root
-        check_name(name)
-        path = root / name
-        # Whoever gave the folder could have put links into it: nothing is read through them or
-        # written behind them. A link to the folder itself is the user's.
-        if os.path.realpath(path) != os.path.join(os.path.realpath(root), name):  # noqa: PTH118
-            raise CheckpointError(
-                f"{path} leads out of {root} by a symbolic link, which is not followed. Put the "
-                "file itself there, or name the folder that it is in."
-            )
-        return path
+        location = self.location.child(name) if name else self.location
+        check_links(location)
+        return location.path
 
     def read(self, name: str, limit: int | None = None) -> bytes:
         """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
@@ -109,7 +102,7 @@ class LocalFolder:
 
     def is_empty(self) -> bool:
         """Whether nothing but hidden files is there; no full listing."""
-        root = self.location.path
+        root = self._path("")
         names = (path.relative_to(root).parts[0] for path in _walk(root))
         return all(name.startswith(".") for name in names)
 
@@ -132,7 +125,11 @@ class LocalFolder:
                 path.unlink(missing_ok=True)
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
-        """Remove what killed writers left below `prefix`, untouched for `age` seconds."""
+        """Remove what killed writers left below `prefix`.
+
+        That is what has not been touched for `age` seconds, or was made by a process that has
+        certainly ended.
+        """
         root = self._path(prefix)
         oldest = time.time() - age
         for folder, folders, files in os.walk(root):
@@ -140,7 +137,7 @@ class LocalFolder:
                 path = Path(folder, name)
                 # Best effort: a leftover costs space only, and may just be gone.
                 try:
-                    if path.lstat().st_mtime > oldest:
+                    if path.lstat().st_mtime > oldest and not _is_left(name):
                         continue
                     shutil.rmtree(path) if name in folders else path.unlink()
                 except OSError:
@@ -149,7 +146,14 @@ class LocalFolder:
 
 
 def _temporary() -> str:
-    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}"
+    maker, nonce = this_process(), secrets.token_hex(4)
+    return f"{TEMPORARY}{maker.machine or 'unknown'}-{maker.pid}-{maker.began}-{nonce}"
+
+
+def _is_left(name: str) -> bool:
+    """Whether nobody goes on with the temporary file or folder `name`."""
+    match = _MAKER.fullmatch(name)
+    return match is not None and Process(match[1], int(match[2]), int(match[3])).has_ended()
 
 
 def _walk(root: Path) -> Iterator[Path]:

@@ -28,7 +28,7 @@ from emdist.store.chunks import stored_cells
 from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
 from emdist.store.label_digest import DIGEST
-from emdist.store.location import Location, open_zarr_store
+from emdist.store.location import Location, check_links, open_zarr_store
 from emdist.store.references import is_access_failure
 
 #: What can be written, by the name of the array.
@@ -111,6 +111,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
     Changes nothing, so that a long fit can be refused before it starts; errors as
     `label_writer`. "add" keeps what is there, and adds outputs.
     """
+    check_links(location)
     with telling("look for labels in", location):
         if _is_free(location):
             return "create"

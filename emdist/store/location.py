@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from emdist.errors import ConfigError
+from emdist.errors import CheckpointError, ConfigError
 from emdist.extras import need
 from emdist.store.credentials import IDENTITY, check_credentials, without_user
 
@@ -50,6 +50,8 @@ class Location:
     options
         Settings of the object store, in obstore's names (``endpoint``, ``region``,
         ``access_key_id``, ``allow_http``, ...). Never shown anywhere.
+    inside
+        Set by `child`: the folder that a user gave, in which this has to lie.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Location:
 
     url: str
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    inside: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", _normalise(os.fspath(self.url)))
@@ -102,11 +105,17 @@ class Location:
     def child(self, name: str) -> Location:
         """What lies at the relative path `name` below this; ConfigError if that leads outside."""
         check_name(name)
+        inside = self.inside or self.url
         if self.is_local:
-            return Location(str(self.path / name), self.options)
+            return Location(str(self.path / name), self.options, inside)
         parts = urlsplit(self.url)
         below = parts._replace(path=f"{parts.path.rstrip('/')}/{name}")
-        return Location(urlunsplit(below), self.options)
+        return Location(urlunsplit(below), self.options, inside)
+
+    @property
+    def given(self) -> Location:
+        """This as a place of the user's own, who may have made it a link to another."""
+        return Location(self.url, self.options)
 
     def __str__(self) -> str:
         """The path or URL without user, password, query and fragment: safe to print."""
@@ -125,6 +134,23 @@ def check_name(name: str) -> None:
     """Refuse a relative path that is empty, absolute or climbs with ``..``: ConfigError."""
     if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise ConfigError(f"{name!r} is no name below a folder; use parts joined by single '/'.")
+
+
+def check_links(location: Location) -> None:
+    """CheckpointError for a local path that a symbolic link leads out of the folder given.
+
+    Whoever gave the folder could have put links into it: nothing is read through them or written
+    behind them. A link to the folder itself is the user's.
+    """
+    if not location.is_local or not location.inside:
+        return
+    root, path = Path(location.inside), location.path
+    below = path.relative_to(root).as_posix()
+    if os.path.realpath(path) != os.path.join(os.path.realpath(root), below):  # noqa: PTH118
+        raise CheckpointError(
+            f"{path} leads out of {root} by a symbolic link, which is not followed. Put the "
+            "file or folder itself there, or name the place that it is in."
+        )
 
 
 def _host(parts: SplitResult) -> str:
@@ -199,6 +225,7 @@ def open_zarr_store(location: Location, read_only: bool = True) -> Store:
     ConfigError
         If obstore is not installed, or does not accept the URL or its options.
     """
+    check_links(location)
     return _zarr_store(location.url, _plain(location.options), read_only)
 
 

@@ -7,12 +7,20 @@ import re
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from emdist.errors import CheckpointError, NotFoundError, RunFencedError, StorageError
+from emdist.errors import (
+    CheckpointError,
+    EmdistError,
+    NotFoundError,
+    RunFencedError,
+    StorageError,
+)
 from emdist.interfaces import FORMAT_VERSION
 from emdist.store.files import Folder
+from emdist.store.processes import Process, this_process
 from emdist.store.sealed import MANIFEST_LIMIT, document, parse
 
 _OWNER = re.compile(r"owners/(\d{8,})\.json")
@@ -20,11 +28,14 @@ _OWNER = re.compile(r"owners/(\d{8,})\.json")
 
 def claim(folder: Folder) -> int:
     """A new owner epoch, above all others; exclusive creation makes it unique."""
+    here = this_process()
     owner = {
         "format": FORMAT_VERSION,
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": here.machine,
+        "began": here.began,
+        "time": _now(),
         "nonce": secrets.token_hex(8),
     }
     epoch = newest_epoch(folder)
@@ -37,6 +48,35 @@ def claim(folder: Folder) -> int:
             if not _is(folder, epoch, owner):
                 continue
         return epoch
+
+
+def release(folder: Folder, epoch: int) -> None:
+    """Note that the process of `epoch` has failed and holds the run no more; best effort."""
+    name = _name(epoch)
+    with suppress(EmdistError):
+        owner = parse(folder.read(name, MANIFEST_LIMIT), name)
+        folder.write(name, document(owner | {"ended": _now()}))
+
+
+def is_free(folder: Folder) -> bool:
+    """Whether no process can be at work on the run: its newest owner failed, or certainly ended."""
+    epoch = newest_epoch(folder)
+    if epoch == 0:
+        return True
+    try:
+        owner = parse(folder.read(_name(epoch), MANIFEST_LIMIT), _name(epoch))
+    except (CheckpointError, NotFoundError):
+        return False
+    if owner.get("ended"):
+        return True
+    machine, pid, began = owner.get("machine"), owner.get("pid"), owner.get("began")
+    if not (isinstance(machine, str) and type(pid) is int and type(began) is int):
+        return False
+    return Process(machine, pid, began).has_ended()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _is(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:

@@ -128,6 +128,12 @@ class Series:
             return None
         raise self._none_good(problems)
 
+    def exists(self) -> bool:
+        """Whether there is any checkpoint of this `kind`, good or damaged."""
+        # In an object store, what was never committed is none; see `load`.
+        is_local = self.folder.location.is_local
+        return any(entry.complete or is_local for entry in self._entries())
+
     def retain(self, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int) -> None:
         """Delete checkpoints of this `kind` but the last ones, every K-th and the best.
 
