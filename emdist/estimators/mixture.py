@@ -42,7 +42,6 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
     weights_ = Learned[Floats]()
     noise_weight_ = Learned[float]()
-    converged_ = Learned[bool]()
     lower_bound_ = Learned[float]()
     lower_bounds_ = Learned[list[float]]()
 
@@ -112,7 +111,6 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         k = fitted.n_components
         found = {
             "weights_": fitted.params.shares[:k],
-            "converged_": fitted.status not in (Status.MAX_ITER, Status.RUNNING),
             "lower_bound_": fitted.objective,
             "lower_bounds_": [r.objective for r in fitted.history if not r.rejected],
         }

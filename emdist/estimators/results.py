@@ -25,6 +25,7 @@ class Results(Learning):
     """Mixin of the estimators. It has state as every scikit-learn estimator has."""
 
     n_iter_ = Learned[int]()
+    converged_ = Learned[bool]()
     history_ = Learned[tuple[Record, ...]]()
     n_features_in_ = Learned[int]()
     feature_names_in_ = Learned[Any]()
@@ -42,7 +43,8 @@ class Results(Learning):
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
         """Take over what was fitted, or given."""
-        found = self._attributes(fitted, section)
+        stopped = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
+        found = {"converged_": stopped, **self._attributes(fitted, section)}
         if fitted.status is Status.GIVEN:
             found = {name: value for name, value in found.items() if name not in _OF_A_FIT}
         if fitted.feature_names is not None:
