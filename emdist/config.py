@@ -17,6 +17,7 @@ from pydantic import (
 
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.local import LocalEngine
+from emdist.errors import ConfigError
 from emdist.plugins import plugins
 from emdist.section import PARAMETERS as PARAMETERS
 from emdist.section import Secrets, one_of
