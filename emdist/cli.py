@@ -27,7 +27,9 @@ from emdist.commands.options import (
     cluster_settings,
     command_group,
     laid_over,
+    named,
     run_settings,
+    whole_number,
 )
 from emdist.commands.repeat import repeat_run
 from emdist.commands.sweep import sweep
@@ -85,7 +87,10 @@ def fit(
             "--model", "-m", help="kmeans, kmedians, or the family of a mixture: full, ..."
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option("-k", help="Clusters or components.")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", parser=whole_number, metavar="INTEGER", help="Clusters or components."),
+    ] = None,
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,
@@ -152,7 +157,8 @@ def fit(
             return
         if config is None and data is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
-        checked = make_config(values, str(config or "the command line"))
+        where = str(config or "the command line")
+        checked = make_config(values, where, named(given, settings))
         _fit(checked, mode)
 
 

@@ -34,6 +34,11 @@ SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
 
 
+def model_name(name: str) -> str:
+    """The name by which a model is stored: scikit-learn's ``diag`` is ``diagonal`` here."""
+    return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
+
+
 class ReadingSection(Section):
     """How rows are read, wherever they lie."""
 
@@ -128,7 +133,11 @@ def _noise(value: Any) -> Any:
 class ModelSection(Section):
     """What is fitted."""
 
-    name: Annotated[str, one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"])] = Field(
+    name: Annotated[
+        str,
+        AfterValidator(model_name),
+        one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
+    ] = Field(
         "kmeans",
         description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
         "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
@@ -258,7 +267,7 @@ class RunSection(Section):
 
     folder: str = "runs"
     key: Annotated[str, AfterValidator(run_key)] | None = Field(
-        None, min_length=1, description="Name of the run; the same key resumes it"
+        None, description="Name of the run; the same key resumes it"
     )
     checkpoint_seconds: float = Field(60.0, gt=0)
     checkpoint_iterations: int | None = Field(None, ge=1)
@@ -325,6 +334,10 @@ class LabellingConfig(Section):
     cluster: ClusterSection = ClusterSection()
 
 
-def make_config(values: Mapping[str, Any], where: str = "the configuration") -> Config:
-    """A checked `Config`; ConfigError with every fault, its place and the remedy."""
-    return make_section(Config, values, where)
+def make_config(
+    values: Mapping[str, Any],
+    where: str = "the configuration",
+    names: Mapping[str, str] | None = None,
+) -> Config:
+    """A checked `Config`; ConfigError with every fault, its place (see `names`) and the remedy."""
+    return make_section(Config, values, where, names)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import PydanticCustomError
 
 from emdist.build_model import CENTRES, make_assignment, make_family, make_model, make_schedule
-from emdist.config import Config, ModelSection, Section, check_named
+from emdist.config import Config, ModelSection, Section, check_named, model_name
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
 from emdist.fit.criteria import CRITERIA, Kind, checked_criterion
@@ -38,6 +38,8 @@ def numbers(value: Any) -> Any:
 def _written_out(part: Any) -> Iterator[Any]:
     found = re.fullmatch(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?", part) if isinstance(part, str) else None
     if found is None:
+        if isinstance(part, str) and (other := re.fullmatch(r"(\d+)\s*[-:\u2013]\s*(\d+)", part)):
+            raise ValueError(f"{part!r} is no number; write {other[1]}..{other[2]} for a range")
         yield part
         return
     first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
@@ -61,7 +63,7 @@ class SweepSection(Section):
     n_components: Annotated[
         list[Annotated[int, Field(ge=1)]], BeforeValidator(numbers), Field(min_length=1)
     ] = Field(description="Such as [2, 4, 8], or 2..16, or 2..30..4")
-    families: list[str] | None = Field(
+    families: list[Annotated[str, AfterValidator(model_name)]] | None = Field(
         None, min_length=1, description="Models by name; default model.name alone"
     )
     criterion: Annotated[str, AfterValidator(_known)] | None = Field(
@@ -190,11 +192,15 @@ def check_entropy(model: ModelSection) -> None:
         )
 
 
-def make_sweep_config(values: Mapping[str, Any], where: str = "the configuration") -> SweepConfig:
-    """A checked `SweepConfig`; ConfigError with every fault, its place and the remedy."""
+def make_sweep_config(
+    values: Mapping[str, Any],
+    where: str = "the configuration",
+    names: Mapping[str, str] | None = None,
+) -> SweepConfig:
+    """A checked `SweepConfig`; ConfigError with every fault, its place (see `names`) and remedy."""
     try:
         found = SweepConfig.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(explain(error, SweepConfig, where)) from None
+        raise ConfigError(explain(error, SweepConfig, where, names)) from None
     found.criterion()
     return found

@@ -115,6 +115,8 @@ def size(text: str) -> str:
 
 def key_fault(key: str) -> str | None:
     """What is wrong with the name of a run, which becomes that of a folder, or None."""
+    if not key:
+        return "is empty; give a name"
     if "/" in key or "\\" in key or key in (".", ".."):
         return "is a path, and no name below a folder; give the folder apart (run.folder)"
     if not key.isprintable():
@@ -148,7 +150,8 @@ def explain(
 
 def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> str:
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
-    place = names.get(place, place)
+    stem, _, last = place.rpartition(".")
+    place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(root, detail["loc"][:-1])
         hint = nearest(f"{detail['loc'][-1]!s:.60}", known)

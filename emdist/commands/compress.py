@@ -47,7 +47,12 @@ def compress(
 
         given = {"init": init, "seed": seed, "n_init": n_init, "max_iter": max_iter, "tol": tol}
         chosen = {key: value for key, value in given.items() if value is not None}
-        fit = make_section(FitSection, chosen, "the command line")
+        fit = make_section(
+            FitSection,
+            chosen,
+            "the command line",
+            {key: f"--{key.replace('_', '-')}" for key in chosen},
+        )
         with display(mode) as listen:
             found = compress_image(photo, out, colours, fit, overwrite, listen)
         print_result(found.to_dict(), found.to_page(), found.out, mode)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,6 +60,53 @@ def check_data(data: str | None, command: str) -> None:
         raise ConfigError(
             f"{data} is a configuration, not data. Give it with -f: `emdist {command} -f {data}`."
         )
+
+
+#: Options of commands, by the settings that they amount to.
+_OPTIONS = {
+    "data.path": "the data",
+    "data.weights": "--weights",
+    "model.name": "--model",
+    "model.n_components": "-k",
+    "sweep.n_components": "-k",
+    "sweep.families": "--model",
+    "sweep.criterion": "--criterion",
+    "fit.init": "--init",
+    "fit.seed": "--seed",
+    "fit.n_init": "--n-init",
+    "fit.max_iter": "--max-iter",
+    "fit.tol": "--tol",
+    "run.key": "--run",
+    "run.folder": "--run",
+    "labels.path": "--labels",
+    "cluster.n_workers": "--workers",
+    "cluster.address": "--scheduler",
+}
+
+
+def named(given: Mapping[str, Any], settings: Sequence[str] | None) -> dict[str, str]:
+    """How messages name the settings that options gave, and that no ``--set`` changed."""
+    later = {text.partition("=")[0].strip() for text in settings or ()}
+    return {
+        place: option
+        for place, option in _OPTIONS.items()
+        if given.get(place) is not None and place not in later
+    }
+
+
+def whole_number(text: str) -> int:
+    """The number of ``-k``; BadParameter for a range, which a sweep takes."""
+    try:
+        return int(text)
+    except ValueError:
+        several = re.fullmatch(r"(\d+)\s*(?:-|:|\.\.)\s*(\d+)", text)
+        why = f"{text[:40]!r} is no whole number."
+        if several:
+            why = (
+                f"{text!r} is a range, and one number is wanted. For several models: emdist sweep "
+            )
+            why += f"DATA -k {several[1]}..{several[2]}"
+        raise typer.BadParameter(why) from None
 
 
 def run_settings(run: str | None) -> dict[str, Any]:

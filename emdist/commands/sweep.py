@@ -17,6 +17,7 @@ from emdist.commands.options import (
     check_data,
     cluster_settings,
     laid_over,
+    named,
     run_settings,
 )
 from emdist.errors import ConfigError
@@ -107,7 +108,9 @@ def sweep(
         values = read_values(config) if config is not None else {}
         values = laid_over(values, {key: v for key, v in given.items() if v is not None})
         where = str(config or "the command line")
-        checked = make_sweep_config(overridden(values, settings or []), where)
+        checked = make_sweep_config(
+            overridden(values, settings or []), where, named(given, settings)
+        )
         summary, page = _swept(checked, mode)
         print_result(summary, page, summary["run"], mode)
 

@@ -46,7 +46,7 @@ class BayesianGaussianMixture(GaussianEstimator):
     n_components
         Components at most.
     covariance_type
-        "full", "tied", "diag" or "spherical".
+        "full", "tied", "diag" (or "diagonal") or "spherical".
     tol
         Of the bound per row: nats. scikit-learn stops when the bound of all rows together changes
         by less; divide by the number of rows for its criterion.

@@ -26,6 +26,8 @@ _SCALE = {
     "spherical": "variances",
 }
 
+#: Other names of the same.
+_ALSO = {"diagonal": "diag"}
 _KINDS = {family: kind for kind, family in FAMILIES.items()}
 #: Covariance types without covariances between features.
 _NARROW = ("diag", "spherical")
@@ -58,21 +60,27 @@ class GaussianEstimator(MixtureEstimator):
 
     def _family(self) -> str:
         """The family's name; ConfigError if `covariance_type` is none."""
-        kind = self.covariance_type
+        kind = self._kind
         if not isinstance(kind, str) or kind not in FAMILIES:
             raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(FAMILIES)}.")
         return FAMILIES[kind]
 
     @property
+    def _kind(self) -> Any:
+        """`covariance_type` by scikit-learn's name."""
+        kind = self.covariance_type
+        return _ALSO.get(kind, kind) if isinstance(kind, str) else kind
+
+    @property
     def _scale(self) -> str:
         """What the family calls its covariances."""
-        return _SCALE[self.covariance_type]
+        return _SCALE[self._kind]
 
     def _prior(self, d: int) -> dict[str, Any]:
         """The family's option that the parameters of the prior amount to; empty without any."""
         given = {PRIOR[name]: getattr(self, name) for name in PRIOR}
         shape = {"full": (d, d), "tied": (d, d), "diag": (d,), "spherical": ()}
-        for name, wanted in (("mean", (d,)), ("covariance", shape[self.covariance_type])):
+        for name, wanted in (("mean", (d,)), ("covariance", shape[self._kind])):
             if given[name] is not None:
                 given[name] = _listed(given[name], f"{name}_prior", wanted)
         for name, low in (("mean_precision", 0), ("degrees_of_freedom", self._least_degrees(d))):
@@ -82,7 +90,7 @@ class GaussianEstimator(MixtureEstimator):
 
     def _least_degrees(self, d: int) -> int:
         """Degrees of freedom of a prior must be more than this."""
-        return d - 1 if self.covariance_type in ("full", "tied") else 0
+        return d - 1 if self._kind in ("full", "tied") else 0
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         components, kind = fitted.params.components, kind_of(section)
@@ -105,6 +113,7 @@ def kind_of(section: ModelSection) -> str:
 def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dict[str, Floats]:
     """The family's array of covariances, by its name; ConfigError if it has another shape."""
     kind = params.get("covariance_type", "full")
+    kind = _ALSO.get(kind, kind) if isinstance(kind, str) else kind
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     if kind not in shapes:
         raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(shapes)}.")

@@ -41,7 +41,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
     n_components
         Components.
     covariance_type
-        "full", "tied", "diag" or "spherical".
+        "full", "tied", "diag" (or "diagonal") or "spherical".
     tol
         Of the log-likelihood per row: nats.
     reg_covar
@@ -236,14 +236,14 @@ class GaussianMixture(GaussianEstimator, Criteria):
             for value, name, shape in (
                 (self.means_init, "means_init", (k, d)),
                 (self.weights_init, "weights_init", (k,)),
-                (self.precisions_init, "precisions_init", shapes[self.covariance_type]),
+                (self.precisions_init, "precisions_init", shapes[self._kind]),
             )
         )
         scales = {} if precisions is None else {self._scale: self._inverted(precisions)}
         return Given(means, weights, scales)
 
     def _inverted(self, precisions: Floats) -> Floats:
-        if self.covariance_type in ("diag", "spherical"):
+        if self._kind in ("diag", "spherical"):
             if not (precisions > 0).all():
                 raise StartError("precisions_init holds values <= 0; wanted positive precisions.")
             return 1.0 / precisions

@@ -57,6 +57,11 @@ def read_model(location: Location) -> Saved:
     CheckpointError
         If it is torn, damaged or of a newer format.
     """
+    if location.is_local and location.path.is_file():
+        raise NotFoundError(
+            f"{location} is a file, and a model is a folder: the folder of a finished run, or one "
+            "that `save` wrote. Name that."
+        )
     for place in (location, location.child("final")):
         folder = open_folder(place)
         where = place.child(_JSON)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import zarr
@@ -223,16 +224,29 @@ def _members(ref: ArrayRef) -> list[str] | None:
     return sorted(f"{ref.path}/{name}" if ref.path else name for name in found)
 
 
+def _of_file(path: Path) -> str:
+    """What to do with a file where an array is wanted."""
+    from emdist.store.ingest.files import formats, suffix_of
+
+    if path.suffix.lower() in (".yaml", ".yml"):
+        return f"It is a configuration: `emdist fit -f {path.name}` reads it."
+    if path.suffix.lower() == ".zip":
+        return (
+            f"A Zarr array in a ZIP file is read once it is unpacked: `python -m zipfile -e "
+            f"{path.name} {path.stem}.zarr`, and then name {path.stem}.zarr."
+        )
+    if suffix_of(path) is not None:
+        return f"Bring it into one with `emdist ingest {path.name} {path.stem}.zarr`."
+    return f"`emdist ingest` brings files into one that end in {', '.join(sorted(formats()))}."
+
+
 def _nothing_there(ref: ArrayRef) -> Exception:
     location = ref.location
     if location is None or not location.is_local:
         return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")
     path = location.path / ref.path
     if path.is_file():
-        return NotAnArrayError(
-            f"{ref} is a file, not a Zarr array. Bring it into one with "
-            f"`emdist ingest {path.name} {path.stem}.zarr`."
-        )
+        return NotAnArrayError(f"{ref} is a file, not a Zarr array. {_of_file(path)}")
     if path.is_dir():
         return NotAnArrayError(
             f"{ref} is a folder without an array's metadata (zarr.json or .zarray). Name a Zarr "

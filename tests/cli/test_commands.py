@@ -280,3 +280,84 @@ def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> No
     assert "Scheduler at" not in err, "Dask's own log"
     assert err.splitlines()[-1] == "labelling"
     assert out.startswith("| |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fit", "-k", "2-8"], "emdist sweep DATA -k 2..8"),
+        (["fit", "-k", "2..8"], "emdist sweep DATA -k 2..8"),
+        (["sweep", "-k", "2-8"], "-k: '2-8' is no number; write 2..8 for a range"),
+        (["fit", "-k", "0"], "-k: Input should be greater than or equal to 1, got 0"),
+        (["fit", "-k", "2", "--n-init", "0"], "--n-init: Input should be"),
+        (["fit", "-k", "2", "--max-iter", "0"], "--max-iter: Input should be"),
+        (["fit", "-k", "2", "--tol", "-1"], "--tol: Input should be"),
+        (["fit", "-k", "2", "--init", "kmean"], "--init: 'kmean' is not known"),
+        (["fit", "-k", "2", "-m", "fulll"], "--model: 'fulll' is not known"),
+        (["sweep", "-k", "0,1"], "-k: Input should be"),
+        (["fit", "-k", "2", "--set", "fit.n_init=0"], "fit.n_init: Input should be"),
+        (["fit", "-k", "2", "--n-init", "3", "--set", "fit.n_init=0"], "fit.n_init: Input"),
+    ],
+)
+def test_messages_speak_of_the_options_that_were_given(
+    arguments: list[str], words: str, emdist: Command, data: Path
+) -> None:
+    command, *rest = arguments
+    answer = emdist(command, data, *rest)
+    assert answer.code == 2
+    shown = " ".join(answer.err.replace("│", " ").split())
+    assert words in shown
+    if "--set" not in rest:
+        assert "fit." not in shown
+        assert "n_components" not in shown
+
+
+@pytest.mark.parametrize("name", ["diag", "diagonal"])
+def test_both_names_of_diagonal_covariances_are_one_model(
+    name: str, emdist: Command, data: Path
+) -> None:
+    assert emdist("fit", data, "-k", 2, "-m", name, "--run", "r", "--no-labels").code == 0
+    assert json.loads(emdist("inspect", "r", "--json").out)["config"]["model"]["name"] == "diagonal"
+    swept = emdist("sweep", data, "-k", "1,2", "-m", name, "-m", "full", "--no-labels", "--json")
+    assert [one["name"] for one in swept.lines[-1]["models"]] == [
+        "diagonal-1", "diagonal-2", "full-1", "full-2",
+    ]  # fmt: skip
+    x = zarr.open_array(data, mode="r")[:]
+    est = package.GaussianMixture(2, covariance_type=name, random_state=0).fit(x)
+    same = package.GaussianMixture(2, covariance_type="diag", random_state=0).fit(x)
+    assert est.covariances_.shape == (2, 2)
+    assert np.array_equal(est.covariances_, same.covariances_)
+    est.save("m")
+    assert package.load("m").covariance_type == name
+    assert np.array_equal(package.load("m").predict(x), est.predict(x))
+
+
+def test_what_is_no_array_is_named_with_what_works(emdist: Command, data: Path) -> None:
+    x = zarr.open_array(data, mode="r")[:]
+    store = zarr.storage.ZipStore("z.zip", mode="w")
+    zarr.create_array(store, shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    store.close()
+    answer = emdist("fit", "z.zip", "-k", 2)
+    assert answer.code == 3
+    command = answer.err.split("`")[1]
+    assert command == "python -m zipfile -e z.zip z.zarr"
+    subprocess.run([sys.executable, *command.split()[1:]], check=True)
+    assert emdist("fit", "z.zarr", "-k", 2).code == 0
+    Path("c.yaml").write_text(f"data: {{path: {data}}}\n")
+    answer = emdist("inspect", "c.yaml")
+    assert "It is a configuration: `emdist fit -f c.yaml`" in answer.err
+    assert "ingest" not in answer.err
+    answer = emdist("label", "c.yaml", data, "o.zarr")
+    assert answer.code == 3
+    assert "a model is a folder" in answer.err
+    Path("notes.docx").write_text("")
+    answer = emdist("fit", "notes.docx", "-k", 2)
+    assert "that end in" in answer.err
+    assert ".parquet" in answer.err
+    group = zarr.create_group("ad.zarr").create_group("obsm")
+    group.create_array("X_pca", shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    answer = emdist("fit", "ad.zarr", "-k", 2)
+    assert "Name one of its arrays: obsm/X_pca" in answer.err
+    assert emdist("fit", "ad.zarr", "-k", 2, "--set", "data.array=obsm/X_pca").code == 0
+    with pytest.raises(EmdistError, match="obsm/X_pca"):
+        package.KMeans(2).fit("ad.zarr")

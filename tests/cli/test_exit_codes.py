@@ -37,7 +37,7 @@ def _nothing(folder: Path) -> None:
 WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     # 2: settings
     "no data": ("fit", 2, "Name the data", _nothing),
-    "k = 0": ("fit x.zarr -k 0", 2, "model.n_components", _nothing),
+    "k = 0": ("fit x.zarr -k 0", 2, "-k: Input should be greater than or equal to 1", _nothing),
     "k is no number": ("fit x.zarr -k many", 2, "-k", _nothing),
     "an unknown option": ("fit x.zarr --sede 3", 2, "--sede", _nothing),
     "an unknown command": ("fti x.zarr", 2, "fti", _nothing),
@@ -77,7 +77,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         _nothing,
     ),
     "no address": ("fit x.zarr --scheduler here", 2, "no scheduler address", _nothing),
-    "an empty run": ("fit x.zarr --run ''", 2, "run.key", _nothing),
+    "an empty run": ("fit x.zarr --run ''", 2, "--run: '' is empty; give a name", _nothing),
     "a run that climbs": ("fit x.zarr --run a/..", 2, "no name below a folder", _nothing),
     "no start": ("fit x.zarr --set fit.start=no.npz", 3, "no.npz", _nothing),
     "sections of label": ("label m x.zarr l.zarr --set fit.seed=1", 2, "fit is not", _nothing),
