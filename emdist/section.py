@@ -89,6 +89,8 @@ class Section(BaseModel):
     def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
         """Booleans are no numbers, and numbers no booleans."""
         field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, str) and any(isinstance(m, BeforeValidator) for m in field.metadata):
+            return value  # short for something else, such as 2..16, which the field writes out
         # Numbers written as text come from YAML only, which has 1e-3 for text.
         told = wrong_kind(field.annotation, value, text=info.context is not PARAMETERS)
         if told is not None:
