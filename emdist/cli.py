@@ -84,20 +84,24 @@ def fit(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", help="kmeans, kmedians, or the family of a mixture: full, ..."
+            "--model", "-m", help="kmeans (default), kmedians, or a mixture: full, diagonal, ..."
         ),
     ] = None,
     k: Annotated[
         int | None,
-        typer.Option("-k", parser=whole_number, metavar="INTEGER", help="Clusters or components."),
+        typer.Option(
+            "-k", parser=whole_number, metavar="<int>", help="Number of components (default 8)."
+        ),
     ] = None,
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
-    n_init: Annotated[int | None, typer.Option(help="Starts, of which the best is kept.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
+    n_init: Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
-    tol: Annotated[float | None, typer.Option(help="When an iteration was the last.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Stop when the improvement falls below this.")
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Path or URL of a 1-D Zarr array, one weight per row.")
     ] = None,

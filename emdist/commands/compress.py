@@ -23,8 +23,8 @@ def compress(
         int, typer.Option("--colours", "--colors", "-k", help="Of the palette, 1 to 256.")
     ] = 16,
     init: Annotated[str | None, typer.Option(help="k-means++, k-means|| or random.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
-    n_init: Annotated[int | None, typer.Option(help="Starts, of which the best is kept.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
+    n_init: Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
     tol: Annotated[
         float | None,

@@ -50,10 +50,12 @@ def sweep(
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
     n_init: Annotated[int | None, typer.Option(help="Starts of each model.")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
-    tol: Annotated[float | None, typer.Option(help="When an iteration was the last.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Stop when the improvement falls below this.")
+    ] = None,
     run: Annotated[
         str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
     ] = None,
