@@ -15,7 +15,6 @@ import numpy as np
 from emdist.build_model import (
     CENTROIDS,
     default_seeder,
-    make_assignment,
     make_components,
     make_dissimilarity,
     make_model,
@@ -23,6 +22,7 @@ from emdist.build_model import (
     param_types,
 )
 from emdist.build_room import largest_block, sample_size, smallest_block
+from emdist.build_stop import make_stop
 from emdist.config import (
     CLUSTERS,
     SEEDERS,
@@ -42,9 +42,8 @@ from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
 from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
-from emdist.fit.start import Given
+from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
-from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
@@ -55,9 +54,6 @@ from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
 from emdist.validation import checked_options, key_fault, parse_bytes, without_credentials
-
-#: Defaults of the models that are no mixtures.
-_TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 
 
 def make_source(section: DataSection) -> Source:
@@ -191,29 +187,13 @@ def make_space(section: ModelSection, survey: Survey) -> Space:
     return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
 
 
-def make_stop(model: ModelSection, section: FitSection, unit: float, is_kmeans: bool) -> Stop:
-    """When an iteration was the last, with the model's defaults; `unit` of squared movements."""
-    tol = _TOL.get(model.name, 1e-3) if section.tol is None else section.tol
-    if is_kmeans:
-        # Relative to the data, as scikit-learn's.
-        tol *= unit
-    default_iterations = 300 if is_kmeans else 100
-    return Stop(
-        "shift" if is_kmeans else "objective",
-        tol,
-        section.max_iter or default_iterations,
-        exact=is_kmeans or make_assignment(model).temperature == 0,
-    )
-
-
 def check_extension(
     model: ModelSection, old: FitSection, new: FitSection, saved: tuple[Survey, FitState], what: str
 ) -> None:
     """RunMismatchError unless `new`, of other stop rules, may go on from what is `saved`."""
     survey, state = saved
-    minimises = make_model(model, survey.spread).minimises
     unit = make_space(model, survey).unit
-    before, after = (make_stop(model, one, unit, minimises) for one in (old, new))
+    before, after = (make_stop(model, one, survey, unit) for one in (old, new))
     check_path(before, after, state, new.schedule == "sparse", what)
 
 
@@ -230,6 +210,7 @@ def make_fit(
     model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
     given = given or read_start(section.start)
+    earlier = given.earlier
     check_spread(model.domain, survey.spread)
     if model.additive:
         survey.check_squares()
@@ -243,13 +224,14 @@ def make_fit(
         survey,
         plugin(SEEDERS, "seeder", section.init or default_seeder(model_section)),
         make_model(ModelSection(name="kmeans", missing=model_section.missing)),
-        make_stop(model_section, section, space.unit, is_kmeans),
+        make_stop(model_section, section, survey, space.unit),
         make_schedule(section, model_section),
         section.on_collapse or ("reseed" if is_kmeans else "regularise"),
         1 if given.means is not None else section.n_init,
         given,
         listen,
         space.geometry,
+        before=Reached() if earlier is None else earlier.reached_on(survey.spread),
     )
 
 

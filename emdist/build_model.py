@@ -18,6 +18,8 @@ from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.choose import choose
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
+from emdist.families.product import Product
+from emdist.fit.criteria import Kind
 from emdist.fit.fit import Schedule
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Model, Spread
@@ -30,7 +32,7 @@ from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture
 from emdist.models.noise import NoiseMixture, NoisyParams
 from emdist.models.params import MixtureParams
-from emdist.models.weights import Weights
+from emdist.models.weights import Posterior, Weights
 from emdist.models.weights.uniform import Uniform
 from emdist.models.with_noise import WithNoise
 from emdist.plugins import plugin
@@ -79,6 +81,28 @@ def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
             "family (full, tied, diagonal, spherical)."
         )
     return choose(section.dissimilarity, section.options)
+
+
+def has_posterior(section: ModelSection) -> bool:
+    """Whether weights or components of a model are posteriors: variational Bayes."""
+    if section.name in CENTRES:
+        return False
+    return isinstance(make_weights(section), Posterior) or _is_posterior(make_family(section))
+
+
+def kind_of(section: ModelSection) -> Kind:
+    """What criteria there are for such models."""
+    if section.name in CENTROIDS and section.dissimilarity in (None, "squared_euclidean"):
+        return "kmeans"
+    if section.name in CENTRES:
+        return "kmedians" if section.name == "kmedians" else "centres"
+    return "posterior" if has_posterior(section) else "mixture"
+
+
+def _is_posterior(family: Family[Any]) -> bool:
+    if isinstance(family, Product):
+        return any(_is_posterior(part) for _, part in family.parts)
+    return isinstance(family, Posteriors)
 
 
 def make_assignment(section: ModelSection) -> Assignment:

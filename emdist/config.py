@@ -212,13 +212,13 @@ class FitSection(Section):
     )
     n_init: int = Field(1, ge=1)
     max_iter: int | None = Field(
-        None, ge=1, description="Default 300 for kmeans and kmedians, 100 otherwise"
+        None, ge=1, description="Default 300 for kmeans and kmedians, 1000 for posteriors, else 100"
     )
     tol: float | None = Field(
         None,
         ge=0,
-        description="Default 1e-4 of the mean variance for kmeans, 0 for kmedians, which are exact "
-        "then, 1e-3 nats otherwise",
+        description="Default 1e-3 nats a row, of all rows for posteriors; 1e-4 of the mean "
+        "variance for kmeans, 0 for kmedians, which are exact then",
     )
     on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = Field(
         None, description="Default reseed for kmeans and kmedians, regularise otherwise"

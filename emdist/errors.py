@@ -141,6 +141,10 @@ class StorageError(EmdistError, OSError):
         return str(self.args[0]) if self.args else ""
 
 
+class DegenerateWarning(RuntimeWarning):
+    """A fit has components that a careful statistician would doubt."""
+
+
 class EngineError(EmdistError, RuntimeError):
     """The engine could not do the work."""
 

@@ -23,9 +23,10 @@ from emdist.build import (
 from emdist.build_model import make_schedule
 from emdist.build_room import check_room
 from emdist.config import Config, IngestSection
+from emdist.doubts import Doubt, doubts_of, unfinished
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.extending import check_extending, former_identities
-from emdist.fit.events import Began, Listener, unheard
+from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
 from emdist.fit.state import FitState
@@ -126,6 +127,13 @@ class Job:
             noise=self.config.model.noise is not None,
         )
 
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What a careful statistician would doubt of the result, once finished."""
+        fitted = self.run.fitted()
+        cut = unfinished(fitted, "fit.max_iter (--max-iter)", "fit.tol (--tol)")
+        return (*cut, *doubts_of(self.config.model, fitted))
+
     def summarise(self, labelled: Any) -> Summary:
         """Write summary.json and summary.md: the last thing that a run does."""
         model, fitted = self.run.plan.model, self.run.fitted()
@@ -143,7 +151,10 @@ class Job:
             str(self.target) if self.config.labels.write else None,
             self.seconds,
             versions(),
+            self.doubts,
         )
+        for doubt in self.doubts:
+            self._listen(Warned(doubt.message))
         self.run.folder.check_owner(self.run.epoch)
         folder = self.run.folder.folder
         folder.write("summary.md", summary.to_markdown().encode())

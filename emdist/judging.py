@@ -1,15 +1,17 @@
-"""Fitted models side by side: what each is worth by every criterion, and which is best."""
+"""Fitted models side by side: what each is worth by every criterion, which is best, and doubts."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from emdist.build_model import CENTRES, free_parameters
+from emdist.build_model import CENTRES, free_parameters, kind_of
 from emdist.config import ModelSection
+from emdist.doubts import Doubt, degenerate, mean_floor
 from emdist.fit.criteria import CRITERIA, Judged
 from emdist.fit.fitted import Fitted
+from emdist.fit.moments import Moments
 from emdist.fit.state import Status
 from emdist.fit.sweep import Score
 
@@ -36,6 +38,8 @@ class Row:
         Of the best start.
     converged
         Whether it stopped before max_iter.
+    degenerate
+        Components on the variance floor; of centres, all where the rows lie on them.
     """
 
     name: str
@@ -48,14 +52,35 @@ class Row:
     iterations: int
     start: int
     converged: bool
+    degenerate: tuple[int, ...] = ()
 
 
-def judged(section: ModelSection, fitted: Fitted, score: Score, deviations: float) -> Judged:
-    """What criteria are computed from; `deviations` as `Judged` has it."""
+def judged(section: ModelSection, fitted: Fitted, score: Score, moments: Moments) -> Judged:
+    """What criteria are computed from; `moments` of the data."""
     k = fitted.n_components
     mixture = section.name not in CENTRES
     free = free_parameters(section, k, fitted.n_features) if mixture else None
-    return Judged(k, score.total, score.weight, fitted.objective, free, score.entropy, deviations)
+    return Judged(
+        k,
+        score.total,
+        score.weight,
+        fitted.objective,
+        free,
+        score.entropy,
+        float(moments.m2.sum()),
+        kind_of(section),
+        float(moments.cells.sum()),
+        fitted.n_features,
+        score.count,
+    )
+
+
+def _degenerate(section: ModelSection, fitted: Fitted, one: Judged) -> tuple[int, ...]:
+    """Components that a criterion should not be led by."""
+    if section.name not in CENTRES:
+        return degenerate(section, fitted)
+    low = one.values * mean_floor(fitted.spread) if one.kind == "kmeans" else 0.0
+    return tuple(range(fitted.n_components)) if one.total <= low else ()
 
 
 def rows_of(
@@ -64,11 +89,11 @@ def rows_of(
     found: Sequence[Fitted],
     scores: Sequence[Score],
     wanted: Sequence[str],
-    deviations: float,
+    moments: Moments,
 ) -> list[Row]:
-    """A row for each model, with the criteria `wanted`; `deviations` as `Judged` has it."""
-    each = zip(sections, found, scores, strict=True)
-    known = [judged(section, fitted, score, deviations) for section, fitted, score in each]
+    """A row for each model, with the criteria `wanted`; `moments` of the data."""
+    each = list(zip(sections, found, scores, strict=True))
+    known = [judged(section, fitted, score, moments) for section, fitted, score in each]
     values = {name: CRITERIA[name].values(known) for name in wanted}
     return [
         Row(
@@ -82,22 +107,120 @@ def rows_of(
             fitted.iterations,
             fitted.restart,
             fitted.status not in (Status.MAX_ITER, Status.RUNNING),
+            _degenerate(section, fitted, one),
         )
-        for i, (name, section, fitted, one) in enumerate(
-            zip(names, sections, found, known, strict=True)
-        )
+        for i, (name, (section, fitted, _), one) in enumerate(zip(names, each, known, strict=True))
     ]
 
 
-def shown_criteria(criterion: str, mixtures: bool) -> list[str]:
+def shown_criteria(criterion: str, sections: Sequence[ModelSection]) -> list[str]:
     """The criterion that decides, and those that cost nothing beside it."""
-    free = ["bic", "aic"] if mixtures else []
-    return [criterion, *(name for name in free if name != criterion)]
+    kinds = {kind_of(section) for section in sections}
+    free = {"mixture": ["bic", "aic"], "kmeans": ["icl", "calinski_harabasz"]}
+    beside = free.get(kinds.pop(), []) if len(kinds) == 1 else []
+    return [criterion, *(name for name in beside if name != criterion)]
 
 
-def best_of(rows: Sequence[Row], criterion: str) -> int:
-    """Index of the best row; the smallest model where no row has a number."""
-    values = [row.criteria[criterion] for row in rows]
+def best_of(rows: Sequence[Row], criterion: str, allow_degenerate: bool = False) -> int:
+    """Index of the best row; the smallest model where no row has a number.
+
+    Of those with components on the floor only where that is allowed, or all are such.
+    """
+    sound = [i for i, row in enumerate(rows) if allow_degenerate or not row.degenerate]
+    taken = sound or list(range(len(rows)))
+    values = [rows[i].criteria[criterion] for i in taken]
     if all(math.isnan(value) for value in values):
-        return min(range(len(rows)), key=lambda i: rows[i].n_components)
-    return CRITERIA[criterion].best(values)
+        return min(taken, key=lambda i: rows[i].n_components)
+    return taken[CRITERIA[criterion].best(values)]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What the settings of a sweep are called where the user is.
+
+    Attributes
+    ----------
+    sizes, allow, max_iter, tol
+        Numbers of components, whether degenerate models may be best, and the stop rule.
+    """
+
+    sizes: str
+    allow: str
+    max_iter: str
+    tol: str
+
+
+def doubts_about(
+    rows: Sequence[Row], best: int, criterion: str, naming: Naming, groups: Sequence[str]
+) -> tuple[Doubt, ...]:
+    """What a careful statistician would doubt of a sweep's choice.
+
+    Parameters
+    ----------
+    rows, best, criterion
+        Of the sweep.
+    naming
+        Of its settings.
+    groups
+        Of each row: rows of one group differ in the number of components alone.
+    """
+    own = [row for row, group in zip(rows, groups, strict=True) if group == groups[best]]
+    told = [
+        *_floor_doubts(rows, best, criterion, naming),
+        *_edge_doubts(rows[best], own, criterion, naming),
+    ]
+    if CRITERIA[criterion].heuristic:
+        told.append(Doubt("heuristic", (), CRITERIA[criterion].heuristic))
+    if cut := [row.name for row in rows if not row.converged]:
+        what = (
+            f"{len(cut)} of {len(rows)} models reached {naming.max_iter} before they converged: "
+            f"{_some(cut)}. Their criteria may still improve. Raise {naming.max_iter}, or raise "
+            f"{naming.tol} if the last changes are small enough for you."
+        )
+        told.append(Doubt("unfinished", (), what))
+    return tuple(told)
+
+
+def _some(names: Sequence[str], shown: int = 5) -> str:
+    return "; ".join(names[:shown]) + (" ..." if len(names) > shown else "")
+
+
+def _floor_doubts(
+    rows: Sequence[Row], best: int, criterion: str, naming: Naming
+) -> Iterator[Doubt]:
+    marked = [row for row in rows if row.degenerate]
+    if not marked:
+        return
+    title = CRITERIA[criterion].title
+    what = (
+        f"{len(marked)} of {len(rows)} models have components on the variance floor, which hold "
+        f"repeated, rounded or saturated values: {_some([row.name for row in marked])}. Their "
+        f"{title} is set by the floor and not by the data."
+    )
+    if len(marked) == len(rows):
+        what += (
+            " All models are such, so the choice among them means little: try fewer components, "
+            "or leave such values out, or add noise as large as their steps."
+        )
+    elif rows[best].degenerate:
+        what += f" The best, {rows[best].name}, is one of them, as {naming.allow} allows."
+    else:
+        lead = rows[CRITERIA[criterion].best([row.criteria[criterion] for row in rows])]
+        would = f" {lead.name} would be best by {title} alone." if lead.degenerate else ""
+        what += f" They were not chosen.{would} To choose among all, set {naming.allow}."
+    yield Doubt("floor", (), what)
+
+
+def _edge_doubts(best: Row, own: Sequence[Row], criterion: str, naming: Naming) -> Iterator[Doubt]:
+    """Whether the best number of components is the last that was tried, of rows of its kind."""
+    sizes = sorted({row.n_components for row in own})
+    k, heuristic = best.n_components, CRITERIA[criterion].heuristic
+    if heuristic or len(sizes) < 2 or k == 1 or sizes[0] < k < sizes[-1]:
+        return  # The ends of an elbow lie on its chord.
+    end, other = ("largest", "more") if k == sizes[-1] else ("smallest", "fewer")
+    wider = f"up to {2 * k}" if k == sizes[-1] else f"down to {max(1, k // 2)}"
+    what = (
+        f"The best number of components, {k}, is the {end} that was tried: {other} may be better "
+        f"still. Widen {naming.sizes}, for example {wider}."
+    )
+    yield Doubt("edge", (), what)

@@ -11,11 +11,16 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from emdist.build_model import CENTRES, make_assignment, make_family, make_model, make_schedule
+from emdist.build_model import (
+    CENTRES,
+    kind_of,
+    make_assignment,
+    make_model,
+    make_schedule,
+)
 from emdist.config import Config, ModelSection, Section, check_named, model_name
 from emdist.errors import ConfigError
-from emdist.families.closures import Posteriors
-from emdist.fit.criteria import CRITERIA, Kind, checked_criterion
+from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.lockstep import BUDGET
 from emdist.plugins import nearest
 from emdist.store.location import Location
@@ -69,7 +74,10 @@ class SweepSection(Section):
     criterion: Annotated[str, AfterValidator(_known)] | None = Field(
         None,
         description="bic, aic, icl, bound, elbow or calinski_harabasz; default bic for mixtures, "
-        "bound for posteriors, elbow for centres",
+        "bound for posteriors, icl for kmeans and kmedians",
+    )
+    allow_degenerate: bool = Field(
+        False, description="Whether a model with components on the variance floor may be the best"
     )
     memory: Annotated[str, AfterValidator(size)] = Field(
         f"{BUDGET >> 20} MiB", description="For the sums of all models of one block"
@@ -159,7 +167,8 @@ class SweepConfig(Config):
 
     def identity(self) -> dict[str, Any]:
         """As of a fit, with the models that it has."""
-        sweep = self.sweep.model_dump(exclude={"memory"}) | {"criterion": self.criterion()}
+        left_out = {"memory"} if self.sweep.allow_degenerate else {"memory", "allow_degenerate"}
+        sweep = self.sweep.model_dump(exclude=left_out) | {"criterion": self.criterion()}
         return {**super().identity(), "sweep": sweep}
 
     def default_key(self) -> str:
@@ -176,15 +185,10 @@ class SweepConfig(Config):
         return Location(self.run.folder, self.run.storage_options).child(name).given
 
 
-def kind_of(model: ModelSection) -> Kind:
-    """What criteria there are for such models."""
-    if model.name in CENTRES:
-        return "kmeans" if model.name == "kmeans" else "centres"
-    return "posterior" if isinstance(make_family(model), Posteriors) else "mixture"
-
-
 def check_entropy(model: ModelSection) -> None:
     """ConfigError unless the responsibilities of such a model have an entropy to count."""
+    if model.name in CENTRES:
+        return
     if make_assignment(model).temperature != 1 or make_model(model).temperature != 1:
         raise ConfigError(
             f"The criterion 'icl' counts the entropy of responsibilities, and assignment "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from emdist.build import ahead_source, make_engine, make_plan, make_source
 from emdist.build_room import check_room
+from emdist.doubts import Doubt, doubts_of
 from emdist.errors import StartError
 from emdist.extending import check_extending, former_identities
 from emdist.extras import advice, installed
@@ -27,7 +29,7 @@ from emdist.job import (
     releasing,
     sealed,
 )
-from emdist.judging import Row, best_of, rows_of, shown_criteria
+from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.saved import record, save_fitted, versions
@@ -40,6 +42,13 @@ from emdist.sweep_config import SweepConfig
 
 #: Folder of the models, and file of the figure, within the run's.
 MODELS, FIGURE = "models", "criterion.png"
+#: What the settings are called in configurations and on the command line.
+_NAMES = Naming(
+    "sweep.n_components (-k)",
+    "sweep.allow_degenerate (--allow-degenerate)",
+    "fit.max_iter (--max-iter)",
+    "fit.tol (--tol)",
+)
 
 
 class SweepJob:
@@ -91,14 +100,13 @@ class SweepJob:
     def finish(self) -> tuple[Row, ...]:
         """One more read that scores all models; each is stored, and the best as the run's own."""
         with self._stage("score"):
-            scores = self.run.scores(self.criterion == "icl")
+            scores = self.run.scores(self.criterion == "icl" and not self._minimises)
         found = self.run.fitted()
         names = [one.name for one in self.candidates]
         sections = [one.model for one in self.candidates]
-        mixtures = not any(entry.plan.model.minimises for entry in self.run.entries)
-        wanted = shown_criteria(self.criterion, mixtures and self.criterion != "bound")
-        deviations = float(self.run.survey().moments.m2.sum())
-        self.rows = tuple(rows_of(names, sections, found, scores, wanted, deviations))
+        wanted = shown_criteria(self.criterion, sections)
+        moments = self.run.survey().moments
+        self.rows = tuple(rows_of(names, sections, found, scores, wanted, moments))
         self.run.check_data()
         folder = self.run.folder
         folder.check_owner(self.run.epoch)
@@ -115,7 +123,21 @@ class SweepJob:
     @property
     def best(self) -> int:
         """Index of the best model, once finished."""
-        return best_of(self.rows, self.criterion)
+        return best_of(self.rows, self.criterion, self.config.sweep.allow_degenerate)
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What a careful statistician would doubt of the choice, once finished."""
+        families = [row.family for row in self.rows]
+        own = doubts_of(self.candidates[self.best].model, self.run.fitted()[self.best])
+        return (
+            *doubts_about(self.rows, self.best, self.criterion, _NAMES, families),
+            *(doubt for doubt in own if doubt.kind != "floor" or self.rows[self.best].degenerate),
+        )
+
+    @property
+    def _minimises(self) -> bool:
+        return any(entry.plan.model.minimises for entry in self.run.entries)
 
     def label(self) -> None:
         """The label pass of the best model, if the configuration says so."""
@@ -163,8 +185,9 @@ class SweepJob:
                     f"installed. {advice('report')}"
                 )
             )
+        for doubt in self.doubts:
+            self._listen(Warned(doubt.message))
         rows, features = self.source.shape
-        minimises = self.run.plan.model.minimises
         summary = SweepSummary(
             str(self.run.folder.location),
             {
@@ -178,11 +201,13 @@ class SweepJob:
             self.criterion,
             best,
             self.rows,
-            "inertia" if minimises else "log-likelihood per row",
+            "inertia" if self._minimises else "log-likelihood per row",
             str(self.target) if self.config.labels.write else None,
             figure,
             {stage: round(value, 3) for stage, value in self.seconds.items()},
             versions(),
+            tuple(asdict(doubt) for doubt in self.doubts),
+            self.config.sweep.criterion is None,
         )
         folder.write("summary.md", summary.to_page().to_markdown().encode())
         folder.write("summary.json", sealed(summary.to_json(), self.identity))

@@ -29,6 +29,20 @@ if TYPE_CHECKING:
     from emdist.sweep_config import SweepConfig
 
 
+Criterion = Annotated[
+    str | None,
+    typer.Option(
+        help="bic, aic, icl, bound, calinski_harabasz or elbow (a heuristic); default by model."
+    ),
+]
+AllowDegenerate = Annotated[
+    bool,
+    typer.Option(
+        "--allow-degenerate", help="Let a model with components on the variance floor be the best."
+    ),
+]
+
+
 def sweep(
     data: Annotated[
         str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")
@@ -43,10 +57,8 @@ def sweep(
         list[str] | None,
         typer.Option("--model", "-m", help="As of emdist fit; repeat to compare several."),
     ] = None,
-    criterion: Annotated[
-        str | None,
-        typer.Option(help="bic, aic, icl, bound, elbow or calinski_harabasz; default by model."),
-    ] = None,
+    criterion: Criterion = None,
+    allow_degenerate: AllowDegenerate = False,
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,
@@ -91,6 +103,7 @@ def sweep(
             "sweep.n_components": k,
             "sweep.families": models if several else None,
             "sweep.criterion": criterion,
+            "sweep.allow_degenerate": True if allow_degenerate else None,
             "model.name": models[0] if models else None,
             "fit.init": init,
             "fit.seed": seed,

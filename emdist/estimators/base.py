@@ -18,13 +18,9 @@ from emdist.build import make_fit, make_survey
 from emdist.build_memory import check_result
 from emdist.build_model import make_model, make_schedule
 from emdist.build_room import check_room
-from emdist.config import (
-    FitSection,
-    ModelSection,
-    ReadingSection,
-    Section,
-)
-from emdist.errors import ShapeError, StartError
+from emdist.config import FitSection, ModelSection, ReadingSection, Section
+from emdist.doubts import doubts_of, unfinished
+from emdist.errors import DegenerateWarning, ShapeError, StartError
 from emdist.estimators.frames import check_names, names_in
 from emdist.estimators.inputs import (
     as_matrix,
@@ -41,7 +37,7 @@ from emdist.fit.events import Iterated
 from emdist.fit.fitted import Collect, Collected, result
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
+from emdist.fit.state import FitState
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
@@ -181,12 +177,10 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
                     listen(Iterated(record, 0.0, 0, 0))
                 told = len(state.history)
         self._end(state, survey.spread, model, source)
-        if self._fitted.status is Status.MAX_ITER:
-            warnings.warn(
-                f"No start converged in {self.n_iter_} iterations. {Status.MAX_ITER.value}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        for doubt in unfinished(self._fitted, "max_iter", "tol"):
+            warnings.warn(doubt.message, ConvergenceWarning, stacklevel=2)
+        for doubt in doubts_of(model, self._fitted):
+            warnings.warn(doubt.message, DegenerateWarning, stacklevel=2)
         self._remember(source, engine, X)
         return self
 

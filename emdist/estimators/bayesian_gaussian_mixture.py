@@ -48,8 +48,8 @@ class BayesianGaussianMixture(GaussianEstimator):
     covariance_type
         "full", "tied", "diag" (or "diagonal") or "spherical".
     tol
-        Of the bound per row: nats. scikit-learn stops when the bound of all rows together changes
-        by less; divide by the number of rows for its criterion.
+        Stop when an iteration changes the bound of all rows together by less: nats, as in
+        scikit-learn. Components that the data do not need empty by a few nats of the whole bound.
     reg_covar
         Added to the diagonal of the rows' covariances.
     max_iter, n_init

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,8 @@ from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
 from emdist.fit.online import Fold
 from emdist.fit.schedules.stepwise import Averaged, Stepwise
-from emdist.interfaces import Array, Floats
+from emdist.fit.start import Earlier, Given, Reached
+from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.validation import whole_number
 
@@ -106,6 +108,21 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
                 "warm_start=False to start anew."
             )
         return True
+
+    def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
+        model, section, given = super()._planned(source)
+        if self._is_warm(model, source.shape[1]):
+            given = replace(given, earlier=self._earlier(model))
+        return model, section, given
+
+    def _earlier(self, model: ModelSection) -> Earlier:
+        """The previous fit; without an objective where that of `model` would be another."""
+        fitted, reached = self._fitted, Reached()
+        kept = [record for record in fitted.history if not record.rejected]
+        # Only whole passes with responsibilities have Q; sweeps of a stream report no bound.
+        if kept and self._section == model and math.isfinite(kept[-1].expected):
+            reached = Reached(kept[-1].objective, kept[-1].change)
+        return Earlier(reached, fitted.spread, fitted.params)
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         k = fitted.n_components

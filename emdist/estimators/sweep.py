@@ -14,9 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
 from emdist.build import make_fit, make_survey
+from emdist.build_model import kind_of
 from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
@@ -28,12 +29,23 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together, scored_together, surveyed_together
 from emdist.interfaces import Array, Engine, Source
-from emdist.judging import Row, best_of, rows_of, shown_criteria
-from emdist.sweep_config import check_entropy, kind_of
+from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.sweep_config import check_entropy
 from emdist.validation import parse_bytes
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
+
+#: Parameters that are a number of components.
+_SIZES = ("n_components", "n_clusters")
+#: What the settings are called here.
+_NAMES = Naming("param_grid", "allow_degenerate=True", "max_iter", "tol")
+_CATEGORIES: Mapping[str, type[Warning]] = {
+    "floor": DegenerateWarning,
+    "unfinished": ConvergenceWarning,
+    "edge": UserWarning,
+    "heuristic": UserWarning,
+}
 
 _Sections = tuple[ModelSection, FitSection, Given]
 
@@ -42,8 +54,9 @@ class Sweep(BestModel):
     """Many fits of one estimator in the reads of one, and the best by a criterion.
 
     As `sklearn.model_selection.GridSearchCV` without the cross-validation: every combination of
-    the parameters is fitted to all rows, and an information criterion, or the elbow of the
-    inertia, chooses. Each fit has the bits that it has alone.
+    the parameters is fitted to all rows, and an information criterion chooses. Warnings say what to
+    doubt of the choice: components on the variance floor, a best number of components that is the
+    largest or smallest tried, fits that had not converged. Each fit has the bits that it has alone.
 
     Parameters
     ----------
@@ -54,7 +67,11 @@ class Sweep(BestModel):
         and what is said about reading are the estimator's own.
     criterion
         "bic", "aic" or "icl" for mixtures (the lower the better), "bound" for posteriors,
-        "elbow" or "calinski_harabasz" for centres; None: "bic", "bound" or "elbow".
+        "icl", "calinski_harabasz" or "elbow" for centres; None: "bic" for mixtures, "bound" for
+        posteriors, "icl" for K-means and K-medians. The elbow is a heuristic.
+    allow_degenerate
+        Whether a model with components on the variance floor may be the best: its likelihood is as
+        high as the floor is low. With centres, a model whose rows all lie on them.
     memory
         For the sums of all models of one block; more take more than one read a pass.
     verbose
@@ -65,7 +82,7 @@ class Sweep(BestModel):
     results_
         Dict of arrays, one entry per model, in the order of ``ParameterGrid``: "params",
         "param_<name>", "objective", "score", every criterion that is known, "n_iter",
-        "converged" and "rank" (1 is best).
+        "converged", "degenerate" (with components on the variance floor) and "rank" (1 is best).
     estimators_
         The fitted estimators, in the same order.
     best_index_, best_params_, best_estimator_, best_score_
@@ -89,12 +106,14 @@ class Sweep(BestModel):
         param_grid: Any,
         *,
         criterion: str | None = None,
+        allow_degenerate: bool = False,
         memory: str = "256 MiB",
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.criterion = criterion
+        self.allow_degenerate = allow_degenerate
         self.memory = memory
         self.verbose = verbose
 
@@ -119,19 +138,21 @@ class Sweep(BestModel):
         budget = self._budget()
         state = self._advanced(fits, SweepState(tuple(FitState(s.seed) for _, s, _ in planned)))
         listen = listener(0)
-        scores = scored_together(fits, state.fits, criterion == "icl", listen, budget)
+        entropy = criterion == "icl" and not fits[0].model.minimises
+        scores = scored_together(fits, state.fits, entropy, listen, budget)
         for one, fit, (model, _, _), found in zip(
             estimators, fits, planned, state.fits, strict=True
         ):
             one._end(found, fit.survey.spread, model, source)
             one._remember(source, engine, X)
+        models = [model for model, _, _ in planned]
         rows = rows_of(
             [_named(params) for params in grid],
-            [model for model, _, _ in planned],
+            models,
             [one._fitted for one in estimators],
             scores,
-            shown_criteria(criterion, criterion in ("bic", "aic", "icl")),
-            float(fits[0].survey.moments.m2.sum()),
+            shown_criteria(criterion, models),
+            fits[0].survey.moments,
         )
         self._publish(grid, estimators, rows, criterion)
         return self
@@ -206,7 +227,7 @@ class Sweep(BestModel):
         rows: Sequence[Row],
         criterion: str,
     ) -> None:
-        best = best_of(rows, criterion)
+        best = best_of(rows, criterion, self.allow_degenerate)
         values = np.array([row.criteria[criterion] for row in rows])
         ranks = _ranks(values if CRITERIA[criterion].lower else -values, best)
         found, chosen = _columns(grid, rows), estimators[best]
@@ -223,13 +244,9 @@ class Sweep(BestModel):
             n_features_in_=chosen.n_features_in_,
             **({} if names is None else {"feature_names_in_": names}),
         )
-        if cut := [row.name for row in rows if not row.converged]:
-            warnings.warn(
-                f"{len(cut)} of {len(rows)} models reached max_iter first: {'; '.join(cut[:5])}"
-                f"{' ...' if len(cut) > 5 else ''}. Raise max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
+        groups = [_named({k: v for k, v in params.items() if k not in _SIZES}) for params in grid]
+        for doubt in doubts_about(rows, best, criterion, _NAMES, groups):
+            warnings.warn(doubt.message, _CATEGORIES[doubt.kind], stacklevel=3)
 
 
 def _named(params: Mapping[str, Any]) -> str:
@@ -248,6 +265,7 @@ def _columns(grid: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[str
         **criteria,
         "n_iter": np.array([row.iterations for row in rows]),
         "converged": np.array([row.converged for row in rows]),
+        "degenerate": np.array([bool(row.degenerate) for row in rows]),
     }
 
 

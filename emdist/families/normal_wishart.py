@@ -197,6 +197,26 @@ class Conjugate(RealRows, ABC):
         lift = (slice(None),) * divisor.ndim + (None,) * (scatter.ndim - divisor.ndim)
         return centres, (prior.scale + m * scatter) / divisor[lift]
 
+    def of_rows(self, params: Any, n: Floats) -> Floats:
+        """Covariances of the components' rows, of weight `n` (k,), in the family's shape.
+
+        Without what `reg_covar` and a prior have added: what was estimated is linear in them.
+        """
+        d = params.means.shape[1]
+        scales, unit = self.scales(params), self.shape.unit(d)
+        if self.prior is not None:
+            prior = self.numbers
+            kappa = prior.mean_precision + n
+            means = prior.mean + by_feature(kappa / n) * (params.means - prior.mean)
+            k = () if self.shape.pooled else (len(n),)
+            ones = np.broadcast_to(unit, (*k, *unit.shape))
+            _, low = self.most_probable(n, means, np.zeros_like(ones))
+            _, high = self.most_probable(n, means, ones)
+            lift = (..., *[None] * unit.ndim)
+            size = (high - low).reshape(*k, -1)[..., 0]
+            scales = (scales - low) / size[lift]
+        return np.asarray(scales - self.reg_covar * unit)
+
     def log_prior(self, params: Any) -> float:
         """Log-density of means and covariances under the prior: nats."""
         if self.prior is None:

@@ -114,7 +114,7 @@ class Product:
 
     def informed(self, spread: Spread) -> Product:
         """Each part of its own columns."""
-        return self._with([family.informed(_of(spread, c)) for c, family in self.parts])
+        return self._with([family.informed(of_columns(spread, c)) for c, family in self.parts])
 
     def _with(self, families: Sequence[Family[Any]]) -> Product:
         """The same groups with other families, one for each."""
@@ -141,7 +141,7 @@ class Product:
                 f"{seeds.shape[1]}. Put every feature into one group, or among 'ignored'."
             )
         return ProductParams(
-            tuple(family.start(seeds[:, c], _of(spread, c)) for c, family in self.parts)
+            tuple(family.start(seeds[:, c], of_columns(spread, c)) for c, family in self.parts)
         )
 
     def density(self, params: ProductParams[Any], numerics: Numerics) -> Density:
@@ -164,7 +164,9 @@ class Product:
 
     def amplification(self, params: ProductParams[Any], spread: Spread) -> float:
         # Not their mean: many features that lose nothing do not make up for a part that does.
-        each = [_growth(family, own, _of(spread, c)) for c, family, own in self._each(params)]
+        each = [
+            _growth(family, own, of_columns(spread, c)) for c, family, own in self._each(params)
+        ]
         return float(np.sum(each))
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
@@ -210,7 +212,7 @@ class Product:
     ) -> ProductParams[Any]:
         return ProductParams(
             tuple(
-                family.reseat(own, index, rows[:, c], _of(spread, c))
+                family.reseat(own, index, rows[:, c], of_columns(spread, c))
                 for c, family, own in self._each(params)
             )
         )
@@ -302,7 +304,7 @@ def _growth(family: Family[Any], own: Any, spread: Spread) -> float:
     return max(growth, 2 * float(np.abs(base[0])) / len(spread.mean))
 
 
-def _of(spread: Spread, columns: Columns) -> Spread:
+def of_columns(spread: Spread, columns: Columns) -> Spread:
     """Where these features lie."""
     return Spread(
         spread.origin[columns],

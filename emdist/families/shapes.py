@@ -56,6 +56,10 @@ class Shape(Protocol):
         """Observations of a parameter that one row gives: d for a width, else 1."""
         ...
 
+    def unit(self, d: int) -> Floats:
+        """A covariance of 1 in every direction: (d, d), (d,) or ()."""
+        ...
+
     def outer(self, diff: Floats) -> Floats:
         """(k, d) deviations multiplied with themselves, one for each component."""
         ...
@@ -91,6 +95,9 @@ class Matrices:
 
     def repeats(self, d: int) -> int:
         return 1
+
+    def unit(self, d: int) -> Floats:
+        return np.eye(d)
 
     def outer(self, diff: Floats) -> Floats:
         out: Floats = diff[:, :, None] * diff[:, None, :]
@@ -143,6 +150,9 @@ class Axes:
     def repeats(self, d: int) -> int:
         return 1
 
+    def unit(self, d: int) -> Floats:
+        return np.ones(d)
+
     def outer(self, diff: Floats) -> Floats:
         return diff * diff
 
@@ -170,6 +180,9 @@ class Spheres(Axes):
 
     def repeats(self, d: int) -> int:
         return d
+
+    def unit(self, d: int) -> Floats:
+        return np.array(1.0)
 
     def outer(self, diff: Floats) -> Floats:
         return np.asarray((diff * diff).mean(axis=1))

@@ -104,14 +104,17 @@ class Variational(Conjugate, Generic[Q]):
     def estimate(self, sums: Sums, params: Any, numerics: Numerics) -> Q:
         n = sums["n"]
         rows = self.likelihood.estimate(sums, params, numerics)
+        found = self.most_probable(n, rows.means, self.scales(rows))
+        return self._counted(type(rows)(*found), np.array(n))
+
+    def most_probable(self, n: Floats, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
+        """Expected means, and the inverse of expected precisions."""
         prior = self.numbers
-        means, scatter = posterior(prior, self.shape, n, rows.means, self.scales(rows))
+        centres, scatter = posterior(prior, self.shape, n, means, covariances)
         if self.shape.pooled:
-            covariances = (prior.scale + scatter / len(n)) / (prior.degrees + n.mean())
-        else:
-            nu = prior.degrees + n
-            covariances = (prior.scale + scatter) / nu[(...,) + (None,) * (scatter.ndim - 1)]
-        return self._counted(type(rows)(means, covariances), np.array(n))
+            return centres, (prior.scale + scatter / len(n)) / (prior.degrees + n.mean())
+        nu = prior.degrees + n
+        return centres, (prior.scale + scatter) / nu[(...,) + (None,) * (scatter.ndim - 1)]
 
     def log_prior(self, params: Any) -> float:
         """Minus the divergence of the posteriors from the prior: nats."""

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from emdist.errors import ConfigError
+from emdist.interfaces import Floats
 
 #: What kind of model a criterion is for.
-Kind = Literal["mixture", "posterior", "centres", "kmeans"]
+Kind = Literal["mixture", "posterior", "centres", "kmeans", "kmedians"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Judged:
         Of the responsibilities of all rows: nats, or NaN.
     deviations
         Weighted sum of squared distances of all rows to their mean.
+    kind
+        Of model.
+    values
+        Weight of all numbers that were observed: rows times features where none is missing.
+    features
+        Of a row.
+    count
+        (c,) weight labelled with each component.
     """
 
     n_components: int
@@ -42,6 +53,10 @@ class Judged:
     free: int | None
     entropy: float
     deviations: float
+    kind: Kind
+    values: float
+    features: int
+    count: Floats
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,10 @@ class Criterion:
         Models of different sizes that are needed.
     title
         For axes and tables.
+    heuristic
+        Why its choice is none to rely on; empty for those that have a foundation.
+    across
+        Whether its values for models of several kinds can be compared.
     """
 
     kinds: frozenset[Kind]
@@ -67,6 +86,12 @@ class Criterion:
     values: Callable[[Sequence[Judged]], list[float]]
     least: int
     title: str
+    heuristic: str = ""
+    across: bool = True
+
+    def serves(self, kinds: Sequence[Kind]) -> bool:
+        """Whether it can compare models of these kinds."""
+        return self.kinds.issuperset(kinds) and (self.across or len(set(kinds)) == 1)
 
     def best(self, values: Sequence[float]) -> int:
         """Index of the best; of equal ones the first."""
@@ -83,8 +108,33 @@ def _aic(one: Judged) -> float:
 
 
 def _icl(one: Judged) -> float:
-    """Biernacki, Celeux and Govaert 2000, IEEE PAMI 22: BIC and twice the entropy."""
+    """Biernacki, Celeux and Govaert 2000, IEEE PAMI 22: BIC and twice the entropy.
+
+    Of centres: -2 log-likelihood of rows and labels together, of the mixture that has them for its
+    hard clusters, and a penalty for its parameters.
+    """
+    if one.kind in ("kmeans", "kmedians"):
+        return _icl_of_centres(one)
     return _bic(one) + 2 * one.entropy
+
+
+def _icl_of_centres(one: Judged) -> float:
+    """Of Gaussians of one variance for all (K-means), or Laplace distributions of one width.
+
+    With the width at its maximum, which is the mean of the distances. Cutting a single cluster into
+    more gains as much from distances as the labels cost, so that this has a minimum where the
+    inertia has none.
+    """
+    if one.total <= 0 or one.values <= 0:
+        return math.nan
+    mean, count = one.total / one.values, one.count[one.count > 0]
+    if one.kind == "kmeans":
+        rows = one.values * (math.log(2 * math.pi * mean) + 1)
+    else:
+        rows = 2 * one.values * (math.log(2 * mean) + 1)
+    labels = -2 * float(count @ np.log(count / count.sum()))
+    free = one.n_components * one.features + one.n_components
+    return rows + labels + free * math.log(one.weight)
 
 
 def _calinski_harabasz(one: Judged) -> float:
@@ -116,16 +166,27 @@ def _elbow(models: Sequence[Judged]) -> list[float]:
 
 
 _MIXTURES: frozenset[Kind] = frozenset({"mixture"})
-_CENTRES: frozenset[Kind] = frozenset({"centres", "kmeans"})
+_CENTRES: frozenset[Kind] = frozenset({"centres", "kmeans", "kmedians"})
 
 CRITERIA: Mapping[str, Criterion] = {
     "bic": Criterion(_MIXTURES, True, _each(_bic), 1, "BIC"),
     "aic": Criterion(_MIXTURES, True, _each(_aic), 1, "AIC"),
-    "icl": Criterion(_MIXTURES, True, _each(_icl), 1, "ICL"),
+    "icl": Criterion(
+        frozenset({"mixture", "kmeans", "kmedians"}), True, _each(_icl), 1, "ICL", across=False
+    ),
     "bound": Criterion(
         frozenset({"posterior"}), False, _each(lambda one: one.objective), 1, "bound per row, nats"
     ),
-    "elbow": Criterion(_CENTRES, False, _elbow, 3, "distance to the chord of inertia"),
+    "elbow": Criterion(
+        _CENTRES,
+        False,
+        _elbow,
+        3,
+        "distance to the chord of inertia",
+        "The elbow is a heuristic: it measures how the curve of the inertia bends between the "
+        "smallest and the largest k that were tried, always names one between them, and names "
+        "another one when they change. It says nothing of whether there are clusters.",
+    ),
     "calinski_harabasz": Criterion(
         frozenset({"kmeans"}), False, _each(_calinski_harabasz), 1, "Calinski-Harabasz index"
     ),
@@ -133,10 +194,17 @@ CRITERIA: Mapping[str, Criterion] = {
 
 
 def default_criterion(kinds: Sequence[Kind]) -> str:
-    """The first criterion that serves all models; ConfigError if there is none."""
-    for name, criterion in CRITERIA.items():
-        if criterion.kinds.issuperset(kinds):
+    """The first criterion that serves all models and has a foundation; ConfigError if none does."""
+    fitting = [name for name, one in CRITERIA.items() if one.serves(kinds)]
+    for name in fitting:
+        if not CRITERIA[name].heuristic:
             return name
+    if fitting:
+        raise ConfigError(
+            "No criterion but a heuristic can compare these models: they have no likelihood, or "
+            "not the same one. Sweep them apart if they are of several kinds, or name the "
+            f"criterion {' or '.join(fitting)} to let a heuristic choose."
+        )
     raise ConfigError(
         f"The sweep has models of the kinds {', '.join(sorted(set(kinds)))}, which no criterion "
         "can compare. Sweep mixtures, posteriors and models with centres apart."
@@ -155,14 +223,14 @@ def checked_criterion(name: str | None, kinds: Sequence[Kind], sizes: Sequence[i
     """
     name = name or default_criterion(kinds)
     criterion = CRITERIA[name]
-    misfits = sorted(set(kinds) - criterion.kinds)
-    if misfits:
-        fitting = [n for n, c in CRITERIA.items() if c.kinds.issuperset(kinds)]
+    if not criterion.serves(kinds):
+        fitting = [n for n, c in CRITERIA.items() if c.serves(kinds) and not c.heuristic]
         remedy = f"Take {' or '.join(fitting)}." if fitting else "Sweep them apart."
+        one = "" if criterion.across else "one "
         raise ConfigError(
-            f"The criterion {name!r} is for models of the kind "
-            f"{' or '.join(sorted(criterion.kinds))}, and the sweep has {', '.join(misfits)}. "
-            f"{remedy}"
+            f"The criterion {name!r} is for models of {one}kind, "
+            f"{' or '.join(sorted(criterion.kinds))}, and the sweep has "
+            f"{', '.join(sorted(set(kinds)))}. {remedy}"
         )
     if name == "elbow" and len(set(sizes)) < len(sizes):
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -52,8 +53,8 @@ def _reopened(stop: Stop, state: FitState) -> FitState:
 def _status(stop: Stop, state: FitState) -> Status:
     if state.params is None or state.iteration == 0 or state.status is Status.UNCHANGED:
         return state.status
-    last = state.history[-1]
-    if state.status in _BY_TOL and stop.holds(last.change, last.shift):
+    last, change = list(_asked(stop, state))[-1]
+    if state.status in _BY_TOL and stop.holds(change, last.shift):
         return state.status
     return Status.MAX_ITER if state.iteration >= stop.max_iter else Status.RUNNING
 
@@ -73,7 +74,7 @@ def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: st
     RunMismatchError
         If it would have ended before, or is not known to have taken the same way.
     """
-    records = list(_records(state))
+    records = [record for record, _ in _asked(old, state)]
     most = max((record.iteration for record in records), default=0)
     if new.max_iter < most:
         raise RunMismatchError(
@@ -85,9 +86,8 @@ def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: st
             f"{what}The run has several starts, and an earlier version of emdist did not keep "
             "those that have stopped: it cannot be extended. Start a new run. Nothing was changed."
         )
-    for record in records:
-        before = old.holds(record.change, record.shift)
-        now = new.holds(record.change, record.shift)
+    for (record, change), (_, other) in zip(_asked(old, state), _asked(new, state), strict=True):
+        before, now = old.holds(change, record.shift), new.holds(other, record.shift)
         if now and not before:
             raise RunMismatchError(
                 f"{what}fit.tol cannot be raised so far: iteration {record.iteration} would have "
@@ -102,11 +102,16 @@ def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: st
             )
 
 
-def _records(state: FitState) -> Iterator[Record]:
-    """Iterations after which the stop rules were asked, or may have been."""
+def _asked(stop: Stop, state: FitState) -> Iterator[tuple[Record, float]]:
+    """Iterations after which the stop rules may have been asked, and what `stop` measured."""
+    previous: dict[int, float] = {}
     for record in state.history:
-        if not (record.rejected or record.reseeded or record.dropped):
-            yield record
+        if record.rejected:
+            continue
+        measured = stop.measured(record, previous.get(record.restart, math.nan))
+        previous[record.restart] = record.change
+        if not (record.reseeded or record.dropped):
+            yield record, measured
 
 
 def _several_in_turn(state: FitState) -> bool:

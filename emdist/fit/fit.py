@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 from emdist.fit.events import Listener, Progress, unheard
 from emdist.fit.seeding import Seeder
 from emdist.fit.seeding.geometry import Euclidean, Geometry
-from emdist.fit.start import Given
+from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
-from emdist.interfaces import Engine, Floats, Model, Numerics, Source
+from emdist.interfaces import Engine, Floats, Model, Numerics, Source, Turn
 
 #: What happens to a component that lost its rows, or became too narrow for a density.
 Policy = Literal["regularise", "reseed", "drop", "raise"]
@@ -64,6 +64,13 @@ class Fit:
         Told about progress within passes.
     geometry
         Dissimilarities that seeds are drawn by.
+    before
+        The last objective of an earlier fit that this one goes on from, and its change.
+    turn
+        That `model` computes in, where it differs from turn to turn; see `emdist.fit.turn.turned`.
+    comparable
+        How many of the two iterations before had the same objective: the same temperature, no
+        draws.
     """
 
     source: Source
@@ -81,6 +88,9 @@ class Fit:
     listen: Listener = unheard
     geometry: Geometry = field(default_factory=Euclidean)
     one_start: bool = False
+    before: Reached = field(default_factory=Reached)
+    turn: Turn | None = None
+    comparable: int = 2
 
     @property
     def origin(self) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,56 @@ from emdist.errors import StartError
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Domain, Floats, Model, Spread
 from emdist.models.arrays import arrays_of, with_arrays
+
+
+@dataclass(frozen=True)
+class Reached:
+    """An objective and how it got there; NaN for nothing to compare with.
+
+    Attributes
+    ----------
+    objective
+        Of the parameters that entered an iteration.
+    change
+        Since the iteration before.
+    """
+
+    objective: float = math.nan
+    change: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Earlier:
+    """The fit that a start comes from, which goes on.
+
+    Attributes
+    ----------
+    reached
+        In its last iteration.
+    spread
+        Of the rows that it read.
+    params
+        It came to.
+    """
+
+    reached: Reached
+    spread: Spread
+    params: Any
+
+    def reached_on(self, spread: Spread) -> Reached:
+        """What it reached, if rows of this spread are the same rows as far as one can tell."""
+        own = self.spread
+        same = own.weight == spread.weight and all(
+            np.array_equal(a, b)
+            for a, b in (
+                (own.origin, spread.origin),
+                (own.mean, spread.mean),
+                (own.variance, spread.variance),
+                (own.low, spread.low),
+                (own.high, spread.high),
+            )
+        )
+        return self.reached if same else Reached()
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +79,14 @@ class Given:
     scales
         The family's other arrays by name, such as ``covariances`` (k, d, d), or
         ``parts.0.variances`` of a product.
+    earlier
+        The fit that all of these come from, which goes on; None for a new one.
     """
 
     means: Floats | None = None
     weights: Floats | None = None
     scales: Mapping[str, Floats] = field(default_factory=dict)
+    earlier: Earlier | None = None
 
     @property
     def seeder(self) -> Seeder | None:
@@ -66,6 +120,8 @@ class Given:
             weights = self.weights / self.weights.sum()
             counts = None if params.counts is None else weights * spread.weight
             params = replace(params, weights=weights, counts=counts)
+        if self.earlier is not None:
+            params = _with_rest(params, self.earlier.params)
         given = dict(self.scales) | ({} if self.means is None else {"means": self.means})
         placed = replace(params, components=with_arrays(params.components, given))
         moved = arrays_of(model.translate(placed, -spread.origin).components)
@@ -98,6 +154,16 @@ class Given:
                     f"The start's weights are {self.weights.tolist()[:8]}; wanted numbers >= 0 "
                     "that sum to 1."
                 )
+
+
+def _with_rest(params: Any, earlier: Any) -> Any:
+    """`params` with what no attribute of an estimator says: counts of a posterior, noise."""
+    if params.counts is not None and earlier.counts is not None:
+        params = replace(params, counts=earlier.counts)
+    share = getattr(earlier, "noise", None)
+    return (
+        replace(params, noise=share) if hasattr(params, "noise") and share is not None else params
+    )
 
 
 def _template(model: Model[Any], means: Floats) -> Any:

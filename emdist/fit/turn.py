@@ -30,8 +30,14 @@ def shared_of(sums: Sums) -> dict[str, Floats]:
 def turned(fit: Fit, state: FitState) -> Fit:
     """`fit` with its model as it computes in the iteration that follows `state`."""
     turn = Turn(state.seed, state.restart, state.iteration + 1)
+    if fit.turn == turn:
+        return fit
     model = fit.model.at(turn)
-    return fit if model is fit.model else replace(fit, model=model)
+    if model is fit.model:
+        return fit
+    before = [fit.model.at(replace(turn, iteration=state.iteration - i)) for i in (0, 1)]
+    comparable = sum(one.settled for one in before)
+    return replace(fit, model=model, turn=turn, comparable=comparable)
 
 
 def named(state: FitState) -> str:
@@ -118,8 +124,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
     Applies the collapse policy and the stop rules, and writes the history. `steady` says that
     the stop rules may be asked: that this was a whole pass with every row's responsibilities.
     """
-    sums, settled = last.sums, _settled(fit, state)
-    fit = turned(fit, state)
+    sums, fit = last.sums, turned(fit, state)
     objective = fit.model.objective(sums, last.params, last.numerics)
     if not math.isfinite(objective):
         raise DataError(
@@ -134,7 +139,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
         state.restart,
         state.iteration + 1,
         objective,
-        objective - last_objective(state),
+        objective - held_against(fit, state),
         shift,
         reseeded,
         dropped,
@@ -142,10 +147,11 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
         terms.entropy,
         terms.updated,
     )
-    if settled:
+    if state.sums is not None and fit.comparable:
         _watch(fit, state, record, last.numerics)
-    steady = steady and fit.model.settled and not (reseeded or dropped)
-    status = fit.stop.status(record.iteration, record.change, shift, unchanged, steady)
+    steady = steady and fit.model.settled and bool(fit.comparable) and not (reseeded or dropped)
+    change = measured(fit, state, record)
+    status = fit.stop.status(record.iteration, change, shift, unchanged, steady)
     return replace(
         state,
         iteration=record.iteration,
@@ -157,21 +163,31 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
     )
 
 
+def measured(fit: Fit, state: FitState, record: Record) -> float:
+    """What the stop rule holds against `tol` after an iteration from `state`."""
+    if fit.comparable < 2:
+        return math.nan
+    previous = fit.before.change if state.iteration == 0 else _kept(state)[-1].change
+    return fit.stop.measured(record, previous)
+
+
 def last_objective(state: FitState) -> float:
-    """What the next objective is held against; NaN where there is none."""
+    """Of the last pass; NaN where there was none of a single set of parameters."""
     if state.sums is None:
         return math.nan
     return _kept(state)[-1].objective
 
 
+def held_against(fit: Fit, state: FitState) -> float:
+    """What the next objective is compared with; NaN where there is nothing.
+
+    The first iteration of a fit that goes on from an earlier one has that one's last objective.
+    """
+    return fit.before.objective if state.iteration == 0 else last_objective(state)
+
+
 def _kept(state: FitState) -> list[Record]:
     return [r for r in state.history if r.restart == state.restart and not r.rejected]
-
-
-def _settled(fit: Fit, state: FitState) -> bool:
-    """Whether this iteration's objective can be held against the one before."""
-    before = Turn(state.seed, state.restart, state.iteration)
-    return state.sums is not None and fit.model.at(before).settled
 
 
 def _watch(fit: Fit, state: FitState, record: Record, numerics: Numerics) -> None:

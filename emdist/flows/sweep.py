@@ -106,6 +106,7 @@ def _line(row: Row) -> dict[str, Any]:
         **{name: None if math.isnan(value) else value for name, value in numbers.items()},
         "iterations": row.iterations,
         "converged": row.converged,
+        "on the floor": len(row.degenerate),
     }
 
 

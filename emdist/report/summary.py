@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
+from emdist.doubts import Doubt
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats, Source
 from emdist.names import brief, listing
@@ -35,8 +36,8 @@ class Summary:
     model
         Name, components and objective.
     result
-        Status with its advice, iterations, objective, score of the final model; weight and rows of
-        the noise where the model has it.
+        Status with its advice, iterations, objective, score of the final model; what a careful
+        statistician would doubt; weight and rows of the noise where the model has it.
     components
         One entry for each: weight, rows (by sample weight) labelled with it, and, of a few
         features that have names, where it lies: ``means``, by name.
@@ -90,6 +91,7 @@ class Summary:
             ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
             model,
             ("status", f"{result['status']}: {result['advice']}"),
+            *(("doubt", doubt["message"]) for doubt in result["doubts"]),
             ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
             (self.model["objective"], f"{result['objective']:.10g}"),
             ("labels", self.labels or "not written"),
@@ -161,6 +163,7 @@ def summarise(
     labels: str | None,
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
+    doubts: Sequence[Doubt] = (),
 ) -> Summary:
     """The summary of a finished fit to `data`.
 
@@ -184,6 +187,7 @@ def summarise(
         "start": fitted.restart,
         "objective": fitted.objective,
         "rows_left_out": left_out,
+        "doubts": [asdict(doubt) for doubt in doubts],
     }
     if labelled is not None:
         total = float(labelled["score"])

@@ -44,6 +44,10 @@ class SweepSummary:
         Per stage, of this process alone: a resumed run did more before.
     versions
         Of everything that could change a bit.
+    doubts
+        Kind and message of what a careful statistician would doubt of the choice.
+    by_default
+        Whether the criterion is the models' own, and nobody asked for it.
     """
 
     run: str
@@ -56,6 +60,8 @@ class SweepSummary:
     figure: str | None
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
+    doubts: tuple[Mapping[str, Any], ...] = ()
+    by_default: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; NaN, which JSON has not, as null."""
@@ -74,20 +80,30 @@ class SweepSummary:
         return Page(self._facts(), header, [self._cells(row, criteria) for row in self.models])
 
     def _facts(self) -> list[tuple[str, str]]:
-        data = self.data
+        data, title = self.data, CRITERIA[self.criterion].title
+        asked = ", the default for these models" if self.by_default else ""
         return [
+            ("best", f"{self.best}, by {title}{asked} ({self._chosen()})"),
+            *(("doubt", doubt["message"]) for doubt in self.doubts),
             (
                 "data",
                 f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
             ),
             ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
             ("models", f"{len(self.models)}"),
-            ("best", f"{self.best}, by {CRITERIA[self.criterion].title}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
             *([("figure", self.figure)] if self.figure else []),
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
+
+    def _chosen(self) -> str:
+        which = "lowest" if CRITERIA[self.criterion].lower else "highest"
+        sound = sum(not row.degenerate for row in self.models)
+        best = next(row for row in self.models if row.name == self.best)
+        if best.degenerate or sound == len(self.models):
+            return f"{which} of {len(self.models)}"
+        return f"{which} of {sound} without components on the variance floor"
 
     def _cells(self, row: Row, criteria: list[str]) -> tuple[str, ...]:
         k = f"{row.n_components}"
@@ -100,8 +116,12 @@ class SweepSummary:
             *(_number(row.criteria[name]) for name in criteria),
             f"{row.iterations}",
             "yes" if row.converged else "no",
-            "best" if row.name == self.best else "",
+            ", ".join(self._marks(row)),
         )
+
+    def _marks(self, row: Row) -> list[str]:
+        floor = [f"{len(row.degenerate)} on the floor"] if row.degenerate else []
+        return [*(["best"] if row.name == self.best else []), *floor]
 
 
 def _number(value: float) -> str:
@@ -126,7 +146,17 @@ def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
     for family in dict.fromkeys(row.family for row in rows):
         own = sorted((r for r in rows if r.family == family), key=lambda r: r.n_components)
         sizes = [row.n_components for row in own]
-        axes.plot(sizes, [_drawn(row, criterion) for row in own], marker="o", label=family)
+        (line,) = axes.plot(sizes, [_drawn(row, criterion) for row in own], "o-", label=family)
+        marked = [row for row in own if row.degenerate]
+        axes.plot(
+            [row.n_components for row in marked],
+            [_drawn(row, criterion) for row in marked],
+            "x",
+            color="black",
+            markersize=9,
+            zorder=line.get_zorder() + 1,
+            label=f"{family}, on the variance floor" if marked else None,
+        )
     chosen = next(row for row in rows if row.name == best)
     axes.axvline(chosen.n_components, color="0.6", linestyle="--", label=f"best: {best}", zorder=0)
     axes.set_xlabel("components")

@@ -63,7 +63,7 @@ def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
     iterated = [line for line in answer.lines if line["event"] == "iterated"]
     assert {line["fit"] for line in iterated} == {"kmeans-2", "kmeans-3", "kmeans-4"}
     result = answer.lines[-1]
-    assert result["criterion"] == "elbow"
+    assert result["criterion"] == "icl"
     assert result["best"] == "kmeans-3"
     assert result["labels"] is None
     seen = json.loads(emdist("inspect", "runs/s", "--json").out)
@@ -80,8 +80,11 @@ def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
         (["-k", "5..2"], "no range"),
         (["-k", "two"], "two"),
         (["-k", "2,2,3"], "kmeans-2 more than once"),
-        (["-k", "2,3"], "at least 3 numbers of components"),
-        (["-k", "2..4", "--criterion", "bic"], "Take elbow or calinski_harabasz"),
+        (["-k", "2,3", "--criterion", "elbow"], "at least 3 numbers of components"),
+        (["-k", "2..4", "--criterion", "bic"], "Take icl or calinski_harabasz"),
+        (["-k", "2..4", "-m", "full", "-m", "kmeans", "--criterion", "icl"], "Sweep them apart"),
+        (["-k", "2..4", "-m", "kcentroids", "--set", "model.dissimilarity=cosine"],
+         "name the criterion elbow"),
         (["-k", "2..4", "--criterion", "bci"], "did you mean 'bic'"),
         (["-k", "2..4", "-m", "full", "-m", "kmeans"], "no criterion can compare"),
         (["-k", "2..4", "-m", "ful", "-m", "tied"], "did you mean 'full'"),

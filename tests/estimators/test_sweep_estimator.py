@@ -14,7 +14,14 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import ParameterGrid
 
-from emdist import BayesianGaussianMixture, GaussianMixture, KMeans, KMedians, Sweep
+from emdist import (
+    BayesianGaussianMixture,
+    GaussianMixture,
+    KCentroids,
+    KMeans,
+    KMedians,
+    Sweep,
+)
 from emdist.errors import ConfigError, DistinctRowsError, StartError
 
 Rows = NDArray[np.float64]
@@ -65,8 +72,9 @@ def test_k_means_by_elbow_and_by_calinski_and_harabasz(x: Rows) -> None:
     from sklearn.metrics import calinski_harabasz_score
 
     grid = {"n_clusters": [2, 3, 4, 5, 6], "n_init": [3]}
-    sweep = Sweep(KMeans(random_state=0, tol=0.0), grid).fit(x)
-    assert sweep.criterion_ == "elbow"
+    sweep = Sweep(KMeans(random_state=0, tol=0.0), grid, criterion="elbow")
+    with pytest.warns(UserWarning, match="heuristic"):
+        sweep.fit(x)
     assert sweep.best_params_["n_clusters"] == 3
     np.testing.assert_array_equal(sweep.transform(x), sweep.best_estimator_.transform(x))
     np.testing.assert_array_equal(sweep.best_estimator_.labels_, sweep.predict(x))
@@ -142,8 +150,9 @@ def test_models_that_were_cut_short_are_named(x: Rows) -> None:
         (GaussianMixture(), {"n_components": [2, 601]}, {}, StartError, "601"),
         (GaussianMixture(), {"n_components": [2]}, {"criterion": "b"}, ConfigError, "criterion"),
         (GaussianMixture(), {"n_components": [2]}, {"memory": "x"}, ConfigError, "memory"),
-        (KMeans(), {"n_clusters": [2, 3, 4]}, {"criterion": "bic"}, ConfigError, "elbow"),
-        (KMedians(), {"n_clusters": [2, 3]}, {}, ConfigError, "at least 3"),
+        (KMeans(), {"n_clusters": [2, 3, 4]}, {"criterion": "bic"}, ConfigError, "Take icl"),
+        (KCentroids(dissimilarity="cosine"), {"n_clusters": [2, 3, 4]}, {}, ConfigError, "elbow"),
+        (KMedians(), {"n_clusters": [2, 3]}, {"criterion": "elbow"}, ConfigError, "at least 3"),
         (object(), {"n_clusters": [2, 3]}, {}, ConfigError, "GridSearchCV"),
     ],
 )

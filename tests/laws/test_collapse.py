@@ -61,7 +61,9 @@ def widths(found: Fitting) -> Array:
 @pytest.mark.parametrize("name", ALL_FAMILIES)
 def test_a_component_without_rows(name: str, policy: str, assignment: str, dtype: str) -> None:
     x = draw(name, 400, 3, wide(name, 2))[0].astype(dtype)
-    fitting = {"on_collapse": policy, "max_iter": 30}
+    # A posterior may leave the component empty again, if it goes on until a few nats do not matter.
+    tol = 1e-3 * len(x) if name in VARIATIONAL else 1e-3
+    fitting = {"on_collapse": policy, "max_iter": 30, "tol": tol}
     found = fit_array(x, Setting(name, 3, assignment, fit=fitting), lost_start(name, x, FAR))
     assert_sound(found)
     first = found.state.history[0]

@@ -28,7 +28,7 @@ from emdist.fit.groups import check_steady
 from emdist.fit.memo import MEMO, Key
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
-from emdist.fit.turn import advanced, named, resolved, turned
+from emdist.fit.turn import advanced, measured, named, resolved, turned
 from emdist.interfaces import Floats, Model, Numerics, Source
 from emdist.models.mixture import Mixture
 from emdist.models.sparse import Part, active_components, freeze, full_step, parts, sparse_step
@@ -207,7 +207,7 @@ class Sparse:
         done = advanced(fit, state, last, new, steady=False)
         # Where a stop rule would hold, a full pass has the last word.
         record = done.history[-1]
-        ends = fit.stop.holds(record.change, record.shift)
+        ends = fit.stop.holds(measured(fit, state, record), record.shift)
         passes = self.full_every if ends else memory.passes + 1
         return replace(done, memory=replace(memory, passes=passes))
 

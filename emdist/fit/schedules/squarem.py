@@ -27,7 +27,7 @@ from emdist.fit.state import FitState, Record, Status
 from emdist.fit.turn import (
     ROUNDING,
     advanced,
-    last_objective,
+    held_against,
     numerics_of,
     one_pass,
     turned,
@@ -222,7 +222,7 @@ def _given_up(fit: Fit, state: FitState, last: Pass, cycle: Cycle) -> FitState:
         state.restart,
         state.iteration + 1,
         objective,
-        objective - last_objective(state),
+        objective - held_against(fit, state),
         fit.model.shift(state.params, cycle.params),
         rejected=1,
     )

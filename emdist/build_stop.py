@@ -1,0 +1,39 @@
+"""From the configuration to the stop rule of a fit, with the defaults of its model."""
+
+from __future__ import annotations
+
+from emdist.build_model import CENTRES, has_posterior, make_assignment
+from emdist.config import FitSection, ModelSection
+from emdist.fit.stop import Stop
+from emdist.fit.survey import Survey
+
+#: Default tolerances of the models that are no mixtures, and that of mixtures: scikit-learn's.
+_TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
+_TOL_MIXTURE = 1e-3
+
+
+def make_stop(model: ModelSection, fit: FitSection, survey: Survey, unit: float) -> Stop:
+    """When a fit ends, with the model's defaults; `unit` is the data's mean variance.
+
+    A prior counts once for all rows. Which components a posterior leaves empty is decided by a few
+    nats of the whole bound, however many rows there are: its `tol` is of all rows together, as
+    scikit-learn's, and not of one row.
+    """
+    tol = _TOL.get(model.name, _TOL_MIXTURE) if fit.tol is None else fit.tol
+    if model.name in CENTRES:
+        # Relative to the data, as scikit-learn's.
+        return Stop("shift", tol * unit, fit.max_iter or 300, exact=True)
+    exact = make_assignment(model).temperature == 0
+    left = not _is_scikit_learns(model)
+    if has_posterior(model):
+        return Stop("objective", tol / survey.spread.weight, fit.max_iter or 1000, exact, left)
+    return Stop("objective", tol, fit.max_iter or 100, exact, left)
+
+
+def _is_scikit_learns(model: ModelSection) -> bool:
+    """Whether scikit-learn has the same mixture, and so ends after the same iterations."""
+    gaussian = model.name.removeprefix("variational_") in ("full", "tied", "diagonal", "spherical")
+    maximum = model.weights_name == "free" and not model.options.get("prior")
+    plain = maximum or model.name.startswith("variational_")
+    known = model.assignment in ("soft", "hard") and model.noise is None
+    return gaussian and plain and known

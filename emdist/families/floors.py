@@ -1,0 +1,130 @@
+"""Components that stand on the variance floor: narrower than `reg_covar` or the data's own steps.
+
+A Gaussian that holds repeated or saturated values has no width but what `reg_covar` gives it. Its
+density, and with it the likelihood and every criterion, is then as high as the floor is low (Day
+1969, "Estimating the components of a mixture of normal distributions", Biometrika 56).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.families.gaussian import indefinite
+from emdist.families.shapes import Matrices, Shape, Spheres
+from emdist.interfaces import Floats, Spread
+
+#: Variance of rounding to whole numbers.
+STEP = 1.0 / 12.0
+#: Parts of the data's variance: below the first nothing varies, below the second a correlation
+#: matrix has no such direction.
+_NOTHING, _DEPENDENT = 1e-16, 1e-9
+
+
+@dataclass(frozen=True)
+class Narrow:
+    """A component on the floor.
+
+    Attributes
+    ----------
+    component
+        Its index.
+    feature
+        That it is narrowest in, measured by the floor.
+    variance
+        Of its rows there.
+    point
+        Whether it is as narrow in every direction: it holds one repeated row.
+    """
+
+    component: int
+    feature: int
+    variance: float
+    point: bool
+
+
+def floors(spread: Spread, reg_covar: float) -> Floats:
+    """(d,) variances that say nothing: `reg_covar`, or that of rounding to whole numbers."""
+    step = np.where(spread.whole, STEP, 0.0)
+    return np.maximum(np.maximum(step, reg_covar), _NOTHING * spread.variance)
+
+
+def narrow(
+    rows: Floats, shape: Shape, means: Floats, shares: Floats, spread: Spread, reg_covar: float
+) -> list[Narrow]:
+    """Components whose rows vary by no more than the floor in some direction.
+
+    Features that are constant, or follow from others, in all of the data tell no component from
+    another and do not count.
+
+    Parameters
+    ----------
+    rows
+        Covariances of the components' rows alone, in the family's shape.
+    shape, means, shares, spread, reg_covar
+        Of the family, its components, their weights, the data and the option.
+    """
+    varies = np.flatnonzero(spread.variance > 0)
+    if not len(varies):
+        return []
+    floor = floors(spread, reg_covar)
+    if isinstance(shape, Matrices):
+        covariances = np.broadcast_to(rows, (1 if shape.pooled else len(means), *rows.shape[-2:]))
+        inner = covariances[:, varies[:, None], varies]
+        return _of_matrices(inner, means[:, varies], shares, floor[varies], varies)
+    if isinstance(shape, Spheres):
+        # The mean of all features: those that are constant add nothing to it.
+        low = float(floor[varies].sum()) / len(floor)
+        found = np.flatnonzero(rows <= low)
+        return [Narrow(int(k), int(varies[0]), float(rows[k]), True) for k in found]
+    return _of_axes(rows[:, varies], floor[varies], varies)
+
+
+def _of_axes(rows: Floats, floor: Floats, names: NDArray[np.int64]) -> list[Narrow]:
+    ratio = rows / floor
+    out = []
+    for k in np.flatnonzero((ratio <= 1).any(axis=1)):
+        j = int(np.argmin(ratio[k]))
+        out.append(Narrow(int(k), int(names[j]), float(rows[k, j]), bool((ratio[k] <= 1).all())))
+    return out
+
+
+def _of_matrices(
+    rows: Floats, means: Floats, shares: Floats, floor: Floats, names: NDArray[np.int64]
+) -> list[Narrow]:
+    scale, basis = _directions(rows, means, shares)
+    both = scale[:, None] * scale
+    above = basis.T @ (rows * both - np.diag(floor * scale * scale)) @ basis
+    out = []
+    for k in np.flatnonzero(indefinite(above)):
+        values, vectors = np.linalg.eigh(above[k])
+        along = basis @ vectors[:, 0]
+        raw = along * scale
+        variance = float(raw @ rows[k] @ raw) / float(raw @ raw)
+        feature = int(names[int(np.argmax(np.abs(along)))])
+        out.append(Narrow(int(k), feature, max(variance, 0.0), bool(values[-1] <= 0)))
+    return out
+
+
+def _directions(rows: Floats, means: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """Scales (d,) of the features, and (d, r) directions in which the mixture has a variance."""
+    w = shares / shares.sum()
+    centred = means - w @ means
+    within = rows[0] if len(rows) == 1 else np.einsum("k,kij->ij", w, rows)
+    total = within + (w[:, None] * centred).T @ centred
+    size = np.diag(total)
+    scale = 1.0 / np.sqrt(np.where(size > 0, size, 1.0))
+    correlation = total * scale[:, None] * scale
+    correlation[size <= 0, :] = correlation[:, size <= 0] = 0.0
+    np.fill_diagonal(correlation, 1.0)
+    values, vectors = np.linalg.eigh(correlation)
+    return scale, vectors[:, values > _DEPENDENT]
+
+
+def listed(found: Sequence[int], shown: int = 8) -> str:
+    """Indices as text, the first few of them."""
+    more = f" and {len(found) - shown} more" if len(found) > shown else ""
+    return ", ".join(map(str, found[:shown])) + more
