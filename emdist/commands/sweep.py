@@ -29,12 +29,17 @@ if TYPE_CHECKING:
     from emdist.sweep_config import SweepConfig
 
 
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", "-m", help="As of emdist fit; repeat to compare several."),
+]
 Criterion = Annotated[
     str | None,
     typer.Option(
         help="bic, aic, icl, bound, calinski_harabasz or elbow (a heuristic); default by model."
     ),
 ]
+Init = Annotated[str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")]
 AllowDegenerate = Annotated[
     bool,
     typer.Option(
@@ -53,15 +58,10 @@ def sweep(
     k: Annotated[
         str | None, typer.Option("-k", help="Numbers of components: 2,4,8 or 2..16 or 2..30..4.")
     ] = None,
-    models: Annotated[
-        list[str] | None,
-        typer.Option("--model", "-m", help="As of emdist fit; repeat to compare several."),
-    ] = None,
+    models: Models = None,
     criterion: Criterion = None,
     allow_degenerate: AllowDegenerate = False,
-    init: Annotated[
-        str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
-    ] = None,
+    init: Init = None,
     seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
     n_init: Annotated[int | None, typer.Option(help="Starts of each model.")] = None,
     max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,

@@ -162,7 +162,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, sample_weight, engine)
-        return -float(self._fitted.label(self._model(), source, engine)["score"])
+        return 0.0 - float(self._fitted.label(self._model(), source, engine)["score"])
 
 
 class CentreDistances(Clustering):

@@ -122,6 +122,8 @@ def frozen(value: Any) -> Any:
         if not value.flags.writeable:
             return value
         own = np.array(value)
+        if own.dtype.kind == "f":
+            own += 0.0  # which makes 0.0 of -0.0
         own.setflags(write=False)
         return own.view()  # A view cannot be made writable again, its owner could.
     if isinstance(value, dict):
@@ -130,4 +132,4 @@ def frozen(value: Any) -> Any:
         return UnchangingList(frozen(each) for each in value)
     if type(value) is tuple:
         return tuple(frozen(each) for each in value)
-    return value
+    return value + 0.0 if type(value) is float else value

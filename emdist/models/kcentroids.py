@@ -103,7 +103,7 @@ class KCentroids:
 
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
         """Inertia of `params`: weighted sum of D, for K-means in squared units of the data."""
-        return -float(sums["objective"])
+        return 0.0 - float(sums["objective"])  # -0.0 would be shown
 
     def expected(self, sums: Sums, params: Params) -> float:
         """Minus the inertia of `params` under the same labels, but for the rows' own squares."""
@@ -147,7 +147,7 @@ class KCentroids:
     ) -> Assigned:
         """Labels and dissimilarities of a block."""
         found = self.mixture.explain(block, params, origin, numerics, resp)
-        return replace(found, score=np.maximum(-found.score, 0.0))
+        return replace(found, score=np.maximum(0.0 - found.score, 0.0))
 
     def take(self, params: Params, index: NDArray[np.int64]) -> Params:
         """Only clusters `index`."""

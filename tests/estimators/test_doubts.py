@@ -17,6 +17,7 @@ from emdist import (
     KCentroids,
     KMeans,
     KMedians,
+    MiniBatchKMeans,
     PoissonMixture,
     ProductMixture,
     Sweep,
@@ -171,6 +172,26 @@ def test_components_that_coincide_are_named() -> None:
 def test_a_fit_cut_off_says_what_to_raise() -> None:
     with pytest.warns(ConvergenceWarning, match="after 2 iteration.*Raise max_iter"):
         GaussianMixture(3, max_iter=2, tol=1e-9, random_state=0).fit(real())
+
+
+@pytest.mark.parametrize(
+    "est",
+    [
+        KMeans(3, random_state=0),
+        KMedians(3, random_state=0),
+        KCentroids(n_clusters=3, random_state=0),
+        MiniBatchKMeans(3, random_state=0),
+    ],
+    ids=lambda est: type(est).__name__,
+)
+def test_no_figure_is_minus_zero(est: Any) -> None:
+    x = np.repeat(np.eye(3), 4, axis=0)
+    est.fit(x)
+    last = est.history_[-1]
+    figures = [est.inertia_, est.score(x), last.objective, last.change, last.updated]
+    figures += [*est.cluster_centers_.ravel(), *est.transform(x).ravel()]
+    assert est.inertia_ == est.score(x) == 0
+    assert not [value for value in figures if value == 0 and np.signbit(value)]
 
 
 # ---- what a sweep chooses
