@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO, Any
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from emdist.config import (
     ModelSection,
     check_named,
 )
+from emdist.defects import is_defect
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
@@ -240,19 +241,39 @@ def read_start(path: str | None) -> Given:
     if path is None:
         return Given()
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: np.asarray(stored[name], np.float64) for name in stored.files}
+        arrays = _numbers(path)
     except FileNotFoundError:
         raise NotFoundError(
             f"There is no start file {without_credentials(path)} (fit.start)."
         ) from None
-    except (ValueError, OSError, TypeError, EOFError, KeyError, MemoryError, BadZipFile) as error:
+    except Exception as error:  # NumPy and zipfile raise what they like
+        if is_defect(error, _read_sound_start):
+            raise
         raise StartError(
             f"fit.start: {without_credentials(path)} is not an .npz of numbers ({error}). "
             "Write it with numpy.savez(path, means=..., weights=...)."
         ) from None
     means, weights = arrays.pop("means", None), arrays.pop("weights", None)
     return Given(means, weights, arrays)
+
+
+def _numbers(path: str | IO[bytes]) -> dict[str, Any]:
+    """The arrays of an .npz as float64."""
+    stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ValueError("it holds one array")
+    with stored:
+        arrays = {name: np.asarray(stored[name]) for name in stored.files}
+    if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]:
+        raise ValueError(f"{odd[0]:.60} has dtype {arrays[odd[0]].dtype}")
+    return {name: array.astype(np.float64) for name, array in arrays.items()}
+
+
+def _read_sound_start() -> None:
+    stream = io.BytesIO()
+    np.savez(stream, means=np.zeros((1, 1)))
+    stream.seek(0)
+    _numbers(stream)
 
 
 def run_location(config: Config, key: str | None = None) -> Location:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from emdist.config import Config, make_config
+from emdist.defects import is_defect
 from emdist.errors import ConfigError, NotFoundError, StorageError
 from emdist.plugins import nearest
 from emdist.written import Doubtful, WrittenFloat, WrittenInt
@@ -172,6 +173,8 @@ def read_yaml(text: str) -> Any:
         return yaml.load(text, _Loader)
     except (TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         # PyYAML's parser meets some garbage with its own faults.
+        if is_defect(error, lambda: yaml.load("a: {b: [1, 2.5, text]}", _Loader)):
+            raise
         raise yaml.YAMLError(f"it cannot be parsed ({type(error).__name__})") from None
 
 

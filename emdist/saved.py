@@ -100,12 +100,14 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     """``(model section, result, further metadata)`` of a saved model or a finished run."""
     saved = read_model(location)
     try:
+        if absent := [name for name in ("model", "value") if name not in saved.meta]:
+            raise CheckpointError(f"it says nothing of its {absent[0]}")
         section = make_section(ModelSection, saved.meta["model"], "model")
         model = make_model(section)
         fitted = decode(
             Fitted, without_units(saved.arrays), saved.meta["value"], param_types(section)
         )
-    except (KeyError, ValueError, TypeError, ConfigError, CheckpointError) as error:
+    except (ValueError, CheckpointError) as error:
         raise CheckpointError(
             f"{location} holds no emdist model that this version can read: {error}. Fit again, "
             "or use the version of emdist that wrote it."

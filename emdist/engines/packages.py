@@ -81,11 +81,15 @@ def _machines(client: Client, versions: dict[str, Any]) -> list[tuple[str, dict[
 def _compare(place: str, package: str, there: str | None, here: str | None) -> None:
     if there == here:
         return
-    if package == "emdist" and None in (there, here):
-        return  # a source checkout has no metadata; the code itself is compared instead
+    if package == "emdist" and not (_is_release(there) and _is_release(here)):
+        return  # metadata of a clone are of an earlier commit: its code is compared instead
     if there is None:
         raise _error(place, f"has no {package}; here it is {here}")
     raise _error(place, f"has {package} {there}; here it is {here or 'not installed'}")
+
+
+def _is_release(version: str | None) -> bool:
+    return version is not None and "dev" not in version and "+" not in version
 
 
 def _error(place: str, finding: str) -> WorkerPackageError:

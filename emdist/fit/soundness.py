@@ -31,7 +31,7 @@ def check_params(model: Model[Any], params: Any, d: int, what: str = "the model"
         zeros, ones = np.zeros(d), np.ones(d)
         unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
         template = model.start(np.zeros((len(weights), d)), unit)
-    except (ValueError, TypeError, IndexError, MemoryError) as error:
+    except (ValueError, ArithmeticError, MemoryError) as error:
         raise _unsound(what, f"{len(weights)} components, {d} features: {error}") from None
     for problem in _differences(params, template, "", len(weights)):
         raise _unsound(what, problem)

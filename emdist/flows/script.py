@@ -23,6 +23,7 @@ from emdist.errors import EmdistError
 from emdist.flows.cancelling import close, heeded
 from emdist.flows.server import answers, denied, drained, own_server, without_it
 from emdist.interrupts import interrupt_behind
+from emdist.report.defect import told
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed
 from emdist.validation import without_credentials
@@ -115,9 +116,10 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
         return _told(*_ending(error, outcome))
     except (httpx.HTTPError, PrefectException) as error:
         return _api_trouble(error, outcome)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  told with its traceback in a file
         if _signal_behind(error) is None:
-            raise
+            text, code = told(error)
+            return _told(f"error: {text}", code)
         return _told(*_ending(error, outcome))
     finally:
         outcome.closed.set()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import typer
 
 from emdist.errors import EmdistError
+from emdist.report.defect import told
 from emdist.report.display import Mode
 from emdist.report.lines import say
 from emdist.report.page import Page, show
@@ -30,7 +31,7 @@ _WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
 @contextmanager
 def reported(as_json: bool, cut: str) -> Iterator[None]:
-    """Errors of emdist as one message and their exit code; after a signal, what `cut` says.
+    """Errors as one message and their exit code; after a signal, what `cut` says.
 
     A signal counts also where the error that ends the command is another: a library that was
     interrupted may have failed while it cleaned up.
@@ -44,6 +45,8 @@ def reported(as_json: bool, cut: str) -> Iterator[None]:
             _fail(f"{_WORDS[code]}; {cut}", code, as_json)
         if isinstance(error, EmdistError):
             _fail(str(error), error.exit_code, as_json)
+        if isinstance(error, Exception) and not _is_typers(error):
+            _fail(*told(error), as_json)
         raise
 
 
@@ -52,6 +55,12 @@ def _is_deliberate(error: BaseException) -> bool:
     if isinstance(error, SystemExit):
         return isinstance(error, _Told) or error.code not in (1, 130)
     return isinstance(error, typer.Exit)
+
+
+def _is_typers(error: Exception) -> bool:
+    """Whether Typer says it by itself: a wrong option, the end of a command, a closed pipe."""
+    own = type(error).__module__.partition(".")[0] in ("typer", "click")
+    return own or isinstance(error, BrokenPipeError)
 
 
 class _Told(SystemExit):

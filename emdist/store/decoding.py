@@ -185,7 +185,7 @@ class Decoder:
                 raise CheckpointError(f"{below} is missing")
         try:
             return cls(**values)
-        except (ValueError, TypeError) as error:
+        except (ValueError, ArithmeticError) as error:
             raise CheckpointError(f"{path or 'the value'} is no valid {cls}: {error}") from error
 
 

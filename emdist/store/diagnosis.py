@@ -5,20 +5,23 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import zarr
 
+from emdist.defects import is_defect
 from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.interfaces import Array
 from emdist.store.chunk_files import Torn
 from emdist.store.chunks import Ranges, merged, object_key, unit_shape
+from emdist.store.controls import open_sound_arrays, read_sound_chunk
 from emdist.store.faults import first_line
 from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
-    """The emdist error for a failed read: which chunk, or that the store did not answer."""
+    """The error for a failed read: which chunk, or that the store did not answer, or a defect."""
     what = f"rows {a}..{b - 1} (block {block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
@@ -28,10 +31,15 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     try:
         array = ref.reader()
     except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
+        if is_defect(inner, open_sound_arrays):
+            return inner
         return StorageError(
             f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
             "and the path is there on every machine, then start again with the same run."
         )
+    control = partial(read_sound_chunk, array)
+    if not isinstance(error, AbsentChunk) and is_defect(error, control):
+        return error
     if isinstance(error, MemoryError) or 0 in array.chunks:
         nbytes = math.prod(unit_shape(array)) * array.dtype.itemsize
         return DataError(
@@ -48,6 +56,8 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
         except Exception as inner:  # noqa: BLE001  codecs raise what they like
             if is_access_failure(inner):
                 return diagnosed(ref, a, b, block, inner)
+            if is_defect(inner, control):
+                return inner
             return _corrupt(ref, key, rows, f"{type(inner).__name__}: {first_line(inner)}")
     return StorageError(
         f"Reading {what} failed and then succeeded ({type(error).__name__}: {first_line(error)}). "
@@ -90,10 +100,12 @@ def salvaged(
             out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
         except AbsentChunk:
             raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
-        except Exception as error:  # noqa: BLE001  codecs raise what they like
+        except Exception as error:
             # A process short of memory says nothing about the chunk.
             if is_access_failure(error) or isinstance(error, MemoryError):
                 raise diagnosed(ref, a, b, block, error) from shown_cause(ref, error)
+            if is_defect(error, partial(read_sound_chunk, ref.reader())):
+                raise
             out[at] = 0
             lost.append((start, stop))
     return merged(lost, b)
@@ -103,6 +115,8 @@ def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
     try:
         ref.open()
     except Exception as error:  # noqa: BLE001  whatever it is, the array is not there now
+        if is_defect(error, open_sound_arrays):
+            return error
         return StorageError(
             f"{ref} is no longer there ({type(error).__name__}). Check that its disk is mounted "
             "and the path is there on every machine, then start again with the same run."

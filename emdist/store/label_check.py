@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 from emdist.errors import CheckpointError
 from emdist.store.label_digest import DIGEST
-from emdist.store.label_place import OUTPUTS, damaged, label_mark, read_progress, telling
+from emdist.store.label_place import (
+    OUTPUTS,
+    damaged,
+    label_mark,
+    layout_of,
+    read_progress,
+    telling,
+)
 from emdist.store.labels import LabelWriter
 from emdist.store.location import Location
 from emdist.store.plan import MAX_BLOCKS
@@ -28,12 +35,15 @@ def damaged_blocks(location: Location) -> Iterator[int]:
     with telling("read what was noted of", location):
         if mark.get("digest") != DIGEST:
             raise damaged(location, "their blocks have no digests that this version knows")
-        rows, block, k = map(int, mark["layout"])
+        rows, block, k = layout_of(mark, location)
+        told, identity = mark.get("outputs"), mark.get("identity")
+        if not isinstance(told, list) or not isinstance(identity, dict):
+            raise damaged(location, "their metadata does not say what they are")
         if noted.blocks > MAX_BLOCKS:
             raise damaged(location, f"they claim {noted.blocks} blocks")
         bounds = (*range(0, rows, block), rows)
-        outputs = tuple(name for name in mark["outputs"] if name in OUTPUTS)  # in its order
-        key = digest(dict(mark["identity"]))
+        outputs = tuple(name for name in told if name in OUTPUTS)  # in its order
+        key = digest(identity)
     writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
     for i in noted.done.tolist():
         if writer.done(i) is None:

@@ -21,6 +21,7 @@ from emdist.store.label_place import (
     outputs_there,
     put_mark,
     remove,
+    storing,
     telling,
 )
 from emdist.store.labels import LabelWriter
@@ -87,13 +88,15 @@ def label_writer(
     writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
     policies = dict(policies or {})
     found = check_place(location, Wanted(identity, outputs, overwrite, writer.layout, policies))
-    with telling("create the labels in", location):
-        if found in ("continue", "add"):
-            writer = _continued(writer, stamps or {}, policies)
-        else:
+    action = "create the labels in"
+    if found not in ("continue", "add"):
+        with storing(action, location):
             if found == "replace":
                 remove(location)
             _create(writer, identity, dimension, stamps or {}, policies)
+    with telling(action, location):
+        if found in ("continue", "add"):
+            writer = _continued(writer, stamps or {}, policies)
         writer._arrays()  # opened here, rather than by each of the threads that begin
     return writer
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from emdist.defects import is_defect
 from emdist.errors import (
     CheckpointError,
     EmdistError,
@@ -25,6 +26,7 @@ from emdist.errors import (
 from emdist.interfaces import Floats
 from emdist.store.bounded import bounded
 from emdist.store.chunks import stored_cells
+from emdist.store.controls import open_sound_arrays
 from emdist.store.faults import first_line, object_told, told
 from emdist.store.files import open_folder
 from emdist.store.label_digest import DIGEST
@@ -49,6 +51,11 @@ _MALFORMED = (
 )
 
 
+def storing(action: str, location: Location) -> AbstractContextManager[None]:
+    """Around what writes: the store's failures become a StorageError with a remedy."""
+    return told(action, location) if location.is_local else object_told(action, location)
+
+
 @contextmanager
 def telling(action: str, location: Location) -> Iterator[None]:
     """Failures inside become an error with a remedy, be they the store's or in what is there.
@@ -58,15 +65,15 @@ def telling(action: str, location: Location) -> Iterator[None]:
     StorageError
         If the store, of whatever kind, fails.
     CheckpointError
-        If what is there is damaged.
+        If what is there is damaged. A defect is raised as it was met.
     """
-    with told(action, location) if location.is_local else object_told(action, location):
+    with storing(action, location):
         try:
             yield
         except EmdistError:
             raise
         except _MALFORMED as error:
-            if is_access_failure(error):
+            if is_access_failure(error) or is_defect(error, open_sound_arrays):
                 raise
             why = f"{type(error).__name__}: {first_line(error)}"
             cause = error if location.is_local else None  # it may quote a URL's credentials
@@ -230,7 +237,7 @@ def read_progress(location: Location) -> Noted:
         store = open_zarr_store(location, read_only=True)
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
-        rows, block, columns = map(int, mark["layout"])
+        rows, block, columns = layout_of(mark, location)
         # Labels of earlier versions have no digests.
         wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
@@ -248,11 +255,22 @@ def read_progress(location: Location) -> Noted:
 def label_mark(location: Location) -> dict[str, Any] | None:
     """What `_create` wrote about a group, or None if emdist did not write it."""
     try:
-        raw = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
-        mark = raw["attributes"][MARK]
-    except (NotFoundError, CheckpointError, ValueError, KeyError, TypeError, RecursionError):
+        found: Any = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
+    except (NotFoundError, CheckpointError, ValueError, RecursionError):
         return None
-    return mark if isinstance(mark, dict) else None
+    for key in ("attributes", MARK):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, int]:
+    """Rows, rows of a block and components that a mark tells; CheckpointError if it does not."""
+    layout = mark.get("layout")
+    if isinstance(layout, list) and len(layout) == 3:
+        rows, block, columns = layout
+        if all(type(n) is int for n in layout) and rows > 0 and block > 0 and columns > 0:
+            return rows, block, columns
+    raise damaged(location, "their metadata does not say how they are laid out")
 
 
 def are_labels_of(location: Location, identities: Sequence[Mapping[str, Any]]) -> bool:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import zarr
 
+from emdist.defects import is_defect
 from emdist.errors import EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.store.bounded import bounded
 from emdist.store.chunk_writing import put_rows
 from emdist.store.label_digest import digest_of, extended
 from emdist.store.label_layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
-from emdist.store.label_place import damaged, put_mark, telling
+from emdist.store.label_place import damaged, put_mark, storing, telling
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import Strict, is_access_failure
 from emdist.sums import Sums
@@ -73,8 +74,10 @@ class LabelWriter:
             "score": found.score,
             "responsibilities": found.resp,
         }
-        with telling(f"write the labels of block {block.index} to", self.location):
+        action = f"write the labels of block {block.index} to"
+        with telling(action, self.location):
             group = self._arrays()
+        with storing(action, self.location):
             crc = digest_of(self.key, block.index)
             for name in self.outputs:
                 value = values[name]
@@ -95,7 +98,7 @@ class LabelWriter:
                 for name in self.outputs:  # decoding verifies the checksum of each chunk
                     crc = extended(crc, np.asarray(group[name][a:b]))
             except Exception as error:
-                if is_access_failure(error) or isinstance(error, EmdistError):
+                if is_access_failure(error) or isinstance(error, EmdistError) or is_defect(error):
                     raise
                 # Not written yet, or lost or torn by a crash: written again.
                 return None

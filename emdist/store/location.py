@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
+from emdist.defects import is_defect
 from emdist.errors import CheckpointError, ConfigError
 from emdist.extras import need
 from emdist.store.credentials import IDENTITY, check_credentials, without_user
@@ -268,6 +269,8 @@ def _object_store(url: str, options: _Options) -> Any:
     try:
         store = obstore.store.from_url(address, **{k: v for k, v in keywords.items() if v})
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
+        if is_defect(error, _open_sound_store):
+            raise
         # obstore's message may quote the URL with its password: keep its first line, redacted.
         reason = (str(error).splitlines() or [""])[0].replace(address, str(location)).rstrip(".")
         raise ConfigError(
@@ -276,6 +279,13 @@ def _object_store(url: str, options: _Options) -> Any:
         ) from None
     check_credentials(store, url, str(location), dict(options))
     return store
+
+
+def _open_sound_store() -> None:
+    import obstore.store
+
+    tried = _retries((("max_retries", "1"), ("init_backoff", "1")))
+    obstore.store.from_url("s3://bucket/folder", config={"region": "eu-west-1"}, retry_config=tried)
 
 
 def _retries(options: _Options) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
+from emdist.defects import is_defect
 from emdist.errors import (
     DataError,
     DtypeError,
@@ -26,6 +27,7 @@ from emdist.errors import (
 from emdist.plugins import nearest
 from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest
+from emdist.store.controls import open_sound_arrays
 from emdist.store.faults import first_line
 from emdist.store.files_local import kind_of
 from emdist.store.local_store import METADATA, RegularFiles
@@ -181,7 +183,9 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         return ref.open()
     except EmdistError:
         raise
-    except Exception as error:  # noqa: BLE001  Zarr and stores raise what they like
+    except Exception as error:
+        if is_defect(error, open_sound_arrays):
+            raise
         cause = shown_cause(ref, error)
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
@@ -219,8 +223,10 @@ def _members(ref: ArrayRef) -> list[str] | None:
         store = open_zarr_store(ref.location, read_only=True)
         group = zarr.open_group(store, mode="r", path=ref.path)
         found = [name for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)]
-    except Exception:  # noqa: BLE001  whatever it is, it is no group that could be listed
-        return None
+    except Exception as error:
+        if is_defect(error, open_sound_arrays):
+            raise
+        return None  # it is no group that could be listed
     return sorted(f"{ref.path}/{name}" if ref.path else name for name in found)
 
 

@@ -24,8 +24,11 @@ MANIFEST_LIMIT = 1 << 24
 #: How often a state is in memory while it is verified and unpacked.
 _COPIES = 4
 
-#: What parsing damaged or hostile bytes can raise. A deep nest of brackets exhausts the stack.
-_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+#: What parsing damaged or hostile bytes raises. A deep nest of brackets exhausts the stack.
+_MALFORMED = (ValueError, RecursionError)
+#: Types of safetensors that NumPy has; of another one its reader knows nothing.
+_INTEGERS = {f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)}
+_DTYPES = {"BOOL", "F16", "F32", "F64"} | _INTEGERS
 
 
 @dataclass(frozen=True)
@@ -112,9 +115,8 @@ def pack(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> bytes:
 def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]]:
     """What `pack` was given; CheckpointError for anything that it did not write."""
     try:
+        meta = json.loads(_metadata(data))
         arrays = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        meta = json.loads(header["__metadata__"][_META])
     except (SafetensorError, *_MALFORMED) as error:
         raise CheckpointError(f"{where} is no state written by emdist ({error}).") from None
     if not isinstance(meta, dict):
@@ -122,14 +124,33 @@ def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]
     return arrays, meta
 
 
+def _metadata(data: bytes) -> str:
+    """The JSON in the header of a safetensors file, whose arrays are of types that are stored."""
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    entries = dict(header) if isinstance(header, dict) else {}
+    texts = entries.pop("__metadata__", None)
+    text = texts.get(_META) if isinstance(texts, dict) else None
+    if not isinstance(text, str):
+        raise ValueError("its header has no metadata of emdist")
+    for name, entry in entries.items():
+        dtype = entry.get("dtype") if isinstance(entry, dict) else None
+        if not isinstance(dtype, str) or dtype not in _DTYPES:
+            raise ValueError(f"the array {name:.60} is of no type that emdist stores")
+    return text
+
+
 def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
     """The seals that `manifest` accepts for the file `name`: usually one (see `save_model`)."""
-    try:
-        listed = manifest["files"][name]
-        found = [Seal(one["size"], one["sha256"]) for one in listed]
-    except _MALFORMED:
-        raise CheckpointError(f"{where} says nothing readable about {name}.") from None
-    if not found or not all(type(s.size) is int and isinstance(s.sha256, str) for s in found):
+    files = manifest.get("files")
+    listed = files.get(name) if isinstance(files, dict) else None
+    entries = listed if isinstance(listed, list) else []
+    found = [
+        Seal(one["size"], one["sha256"])
+        for one in entries
+        if isinstance(one, dict) and type(one.get("size")) is int
+        if isinstance(one.get("sha256"), str)
+    ]
+    if not found or len(found) < len(entries):
         raise CheckpointError(f"{where} says nothing readable about {name}.")
     if (size := max(seal.size for seal in found)) > memory_here() // _COPIES:
         raise CheckpointError(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.buffer.cpu import NDBuffer
 
+from emdist.defects import REPORT, is_defect
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
@@ -45,6 +48,8 @@ from emdist.store.references import (
 )
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.stamps import stamps_of
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
@@ -167,10 +172,12 @@ class ZarrSource:
                 ref.reader(strict=not gap).get_basic_selection(selection, out=view)
         except EmdistError:
             raise
-        except Exception as error:  # noqa: BLE001  codecs and stores raise what they like
+        except Exception as error:
             found = diagnosed(ref, a, b, i, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
                 return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
+            if found is error:  # a defect, as it was met
+                raise
             raise found from shown_cause(ref, error)
         return out, ()
 
@@ -186,7 +193,9 @@ class ZarrSource:
             if self.corrupt == "drop":
                 return self._pieces(ref, i)
             raise torn(ref, i, error) from None
-        except Exception:  # noqa: BLE001  Zarr meets the same, and is asked what it is
+        except Exception as error:  # noqa: BLE001  Zarr meets the same, and is asked what it is
+            if is_defect(error):
+                _tell_of_slow_reads(f"{type(error).__name__}: {error}")
             return None
 
     def _pieces(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
@@ -203,7 +212,9 @@ class ZarrSource:
                 out[low - a : high - a] = read_rows(files, low, high)
             except Torn:
                 lost.append((low, high))
-            except Exception:  # noqa: BLE001  as above
+            except Exception as error:  # noqa: BLE001  as above
+                if is_defect(error):
+                    _tell_of_slow_reads(f"{type(error).__name__}: {error}")
                 return None
         return out, tuple(lost)
 
@@ -232,6 +243,17 @@ class ZarrSource:
         """Sizes and times of all files of data and weights; see `stamps_of`."""
         weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
         return stamps_of(self.ref, *weight)
+
+
+@cache
+def _tell_of_slow_reads(why: str) -> None:
+    """Warn once per process: the rows are right, and a defect makes reading them slow."""
+    log.warning(
+        "local chunks are read by Zarr, which is slower: emdist's own reader failed (%s). That is "
+        "a defect; please report it: %s",
+        why,
+        REPORT,
+    )
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:

@@ -378,8 +378,8 @@ def clusters_counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     plain = emdist.job.make_engine
 
     @contextlib.contextmanager
-    def counting(section: Any, source: Any) -> Iterator[Any]:
-        with plain(section, source) as engine:
+    def counting(*given: Any) -> Iterator[Any]:
+        with plain(*given) as engine:
             made.append(engine)
             yield engine
 

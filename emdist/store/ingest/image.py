@@ -9,6 +9,7 @@ are not applied: pixels stay where the file has them (in a TIFF, Pillow itself t
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from emdist.defects import is_defect
 from emdist.errors import DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
 from emdist.store.ingest.png import is_whole
@@ -107,12 +109,25 @@ def decoding(file: File) -> Iterator[Any]:
     except MemoryError as error:
         raise DataError(f"{file} takes more memory than there is. Cut it into tiles.") from error
     except Exception as error:  # a codec that meets what it was not made for raises anything
+        if is_defect(error, _read_sound_image):
+            raise
         if isinstance(error, pillow.UnidentifiedImageError) and (
             found := described_file(file.path)
         ):
             raise as_raster(found, file) from None
         detail = str(error).rstrip(".")[:300]
         raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
+
+
+def _read_sound_image() -> None:
+    pillow = need("PIL.Image")
+    stream = io.BytesIO()
+    pillow.new("RGB", (2, 2)).save(stream, "PNG")
+    with pillow.open(stream, formats=_FORMATS) as image:
+        _pages(image)
+        np.asarray(_bands(image).crop((0, 0, 2, 1)))
+        image.getexif()
+        image.convert("RGBA").getchannel("A").getextrema()
 
 
 def _pages(image: Any) -> int:

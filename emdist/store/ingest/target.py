@@ -20,8 +20,10 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.core.sync import sync
 
+from emdist.defects import is_defect
 from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
+from emdist.store.controls import open_sound_arrays
 from emdist.store.location import Location, open_zarr_store
 
 #: What an array under way is called behind its target's name, and the lock of whoever builds it.
@@ -279,7 +281,9 @@ def written_by(location: Location, key: str) -> zarr.Array[Any] | None:
 def _is_array(location: Location) -> bool:
     try:
         zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
-    except (ValueError, TypeError, KeyError, OSError):  # zarr's ways to say no
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # zarr says no
+        if is_defect(error, open_sound_arrays):
+            raise
         return False
     return True
 

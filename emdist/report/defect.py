@@ -1,0 +1,69 @@
+"""What a command says when emdist itself fails: one message, and the traceback in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from datetime import datetime
+
+from emdist.defects import REPORT
+from emdist.errors import EmdistError, StorageError
+from emdist.validation import without_credentials
+from emdist.version import version
+
+#: Characters of an error that a message quotes.
+_QUOTED = 200
+
+
+def told(error: Exception) -> tuple[str, int]:
+    """The message and the exit code for an error that emdist did not raise on purpose.
+
+    The traceback goes into a file of the user's temporary folder, which the message names, or to
+    stderr where no file can be written.
+    """
+    what = type(error).__name__
+    if text := without_credentials(str(error)[: 4 * _QUOTED]).partition("\n")[0]:
+        what = f"{what}: {text[:_QUOTED]}"
+    if isinstance(error, MemoryError):
+        return (
+            f"the process ran out of memory ({what}). Give it more memory, or set cluster.memory "
+            "and a smaller data.block_size.",
+            EmdistError.exit_code,
+        )
+    if isinstance(error, OSError) and error.errno is not None:
+        return (
+            f"the system refused something ({what}). Check path, permissions and free space, then "
+            "start again.",
+            StorageError.exit_code,
+        )
+    place = _place(error)
+    return (
+        f"emdist itself failed, which is a defect and no fault of your data: {what} ({place}). "
+        f"{_kept(error)} Please report it: {REPORT}",
+        EmdistError.exit_code,
+    )
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "no place"  # noqa: PTH119
+
+
+def _kept(error: Exception) -> str:
+    """Store the traceback, and say where."""
+    text = without_credentials(
+        f"emdist {version()}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"
+        + "".join(traceback.format_exception(error))
+    )
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    try:
+        # Readable by the user alone: paths and settings stand in a traceback.
+        fd, path = tempfile.mkstemp(".log", f"emdist-defect-{stamp}-")
+        with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        print(text, file=sys.stderr)
+        return "The traceback stands above."
+    return f"The traceback is in {path}."
