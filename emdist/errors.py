@@ -36,11 +36,25 @@ and what to do.
 
 from __future__ import annotations
 
+from emdist.wording import Layer, worded
+
 
 class EmdistError(Exception):
-    """Base of all errors that emdist raises on purpose."""
+    """Base of all errors that emdist raises on purpose.
+
+    Attributes
+    ----------
+    layer
+        Where the user is who reads the message: it names settings as that layer does.
+    """
 
     exit_code = 1
+    layer: Layer = "configuration"
+
+    def __str__(self) -> str:
+        if len(self.args) != 1 or not isinstance(self.args[0], str):
+            return super().__str__()
+        return worded(self.args[0], self.layer)
 
 
 class ConfigError(EmdistError, ValueError):
@@ -61,9 +75,6 @@ class DataError(EmdistError, ValueError):
 
 class NotFoundError(DataError, FileNotFoundError):
     """There is nothing at the path or URL given."""
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class NotAnArrayError(DataError):
@@ -136,9 +147,6 @@ class StorageError(EmdistError, OSError):
     """Reading or writing failed: disk full, read-only, no permission, unreachable."""
 
     exit_code = 5
-
-    def __str__(self) -> str:
-        return str(self.args[0]) if self.args else ""
 
 
 class DegenerateWarning(RuntimeWarning):

@@ -22,6 +22,7 @@ from emdist.engines.placement import InTurn, Places, choose, following
 from emdist.engines.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
+from emdist.wording import either
 
 S = TypeVar("S", bound=Monoid)
 
@@ -122,8 +123,8 @@ class Pass(Generic[S]):
             f"{len(self._order.blocks) - self._finished} of {len(self._order.blocks)} blocks did "
             f"not finish: in each of {ATTEMPTS} attempts nothing came for {self._order.stall:g} "
             f"s. Unfinished work was last seen on {_names(self._avoid)}. Read the logs of these "
-            "workers, restart them, and start the run again; if blocks are merely slow, raise "
-            "stall_timeout or make the blocks smaller."
+            f"workers, restart them, and {either('fit again', 'start the run again')}; if blocks "
+            "are merely slow, raise stall_timeout or make the blocks smaller."
         )
 
     def close(self) -> None:

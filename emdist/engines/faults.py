@@ -9,6 +9,7 @@ from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 
 from emdist.errors import EmdistError, SchedulerError, WorkerPackageError, WorkersError
+from emdist.wording import either
 
 #: Seconds that the scheduler may take to answer before it counts as lost.
 ANSWER = 30.0
@@ -24,7 +25,11 @@ def lost(client: Client, reason: str) -> SchedulerError:
     """The error for a scheduler that does not answer any more."""
     return SchedulerError(
         f"the Dask scheduler at {address_of(client)} was lost ({reason}). Check that it runs and "
-        "can be reached, then start the same run again: it goes on from its last checkpoint."
+        "can be reached, then "
+        + either(
+            "fit again with a new client.",
+            "start the same run again: it goes on from its last checkpoint.",
+        )
     )
 
 

@@ -43,6 +43,7 @@ from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
+from emdist.validation import shown
 
 S = TypeVar("S", bound=Section)
 
@@ -178,9 +179,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
                 told = len(state.history)
         self._end(state, survey.spread, model, source)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
-            warnings.warn(doubt.message, ConvergenceWarning, stacklevel=2)
+            warnings.warn(doubt.message, ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
-            warnings.warn(doubt.message, DegenerateWarning, stacklevel=2)
+            warnings.warn(doubt.message, DegenerateWarning, stacklevel=3)
         self._remember(source, engine, X)
         return self
 
@@ -189,8 +190,8 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         model, section, given = self._sections(source.shape[1])
         if model.n_components > source.shape[0]:
             raise StartError(
-                f"n_samples={source.shape[0]} should be >= {model.n_components}, the number of "
-                "clusters or components. Ask for fewer."
+                f"n_samples={source.shape[0]} should be >= {shown(model.n_components)}, the number "
+                "of clusters or components. Ask for fewer."
             )
         given.check(make_model(model), model.n_components, source.shape[1])
         self._check_warm(source)

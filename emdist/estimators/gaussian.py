@@ -16,6 +16,7 @@ from emdist.estimators.settings import as_floats
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats
+from emdist.validation import shown
 
 #: scikit-learn's names of covariances, and our families.
 FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}
@@ -62,7 +63,7 @@ class GaussianEstimator(MixtureEstimator):
         """The family's name; ConfigError if `covariance_type` is none."""
         kind = self._kind
         if not isinstance(kind, str) or kind not in FAMILIES:
-            raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(FAMILIES)}.")
+            raise ConfigError(f"covariance_type={shown(kind)}; wanted one of {', '.join(FAMILIES)}.")
         return FAMILIES[kind]
 
     @property
@@ -116,7 +117,7 @@ def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dic
     kind = _ALSO.get(kind, kind) if isinstance(kind, str) else kind
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     if kind not in shapes:
-        raise ConfigError(f"covariance_type={kind!r}; wanted one of {', '.join(shapes)}.")
+        raise ConfigError(f"covariance_type={shown(kind)}; wanted one of {', '.join(shapes)}.")
     found = np.shape(given)
     if found != shapes[kind] and (fitting := [n for n, s in shapes.items() if s == found]):
         raise ConfigError(

@@ -8,6 +8,8 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 
 import numpy as np
 
+from emdist.estimators.speaking import Speaking
+
 T = TypeVar("T")
 
 
@@ -45,7 +47,7 @@ class Learned(Generic[T]):
         )
 
 
-class Learning:
+class Learning(Speaking):
     """Mixin of the classes that have `Learned` attributes."""
 
     def _learn(self, **values: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
 from emdist.report.lines import say
+from emdist.wording import worded
 
 
 def listener(verbose: Any) -> Listener:
@@ -16,7 +17,7 @@ def listener(verbose: Any) -> Listener:
 
 def _warn(event: Event) -> None:
     if isinstance(event, Warned):
-        warnings.warn(event.message, RuntimeWarning, stacklevel=2)
+        warnings.warn(worded(event.message, "parameters"), RuntimeWarning, stacklevel=2)
 
 
 def _say(event: Event) -> None:

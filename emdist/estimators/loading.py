@@ -13,6 +13,7 @@ from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.kept_parameters import from_json
+from emdist.estimators.speaking import in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.mixtures.distribution import MixtureDistribution
@@ -21,6 +22,7 @@ from emdist.saved import load_fitted, load_latest, reading_of
 from emdist.store.location import Location
 
 
+@in_parameters
 def load(path: str | os.PathLike[str]) -> Estimator:
     """The estimator that `save` stored at `path`, or that of a run's folder.
 
@@ -51,6 +53,7 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     return estimator
 
 
+@in_parameters
 def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     """The mixture stored at `path`, or that of a finished run's folder, as a distribution.
 

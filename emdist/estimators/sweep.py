@@ -31,7 +31,7 @@ from emdist.fit.sweep import SweepState, advanced_together, scored_together, sur
 from emdist.interfaces import Array, Engine, Source
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.sweep_config import check_entropy
-from emdist.validation import parse_bytes
+from emdist.validation import parse_bytes, shown
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
@@ -160,7 +160,7 @@ class Sweep(BestModel):
     def _estimators(self) -> tuple[list[dict[str, Any]], list[Estimator]]:
         if not isinstance(self.estimator, Estimator):
             raise ConfigError(
-                f"estimator={self.estimator!r}; wanted one of this package, such as "
+                f"estimator={shown(self.estimator)}; wanted one of this package, such as "
                 "emdist.GaussianMixture(). For others there is sklearn's GridSearchCV."
             )
         try:
@@ -246,7 +246,7 @@ class Sweep(BestModel):
         )
         groups = [_named({k: v for k, v in params.items() if k not in _SIZES}) for params in grid]
         for doubt in doubts_about(rows, best, criterion, _NAMES, groups):
-            warnings.warn(doubt.message, _CATEGORIES[doubt.kind], stacklevel=3)
+            warnings.warn(doubt.message, _CATEGORIES[doubt.kind], stacklevel=4)
 
 
 def _named(params: Mapping[str, Any]) -> str:

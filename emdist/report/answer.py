@@ -9,7 +9,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
@@ -21,6 +21,7 @@ from emdist.report.display import Mode
 from emdist.report.lines import say
 from emdist.report.page import Page, show
 from emdist.report.signals import HEARD, cut_by
+from emdist.wording import Layer
 
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
@@ -44,6 +45,7 @@ def reported(as_json: bool, cut: str) -> Iterator[None]:
         if code is not None:
             _fail(f"{_WORDS[code]}; {cut}", code, as_json)
         if isinstance(error, EmdistError):
+            error.layer = layer_of(sys.argv)
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
             _fail(*told(error), as_json)
@@ -65,6 +67,12 @@ def _is_typers(error: Exception) -> bool:
 
 class _Told(SystemExit):
     """The end of a command that has said why."""
+
+
+def layer_of(arguments: Sequence[str]) -> Layer:
+    """Whether who typed a command gave a configuration, whose keys are known then, or options."""
+    given = any(one in ("-f", "--config") or one.startswith("--config=") for one in arguments)
+    return "configuration" if given else "command"
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:

@@ -32,6 +32,7 @@ from emdist.store.faults import first_line
 from emdist.store.files_local import kind_of
 from emdist.store.local_store import METADATA, RegularFiles
 from emdist.store.location import Location, open_zarr_store
+from emdist.wording import either
 
 #: How Zarr says that there is nothing at a path.
 _ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
@@ -93,9 +94,9 @@ def _reader(
     found = metadata_digest(array)
     if found != version:
         raise DataError(
-            f"the metadata of {ArrayRef(location, path)} changed while the run was at work; it "
-            "is now another array. Start again once its writer has finished, with another run "
-            "key."
+            f"the metadata of {ArrayRef(location, path)} changed while it was being read; it "
+            "is now another array. Once its writer has finished, "
+            + either("fit again.", "start again with another run key.")
         )
     return _bounded(array)
 

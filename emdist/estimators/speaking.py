@@ -1,0 +1,40 @@
+"""Errors of estimators in the words of Python: parameters, and no runs or checkpoints."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from emdist.errors import EmdistError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def in_parameters(function: F) -> F:
+    """`function`, whose errors name settings as parameters."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except EmdistError as error:
+            error.layer = "parameters"
+            raise
+
+    return call  # type: ignore[return-value]
+
+
+class Speaking:
+    """Mixin of the estimators: the errors of all their public methods speak of parameters."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, value in list(vars(cls).items()):
+            if name.startswith("_"):
+                continue
+            if inspect.isfunction(value):
+                setattr(cls, name, in_parameters(value))
+            elif isinstance(value, classmethod):
+                setattr(cls, name, classmethod(in_parameters(value.__func__)))
