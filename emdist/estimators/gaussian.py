@@ -63,7 +63,9 @@ class GaussianEstimator(MixtureEstimator):
         """The family's name; ConfigError if `covariance_type` is none."""
         kind = self._kind
         if not isinstance(kind, str) or kind not in FAMILIES:
-            raise ConfigError(f"covariance_type={shown(kind)}; wanted one of {', '.join(FAMILIES)}.")
+            raise ConfigError(
+                f"covariance_type={shown(kind)}; wanted one of {', '.join(FAMILIES)}."
+            )
         return FAMILIES[kind]
 
     @property
