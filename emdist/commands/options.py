@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from emdist.errors import ConfigError
+from emdist.wording import OPTIONS
 
 EPILOG = (
     "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
@@ -64,23 +65,10 @@ def check_data(data: str | None, command: str) -> None:
 
 #: Options of commands, by the settings that they amount to.
 _OPTIONS = {
+    **OPTIONS,
     "data.path": "the data",
-    "data.weights": "--weights",
-    "model.name": "--model",
-    "model.n_components": "-k",
-    "sweep.n_components": "-k",
-    "sweep.families": "--model",
-    "sweep.criterion": "--criterion",
-    "fit.init": "--init",
-    "fit.seed": "--seed",
-    "fit.n_init": "--n-init",
-    "fit.max_iter": "--max-iter",
-    "fit.tol": "--tol",
     "run.key": "--run",
     "run.folder": "--run",
-    "labels.path": "--labels",
-    "cluster.n_workers": "--workers",
-    "cluster.address": "--scheduler",
 }
 
 
