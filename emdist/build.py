@@ -37,14 +37,15 @@ from emdist.defects import is_defect
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, NotFoundError, StartError
-from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
+from emdist.fit.observed import observed_source
 from emdist.fit.run import Cadence, Plan, Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
+from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
@@ -168,7 +169,7 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
             "do not tell. Give the prior's covariance, or set non_finite to 'drop'."
         )
     return SurveyTask(
-        source,
+        observed_source(source, make_model(model)),
         k,
         size,
         fit.seed,
@@ -208,17 +209,15 @@ def make_fit(
     listen: Listener = unheard,
 ) -> Fit:
     """Everything that stays the same while a fit is advanced, with the model's defaults."""
+    given = given or read_start(section.start)
+    check_survey(make_model(model_section), survey, given, model_section.n_components, listen)
     model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
-    given = given or read_start(section.start)
     earlier = given.earlier
-    check_spread(model.domain, survey.spread)
-    if model.additive:
-        survey.check_squares()
     given.check(model, model_section.n_components, source.shape[1])
     space = make_space(model_section, survey)
     return Fit(
-        source,
+        observed_source(source, model),
         engine,
         model,
         model_section.n_components,
@@ -296,13 +295,14 @@ def default_key(config: Config) -> str:
 
 def checked_start(config: Config, source: Source) -> Given:
     """The given start, if any, once it is known to fit the data; StartError otherwise."""
-    if config.model.n_components > source.shape[0]:
+    fewer = config.model.n_components > source.shape[0]
+    given, model = read_start(config.fit.start), make_model(config.model)
+    if fewer and not given.places(model, source.shape[1]):
         raise StartError(
             f"{config.model.n_components} components for {source.shape[0]} rows; wanted at least "
             "one row for each. Ask for fewer components."
         )
-    given = read_start(config.fit.start)
-    given.check(make_model(config.model), config.model.n_components, source.shape[1])
+    given.check(model, config.model.n_components, source.shape[1])
     return given
 
 

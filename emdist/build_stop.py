@@ -6,6 +6,7 @@ from emdist.build_model import CENTRES, has_posterior, make_assignment
 from emdist.config import FitSection, ModelSection
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
+from emdist.interfaces import LARGEST_MOVE
 
 #: Default tolerances of the models that are no mixtures, and that of mixtures: scikit-learn's.
 _TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
@@ -21,8 +22,9 @@ def make_stop(model: ModelSection, fit: FitSection, survey: Survey, unit: float)
     """
     tol = _TOL.get(model.name, _TOL_MIXTURE) if fit.tol is None else fit.tol
     if model.name in CENTRES:
-        # Relative to the data, as scikit-learn's.
-        return Stop("shift", tol * unit, fit.max_iter or 300, exact=True)
+        # Relative to the data, as scikit-learn's; squares of 1e200 are no numbers.
+        tol = min(tol * unit, LARGEST_MOVE / 2) if tol > 0 else 0.0
+        return Stop("shift", tol, fit.max_iter or 300, exact=True)
     exact = make_assignment(model).temperature == 0
     left = not _is_scikit_learns(model)
     if has_posterior(model):

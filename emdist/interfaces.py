@@ -20,10 +20,16 @@ from emdist.sums import Monoid, Sums
 Array: TypeAlias = NDArray[Any]
 Floats: TypeAlias = NDArray[np.float64]
 
+#: Features of a row that a model looks at, those together of which one is of no use alone.
+Cells: TypeAlias = tuple[list[int], ...]
+
 P = TypeVar("P")
 S = TypeVar("S", bound=Monoid)
 
 FORMAT_VERSION = 1
+
+#: What a sum of squared movements counts as where it overflows.
+LARGEST_MOVE = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -266,6 +272,9 @@ class Model(Protocol[P]):
     def missing(self) -> bool:
         """Whether NaN counts as a value missing at random; otherwise rows have none."""
 
+    def cells(self, d: int) -> Cells | None:
+        """What a row of `d` features must have one of to tell anything; None for any feature."""
+
     @property
     def approximation(self) -> str:
         """Why the M-step is not quite the maximum, so that the bound may fall; else empty."""
@@ -281,6 +290,10 @@ class Model(Protocol[P]):
     @property
     def additive(self) -> bool:
         """Whether sums of any rows, added and scaled, are sums that `m_step` can be given."""
+
+    @property
+    def squares(self) -> bool:
+        """Whether squares of the features are added up, so that they must not overflow."""
 
     def at(self, turn: Turn) -> Model[P]:
         """The model as it computes in one turn: its temperature, its draws."""
@@ -355,6 +368,12 @@ class Model(Protocol[P]):
         self, block: Block, params: P, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
         """Labels and scores of the rows of a block that count."""
+
+    def shown(self, params: P, numerics: Numerics, resp: bool = False) -> Numerics:
+        """How `assign` computes what users see, where a fit computes with `numerics`.
+
+        Sums over rows forgive float32 much that a score and a criterion do not.
+        """
 
 
 class Engine(Protocol):

@@ -30,6 +30,10 @@ class Dissimilarity(Components[P], Protocol[P]):
     In centred numerics the scores are -D itself, nothing left out.
     """
 
+    @property
+    def squares(self) -> bool:
+        """Whether squares of the features are added up, so that they must not overflow."""
+
     def check(self, x: Floats) -> None:
         """ConfigError unless it can be computed for rows like the few in `x` (m, d)."""
 
@@ -125,6 +129,11 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
     def bounded(self, centres: Floats) -> Floats:
         """The nearest centres (k, d) that are at a finite D from all rows."""
         return centres
+
+    @property
+    def squares(self) -> bool:
+        """No."""
+        return False
 
     def check(self, x: Floats) -> None:
         """Nothing can be wrong."""
@@ -231,7 +240,7 @@ class Expandable(CentreBased):
 
     def size(self, spread: Spread) -> Floats:
         """(W,) size of T(x), for the size of rounding errors."""
-        found: Floats = np.abs(spread.mean) + np.sqrt(spread.variance)
+        found: Floats = np.abs(spread.mean) + deviation(spread)
         return found
 
     def density(self, params: Centres, numerics: Numerics) -> Density:
@@ -271,7 +280,7 @@ class Expandable(CentreBased):
 
     def _scale(self, spread: Spread) -> float:
         """D of a row one standard deviation from the mean."""
-        low, high = self.expand(spread.mean + np.sqrt(spread.variance) * [[0.0], [1.0]])
+        low, high = self.expand(spread.mean + deviation(spread) * [[0.0], [1.0]])
         return float(self._from(high[None], self.bounded(low[None]), 0)[0])
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
@@ -282,6 +291,13 @@ class Expandable(CentreBased):
     ) -> float:
         # Centred scores leave nothing out.
         return 0.0 if numerics.centred else float(shared["base"])
+
+
+def deviation(spread: Spread) -> Floats:
+    """(d,) standard deviations of the features, or what they reach over where squares overflow."""
+    known = np.isfinite(spread.variance)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, np.sqrt(spread.variance), spread.high - spread.low)
 
 
 def _nearest(between: Floats) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.dissimilarities.base import Normalised, zero_rows
+from emdist.dissimilarities.base import Normalised, deviation, zero_rows
 from emdist.families.gaussian import DUST
 from emdist.interfaces import Array, Floats, Spread
 from emdist.kernels.divergences import directions
@@ -55,7 +55,7 @@ class Cosine(Normalised):
         return out
 
     def size(self, spread: Spread) -> Floats:
-        found = np.sqrt(spread.mean**2 + spread.variance)
+        found = np.hypot(spread.mean, deviation(spread))
         return directions(found[None]).reshape(-1)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.dissimilarities.base import Normalised, zero_rows
+from emdist.dissimilarities.base import Normalised, deviation, zero_rows
 from emdist.dissimilarities.bregman import Bregman
 from emdist.families.discrete import floored
 from emdist.interfaces import Array, Domain, Floats, Spread
@@ -50,7 +50,7 @@ class KullbackLeibler(Bregman, Normalised):
         out[zero_rows(t)] = 0.0
 
     def size(self, spread: Spread) -> Floats:
-        found = np.sqrt(spread.mean**2 + spread.variance)
+        found = np.hypot(spread.mean, deviation(spread))
         return proportions(found[None]).reshape(-1)
 
 

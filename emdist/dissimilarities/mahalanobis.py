@@ -68,6 +68,11 @@ class Mahalanobis(Expandable):
         """Any real numbers."""
         return None
 
+    @property
+    def squares(self) -> bool:
+        """Yes."""
+        return True
+
     def check(self, x: Floats) -> None:
         d = len(self.whitening())
         if x.shape[1] != d:

@@ -19,6 +19,11 @@ class SquaredEuclidean(Isotropic):
 
     variance: float = field(default=0.5, init=False)
 
+    @property
+    def squares(self) -> bool:
+        """Yes."""
+        return True
+
     def check(self, x: Floats) -> None:
         """Nothing can be wrong."""
 
@@ -30,6 +35,10 @@ class SquaredEuclidean(Isotropic):
         moved = new.means - params.means
         return float(sums["n"] @ np.einsum("ij,ij->i", moved, moved))
 
+    def amplification(self, params: Centres, spread: Spread) -> float:
+        """Of labels alone: distances are taken by themselves."""
+        return self.between(params, spread)
+
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
         return float(spread.variance.mean())
 
@@ -39,6 +48,11 @@ class SquaredEuclidean(Isotropic):
 
 class IncompleteSquaredEuclidean(IncompleteIsotropic[Centres]):
     """``|x - mu|^2`` over what a row has."""
+
+    @property
+    def squares(self) -> bool:
+        """Yes."""
+        return True
 
     def check(self, x: Floats) -> None:
         """Nothing can be wrong."""

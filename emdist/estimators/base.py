@@ -20,7 +20,7 @@ from emdist.build_model import make_model, make_schedule
 from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.doubts import doubts_of, unfinished
-from emdist.errors import DegenerateWarning, ShapeError, StartError
+from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.frames import check_names, names_in
 from emdist.estimators.inputs import (
     as_matrix,
@@ -36,13 +36,16 @@ from emdist.estimators.settings import Settings
 from emdist.fit.events import Iterated
 from emdist.fit.fitted import Collect, Collected, result
 from emdist.fit.loop import iterate
+from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
+from emdist.fit.survey import check_total
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
 from emdist.saved import save_fitted
 from emdist.store.location import Location
+from emdist.sums import Sums
 from emdist.validation import shown
 
 S = TypeVar("S", bound=Section)
@@ -171,7 +174,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         told = 0
         with interrupts_first():
             survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
-            survey.check(model.n_components)
+            survey.check()
             fit = make_fit(model, section, source, engine, survey, given, listen)
             for state in iterate(fit, first):
                 for record in state.history[told:]:
@@ -188,7 +191,8 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
         """As `_sections`; what does not suit `source` is refused before anything is read."""
         model, section, given = self._sections(source.shape[1])
-        if model.n_components > source.shape[0]:
+        fewer = model.n_components > source.shape[0]
+        if fewer and not given.places(make_model(model), source.shape[1]):
             raise StartError(
                 f"n_samples={source.shape[0]} should be >= {shown(model.n_components)}, the number "
                 "of clusters or components. Ask for fewer."
@@ -239,7 +243,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         check_result(source.shape[0], self._fitted.n_columns if resp else 0)
         model = self._model()
         task = Collect(
-            source,
+            observed_source(source, model),
             model,
             self._fitted.params,
             self._fitted.spread.origin,
@@ -250,11 +254,42 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         collected: Collected = engine.map_reduce(task, range(len(source)))
         return collected
 
+    def _labelled(self, X: Any, sample_weight: Any) -> Sums:
+        """Sums of one pass over `X`: ``score``, ``weight`` and ``count``.
+
+        Raises
+        ------
+        WeightError
+            If the rows that count have no weight, or more than float64 holds.
+        """
+        check_is_fitted(self)
+        engine = make_engine(self.engine)
+        source = self._known(X, sample_weight, engine)
+        sums = self._fitted.label(self._model(), source, engine)
+        if sample_weight is None and float(sums["weight"]) == 0:
+            raise ShapeError(
+                f"All {source.shape[0]} rows are left out by the missing-chunk and non-finite "
+                "policies; there is nothing to score."
+            )
+        check_total(float(sums["weight"]))
+        if not np.isfinite(sums["score"]):
+            raise WeightError(
+                "The scores of all rows, times their sample weights, sum to more than float64 "
+                "holds, 1.8e308. Divide the weights by a constant, such as their largest."
+            )
+        return sums
+
     def predict(self, X: Any) -> NDArray[np.int32]:
         """Index of each row's cluster or component: (n,) int32.
 
-        `X` as in `fit`. Rows left out by a policy have no label: the result is shorter then;
-        write labels to a grid with `emdist label` instead.
+        `X` as in `fit`. Rows left out by a policy have no label, nor have rows without any
+        observed value: the result is shorter then; write labels to a grid with `emdist label`
+        instead.
+
+        Raises
+        ------
+        DataError
+            If a row is so far from everything that its scores overflow.
         """
         return self._collect(X, only_labels=True).labels
 

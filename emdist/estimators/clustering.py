@@ -18,14 +18,16 @@ from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.estimators.learned import Learned
 from emdist.estimators.settings import as_floats
+from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
+from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import Status
 from emdist.fit.survey import check_block
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.plusplus import Between
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles import tile_rows, tiles
 
 #: What a section calls a parameter.
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
@@ -92,7 +94,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         model = self._model()
         numerics = self._fitted.numerics(model, source.dtype)
         origin = self._fitted.spread.origin
-        task = Collect(source, model, self._fitted.params, origin, numerics, only_labels=True)
+        seen = observed_source(source, model)
+        task = Collect(seen, model, self._fitted.params, origin, numerics, only_labels=True)
         found: Collected = engine.map_reduce(task, range(len(source)))
         return found.labels
 
@@ -159,10 +162,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Minus the inertia of `X`."""
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, sample_weight, engine)
-        return 0.0 - float(self._fitted.label(self._model(), source, engine)["score"])
+        return 0.0 - float(self._labelled(X, sample_weight)["score"])
 
 
 class CentreDistances(Clustering):
@@ -177,8 +177,10 @@ class CentreDistances(Clustering):
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
-        means, origin = self._fitted.params.components.means, self._fitted.spread.origin
-        task = _Distances(source, means, origin, self._between(), self._model().missing)
+        centres = self._fitted.params.components.means + self._fitted.spread.origin
+        model = self._model()
+        seen = observed_source(source, model)
+        task = _Distances(seen, centres, self._between(), model.missing)
         found: Rows = engine.map_reduce(task, range(len(source)))
         return found.x
 
@@ -188,8 +190,7 @@ class _Distances:
     """Distances of one block's rows to all centres."""
 
     source: Source
-    means: Floats
-    origin: Floats
+    centres: Floats
     between: Between
     missing: bool
 
@@ -197,8 +198,8 @@ class _Distances:
         block = self.source.read(i)
         check_block(block, missing=self.missing)
         x, _ = block.valid()
-        out = np.empty((len(x), len(self.means)))
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.means), 8)):
-            tile = shifted(x[a:b], self.origin, "float64")
-            out[a:b] = self.between(tile, self.means).T
+        out = np.empty((len(x), len(self.centres)))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
+            out[a:b] = self.between(x[a:b].astype(np.float64), self.centres).T
+        check_scores(out, block, distances=True)
         return Rows(out)

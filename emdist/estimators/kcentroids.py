@@ -20,7 +20,9 @@ from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.given import array, check_means
 from emdist.estimators.handover import kmeans_of, without_equivalent
 from emdist.estimators.inputs import make_engine
+from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Rows
+from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Floats, Source
@@ -166,7 +168,7 @@ class KCentroids(Clustering):
         source = self._known(X, None, engine)
         whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"
         task = _Dissimilarities(
-            source,
+            observed_source(source, self._model()),
             whole.with_missing() if missing else whole,
             self._fitted.params.components,
             self._fitted.spread.origin,
@@ -243,7 +245,9 @@ class _Dissimilarities:
             score = np.empty((out.shape[1], b - a))
             density.score(tile, density.statistics(tile), score)
             out[a:b] = -score.T
-        return Rows(np.maximum(out, 0.0, out=out))
+        np.maximum(out, 0.0, out=out)
+        check_scores(out, block, distances=True)
+        return Rows(out)
 
 
 estimator = KCentroids

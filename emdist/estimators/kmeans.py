@@ -13,13 +13,13 @@ from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.handover import kmeans_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.kernels.missing import observed_distances
+from emdist.kernels.absolute import squares_of_rows
 from emdist.kernels.plusplus import Between
 
 
 def _euclidean(x: Floats, centres: Floats) -> Floats:
     """Distances of rows, over what they have, to centres: (m, d), (k, d) -> (k, m)."""
-    return np.sqrt(observed_distances(x, centres))
+    return np.sqrt(squares_of_rows(x, centres))
 
 
 class KMeans(CentreDistances):
@@ -53,7 +53,9 @@ class KMeans(CentreDistances):
         How passes become iterations: "batch" (Lloyd), "pruned" (the same, faster), "incremental",
         "minibatch" or "stepwise", and a dict of its options; see docs/schedules.md.
     precision
-        "auto", "float32" or "float64" for the arithmetic of a tile.
+        "auto", "float32" or "float64" for the arithmetic of a tile. "auto" takes the data's own
+        where that is enough, and float64 for the scores, labels and responsibilities that
+        mixtures return; "float32" is faster and right to about six digits.
     engine
         None for threads here, or a ``distributed.Client``.
     block_size

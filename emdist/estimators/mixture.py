@@ -146,10 +146,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return self._collect(X).score
 
     def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, sample_weight, engine)
-        sums = self._fitted.label(self._model(), source, engine)
+        sums = self._labelled(X, sample_weight)
         return float(sums["score"]), float(sums["weight"])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

@@ -21,7 +21,7 @@ from emdist.fit.loop import seeded
 from emdist.fit.online import Fold, sweep
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
-from emdist.fit.survey import Survey
+from emdist.fit.survey import Survey, check_total
 from emdist.interfaces import Engine, Source
 from emdist.names import Names, names_of
 
@@ -84,12 +84,13 @@ def fed(
     (model, section, given), (source, engine) = sections, chunk
     survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
     if stream is None:
-        survey.check(model.n_components)
+        survey.check()
         fit = make_fit(model, section, source, engine, survey, given, listen)
         stream = Stream(survey, _first(fit, section.seed, before))
     elif not survey.moments.weight > 0:
         return stream  # Rows that count for nothing.
     else:
+        check_total(survey.moments.weight)
         fit = make_fit(model, section, source, engine, stream.survey, Given(), listen)
         check_spread(fit.model.domain, survey.spread)
     fold = fold_of(stream.survey.spread.weight)

@@ -200,7 +200,7 @@ class Sweep(BestModel):
         surveys = surveyed_together(tasks, engine)
         fits = []
         for (model, section, given), survey in zip(planned, surveys, strict=True):
-            survey.check(model.n_components)
+            survey.check()
             fits.append(make_fit(model, section, source, engine, survey, given))
         return fits
 

@@ -20,7 +20,7 @@ from emdist.families.discrete import (
     whole_variance,
 )
 from emdist.families.incomplete import Incomplete
-from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
 from emdist.kernels.counts import log_factorials
 from emdist.kernels.missing import filled_pairs
 from emdist.sums import Sums
@@ -131,6 +131,10 @@ class IncompletePairs(Incomplete[Means]):
     """`BinomialPairs` of the cells that have both successes and failures."""
 
     complete: BinomialPairs
+
+    def cells(self, d: int) -> Cells:
+        """Pairs of columns, of `d` in all."""
+        return tuple([j, d // 2 + j] for j in range(d // 2))
 
     def density(self, params: Means, numerics: Numerics) -> Density:
         whole = self.complete

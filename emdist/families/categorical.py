@@ -13,7 +13,7 @@ from pydantic import Field
 from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
-from emdist.families.discrete import Pseudo, floored, mean_of, term_size, unmoved
+from emdist.families.discrete import FEW_NATS, Pseudo, floored, mean_of, row_growth, unmoved
 from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
@@ -101,7 +101,9 @@ class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
 
     def amplification(self, params: Categories, spread: Spread) -> float:
         eta = self._eta(params)
-        return term_size(eta, np.zeros(len(eta)), np.ones(eta.shape[1]))
+        # One indicator of each feature is 1.
+        share = np.full(eta.shape[1], 1.0 / self.categories)
+        return row_growth(eta, np.zeros(len(eta)), share, FEW_NATS)
 
     def log_prior(self, params: Categories) -> float:
         return self.smoothing * float(self._eta(params).sum())

@@ -276,6 +276,8 @@ class CentredFull:
         for k, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
             z = (x - mean) @ factor
             out[k] = np.einsum("ij,ij->i", z, z)
+            # Rows are finite: where infinities of either sign met, it is infinitely far.
+            out[k][np.isnan(out[k])] = np.inf
         out *= -0.5
 
     def base(self, x: Array) -> Floats:

@@ -34,6 +34,13 @@ Pseudo: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 FLOOR = 1e-9
 
 
+#: Nats that the terms of a row may reach in float32, which loses up to 2^-24 of them: 2e-6 for
+#: bits and codes, 1e-5 for counts, of whose terms the largest cancel.
+FEW_NATS, MANY_NATS = 32.0, 160.0
+#: How often rounding may be said to grow where float32 is too coarse and float64 is not.
+_TOO_COARSE = 200.0
+
+
 @dataclass(frozen=True)
 class Means:
     """Mean parameters of k components.
@@ -125,7 +132,9 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
 
     def amplification(self, params: Means, spread: Spread) -> float:
         eta, offset = self.natural(self.bounded(params.means))
-        return term_size(eta, offset.sum(axis=1), spread.mean + np.sqrt(spread.variance))
+        size = spread.mean + np.sqrt(spread.variance)
+        few = float(np.max(self.domain.high)) == 1.0
+        return row_growth(eta, offset.sum(axis=1), size, FEW_NATS if few else MANY_NATS)
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         return summed_base(self.log_base(x), weight)
@@ -242,6 +251,16 @@ def term_size(eta: Floats, offset: Floats, size: Floats) -> float:
     """
     terms = (np.abs(eta) @ size + np.abs(offset)) / eta.shape[1]
     return max(1.0, float(terms.max()))
+
+
+def row_growth(eta: Floats, offset: Floats, size: Floats, nats: float) -> float:
+    """`term_size`, raised to what float32 is too coarse for where a row's terms exceed `nats`.
+
+    Features of other families vary about their mean, and what is lost of each has any sign; terms
+    of bits and counts have one, and so has what is lost of them in every row.
+    """
+    each = term_size(eta, offset, size)
+    return max(each, _TOO_COARSE) if each * eta.shape[1] > nats else each
 
 
 def summed_base(base: Floats, weight: Floats | None) -> dict[str, Floats]:

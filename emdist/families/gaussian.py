@@ -123,55 +123,81 @@ def about_mean(
 
 
 def indefinite(covariances: Floats) -> NDArray[np.bool_]:
-    """Which of k covariances (k, d, d) have no Cholesky factor: (k,)."""
-    bad = np.zeros(len(covariances), bool)
-    with suppress(np.linalg.LinAlgError):  # of any: most often there is none
-        np.linalg.cholesky(covariances)
-        return bad
-    for k, covariance in enumerate(covariances):
-        try:
-            np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            bad[k] = True
-    return bad
+    """Which of k covariances (k, d, d) are singular, as far as float64 can tell: (k,)."""
+    return _lower(covariances)[1]
+
+
+def _lower(covariances: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Cholesky factors (k, d, d), and which covariances have none that means anything: (k,)."""
+    lower: Floats = np.full(covariances.shape, np.nan)
+    try:
+        lower = np.asarray(np.linalg.cholesky(covariances), np.float64)
+    except np.linalg.LinAlgError:  # of any: most often there is none
+        for k, covariance in enumerate(covariances):
+            with suppress(np.linalg.LinAlgError):
+                lower[k] = np.linalg.cholesky(covariance)
+    # What those before leave of a feature's variance: whatever the scale of the features, less
+    # than this is what rounding has made of nothing.
+    left = np.diagonal(lower, axis1=1, axis2=2) ** 2
+    of = np.diagonal(covariances, axis1=1, axis2=2)
+    floor = 16 * float(np.sqrt(covariances.shape[1]) * np.finfo(np.float64).eps)
+    return lower, np.asarray(~(left > floor * of).all(axis=1))
 
 
 def positive(variances: Floats, what: str) -> Floats:
     """`variances` if all are positive and finite; CollapseError otherwise."""
     bad = ~(np.isfinite(variances) & (variances > 0))
     if bad.any():
-        where = np.unique(np.argwhere(bad)[:, 0])[:5] if variances.ndim else ""
+        rows = np.unique(np.argwhere(bad)[:, 0])[:5].tolist() if variances.ndim else ""
+        features = np.flatnonzero(bad.any(axis=0))[:5].tolist() if variances.ndim > 1 else ""
+        where = f" in feature(s) {features}" if features else ""
         raise CollapseError(
-            f"The {what} of component(s) {np.atleast_1d(where).tolist()} is not positive: "
-            f"a component has collapsed onto too few distinct rows. {ADVICE}"
+            f"The {what} of component(s) {rows} is not positive{where}: their rows are equal "
+            f"there, or differ by less than float64 can square. {ADVICE}"
         )
     return variances
 
 
 def factor(covariance: Floats, what: str) -> tuple[Floats, float]:
     """``(L^-T, log |L^-T|)`` of one covariance (d, d), so that ``L^-T (L^-T)^T`` inverts it."""
-    try:
-        lower = np.linalg.cholesky(covariance)
-    except np.linalg.LinAlgError:
-        raise CollapseError(
-            f"The {what} is not positive definite: the component has collapsed onto fewer "
-            f"distinct rows than features. {ADVICE}"
-        ) from None
-    inverse = np.linalg.solve(lower, np.eye(len(lower)))
+    lower, bad = _lower(covariance[None])
+    if bad[0]:
+        raise _singular(covariance, what)
+    inverse = np.linalg.solve(lower[0], np.eye(len(covariance)))
     return np.ascontiguousarray(inverse.T), float(np.log(np.diag(inverse)).sum())
 
 
 def factors(covariances: Floats) -> tuple[Floats, Floats]:
     """`factor` of each of k covariances: (k, d, d) and (k,)."""
-    try:
-        lower = np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError:
-        for k, covariance in enumerate(covariances):
-            factor(covariance, f"covariance of component {k}")
-        raise
+    lower, bad = _lower(covariances)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise _singular(covariances[first], f"covariance of component {first}")
     inverse = np.linalg.solve(lower, np.eye(lower.shape[1]))
     logs = np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(axis=1)
     return np.ascontiguousarray(inverse.transpose(0, 2, 1)), logs
+
+
+def _singular(covariance: Floats, what: str) -> CollapseError:
+    """Why a covariance (d, d) is singular: features that are constant, or follow from others."""
+    variances = np.diag(covariance)
+    flat = np.flatnonzero(~(variances > 0))
+    if len(flat) or not np.isfinite(covariance).all():
+        return CollapseError(
+            f"The {what} is not positive definite: its rows are equal in feature(s) "
+            f"{flat[:5].tolist()}, or differ by less than float64 can square. {ADVICE}"
+        )
+    scale = np.sqrt(variances)
+    vector = np.abs(np.linalg.eigh(covariance / np.outer(scale, scale))[1][:, 0])
+    tied = np.flatnonzero(vector > 0.05 * vector.max())
+    return CollapseError(
+        f"The {what} is not positive definite in float64: features {tied[:5].tolist()}"
+        f"{' and more' if len(tied) > 5 else ''} follow from each other to 15 digits among its "
+        "rows. These are too few distinct rows, or the features are copies or sums of each other. "
+        f"Set reg_covar, which is added to variances, to {1e-10 * variances.max():.0e} or more, "
+        "leave such features out, ask for fewer components, or set on_collapse to 'reseed' or "
+        "'drop'."
+    )
 
 
 def conditioned(covariances: Floats, kept: Features, observed: Features) -> tuple[Floats, Floats]:

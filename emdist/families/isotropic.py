@@ -99,6 +99,11 @@ class Isotropic(IndependentFeatures, RealRows):
             return Centres(np.where(n > DUST * sums["weight"], sums["t"] / n, params.means))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
+        # All of a score has to be right, also what components share.
+        return max(self.between(params, spread), float(spread.variance.mean()) / self.variance)
+
+    def between(self, params: Centres, spread: Spread) -> float:
+        """As `amplification`, of what tells centres apart."""
         if len(params.means) < 2:
             return 1.0
         nearest, between = nearest_others(params.means)

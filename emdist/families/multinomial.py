@@ -93,10 +93,12 @@ class Multinomial(Discrete):
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
-        means = self.bounded(params.means)[k]
+        means = params.means[k]
         total = means.sum()
-        drawn = rng.multinomial(whole_draws(total, n, rng), means / total)
-        return drawn.astype(np.float64)
+        whole = round(total)
+        # Nothing is drawn for a total that is whole but for rounding.
+        totals = whole if abs(total - whole) < 1e-9 * total else whole_draws(total, n, rng)
+        return rng.multinomial(totals, means / total, n).astype(np.float64)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features - 1)

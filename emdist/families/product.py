@@ -21,7 +21,7 @@ from emdist.families import product_closures
 from emdist.families.closures import Posteriors
 from emdist.families.groups import Columns, Group, check_columns, check_width, family_of, indices_of
 from emdist.families.joined import joined
-from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
 Parts = TypeVar("Parts")
@@ -270,6 +270,17 @@ class Product:
         twin = copy.copy(self)
         object.__setattr__(twin, "parts", tuple((c, family) for c, family, _ in parts))
         return twin, ProductParams(tuple(own for *_, own in parts))
+
+    def cells(self, d: int) -> Cells | None:
+        """Those of the parts; None where every feature is one by itself."""
+        stated = [getattr(family, "cells", lambda _: None)(len(c)) for c, family in self.parts]
+        if not self.ignored and all(each is None for each in stated):
+            return None
+        return tuple(
+            columns[cell].tolist()
+            for (columns, _), own in zip(self.parts, stated, strict=True)
+            for cell in ([[j] for j in range(len(columns))] if own is None else own)
+        )
 
     def with_missing(self) -> Product:
         return self._with([family.with_missing() for _, family in self.parts])

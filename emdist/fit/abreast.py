@@ -10,6 +10,7 @@ from emdist.fit.bundle import OneRead
 from emdist.fit.events import Event, Progress
 from emdist.fit.fit import Fit
 from emdist.fit.lockstep import BUDGET, Lockstep, Member
+from emdist.fit.observed import bare, instead
 from emdist.fit.seeding import CHOOSING, CLUSTERING
 from emdist.fit.state import Best, FitState, Record
 
@@ -64,7 +65,7 @@ def abreast(
     budget
         See `Lockstep`.
     """
-    source, engine = OneRead(fits[0].source), fits[0].engine
+    source, engine = OneRead(bare(fits[0].source)), fits[0].engine
     going = [index for index, state in enumerate(states) if not state.finished]
 
     def play(index: int, member: Member) -> Iterator[FitState]:
@@ -76,7 +77,8 @@ def abreast(
 
         # A schedule of its own: one that remembers by its identity must not share that.
         fit = replace(fits[index], schedule=replace(fits[index].schedule))  # type: ignore[type-var]
-        return iterate(replace(fit, source=source, engine=member, listen=tell), states[index])
+        here = instead(fit.source, source)
+        return iterate(replace(fit, source=here, engine=member, listen=tell), states[index])
 
     now = dict(enumerate(states))
     lockstep: Lockstep[FitState] = Lockstep(

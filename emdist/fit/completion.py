@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emdist.components import IncompleteFamily
-from emdist.fit.survey import check_block
+from emdist.fit.assigned import assigned
 from emdist.interfaces import Block, Floats, Numerics, Source
 from emdist.kernels.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
@@ -52,7 +52,6 @@ class Complete:
 
     def __call__(self, i: int) -> Completed:
         block = replace(self.source.read(i), mask=None)
-        check_block(block, self.model.domain, missing=True)
         out = block.x.astype(np.float64)
         spread = np.zeros(out.shape) if self.variance else None
         for a, b in tiles(len(out), _STRETCH):
@@ -68,7 +67,7 @@ class Complete:
         """Rows a..b of a block, completed relative to the origin."""
         part = Block(block.index, block.start + a, block.x[a:b])
         known = self.model.with_missing()
-        found = known.assign(part, self.params, self.origin, self.numerics, resp=True)
+        found = assigned(known, part, self.params, self.origin, self.numerics, resp=True)
         assert found.resp is not None
         family: IncompleteFamily[Any] = known.family  # type: ignore[assignment]
         x = shifted(part.x, self.origin, "float64")

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import FeatureNamesError, ShapeError
+from emdist.fit.assigned import assigned
+from emdist.fit.observed import observed_source
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
-from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
 from emdist.names import Match, Names, both, match, names_of
 from emdist.store.label_leftovers import remove_leftovers, unfinished
@@ -132,7 +133,7 @@ class Fitted:
         """
         self.check_features(source)
         task = LabelBlock(
-            source, model, self.params, self.spread.origin,
+            observed_source(source, model), model, self.params, self.spread.origin,
             self.numerics(model, source.dtype), writer,
         )  # fmt: skip
         left = unfinished(writer.location) if writer is not None else {}
@@ -232,8 +233,7 @@ class Collect:
 
     def __call__(self, i: int) -> Collected:
         block = self.source.read(i)
-        check_block(block, self.model.domain, self.model.missing)
-        found = self.model.assign(block, self.params, self.origin, self.numerics, self.resp)
+        found = assigned(self.model, block, self.params, self.origin, self.numerics, self.resp)
         if self.only_labels:
             found = replace(found, score=np.empty(0))
         return Collected((found,))

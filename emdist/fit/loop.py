@@ -16,8 +16,8 @@ from emdist.fit.fit import Fit
 from emdist.fit.passes import EStep, FirstStep
 from emdist.fit.seeding import Seeding
 from emdist.fit.state import Best, FitState, Status
-from emdist.fit.turn import last_objective, shared_of
-from emdist.interfaces import Floats, Worst
+from emdist.fit.turn import last_objective, shared_of, too_narrow
+from emdist.interfaces import Floats, Numerics, Worst
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums
 
@@ -140,7 +140,14 @@ def final_objective(fit: Fit, state: FitState) -> float:
     if known and (not fit.model.minimises or state.status is Status.UNCHANGED):
         return last_objective(state)
     numerics = fit.numerics(state.params)
-    gathers = not known and state.shared is None
+    found = _objective_of(fit, state, numerics, not known and state.shared is None)
+    if too_narrow(fit, found, numerics):
+        found = _objective_of(fit, state, Numerics("float64"), False)
+    return found
+
+
+def _objective_of(fit: Fit, state: FitState, numerics: Numerics, gathers: bool) -> float:
+    """Of the parameters of `state`, by a pass of its own."""
     task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, gathers)
     sums = fit.map_reduce("inertia" if fit.model.minimises else "objective", task)
     sums = Sums({**sums.fields, **(state.shared or {})})

@@ -51,6 +51,12 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
             return other if self.weight == 0 else self
+        # Squares of 1e200 overflow: that is told in words, where squares are needed.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._joined(other)
+
+    def _joined(self, other: Moments) -> Moments:
+        """The sum of two that both have weight."""
         cells = self.cells + other.cells
         # A feature that neither has seen keeps the mean of 0 that it began with.
         share = other.cells / np.where(cells > 0, cells, 1.0)

@@ -15,13 +15,12 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from emdist.errors import DataError
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
 from emdist.fit.groups import group_sums, groups
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Record, Status
-from emdist.fit.turn import mended, numerics_of, resolved, turned
+from emdist.fit.turn import mended, numerics_of, overflowed, resolved, turned
 from emdist.interfaces import Numerics
 from emdist.sums import Sums
 
@@ -127,10 +126,7 @@ def _swept(
 ) -> FitState:
     """`state` after a sweep: the collapse policy applied, the history written."""
     if not math.isfinite(objective):
-        raise DataError(
-            f"The objective became {objective} in iteration {state.iteration + 1}: values this "
-            "large overflow when squared. Scale the features, for example to unit variance."
-        )
+        raise overflowed(fit, objective, f"iteration {state.iteration + 1}")
     new, reseeded, dropped = mended(fit, last, new)
     record = Record(
         state.restart,

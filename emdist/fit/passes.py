@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from emdist.fit.assigned import assigned
 from emdist.fit.sample import Sample, highest
-from emdist.fit.survey import check_block
 from emdist.interfaces import Block, Floats, Model, Numerics, Source
 from emdist.models.together import Parted, e_steps
 from emdist.store.labels import LabelWriter
@@ -122,22 +122,16 @@ class LabelBlock:
 
     def _labelled(self, i: int) -> Sums:
         block = self.source.read(i)
-        check_block(block, self.model.domain, self.model.missing)
         wants_resp = self.writer is not None and "responsibilities" in self.writer.outputs
-        found = self.model.assign(block, self.params, self.origin, self.numerics, wants_resp)
+        found = assigned(self.model, block, self.params, self.origin, self.numerics, wants_resp)
         _, weight = block.valid()
         given = np.ones(len(found.labels)) if weight is None else weight
         columns = len(self.params.shares)
-        sums = Sums(
-            {
-                # The label -1 of noise is the last column, as an index from the end.
-                "count": np.bincount(found.labels % columns, given, minlength=columns).astype(
-                    np.float64
-                ),
-                "score": np.array(given @ found.score),
-                "weight": np.array(given.sum()),
-            }
-        )
+        # The label -1 of noise is the last column, as an index from the end.
+        count = np.bincount(found.labels % columns, given, minlength=columns).astype(np.float64)
+        with np.errstate(over="ignore"):  # Of weights of 1e307: whoever uses the sums says so.
+            score, total = np.array(given @ found.score), np.array(given.sum())
+        sums = Sums({"count": count, "score": score, "weight": total})
         if self.writer is not None:
             self.writer.write(block, found, sums)
         return sums

@@ -123,7 +123,7 @@ class Run:
         else:
             found = stamps(self.plan.source)
             survey = self._read_survey()
-            survey.check(self.plan.n_components)
+            survey.check()
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
         if survey.masked:

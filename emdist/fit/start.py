@@ -100,6 +100,10 @@ class Given:
 
         return Seeder(choose, clusters=True)
 
+    def places(self, model: Model[Any], d: int) -> bool:
+        """Whether it says where components lie, so that no rows are needed to seed them at."""
+        return self.means is not None or self.complete(model, d)
+
     def complete(self, model: Model[Any], d: int) -> bool:
         """Whether nothing is left to be seeded, for rows of `d` features."""
         if model.minimises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,50 +82,85 @@ class Survey:
     def spread(self) -> Spread:
         """Where the data lie; the origin is their mean, nearly, or zero."""
         m = self.moments
-        origin = np.where(self.shifted, _short(m), 0.0)
-        return Spread(
-            origin,
-            m.mean - origin,
-            m.m2 / np.where(m.cells > 0, m.cells, 1.0),
-            m.low - origin,
-            m.high - origin,
-            m.whole,
-            m.weight,
-            None if m.products is None else m.products / m.weight,
-        )
-
-    def check_squares(self) -> None:
-        """Raise for rows that differ, and whose squares do not: models that add squares up."""
-        apart = self.moments.low < self.moments.high
-        if apart.any() and not (self.moments.m2 > 0).any():
-            raise DataError(
-                "The features vary so little, or weigh so little, that all their squares are zero "
-                f"in float64: the first reaches from {self.moments.low[0]:g} to "
-                f"{self.moments.high[0]:g}. Scale the features, for example to unit variance."
+        # Models that need no squares do without means and variances that overflow.
+        with np.errstate(over="ignore", invalid="ignore"):
+            origin = np.where(self.shifted, _short(m), 0.0)
+            return Spread(
+                origin,
+                m.mean - origin,
+                m.m2 / np.where(m.cells > 0, m.cells, 1.0),
+                m.low - origin,
+                m.high - origin,
+                m.whole,
+                m.weight,
+                None if m.products is None else m.products / m.weight,
             )
 
-    def check(self, k: int) -> None:
-        """Raise unless `k` components can be fitted to these rows."""
+    def check(self) -> None:
+        """Raise unless a model can be fitted to these rows: some that count, with weight."""
         if self.rows == 0:
             raise ShapeError(
                 f"All {self.masked} rows are left out by the missing-chunk and non-finite "
                 "policies; there is nothing to cluster."
             )
-        if not self.moments.weight > 0:
-            raise WeightError("All sample weights are zero; at least one row needs a weight.")
+        check_total(self.moments.weight)
         unseen = np.flatnonzero(~(self.moments.cells > 0))
         if len(unseen):
             raise DataError(
                 f"{len(unseen)} feature(s), the first {unseen[:5].tolist()}, are missing (NaN) in "
                 "every row with weight: there is nothing to tell of them. Leave them out."
             )
-        if not np.isfinite(self.moments.m2).all():
-            worst = int(np.argmax(np.maximum(-self.moments.low, self.moments.high)))
+        low, high = self.moments.low, self.moments.high
+        with np.errstate(over="ignore"):
+            wide = np.flatnonzero(~np.isfinite(high - low))
+        if len(wide):
             raise DataError(
-                f"Feature {worst} reaches from {self.moments.low[worst]:g} to "
-                f"{self.moments.high[worst]:g}: its squares overflow. Scale the features, for "
-                "example to unit variance."
+                f"Feature {wide[0]} reaches from {low[wide[0]]:g} to {high[wide[0]]:g}: "
+                "differences overflow. Scale the features, for example to unit variance."
             )
+
+    def check_squares(self) -> None:
+        """Raise where squares of rows overflow or are all zero: for models that add them up."""
+        m = self.moments
+        if not np.isfinite(m.m2).all():
+            self._refuse_large()
+        apart = m.low < m.high
+        if apart.any() and not (m.m2 > 0).any():
+            self._refuse_small(int(np.argmax(apart)))
+
+    def _refuse_large(self) -> NoReturn:
+        """Raise for squares that overflow: of the features, or only once they are weighted."""
+        m = self.moments
+        with np.errstate(over="ignore"):
+            squares = self.rows * (m.high - m.low) ** 2
+        if np.isfinite(squares).all():
+            raise WeightError(
+                f"The sample weights sum to {m.weight:g}: weighted squares of the features "
+                "overflow. Divide the weights by a constant, such as their largest."
+            )
+        worst = int(np.argmax(np.maximum(-m.low, m.high)))
+        raise DataError(
+            f"Feature {worst} reaches from {m.low[worst]:g} to {m.high[worst]:g}: its squares "
+            "overflow. Scale the features, for example to unit variance."
+        )
+
+    def _refuse_small(self, first: int) -> NoReturn:
+        """Raise for squares that are zero: of the features, or only once they are weighted."""
+        m = self.moments
+        if ((m.high - m.low) ** 2 > 0).any():
+            raise WeightError(
+                f"The sample weights sum to {m.weight:g}: weighted squares of the features are "
+                "zero in float64. Multiply the weights by a constant, such as one over their "
+                "largest."
+            )
+        raise DataError(
+            "The features vary so little that all their squares are zero in float64: feature "
+            f"{first} reaches from {m.low[first]:g} to {m.high[first]:g}. Scale the features, for "
+            "example to unit variance."
+        )
+
+    def check_distinct(self, k: int) -> None:
+        """Raise unless these rows have `k` places to seed components at."""
         if k > self.rows:
             raise StartError(
                 f"{k} components for {self.rows} rows; wanted at least one row for each. "
@@ -136,6 +171,17 @@ class Survey:
                 f"The data has only {len(self.distinct)} distinct rows with weight, fewer than "
                 f"the {k} clusters asked for. Ask for at most {len(self.distinct)}."
             )
+
+
+def check_total(weight: float) -> None:
+    """WeightError unless sample weights that sum to `weight` are some to divide by."""
+    if not weight > 0:
+        raise WeightError("All sample weights are zero; at least one row needs a weight.")
+    if not np.isfinite(weight):
+        raise WeightError(
+            "The sample weights sum to more than float64 holds, 1.8e308. Divide them by a "
+            "constant, such as their largest."
+        )
 
 
 @dataclass(frozen=True)
@@ -181,15 +227,19 @@ class SurveyTask:
         x, weight = block.valid()
         check_block(block, missing=self.missing)
         heavy = np.ones(len(x), bool) if weight is None else weight > 0
+        # Sums may overflow: `Survey.check` tells of it in words.
+        with np.errstate(over="ignore", invalid="ignore"):
+            moments = moments_of(x, weight, heavy, self.covariance)
+            sample = self._sample(block, x, weight)
         return Survey(
             len(x),
             len(block.x) - len(x),
             _gaps(x) if self.missing else 0,
-            moments_of(x, weight, heavy, self.covariance),
+            moments,
             _distinct(x[heavy] if weight is not None else x, self.wanted),
             self.wanted,
             self.shifted,
-            self._sample(block, x, weight),
+            sample,
         )
 
     def _sample(self, block: Block, x: Array, weight: Floats | None) -> Sample:

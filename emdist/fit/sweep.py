@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from emdist.errors import CheckpointError
+from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.abreast import Step, abreast
 from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Listener, Progress
 from emdist.fit.fit import Fit
 from emdist.fit.lockstep import BUDGET
 from emdist.fit.loop import iterate
+from emdist.fit.observed import bare, cells_of, instead
 from emdist.fit.passes import EStep, LabelBlock
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
@@ -93,7 +94,19 @@ def decode_sweep(
 
 
 def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
-    """The survey that tells all that `tasks` would, which differ in no more than their model."""
+    """The survey that tells all that `tasks` would, which differ in no more than their model.
+
+    Raises
+    ------
+    ConfigError
+        If models look at different features of incomplete rows, so that not all count the same.
+    """
+    if any(cells_of(task.source) != cells_of(tasks[0].source) for task in tasks):
+        raise ConfigError(
+            "Models of the sweep look at different features, and a row in which a model finds "
+            "nothing observed is left out: their scores would not be of the same rows. Sweep "
+            "models of the same features, or set non_finite to 'drop'."
+        )
     return replace(
         tasks[0],
         wanted=max(task.wanted for task in tasks),
@@ -120,11 +133,11 @@ def surveyed_together(
     tasks: Sequence[SurveyTask], engine: Engine, done: Callable[[int], None] | None = None
 ) -> list[Survey]:
     """The survey of each task, of one source, in one read."""
-    source = OneRead(tasks[0].source)
+    source = OneRead(bare(tasks[0].source))
     groups = sorted({(task.seed, task.missing) for task in tasks})
-    kinds = [[t for t in tasks if (t.seed, t.missing) == group] for group in groups]
-    bundle = Bundle(source, tuple(replace(merged(kind), source=source) for kind in kinds))
-    found: Results = engine.map_reduce(bundle, range(len(source)), done)
+    kinds = [merged([t for t in tasks if (t.seed, t.missing) == group]) for group in groups]
+    once = tuple(replace(kind, source=instead(kind.source, source)) for kind in kinds)
+    found: Results = engine.map_reduce(Bundle(source, once), range(len(source)), done)
     told = dict(zip(groups, found.parts, strict=True))
     return [narrowed(told[task.seed, task.missing], task) for task in tasks]
 
@@ -171,7 +184,7 @@ def scored_together(
     budget
         See `Lockstep`.
     """
-    source = OneRead(fits[0].source)
+    source = OneRead(bare(fits[0].source))
     sums: list[tuple[Sums, Sums | None]] = []
     # Label sums are small, E-steps are as large as those of an iteration.
     per_read = max(1, budget // max(_largest(states), 1)) if entropy else len(fits)
@@ -202,7 +215,8 @@ def _scoring_pass(
     for fit, state in zip(fits, states, strict=True):
         assert state.best is not None
         params = state.best.params
-        at = (source, fit.model, params, fit.origin, fit.numerics(params))
+        here = instead(fit.source, source)
+        at = (here, fit.model, params, fit.origin, fit.numerics(params))
         tasks.append(LabelBlock(*at))
         if entropy:
             tasks.append(EStep(*at, True))

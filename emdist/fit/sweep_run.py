@@ -106,7 +106,7 @@ class SweepRun:
         else:
             found = stamps(self.plan.source)
             survey = self._read_survey()
-            survey.check(max(entry.plan.survey.wanted for entry in self.entries))
+            survey.check()
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
         if survey.masked:

@@ -18,6 +18,8 @@ from emdist.fit.state import FitState, Record
 from emdist.interfaces import Floats, Numerics, Turn
 from emdist.sums import Sums
 
+#: Inertia, as a part of the total variance, below which float32 is too coarse for it.
+_NARROW = 1e-8
 #: A bound that falls by less than this part of itself, or so many nats, has only been rounded.
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 
@@ -98,10 +100,22 @@ def _fine(fit: Fit, last: Pass, new: Any) -> bool:
     """Whether float32 was good enough for the sums that gave `new`."""
     if float(last.sums["weight"]) == 0:
         return True  # Blocks without rows, which tell nothing.
-    if not math.isfinite(fit.model.objective(last.sums, last.params, last.numerics)):
+    objective = fit.model.objective(last.sums, last.params, last.numerics)
+    if not math.isfinite(objective) or too_narrow(fit, objective, last.numerics):
         return False
     found = numerics_of(fit, new)
     return found is not None and found.dtype == "float32"
+
+
+def too_narrow(fit: Fit, inertia: float, numerics: Numerics) -> bool:
+    """Whether float32 rows, relative to the origin, hold too little of squared distances so small.
+
+    Their rounding is 6e-8 of the data's extent: an inertia of 1e-8 of the variance keeps 7 digits.
+    """
+    if numerics.dtype != "float32" or not (fit.model.minimises and fit.model.squares):
+        return False
+    spread = fit.survey.spread
+    return inertia < _NARROW * spread.weight * float(spread.variance.sum())
 
 
 def numerics_of(fit: Fit, params: Any) -> Numerics | None:
@@ -127,10 +141,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
     sums, fit = last.sums, turned(fit, state)
     objective = fit.model.objective(sums, last.params, last.numerics)
     if not math.isfinite(objective):
-        raise DataError(
-            f"The objective became {objective} in iteration {state.iteration + 1}: values this "
-            "large overflow when squared. Scale the features, for example to unit variance."
-        )
+        raise overflowed(fit, objective, f"iteration {state.iteration + 1}")
     terms = fit.model.terms(sums, last.params, new, last.numerics)
     new, reseeded, dropped = mended(fit, last, new)
     shift = math.nan if dropped else fit.model.shift(state.params, new)
@@ -169,6 +180,15 @@ def measured(fit: Fit, state: FitState, record: Record) -> float:
         return math.nan
     previous = fit.before.change if state.iteration == 0 else _kept(state)[-1].change
     return fit.stop.measured(record, previous)
+
+
+def overflowed(fit: Fit, objective: float, when: str) -> DataError:
+    """That the objective is no number any more."""
+    summed = "squared and added up" if fit.model.squares else "added up"
+    return DataError(
+        f"The objective became {objective} in {when}: values or sample weights this large "
+        f"overflow when {summed}. Scale the features, for example to unit variance."
+    )
 
 
 def last_objective(state: FitState) -> float:

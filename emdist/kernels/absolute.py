@@ -1,4 +1,4 @@
-"""Sums of absolute differences (L1 distances) of rows to centres, and the nearest centre."""
+"""Differences of rows to centres, absolute or squared, added up; and the nearest centre."""
 
 from __future__ import annotations
 
@@ -55,6 +55,30 @@ def absolute_distances(x: Floats, centres: Floats) -> Floats:
     """``sum_j |x_j - centre_j|``, added in the order of features: (d, m), (k, d) -> (k, m)."""
     out = np.empty((len(centres), x.shape[1]))
     _absolute(x, centres, out)
+    return out
+
+
+@jit
+def _squared(x: Array, centres: Array, out: Array) -> None:
+    d, m = x.shape
+    out[:] = 0.0
+    for c in range(centres.shape[0]):
+        for j in range(d):
+            a0 = centres[c, j]
+            for i in range(m):
+                diff = x[j, i] - a0
+                # What a row misses is NaN, and adds nothing.
+                out[c, i] += diff * diff if diff == diff else 0.0
+
+
+def squares_of_rows(x: Floats, centres: Floats) -> Floats:
+    """Squared distances over what rows have, free of cancellation: (m, d), (c, d) -> (c, m)."""
+    out = np.empty((len(centres), len(x)))
+    zero = np.zeros(x.shape[1])
+    for a, b in tiles(len(x), tile_rows(2 * x.shape[1] + len(centres), 8)):
+        tile = np.empty((len(centres), b - a))
+        _squared(columns(x[a:b], zero), centres, tile)
+        out[:, a:b] = tile
     return out
 
 

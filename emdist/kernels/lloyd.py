@@ -92,38 +92,40 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weig
 
 
 @jit_sums
-def _distances(
-    x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, one: Array, out: Array
-) -> None:
+def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
+               out: Array) -> None:  # fmt: skip
+    # In float64, whatever labels were found in: rounded before it is subtracted, a row that is
+    # near to its centre and far from the origin would lose its distance.
     for i in range(a, b):
         total = 0.0
         for j in range(x.shape[1]):
-            one[0] = x[i, j] - origin[j]
-            diff = np.float64(one[0]) - means[labels[i - a], j]
+            diff = (np.float64(x[i, j]) - origin[j]) - means[labels[i - a], j]
             total += diff * diff
         out[i] = total
 
 
 @jit
-def _rows(x: Array, origin: Array, eta: Array, offset: Array, means: Array,
-          rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
+def _rows(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
+          means: Array, rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
     panel = aligned((1, x.shape[1], rows), eta)[0]
     best, own = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
-    _labelled(x, origin, eta, offset, means, panel, best, own, labels, distance)
+    _labelled(x, origin, eta, offset, whole, about, means, panel, best, own, labels, distance)
 
 
 @jit
-def _labelled(x: Array, origin: Array, eta: Array, offset: Array, means: Array, panel: Array,
-              best: Array, own: Array, labels: Array, distance: Array) -> None:  # fmt: skip
+def _labelled(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
+              means: Array, panel: Array, best: Array, own: Array, labels: Array,
+              distance: Array) -> None:  # fmt: skip
     """As `_rows`, in arrays that the caller holds."""
     x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
-    means, panel, best, own = borrowed(means), borrowed(panel), borrowed(best), borrowed(own)
+    whole, about, means = borrowed(whole), borrowed(about), borrowed(means)
+    panel, best, own = borrowed(panel), borrowed(best), borrowed(own)
     labels, distance = borrowed(labels), borrowed(distance)
     for a in range(0, x.shape[0], len(best)):
         b = min(a + len(best), x.shape[0])
         _label(x, a, b, origin, eta, offset, panel, best, own)
         labels[a:b] = own[: b - a]
-        _distances(x, a, b, origin, means, own, best[:1], distance)
+        _distances(whole, a, b, about, means, own, distance)
 
 
 def nearest_sums(
@@ -158,11 +160,15 @@ def nearest_sums(
 def nearest_rows(
     x: Array, origin: Floats, eta: Array, offset: Array, means: Floats
 ) -> tuple[NDArray[np.int32], Floats]:
-    """Labels (m,) of a block, as `nearest_sums` goes by, and squared distances (m,) to them."""
+    """Labels (m,) of a block, as `nearest_sums` goes by, and squared distances (m,) to them.
+
+    The distances are of the rows as stored, in float64.
+    """
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
     ready = pack_components(eta, offset)
     rows = panel_rows(eta.dtype.itemsize)
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
-        _rows(part, where, *ready, means, rows, labels[a:b], distance[a:b])
+        whole, about = readable(x[a:b], origin, np.dtype(np.float64))
+        _rows(part, where, *ready, whole, about, means, rows, labels[a:b], distance[a:b])
     return labels, distance

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emdist.components import Family
 from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError, DomainError, ShapeError
+from emdist.errors import ConfigError, DataError, DomainError, ShapeError
 from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows
 from emdist.interfaces import Floats
@@ -178,12 +178,16 @@ class MixtureDistribution:
         at = observed_values(values, len(observed))
         if not len(observed):
             return self
-        weights = self.marginal(observed).responsibilities(at)[0]
-        if not np.isfinite(weights).all():
+        known = self.marginal(observed)
+        try:
+            weights = known.responsibilities(at)[0]
+        except DomainError:
+            raise
+        except DataError:
             raise DomainError(
                 f"values={shown(values)} are so far from every component that none has a density "
                 "there. Check their units and the order of features."
-            )
+            ) from None
         family, components = able.conditional(self.components, kept, observed, at[0])
         return MixtureDistribution(family, weights, components)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from emdist.fit.assigned import assigned
 from emdist.fit.fitted import Collected, Rows
 from emdist.interfaces import Array, Block, Floats, Source
 from emdist.kernels.tiles import tiles
@@ -29,12 +30,13 @@ class Explain:
     resp: bool = False
 
     def __call__(self, i: int) -> Collected:
-        return self.of(self.source.read(i).x)
+        block = self.source.read(i)
+        return self.of(block.x, block.start)
 
-    def of(self, x: Array) -> Collected:
-        """The same of rows `x` (m, d)."""
-        origin = np.zeros(x.shape[1])
-        found = self.mixture.assign(Block(0, 0, x), self.params, origin, CAREFUL, self.resp)
+    def of(self, x: Array, start: int) -> Collected:
+        """The same of rows `x` (m, d), the first of which is row `start`."""
+        block, origin = Block(0, start, x), np.zeros(x.shape[1])
+        found = assigned(self.mixture, block, self.params, origin, CAREFUL, self.resp)
         return Collected((found,))
 
 
@@ -58,16 +60,17 @@ class Regress:
     slopes: Floats | None
 
     def __call__(self, i: int) -> Rows:
-        x = self.known.source.read(i).x
+        block = self.known.source.read(i)
+        x = block.x
         k, a = self.means.shape
         out = np.empty((len(x), a))
         rows = max(1024, _STRETCH_BYTES // (8 * (k + a + x.shape[1])))
         for first, last in tiles(len(x), rows):
-            out[first:last] = self._expected(x[first:last])
+            out[first:last] = self._expected(x[first:last], block.start + first)
         return Rows(out)
 
-    def _expected(self, x: Array) -> Floats:
-        resp = self.known.of(x).resp
+    def _expected(self, x: Array, start: int) -> Floats:
+        resp = self.known.of(x, start).resp
         assert resp is not None
         out: Floats = resp @ self.means
         if self.slopes is not None:

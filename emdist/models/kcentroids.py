@@ -11,9 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
+from emdist.components import does_whole_blocks
+from emdist.interfaces import (
+    Assigned,
+    Block,
+    Cells,
+    Domain,
+    Floats,
+    Numerics,
+    Spread,
+    Terms,
+    Turn,
+    Worst,
+)
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
+from emdist.models.ready import READY
 from emdist.sums import Sums
 
 Params = MixtureParams[Any]
@@ -46,6 +59,10 @@ class KCentroids:
         """What the dissimilarity is defined for."""
         return self.mixture.domain
 
+    def cells(self, d: int) -> Cells | None:
+        """As the mixture."""
+        return self.mixture.cells(d)
+
     @property
     def approximation(self) -> str:
         """The dissimilarity's."""
@@ -65,6 +82,12 @@ class KCentroids:
     def additive(self) -> bool:
         """A centre is the mean of its rows."""
         return True
+
+    @property
+    def squares(self) -> bool:
+        """The dissimilarity's."""
+        found: bool = self.dissimilarity.squares
+        return found
 
     def at(self, turn: Turn) -> KCentroids:
         return self
@@ -148,6 +171,13 @@ class KCentroids:
         """Labels and dissimilarities of a block."""
         found = self.mixture.explain(block, params, origin, numerics, resp)
         return replace(found, score=np.maximum(0.0 - found.score, 0.0))
+
+    def shown(self, params: Params, numerics: Numerics, resp: bool = False) -> Numerics:
+        """As the mixture, but for K-means: its distances are taken in float64 in any case."""
+        density = READY.density(self.mixture.family, params.components, numerics)
+        if does_whole_blocks(density) and not resp:
+            return numerics
+        return self.mixture.shown(params, numerics, resp)
 
     def take(self, params: Params, index: NDArray[np.int64]) -> Params:
         """Only clusters `index`."""

@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import ConfigError
-from emdist.interfaces import Array, Assigned, Block, Floats, Numerics, Spread, Terms, Turn, Worst
+from emdist.interfaces import (
+    LARGEST_MOVE,
+    Array,
+    Assigned,
+    Block,
+    Floats,
+    Numerics,
+    Spread,
+    Terms,
+    Turn,
+    Worst,
+)
 from emdist.kernels.absolute import absolute_distances, columns, nearest_centre
 from emdist.kernels.assign import softmax
 from emdist.kernels.histograms import grid, tally
@@ -73,6 +84,11 @@ class KMedians:
         """A median is no mean of sums."""
         return False
 
+    @property
+    def squares(self) -> bool:
+        """Distances are sums of absolute differences."""
+        return False
+
     def at(self, turn: Turn) -> KMedians:
         return self
 
@@ -92,6 +108,10 @@ class KMedians:
     def domain(self) -> None:
         """Any real numbers."""
         return None
+
+    def cells(self, d: int) -> None:
+        """Rows miss nothing."""
+        return
 
     @property
     def missing(self) -> bool:
@@ -195,7 +215,9 @@ class KMedians:
         slack = np.maximum(found.high - found.means, found.means - found.low)
         most = np.abs(found.means - params.components.means) + slack
         # Squares of moves below 1e-162 are 0, and are moves.
-        return max(float(np.sum(most * most)), 1e-300 * float(most.any()))
+        with np.errstate(over="ignore"):
+            moved = min(float(np.sum(most * most)), LARGEST_MOVE)
+        return max(moved, 1e-300 * float(most.any()))
 
     def unchanged(self, sums: Sums, previous: Sums | None, params: Params, new: Params) -> bool:
         """Whether the centres are the medians of their rows: then nothing changes any more."""
@@ -206,6 +228,10 @@ class KMedians:
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
         """Clusters without weight."""
         return np.flatnonzero(sums["n"] <= 1e-12 * sums["weight"])
+
+    def shown(self, params: Params, numerics: Numerics, resp: bool = False) -> Numerics:
+        """Always float64."""
+        return numerics
 
     def reseed(
         self, sums: Sums, params: Params, numerics: Numerics, worst: Worst, spread: Spread

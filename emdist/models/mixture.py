@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from emdist.components import Components, Density, Logits, does_whole_blocks
 from emdist.errors import CollapseError
 from emdist.interfaces import (
+    LARGEST_MOVE,
     Array,
     Assigned,
     Block,
+    Cells,
     Domain,
     Floats,
     Numerics,
@@ -76,6 +78,11 @@ class Mixture(Generic[P]):
         """What the family's features can be."""
         return self.family.domain
 
+    def cells(self, d: int) -> Cells | None:
+        """The family's, where it has any."""
+        stated = getattr(self.family, "cells", None)
+        return None if stated is None else stated(d)
+
     @property
     def approximation(self) -> str:
         """The family's."""
@@ -94,6 +101,11 @@ class Mixture(Generic[P]):
     @property
     def additive(self) -> bool:
         """Statistics of an exponential family are sums over rows."""
+        return True
+
+    @property
+    def squares(self) -> bool:
+        """Of the components, or of the K-means that a start is seeded by."""
         return True
 
     def at(self, turn: Turn) -> Mixture[P]:
@@ -274,7 +286,8 @@ class Mixture(Generic[P]):
     def shift(self, params: MixtureParams[P], new: MixtureParams[P]) -> float:
         """Sum of squared movements of the locations."""
         moved = self.locations(new) - self.locations(params)
-        return float(np.sum(moved * moved))
+        with np.errstate(over="ignore"):
+            return min(float(np.sum(moved * moved)), LARGEST_MOVE)
 
     def unchanged(
         self, sums: Sums, previous: Sums | None, params: MixtureParams[P], new: MixtureParams[P]
@@ -330,6 +343,11 @@ class Mixture(Generic[P]):
         """Labels, log-likelihoods (nats) and, on request, responsibilities of a block."""
         found = self.explain(block, params, origin, numerics, resp)
         return replace(found, score=found.score + self.constant(params, numerics))
+
+    def shown(self, params: MixtureParams[P], numerics: Numerics, resp: bool = False) -> Numerics:
+        """In float64, unless float32 was asked for."""
+        wide = self.precision == "auto" and numerics.dtype == "float32"
+        return Numerics("float64") if wide else numerics
 
     def reseed(
         self, sums: Sums, params: MixtureParams[P], numerics: Numerics, worst: Worst, spread: Spread

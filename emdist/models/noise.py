@@ -75,6 +75,10 @@ class NoiseMixture(Generic[P]):
         """What features can be."""
         return self.mixture.domain
 
+    def cells(self, d: int) -> None:
+        """Rows miss nothing."""
+        return
+
     @property
     def approximation(self) -> str:
         """The family's."""
@@ -94,6 +98,11 @@ class NoiseMixture(Generic[P]):
     def additive(self) -> bool:
         """The noise's share of them has no component to go to in another pass."""
         return False
+
+    @property
+    def squares(self) -> bool:
+        """As the mixture."""
+        return self.mixture.squares
 
     def expected(self, sums: Sums, params: NoisyParams[P]) -> float:
         """Q as the mixture's, the noise's part included."""
@@ -189,6 +198,10 @@ class NoiseMixture(Generic[P]):
         """Components that have collapsed; the noise may do without rows."""
         found = self.mixture.weak(sums, self._joined(params))
         return found[found < len(params.weights)]
+
+    def shown(self, params: NoisyParams[P], numerics: Numerics, resp: bool = False) -> Numerics:
+        """As the mixture."""
+        return self.mixture.shown(self._joined(params), numerics, resp)
 
     def reseed(
         self, sums: Sums, params: NoisyParams[P], numerics: Numerics, worst: Worst, spread: Spread

@@ -101,6 +101,8 @@ TOL, MAX_ITER = 1e-12, 500
 #: Models of any real numbers; the others are of bits, counts or codes.
 REAL = list(MODELS)[:11]
 COUNTS = list(MODELS)[11:]
+#: Models that refuse missing values.
+NO_HOLES = ("kmedians", "variational_full", "multinomial")
 
 
 def section_of(name: str, rows: Any, k: int) -> dict[str, Any]:
@@ -151,7 +153,8 @@ class Row:
     says
         What its message must hold.
     models
-        "all", "real", "squares" (real, but for K-medians) or "counts".
+        "all", "real", "squares" (real, but for K-medians), "sums" (all, but for K-medians),
+        "medians" (K-medians alone), "holes" (that take missing values) or "counts".
     k
         Components asked for.
     options
@@ -170,7 +173,7 @@ class Row:
     like: Callable[[], Case] | None = None
     error: type[EmdistError] | None = None
     says: str = ""
-    models: Literal["all", "real", "squares", "counts"] = "all"
+    models: Literal["all", "real", "squares", "sums", "medians", "holes", "counts"] = "all"
     k: int = 2
     options: Mapping[str, Any] = field(default_factory=dict)
     moved: Any = 0.0
@@ -183,6 +186,8 @@ class Row:
         """Of the models that it is for."""
         squares = [name for name in REAL if name != "kmedians"]
         named = {"all": list(MODELS), "real": REAL, "squares": squares, "counts": COUNTS}
+        named |= {"sums": [*squares, *COUNTS], "medians": ["kmedians"]}
+        named["holes"] = [name for name in MODELS if name not in NO_HOLES]
         return named[self.models]
 
 
@@ -287,6 +292,9 @@ TABLE = [
     Row("a block that is empty once rows are left out", "the fit of the other rows",
         _masked(_HALF), lambda: (bits()[40:], None),
         options={"non_finite": "drop", "block_size": "1280 B"}),
+    Row("NaN and `non_finite: missing`, in all of a row", "the fit of the other rows",
+        _masked([5, 33]), lambda: (np.delete(bits(), [5, 33], axis=0), None),
+        options={"non_finite": "missing"}, models="holes"),
     Row("subnormal numbers", "they count as what they are, next to nothing",
         lambda: (np.where(reals() > 4, reals(), reals() + 1e-310), None), _plain_reals,
         models="real"),
@@ -294,7 +302,12 @@ TABLE = [
         lambda: (reals() * 1e-310, None), error=DataError, says="Scale the features",
         models="squares"),
     Row("1e300", "error: squares would overflow", _with(1e300), error=DataError,
-        says="squares overflow"),
+        says="squares overflow", models="sums"),
+    Row("1e300 as a unit", "the fit in another unit", lambda: (reals() * 2.0**996, None),
+        _plain_reals, models="medians", scaled=2.0**996),
+    Row("1e308, of either sign", "error: differences overflow",
+        lambda: (np.sign(reals() - 4.0) * 1e308, None), error=DataError,
+        says="differences overflow", models="medians"),
     Row("negative zero", "zero", lambda: (np.where(bits() == 0, -0.0, 1.0), None), _plain),
     Row("numbers outside of the family's domain", "error: the feature, what it holds",
         _with(-1.0), error=DomainError, says="feature 1 reaches from -1", models="counts"),
@@ -337,6 +350,8 @@ TABLE = [
         says="row 42: nan"),
     Row("weights that are all zero", "error", _weights(lambda w: w * 0), error=WeightError,
         says="All sample weights are zero"),
+    Row("weights that sum to infinity", "error: divide them", _weights(lambda w: w * 1e307),
+        error=WeightError, says="sum to more than float64 holds"),
     Row("weights of another length", "error: both lengths", lambda: (bits(), np.ones(79)),
         error=WeightError, says=r"\(79,\); wanted \(80,\)"),
     Row("text", "error: encode it", lambda: (np.full((80, 2), "a"), None), error=DtypeError,
@@ -385,6 +400,9 @@ def markdown() -> str:
         "all": "all",
         "real": "real numbers",
         "squares": "real numbers, not K-medians",
+        "sums": "all but K-medians",
+        "medians": "K-medians",
+        "holes": "that take missing values",
         "counts": "bits, counts, codes",
     }
     lines = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
 from emdist.fit.loop import iterate
+from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
@@ -123,7 +124,7 @@ class Fitting:
 
     def assign(self, x: Array, numerics: Numerics | None = None) -> Collected:
         """Labels, scores and responsibilities of other rows."""
-        source = array_source(np.asarray(x))
+        source = observed_source(array_source(np.asarray(x)), self.fit.model)
         best = self.state.best.params
         chosen = numerics or self.fit.model.numerics(best, self.fit.survey.spread, source.dtype)
         task = Collect(source, self.fit.model, best, self.fit.origin, chosen, True)
@@ -182,7 +183,7 @@ def prepare(
     """Survey and composition: all that a fit needs but its state."""
     model, fit = setting.model_section_for(source.shape[1]), setting.fit_section
     survey = engine.map_reduce(make_survey(source, model, fit), range(len(source)))
-    survey.check(setting.k)
+    survey.check()
     return make_fit(model, fit, source, engine, survey, given or Given())
 
 
@@ -241,7 +242,11 @@ def draw(name: str, n: int, k: int = 3, d: int = 2, seed: int = 0) -> tuple[Arra
     spread = Spread(zeros, zeros, ones, -5 * ones, 5 * ones, ones > 1, float(n))
     components = family.start(seeds_for(name, k, d, rng), spread)
     counts = rng.multinomial(n, np.full(k, 1 / k))
-    rows = [family.sample(components, c, int(counts[c]), rng) for c in range(k)]
+    drawn_from = components
+    if name == "multinomial":  # of whole totals: the rows that recorded digests are of
+        totals = components.means.sum(axis=1, keepdims=True)
+        drawn_from = replace(components, means=components.means / totals * np.rint(totals))
+    rows = [family.sample(drawn_from, c, int(counts[c]), rng) for c in range(k)]
     return rng.permutation(np.concatenate(rows)), components
 
 

@@ -260,7 +260,8 @@ def test_the_survey_takes_what_is_observed() -> None:
         heavy = x[weight > 0] - survey.spread.origin
         np.testing.assert_array_equal(survey.spread.low, np.nanmin(heavy, axis=0))
         np.testing.assert_array_equal(survey.spread.high, np.nanmax(heavy, axis=0))
-        assert survey.gaps == np.count_nonzero(~seen)
+        # Rows without anything are left out, and their gaps with them.
+        assert survey.gaps == np.count_nonzero(~seen[seen.any(axis=1)])
 
 
 def test_a_feature_that_starts_late_keeps_its_digits() -> None:
@@ -273,16 +274,25 @@ def test_a_feature_that_starts_late_keeps_its_digits() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_row_without_anything_is_legal(name: str) -> None:
-    x = with_holes(rows(name))
-    x[[0, 7]] = np.nan
-    found = fit_array(x, setting_for(name), None)
-    got = found.assign(x)
-    if name == "kmeans":
-        assert got.score[0] == 0.0
-    else:
-        np.testing.assert_allclose(got.resp[0], found.arrays["weights"], rtol=1e-9)
-        assert got.score[0] == pytest.approx(0.0, abs=1e-12)
+def test_rows_without_anything_are_left_out(name: str) -> None:
+    x, empty = with_holes(rows(name)), np.array([0, 7, 100, 299])
+    others = np.delete(x, empty, axis=0)
+    x[empty] = np.nan
+    found, wanted = (
+        fit_array(each, setting_for(name), start_for(name), block_bytes=2400)
+        for each in (x, others)
+    )
+    assert found.objective == pytest.approx(wanted.objective, rel=1e-12)
+    for key, value in wanted.arrays.items():
+        np.testing.assert_allclose(found.arrays[key], value, rtol=1e-9, atol=1e-12)
+    # Holes at random make a few more of them.
+    survey, known = found.fit.survey, ~np.isnan(x).all(axis=1)
+    assert survey.rows == survey.spread.weight == wanted.fit.survey.rows <= known.sum()
+    assert survey.masked == len(x) - survey.rows
+    got, like = found.assign(x), found.assign(others)
+    assert len(got.labels) == survey.rows
+    np.testing.assert_array_equal(got.labels, like.labels)
+    np.testing.assert_allclose(got.score, like.score, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -361,7 +371,7 @@ def test_what_has_no_law_of_incomplete_rows_is_refused() -> None:
 
 
 def test_centroids_of_squared_distances_are_those_of_kmeans() -> None:
-    x = with_holes(rows("kmeans"))
+    x = with_holes(rows("kmeans"), seed=1)
     names = {"kmeans": None, "kcentroids": "squared_euclidean"}
     one, two = (
         fit_array(x, Setting(name, 3, dissimilarity=d, missing=True)) for name, d in names.items()

@@ -1,0 +1,111 @@
+"""What a model says of a block's rows where users see it, held to what float64 can tell of them.
+
+A row may lie so far from all components that its scores overflow, or that too few of their digits
+are left. Such rows are scored once more with more care; those of which nothing can be told even
+then are refused, as they are when a model is fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import DataError
+from emdist.fit.survey import check_block
+from emdist.interfaces import Array, Assigned, Block, Floats, Model, Numerics
+from emdist.models.precision import CAREFUL
+
+#: Nats per feature that a score of float32 may fall to: its terms are as large, or larger.
+_FAR = -1e3
+#: Dissimilarities beyond which products of float32 may overflow.
+_FAR_APART = 1e30
+
+
+def assigned(
+    model: Model[Any],
+    block: Block,
+    params: Any,
+    origin: Floats,
+    numerics: Numerics,
+    resp: bool = False,
+) -> Assigned:
+    """Labels, scores and, on request, responsibilities of the rows of a block that count.
+
+    Raises
+    ------
+    DataError
+        If rows or weights are none that the model takes, or if a score is no finite number.
+    """
+    check_block(block, model.domain, model.missing)
+    shown = model.shown(params, numerics, resp)
+    found = _assigned(model, block, params, origin, shown, resp)
+    if found.resp is not None:
+        found = replace(found, resp=found.resp.astype(numerics.dtype, copy=False))
+    if shown.dtype == "float32" and (far := _far(found.score, model, block.x.shape[1])).any():
+        # Not about the means yet: far out, what tells components apart is linear in x.
+        wide = Numerics("float64")
+        found = _patched(
+            found, far, _assigned(model, _only(block, far), params, origin, wide, resp)
+        )
+    # Noise is set against what components share, which grows with the distance, and cancels.
+    lost = ~np.isfinite(found.score) | ((found.labels < 0) & (not shown.centred))
+    if lost.any():
+        found = _patched(
+            found, lost, _assigned(model, _only(block, lost), params, origin, CAREFUL, resp)
+        )
+        check_scores(found.score, block, model.minimises)
+    return found
+
+
+def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
+    """DataError if not all of `score` (m,) or (m, k), of the rows that count, are finite.
+
+    They are `distances`, or log-likelihoods.
+    """
+    bad = ~np.isfinite(score)
+    if not bad.any():
+        return
+    at = int(np.argmax(bad.any(axis=1) if bad.ndim > 1 else bad))
+    row = np.nan_to_num(block.valid()[0][at].astype(np.float64))
+    feature = int(np.argmax(np.abs(row)))
+    what = "centre that its distance" if distances else "component that its log-likelihood"
+    raise DataError(
+        f"Row {block.rows()[at]} is so far from every {what} is no number in float64: feature "
+        f"{feature} is {row[feature]:g}. Check the units and the order of the features, or leave "
+        "the row out."
+    )
+
+
+def _assigned(
+    model: Model[Any], block: Block, params: Any, origin: Floats, numerics: Numerics, resp: bool
+) -> Assigned:
+    # What overflows is looked at below.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return model.assign(block, params, origin, numerics, resp)
+
+
+def _far(score: Floats, model: Model[Any], d: int) -> NDArray[np.bool_]:
+    """(m,) rows of float32 to be scored once more, those without a finite score among them."""
+    near: NDArray[np.bool_] = score <= _FAR_APART if model.minimises else score >= _FAR * d
+    return ~near
+
+
+def _only(block: Block, which: NDArray[np.bool_]) -> Block:
+    """The block with those of the rows that count alone."""
+    mask = np.zeros(len(block.x), bool)
+    mask[(block.rows() - block.start)[which]] = True
+    return replace(block, mask=mask)
+
+
+def _patched(found: Assigned, which: NDArray[np.bool_], new: Assigned) -> Assigned:
+    """`found` with `new` in place of some rows."""
+    labels, score = found.labels.copy(), found.score.copy()
+    labels[which], score[which] = new.labels, new.score
+    resp: Array | None = None
+    if found.resp is not None:
+        resp = found.resp.copy()
+        resp[which] = new.resp
+    return Assigned(labels, score, resp)

@@ -1,0 +1,33 @@
+"""Whether a model can be fitted to the rows that were surveyed, from the start that it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emdist.fit.domain import check_spread
+from emdist.fit.events import Listener, Warned, unheard
+from emdist.fit.start import Given
+from emdist.fit.survey import Survey
+from emdist.interfaces import Model
+
+
+def check_survey(
+    model: Model[Any], survey: Survey, given: Given, k: int, listen: Listener = unheard
+) -> None:
+    """Raise unless `k` components of `model` can be fitted to what was surveyed.
+
+    Distinct rows are needed to seed at, and not where the start is given.
+    """
+    if model.squares:
+        survey.check_squares()
+    check_spread(model.domain, survey.spread)
+    if not given.places(model, len(survey.spread.origin)):
+        survey.check_distinct(k)
+    elif model.minimises and len(survey.distinct) < k:
+        listen(
+            Warned(
+                f"The data has only {len(survey.distinct)} distinct rows with weight for the {k} "
+                "clusters that a start is given for: some of them have no rows or are alike. Ask "
+                f"for at most {len(survey.distinct)}."
+            )
+        )
