@@ -207,10 +207,15 @@ def make_fit(
     survey: Survey,
     given: Given | None = None,
     listen: Listener = unheard,
+    begun: bool = False,
 ) -> Fit:
-    """Everything that stays the same while a fit is advanced, with the model's defaults."""
+    """Everything that stays the same while a fit is advanced, with the model's defaults.
+
+    `begun` says that there are parameters to go on from, so that none will be seeded.
+    """
     given = given or read_start(section.start)
-    check_survey(make_model(model_section), survey, given, model_section.n_components, listen)
+    seeded = 0 if begun else model_section.n_components
+    check_survey(make_model(model_section), survey, given, seeded, listen)
     model = make_model(model_section, survey.spread)
     is_kmeans = model.minimises
     earlier = given.earlier

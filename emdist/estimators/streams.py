@@ -85,13 +85,14 @@ def fed(
     survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
     if stream is None:
         survey.check()
-        fit = make_fit(model, section, source, engine, survey, given, listen)
+        begun = before is not None
+        fit = make_fit(model, section, source, engine, survey, given, listen, begun)
         stream = Stream(survey, _first(fit, section.seed, before))
     elif not survey.moments.weight > 0:
         return stream  # Rows that count for nothing.
     else:
         check_total(survey.moments.weight)
-        fit = make_fit(model, section, source, engine, stream.survey, Given(), listen)
+        fit = make_fit(model, section, source, engine, stream.survey, Given(), listen, True)
         check_spread(fit.model.domain, survey.spread)
     fold = fold_of(stream.survey.spread.weight)
     state = sweep(fit, stream.state, [range(len(source))], fold)

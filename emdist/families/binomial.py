@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from emdist.families.closures import Features
-from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, logit
+from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, check_trials, logit
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.counts import log_choose
 
@@ -68,6 +68,7 @@ class Binomial(Discrete):
         return self if isinstance(m, int) else replace(self, trials=tuple(m[j] for j in features))
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
+        check_trials(self._m)
         theta = params.means[k] / self._m
         return rng.binomial(self._m.astype(np.int64), theta, (n, len(theta))).astype(np.float64)
 

@@ -37,6 +37,8 @@ FLOOR = 1e-9
 #: Nats that the terms of a row may reach in float32, which loses up to 2^-24 of them: 2e-6 for
 #: bits and codes, 1e-5 for counts, of whose terms the largest cancel.
 FEW_NATS, MANY_NATS = 32.0, 160.0
+#: Trials that NumPy draws from are numbers of 64 bits.
+MOST_TRIALS = 2.0**62
 #: How often rounding may be said to grow where float32 is too coarse and float64 is not.
 _TOO_COARSE = 200.0
 
@@ -276,10 +278,20 @@ def unmoved(shift: Floats) -> None:
 
 def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(n, ...) whole numbers next to those `expected`, and on average equal to them."""
+    check_trials(expected)
     drawn: NDArray[np.int64] = np.floor(expected + rng.random((n, *np.shape(expected)))).astype(
         np.int64
     )
     return drawn
+
+
+def check_trials(trials: Array) -> None:
+    """DomainError where there are more than can be drawn from."""
+    if not np.max(trials) < MOST_TRIALS:
+        raise DomainError(
+            f"A row has {np.max(trials):g} trials or counts in all; draws take at most "
+            f"{MOST_TRIALS:g}. Count in larger units."
+        )
 
 
 def whole_variance(expected: Floats) -> Floats:

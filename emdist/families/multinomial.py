@@ -15,6 +15,7 @@ from emdist.families.discrete import (
     Discrete,
     Means,
     Pseudo,
+    check_trials,
     floored,
     whole_draws,
     whole_variance,
@@ -95,6 +96,7 @@ class Multinomial(Discrete):
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
         means = params.means[k]
         total = means.sum()
+        check_trials(total)
         whole = round(total)
         # Nothing is drawn for a total that is whole but for rounding.
         totals = whole if abs(total - whole) < 1e-9 * total else whole_draws(total, n, rng)

@@ -52,12 +52,13 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         first = int(np.argmax(bad))
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         kind = "whole numbers" if whole[first] else "not only whole numbers"
+        holds = f" and holds {kind}" if np.any(domain.whole) else ""
         # scikit-learn's words, which its users and its checks look for.
         negative = bool((low[bad & (np.asarray(domain.low) >= 0)] < 0).any())
         raise DomainError(
             f"{'Negative values in data: ' if negative else ''}"
             f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {what}, as this "
-            f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g} and "
-            f"holds {kind}. Round, binarise or shift the features, set the family's options to "
-            "the data's range, or take a Gaussian family."
+            f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g}{holds}. "
+            "Round, binarise or shift the features, set the family's options to the data's range, "
+            "or take a Gaussian family."
         )

@@ -14,7 +14,7 @@ from emdist.interfaces import Model
 def check_survey(
     model: Model[Any], survey: Survey, given: Given, k: int, listen: Listener = unheard
 ) -> None:
-    """Raise unless `k` components of `model` can be fitted to what was surveyed.
+    """Raise unless `k` components of `model` can be seeded and fitted to what was surveyed.
 
     Distinct rows are needed to seed at, and not where the start is given.
     """

@@ -15,7 +15,13 @@ from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows
 from emdist.interfaces import Floats
 from emdist.mixtures.convolution import convolved
-from emdist.mixtures.inputs import Which, checked_rows, feature_index, observed_values, unstated
+from emdist.mixtures.inputs import (
+    Which,
+    checked_rows,
+    feature_index,
+    observed_values,
+    unstated,
+)
 from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams

@@ -38,7 +38,9 @@ Rows = NDArray[np.float64]
 
 def with_holes(x: Rows, share: float = 0.3, seed: int = 0) -> Rows:
     rng = np.random.default_rng([seed, 9])
-    return np.where(rng.random(x.shape) < share, np.nan, x)
+    holes = rng.random(x.shape) < share
+    holes[holes.all(axis=1), 0] = False  # Rows without anything are left out.
+    return np.where(holes, np.nan, x)
 
 
 def correlated(n: int = 400, d: int = 5, seed: int = 0) -> Rows:

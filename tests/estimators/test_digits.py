@@ -20,6 +20,7 @@ from emdist import (
     KCentroids,
     KMeans,
     KMedians,
+    MiniBatchKMeans,
     MultinomialMixture,
     PoissonMixture,
 )
@@ -272,3 +273,16 @@ def test_dissimilarities_without_squares_take_any_unit(name: str, unit: float) -
     assert same.all() or not same.any()
     scale = unit if name == "generalised_i" else 1.0
     assert found.inertia_ / scale == pytest.approx(wanted.inertia_, rel=1e-9)
+
+
+def test_a_stream_goes_on_with_fewer_rows_than_components() -> None:
+    x = np.random.default_rng(6).normal(size=(60, 2))
+    for est in (GaussianMixture(3, random_state=0), MiniBatchKMeans(3, random_state=0)):
+        with pytest.raises((DistinctRowsError, StartError)):
+            est.partial_fit(x[:2])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            est.fit(x)
+        for _ in range(2):
+            est.partial_fit(x[:1])
+        assert np.isfinite(est.score(x))

@@ -18,6 +18,7 @@ from emdist import (
     PoissonMixture,
     ProductMixture,
 )
+from emdist.errors import DomainError
 
 #: Draws of each, and the standard errors that a moment may be off: one in 500,000 is further off.
 N, ERRORS = 40_000, 5.0
@@ -121,3 +122,14 @@ def test_totals_that_are_no_whole_numbers_are_not_rounded() -> None:
     # Rows that are mostly empty have mostly empty draws.
     drawn, _ = MultinomialMixture(1, random_state=0).fit([[1, 0]] + [[0, 0]] * 9).sample(N)
     assert off(drawn, [0.1, 0.0]) < ERRORS
+
+
+def test_counts_of_any_size_are_drawn_or_refused() -> None:
+    x = np.array([[4e25, 1e3], [6e25, 1e3]])
+    drawn, _ = PoissonMixture(1).fit(x).sample(N)
+    centred = drawn - [5e25, 1e3]
+    assert off(centred, 0.0) < ERRORS
+    assert off(centred**2, [5e25, 1e3]) < ERRORS
+    for est in (MultinomialMixture(1), BinomialMixture(1, n_trials="cell")):
+        with pytest.raises(DomainError, match=r"5e\+25 trials or counts in all"):
+            est.fit(x).sample()

@@ -164,7 +164,7 @@ def test_a_sweep_counts_the_same_rows() -> None:
     ]
     grid = {"groups": groups[:1], "ignored": [()]}, {"groups": groups[1:], "ignored": [(2, 3)]}
     with pytest.raises(ConfigError, match="would not be of the same rows"):
-        Sweep(made(ProductMixture)(), list(grid), criterion="bound").fit(x)
+        Sweep(made(ProductMixture)(), list(grid), criterion="bic").fit(x)
 
 
 def test_they_are_completed_by_the_mean_of_the_mixture() -> None:
