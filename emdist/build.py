@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import Any
 
 from emdist.build_model import (
     CENTROIDS,
@@ -33,10 +30,9 @@ from emdist.config import (
     ModelSection,
     check_named,
 )
-from emdist.defects import is_defect
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
-from emdist.errors import ConfigError, NotFoundError, StartError
+from emdist.errors import ConfigError, StartError
 from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
@@ -49,13 +45,14 @@ from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Engine, Source
 from emdist.plugins import plugin
+from emdist.start_file import read_start as read_start
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
-from emdist.validation import checked_options, key_fault, parse_bytes, without_credentials
+from emdist.validation import checked_options, key_fault, parse_bytes
 
 
 def make_source(section: DataSection) -> Source:
@@ -238,46 +235,6 @@ def make_fit(
         space.geometry,
         before=Reached() if earlier is None else earlier.reached_on(survey.spread),
     )
-
-
-def read_start(path: str | None) -> Given:
-    """The start stored in an .npz: ``means`` and, if wanted, ``weights`` and scales."""
-    if path is None:
-        return Given()
-    try:
-        arrays = _numbers(path)
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"There is no start file {without_credentials(path)} (fit.start)."
-        ) from None
-    except Exception as error:  # NumPy and zipfile raise what they like
-        if is_defect(error, _read_sound_start):
-            raise
-        raise StartError(
-            f"fit.start: {without_credentials(path)} is not an .npz of numbers ({error}). "
-            "Write it with numpy.savez(path, means=..., weights=...)."
-        ) from None
-    means, weights = arrays.pop("means", None), arrays.pop("weights", None)
-    return Given(means, weights, arrays)
-
-
-def _numbers(path: str | IO[bytes]) -> dict[str, Any]:
-    """The arrays of an .npz as float64."""
-    stored = np.load(path, allow_pickle=False)
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("it holds one array")
-    with stored:
-        arrays = {name: np.asarray(stored[name]) for name in stored.files}
-    if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]:
-        raise ValueError(f"{odd[0]:.60} has dtype {arrays[odd[0]].dtype}")
-    return {name: array.astype(np.float64) for name, array in arrays.items()}
-
-
-def _read_sound_start() -> None:
-    stream = io.BytesIO()
-    np.savez(stream, means=np.zeros((1, 1)))
-    stream.seek(0)
-    _numbers(stream)
 
 
 def run_location(config: Config, key: str | None = None) -> Location:

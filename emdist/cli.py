@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,8 +14,12 @@ from emdist.commands.configurations import config as configuration
 from emdist.commands.ingest import ingest
 from emdist.commands.options import (
     EPILOG,
+    Components,
+    ConfigFile,
+    Data,
     Extend,
     Json,
+    ModelName,
     Overwrite,
     Quiet,
     Repeat,
@@ -29,7 +32,6 @@ from emdist.commands.options import (
     laid_over,
     named,
     run_settings,
-    whole_number,
 )
 from emdist.commands.repeat import repeat_run
 from emdist.commands.sweep import sweep
@@ -75,24 +77,10 @@ def _options(
 
 @app.command(epilog=EPILOG)
 def fit(
-    data: Annotated[
-        str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", help="kmeans (default), kmedians, or a mixture: full, diagonal, ..."
-        ),
-    ] = None,
-    k: Annotated[
-        int | None,
-        typer.Option(
-            "-k", parser=whole_number, metavar="<int>", help="Number of components (default 8)."
-        ),
-    ] = None,
+    data: Data = None,
+    config: ConfigFile = None,
+    model: ModelName = None,
+    k: Components = None,
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from emdist.data_sections import DataSection as DataSection
+from emdist.data_sections import IngestSection as IngestSection
+from emdist.data_sections import NewDataSection as NewDataSection
+from emdist.data_sections import ReadingSection as ReadingSection
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
@@ -24,7 +28,7 @@ from emdist.section import Secrets, one_of
 from emdist.section import Section as Section
 from emdist.section import make_section as make_section
 from emdist.store.location import Location
-from emdist.validation import options_as_written, parse_bytes, run_key, size
+from emdist.validation import options_as_written, run_key, size
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"
@@ -37,76 +41,6 @@ CLUSTERS = "emdist.engines.clusters"
 def model_name(name: str) -> str:
     """The name by which a model is stored: scikit-learn's ``diag`` is ``diagonal`` here."""
     return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
-
-
-class ReadingSection(Section):
-    """How rows are read, wherever they lie."""
-
-    #: What of it decides which rows count, and so what labels say.
-    POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
-
-    block_size: Annotated[str, AfterValidator(size)] | None = Field(
-        None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
-    )
-    missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    corrupt_chunks: Literal["raise", "drop"] = Field(
-        "raise", description="Chunks of a Zarr array that do not decode; drop leaves their rows out"
-    )
-    non_finite: Literal["raise", "drop", "missing"] = "raise"
-
-    @property
-    def block_bytes(self) -> int | None:
-        """Decoded bytes per block, or None for the default."""
-        return None if self.block_size is None else parse_bytes(self.block_size)
-
-    def reading(self) -> dict[str, Any]:
-        """These settings alone, as they are stored with a model."""
-        return {name: getattr(self, name) for name in ReadingSection.model_fields}
-
-
-class PlaceSection(Section):
-    """Where rows lie."""
-
-    path: str = Field(
-        description="Local path or URL (s3://, gs://, az://, http://) of a Zarr array"
-    )
-    array: str = Field("", description="Path of the array inside a group")
-    weights: str | None = Field(None, description="Path or URL of a 1-D Zarr array, one per row")
-    storage_options: Secrets = Field(
-        default_factory=dict,
-        repr=False,
-        description="Of the object store; credentials belong in the environment",
-    )
-
-
-class DataSection(ReadingSection, PlaceSection):
-    """What is clustered."""
-
-
-class NewDataSection(PlaceSection):
-    """What is labelled with a model: read as the model's own data unless it says otherwise."""
-
-    block_size: Annotated[str, AfterValidator(size)] | None = Field(
-        None, description="As of data; default that of the model's own data"
-    )
-    missing_chunks: Literal["raise", "drop", "fill"] | None = None
-    corrupt_chunks: Literal["raise", "drop"] | None = None
-    non_finite: Literal["raise", "drop", "missing"] | None = None
-
-    def read_as(self, reading: ReadingSection) -> DataSection:
-        """With what it leaves open as in `reading`."""
-        own = self.model_dump(exclude_none=True)
-        return DataSection.model_validate(reading.model_dump() | own)
-
-
-class IngestSection(Section):
-    """Where the data comes from if ``data.path`` does not exist yet."""
-
-    source: str
-    columns: list[str] | None = None
-    weight_column: str | None = None
-    dtype: str = "auto"
-    rows_per_chunk: int | None = Field(None, ge=1)
 
 
 #: What YAML 1.1 takes for true and false, and YAML 1.2 for text.

@@ -27,7 +27,6 @@ from emdist.config import (
     ModelSection,
     make_config,
     make_section,
-    parse_bytes,
 )
 from emdist.config_file import overridden, read_config, read_values, read_yaml
 from emdist.engines.local import LocalEngine
@@ -35,7 +34,7 @@ from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
 from emdist.plugins import plugin, plugins
 from emdist.sweep_config import make_sweep_config
-from emdist.validation import checked_options
+from emdist.validation import checked_options, parse_bytes
 from emdist.written import WrittenFloat
 
 FOLDER = Path(__file__).parents[1] / "config"

@@ -128,3 +128,21 @@ def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any
             raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
         out[section] = {**inner, key: value}
     return out
+
+
+Data = Annotated[str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
+]
+ModelName = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="kmeans (default), kmedians, or a mixture: full, diagonal, ..."
+    ),
+]
+Components = Annotated[
+    int | None,
+    typer.Option(
+        "-k", parser=whole_number, metavar="<int>", help="Number of components (default 8)."
+    ),
+]

@@ -10,35 +10,29 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import zarr
 from zarr.buffer.cpu import NDBuffer
 
 from emdist.defects import REPORT, is_defect
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
-    MissingChunksError,
-    WeightError,
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.names import Names
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.arrays import check_matrix, finite_rows
-from emdist.store.bounded import check_memory
 from emdist.store.chunk_files import Torn, chunk_files
 from emdist.store.chunks import (
     Ranges,
     chunk_keys,
     merged,
     metadata_digest,
-    missing_rows,
     sampled_digest,
     unit_rows,
 )
 from emdist.store.diagnosis import diagnosed, salvaged, torn
 from emdist.store.direct import expect_rows, is_mapped, may_map, read_rows
 from emdist.store.feature_names import stored_names
-from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import block_bounds, native, usable_dtype
 from emdist.store.references import (
     ArrayRef,
@@ -47,6 +41,7 @@ from emdist.store.references import (
     shown_cause,
 )
 from emdist.store.resident import RESIDENT, Keep
+from emdist.store.source_checks import checked_array, checked_weight, gaps_of
 from emdist.store.stamps import stamps_of
 
 log = logging.getLogger(__name__)
@@ -283,54 +278,6 @@ def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
         yield at, b, False
 
 
-def _checked(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
-    """The open array and a reference that holds it to what it is now."""
-    array = open_checked(ref)
-    attributes = array.metadata.attributes
-    if isinstance(attributes, dict) and attributes.get(COMPLETE) is False:
-        raise MissingChunksError(
-            f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
-            "still at work. Wait for it, or ingest again with --overwrite."
-        )
-    if array.ndim and 0 not in array.shape:
-        check_memory(array)
-    return ref.checked(array), array
-
-
-def _checked_weight(
-    weight: Floats | ArrayRef | None, rows: int, missing: str
-) -> tuple[Floats | ArrayRef | None, Ranges]:
-    """Weights as they will be read, and the rows for which they were never written."""
-    if isinstance(weight, ArrayRef):
-        weight, array = _checked(weight)
-        shape = array.shape
-        if shape == (rows,) and usable_dtype(array.dtype, f"The weights in {weight}"):
-            return weight, _gaps(weight, array, missing)
-    else:
-        shape = (rows,) if weight is None else weight.shape
-    if shape != (rows,):
-        raise WeightError(
-            f"Sample weights have shape {tuple(shape)}; wanted ({rows},), one for each row."
-        )
-    return weight, ()
-
-
-def _gaps(ref: ArrayRef, array: zarr.Array[Any], missing: str) -> Ranges:
-    # Inside of shards only where it matters: each costs a request.
-    gaps = missing_rows(array, inside=missing != "fill")
-    if gaps and missing == "raise":
-        rows = sum(stop - start for start, stop in gaps)
-        shown = ", ".join(f"{a}..{b - 1}" for a, b in gaps[:5])
-        raise MissingChunksError(
-            f"{ref}: chunks for {rows} of {array.shape[0]} rows were never written (rows {shown}"
-            f"{', ...' if len(gaps) > 5 else ''}); Zarr would read them as the fill value "
-            f"{array.fill_value}. Finish writing them, or set missing_chunks to 'drop' to leave "
-            "these rows out, or to 'fill' if the fill value is meant: many writers leave out "
-            "chunks that hold nothing else."
-        )
-    return gaps
-
-
 def zarr_source(
     ref: ArrayRef,
     weight: Floats | ArrayRef | None = None,
@@ -345,11 +292,11 @@ def zarr_source(
     ------
     NotFoundError, NotAnArrayError, ShapeError, DtypeError, MissingChunksError, WeightError
     """
-    ref, array = _checked(ref)
+    ref, array = checked_array(ref)
     check_matrix(array.shape, str(ref))
     dtype = usable_dtype(array.dtype, str(ref))
-    weight, gaps = _checked_weight(weight, array.shape[0], missing)
-    gaps = merged([*gaps, *_gaps(ref, array, missing)], array.shape[0])
+    weight, gaps = checked_weight(weight, array.shape[0], missing)
+    gaps = merged([*gaps, *gaps_of(ref, array, missing)], array.shape[0])
     row_bytes = array.shape[1] * max(array.dtype.itemsize, dtype.itemsize)
     bounds = block_bounds(array.shape[0], row_bytes, unit_rows(array), block_bytes)
     return ZarrSource(
