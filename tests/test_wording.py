@@ -79,9 +79,9 @@ def test_messages_are_bounded(kind: type[EmdistError]) -> None:
 
 
 def test_a_configuration_is_answered_by_its_keys_and_options_by_options() -> None:
-    assert layer_of(["emdist", "fit", "-f", "c.yaml"]) == "configuration"
-    assert layer_of(["emdist", "fit", "--config=c.yaml"]) == "configuration"
-    assert layer_of(["emdist", "fit", "x.zarr", "-k", "3"]) == "command"
+    assert layer_of({"config": "c.yaml", "settings": None}) == "configuration"
+    assert layer_of({"config": None, "settings": ["fit.seed=1"]}) == "configuration"
+    assert layer_of({"data": "x.zarr", "k": 3}) == "command"
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)

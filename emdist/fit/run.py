@@ -124,6 +124,8 @@ class Run:
             found = stamps(self.plan.source)
             survey = self._read_survey()
             survey.check()
+            # What the survey refuses leaves nothing behind: the corrected command starts anew.
+            self._fit = self.plan.setup(survey)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
         if survey.masked:

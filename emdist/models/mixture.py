@@ -27,13 +27,13 @@ from emdist.interfaces import (
     Worst,
 )
 from emdist.kernels.assign import softmax
-from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Assignment, Share, Tile
 from emdist.models.assignments.soft import Soft
 from emdist.models.blocks import labelled_sums, share_sums, shared_sums
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL, Precision, cheapest
 from emdist.models.ready import READY
+from emdist.models.scored import scored_tiles
 from emdist.models.weights import Weights
 from emdist.models.weights.free import Free
 from emdist.sums import Sums
@@ -149,22 +149,8 @@ class Mixture(Generic[P]):
 
         `density` is the family's of `params`: to make it may mean k factorisations.
         """
-        x, weight = block.valid()
-        masked = None if len(x) == len(block.x) else block.rows()
         log_weight = self._log_weight(params, numerics)
-        offset = (density.offset + log_weight).astype(numerics.dtype)
-        k = density.n_components
-        columns = x.shape[1] + density.width + 2 * k
-        rows = tile_rows(columns, np.dtype(numerics.dtype).itemsize)
-        scratch = np.empty(k * min(rows, len(x)), numerics.dtype)
-        for a, b in tiles(len(x), rows):
-            tile = shifted(x[a:b], origin, numerics.dtype)
-            t = density.statistics(tile)
-            score = scratch[: k * (b - a)].reshape(k, b - a)
-            density.score(tile, t, score)
-            w = None if weight is None else weight[a:b]
-            index = np.arange(a, b) + block.start if masked is None else masked[a:b]
-            yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
+        return scored_tiles(density, block, origin, numerics, log_weight)
 
     def logits(self, params: MixtureParams[P], numerics: Numerics) -> Logits | None:
         """What responsibilities are the softmax of; None if of no such thing."""

@@ -9,10 +9,11 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
+import click
 import typer
 
 from emdist.errors import EmdistError
@@ -45,7 +46,8 @@ def reported(as_json: bool, cut: str) -> Iterator[None]:
         if code is not None:
             _fail(f"{_WORDS[code]}; {cut}", code, as_json)
         if isinstance(error, EmdistError):
-            error.layer = layer_of(sys.argv)
+            context = click.get_current_context(silent=True)
+            error.layer = layer_of(context.params if context is not None else {})
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
             _fail(*told(error), as_json)
@@ -69,10 +71,9 @@ class _Told(SystemExit):
     """The end of a command that has said why."""
 
 
-def layer_of(arguments: Sequence[str]) -> Layer:
-    """Whether who typed a command gave a configuration, whose keys are known then, or options."""
-    given = any(one in ("-f", "--config") or one.startswith("--config=") for one in arguments)
-    return "configuration" if given else "command"
+def layer_of(params: Mapping[str, Any]) -> Layer:
+    """Whether the user of a command wrote keys, in a configuration or by ``--set``, or options."""
+    return "configuration" if params.get("config") or params.get("settings") else "command"
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:

@@ -1,0 +1,43 @@
+"""Scores of a block, tile by tile: what every pass by tiles begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from emdist.components import Density
+from emdist.interfaces import Array, Block, Floats, Numerics
+from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.models.assignments import Tile
+
+
+def scored_tiles(
+    density: Density, block: Block, origin: Floats, numerics: Numerics, log_weight: Array
+) -> Iterator[tuple[slice, Tile]]:
+    """Tiles of the rows that count, with their scores, and where they lie among them.
+
+    Parameters
+    ----------
+    density
+        Made ready for the pass.
+    block, origin, numerics
+        As in `Model.e_step`.
+    log_weight
+        (k,) logarithms of the components' weights.
+    """
+    x, weight = block.valid()
+    masked = None if len(x) == len(block.x) else block.rows()
+    offset = (density.offset + log_weight).astype(numerics.dtype)
+    k = density.n_components
+    columns = x.shape[1] + density.width + 2 * k
+    rows = tile_rows(columns, np.dtype(numerics.dtype).itemsize)
+    scratch = np.empty(k * min(rows, len(x)), numerics.dtype)
+    for a, b in tiles(len(x), rows):
+        tile = shifted(x[a:b], origin, numerics.dtype)
+        t = density.statistics(tile)
+        score = scratch[: k * (b - a)].reshape(k, b - a)
+        density.score(tile, t, score)
+        w = None if weight is None else weight[a:b]
+        index = np.arange(a, b) + block.start if masked is None else masked[a:b]
+        yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
