@@ -88,7 +88,7 @@ def test_a_configuration_is_answered_by_its_keys_and_options_by_options() -> Non
 def test_huge_values_of_any_parameter_give_short_messages(cls: Any) -> None:
     X = (np.random.default_rng(0).random((40, 3)) > 0.5) * 1.0
     for name in inspect.signature(cls).parameters:
-        for value in (HUGE, [0.5] * 200_000, {HUGE: HUGE}, 10**5000):
+        for value in (HUGE, [0.5] * 200_000, {HUGE: HUGE}):
             made = cls(emdist.KMeans(), {}) if cls is emdist.Sweep else cls()
             made.set_params(**{name: value})
             told = _message(made, X)
