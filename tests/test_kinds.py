@@ -123,7 +123,9 @@ NUMBERS = [
     "cluster.stall_timeout", "run.checkpoint_seconds", "run.checkpoint_iterations",
     "run.keep_last", "run.keep_every", "ingest.rows_per_chunk",
 ]  # fmt: skip
-BOOLEANS = ["model.uniform_weights", "model.missing", "labels.write", "labels.overwrite"]
+BOOLEANS = [
+    "model.uniform_weights", "model.missing", "labels.write", "labels.overwrite", "run.extend",
+]  # fmt: skip
 
 
 def config_of(key: str, value: Any) -> Config:

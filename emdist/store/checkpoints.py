@@ -87,9 +87,12 @@ class RunFolder:
         for _ in range(2):
             try:
                 stored = parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
-                if not extend and identity_differences(stored, asked) and self._is_stillborn():
+                try:
+                    return compare(stored, asked, where, extend)
+                except RunMismatchError:
+                    if extend or not self._is_stillborn():
+                        raise
                     return [_TAKES_OVER.format(self.location)]
-                return compare(stored, asked, where, extend)
             except NotFoundError:
                 if extend:
                     raise NotFoundError(

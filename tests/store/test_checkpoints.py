@@ -109,6 +109,8 @@ def test_another_run_is_refused_with_the_difference(
     run: RunFolder, change: dict[str, Any], told: str
 ) -> None:
     run.create_or_check(RECORD)
+    # A run without a checkpoint would be taken over: nothing of value is there.
+    run.save("ckpt", 1, arrays(1), {"sequence": 1}, run.claim())
     before = run.folder.read("run.json")
     with pytest.raises(RunMismatchError) as caught:
         run.create_or_check(RECORD | change)

@@ -103,7 +103,7 @@ ERRORS: dict[str, tuple[str, str]] = {
     "png, cut": ("DataError", "fewer pixels than it claims"),
     "tiff": ("ShapeError", "100 or more pages"),
     "jpg": ("DataError", "no readable image"),
-    "tif, cut": ("DataError", "no readable image"),
+    "tif, cut": ("DataError", "is a TIFF file of 1 band of 1"),
     "bmp": ("DataError", "no readable image"),
     "a pipe": ("ConfigError", "a pipe or a device"),
     "a device": ("ConfigError", "a pipe or a device"),

@@ -180,7 +180,7 @@ def test_a_worker_notices_that_an_array_was_written_anew(tmp_path: Path) -> None
     assert np.array_equal(whole(again), numbers(60, 2, "float64"))
     # A process that has not opened the old one yet must not mix them up.
     late = ArrayRef(source.ref.location, "", None, "of another time")
-    with pytest.raises(DataError, match="changed while the run was at work"):
+    with pytest.raises(DataError, match="changed while it was being read"):
         late.reader()
 
 
