@@ -32,6 +32,7 @@ from emdist import (
 )
 from emdist.errors import (
     DataError,
+    DegenerateWarning,
     DistinctRowsError,
     DomainError,
     DtypeError,
@@ -205,6 +206,9 @@ def fitted(name: str, k: int, case: Case, options: Mapping[str, Any]) -> Any:
     rows, weights = case
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # NumPy's, beside emdist's own error
+        warnings.simplefilter(
+            "ignore", DegenerateWarning
+        )  # said of rows of few values, and rightly
         warnings.simplefilter("ignore", ConvergenceWarning)
         # Far enough that two ways to one answer meet.
         est = MODELS[name][0](k, **options)

@@ -242,7 +242,7 @@ def test_it_finds_what_made_the_data(tmp_path: Path) -> None:
     back = load(tmp_path / "m")
     assert isinstance(back, ProductMixture)
     np.testing.assert_array_equal(back.predict_proba(x), model.predict_proba(x))
-    assert back.groups == [{**g} for g in GROUPS]
+    assert list(back.groups) == [{**g} for g in GROUPS]
     warm = ProductMixture(K, groups=GROUPS, random_state=0, tol=1e-6, warm_start=True).fit(x)
     assert warm.fit(x).n_iter_ <= 2
 

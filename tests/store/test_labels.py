@@ -551,6 +551,11 @@ def test_labelling_reads_new_rows_as_the_model_s_own(
     if place == "of an earlier version":
         section, fitted, _ = load_fitted(Location(str(model)))
         save_fitted(Location(str(model)), section, fitted, {})
+        # Earlier versions did not note in run.json which models are the run's.
+        record = json.loads((tmp_path / "r/run.json").read_text())
+        (tmp_path / "r/run.json").write_text(
+            json.dumps({k: v for k, v in record.items() if k != RESULT})
+        )
     if place != "copy" or non_finite == "missing":
         assert emdist.load(model).non_finite == non_finite
     out = tmp_path / "out"
@@ -632,6 +637,7 @@ def test_rows_left_out_by_policy_have_no_label_in_a_job(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from emdist.cli import app
+from emdist.store.run_record import RESULT
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
 app()
