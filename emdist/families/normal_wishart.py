@@ -214,7 +214,10 @@ class Conjugate(RealRows, ABC):
             _, high = self.most_probable(n, means, ones)
             lift = (..., *[None] * unit.ndim)
             size = (high - low).reshape(*k, -1)[..., 0]
-            scales = (scales - low) / size[lift]
+            # Where the prior's numbers drown the unit, nothing is taken away.
+            told = np.broadcast_to(size[lift] > 0, np.shape(scales))
+            own = np.array(scales, np.float64)
+            scales = np.divide(scales - low, size[lift], out=own, where=told)
         return np.asarray(scales - self.reg_covar * unit)
 
     def log_prior(self, params: Any) -> float:

@@ -41,6 +41,7 @@ from emdist.store.label_layout import chunk_rows
 from emdist.store.label_place import Wanted, check_place, label_mark
 from emdist.store.labels import LabelWriter
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.run_record import RESULT
 from emdist.store.zarr_source import ZarrSource
 from emdist.sums import Sums
 
@@ -637,7 +638,6 @@ def test_rows_left_out_by_policy_have_no_label_in_a_job(tmp_path: Path) -> None:
 LIMITED = """
 import resource, signal, sys
 from emdist.cli import app
-from emdist.store.run_record import RESULT
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
 app()
