@@ -15,7 +15,7 @@ import numpy as np
 from emdist.errors import ConfigError, DtypeError, EmdistError
 from emdist.foreign_objects import is_a, refusal
 from emdist.interfaces import Array
-from emdist.validation import shown
+from emdist.quoting import shown
 
 #: What an array with masked values is told to do, where nothing better is known.
 _FILL = "Fill them with numbers: {name}.filled(value)."

@@ -36,6 +36,9 @@ and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from emdist.wording import Layer, worded
 
 
@@ -46,15 +49,18 @@ class EmdistError(Exception):
     ----------
     layer
         Where the user is who reads the message: it names settings as that layer does.
+    options
+        Parameters of an estimator by the option of its model that they are.
     """
 
     exit_code = 1
     layer: Layer = "configuration"
+    options: Mapping[str, str] = MappingProxyType({})
 
     def __str__(self) -> str:
         if len(self.args) != 1 or not isinstance(self.args[0], str):
             return super().__str__()
-        return worded(self.args[0], self.layer)
+        return worded(self.args[0], self.layer, self.options)
 
 
 class ConfigError(EmdistError, ValueError):

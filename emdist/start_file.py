@@ -10,7 +10,7 @@ import numpy as np
 from emdist.defects import is_defect
 from emdist.errors import NotFoundError, StartError
 from emdist.fit.start import Given
-from emdist.validation import without_credentials
+from emdist.quoting import without_credentials
 
 
 def read_start(path: str | None) -> Given:

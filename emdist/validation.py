@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from pathlib import PurePath
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
 from emdist.plugins import nearest
+from emdist.quoting import shown
 from emdist.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
 #: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
@@ -35,64 +35,10 @@ _LARGEST_SIZE = 1 << 62
 #: Bytes of a run's name: file systems take 255, and names of artifacts are made of it.
 _LONGEST_KEY = 200
 #: Faults that a message lists.
-_LISTED = 20
-#: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
-#: server's answer, what it says beyond its status, for it may repeat the request.
-_HIDDEN = (
-    (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
-    # A password with a "/" in it.
-    (re.compile(r"(\w://)[^/\s@:]*:(?!\d+/)[^\s@]*@"), r"\1"),
-    (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
-    (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
-    (re.compile(r"(status code: \d+ [A-Za-z ]+):.*", re.DOTALL), r"\1"),
-)
-
-
-#: Characters of a quoted value at most, values of a list, and how deep lists are followed.
-_QUOTED, _FEW, _DEEP = 100, 8, 2
-
-
-def shown(value: Any, depth: int = 0) -> str:
-    """`value` as every message quotes it: short, URLs without credentials, no whole sections."""
-    if isinstance(value, Mapping):
-        text = f"a mapping of {len(value)}" if value else "{}"
-    elif isinstance(value, list | tuple | set | frozenset):
-        if len(value) > _FEW or depth == _DEEP:
-            text = f"{len(value)} values"
-        else:
-            text = "[" + ", ".join(shown(one, depth + 1) for one in value) + "]"
-    elif isinstance(value, str | bytes):
-        text = repr(value[:_QUOTED])
-    elif isinstance(value, bool | float | None):
-        text = repr(value)
-    elif isinstance(value, int):
-        digits = value.bit_length() > 200
-        text = "a number of more than 60 digits" if digits else int.__repr__(value)
-    elif isinstance(value, PurePath):
-        text = repr(str(value)[:_QUOTED])
-    else:
-        text = _described(value, depth)
-    return without_credentials(text if len(text) <= _QUOTED + 20 else f"{text[:_QUOTED]}...")
-
-
-def _described(value: Any, depth: int) -> str:
-    """What a value is that has no short text of its own."""
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and isinstance(value, np.ndarray | np.generic):
-        small = value.ndim <= _DEEP - depth and value.size <= _FEW and value.dtype.kind in "biufUS"
-        return shown(value.tolist(), depth) if small else f"an array of shape {shape}"
-    if isinstance(value, type) or callable(value):
-        kind = "class" if isinstance(value, type) else "function"
-        return f"the {kind} {getattr(value, '__name__', type(value).__name__)!s}"
-    kind = type(value).__name__
-    return f"{'an' if kind[:1].lower() in 'aeio' else 'a'} {kind}"
-
-
-def without_credentials(text: str) -> str:
-    """`text` with nothing of its URLs but scheme, host and path."""
-    for pattern, instead in _HIDDEN:
-        text = pattern.sub(instead, text)
-    return text
+_LISTED = 8
+#: What pydantic puts into the place of a fault for the alternatives of a union.
+_TYPES = ("bool", "bytes", "float", "int", "none", "str")
+_WRAPPED = ("constrained-", "dict[", "function-", "list[", "literal[", "tuple[")
 
 
 def parse_bytes(text: str) -> int:
@@ -137,21 +83,79 @@ def run_key(key: str) -> str:
 
 
 def explain(
-    error: ValidationError, root: Any, where: str, names: Mapping[str, str] | None = None
+    error: ValidationError,
+    root: Any,
+    where: str,
+    names: Mapping[str, str] | None = None,
+    section: str = "",
 ) -> str:
-    """A validation error as lines: where, what was got, what is wanted."""
-    details = error.errors()
-    lines = [_explain_one(detail, root, names or {}) for detail in details[:_LISTED]]
+    """A validation error as lines: where, what was got, what is wanted.
+
+    Parameters
+    ----------
+    error
+        Of pydantic.
+    root
+        The class that was validated.
+    where
+        The values come from: a file, say. Unused where `section` is given.
+    names
+        What the user calls a key, where it is not the section's own name.
+    section
+        Key of a configuration that the values lie under.
+    """
+    details = _without_alternatives(error.errors())
+    lines = [_explain_one(detail, root, names or {}, section) for detail in details[:_LISTED]]
     if len(details) == 1:
-        return f"{where}: {lines[0]}"
+        return lines[0] if section else f"{where}: {lines[0]}"
     more = [f"... and {len(details) - _LISTED} more"] if len(details) > _LISTED else []
-    return "\n  ".join([f"{where}: {len(details)} faults", *lines, *more])
+    return "\n  ".join([f"{section or where}: {len(details)} faults", *lines, *more])
 
 
-def _explain_one(detail: ErrorDetails, root: Any, names: Mapping[str, str]) -> str:
+def _without_alternatives(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """`details` without pydantic's names for the alternatives of a union.
+
+    A value that is neither an int nor a tuple of ints is told by pydantic twice. What is told is
+    the alternative whose parts are at fault, or else the first.
+    """
+    found: dict[tuple[int | str, ...], dict[int | str, list[ErrorDetails]]] = {}
+    kept: list[ErrorDetails] = []
+    for detail in details:
+        loc = detail["loc"]
+        at = next((i for i, part in enumerate(loc) if _is_alternative(part)), None)
+        if at is None:
+            kept.append(detail)
+            continue
+        own = found.setdefault(loc[:at], {})
+        if not own:
+            kept.append({**detail, "loc": loc[:at]})
+        without = tuple(part for part in loc[at:] if not _is_alternative(part))
+        own.setdefault(loc[at], []).append({**detail, "loc": loc[:at] + without})
+    told: list[ErrorDetails] = []
+    for detail in kept:
+        alternatives = found.get(detail["loc"])
+        if alternatives is None:
+            told.append(detail)
+        else:
+            lists = list(alternatives.values())
+            deepest = max(range(len(lists)), key=lambda i: len(lists[i][0]["loc"]))
+            told.extend(lists[deepest])
+    return told
+
+
+def _is_alternative(part: int | str) -> bool:
+    """Whether a part of a place is pydantic's name for one of several types."""
+    return isinstance(part, str) and (part in _TYPES or part.startswith(_WRAPPED))
+
+
+def _explain_one(
+    detail: ErrorDetails, root: Any, names: Mapping[str, str], section: str = ""
+) -> str:
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     stem, _, last = place.rpartition(".")
     place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
+    if section:
+        place = f"{section}.{stem}[{last}]" if last.isdigit() and stem else f"{section}.{place}"
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(root, detail["loc"][:-1])
         hint = nearest(f"{detail['loc'][-1]!s:.60}", known)
@@ -220,7 +224,7 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
                 raise ConfigError(f"{where}.{key}: {kind}, got {shown(value)}.")
         return adapter.validate_python(written)
     except ValidationError as error:
-        raise ConfigError(explain(error, cls, where)) from None
+        raise ConfigError(explain(error, cls, where, section=where)) from None
     except DoubtfulError as error:
         raise ConfigError(f"{where}.{error}") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Literal
 
 #: Where the user is: parameters of Python, keys of a configuration, options of a command.
@@ -70,14 +71,26 @@ def either(parameters: str, runs: str) -> str:
     return f"{_OPEN}{parameters}{_BETWEEN}{runs}{_CLOSE}"
 
 
-def worded(text: str, layer: Layer = "configuration") -> str:
-    """`text` with the names of a layer, and of a length that can be read."""
+def worded(
+    text: str, layer: Layer = "configuration", options: Mapping[str, str] | None = None
+) -> str:
+    """`text` with the names of a layer, and of a length that can be read.
+
+    Parameters
+    ----------
+    text
+        With keys of a configuration.
+    layer
+        Where the user is.
+    options
+        Parameters in Python by the option of the model, where the names differ.
+    """
     text = _EITHER.sub(lambda found: found[1 if layer == "parameters" else 2], text)
     if layer == "command":
         # "Set data.block_size to '1 MiB'" is "Pass --set data.block_size='1 MiB'".
         text = _VALUE.sub(_passed, _KEY.sub(_option, text))
     elif layer == "parameters":
-        text = _KEY.sub(_parameter, text)
+        text = _KEY.sub(partial(_parameter, options or {}), text)
     return bounded(text)
 
 
@@ -92,10 +105,10 @@ def _passed(found: re.Match[str]) -> str:
     return f"{'Pass' if found[1] == 'S' else 'pass'} {found[2]}='{found[3]}'"
 
 
-def _parameter(found: re.Match[str]) -> str:
+def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
     key, option = found["key"], found["option"]
     if key == "model.options" and option:
-        return option
+        return options.get(option, option)
     name = PARAMETERS.get(key, key.partition(".")[2])
     return f"{name}[{option!r}]" if option else name
 

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from dask.array import Array as DaskArray
 from dask.optimization import cull
 from dask.task_spec import DataNode
 from distributed import Client, Future
@@ -23,6 +22,10 @@ from numpy.typing import NDArray
 from emdist.engines.faults import ask
 from emdist.engines.placement import Places
 from emdist.errors import ConfigError
+
+if TYPE_CHECKING:
+    # Every worker imports this module, and dask.array brings pandas and xarray: 100 MB.
+    from dask.array import Array as DaskArray
 
 #: A chunk's key on the scheduler.
 Key: TypeAlias = Any
@@ -56,7 +59,7 @@ def detached(array: DaskArray) -> tuple[DaskArray, dict[Key, Future]]:
         graph[key] = node
     if not futures:
         return array, {}
-    return DaskArray(graph, array.name, array.chunks, meta=array._meta), futures
+    return type(array)(graph, array.name, array.chunks, meta=array._meta), futures
 
 
 def lying_in(graph: Mapping[Any, Any], keys: Sequence[Any]) -> tuple[Key, ...]:

@@ -43,10 +43,10 @@ from emdist.fit.survey import check_total
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
+from emdist.quoting import shown
 from emdist.saved import save_fitted
 from emdist.store.location import Location
 from emdist.sums import Sums
-from emdist.validation import shown
 
 S = TypeVar("S", bound=Section)
 

@@ -16,7 +16,7 @@ from emdist.estimators.settings import as_floats
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Floats
-from emdist.validation import shown
+from emdist.quoting import shown
 
 #: scikit-learn's names of covariances, and our families.
 FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}

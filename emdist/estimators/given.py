@@ -26,7 +26,7 @@ from emdist.fit.state import Status
 from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
 from emdist.names import Names
-from emdist.validation import shown
+from emdist.quoting import shown
 
 #: Weights may sum to 1 up to this, which text with a few digits needs; they are scaled then.
 _TOLERANCE = 1e-6

@@ -15,10 +15,10 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.foreign_objects import is_a
 from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.quoting import shown
 from emdist.store.arrays import ArraySource, array_source, check_matrix
 from emdist.store.references import ArrayRef, reference
 from emdist.store.zarr_source import zarr_source
-from emdist.validation import shown
 
 #: What to do about masked values: of rows, and of weights.
 _FILL = (

@@ -12,7 +12,8 @@ from emdist.array_input import plain, real_array
 from emdist.config import PARAMETERS, Section, make_section
 from emdist.errors import ConfigError, StartError
 from emdist.interfaces import Floats
-from emdist.validation import is_number, shown, switch, whole_number
+from emdist.quoting import shown
+from emdist.validation import is_number, switch, whole_number
 
 S = TypeVar("S", bound=Section)
 

@@ -21,6 +21,7 @@ def in_parameters(function: F) -> F:
             return function(*args, **kwargs)
         except EmdistError as error:
             error.layer = "parameters"
+            error.options = getattr(args[0], "_option_names", {}) if args else {}
             raise
 
     return call  # type: ignore[return-value]

@@ -30,8 +30,9 @@ from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together, scored_together, surveyed_together
 from emdist.interfaces import Array, Engine, Source
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.quoting import shown
 from emdist.sweep_config import check_entropy
-from emdist.validation import parse_bytes, shown
+from emdist.validation import parse_bytes
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
@@ -178,9 +179,9 @@ class Sweep(BestModel):
             raise ConfigError(f"param_grid: {error}") from None
 
     def _criterion(self, models: Sequence[ModelSection]) -> str:
-        if self.criterion is not None and self.criterion not in CRITERIA:
+        if self.criterion is not None and self.criterion not in tuple(CRITERIA):
             raise ConfigError(
-                f"criterion={self.criterion!r}; wanted one of {', '.join(CRITERIA)}, or None."
+                f"criterion={shown(self.criterion)}; wanted one of {', '.join(CRITERIA)}, or None."
             )
         sizes = [model.n_components for model in models]
         found = checked_criterion(self.criterion, [kind_of(model) for model in models], sizes)

@@ -23,10 +23,10 @@ from emdist.errors import EmdistError
 from emdist.flows.cancelling import close, heeded
 from emdist.flows.server import answers, denied, drained, own_server, without_it
 from emdist.interrupts import interrupt_behind
+from emdist.quoting import without_credentials
 from emdist.report.defect import told
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed
-from emdist.validation import without_credentials
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
 _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")

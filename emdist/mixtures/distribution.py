@@ -25,8 +25,9 @@ from emdist.mixtures.inputs import (
 from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
+from emdist.quoting import shown
 from emdist.store.arrays import array_source
-from emdist.validation import shown, whole_number
+from emdist.validation import whole_number
 
 
 @dataclass(frozen=True, eq=False)

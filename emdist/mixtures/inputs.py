@@ -12,9 +12,9 @@ from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 from emdist.families.closures import Features
 from emdist.fit.domain import check_rows
 from emdist.interfaces import Array, Domain, Floats
+from emdist.quoting import shown
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.plan import native, usable_dtype
-from emdist.validation import shown
 
 #: Features by index, one or several; negative ones count from the end.
 Which: TypeAlias = int | Sequence[int] | Array

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from emdist.defects import REPORT
 from emdist.errors import EmdistError, StorageError
-from emdist.validation import without_credentials
+from emdist.quoting import without_credentials
 from emdist.version import version
 
 #: Characters of an error that a message quotes.

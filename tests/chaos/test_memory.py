@@ -75,13 +75,19 @@ def test_threads_hold_their_blocks_and_no_more(
 
 def test_labels_of_narrow_rows_take_no_multiple_of_the_block(tmp_path: Path) -> None:
     """Pixels: a row of three bytes gets twelve bytes of labels and score."""
-    path = tmp_path / "pixels.zarr"
-    rows, chunk = 24 * MIB, MIB
-    array = zarr.create_array(path, shape=(rows, 3), chunks=(chunk, 3), dtype="uint8")
-    pixels = np.random.default_rng(0).integers(0, 256, (chunk, 3), dtype="uint8")
-    for at in range(0, rows, chunk):
-        array[at : at + chunk] = pixels
     settings = ["fit.init=random", "fit.max_iter=1", "model.n_components=4"]
-    found = measured(tmp_path, path, {"kind": "threads", "threads": 1}, *settings)["driver"]
-    print(f"{found / MIB:.0f} MiB")
-    assert found < BASE + 2.5 * BLOCK
+    cluster = {"kind": "threads", "threads": 1}
+    # The first fit of pixels on this machine compiles, which takes 100 MB by itself.
+    measured(tmp_path, pixels(tmp_path / "few.zarr", chunks=1), cluster, *settings)
+    found = measured(tmp_path, pixels(tmp_path / "many.zarr", chunks=24), cluster, *settings)
+    print(f"{found['driver'] / MIB:.0f} MiB")
+    assert found["driver"] < BASE + 2.5 * BLOCK
+
+
+def pixels(path: Path, chunks: int) -> Path:
+    """An array of `chunks` chunks of a million pixels each."""
+    array = zarr.create_array(path, shape=(chunks * MIB, 3), chunks=(MIB, 3), dtype="uint8")
+    drawn = np.random.default_rng(0).integers(0, 256, (MIB, 3), dtype="uint8")
+    for at in range(0, chunks * MIB, MIB):
+        array[at : at + MIB] = drawn
+    return path

@@ -52,7 +52,7 @@ def test_what_is_not_as_it_was_is_said(finished: Path, tmp_path: Path) -> None:
 def test_a_repetition_takes_nothing_that_decides_the_result(finished: Path, tmp_path: Path) -> None:
     done = run("fit", "--repeat", "runs/a", "--seed", 4, cwd=tmp_path)
     assert done.code == 2
-    assert "--repeat takes fit from the run, and fit.seed was given" in done.err
+    assert "--repeat takes fit from the run, and --seed was given" in done.err
     nowhere = run("fit", "--repeat", "runs/none", cwd=tmp_path)
     assert nowhere.code == 3
 

@@ -31,7 +31,10 @@ def given_for(name: str) -> Given:
 @pytest.mark.parametrize("name", MODELS)
 def test_weights_are_repeated_rows(name: str, assignment: str, dtype: str, tol: float) -> None:
     x, given = data_for(name).astype(dtype), given_for(name)
-    setting = Setting(name, 4, assignment)
+    # A posterior's default tol is of the whole bound: below the rounding of float32, which would
+    # decide when the fit ends.
+    whole = dtype == "float32" and name.startswith("variational")
+    setting = Setting(name, 4, assignment, fit={"tol": 1.0} if whole else {})
     weighted = fit_array(x, setting, given, WEIGHT)
     repeated = fit_array(np.repeat(x, WEIGHT, axis=0), setting, given)
     absent = fit_array(x[WEIGHT > 0], setting, given, WEIGHT[WEIGHT > 0])

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import zarr
 
-import emdist.store.zarr_source as module
 from emdist.build import ahead_source, kept_source, make_engine
 from emdist.config import ClusterSection
 from emdist.engines.budget import shares
@@ -20,6 +19,7 @@ from emdist.engines.clusters.local import Local
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine, expecting
 from emdist.engines.placement import following
+from emdist.errors import MissingChunksError
 from emdist.interfaces import Block
 from emdist.store.ahead import READ_AHEAD, Ahead, ReadAhead
 from emdist.store.references import reference
@@ -234,7 +234,7 @@ def test_mapped_and_kept_blocks_are_not_read_ahead(tmp_path: Path) -> None:
 def test_a_chunk_that_is_gone_is_told_as_without_reading_ahead(tmp_path: Path) -> None:
     source = replace(source_of(tmp_path / "x"), ahead=Ahead("gone", 1 << 20))
     (tmp_path / "x" / "c" / "3" / "0").unlink()
-    with pytest.raises(module.MissingChunksError):
+    with pytest.raises(MissingChunksError):
         LocalEngine(2).map_reduce(Total(source), range(len(source)))
     READ_AHEAD.forget("gone")
 

@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from emdist.errors import ConfigError, NotFoundError, ShapeError
+from emdist.quoting import without_credentials
 from emdist.store.ingest.table import File, Formats, Reader, listing
-from emdist.validation import without_credentials
 
 #: The photographs that scikit-learn ships: real data on every machine, without a download.
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")

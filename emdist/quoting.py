@@ -1,0 +1,68 @@
+"""Values as messages quote them: short, and without credentials."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+#: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
+#: server's answer, what it says beyond its status, for it may repeat the request.
+_HIDDEN = (
+    (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
+    # A password with a "/" in it.
+    (re.compile(r"(\w://)[^/\s@:]*:(?!\d+/)[^\s@]*@"), r"\1"),
+    (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
+    (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
+    (re.compile(r"(status code: \d+ [A-Za-z ]+):.*", re.DOTALL), r"\1"),
+)
+
+
+#: Characters of a quoted value at most, values of a list, and how deep lists are followed.
+_QUOTED, _FEW, _DEEP = 100, 8, 2
+
+
+def shown(value: Any, depth: int = 0) -> str:
+    """`value` as every message quotes it: short, URLs without credentials, no whole sections."""
+    if isinstance(value, Mapping):
+        text = f"a mapping of {len(value)}" if value else "{}"
+    elif isinstance(value, list | tuple | set | frozenset):
+        if len(value) > _FEW or depth == _DEEP:
+            text = f"{len(value)} values"
+        else:
+            text = "[" + ", ".join(shown(one, depth + 1) for one in value) + "]"
+    elif isinstance(value, str | bytes):
+        text = repr(value[:_QUOTED])
+    elif isinstance(value, bool | float | None):
+        text = repr(value)
+    elif isinstance(value, int):
+        digits = value.bit_length() > 200
+        text = "a number of more than 60 digits" if digits else int.__repr__(value)
+    elif isinstance(value, PurePath):
+        text = repr(str(value)[:_QUOTED])
+    else:
+        text = _described(value, depth)
+    return without_credentials(text if len(text) <= _QUOTED + 20 else f"{text[:_QUOTED]}...")
+
+
+def _described(value: Any, depth: int) -> str:
+    """What a value is that has no short text of its own."""
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and isinstance(value, np.ndarray | np.generic):
+        small = value.ndim <= _DEEP - depth and value.size <= _FEW and value.dtype.kind in "biufUS"
+        return shown(value.tolist(), depth) if small else f"an array of shape {shape}"
+    if isinstance(value, type) or callable(value):
+        kind = "class" if isinstance(value, type) else "function"
+        return f"the {kind} {getattr(value, '__name__', type(value).__name__)!s}"
+    kind = type(value).__name__
+    return f"{'an' if kind[:1].lower() in 'aeio' else 'a'} {kind}"
+
+
+def without_credentials(text: str) -> str:
+    """`text` with nothing of its URLs but scheme, host and path."""
+    for pattern, instead in _HIDDEN:
+        text = pattern.sub(instead, text)
+    return text
