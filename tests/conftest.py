@@ -1,12 +1,83 @@
-"""Which random data the laws are held to: the same every time, or with RANDOM_LAWS=n new ones."""
+"""For every test: the same random data each time, and no address outside loopback."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
-# A gate that fails by luck blames the wrong change; `make test-random` looks for new cases.
+GUARD = Path(__file__).parent / "guard"
+sys.path.insert(0, str(GUARD))
+
+import network_guard  # noqa: E402
+
+# A gate that fails by luck blames the wrong change; `make test-random` looks for new cases:
+# RANDOM_LAWS=n has the laws meet new data.
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("random", print_blob=True)
 settings.load_profile("random" if os.environ.get("RANDOM_LAWS") else "repeatable")
+
+network_guard.install()
+
+
+def guarded_path(path: str | None) -> str:
+    """A PYTHONPATH by which a process installs the guard."""
+    parts = [part for part in (path or "").split(os.pathsep) if part and part != str(GUARD)]
+    return os.pathsep.join([str(GUARD), *parts])
+
+
+os.environ["PYTHONPATH"] = guarded_path(os.environ.get("PYTHONPATH"))
+_start = subprocess.Popen.__init__
+
+
+@wraps(_start)
+def _guarded_start(self: Any, *args: Any, **kwargs: Any) -> None:
+    """Tests that give a process its own PYTHONPATH, or hardly any environment, are guarded too."""
+    if kwargs.get("env") is not None:
+        env = {**kwargs["env"], "PYTHONPATH": guarded_path(kwargs["env"].get("PYTHONPATH"))}
+        for name in (network_guard.NOTES, network_guard.ALLOWED):
+            if name in os.environ:
+                env.setdefault(name, os.environ[name])
+        kwargs["env"] = env
+    _start(self, *args, **kwargs)
+
+
+subprocess.Popen.__init__ = _guarded_start  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def network_notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The file of what was tried, which a watcher of connections writes as well."""
+    path = tmp_path_factory.mktemp("network") / "tried"
+    path.touch()
+    os.environ[network_guard.NOTES] = str(path)
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.1):
+            for found in network_guard.foreign_connections():
+                network_guard.note(found)
+
+    watcher = threading.Thread(target=watch, name="network guard", daemon=True)
+    watcher.start()
+    yield path
+    ended.set()
+    watcher.join()
+
+
+@pytest.fixture(autouse=True)
+def _stays_on_loopback(network_notes: Path) -> Iterator[None]:
+    """Fail the test that tried to reach another address, or one of whose processes did."""
+    before = network_notes.stat().st_size
+    yield
+    if network_notes.stat().st_size > before:
+        tried = network_notes.read_bytes()[before:].decode()
+        pytest.fail(f"the test left loopback:\n{tried[:2000]}", pytrace=False)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import network_guard
 import psutil
 import pytest
 from houses import Outside
@@ -83,7 +84,7 @@ class Hosts(Outside):
 
 
 @pytest.fixture
-def network() -> Iterator[Network]:
+def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[Network]:
     """Skips, with the reason, where a process may not make namespaces."""
     with ExitStack() as stack:
         try:
@@ -92,6 +93,7 @@ def network() -> Iterator[Network]:
             pytest.skip("there is no `ip` here: install iproute2")
         except subprocess.CalledProcessError as error:
             pytest.skip(f"no network namespaces here: {error.stderr.decode().strip()}")
+        monkeypatch.setenv(network_guard.ALLOWED, f"{made.net}.0/24")
         yield made
 
 

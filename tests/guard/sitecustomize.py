@@ -1,0 +1,5 @@
+"""Python runs this in every process that a test starts: the network guard, first of all."""
+
+import network_guard
+
+network_guard.install()
