@@ -13,7 +13,7 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-slow test-random chaos check format lint types imports bench bench-disk pins clean
+.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos check format lint types imports bench bench-disk pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -21,10 +21,12 @@ help:
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
 	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
+	@echo "make test-newest  the wheel with the newest packages, on every Python from 3.11 that is found"
 	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
 	@echo "make bench-disk  8 GB on two workers of 1 GB each"
 	@echo "make pins       renew constraints.txt: the newest version of every package"
+	@echo "make release    the sdist and the wheel of the tag at HEAD, checked: see RELEASING.md"
 	@echo "make clean      remove what these commands made"
 
 $(READY): pyproject.toml constraints.txt
@@ -49,6 +51,17 @@ test-slow: $(READY)
 
 test-random: $(READY)
 	RANDOM_LAWS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(shell grep -rl "^from hypothesis" tests)
+
+test-newest: $(READY)
+	$(BIN)/python -m tools.newest build/newest
+
+# What CI adds to the tests: the Pythons that they do not run on.
+test-newest-short: $(READY)
+	$(BIN)/python -m tools.newest build/newest --short \
+		--without $$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+release: $(READY)
+	$(BIN)/python -m tools.artefacts build/release --release
 
 chaos: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/chaos/storm.py $(if $(SEED),--seed $(SEED)) --report chaos.json

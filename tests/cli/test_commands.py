@@ -57,6 +57,8 @@ def test_no_command_shows_the_help(emdist: Command) -> None:
     assert "Usage: emdist" in emdist().out
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_from_a_file_to_labels(emdist: Command, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 2)) + np.repeat([[0, 0], [20, 0]], 100, axis=0)
@@ -218,6 +220,7 @@ def test_an_error_as_json(emdist: Command) -> None:
     assert "nowhere.zarr" in answer.lines[-1]["message"]
 
 
+@pytest.mark.newest
 def test_a_finished_run_is_not_done_again(emdist: Command, data: Path) -> None:
     first = emdist("fit", data, "-k", 3)
     again = emdist("fit", data, "-k", 3)
@@ -270,6 +273,8 @@ def test_an_array_in_a_group(emdist: Command, data: Path) -> None:
     assert "ame one of its arrays: a" in refused.err
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> None:
     emdist("fit", data, "-k", 3, "--run", "threads")
     running = process("fit", data, "-k", "3", "--run", "dask", "--workers", 1, cwd=data.parent)

@@ -62,6 +62,8 @@ def model(run: Path) -> bytes:
     return (run / "final" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_it_fits_and_labels_with_the_bits_of_the_plain_job(
     values: dict[str, Any], tmp_path: Path, client: SyncPrefectClient
 ) -> None:
@@ -144,6 +146,8 @@ def test_a_second_start_says_done_and_changes_nothing(
     } == before
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_a_cut_run_goes_on_from_its_checkpoint(values: dict[str, Any], tmp_path: Path) -> None:
     values["run"]["key"] = "mine"
     with open_job(make_config(values)) as job:
@@ -255,6 +259,7 @@ def test_a_cluster_that_gets_nowhere_is_given_up(
     assert starts == [0]
 
 
+@pytest.mark.newest
 def test_on_a_dask_cluster_the_bits_are_the_same(values: dict[str, Any], tmp_path: Path) -> None:
     values["cluster"] = {"kind": "local", "n_workers": 1}
     result = cluster(make_config(values))

@@ -99,6 +99,7 @@ def runs(client: SyncPrefectClient, deployment: UUID, state: StateType) -> list[
     )
 
 
+@pytest.mark.newest
 @pytest.mark.usefixtures("api")
 def test_a_schedule_makes_a_run_and_a_worker_completes_it(
     start: Callable[..., Script], values: dict[str, Any], tmp_path: Path

@@ -46,6 +46,8 @@ def respelled(codecs: Any, spell: Any) -> None:
             respelled((*codec.codecs, *codec.index_codecs), spell)
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 @pytest.mark.parametrize("spell", [as_text, as_enum])
 @pytest.mark.parametrize("place", ["start", "end"])
 def test_shards_are_read_and_looked_into(spell: Any, place: str, tmp_path: Path) -> None:
@@ -68,6 +70,8 @@ def zarr_codecs() -> list[Any]:
     return [zarr.codecs.BytesCodec(endian="little")]
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 @pytest.mark.parametrize("spell", [as_text, as_enum])
 def test_labels_are_packed_by_the_threads_that_make_them(spell: Any, tmp_path: Path) -> None:
     array = zarr.create_array(
@@ -84,6 +88,7 @@ def test_labels_are_packed_by_the_threads_that_make_them(spell: Any, tmp_path: P
     assert _packing(blosc) == (unblosc, "")
 
 
+@pytest.mark.newest
 def test_settings_are_spelled_alike() -> None:
     assert spelled("big") == spelled(as_enum("big")) == "big"
 

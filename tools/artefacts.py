@@ -1,0 +1,133 @@
+"""Build the sdist and the wheel, and check what they hold: ``python -m tools.artefacts FOLDER``.
+
+Built in a copy of what git knows, so that nothing of an earlier build gets into them. With
+``--release`` the version must be that of a tag at HEAD.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> None:
+    """Run a command to its end; CalledProcessError if it fails."""
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT", "VIRTUAL_ENV"):
+        environ.pop(name, None)
+    subprocess.run(
+        [str(word) for word in command], cwd=cwd, env={**environ, **environment}, check=True
+    )
+
+
+def tracked() -> list[str]:
+    """What a commit would hold: tracked files, and new ones that git does not ignore."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.split("\0") if name and (ROOT / name).exists()]
+
+
+def copied(folder: Path, left_out: tuple[str, ...] = ()) -> Path:
+    """A fresh copy of the project at `folder`, without what builds left behind."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in tracked():
+        if name.partition("/")[0] not in left_out:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    return folder
+
+
+def built(folder: Path, python: Path) -> Path:
+    """The wheel of the working tree, built from the sdist beside it, in the version of git."""
+    environment = folder / "builder"
+    run(python, "-m", "venv", "--clear", environment, cwd=folder)
+    pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
+    run(*pip, "install", "build", "setuptools-scm", cwd=folder)
+    asked = [str(environment / "bin" / "python"), "-m", "setuptools_scm"]
+    version = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    source = copied(folder / "source")
+    # The sdist holds what git's last commit does.
+    git = ("git", "-c", "user.name=build", "-c", "user.email=build@localhost")
+    run(*git, "init", "--quiet", cwd=source)
+    run(*git, "add", "--all", "--force", cwd=source)
+    run(*git, "commit", "--quiet", "--no-verify", "--message", "As it is", cwd=source)
+    shutil.rmtree(folder / "dist", ignore_errors=True)
+    run(
+        environment / "bin" / "python", "-m", "build", "--outdir", folder / "dist", source,
+        cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST=version.strip(),
+    )  # fmt: skip
+    return next((folder / "dist").glob("*.whl"))
+
+
+def check(folder: Path) -> str:
+    """The version of the wheel and the sdist in `folder`; SystemExit if they are not whole."""
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (about,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        metadata = Parser().parsestr(archive.read(about).decode())
+    with tarfile.open(sdist) as packed:
+        top = sdist.name.removesuffix(".tar.gz") + "/"
+        held = {name.removeprefix(top) for name in packed.getnames()}
+        # A link to a folder, `config`, is kept as what it leads to.
+        held |= {name.rpartition("/")[0] for name in held}
+    version = metadata["Version"]
+    modules = {name for name in tracked() if re.match(r"emdist/.*(\.py|\.yaml|py\.typed)$", name)}
+    wrong = {
+        "the wheel lacks": modules - names,
+        "the wheel holds more than emdist": {
+            name
+            for name in names
+            if not name.startswith(("emdist/", f"emdist-{version}.dist-info/"))
+        },
+        "the sdist lacks": {*tracked()} - held,
+        "the sdist is of another version": set() if version in sdist.name else {sdist.name},
+        "the metadata lacks": {
+            key for key in ("License-Expression", "Requires-Python", "Summary") if not metadata[key]
+        },
+    }
+    told = [f"{what}: {', '.join(sorted(which)[:10])}" for what, which in wrong.items() if which]
+    if told:
+        raise SystemExit("\n".join(told))
+    print(f"{wheel.name} and {sdist.name} are whole")
+    return version
+
+
+def check_tag(version: str) -> None:
+    """SystemExit unless HEAD has the tag of `version` and the changelog a section of it."""
+    command = ["git", "tag", "--points-at", "HEAD"]
+    tags = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    if f"v{version}" not in tags.split():
+        raise SystemExit(
+            f"the version is {version}, and HEAD has no tag v{version}: see RELEASING.md"
+        )
+    if f"## {version}" not in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"):
+        raise SystemExit(f"CHANGELOG.md has no section '## {version}'")
+
+
+def main() -> None:
+    """Build and check."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path, help="where dist/ is made")
+    parser.add_argument("--release", action="store_true", help="HEAD must have the version's tag")
+    given = parser.parse_args()
+    folder = given.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    version = check(built(folder, Path(sys.executable)).parent)
+    if given.release:
+        check_tag(version)
+
+
+if __name__ == "__main__":
+    main()
