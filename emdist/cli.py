@@ -121,7 +121,7 @@ def fit(
       emdist fit --repeat runs/profiles
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES):
+    with reported(as_json, RESUMES, config or settings):
         from emdist.config import make_config
         from emdist.config_file import overridden, read_values
 
@@ -189,7 +189,7 @@ def label(
     Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES):
+    with reported(as_json, RESUMES, settings):
         from emdist.config import LabellingConfig, make_section
         from emdist.config_file import overridden
         from emdist.labelling import label_data

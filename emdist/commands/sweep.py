@@ -92,7 +92,7 @@ def sweep(
       emdist sweep profiles.zarr -m diagonal -m full -k 2,4,8,16 --criterion bic
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES):
+    with reported(as_json, RESUMES, config or settings):
         from emdist.config_file import overridden, read_values
         from emdist.sweep_config import make_sweep_config
 

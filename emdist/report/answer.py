@@ -9,11 +9,10 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-import click
 import typer
 
 from emdist.errors import EmdistError
@@ -22,7 +21,6 @@ from emdist.report.display import Mode
 from emdist.report.lines import say
 from emdist.report.page import Page, show
 from emdist.report.signals import HEARD, cut_by
-from emdist.wording import Layer
 
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
@@ -32,8 +30,11 @@ _WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
 
 @contextmanager
-def reported(as_json: bool, cut: str) -> Iterator[None]:
+def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[None]:
     """Errors as one message and their exit code; after a signal, what `cut` says.
+
+    Messages name settings by their options, or by their keys where the user wrote `keys`: a
+    configuration, or ``--set``.
 
     A signal counts also where the error that ends the command is another: a library that was
     interrupted may have failed while it cleaned up.
@@ -46,8 +47,7 @@ def reported(as_json: bool, cut: str) -> Iterator[None]:
         if code is not None:
             _fail(f"{_WORDS[code]}; {cut}", code, as_json)
         if isinstance(error, EmdistError):
-            context = click.get_current_context(silent=True)
-            error.layer = layer_of(context.params if context is not None else {})
+            error.layer = "configuration" if keys else "command"
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
             _fail(*told(error), as_json)
@@ -69,11 +69,6 @@ def _is_typers(error: Exception) -> bool:
 
 class _Told(SystemExit):
     """The end of a command that has said why."""
-
-
-def layer_of(params: Mapping[str, Any]) -> Layer:
-    """Whether the user of a command wrote keys, in a configuration or by ``--set``, or options."""
-    return "configuration" if params.get("config") or params.get("settings") else "command"
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:

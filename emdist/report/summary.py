@@ -187,7 +187,7 @@ def summarise(
         "start": fitted.restart,
         "objective": fitted.objective,
         "rows_left_out": left_out,
-        "doubts": [asdict(doubt) for doubt in doubts],
+        "doubts": [{**asdict(doubt), "components": list(doubt.components)} for doubt in doubts],
     }
     if labelled is not None:
         total = float(labelled["score"])

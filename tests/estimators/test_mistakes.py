@@ -59,7 +59,7 @@ MIXTURE: dict[str, list[Any]] = {
     "assignment": ["firm", None, 5],
     "assignment_options": [{"start": 2.0}, 5, "a"],
     "n_components": [0, -1, 2.5, "a", None, 601],
-    "covariance_type": ["foo", "diagonal", None, 5, ["full"]],
+    "covariance_type": ["foo", "diagonals", None, 5, ["full"]],
     "tol": [-1, "a", NAN],
     "reg_covar": [-1, "a", None, NAN, INF],
     "max_iter": [0, "a"],
