@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+#: Whose handlers are put back after each test.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 GUARD = Path(__file__).parent / "guard"
 sys.path.insert(0, str(GUARD))
 
@@ -71,6 +74,18 @@ def network_notes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield path
     ended.set()
     watcher.join()
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """Commands that a test calls in this process, and servers that it starts, set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # where handlers cannot be set
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
