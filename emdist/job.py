@@ -34,7 +34,7 @@ from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
-from emdist.saved import record, save_fitted, versions
+from emdist.saved import moved, record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
@@ -298,6 +298,7 @@ def open_job(
         yield done
         return
     listen(Began("open", fit_opening(config, source)))
+    tell_moved(folder, listen)
     with (
         make_engine(config.cluster, source, needs) as engine,
         kept_source(config.cluster, source, engine) as kept,
@@ -305,6 +306,12 @@ def open_job(
         run = make_run(config, kept, engine, given, folder, found, listen)
         with releasing(run.folder, run.epoch):
             yield Job(config, kept, run, target, identity, listen, replaces)
+
+
+def tell_moved(folder: RunFolder, listen: Listener) -> None:
+    """Warn where a run that has computed something goes on with another CPU or other packages."""
+    if (told := moved(folder.record())) is not None and folder.load("survey") is not None:
+        listen(Warned(told))
 
 
 @contextmanager

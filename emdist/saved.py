@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
-from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
+from emdist.arithmetic import arithmetic, differing
 from emdist.build_model import make_model, param_types
 from emdist.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
@@ -26,14 +26,13 @@ from emdist.store.model_files import read_model, save_model
 from emdist.units import ABOUT, with_units, without_units
 from emdist.version import version
 
-#: Packages whose versions are recorded with every run and model.
-_RECORDED = ("numpy", "numba", "zarr", "dask", "distributed", "safetensors")
+#: Packages whose versions are recorded with every run and model, beside those that compute.
+_RECORDED = ("zarr", "dask", "distributed", "safetensors")
 
 
 def versions() -> dict[str, str]:
     """Of everything that could change a bit, for the record."""
-    found = {"python": platform.python_version(), "machine": platform.machine(), "cpu": _cpu()}
-    found["emdist"] = version()
+    found = {"python": platform.python_version(), "emdist": version(), **arithmetic()}
     for name in _RECORDED:
         try:
             found[name] = metadata.version(name)
@@ -42,12 +41,22 @@ def versions() -> dict[str, str]:
     return found
 
 
-@lru_cache
-def _cpu() -> str:
-    """The kind of CPU, by which compilers and BLAS choose their instructions."""
-    from llvmlite.binding import get_host_cpu_name
-
-    return str(get_host_cpu_name())
+def moved(record: Mapping[str, Any]) -> str | None:
+    """What to tell of a run that goes on where it would not have begun alike; None if it would."""
+    before, now = record.get("versions"), versions()
+    if not isinstance(before, dict):
+        return None
+    lines = differing(before, now)
+    old, new = str(before.get("emdist", "")), now["emdist"]
+    if old != new and old and not any("dev" in one or "+" in one for one in (old, new)):
+        lines.append(f"emdist {new} in place of {old}")
+    if not lines:
+        return None
+    return (
+        f"The run goes on with {'; '.join(lines)}. Results stay right, but their last bits may "
+        "differ from those of a run that was never interrupted. For the same bits resume it where "
+        "it began, with the same packages and settings (NUMBA_CPU_NAME, OPENBLAS_CORETYPE)."
+    )
 
 
 def record(config: Config, source: Source, given: Given) -> dict[str, Any]:

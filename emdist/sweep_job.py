@@ -28,6 +28,7 @@ from emdist.job import (
     labels_stand,
     releasing,
     sealed,
+    tell_moved,
 )
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
@@ -259,6 +260,7 @@ def open_sweep(
         yield done
         return
     listen(Began("open", sweep_opening(config, source)))
+    tell_moved(folder, listen)
     with make_engine(config.cluster, source, needs) as engine:
         source = ahead_source(source, engine, config.cluster.memory)
         entries = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from distributed import Client
 from distributed.versions import get_versions
 
+from emdist.arithmetic import arithmetic, differing
 from emdist.engines.faults import address_of, ask, lost, roster
 from emdist.errors import WorkerPackageError
 
@@ -47,6 +48,7 @@ def check_workers(client: Client) -> None:
         for package in SAME:
             _compare(place, package, told["packages"].get(package), here.get(package))
     local = _probe()(NEEDED)
+    computes: dict[str, Mapping[str, str]] = {}
     for worker, told in sorted(_probe_workers(client, asked).items()):
         place = f"the worker at {worker}"
         if isinstance(told, BaseException):
@@ -58,6 +60,50 @@ def check_workers(client: Client) -> None:
                 place,
                 f"has other emdist code ({told['code']}) than this process ({local['code']})",
             )
+        computes[worker] = told["arithmetic"]
+    if (doubt := mixed(local["arithmetic"], computes)) is not None:
+        logger.warning(doubt)
+
+
+def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> str | None:
+    """What to tell of a cluster whose machines do not compute alike; None if all do.
+
+    Parameters
+    ----------
+    here
+        `emdist.arithmetic.arithmetic` of the driver.
+    workers
+        The same of each worker by its address.
+    """
+    for address, found in sorted(workers.items()):
+        first, kinds = min(workers), {tuple(sorted(one.items())) for one in workers.values()}
+        if len(kinds) > 1 and (lines := differing(workers[first], found)):
+            return (
+                f"The workers do not compute alike: {address} has {'; '.join(lines)} ({first}). "
+                "Results are right, but their last bits depend on which worker does which block: a "
+                "second run may give others. For the same bits use workers of one kind of CPU, or "
+                "set NUMBA_CPU_NAME and OPENBLAS_CORETYPE to what all of them have."
+            )
+        if len(kinds) == 1 and (lines := differing(here, found)):
+            return (
+                f"The workers do not compute as this process does: they have {'; '.join(lines)}. "
+                "Results are right and the same on such workers each time; their last bits may "
+                "differ from those of a fit on the threads of this machine."
+            )
+    return None
+
+
+def told_by(client: Client) -> str | None:
+    """As `mixed`, of the workers that `client` has now and that answer."""
+    _, silent = roster(client)
+    asked = sorted(set(client.nthreads()) - silent)
+    told = _probe_workers(client, asked)
+    found = {
+        worker: one["arithmetic"]
+        for worker, one in told.items()
+        if not isinstance(one, BaseException) and not one["failures"]
+    }
+    return mixed(arithmetic(), found)
 
 
 def _versions(client: Client, workers: Sequence[str]) -> dict[str, Any]:
@@ -136,6 +182,9 @@ def _probe() -> Callable[[tuple[str, ...]], dict[str, Any]]:
             root = pathlib.Path(next(iter(package.__path__)))
             for path in sorted(root.rglob("*.py")):
                 digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-        return {"failures": failures, "code": digest.hexdigest()[:12]}
+        found = {}
+        if not failures:
+            found = importlib.import_module("emdist.arithmetic").arithmetic()
+        return {"failures": failures, "code": digest.hexdigest()[:12], "arithmetic": found}
 
     return probe

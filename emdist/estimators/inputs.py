@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -73,8 +74,12 @@ def make_engine(engine: Any) -> Engine:
         return ready
     if is_client(engine):
         from emdist.engines.dask import DaskEngine
+        from emdist.engines.packages import told_by
 
-        return DaskEngine(_client(engine))
+        client = _client(engine)
+        if (doubt := told_by(client)) is not None:
+            warnings.warn(doubt, RuntimeWarning, stacklevel=4)
+        return DaskEngine(client)
     raise ConfigError(
         f"engine={shown(engine)}; wanted None for threads here, or a distributed.Client for a "
         "cluster."
