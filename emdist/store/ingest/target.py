@@ -24,6 +24,7 @@ from emdist.defects import is_defect
 from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.controls import open_sound_arrays
+from emdist.store.files_local import flush
 from emdist.store.location import Location, open_zarr_store
 
 #: What an array under way is called behind its target's name, and the lock of whoever builds it.
@@ -316,7 +317,7 @@ def _rename(building: Path, final: Path, overwrite: bool) -> None:
 def _flush_to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        flush(handle)
     finally:
         os.close(handle)
 
