@@ -235,4 +235,7 @@ def _why(fit: Fit, before: Record, numerics: Numerics) -> str:
         return fit.model.approximation
     if numerics.dtype == "float32":
         return "float32 rounds that much here; set precision to float64"
-    return "the M-step did not reach its maximum: a defect, please report it with this data"
+    return (
+        "the data changed while they were fitted, or else the M-step did not reach its maximum: if "
+        "nothing wrote to them, that is a defect of emdist; please report it with these data"
+    )
