@@ -119,7 +119,7 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
     except Exception as error:  # noqa: BLE001  told with its traceback in a file
         if _signal_behind(error) is None:
             text, code = told(error)
-            return _told(f"error: {text}", code)
+            return _told(f"emdist: {text}", code)
         return _told(*_ending(error, outcome))
     finally:
         outcome.closed.set()
@@ -130,12 +130,12 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
     """The last line and the exit code for what ended a flow."""
     error = _signal_behind(error) or error
     if isinstance(error, EmdistError):
-        return f"error: {error}", error.exit_code
+        return f"emdist: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return f"interrupted. {outcome.advice}", 130
     if isinstance(error, Ended | TerminationSignal):
         return f"terminated. {outcome.advice}", 143
-    return f"error: {type(error).__name__}: {error}", 1
+    return f"emdist: {type(error).__name__}: {error}", 1
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:
@@ -173,9 +173,9 @@ def _api_trouble(error: Exception, outcome: Outcome) -> int:
     if outcome.done:
         return _told(f"warning: {text} The run itself is done, and its files are complete.", 0)
     if own_server():
-        return _told(f"error: {text} {outcome.advice}", 1)
+        return _told(f"emdist: {text} {outcome.advice}", 1)
     return _told(
-        f"error: {text} Check PREFECT_API_URL and that the server runs. {without_it()} "
+        f"emdist: {text} Check PREFECT_API_URL and that the server runs. {without_it()} "
         f"{outcome.advice}",
         1,
     )

@@ -231,7 +231,7 @@ def test_an_api_that_dies_mid_run_fails_nothing(
 def refusal(text: str) -> str:
     """The one line of a command that did nothing because of its API."""
     (line,) = text.splitlines()
-    assert line.startswith("error: Prefect's API at http://127.0.0.1:")
+    assert line.startswith("emdist: Prefect's API at http://127.0.0.1:")
     assert len(line) < 520
     return line
 
