@@ -78,7 +78,7 @@ def kill_and_restart(config: dict[str, Any], folder: Path, seed: int, kills: int
     return dict(where)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["full", pytest.param("kmeans", marks=pytest.mark.slow)])
 def test_killed_at_random_moments(
     model: str, data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:

@@ -52,6 +52,7 @@ def deployed(api: str) -> str:
     return api
 
 
+@pytest.mark.slow  # test_schedule.py deploys too
 def test_prefect_deploys_them(deployed: str) -> None:
     with get_client(sync_client=True) as client:
         names = {"cluster/emdist", "sweep/emdist", "label/emdist", "ingest/emdist"}

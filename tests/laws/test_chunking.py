@@ -1,5 +1,6 @@
 """Laws of chunking: how the rows are cut, stored and weighed does not change the answer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,12 +97,20 @@ def fit_stored(path: str, x: Array, name: str, block_bytes: int | None) -> Fitti
     return run(prepare(source, setting_for(name), start_for(x)))
 
 
+#: A model sees blocks, and not what stores them: four in every run of the tests, all in the slow.
+@pytest.mark.parametrize(
+    "models",
+    [
+        pytest.param(("kmeans", "full", "bernoulli", NOISY), id="four models"),
+        pytest.param(MODELS, id="all models", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("block_bytes", [1, 20_000, None])
 @pytest.mark.parametrize("layout", CHUNKS)
 def test_any_layout_in_zarr_gives_the_same_parameters(
-    layout: str, block_bytes: int | None, tmp_path: Path
+    layout: str, block_bytes: int | None, models: Sequence[str], tmp_path: Path
 ) -> None:
-    for name in MODELS:
+    for name in models:
         x = data_for(name)
         chunks, shards = CHUNKS[layout]
         path = stored(tmp_path / name, x, chunks, shards)

@@ -561,7 +561,9 @@ def test_classes_that_are_refused() -> None:
     wrong = ByClass("distributed.LocalCluster", {"security": 1})
     with pytest.raises(ConfigError, match="refuses its settings"), wrong.open():
         pass
-    absent = ByClass("distributed.LocalCluster", {"host": "256.0.0.1", "dashboard_address": ":0"})
+    absent = ByClass(
+        "distributed.LocalCluster", {"host": "nowhere.invalid", "dashboard_address": ":0"}
+    )
     with pytest.raises(SchedulerError, match="did not start"), absent.open():
         pass
 

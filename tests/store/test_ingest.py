@@ -1006,6 +1006,9 @@ def test_kill_while_overwriting_keeps_the_old_array(tmp_path: Path) -> None:
 def test_interrupt_cleans_up(tmp_path: Path, out: Path) -> None:
     np.save(tmp_path / "a.npy", X)
 
+    # A shell starts what runs in the background with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def interrupt(*_: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
