@@ -141,9 +141,12 @@ def test_starts_and_records_count(tmp_path: Path) -> None:
         {"data": {"path": "x"}, "cluster": {"memory": "350 MiB", "threads": 1}}, "test"
     ).cluster
     check_room([section], FitSection(), source, cluster=cluster)
-    for fit in (FitSection(n_init=50), FitSection(schedule="incremental")):
+    for fit, words in (
+        (FitSection(n_init=50), "^50 starts need about"),
+        (FitSection(schedule="incremental"), "diagonal with 2,000 components"),
+    ):
         many = array_source(np.zeros((4000, 100), np.float32), None, 1000)
-        with pytest.raises(ConfigError, match="diagonal with 2,000 components"):
+        with pytest.raises(ConfigError, match=words):
             check_room([section], fit, many, cluster=cluster)
 
 
@@ -248,3 +251,13 @@ def test_a_result_too_large_for_memory_is_refused_with_the_way_to_disk(tmp_path:
     gm.set_params(missing_chunks="fill")
     for call in (gm.predict_proba, gm.score_samples):
         assert "emdist label" in _refused(lambda call=call: call(data), "10,000,000,000 rows")
+
+
+@pytest.mark.parametrize("starts", [10**7, 10**12])
+def test_more_starts_than_memory_holds_are_refused(starts: int) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^{starts:,} starts need about .* Ask for fewer \(n_init\)"
+    ):
+        emdist.KMeans(3, n_init=starts).fit(ROWS)
+    with pytest.raises(ConfigError, match=r"starts need"):
+        emdist.Sweep(emdist.KMeans(n_init=starts), {"n_clusters": [2, 3]}).fit(ROWS)
