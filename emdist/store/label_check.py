@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emdist.errors import CheckpointError
+from emdist.store.apart import apart
 from emdist.store.label_digest import DIGEST
 from emdist.store.label_place import (
     OUTPUTS,
@@ -50,6 +51,7 @@ def damaged_blocks(location: Location) -> Iterator[int]:
             yield i
 
 
+@apart
 def is_labelled(location: Location) -> bool:
     """Whether every block of the labels at `location` is done, and still what was written."""
     try:

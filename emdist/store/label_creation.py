@@ -9,6 +9,7 @@ from typing import Any
 import zarr
 
 from emdist.errors import ConfigError
+from emdist.store.apart import apart
 from emdist.store.chunk_writing import packers
 from emdist.store.label_digest import DIGEST
 from emdist.store.label_layout import arrays_wanted, chunk_rows
@@ -29,6 +30,7 @@ from emdist.store.location import Location, open_zarr_store
 from emdist.store.run_record import digest
 
 
+@apart
 def label_writer(
     location: Location,
     outputs: tuple[str, ...],

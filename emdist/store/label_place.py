@@ -24,6 +24,7 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import Floats
+from emdist.store.apart import apart
 from emdist.store.bounded import bounded
 from emdist.store.chunks import stored_cells
 from emdist.store.controls import open_sound_arrays
@@ -112,6 +113,7 @@ class Wanted:
     policies: Mapping[str, str] = field(default_factory=dict)
 
 
+@apart
 def check_place(location: Location, wanted: Wanted) -> str:
     """What labelling into `location` would do there: "create", "continue", "add" or "replace".
 
@@ -224,6 +226,7 @@ class Noted:
     rows: Floats
 
 
+@apart
 def read_progress(location: Location) -> Noted:
     """What is noted at `location`: as much as is stored there, whatever the metadata claims.
 
@@ -273,6 +276,7 @@ def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, in
     raise damaged(location, "their metadata does not say how they are laid out")
 
 
+@apart
 def are_labels_of(location: Location, identities: Sequence[Mapping[str, Any]]) -> bool:
     """Whether there are labels at `location` of one of these `identities`."""
     mark = label_mark(location) if identities else None

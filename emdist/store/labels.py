@@ -18,6 +18,7 @@ import zarr
 from emdist.defects import is_defect
 from emdist.errors import EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.store.apart import apart
 from emdist.store.bounded import bounded
 from emdist.store.chunk_writing import put_rows
 from emdist.store.label_digest import digest_of, extended
@@ -87,6 +88,7 @@ class LabelWriter:
             i = block.index
             put_rows(self.location, group["progress"], i, i + 1, _pack(sums, crc)[None])
 
+    @apart
     def done(self, i: int) -> Sums | None:
         """What was summed over block `i` if all its outputs are there and intact, else None."""
         a, b = self.bounds[i], self.bounds[i + 1]
@@ -104,6 +106,7 @@ class LabelWriter:
                 return None
         return _unpack(row) if row[2] == crc else None
 
+    @apart
     def finish(self) -> None:
         """Mark the labels as complete, once every block is done."""
         with telling("complete the labels in", self.location):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -215,6 +216,11 @@ def _plain(options: Mapping[str, Any]) -> _Options:
     return tuple(pairs)
 
 
+#: Two threads that open one location at once get one store: `cache` would make two, and of a
+#: ``memory://`` store each would have its own.
+_OPENING = threading.RLock()
+
+
 def open_zarr_store(location: Location, read_only: bool = True) -> Store:
     """The Zarr store rooted at `location`, opened once per process.
 
@@ -227,7 +233,8 @@ def open_zarr_store(location: Location, read_only: bool = True) -> Store:
         If obstore is not installed, or does not accept the URL or its options.
     """
     check_links(location)
-    return _zarr_store(location.url, _plain(location.options), read_only)
+    with _OPENING:
+        return _zarr_store(location.url, _plain(location.options), read_only)
 
 
 @cache
@@ -246,7 +253,8 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
 
 def open_object_store(location: Location) -> Any:
     """The obstore store rooted at `location`, opened once per process; errors as above."""
-    return _object_store(location.url, _plain(location.options))
+    with _OPENING:
+        return _object_store(location.url, _plain(location.options))
 
 
 @cache

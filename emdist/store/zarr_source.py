@@ -20,6 +20,7 @@ from emdist.errors import (
 from emdist.interfaces import Array, Block, Floats
 from emdist.names import Names
 from emdist.store.ahead import READ_AHEAD, Ahead
+from emdist.store.apart import apart
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.chunk_files import Torn, chunk_files
 from emdist.store.chunks import (
@@ -222,6 +223,7 @@ class ZarrSource:
             mask[start - a : stop - a] = False
         return mask
 
+    @apart
     def fingerprint(self) -> Mapping[str, Any]:
         """Metadata, number of objects, and size and ends of up to 16, of data and weights."""
         found = {
@@ -234,6 +236,7 @@ class ZarrSource:
             found["weights"] = _stored(self.weight)
         return found
 
+    @apart
     def stamps(self) -> Mapping[str, str]:
         """Sizes and times of all files of data and weights; see `stamps_of`."""
         weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
@@ -278,6 +281,7 @@ def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
         yield at, b, False
 
 
+@apart
 def zarr_source(
     ref: ArrayRef,
     weight: Floats | ArrayRef | None = None,
