@@ -50,7 +50,7 @@ def starts(state: FitState) -> Iterator[FitState]:
     yield from state.starts or (state,)
 
 
-@pytest.mark.parametrize("n_init", [1, 3])
+@pytest.mark.parametrize("n_init", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_a_larger_max_iter_goes_on_with_the_same_bits(case: str, n_init: int) -> None:
     fit, types = fit_of(case, n_init)
