@@ -139,6 +139,8 @@ def _kind(found: Array) -> str:
 
 def _converted(value: Any) -> Array:
     """As `as_array`; objects are left as they are."""
+    if is_a(value, "dask", "Array"):
+        value = value.compute()  # NumPy would leave out the mask of what is computed.
     if isinstance(value, np.ma.MaskedArray):
         if (count := _masked(value)) > 0:
             raise _Masked(count)

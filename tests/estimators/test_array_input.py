@@ -17,6 +17,7 @@ import emdist
 from emdist import BayesianGaussianMixture, BinomialMixture, GaussianMixture, KCentroids, KMeans
 from emdist.array_input import as_array
 from emdist.errors import (
+    ConfigError,
     DtypeError,
     EmdistError,
     NonFiniteError,
@@ -157,6 +158,22 @@ def test_masked_weights_are_refused(form: str) -> None:
     assert np.allclose(found, np.average(WHOLE, axis=0, weights=[1, 2, 0, 1, 2, 0])[None])
 
 
+def test_masks_of_dask_arrays_are_refused_like_those_of_numpy() -> None:
+    ones, rows = da.ones(6, chunks=2), da.from_array(WHOLE.astype(float), chunks=(2, 2))
+    weight = da.ma.masked_where(da.arange(6, chunks=2) > 3, ones)
+    est = GaussianMixture(2, random_state=0).fit(WHOLE)
+    for call in (KMeans(2).fit, KMeans(2).fit(WHOLE).score, est.fit, est.score):
+        with pytest.raises(WeightError, match=r"sample_weight is a masked .* 2 masked values"):
+            call(WHOLE, sample_weight=weight)
+    with pytest.raises(ConfigError, match=r"cluster_centers is a masked array with 6 masked"):
+        KMeans.from_parameters(cluster_centers=da.ma.masked_where(rows > 5, rows))
+    with pytest.raises(EmdistError, match="masked values"):
+        est.distribution().log_density(da.ma.masked_where(rows > 5, rows))
+    unmasked = da.ma.masked_where(ones > 1, ones)  # A mask that hides nothing is taken.
+    found = KMeans(2, init=WHOLE[[0, 2]]).fit(WHOLE, sample_weight=unmasked)
+    assert np.allclose(found.cluster_centers_, [[2 / 3, 2 / 3], [26 / 3, 26 / 3]], rtol=1e-14)
+
+
 @pytest.mark.parametrize("form", ABSENT)
 def test_absent_weights_are_refused_as_nan(form: str) -> None:
     with pytest.raises(WeightError, match="row 2: nan"):
@@ -217,7 +234,8 @@ def test_every_array_parameter_takes_any_array_and_no_mask(est: Any, name: str, 
                 assert np.array_equal(getattr(found, attribute), getattr(wanted, attribute))
     masked = np.ma.array(np.array(value), mask=np.zeros(np.shape(value), bool))
     masked[(0,) * masked.ndim] = np.ma.masked
-    for bad in (masked, list(masked)):
+    lazy = da.from_array(masked)
+    for bad in (masked, list(masked), lazy, list(lazy)):
         with pytest.raises(EmdistError, match=f"{name}.*masked value"):
             fitted(bad)
 
