@@ -116,7 +116,7 @@ def fit(
 
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
 
-      emdist fit -f quickstart.yaml --set fit.seed=7
+      emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
 
       emdist fit --repeat runs/profiles
     """

@@ -27,11 +27,16 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
     Raises
     ------
     ConfigError
-        If `given` would change the result.
+        If `given` would change the result, or `run` is a sweep.
     NotFoundError, CheckpointError
         If there is no run.
     """
     config = recorded_config(RunFolder(run).record(), run)
+    if "sweep" in config:
+        raise ConfigError(
+            f"{run} is a sweep, and --repeat repeats a fit. Start the same `emdist sweep` with "
+            "another --run, and compare models/ of both with `emdist inspect`."
+        )
     for name in _FIXED:
         more = set(given.get(name) or {}) - {"storage_options"}
         if more:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import zarr
 
 from emdist.names import Names, coordinate_names
+
+logger = logging.getLogger(__name__)
 
 #: The attribute of an array, a list of d texts, that `emdist ingest` writes.
 FEATURE_NAMES = "feature_names"
@@ -24,6 +27,14 @@ def stored_names(array: zarr.Array[Any]) -> Names:
         texts = tuple(name for name in listed if isinstance(name, str))
         if len(texts) == len(listed):
             return texts
+    if listed is not None:
+        # Of another tool, maybe, or of before the array was resized: no error, but told.
+        held = f"{len(listed)} entries" if isinstance(listed, list) else type(listed).__name__
+        logger.warning(
+            "the attribute %s of %s holds no list of %d texts, one for each feature (%s): it is "
+            "ignored, and the order of the features is not checked by it",
+            FEATURE_NAMES, array.path or array.store, array.shape[1], held,
+        )  # fmt: skip
     return _coordinate(array)
 
 

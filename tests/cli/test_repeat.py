@@ -64,3 +64,10 @@ def test_inspect_tells_all_that_a_repetition_needs(finished: Path, tmp_path: Pat
     assert told["data"]
     assert told["plan"]
     assert len(told["result"]["sha256"]) == 64
+
+
+def test_a_sweep_is_not_repeated_as_a_fit(finished: Path, tmp_path: Path) -> None:
+    run("sweep", "x.zarr", "-k", "2..3", "--max-iter", 2, "--run", "runs/s", cwd=tmp_path)
+    done = run("fit", "--repeat", "runs/s", cwd=tmp_path)
+    assert done.code == 2
+    assert "runs/s is a sweep, and --repeat repeats a fit" in done.err

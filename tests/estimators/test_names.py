@@ -357,3 +357,16 @@ def test_names_that_are_no_texts_are_refused_or_ignored_as_in_scikit_learn(
 def test_the_error_is_one_of_data() -> None:
     assert issubclass(FeatureNamesError, DataError)
     assert issubclass(FeatureNamesError, ValueError)
+
+
+@pytest.mark.parametrize("listed", [["a", "b"], "abc", [1, 2, 3], {"a": 1}])
+def test_names_that_are_not_of_the_features_are_told(
+    listed: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    array = zarr.create_array(tmp_path / "x", shape=x.shape, dtype=x.dtype)
+    array[:] = x
+    array.attrs["feature_names"] = listed
+    est = KMeans(2, random_state=0).fit(str(tmp_path / "x"))
+    assert not hasattr(est, "feature_names_in_")
+    assert "holds no list of 3 texts" in caplog.text

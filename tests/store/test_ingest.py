@@ -1015,3 +1015,9 @@ def test_interrupt_cleans_up(tmp_path: Path, out: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ingest(tmp_path / "a.npy", out, rows_per_chunk=10, done=interrupt)
     assert not list(out.parent.iterdir())
+
+
+def test_several_columns_without_a_name_are_told(tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.csv").write_text(",,a,b\nx,1,1.0,2.0\ny,2,3.0,4.0\n")
+    with pytest.raises(errors.DataError, match=r"several columns without a name, .* index=False"):
+        ingest(tmp_path / "a.csv", out)

@@ -68,7 +68,12 @@ class Selection:
         DataError
             If two columns have the same name, so that a name does not tell which.
         """
-        if twice := _repeated(names):
+        if (twice := _repeated(names)) is not None:
+            if not twice:
+                raise DataError(
+                    f"{file} has several columns without a name, as pandas writes an index of "
+                    "several levels. Name all but one, or write the file with index=False."
+                )
             raise DataError(f"{file} has several columns named {brief(twice)}; rename all but one.")
         if self.only is None and not self.without and not bookkeeping:
             return list(range(len(names)))
@@ -77,7 +82,7 @@ class Selection:
         all_but = [i for i, name in enumerate(names) if name not in bookkeeping]
         wanted: Sequence[str | int] = all_but if self.only is None else self.only
         chosen = [_position(column, index, file) for column in wanted]
-        if again := _repeated([names[i] for i in chosen]):
+        if (again := _repeated([names[i] for i in chosen])) is not None:
             raise ConfigError(f"column {brief(again)} is asked for twice; name it once.")
         return [i for i in chosen if i not in leave]
 
