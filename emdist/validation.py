@@ -154,12 +154,13 @@ def _explain_one(
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     stem, _, last = place.rpartition(".")
     place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
+    if section and not place:
+        return _of_section(section, f"{detail.get('ctx', {}).get('error', detail['msg'])}", root)
     if section:
         place = f"{section}.{stem}[{last}]" if last.isdigit() and stem else f"{section}.{place}"
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(root, detail["loc"][:-1])
-        hint = nearest(f"{detail['loc'][-1]!s:.60}", known)
-        return f"{place} is not a known key{hint}; known here: {', '.join(known)}."
+        return _unknown(place, f"{detail['loc'][-1]!s:.60}", known)
     if detail["type"] in ("missing", "missing_argument"):
         return f"{place} is missing."
     at = f"{place}: " if place else ""
@@ -175,6 +176,21 @@ def _explain_one(
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
     got = "" if told else f", got {shown(detail['input'])}"
     return f"{at}{detail['msg']}{got}."
+
+
+def _unknown(place: str, key: str, known: Sequence[str]) -> str:
+    """That the `key` at `place` is none of the `known` ones."""
+    if not known:
+        above = place.rpartition(".")[0] or "it"
+        return f"{place} is not a known key: there are no options here. Leave {above} out."
+    return f"{place} is not a known key{nearest(key, known)}; known here: {', '.join(known)}."
+
+
+def _of_section(section: str, why: str, cls: Any) -> str:
+    """What a class said of its options as a whole, by the key that it begins with if by any."""
+    word = re.match(r"[a-z_]*", why)
+    keyed = word is not None and word[0] in _known_keys(cls, ())
+    return f"{section}.{why}" if keyed else f"{section}: {why}"
 
 
 def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
@@ -212,10 +228,7 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
     for key in options:
         if key not in known:
             word = f"{key!s:.60}"
-            raise ConfigError(
-                f"{where}.{word} is not a known key{nearest(word, known)}; known here: "
-                f"{', '.join(known)}."
-            )
+            raise ConfigError(_unknown(f"{where}.{word}", word, known))
     try:
         written = options_as_written(cls, options)
         hints = get_type_hints(cls, include_extras=True)

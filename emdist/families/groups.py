@@ -60,7 +60,10 @@ def family_of(group: Group, i: int) -> Family[Any]:
             "groups here."
         )
     # Found, not imported: any file of this package can be a part.
-    cls = plugin(__package__ or "emdist.families", "family", group.family)
+    try:
+        cls = plugin(__package__ or "emdist.families", "family", group.family)
+    except ConfigError as error:
+        raise ConfigError(f"groups[{i}].family: {error}") from None
     family: Family[Any] = checked_options(cls, group.options, f"groups[{i}].options")
     return family
 

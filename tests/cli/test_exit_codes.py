@@ -68,7 +68,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         "give one of them",
         _nothing,
     ),
-    "no workers": ("fit x.zarr --workers 0", 2, "n_workers=0", _nothing),
+    "no workers": ("fit x.zarr --workers 0", 2, "--workers=0; wanted a whole", _nothing),
     "an unknown cluster": ("fit x.zarr --set cluster.kind=dask", 2, "cluster.kind", _nothing),
     "a cluster's unknown key": (
         "fit x.zarr --workers 1 --set cluster.memory_limits=1GB",
@@ -76,7 +76,12 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         "did you mean 'memory_limit'",
         _nothing,
     ),
-    "no address": ("fit x.zarr --scheduler here", 2, "no scheduler address", _nothing),
+    "no address": (
+        "fit x.zarr --scheduler here",
+        2,
+        "--scheduler='here' is no scheduler address",
+        _nothing,
+    ),
     "an empty run": ("fit x.zarr --run ''", 2, "--run: '' is empty; give a name", _nothing),
     "a run that climbs": ("fit x.zarr --run a/..", 2, "no name below a folder", _nothing),
     "no start": ("fit x.zarr --set fit.start=no.npz", 3, "no.npz", _nothing),

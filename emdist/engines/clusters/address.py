@@ -54,7 +54,7 @@ class Address:
             )
         if not _URL.fullmatch(self.address) and not _is_path(self.address):
             raise ConfigError(
-                f"{shown(self.address)} is no scheduler address; wanted tcp://host:port, "
+                f"address={shown(self.address)} is no scheduler address; wanted tcp://host:port, "
                 "tls://host:port, or the path of a scheduler file."
             )
 

@@ -14,6 +14,7 @@ from emdist.engines.nanny import FirmNanny
 from emdist.engines.quiet import closing_quietly
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
+from emdist.validation import whole_number
 
 #: How long Dask calls a worker that has just died before it makes its results again. Its default
 #: is for networks; on one machine nobody takes so long, and every death would cost it.
@@ -57,11 +58,8 @@ class Local:
     tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if self.n_workers < 1 or self.threads_per_worker < 1:
-            raise ConfigError(
-                f"n_workers={self.n_workers}, threads_per_worker={self.threads_per_worker}: "
-                "both must be at least 1."
-            )
+        whole_number(self.n_workers, "n_workers", 1)
+        whole_number(self.threads_per_worker, "threads_per_worker", 1)
 
     @contextmanager
     def open(self) -> Iterator[Client]:

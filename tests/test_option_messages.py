@@ -1,0 +1,49 @@
+"""Faults of options in the words of the user: the key, what was got, what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from emdist.dissimilarities.choose import choose
+from emdist.engines.clusters.address import Address
+from emdist.engines.clusters.local import Local
+from emdist.engines.local import LocalEngine
+from emdist.errors import ConfigError
+from emdist.families.product import Product
+from emdist.fit.schedules.batch import Batch
+from emdist.validation import checked_options
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: checked_options(LocalEngine, {"threads": 0}, "cluster"), "cluster.threads=0; w"),
+        (lambda: checked_options(Local, {"n_workers": 0}, "cluster"), "cluster.n_workers=0; w"),
+        (lambda: checked_options(Address, {"address": "a:1"}, "cluster"), "cluster.address='a:1'"),
+        (lambda: choose("mahalanobis", {}), "model.options: mahalanobis wants exactly one"),
+        (
+            lambda: checked_options(
+                Product, {"groups": [{"columns": "0:2", "family": "ful"}]}, "model.options"
+            ),
+            "model.options.groups[0].family: family 'ful' is not known",
+        ),
+        (lambda: checked_options(Product, {"groups": []}, "model.options"), "model.options.groups"),
+    ],
+)
+def test_what_a_class_says_of_its_options_follows_the_key(
+    make: Callable[[], object], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value).startswith(words)
+
+
+def test_options_that_there_are_not_any_of_are_said_to_be_none() -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked_options(Batch, {"rate": 1}, "fit.schedule_options")
+    assert str(caught.value) == (
+        "fit.schedule_options.rate is not a known key: there are no options here. "
+        "Leave fit.schedule_options out."
+    )
