@@ -26,6 +26,7 @@ from emdist.interfaces import (
 )
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
+from emdist.models.precision import check_squares_fit
 from emdist.models.ready import READY
 from emdist.sums import Sums
 
@@ -106,7 +107,12 @@ class KCentroids:
         return self.mixture.start(seeds, spread)
 
     def numerics(self, params: Params, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        return self.mixture.numerics(params, spread, dtype)
+        """As the mixture; ConfigError where float32 is asked for and cannot hold the squares."""
+        found = self.mixture.numerics(params, spread, dtype)
+        if self.squares:
+            whitening = getattr(self.dissimilarity, "whitening", None)
+            check_squares_fit(self.dissimilarity, found, spread, whitening)
+        return found
 
     def e_step(self, block: Block, params: Params, origin: Floats, numerics: Numerics) -> Sums:
         return self.mixture.e_step(block, params, origin, numerics)

@@ -18,10 +18,12 @@ from emdist import (
     KCentroids,
     KMeans,
     KMedians,
+    MiniBatchKMeans,
     ProductMixture,
 )
-from emdist.config import ClusterSection, DataSection
-from emdist.errors import DataError, DomainError, WeightError
+from emdist.config import ClusterSection, DataSection, make_config
+from emdist.errors import ConfigError, DataError, DomainError, WeightError
+from emdist.job import open_job
 from emdist.labelling import label_data
 from emdist.store.location import Location
 
@@ -238,3 +240,56 @@ def test_nothing_that_counts_is_nothing_to_score() -> None:
         est.set_params(non_finite="drop").fit(rows())
         with pytest.raises(DataError, match="All 4 rows are left out"):
             est.score(x)
+
+
+#: Models of squares in float32, and the objective of each.
+NARROW: dict[str, Callable[[], Any]] = {
+    "kmeans": lambda: KMeans(2, precision="float32", random_state=0),
+    "pruned": lambda: KMeans(2, precision="float32", schedule="pruned", random_state=0),
+    "mini batches": lambda: MiniBatchKMeans(2, precision="float32", random_state=0),
+    "kcentroids": lambda: KCentroids(2, precision="float32", random_state=0),
+    "incomplete": lambda: KMeans(2, precision="float32", non_finite="missing", random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("scale", [1e19, 1e20, 1e-25])
+def test_squares_that_do_not_fit_float32_are_refused(name: str, scale: float) -> None:
+    with pytest.raises(ConfigError, match="squares of the features do not fit float32") as told:
+        NARROW[name]().fit(rows() * scale)
+    said = str(told.value)
+    assert "(precision)" in said
+    assert "Set precision to auto or float64, or scale the features" in said
+
+
+@pytest.mark.parametrize("name", NARROW)
+@pytest.mark.parametrize("scale", [1e15, 1e-14])
+def test_float32_holds_what_float64_finds_where_squares_fit(name: str, scale: float) -> None:
+    narrow = NARROW[name]().fit(rows() * scale)
+    wide = NARROW[name]().set_params(precision="float64").fit(rows() * scale)
+    assert narrow.inertia_ == pytest.approx(wide.inertia_, rel=1e-5)
+    assert narrow.cluster_centers_ == pytest.approx(wide.cluster_centers_, rel=1e-4)
+
+
+def test_squares_are_those_of_whitened_rows() -> None:
+    def fitted(scale: float, variance: float) -> Any:
+        given = {"covariance": (variance * np.eye(3)).tolist()}
+        model = KCentroids(
+            2, dissimilarity="mahalanobis", dissimilarity_params=given, precision="float32"
+        )
+        return model.set_params(random_state=0).fit(rows() * scale)
+
+    assert fitted(1e20, 1e40).inertia_ == pytest.approx(fitted(1.0, 1.0).inertia_, rel=1e-5)
+    with pytest.raises(ConfigError, match="do not fit float32"):
+        fitted(1e20, 1.0)
+
+
+def test_a_configuration_names_the_key_of_the_precision(tmp_path: Path) -> None:
+    zarr.save(str(tmp_path / "x.zarr"), rows() * 1e20)
+    config = make_config({
+        "data": {"path": str(tmp_path / "x.zarr")},
+        "model": {"name": "kmeans", "n_components": 2, "precision": "float32"},
+        "run": {"folder": str(tmp_path / "runs")},
+    })  # fmt: skip
+    with open_job(config) as job, pytest.raises(ConfigError, match=r"Set model\.precision to auto"):
+        job.complete()
