@@ -18,6 +18,11 @@ from email.parser import Parser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+#: What commands make in the tree, for where there is no git to ask.
+MADE = {
+    ".git", ".venv", "build", "dist", "demo", "runs", "__pycache__", "emdist.egg-info",
+    ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache",
+}  # fmt: skip
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> None:
@@ -30,8 +35,19 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> None:
     )
 
 
+def has_git() -> bool:
+    """Whether this is a clone, on a machine with git."""
+    return (ROOT / ".git").exists() and shutil.which("git") is not None
+
+
 def tracked() -> list[str]:
     """What a commit would hold: tracked files, and new ones that git does not ignore."""
+    if not has_git():
+        return [
+            path.relative_to(ROOT).as_posix()
+            for path in ROOT.rglob("*")
+            if not path.is_dir() and not MADE.intersection(path.relative_to(ROOT).parts)
+        ]
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [name for name in listed.split("\0") if name and (ROOT / name).exists()]
@@ -54,6 +70,14 @@ def built(folder: Path, python: Path) -> Path:
     run(python, "-m", "venv", "--clear", environment, cwd=folder)
     pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
     run(*pip, "install", "build", "setuptools-scm", cwd=folder)
+    if not has_git():
+        source = copied(folder / "source")
+        shutil.rmtree(folder / "dist", ignore_errors=True)
+        run(
+            environment / "bin" / "python", "-m", "build", "--wheel", "--outdir", folder / "dist",
+            source, cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST="0.0+unknown",
+        )  # fmt: skip
+        return next((folder / "dist").glob("*.whl"))
     asked = [str(environment / "bin" / "python"), "-m", "setuptools_scm"]
     version = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     source = copied(folder / "source")
@@ -70,18 +94,25 @@ def built(folder: Path, python: Path) -> Path:
     return next((folder / "dist").glob("*.whl"))
 
 
+def _held(sdist: Path) -> set[str]:
+    """Files and folders of an sdist, below the project's."""
+    with tarfile.open(sdist) as packed:
+        top = sdist.name.removesuffix(".tar.gz") + "/"
+        held = {name.removeprefix(top) for name in packed.getnames()}
+    # A link to a folder, `config`, is kept as what it leads to.
+    return held | {name.rpartition("/")[0] for name in held}
+
+
 def check(folder: Path) -> str:
     """The version of the wheel and the sdist in `folder`; SystemExit if they are not whole."""
-    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    (wheel,) = folder.glob("*.whl")
+    sdists = list(folder.glob("*.tar.gz"))
+    if not sdists:
+        print("no git here: the wheel was made without an sdist, which is not checked")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (about,) = (name for name in names if name.endswith(".dist-info/METADATA"))
         metadata = Parser().parsestr(archive.read(about).decode())
-    with tarfile.open(sdist) as packed:
-        top = sdist.name.removesuffix(".tar.gz") + "/"
-        held = {name.removeprefix(top) for name in packed.getnames()}
-        # A link to a folder, `config`, is kept as what it leads to.
-        held |= {name.rpartition("/")[0] for name in held}
     version = metadata["Version"]
     modules = {name for name in tracked() if re.match(r"emdist/.*(\.py|\.yaml|py\.typed)$", name)}
     wrong = {
@@ -91,8 +122,8 @@ def check(folder: Path) -> str:
             for name in names
             if not name.startswith(("emdist/", f"emdist-{version}.dist-info/"))
         },
-        "the sdist lacks": {*tracked()} - held,
-        "the sdist is of another version": set() if version in sdist.name else {sdist.name},
+        "the sdist lacks": set().union(*({*tracked()} - _held(sdist) for sdist in sdists)),
+        "the sdist is of another version": {s.name for s in sdists if version not in s.name},
         "the metadata lacks": {
             key for key in ("License-Expression", "Requires-Python", "Summary") if not metadata[key]
         },
@@ -100,7 +131,7 @@ def check(folder: Path) -> str:
     told = [f"{what}: {', '.join(sorted(which)[:10])}" for what, which in wrong.items() if which]
     if told:
         raise SystemExit("\n".join(told))
-    print(f"{wheel.name} and {sdist.name} are whole")
+    print(" and ".join(path.name for path in (wheel, *sdists)), "whole")
     return version
 
 

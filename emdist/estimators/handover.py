@@ -24,9 +24,11 @@ _OF_POSTERIORS = ("weight_concentration_", "weight_concentration_prior_", "mean_
 
 def without_equivalent(estimator: Any, why: str) -> ConfigError:
     """The error for a model that scikit-learn has not."""
+    # K-medians have no distribution, and one with noise is none over all of space.
+    has = hasattr(estimator, "distribution") and not getattr(estimator, "noise", False)
     return ConfigError(
         f"scikit-learn has no equivalent of this {type(estimator).__name__}: {why}. Use "
-        "distribution() or the fitted attributes instead."
+        f"{'distribution() or ' if has else ''}the fitted attributes instead."
     )
 
 
