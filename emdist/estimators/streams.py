@@ -13,6 +13,7 @@ from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
+from emdist.estimators.stream_shape import check_shape
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener
 from emdist.fit.fit import Fit
@@ -132,12 +133,21 @@ class Streaming(Estimator):
         Returns
         -------
         The estimator itself.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter that decides the model's shape, such as `n_components`, was changed.
         """
         engine = make_engine(self.engine)
         before = self._fitted if self.__sklearn_is_fitted__() else None
         known = self._source if before is None else self._known
         source = known(X, sample_weight, engine)
         sections = self._sections(source.shape[1])
+        if before is not None:
+            number = "n_clusters" if hasattr(self, "n_clusters") else "n_components"
+            streaming = self._stream is not None
+            check_shape(self._section, sections[0], type(self).__name__, number, streaming)
         sections[2].check(make_model(sections[0]), sections[0].n_components, source.shape[1])
         check_room([sections[0]], sections[1], source, engine)
         fold = self._fold(*sections[:2])

@@ -10,9 +10,20 @@ import numpy as np
 import pytest
 from distributed import Client
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 import emdist
-from emdist import BernoulliMixture, GaussianMixture, KMeans, MiniBatchKMeans, PoissonMixture
+from emdist import (
+    BayesianGaussianMixture,
+    BernoulliMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    KMeans,
+    MiniBatchKMeans,
+    PoissonMixture,
+    ProductMixture,
+)
 from emdist.config import make_config
 from emdist.errors import ConfigError, DataError, DomainError, ShapeError, StartError, WeightError
 from emdist.job import Job, open_job
@@ -220,3 +231,61 @@ def test_a_run_by_any_schedule_resumes(schedule: str, stored: Path, tmp_path: Pa
     one, other = results
     assert np.array_equal(one.params.components.means, other.params.components.means)
     assert repr(one.history) == repr(other.history)
+
+
+COUNTS = np.random.default_rng(0).integers(0, 4, (40, 3)).astype(np.float64)
+FULL = [{"columns": [0, 1], "family": "full"}, {"columns": [2], "family": "full"}]
+SWAPPED = [{"columns": [0, 2], "family": "full"}, {"columns": [1], "family": "full"}]
+#: An estimator, a parameter that decides its shape, and another value of that.
+SHAPES: list[tuple[Any, str, Any]] = [
+    (GaussianMixture(2), "n_components", 3),
+    (GaussianMixture(2), "n_components", 1),
+    (GaussianMixture(2), "covariance_type", "diag"),
+    (GaussianMixture(2), "noise", True),
+    (GaussianMixture(2, noise=True), "noise", None),
+    (GaussianMixture(2, covariance_type="diag"), "non_finite", "missing"),
+    (MiniBatchKMeans(2), "n_clusters", 3),
+    (MiniBatchKMeans(2, non_finite="missing"), "non_finite", "raise"),
+    (BayesianGaussianMixture(n_components=2), "covariance_type", "tied"),
+    (
+        BayesianGaussianMixture(n_components=2),
+        "weight_concentration_prior_type",
+        "dirichlet_distribution",
+    ),
+    (CategoricalMixture(2, n_categories=4), "n_categories", 5),
+    (BinomialMixture(2, n_trials=4), "n_trials", 5),
+    (BinomialMixture(2, n_trials=4), "n_trials", [4, 4, 5]),
+    (ProductMixture(2, groups=FULL), "groups", SWAPPED),
+    (ProductMixture(2, groups=FULL), "groups", [{"columns": [0, 1, 2], "family": "diagonal"}]),
+    (BernoulliMixture(2, non_finite="missing"), "n_components", 3),
+]
+
+
+@pytest.mark.parametrize(("est", "name", "value"), SHAPES, ids=lambda v: str(v)[:40])
+def test_a_stream_keeps_its_shape(est: Any, name: str, value: Any) -> None:
+    x = np.minimum(COUNTS, 1) if isinstance(est, BernoulliMixture) else COUNTS
+    est = clone(est).set_params(random_state=0).partial_fit(x)
+    old, before = est.get_params()[name], est.n_iter_
+    est.set_params(**{name: value})
+    kind = type(est).__name__
+    with pytest.raises(ConfigError, match=rf"^{name} is .*{kind}.partial_fit .* or call fit"):
+        est.partial_fit(x)
+    est.set_params(**{name: old}).partial_fit(x)  # The advice.
+    assert est.n_iter_ == before + 1
+    est.set_params(max_iter=1, **{name: value}).fit(x)
+
+
+def test_a_stream_that_goes_on_from_a_model_keeps_its_shape(tmp_path: Path) -> None:
+    GaussianMixture(2, random_state=0).fit(COUNTS).save(tmp_path / "model")
+    loaded: Any = emdist.load(tmp_path / "model")
+    with pytest.raises(ConfigError, match=r"n_components is 3, .* goes on from has 2\. "):
+        loaded.set_params(n_components=3).partial_fit(COUNTS)
+    given = MiniBatchKMeans.from_parameters(cluster_centers=COUNTS[:2])
+    with pytest.raises(ConfigError, match=r"n_clusters is 3, .* has 2\. .*new MiniBatchKMeans"):
+        given.set_params(n_clusters=3).partial_fit(COUNTS)
+
+
+def test_what_leaves_the_shape_alone_may_change_within_a_stream() -> None:
+    est = BinomialMixture(2, n_trials=4, random_state=0).partial_fit(COUNTS)
+    est.set_params(n_trials=[4, 4, 4], smoothing=0.5, assignment="hard").partial_fit(COUNTS)
+    assert est.n_iter_ == 2
