@@ -158,8 +158,8 @@ def _check_free(target: Path, overwrite: bool) -> None:
         raise OutputExistsError(f"{target} is a folder; name a file in it.")
     if target.exists() and not overwrite:
         raise OutputExistsError(
-            f"there is something at {target} already; choose another output, or pass "
-            "overwrite=True (--overwrite) to replace it."
+            f"there is something at {target} already; choose another output, or "
+            "replace it (--overwrite of `emdist compress`)."
         )
 
 

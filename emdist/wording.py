@@ -21,6 +21,11 @@ LONGEST, LINES = 900, 24
 #: Options of the command line by the key that they set.
 OPTIONS: Mapping[str, str] = {
     "data.weights": "--weights",
+    "ingest.columns": "--column",
+    "ingest.weight_column": "--weights",
+    "ingest.dtype": "--dtype",
+    "ingest.rows_per_chunk": "--rows-per-chunk",
+    "ingest.overwrite": "--overwrite",
     "model.name": "--model",
     "model.n_components": "-k",
     "fit.init": "--init",
@@ -47,6 +52,7 @@ PARAMETERS: Mapping[str, str] = {
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
     "missing_chunks corrupt_chunks non_finite",
+    "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",

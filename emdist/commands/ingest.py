@@ -11,6 +11,7 @@ from rich.filesize import decimal
 from emdist.commands.options import Json, Overwrite, Quiet
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
+from emdist.wording import worded
 
 
 def ingest(
@@ -79,5 +80,5 @@ def ingest(
             ("stored", decimal(found.bytes_stored)),
         ]
         facts += [("weights", str(found.weights))] if found.weights else []
-        facts += [("note", note) for note in found.notes]
+        facts += [("note", worded(note, "command")) for note in found.notes]
         print_result(values, Page(facts), str(found.target), mode)

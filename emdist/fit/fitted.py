@@ -94,7 +94,7 @@ class Fitted:
         how = match(known, found)
         if how.refused:
             remedy = (
-                "Ingest the data with its columns in the model's order (`emdist ingest --columns`)."
+                "Ingest the data with its columns in the model's order (`emdist ingest --column`)."
                 if how is Match.OTHER_ORDER
                 else "Label data with the model's features. If they are the same, write the "
                 "model's names to the attribute feature_names of the Zarr array."

@@ -460,7 +460,7 @@ def test_an_index_is_no_feature_unless_it_is_named(
         return
     assert summary.notes == (
         f"column '{index}' left out: an index, not a feature; to take it, name it among the "
-        "columns (-c of the command line, or columns)",
+        "columns (ingest.columns)",
     )
     summary = ingest(tmp_path / "a.parquet", out, columns=[index, "b"], overwrite=True)
     assert summary.notes == ()
@@ -659,17 +659,25 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "blank csv": ("blank.csv", shape, "is empty"),
     "header only": ("headonly.csv", shape, "no rows"),
     "ragged": ("ragged.csv", shape, "3 cells where 2.*'1,2,3'"),
-    "words": ("words.csv", dtype, r"'name' \(text such as 'oops'\).*columns=\['a', 'c'\]"),
+    "words": (
+        "words.csv",
+        dtype,
+        r"'name' \(text such as 'oops'\).*\(ingest.columns\): 'a', 'c'\.",
+    ),
     "late word": ("late.csv", dtype, "'oops' in column 1"),
     "twice": ("twice.csv", data, "several columns named 'a'"),
     "dates": ("dates.csv", dtype, "'day'"),
-    "unnamed column": ("unnamed.csv", data, "without a name.*delimiter at the line ends"),
+    "unnamed column": (
+        "unnamed.csv",
+        data,
+        "without a name.*delimiter at the line ends.*ingest.columns",
+    ),
     "latin-1": ("latin.csv", data, "not UTF-8"),
     "utf-16": ("utf16.csv", data, "not UTF-8"),
     "spaces": ("spaces.txt", shape, "several spaces"),
     "torn gz": ("torn.csv.gz", data, "cannot be read"),
     "junk gz": ("junk.csv.gz", data, "cannot be read"),
-    "text parquet": ("text.parquet", dtype, r"'s' \(string\).*columns=\['a'\]"),
+    "text parquet": ("text.parquet", dtype, r"'s' \(string\).*\(ingest.columns\): 'a'\."),
     "empty parquet": ("empty.parquet", shape, "no rows"),
     "uneven lists": ("lists.parquet", shape, "1 values in row 1 of 'e', where 2"),
     "torn parquet": ("torn.parquet", data, "no readable Parquet"),

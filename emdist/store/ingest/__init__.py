@@ -224,7 +224,7 @@ def _store(
 
 def _only(columns: Sequence[str | int] | None) -> tuple[str | int, ...] | None:
     if isinstance(columns, str):
-        raise ConfigError(f"columns is {columns!r}, and a list is wanted: columns=[{columns!r}].")
+        raise ConfigError(f"ingest.columns is {columns!r}; wanted a list: [{columns!r}].")
     return None if columns is None else tuple(columns)
 
 

@@ -66,7 +66,7 @@ def open_csv(file: File, selection: Selection) -> Table:
             if "" in kinds and selection.only is None:
                 raise DataError(
                     f"{file} has a column without a name, as a delimiter at the line ends makes "
-                    "one; choose the features with columns=[...]."
+                    "one; choose the features (ingest.columns)."
                 )
             bad = [name for name, kind in kinds.items() if kind not in _NUMERIC]
             sample = stream.read_next_batch() if bad else None
@@ -137,7 +137,7 @@ def _explain(message: str, file: File) -> DataError:
         return DtypeError(
             f"{file} has {cell[2][:80]!r} in column {cell[1]} (0-based, of those read), where a "
             "number is wanted; mend it, leave the cell empty for NaN, or choose other columns "
-            "with columns=[...]."
+            "(ingest.columns)."
         )
     if "straddling" in message:
         return ShapeError(f"{file} has a line of more than {_BLOCK} bytes; check the line ends.")

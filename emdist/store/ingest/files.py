@@ -182,5 +182,5 @@ def same_features(first: tuple[str, ...], other: tuple[str, ...], one: File, two
     )
     raise ShapeError(
         f"{one.name} and {two.name} differ: {detail}{shown}. "
-        "Choose what they share, in one order, with columns=[...]."
+        "Choose what they share, in one order (ingest.columns)."
     )

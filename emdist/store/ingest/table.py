@@ -95,7 +95,7 @@ def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str
     which = ", ".join(brief(name) for name in left)
     return (
         f"column {which} left out: an index, not a feature; to take it, name it among the columns "
-        "(-c of the command line, or columns)",
+        "(ingest.columns)",
     )
 
 
@@ -230,8 +230,8 @@ def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str])
     shown = ", ".join(f"{brief(name)} ({kind[:_LONGEST]})" for name, kind in bad[:_SHOWN])
     more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     remedy = (
-        f"choose the numeric ones with columns=[{', '.join(brief(n) for n in good[:_SHOWN])}"
-        f"{', ...' if len(good) > _SHOWN else ''}]"
+        f"choose the numeric ones (ingest.columns): {', '.join(brief(n) for n in good[:_SHOWN])}"
+        f"{', ...' if len(good) > _SHOWN else ''}"
         if good
         else "there is no numeric column to choose instead"
     )

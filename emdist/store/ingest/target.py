@@ -180,13 +180,13 @@ class Output:
         there = exists(target)
         if there and not overwrite:
             raise OutputExistsError(
-                f"there is something at {target} already; choose another target, or pass "
-                "overwrite=True (--overwrite) to replace it."
+                f"there is something at {target} already; choose another target, or "
+                "replace it (ingest.overwrite)."
             )
         if there and not _is_array(target):
             raise OutputExistsError(
-                f"{target} is no Zarr array, and overwrite replaces nothing else; choose "
-                "another target, or remove it yourself."
+                f"{target} is no Zarr array, and nothing else is replaced (ingest.overwrite); "
+                "choose another target, or remove it yourself."
             )
         beside = target.is_local or there
         return cls(target, sibling(target, name) if beside else target)
