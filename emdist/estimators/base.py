@@ -23,6 +23,7 @@ from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.frames import check_names, names_in
 from emdist.estimators.inputs import (
+    as_location,
     as_matrix,
     is_client,
     is_in_memory,
@@ -45,7 +46,7 @@ from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of
 from emdist.quoting import shown
 from emdist.saved import save_fitted
-from emdist.store.location import Location
+from emdist.store.model_files import check_free
 from emdist.sums import Sums
 
 S = TypeVar("S", bound=Section)
@@ -294,11 +295,17 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return self._collect(X, only_labels=True).labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Store the fitted estimator in the folder `path`, or at a URL; `emdist.load` reads it."""
+        """Store the fitted estimator in the folder `path`, or at a URL; `emdist.load` reads it.
+
+        The folder is new or empty, or holds a saved model, which is replaced; that of a run is
+        refused with a ConfigError.
+        """
         check_is_fitted(self)
+        place = as_location(path, "a folder to save the model in")
+        check_free(place)
         extra = {
             "estimator": type(self).__name__,
             "params": to_json(self.get_params(deep=False)),
             "reading": self._reading().reading(),
         }
-        save_fitted(Location(os.fspath(path)), self._section, self._fitted, extra)
+        save_fitted(place, self._section, self._fitted, extra)

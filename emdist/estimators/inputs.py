@@ -18,6 +18,7 @@ from emdist.foreign_objects import is_a
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.quoting import shown
 from emdist.store.arrays import ArraySource, array_source, check_matrix
+from emdist.store.location import Location
 from emdist.store.references import ArrayRef, reference
 from emdist.store.zarr_source import zarr_source
 
@@ -29,6 +30,14 @@ _FILL = (
 _LEAVE_OUT = "Pass {name}.filled(0) to leave these rows out, or fill them with weights."
 #: A NumPy array larger than this is not sent to a Dask cluster: bytes.
 _SENDABLE = 256 << 20
+
+
+def as_location(path: Any, wanted: str) -> Location:
+    """`path` as a place of models; ConfigError if it is no path, naming what is `wanted`."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        found = "None" if path is None else f"{shown(path)}, of the type {type(path).__name__}"
+        raise ConfigError(f"path is {found}; wanted {wanted}, as a text or a pathlib.Path.")
+    return Location(os.fspath(path))
 
 
 def is_in_memory(x: Any) -> bool:

@@ -12,6 +12,7 @@ from emdist.build_model import make_distribution
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
+from emdist.estimators.inputs import as_location
 from emdist.estimators.kept_parameters import from_json
 from emdist.estimators.speaking import in_parameters
 from emdist.fit.fitted import Fitted
@@ -20,6 +21,8 @@ from emdist.mixtures.distribution import MixtureDistribution
 from emdist.plugins import plugins
 from emdist.saved import load_fitted, load_latest, reading_of
 from emdist.store.location import Location
+
+_WANTED = "the folder of a saved model or of a run"
 
 
 @in_parameters
@@ -35,8 +38,10 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         If there is no model.
     CheckpointError
         If it is damaged.
+    ConfigError
+        If `path` is no path.
     """
-    place = Location(os.fspath(path))
+    place = as_location(path, _WANTED)
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
@@ -66,9 +71,9 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     CheckpointError
         If it is damaged.
     ConfigError
-        If it is no mixture: K-means.
+        If it is no mixture: K-means; or `path` is no path.
     """
-    section, fitted, _ = _loaded(Location(os.fspath(path)))
+    section, fitted, _ = _loaded(as_location(path, _WANTED))
     return make_distribution(section, fitted)
 
 

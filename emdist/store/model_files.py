@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
+from emdist.errors import (
+    CheckpointError,
+    ConfigError,
+    NewerFormatError,
+    NotFoundError,
+    StorageError,
+)
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.files import Folder, open_folder
 from emdist.store.location import Location
@@ -45,6 +51,41 @@ def save_model(location: Location, arrays: Mapping[str, Array], meta: Mapping[st
     folder.write(_DATA, data)
     folder.write(_JSON, _vouch([new]))
     return new.sha256
+
+
+def check_free(location: Location) -> None:
+    """Hold `location` to be a place for a model of its own: new, empty, or another such model's.
+
+    Raises
+    ------
+    ConfigError
+        If it is or lies in the folder of a run, whose own model it would be taken for, or holds
+        something else.
+    """
+    remedy = "Name a folder that is new or empty, or a model that `save` wrote, to replace it."
+    if location.is_local and location.path.exists() and not location.path.is_dir():
+        raise ConfigError(f"{location} is a file, and a model is saved as a folder. {remedy}")
+    place = location
+    for depth in range(_DEPTH + 1):
+        if _is_run(place, depth):
+            what = "is" if depth == 0 else f"lies in {place}, which is"
+            raise ConfigError(
+                f"{location} {what} the folder of a run (it holds run.json): a model saved there "
+                f"would pass for the run's own. {remedy}"
+            )
+        place = place.parent
+    folder = open_folder(location)
+    if not (folder.is_empty() or folder.exists(_JSON) or folder.exists(_DATA)):
+        raise ConfigError(f"{location} holds files that are no saved model. {remedy}")
+
+
+def _is_run(place: Location, depth: int) -> bool:
+    try:
+        return open_folder(place).exists("run.json")
+    except StorageError:
+        if depth == 0:
+            raise
+        return False  # Folders around it need not be readable.
 
 
 def read_model(location: Location) -> Saved:

@@ -174,3 +174,46 @@ def test_an_assignment_comes_back(
     assert found.assignment == assignment
     assert found.assignment_options == options
     np.testing.assert_array_equal(found.predict(x), fitted.predict(x))
+
+
+def test_a_run_keeps_its_own_model(stored: Path, x: Rows, tmp_path: Path) -> None:
+    folder, est = tmp_path / "run", KMeans(3, random_state=0).fit(x)
+    run(stored, folder, name="kmeans", n_components=3)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    around = f"lies in {folder}, which is the folder of a run"
+    for inside, what in (
+        (folder, "run is the folder of a run"),
+        (folder / "final", around),
+        (folder / "mine", around),
+    ):
+        with pytest.raises(ConfigError, match=f"{what} .*Name a folder that is new or empty"):
+            est.save(inside)
+    assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_model_replaces_only_a_model(x: Rows, tmp_path: Path) -> None:
+    place, est = tmp_path / "m", KMeans(2, init=x[:2]).fit(x)
+    place.mkdir()
+    est.save(place)
+    KMeans(3, init=x[:3]).fit(x).save(place)
+    same(emdist.load(place), KMeans(3, init=x[:3]).fit(x), ["cluster_centers_"])
+    (place / "model.json").unlink()  # Writing it was cut off: it is saved again.
+    est.save(place)
+    same(emdist.load(place), est, ["cluster_centers_"])
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match=r"holds files that are no saved model\. Name a folder"):
+        est.save(tmp_path)
+    with pytest.raises(ConfigError, match=r"notes.txt is a file, and a model is saved as a folder"):
+        est.save(tmp_path / "notes.txt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "what"), [(None, "None"), (b"m", ".*of the type bytes"), (3, "3, of")]
+)
+def test_a_path_is_a_path(path: Any, what: str, x: Rows) -> None:
+    with pytest.raises(ConfigError, match=f"path is {what}.* wanted a folder to save the model in"):
+        KMeans(2, init=x[:2]).fit(x).save(path)
+    for call in (emdist.load, emdist.load_distribution):
+        with pytest.raises(ConfigError, match=f"path is {what}.* wanted the folder of a saved mod"):
+            call(path)
