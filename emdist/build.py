@@ -163,7 +163,7 @@ def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyT
     if model.missing and components.needs_covariance:
         raise ConfigError(
             "A prior's default scale is the covariance of the data, which rows with missing values "
-            "do not tell. Give the prior's covariance, or set non_finite to 'drop'."
+            "do not tell. Give the prior's covariance, or set data.non_finite to 'drop'."
         )
     return SurveyTask(
         observed_source(source, make_model(model)),

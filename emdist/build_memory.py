@@ -17,6 +17,7 @@ from emdist.fit.groups import DEFAULT
 from emdist.fit.lockstep import BUDGET
 from emdist.interfaces import Source
 from emdist.kernels.tiles import tile_rows
+from emdist.wording import either
 
 #: How often the driver holds parameters at its worst moment, the M-step and the objective's terms:
 #: parameters before and after, the best start's, their factors, inverses and copies.
@@ -233,8 +234,10 @@ def _refusal(
     if model.name.endswith("full"):
         advice.append("take a model with fewer parameters (diagonal, tied)")
     if not most:
-        advice.append(f"make blocks {'smaller' if room.threads else 'larger'} (block_size)")
-    told = ", or ".join([*advice, "give more memory"])
+        advice.append(f"make blocks {'smaller' if room.threads else 'larger'} (data.block_size)")
+    more = "give more memory"
+    more += either("", " (cluster.memory)") if room.memory is not None else ""
+    told = ", or ".join([*advice, more])
     return (
         f"{what} need{'s' if models == 1 else ''} about {shown_size(sizes[0])} in the process that "
         f"updates the parameters, and {has} about {shown_size(max(0, sizes[1]))}. "

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
+from emdist.build_memory import Room, check_fit
+from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.choose import choose
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.local import Local
@@ -13,7 +16,9 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.fit.schedules.batch import Batch
+from emdist.store.arrays import array_source
 from emdist.validation import checked_options
+from emdist.wording import worded
 
 
 @pytest.mark.parametrize(
@@ -47,3 +52,18 @@ def test_options_that_there_are_not_any_of_are_said_to_be_none() -> None:
         "fit.schedule_options.rate is not a known key: there are no options here. "
         "Leave fit.schedule_options out."
     )
+
+
+def test_memory_for_a_fit_is_a_setting_of_runs_and_none_of_python() -> None:
+    source = array_source(np.zeros((100, 50)), 1 << 20)
+    model = ModelSection(name="full", n_components=4)
+    with pytest.raises(ConfigError) as caught:
+        check_fit([model], FitSection(), source, 50, Room(memory=1))
+    told = caught.value.args[0]
+    assert worded(told).endswith(
+        "make blocks larger (data.block_size), or give more memory (cluster.memory)."
+    )
+    assert worded(told, "command").endswith(
+        "(--set data.block_size), or give more memory (--set cluster.memory)."
+    )
+    assert worded(told, "parameters").endswith("(block_size), or give more memory.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +13,33 @@ import typer
 
 import emdist
 from emdist.cli import app
+from emdist.wording import KEYS
 
 #: Options of other programs: dask scheduler, uv, pip, prefect config view.
 FOREIGN = {"--protocol", "--scheduler-file", "--python", "--upgrade", "--show-sources"}
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 
 
-def _named() -> Iterator[tuple[str, str]]:
-    """Options in string literals, with the file and line where they stand."""
+#: A setting that is to be changed, without its section.
+_BARE = re.compile(r"\b(?:[Ss]et|larger|smaller) ([a-z_]+)(?= to '|\.)")
+
+
+@lru_cache
+def _literals() -> list[tuple[str, str]]:
+    """String literals, with the file and line where they stand."""
     folder = Path(emdist.__file__).parent
-    for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                for option in _OPTION.findall(node.value):
-                    yield option, f"{path.relative_to(folder)}:{node.lineno}"
+    return [
+        (node.value, f"{path.relative_to(folder).as_posix()}:{node.lineno}")
+        for path in sorted(folder.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def _named() -> Iterator[tuple[str, str]]:
+    for text, place in _literals():
+        for option in _OPTION.findall(text):
+            yield option, place
 
 
 def _options(command: Any) -> set[str]:
@@ -41,3 +55,16 @@ def test_every_option_that_a_text_names_is_one() -> None:
     named = list(_named())
     assert "--column" in {option for option, _ in named}
     assert [at for at in named if at[0] not in known | FOREIGN] == []
+
+
+def test_settings_to_change_are_named_with_their_section() -> None:
+    assert _BARE.findall("or set non_finite to 'drop'.") == ["non_finite"]
+    known = {key for keys in KEYS.values() for key in keys.split()}
+    bare = [
+        (word, place)
+        for text, place in _literals()
+        for word in _BARE.findall(text)
+        # Estimators have parameters, and nobody else reads of these.
+        if word in known and not place.startswith("estimators/")
+    ]
+    assert bare == []

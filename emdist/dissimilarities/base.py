@@ -212,7 +212,7 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
         raise ConfigError(
             "Of the dissimilarities only squared_euclidean takes missing values: this one is not "
             "stated over the features that a row has. Take it (K-means), fill the values, or set "
-            "non_finite to 'drop' to leave their rows out."
+            "data.non_finite to 'drop' to leave their rows out."
         )
 
 

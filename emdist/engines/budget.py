@@ -89,7 +89,7 @@ def smaller_blocks(fitting: int, smallest: Smallest | None) -> str:
     rows = max(1, fitting // 2 // smallest.row_bytes)
     return (
         f"A block is at least one chunk, and a chunk of {smallest.array} has "
-        f"{-(-smallest.nbytes >> 20)} MiB decoded, so no block_size helps. Rechunk the array, for "
-        f"example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
+        f"{-(-smallest.nbytes >> 20)} MiB decoded, so no data.block_size helps. Rechunk the array, "
+        f"for example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
         ".to_zarr('OUT.zarr')."
     )

@@ -24,7 +24,7 @@ Width: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 ADVICE = (
     "Raise reg_covar, ask for fewer components, drop constant or duplicate features, "
-    "or set on_collapse to 'reseed' or 'drop'."
+    "or set fit.on_collapse to 'reseed' or 'drop'."
 )
 
 
@@ -195,7 +195,7 @@ def _singular(covariance: Floats, what: str) -> CollapseError:
         f"{' and more' if len(tied) > 5 else ''} follow from each other to 15 digits among its "
         "rows. These are too few distinct rows, or the features are copies or sums of each other. "
         f"Set reg_covar, which is added to variances, to {1e-10 * variances.max():.0e} or more, "
-        "leave such features out, ask for fewer components, or set on_collapse to 'reseed' or "
+        "leave such features out, ask for fewer components, or set fit.on_collapse to 'reseed' or "
         "'drop'."
     )
 

@@ -162,6 +162,6 @@ def no_variance(wanted: bool) -> None:
 def refused(what: str, why: str) -> NoReturn:
     """Raise for a family that has no density of incomplete rows: ConfigError with the reason."""
     raise ConfigError(
-        f"Missing values make no sense for {what}: {why} Fill them, set non_finite to 'drop' to "
-        "leave their rows out, or take another family."
+        f"Missing values make no sense for {what}: {why} Fill them, set data.non_finite to 'drop' "
+        "to leave their rows out, or take another family."
     )

@@ -159,7 +159,8 @@ class Variational(Conjugate, Generic[Q]):
         raise ConfigError(
             "Posteriors of Gaussians want rows that miss nothing: how much a component has seen "
             "would differ from feature to feature. Fit Gaussians without posteriors (with a prior, "
-            "if you like) to missing values, or set non_finite to 'drop' to leave their rows out."
+            "if you like) to missing values, or set data.non_finite to 'drop' to leave their rows "
+            "out."
         )
 
     def free_parameters(self, n_components: int, n_features: int) -> int:

@@ -39,7 +39,7 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
     if fit.policy == "raise":
         raise CollapseError(
             f"Component(s) {weak.tolist()} collapsed: no weight left, or no positive definite "
-            "covariance. Ask for fewer components, raise reg_covar, or set on_collapse to "
+            "covariance. Ask for fewer components, raise reg_covar, or set fit.on_collapse to "
             "'reseed' or 'drop'."
         )
     if fit.policy == "drop":

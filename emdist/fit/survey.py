@@ -301,7 +301,7 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
     shown = ", ".join(str(rows[r]) for r in bad[:5])
     what, remedy = (
         "NaN or infinity",
-        ", or to 'missing' if NaN stands for what is missing at random",
+        ", or set data.non_finite to 'missing' if NaN stands for what is missing at random",
     )
     if missing:
         what, remedy = "infinity", ""
@@ -309,7 +309,7 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
         f"Input contains {what}: block {block.index} (rows {block.start}.."
         f"{block.start + len(block.x) - 1}) has {len(bad)} such row(s), the first {shown}; "
         f"row {rows[first]} has {x[first, column]} in feature {column}. Fill or remove them, or "
-        f"set non_finite to 'drop' to leave these rows out{remedy}."
+        f"set data.non_finite to 'drop' to leave these rows out{remedy}."
     )
 
 

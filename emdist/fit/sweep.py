@@ -105,7 +105,7 @@ def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
         raise ConfigError(
             "Models of the sweep look at different features, and a row in which a model finds "
             "nothing observed is left out: their scores would not be of the same rows. Sweep "
-            "models of the same features, or set non_finite to 'drop'."
+            "models of the same features, or set data.non_finite to 'drop'."
         )
     return replace(
         tasks[0],

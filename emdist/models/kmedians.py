@@ -122,7 +122,7 @@ class KMedians:
         """Refused: histograms of a cluster hold as many rows of one feature as of another."""
         raise ConfigError(
             "K-medians want rows that miss nothing: their histograms hold every feature of every "
-            "row. Fill the values, set non_finite to 'drop' to leave their rows out, or take "
+            "row. Fill the values, set data.non_finite to 'drop' to leave their rows out, or take "
             "kmeans."
         )
 

@@ -259,7 +259,7 @@ class WithNoise(Generic[P]):
         """Refused: the box would be another for each pattern of missing values."""
         raise ConfigError(
             "Uniform noise is a density of whole rows, and data.non_finite: missing asks for rows "
-            "with missing values. Leave model.noise out, or set non_finite to 'drop'."
+            "with missing values. Leave model.noise out, or set data.non_finite to 'drop'."
         )
 
     def translate(self, params: Levelled[P], shift: Floats) -> Levelled[P]:

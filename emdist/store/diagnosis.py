@@ -77,7 +77,7 @@ def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
     return CorruptChunkError(
         f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {why}. Write this chunk again from "
         "its origin; or leave its rows out: set data.corrupt_chunks to 'drop', or delete it and "
-        "set missing_chunks to 'drop'."
+        "set data.missing_chunks to 'drop'."
     )
 
 

@@ -106,7 +106,7 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
     if (blocks := -(-rows // (units * unit))) > MAX_BLOCKS:
         raise ShapeError(
             f"{rows} rows make {blocks} blocks of {units * unit} rows; at most {MAX_BLOCKS} can be "
-            "planned. Check the array's shape, or set a larger block_size."
+            "planned. Check the array's shape, or set a larger data.block_size."
         )
     return Bounds(rows, units * unit)
 

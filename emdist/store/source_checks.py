@@ -57,8 +57,8 @@ def gaps_of(ref: ArrayRef, array: zarr.Array[Any], missing: str) -> Ranges:
         raise MissingChunksError(
             f"{ref}: chunks for {rows} of {array.shape[0]} rows were never written (rows {shown}"
             f"{', ...' if len(gaps) > 5 else ''}); Zarr would read them as the fill value "
-            f"{array.fill_value}. Finish writing them, or set missing_chunks to 'drop' to leave "
-            "these rows out, or to 'fill' if the fill value is meant: many writers leave out "
-            "chunks that hold nothing else."
+            f"{array.fill_value}. Finish writing them, or set data.missing_chunks to 'drop' to "
+            "leave these rows out, or set data.missing_chunks to 'fill' if the fill value is "
+            "meant: many writers leave out chunks that hold nothing else."
         )
     return gaps

@@ -177,7 +177,7 @@ def test_advice_on_a_chunk_that_is_too_large_is_to_rechunk(tmp_path: Path) -> No
 
     client: Any = _Client(10**9)
     chunk = Smallest("big.zarr", 2 << 30, 1 << 10)
-    with pytest.raises(WorkersError, match="no block_size helps") as told:
+    with pytest.raises(WorkersError, match=r"no data\.block_size helps") as told:
         check_memory(client, 2 << 30, chunk)
     assert "'341 MiB'" not in str(told.value)
     # The line that it shows does what it says.

@@ -336,7 +336,7 @@ def refused(x: Array, setting: Setting, kind: type[Exception], match: str) -> No
 
 def test_what_is_refused() -> None:
     x = with_holes(rows("full"))
-    refused(x, setting_for("full", missing=False), NonFiniteError, "or to 'missing' if NaN stands")
+    refused(x, setting_for("full", missing=False), NonFiniteError, "to 'missing' if NaN stands")
     infinite = x.copy()
     infinite[5, 1] = -np.inf
     refused(infinite, setting_for("full"), NonFiniteError, r"infinity: .* row 5 has -inf in fea")
