@@ -5,6 +5,7 @@ Classes of other packages are recognised by their names, so that none of them is
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -126,6 +127,32 @@ def _generator(value: Any, name: str) -> str:
     )
 
 
+def _none(value: Any, name: str) -> str:
+    return f"{name} is None, and there is no default for it; pass an array of numbers."
+
+
+def _bytes(value: Any, name: str) -> str:
+    return (
+        f"{name} is bytes, {value!r:.{_LONGEST}}, and neither an array nor a path. A path is a "
+        f"text or a pathlib.Path: os.fsdecode({name}); numbers in bytes are "
+        f"numpy.frombuffer({name}, dtype)."
+    )
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, io.IOBase) or all(hasattr(value, m) for m in ("read", "fileno"))
+
+
+def _file(value: Any, name: str) -> str:
+    path = getattr(value, "name", None)
+    which = f" of {path!s:.{_LONGEST}}" if isinstance(path, str | os.PathLike) else ""
+    return (
+        f"{name} is an open file{which} ({type(value).__name__}), not an array. Pass what it "
+        "holds, such as numpy.load(file) or numpy.loadtxt(file), or bring the file into a Zarr "
+        "array with `emdist ingest` and pass the path of that."
+    )
+
+
 def _async_zarr(value: Any, name: str) -> str:
     return f"{name} is a zarr {type(value).__name__}; pass zarr.Array({name}), or its path."
 
@@ -175,6 +202,9 @@ def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
 
 #: Whether a value is of a kind, and what is said then.
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
+    (lambda x: x is None, _none),
+    (lambda x: isinstance(x, bytes | bytearray), _bytes),
+    (_is_file, _file),
     (lambda x: hasattr(x, "tocsr") or is_a(x, "sparse", "SparseArray"), _sparse),
     (lambda x: is_a(x, "zarr", "Group"), _group),
     (lambda x: is_a(x, "zarr", "AsyncArray", "AsyncGroup"), _async_zarr),

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from sklearn.utils.validation import _get_feature_names
 
 from emdist.errors import DtypeError, FeatureNamesError
-from emdist.names import Match, Names, both, brief, coordinate_names, match
+from emdist.foreign_objects import is_a
+from emdist.names import Match, Names, both, brief, coordinate_names, listing, match
+
+#: Columns of one name that a message lists.
+_PLACES = 5
 
 
-def names_in(x: Any) -> Names:
-    """Names of the columns of `x`, or None.
+def names_in(x: Any, name: str = "X") -> Names:
+    """Names of the columns of `x`, which the user calls `name`, or None.
 
     Raises
     ------
+    FeatureNamesError
+        If several columns have the same name.
     DtypeError
         If some columns have texts for names and others have not: a TypeError, as in scikit-learn.
     """
@@ -24,12 +31,33 @@ def names_in(x: Any) -> Names:
     if isinstance(dims, tuple) and coords is not None:  # xarray.DataArray
         if len(dims) != 2 or dims[1] not in coords:
             return None
-        return coordinate_names(str(dims[1]), coords[dims[1]].values)
+        found = coordinate_names(str(dims[1]), coords[dims[1]].values)
+        check_unique(found or (), f"The columns of {name}")
+        return found
+    if is_a(x, "pandas", "DataFrame"):
+        check_unique(list(x.columns), f"The columns of {name}")
+    elif is_a(x, "pyarrow", "Table", "RecordBatch"):
+        check_unique(x.column_names, f"The columns of {name}")
     try:
         found = _get_feature_names(x)
     except TypeError as error:
         raise DtypeError(f"{error!s:.400}") from None
-    return None if found is None else tuple(str(name) for name in found)
+    return None if found is None else tuple(str(one) for one in found)
+
+
+def check_unique(names: Sequence[Any], what: str) -> None:
+    """FeatureNamesError if several of `names` are the same; `what` begins the message."""
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        first = repeated[0]
+        places = [i for i, name in enumerate(names) if name == first]
+        raise FeatureNamesError(
+            f"{what} are not told apart by their names: {listing([str(n) for n in repeated])} "
+            f"comes more than once ({brief(str(first))} for columns "
+            f"{', '.join(map(str, places[:_PLACES]))}{', ...' if len(places) > _PLACES else ''}). "
+            "Give each column a name of its own, drop those that are copies, or pass the values "
+            "alone as a NumPy array."
+        )
 
 
 def check_names(known: Names, found: Names, estimator: str) -> None:

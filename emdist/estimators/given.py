@@ -19,7 +19,7 @@ from emdist.build_model import (
 )
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.frames import names_in
+from emdist.estimators.frames import check_unique, names_in
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
@@ -197,13 +197,14 @@ def array(value: Any, name: str, shape: Sequence[int | str]) -> Floats:
 def names_for(given: Sequence[str] | None, table: Any, d: int) -> Names:
     """Names of the features: as given, or the columns of a data frame of means."""
     if given is None:
-        found = names_in(table)
+        found = names_in(table, "the given parameters")
         return found if found is None or len(found) == d else None
     listed = [given] if isinstance(given, str) else list(given)
     if len(listed) != d or not all(isinstance(name, str) for name in listed):
         raise ConfigError(
             f"feature_names has {len(listed)} entries; wanted {d} texts, one for each feature."
         )
+    check_unique(listed, "The feature_names")
     return tuple(listed)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -431,3 +433,29 @@ def test_every_estimator_parameter_named_init_or_prior_is_among_those_tested() -
         parameters = inspect.signature(getattr(emdist, name)).parameters
         found = {p for p in parameters if p.endswith(("init", "prior"))}
         assert found <= known | numbers, name
+
+
+#: What is no array, and what is said of it.
+NEITHER: dict[str, tuple[Callable[[], Any], str]] = {
+    "None": (lambda: None, "is None, and there is no default for it"),
+    "bytes": (lambda: b"x.zarr", r"is bytes, b'x.zarr', .*os.fsdecode\("),
+    "text file": (lambda: io.TextIOWrapper(io.BytesIO()), r"is an open file .*numpy.loadtxt"),
+    "file": (lambda: io.FileIO(__file__), r"is an open file of .* \(FileIO\)"),
+    "file in memory": (lambda: io.BytesIO(b"1"), r"is an open file \(BytesIO\)"),
+}
+
+
+@pytest.mark.parametrize("what", NEITHER)
+def test_what_is_no_array_is_named(what: str) -> None:
+    make, told = NEITHER[what]
+    with contextlib.ExitStack() as stack:
+        bad, est = make(), KMeans(2, init=WHOLE[[0, 2]]).fit(WHOLE)
+        stack.callback(getattr(bad, "close", lambda: None))
+        for call in (est.fit, est.predict, est.score, GaussianMixture(2).partial_fit):
+            with pytest.raises(DtypeError, match=f"^X {told}"):
+                call(bad)
+        with pytest.raises(ConfigError, match=f"^cluster_centers {told}"):
+            KMeans.from_parameters(cluster_centers=bad)
+        if bad is not None:
+            with pytest.raises(WeightError, match=f"^sample_weight {told}"):
+                est.fit(WHOLE, sample_weight=bad)

@@ -370,3 +370,30 @@ def test_names_that_are_not_of_the_features_are_told(
     est = KMeans(2, random_state=0).fit(str(tmp_path / "x"))
     assert not hasattr(est, "feature_names_in_")
     assert "holds no list of 3 texts" in caplog.text
+
+
+def pandas_frame(x: Any, names: list[Any]) -> Any:
+    return pytest.importorskip("pandas").DataFrame(x, columns=names)
+
+
+def array_of_x(x: Any, names: list[Any]) -> Any:
+    return DataArray(x, ("row", "c"), {"c": Coordinate(np.array(names))})
+
+
+def table(x: Any, names: list[Any]) -> Any:
+    return pa.table([x[:, i] for i in range(x.shape[1])], names=[str(name) for name in names])
+
+
+@pytest.mark.parametrize("make", [pandas_frame, array_of_x, table])
+@pytest.mark.parametrize("names", [["a", "b", "a"], [1, 2, 1]])
+def test_columns_of_one_name_are_named(make: Any, names: list[Any], x: NDArray[np.float64]) -> None:
+    est, twice = KMeans(3, init=x[:3]).fit(x), make(x, names)
+    told = rf"The columns of X are not .*({names[0]}|c={names[0]}) comes more .* columns 0, 2\)\."
+    for method in (est.fit, est.predict, est.score, est.transform):
+        with pytest.raises(FeatureNamesError, match=told):
+            method(twice)
+    with pytest.raises(FeatureNamesError, match="of the given parameters are not told apart"):
+        KMeans.from_parameters(cluster_centers=twice)
+    with pytest.raises(FeatureNamesError, match="The feature_names are not told apart"):
+        KMeans.from_parameters(cluster_centers=x[:3], feature_names=["a", "a", "b"])
+    est.fit(np.asarray(x))  # The advice.
