@@ -13,6 +13,8 @@ from emdist.build_model import CENTRES, make_family, make_kmedians
 from emdist.config import FitSection, ModelSection
 from emdist.engines.budget import AT_WORST, BASE, available_memory
 from emdist.errors import ConfigError
+from emdist.families.groups import check_features
+from emdist.families.product import Product
 from emdist.fit.groups import DEFAULT
 from emdist.fit.lockstep import BUDGET
 from emdist.interfaces import Source
@@ -122,6 +124,8 @@ def numbers(model: ModelSection, k: int, d: int) -> tuple[int, int, int]:
         square = d * d if model.dissimilarity == "mahalanobis" else 0
         return k * d + square, k * (d + 1), 0
     family = make_family(model)
+    if isinstance(family, Product):
+        check_features(family.groups, family.ignored, family.n_features, d)
     free = family.free_parameters(k, d)
     each = family.free_parameters(k + 1, d) - free
     # A covariance matrix is stored whole; its sums, and free parameters, are one triangle of it.

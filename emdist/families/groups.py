@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from emdist.components import Family
 from emdist.errors import ConfigError
@@ -14,6 +17,22 @@ from emdist.plugins import plugin
 from emdist.validation import checked_options
 
 Columns = NDArray[np.int64]
+
+#: Features that groups may name: ranges are written out before the data are known.
+MOST = 1 << 20
+
+
+def _numbers(value: Any) -> Any:
+    """Booleans are no indices: a mask is a list of them."""
+    if isinstance(value, list | tuple | np.ndarray):
+        for one in value:
+            if isinstance(one, bool | np.bool_):
+                told = f"Indices of features are wanted in place of {bool(one)}"
+                raise PydanticCustomError("wrong_kind", "{told}", {"told": told})
+    return value
+
+
+Named = Annotated[tuple[int, ...] | str, BeforeValidator(_numbers)]
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,9 @@ class Group:
         Of the family.
     """
 
-    columns: tuple[int, ...] | str
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    columns: Named
     family: str
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -40,16 +61,41 @@ def indices_of(columns: tuple[int, ...] | str, where: str) -> Columns:
     if not isinstance(columns, str):
         if not columns or min(columns) < 0:
             raise ConfigError(f"{where}={list(columns)}; wanted at least one index, all >= 0.")
+        if max(columns) >= MOST:
+            raise _too_far(f"{where} names feature {max(columns)}")
         return np.array(columns, np.int64)
     first, colon, end = columns.partition(":")
     if not (colon and first.strip().isdecimal() and end.strip().isdecimal()):
         raise ConfigError(f"{where}={columns!r}; wanted a list of indices, or a range as '3:40'.")
+    # Digits are counted first: Python refuses to read thousands of them.
+    if len(end.strip()) > 18 or len(first.strip()) > 18 or int(end) > MOST:
+        raise _too_far(f"{where}={columns!r:.60}")
     found = np.arange(int(first), int(end))
     if len(found) == 0:
         raise ConfigError(
             f"{where}={columns!r} is an empty range; wanted 'first:end', end > first."
         )
     return found
+
+
+def _too_far(what: str) -> ConfigError:
+    return ConfigError(f"{what}; wanted features of the data, {MOST:,} at most.")
+
+
+def check_features(
+    groups: Sequence[Group], ignored: tuple[int, ...] | str, named: int, d: int
+) -> None:
+    """ConfigError for groups that name features 0 to `named` - 1 if the data has only `d`."""
+    places = [(f"groups[{i}].columns", group.columns) for i, group in enumerate(groups)]
+    for where, columns in [*places, ("ignored", ignored)]:
+        last = int(indices_of(columns, where).max()) if columns else -1
+        if last >= d:
+            given = columns if isinstance(columns, str) else list(columns)
+            raise ConfigError(
+                f"{where}={given!r} names feature {last}: the groups of the model name {named} "
+                f"feature(s), and the data has {d}. Name each of these once, in a group or among "
+                "'ignored'."
+            )
 
 
 def family_of(group: Group, i: int) -> Family[Any]:
@@ -70,9 +116,8 @@ def family_of(group: Group, i: int) -> Family[Any]:
 
 def check_columns(columns: Columns) -> None:
     """ConfigError unless these are 0..d-1, each once."""
-    known, times = np.unique(columns, return_counts=True)
-    twice = known[times > 1].tolist()
-    left_out = np.setdiff1d(np.arange(int(columns.max()) + 1), known).tolist()
+    times = np.bincount(columns)
+    twice, left_out = (np.flatnonzero(fault).tolist() for fault in (times > 1, times == 0))
     faults = [
         *([f"{twice} more than once"] if twice else []),
         *([f"{left_out} never"] if left_out else []),

@@ -19,7 +19,15 @@ from emdist.components import Density, Family
 from emdist.errors import ConfigError
 from emdist.families import product_closures
 from emdist.families.closures import Posteriors
-from emdist.families.groups import Columns, Group, check_columns, check_width, family_of, indices_of
+from emdist.families.groups import (
+    Columns,
+    Group,
+    Named,
+    check_columns,
+    check_width,
+    family_of,
+    indices_of,
+)
 from emdist.families.joined import joined
 from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
@@ -53,7 +61,7 @@ class Product:
     """
 
     groups: tuple[Group, ...]
-    ignored: tuple[int, ...] | str = ()
+    ignored: Named = ()
     parts: tuple[tuple[Columns, Family[Any]], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

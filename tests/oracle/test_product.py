@@ -10,7 +10,8 @@ import zarr
 from fitting import Fitting, Setting, blobs, draw, fit_array, relative
 
 from emdist import ProductMixture, load
-from emdist.config import make_config
+from emdist.build_model import make_family
+from emdist.config import ModelSection, make_config
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
@@ -407,3 +408,35 @@ def test_a_product_that_ignores_features_has_no_distribution_of_them() -> None:
     fitted = ProductMixture(2, groups=groups, ignored=[1], random_state=0).fit(x)
     with pytest.raises(ConfigError, match="ignores some features"):
         fitted.distribution().marginal([0])
+
+
+# ---- groups that are none
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"reg_covar": 50.0}, r"groups\.0\.reg_covar is not a known key"),
+        ({"optoins": {}}, r"optoins is not a known key \(did you mean 'options'\?\)"),
+        ({"columns": [True, 0, 2]}, r"Indices of features are wanted in place of True"),
+        ({"columns": np.array([True, False, True])}, r"wanted in place of True"),
+        ({"columns": "0:1000000"}, r"columns='0:1000000' names feature 999999: .* data has 3\."),
+        ({"columns": "0:1000000000"}, r"columns='0:1000000000'; wanted features of the data"),
+        ({"columns": "0:" + "9" * 5000}, r"wanted features of the data"),
+        ({"columns": [0, 1, 10**9]}, r"names feature 1000000000; wanted features of the data"),
+    ],
+)
+def test_groups_that_are_none_are_refused_at_once(wrong: dict[str, Any], said: str) -> None:
+    one = {"columns": [0, 1, 2], "family": "full", **wrong}
+    with pytest.raises(ConfigError, match=said):
+        ProductMixture(2, groups=[one], random_state=0).fit(draw("diagonal", 50, 2, 3)[0])
+
+
+def test_a_configuration_refuses_unknown_keys_of_groups() -> None:
+    one = {"columns": "0:3", "family": "full", "optoins": {}}
+    section = ModelSection(name="product", options={"groups": [one]})
+    with pytest.raises(ConfigError, match=r"model\.options\.groups\.0\.optoins .*'options'"):
+        make_family(section)
+    ignoring = {"groups": [{"columns": "0:2", "family": "full"}], "ignored": [True]}
+    with pytest.raises(ConfigError, match=r"model\.options\.ignored: .* in place of True"):
+        make_family(ModelSection(name="product", options=ignoring))
