@@ -151,6 +151,7 @@ class FitSection(Section):
     tol: float | None = Field(
         None,
         ge=0,
+        allow_inf_nan=False,
         description="Default 1e-3 nats a row, of all rows for posteriors; 1e-4 of the mean "
         "variance for kmeans, 0 for kmedians, which are exact then",
     )

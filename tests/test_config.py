@@ -120,6 +120,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"model": {"min_weight": 1}}, "min_weight"),
         ({"model": {"assignment": "firm"}}, "'firm' is not known; choose one of hard, soft, "),
         ({"fit": {"tol": float("nan")}}, "tol"),
+        ({"fit": {"tol": float("inf")}}, r"fit\.tol: Input should be a finite number, got inf"),
         ({"fit": {"seed": -1}}, "seed"),
         ({"fit": {"on_collapse": "ignore"}}, "'regularise', 'reseed', 'drop' or 'raise'"),
         ({"cluster": {"kind": "dask"}}, "'dask' is not known"),

@@ -297,6 +297,7 @@ def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> No
         (["fit", "-k", "2", "--n-init", "0"], "--n-init: Input should be"),
         (["fit", "-k", "2", "--max-iter", "0"], "--max-iter: Input should be"),
         (["fit", "-k", "2", "--tol", "-1"], "--tol: Input should be"),
+        (["fit", "-k", "2", "--tol", "inf"], "--tol: Input should be a finite number"),
         (["fit", "-k", "2", "--init", "kmean"], "--init: 'kmean' is not known"),
         (["fit", "-k", "2", "-m", "fulll"], "--model: 'fulll' is not known"),
         (["sweep", "-k", "0,1"], "-k: Input should be"),
