@@ -48,6 +48,7 @@ from emdist.report.display import Mode, display
 from emdist.report.lines import keep_lines_whole, say
 from emdist.report.page import Page, page_of, show
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
+from emdist.wording import Layer
 
 app = command_group()
 app.command(epilog=EPILOG)(ingest)
@@ -121,7 +122,7 @@ def fit(
       emdist fit --repeat runs/profiles
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES, config or settings):
+    with reported(as_json, RESUMES, config or settings) as layer:
         from emdist.config import make_config
         from emdist.config_file import overridden, read_values
 
@@ -145,25 +146,25 @@ def fit(
         values = laid_over(read_values(config) if config is not None else {}, given)
         values = overridden(values, settings or [])
         if repeat is not None:
-            repeat_run(repeat, values, mode)
+            repeat_run(repeat, values, mode, layer)
             return
         if config is None and data is None:
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         where = str(config or "the command line")
         checked = make_config(values, where, named(given, settings))
-        _fit(checked, mode)
+        _fit(checked, mode, layer)
 
 
-def _fit(config: Any, mode: Mode) -> None:
+def _fit(config: Any, mode: Mode, layer: Layer) -> None:
     from emdist.job import open_job
 
-    with display(mode) as listen, open_job(config, listen=listen) as job:
+    with display(mode, layer) as listen, open_job(config, listen=listen) as job:
         if isinstance(job, dict):
             summary, page = job, Page([("done already, nothing to do", job["run"])])
         else:
             found = job.complete()
             summary, page = found.to_dict(), found.to_page()
-    print_result(summary, page, summary["run"], mode)
+    print_result(summary, page, summary["run"], mode, layer)
 
 
 @app.command(epilog=EPILOG)
@@ -189,7 +190,7 @@ def label(
     Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES, settings):
+    with reported(as_json, RESUMES, settings) as layer:
         from emdist.config import LabellingConfig, make_section
         from emdist.config_file import overridden
         from emdist.labelling import label_data
@@ -199,7 +200,7 @@ def label(
         values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
         values = overridden(values, settings or [])
         checked = make_section(LabellingConfig, values, "the command line")
-        with display(mode) as listen:
+        with display(mode, layer) as listen:
             summary = label_data(
                 Location(model),
                 checked.data,
@@ -209,7 +210,7 @@ def label(
                 overwrite,
                 listen,
             )
-        print_result(summary, page_of_labelling(summary), summary["labels"], mode)
+        print_result(summary, page_of_labelling(summary), summary["labels"], mode, layer)
 
 
 @app.command(epilog=EPILOG)

@@ -131,7 +131,7 @@ class Job:
     def doubts(self) -> tuple[Doubt, ...]:
         """What a careful statistician would doubt of the result, once finished."""
         fitted = self.run.fitted()
-        cut = unfinished(fitted, "fit.max_iter (--max-iter)", "fit.tol (--tol)")
+        cut = unfinished(fitted, "fit.max_iter", "fit.tol")
         return (*cut, *doubts_of(self.config.model, fitted))
 
     def summarise(self, labelled: Any) -> Summary:

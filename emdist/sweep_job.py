@@ -43,13 +43,8 @@ from emdist.sweep_config import SweepConfig
 
 #: Folder of the models, and file of the figure, within the run's.
 MODELS, FIGURE = "models", "criterion.png"
-#: What the settings are called in configurations and on the command line.
-_NAMES = Naming(
-    "sweep.n_components (-k)",
-    "sweep.allow_degenerate (--allow-degenerate)",
-    "fit.max_iter (--max-iter)",
-    "fit.tol (--tol)",
-)
+#: What the settings are called in configurations.
+_NAMES = Naming("sweep.n_components", "sweep.allow_degenerate", "fit.max_iter", "fit.tol")
 
 
 class SweepJob:

@@ -39,6 +39,7 @@ OPTIONS: Mapping[str, str] = {
     "sweep.n_components": "-k",
     "sweep.families": "--model",
     "sweep.criterion": "--criterion",
+    "sweep.allow_degenerate": "--allow-degenerate",
 }
 #: Parameters by the key that they are in a configuration, where the names differ.
 PARAMETERS: Mapping[str, str] = {
@@ -59,7 +60,7 @@ KEYS: Mapping[str, str] = {
     "labels": "path write outputs overwrite storage_options",
     "cluster": "kind memory n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",
-    "sweep": "n_components families criterion memory",
+    "sweep": "n_components families criterion allow_degenerate memory",
 }
 _KEY = re.compile(
     r"(?<![\w./-])(?P<key>"
@@ -80,7 +81,14 @@ def either(parameters: str, runs: str) -> str:
 def worded(
     text: str, layer: Layer = "configuration", options: Mapping[str, str] | None = None
 ) -> str:
-    """`text` with the names of a layer, and of a length that can be read.
+    """`text` with the names of a layer, and of a length that can be read; see `renamed`."""
+    return bounded(renamed(text, layer, options))
+
+
+def renamed(
+    text: str, layer: Layer = "configuration", options: Mapping[str, str] | None = None
+) -> str:
+    """`text` with the names of a layer.
 
     Parameters
     ----------
@@ -97,7 +105,7 @@ def worded(
         text = _VALUE.sub(_passed, _KEY.sub(_option, text))
     elif layer == "parameters":
         text = _KEY.sub(partial(_parameter, options or {}), text)
-    return bounded(text)
+    return text
 
 
 def _option(found: re.Match[str]) -> str:

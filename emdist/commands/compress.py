@@ -41,7 +41,7 @@ def compress(
     Example: emdist compress photo.jpg photo-10.png --colours 10
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, REPEAT):
+    with reported(as_json, REPEAT) as layer:
         from emdist.compression import compress_image
         from emdist.config import FitSection, make_section
 
@@ -53,6 +53,6 @@ def compress(
             "the command line",
             {key: f"--{key.replace('_', '-')}" for key in chosen},
         )
-        with display(mode) as listen:
+        with display(mode, layer) as listen:
             found = compress_image(photo, out, colours, fit, overwrite, listen)
-        print_result(found.to_dict(), found.to_page(), found.out, mode)
+        print_result(found.to_dict(), found.to_page(), found.out, mode, layer)

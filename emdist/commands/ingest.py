@@ -11,7 +11,6 @@ from rich.filesize import decimal
 from emdist.commands.options import Json, Overwrite, Quiet
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
-from emdist.wording import worded
 
 
 def ingest(
@@ -42,7 +41,7 @@ def ingest(
     Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, REPEAT):
+    with reported(as_json, REPEAT) as layer:
         from emdist.store.ingest import ingest as run
 
         def tell(rows: int, total: int) -> None:
@@ -80,5 +79,5 @@ def ingest(
             ("stored", decimal(found.bytes_stored)),
         ]
         facts += [("weights", str(found.weights))] if found.weights else []
-        facts += [("note", worded(note, "command")) for note in found.notes]
-        print_result(values, Page(facts), str(found.target), mode)
+        facts += [("note", note) for note in found.notes]
+        print_result(values, Page(facts), str(found.target), mode, layer)

@@ -9,20 +9,21 @@ from emdist.fit.events import Warned
 from emdist.report.answer import print_result
 from emdist.report.display import Mode, display
 from emdist.report.page import page_of
+from emdist.wording import Layer
 
 
-def repeat_run(place: str, given: Mapping[str, Any], mode: Mode) -> None:
+def repeat_run(place: str, given: Mapping[str, Any], mode: Mode, layer: Layer) -> None:
     """Repeat, print what came of it; SystemExit(1) unless the bits are the same."""
     from emdist.repeating import changes, repeat, repetition
     from emdist.store.location import Location
 
     run = Location(place)
     config = repetition(run, given)
-    with display(mode) as listen:
+    with display(mode, layer) as listen:
         for line in changes(run, config):
             listen(Warned(f"not as it was: {line}"))
         found = repeat(run, config, listen)
     shown = {**found, "same_bits": str(found["same_bits"]), "differs": found["differs"] or ["none"]}
-    print_result(found, page_of(shown), found["repeated"], mode)
+    print_result(found, page_of(shown), found["repeated"], mode, layer)
     if not found["same_bits"]:
         raise SystemExit(1)

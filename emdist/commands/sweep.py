@@ -24,6 +24,7 @@ from emdist.errors import ConfigError
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import Mode, display
 from emdist.report.page import Page
+from emdist.wording import Layer
 
 if TYPE_CHECKING:
     from emdist.sweep_config import SweepConfig
@@ -92,7 +93,7 @@ def sweep(
       emdist sweep profiles.zarr -m diagonal -m full -k 2,4,8,16 --criterion bic
     """
     mode = mode_of(quiet, as_json)
-    with reported(as_json, RESUMES, config or settings):
+    with reported(as_json, RESUMES, config or settings) as layer:
         from emdist.config_file import overridden, read_values
         from emdist.sweep_config import make_sweep_config
 
@@ -126,15 +127,15 @@ def sweep(
         checked = make_sweep_config(
             overridden(values, settings or []), where, named(given, settings)
         )
-        summary, page = _swept(checked, mode)
-        print_result(summary, page, summary["run"], mode)
+        summary, page = _swept(checked, mode, layer)
+        print_result(summary, page, summary["run"], mode, layer)
 
 
-def _swept(config: SweepConfig, mode: Mode) -> tuple[dict[str, Any], Page]:
+def _swept(config: SweepConfig, mode: Mode, layer: Layer) -> tuple[dict[str, Any], Page]:
     """Summary of the sweep, shown while it runs, or of the one that was done already."""
     from emdist.sweep_job import open_sweep
 
-    with display(mode) as listen, open_sweep(config, listen=listen) as job:
+    with display(mode, layer) as listen, open_sweep(config, listen=listen) as job:
         if isinstance(job, dict):
             return job, Page([("done already, nothing to do", job["run"])])
         found = job.complete()

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import typer
@@ -21,6 +22,7 @@ from emdist.report.display import Mode
 from emdist.report.lines import say
 from emdist.report.page import Page, show
 from emdist.report.signals import HEARD, cut_by
+from emdist.wording import Layer, renamed
 
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
@@ -30,24 +32,25 @@ _WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
 
 @contextmanager
-def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[None]:
+def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
     """Errors as one message and their exit code; after a signal, what `cut` says.
 
     Messages name settings by their options, or by their keys where the user wrote `keys`: a
-    configuration, or ``--set``.
+    configuration, or ``--set``. That layer is what the context gives.
 
     A signal counts also where the error that ends the command is another: a library that was
     interrupted may have failed while it cleaned up.
     """
+    layer: Layer = "configuration" if keys else "command"
     try:
-        yield
+        yield layer
     except BaseException as error:
         code = None if _is_deliberate(error) else cut_by(error)
         HEARD.heed()
         if code is not None:
             _fail(f"{_WORDS[code]}; {cut}", code, as_json)
         if isinstance(error, EmdistError):
-            error.layer = "configuration" if keys else "command"
+            error.layer = layer
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
             _fail(*told(error), as_json)
@@ -141,11 +144,21 @@ def mode_of(quiet: bool, as_json: bool) -> Mode:
     return "json" if as_json else "quiet" if quiet else "auto"
 
 
-def print_result(values: dict[str, Any], page: Page, place: str, mode: Mode) -> None:
-    """The last thing a command prints: JSON, only the `place` of the result, or a page."""
+#: Facts of a page that are texts, and may name settings.
+_TEXTS = ("doubt", "note")
+
+
+def print_result(
+    values: dict[str, Any], page: Page, place: str, mode: Mode, layer: Layer = "configuration"
+) -> None:
+    """The last thing a command prints: JSON, only the `place` of the result, or a page.
+
+    The page names settings as `layer` does.
+    """
     if mode == "json":
         say(json.dumps({"event": "result", **values}))
     elif mode == "quiet":
         say(place)
     else:
-        show(page)
+        facts = [(n, renamed(text, layer) if n in _TEXTS else text) for n, text in page.facts]
+        show(replace(page, facts=facts))

@@ -30,6 +30,7 @@ from emdist.fit.events import (
 )
 from emdist.report.lines import say
 from emdist.report.outlook import Outlook, PassOutlook, duration
+from emdist.wording import Layer, renamed
 
 Mode = Literal["auto", "plain", "json", "quiet"]
 
@@ -51,9 +52,16 @@ _JSON_EVERY = 1.0
 
 
 class Panel:
-    """The live display; it has state because it draws what has come so far."""
+    """The live display; it has state because it draws what has come so far.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    layer
+        Where the user is: notes name settings as that layer does.
+    """
+
+    def __init__(self, layer: Layer = "configuration") -> None:
+        self._layer: Layer = layer
         self._stage = _STAGES["open"]
         self._stage_began = time.monotonic()
         self._header = ""
@@ -79,7 +87,7 @@ class Panel:
         elif isinstance(event, Saved):
             self._saved = _saved(event)
         elif isinstance(event, Warned):
-            self._warned.append(event.message)
+            self._warned.append(renamed(event.message, self._layer))
 
     def __rich__(self) -> RenderableType:
         parts: list[RenderableType] = [Text(self._header)] if self._header else []
@@ -158,8 +166,11 @@ class PlainLines:
     by those before; and progress is told where nothing else was for a while.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, layer: Layer = "configuration"
+    ) -> None:
         self._clock = clock
+        self._layer: Layer = layer
         self._planned = False
         self._outlook = Outlook()
         self._pass = PassOutlook(clock)
@@ -198,7 +209,9 @@ class PlainLines:
             )
         if isinstance(event, Saved):
             return _saved(event)
-        return f"note: {event.message}" if isinstance(event, Warned) else ""
+        if isinstance(event, Warned):
+            return f"note: {renamed(event.message, self._layer)}"
+        return ""
 
 
 def _planned(event: Planned) -> str:
@@ -236,10 +249,11 @@ def _finite(value: object) -> object:
 
 
 @contextmanager
-def display(mode: Mode) -> Iterator[Listener]:
+def display(mode: Mode, layer: Layer = "configuration") -> Iterator[Listener]:
     """A listener that shows events in the way asked for, while the context lasts.
 
-    "auto" is the panel on a terminal and plain lines elsewhere.
+    "auto" is the panel on a terminal and plain lines elsewhere; both name settings as `layer` does.
+    JSON is for programs, and has the keys of a configuration.
     """
     if mode == "quiet":
         yield unheard
@@ -249,8 +263,8 @@ def display(mode: Mode) -> Iterator[Listener]:
         return
     console = Console(stderr=True)
     if mode == "plain" or not console.is_terminal:
-        yield PlainLines()
+        yield PlainLines(layer=layer)
         return
-    panel = Panel()
+    panel = Panel(layer)
     with Live(panel, console=console, refresh_per_second=8):
         yield panel

@@ -1,0 +1,65 @@
+"""Doubts name options on the command line, and keys in files, JSON and configurations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Command
+
+from emdist.fit.events import Warned
+from emdist.report.display import Panel, PlainLines
+
+KEYS, OPTIONS = "Raise fit.max_iter, or raise fit.tol if", "Raise --max-iter, or raise --tol if"
+FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a", "--no-labels", "--tol", 0)
+
+
+def test_a_command_reads_of_its_options(emdist: Command, data: Path, tmp_path: Path) -> None:
+    done = emdist(*FIT, "--max-iter", 1)
+    assert done.code == 0, done.err
+    for shown in (done.out, done.err):
+        assert OPTIONS in shown
+        assert KEYS not in shown
+    kept = tmp_path / "runs/a"
+    for name in ("summary.md", "summary.json"):
+        found = next(kept.rglob(name)).read_text()
+        assert KEYS in found
+        assert OPTIONS not in found
+
+
+def test_who_writes_keys_reads_of_keys(emdist: Command, data: Path) -> None:
+    done = emdist(*FIT, "--set", "fit.max_iter=1")
+    assert done.code == 0, done.err
+    for shown in (done.out, done.err):
+        assert KEYS in shown
+        assert OPTIONS not in shown
+
+
+def test_programs_read_of_keys(emdist: Command, data: Path) -> None:
+    done = emdist(*FIT, "--max-iter", 1, "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    told = [e["message"] for e in events if e["event"] == "warned"]
+    assert any(KEYS in message for message in told)
+    assert events[-1]["event"] == "result"
+    assert KEYS in json.dumps(events[-1])
+
+
+def test_a_sweep_reads_of_its_options(emdist: Command, data: Path, tmp_path: Path) -> None:
+    fewest = ("sweep", "x.zarr", "-k", "1..2", "-m", "spherical", "--run", "runs/a")
+    done = emdist(*fewest, "--no-labels", "--seed", 0)
+    assert done.code == 0, done.err
+    assert "Widen -k, for example up to 4." in done.out
+    assert "Widen sweep.n_components, for example up to 4." in (
+        next((tmp_path / "runs/a").rglob("summary.md")).read_text()
+    )
+
+
+def test_displays_name_options(capsys: pytest.CaptureFixture[str]) -> None:
+    note = Warned("Set sweep.allow_degenerate.")
+    for layer, word in (("command", "--allow-degenerate"), ("configuration", "sweep.allow_d")):
+        PlainLines(layer=layer)(note)  # type: ignore[arg-type]
+        assert word in capsys.readouterr().err
+        panel = Panel(layer)  # type: ignore[arg-type]
+        panel(note)
+        assert word in panel._warned[0]
