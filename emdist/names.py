@@ -71,14 +71,14 @@ def _numbered(names: Sequence[str]) -> bool:
     return all(re.fullmatch(r"x\d+", name) for name in names)
 
 
-def both(known: Names, found: Names) -> str:
-    """Both lists for a message, about where they begin to differ."""
+def both(known: Names, found: Names, model: str = "The model", data: str = "the data") -> str:
+    """Both lists for a message, about where they begin to differ; `model` and `data` have them."""
     known, found = known or (), found or ()
     pairs = itertools.zip_longest(known, found)
     first = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
     at = f", from feature {first} on," if first >= _SHOWN else ""
     start = first if at else 0
-    return f"The model{at} has {listing(known[start:])}; the data{at} has {listing(found[start:])}."
+    return f"{model}{at} has {listing(known[start:])}; {data}{at} has {listing(found[start:])}."
 
 
 def listing(names: Sequence[str]) -> str:

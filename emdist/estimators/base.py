@@ -21,7 +21,7 @@ from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
-from emdist.estimators.frames import check_names, names_in
+from emdist.estimators.frames import check_given, check_names, names_in
 from emdist.estimators.inputs import (
     as_location,
     as_matrix,
@@ -192,6 +192,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
         """As `_sections`; what does not suit `source` is refused before anything is read."""
         model, section, given = self._sections(source.shape[1])
+        check_given(self.get_params(deep=False), names_of(source))
         fewer = model.n_components > source.shape[0]
         if fewer and not given.places(make_model(model), source.shape[1]):
             raise StartError(

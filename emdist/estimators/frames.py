@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sklearn.utils.validation import _get_feature_names
@@ -15,6 +15,8 @@ from emdist.names import Match, Names, both, brief, coordinate_names, listing, m
 
 #: Columns of one name that a message lists.
 _PLACES = 5
+#: Parameters that hold one number for each feature.
+_PER_FEATURE = ("mean_prior", "n_trials")
 
 
 def names_in(x: Any, name: str = "X") -> Names:
@@ -58,6 +60,44 @@ def check_unique(names: Sequence[Any], what: str) -> None:
             "Give each column a name of its own, drop those that are copies, or pass the values "
             "alone as a NumPy array."
         )
+
+
+def check_given(params: Mapping[str, Any], found: Names) -> None:
+    """Hold the names in frames among `params`, such as a start's, to those of the data, `found`.
+
+    Raises
+    ------
+    FeatureNamesError
+        If a frame with a column for every feature has others, or has them in another order.
+    """
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            check_given(value, found)
+            continue
+        own = _given_names(name, value)
+        how = match(own, found)
+        if found is None or own is None or len(own) != len(found) or not how.refused:
+            continue
+        at = ".loc[X.columns]" if is_a(value, "pandas", "Series") else "[list(X.columns)]"
+        remedy = (
+            f"Pass it in the order of X, as {name}{at}"
+            if how is Match.OTHER_ORDER
+            else f"Pass the features of X; rename the columns of {name} if they are the same"
+        )
+        raise FeatureNamesError(
+            f"The features of {name} are not those of X: {how.value}. "
+            f"{both(own, found, name, 'X')} {remedy}, or pass its values alone as a NumPy array."
+        )
+
+
+def _given_names(name: str, value: Any) -> Names:
+    """Names of the features in a parameter, if it has any."""
+    if is_a(value, "pandas", "Series"):
+        index = tuple(value.index) if name in _PER_FEATURE else ()
+        return index if index and all(isinstance(one, str) for one in index) else None
+    frame = is_a(value, "pandas", "DataFrame") or is_a(value, "polars", "DataFrame")
+    arrow = is_a(value, "pyarrow", "Table", "RecordBatch")
+    return names_in(value, name) if frame or arrow or hasattr(value, "coords") else None
 
 
 def check_names(known: Names, found: Names, estimator: str) -> None:

@@ -11,6 +11,7 @@ from emdist.build_model import make_model
 from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import Estimator
+from emdist.estimators.frames import check_given
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
 from emdist.estimators.stream_shape import check_shape
@@ -144,6 +145,7 @@ class Streaming(Estimator):
         known = self._source if before is None else self._known
         source = known(X, sample_weight, engine)
         sections = self._sections(source.shape[1])
+        check_given(self.get_params(deep=False), names_of(source))
         if before is not None:
             number = "n_clusters" if hasattr(self, "n_clusters") else "n_components"
             streaming = self._stream is not None

@@ -397,3 +397,53 @@ def test_columns_of_one_name_are_named(make: Any, names: list[Any], x: NDArray[n
     with pytest.raises(FeatureNamesError, match="The feature_names are not told apart"):
         KMeans.from_parameters(cluster_centers=x[:3], feature_names=["a", "a", "b"])
     est.fit(np.asarray(x))  # The advice.
+
+
+ORDER = ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("make", [pandas_frame, table, array_of_x])
+@pytest.mark.parametrize(
+    ("est", "name"),
+    [
+        (KMeans(3), "init"),
+        (MiniBatchKMeans(3), "init"),
+        (GaussianMixture(3), "means_init"),
+        (GaussianMixture(3, covariance_type="tied"), "precisions_init"),
+        (GaussianMixture(3, degrees_of_freedom_prior=5), "covariance_prior"),
+    ],
+    ids=str,
+)
+def test_a_start_has_the_names_of_the_data(
+    est: Any, name: str, make: Any, x: NDArray[np.float64]
+) -> None:
+    value = x[:3] if "init" in name and name != "precisions_init" else np.diag([1.0, 2.0, 3.0])
+    est = clone(est).set_params(random_state=0, max_iter=5, tol=1e9)
+    data = pandas_frame(x, ORDER)
+    methods = [est.fit, est.partial_fit] if hasattr(est, "partial_fit") else [est.fit]
+    for names, told in (
+        (ORDER[::-1], rf"{name} has c, b, a; X has a, b, c\. Pass it in the order of X, as {name}"),
+        (["a", "b", "z"], rf"{name} has a, b, z; X has a, b, c\. .*rename the columns of {name}"),
+    ):
+        est.set_params(**{name: make(value, names)})
+        for method in methods:
+            with pytest.raises(FeatureNamesError, match=f"of {name} are not those of X: .*{told}"):
+                method(data)
+    found = est.set_params(**{name: make(value, ORDER)}).fit(data)
+    wanted = clone(est).set_params(**{name: value}).fit(data)
+    for one in ("cluster_centers_", "means_"):
+        # A frame's values may lie column by column, which moves last bits.
+        assert np.allclose(getattr(found, one, 0), getattr(wanted, one, 0), rtol=1e-12)
+
+
+def test_a_series_of_features_and_a_sweep_have_the_names_of_the_data(
+    x: NDArray[np.float64],
+) -> None:
+    data, pd = pandas_frame(x, ORDER), pytest.importorskip("pandas")
+    prior = pd.Series([1.0, 2.0, 3.0], index=ORDER[::-1])
+    est = GaussianMixture(2, mean_precision_prior=1.0, mean_prior=prior, random_state=0)
+    for one in (est, Sweep(est, {"n_components": [1, 2]})):
+        with pytest.raises(FeatureNamesError, match=r"mean_prior.* as mean_prior.loc\[X.columns\]"):
+            one.fit(data)
+    means = est.set_params(mean_prior=prior.loc[data.columns]).fit(data).means_  # The advice.
+    assert np.array_equal(means, clone(est).set_params(mean_prior=[3.0, 2.0, 1.0]).fit(data).means_)
