@@ -257,8 +257,8 @@ def check_named(config: Config, key: str | None) -> None:
     """ConfigError for a run that is to be extended and has no name."""
     if config.run.extend and not (config.run.key or key):
         raise ConfigError(
-            "Name the run that is to be extended: run.key in a configuration, --run on the command "
-            "line. The default name is that of the settings, of which one is to change."
+            "Name the run that is to be extended (run.key). The default name is that of the "
+            "settings, of which one is to change."
         )
 
 

@@ -34,6 +34,7 @@ OPTIONS: Mapping[str, str] = {
     "fit.max_iter": "--max-iter",
     "fit.tol": "--tol",
     "labels.path": "--labels",
+    "run.key": "--run",
     "cluster.n_workers": "--workers",
     "cluster.address": "--scheduler",
     "sweep.n_components": "-k",
@@ -57,6 +58,7 @@ KEYS: Mapping[str, str] = {
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
+    "run": "key",
     "labels": "path write outputs overwrite storage_options",
     "cluster": "kind memory n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",

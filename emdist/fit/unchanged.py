@@ -106,5 +106,5 @@ def _equal(a: Any, b: Any) -> bool:
 def _changed(what: str) -> RunMismatchError:
     return RunMismatchError(
         f"The data changed while the run was at work or since:\n{what}\nThe checkpoints are of "
-        "other data. Restore it, or start again with another run key."
+        "other data. Restore it, or start again with another run.key."
     )

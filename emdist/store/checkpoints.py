@@ -102,7 +102,7 @@ class RunFolder:
                 if not self.folder.is_empty() and not self.folder.exists("run.json"):
                     raise RunMismatchError(
                         f"{self.location} is not empty and has no run.json, so it is no run "
-                        "folder. Nothing was changed. Use another run key (an empty or new folder)."
+                        "folder. Nothing was changed. Use another run.key (an empty or new folder)."
                     ) from None
             try:
                 self.folder.create("run.json", document(asked))

@@ -96,7 +96,7 @@ def _reader(
         raise DataError(
             f"the metadata of {ArrayRef(location, path)} changed while it was being read; it "
             "is now another array. Once its writer has finished, "
-            + either("fit again.", "start again with another run key.")
+            + either("fit again.", "start again with another run.key.")
         )
     return _bounded(array)
 

@@ -66,14 +66,17 @@ def compare(
     if stored.get("config_digest") != digest(stored.get("config")):
         raise CheckpointError(
             f"{where}: the configuration does not have the digest beside it; the file was edited "
-            "or damaged. Restore it, or use another run key."
+            "or damaged. Restore it, or use another run.key."
         )
     found = identity_differences(stored, asked)
     lines = [f"  {line}" for line in found]
     if lines and not (extend and extendable(found)):
         more = [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        what = "belongs to another run (what it has -> what was asked for)"
+        if _of_other_data(found):
+            what = "is a run of data that has changed since (what it was -> what it is)"
         raise RunMismatchError(
-            f"{where} belongs to another run (what it has -> what was asked for):\n"
+            f"{where} {what}:\n"
             + "\n".join(lines[:_SHOWN] + more)
             + f"\nNothing was changed. {_remedy(found)}"
         )
@@ -91,15 +94,27 @@ def extendable(lines: list[str]) -> bool:
     return all(line.partition(": ")[0] in EXTENDABLE for line in lines)
 
 
+def _of_other_data(found: list[str]) -> bool:
+    """Whether all is as it was but the data, and the blocks that are planned from it."""
+    return all(line.startswith(("data.", "plan")) for line in found) and any(
+        line.startswith("data.") for line in found
+    )
+
+
 def _remedy(found: list[str]) -> str:
+    if _of_other_data(found):
+        return (
+            "Restore the data as it was to go on, or use another run.key (another folder) for the "
+            "data as it is."
+        )
     if extendable(found):
         return (
             "To go on from its last checkpoint with the new values, extend it: --extend of "
             "`emdist fit` and `emdist sweep`, run.extend: true in a configuration. Or use another "
-            "run key (another folder)."
+            "run.key (another folder)."
         )
     return (
-        "Use another run key (another folder), or delete this one if its checkpoints are no "
+        "Use another run.key (another folder), or delete this one if its checkpoints are no "
         "longer needed."
     )
 
@@ -158,4 +173,5 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+    # With the quote or bracket at its end.
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]}...{text[-1]}"

@@ -345,12 +345,12 @@ TABLE = [
         setting("cluster", kind="local", workers=3)),
     Bad("no size", ConfigError, ("block_size", "'many'", "'128 MiB'"),
         setting("data", block_size="many")),
-    Bad("run of other data", RunMismatchError, ("run.json", "sampled_sha256", "Nothing was "
-        "changed", "another run key"), run_of_other_data),
+    Bad("run of other data", RunMismatchError, ("data that has changed since",
+        "sampled_sha256", "Nothing was changed", "another run.key"), run_of_other_data),
     Bad("run of another configuration", RunMismatchError, ("run.json", "config.fit.seed: 0 -> 7",
-        "Nothing was changed", "another run key"), run_of_another_config),
+        "Nothing was changed", "another run.key"), run_of_another_config),
     Bad("run folder of others", RunMismatchError, ("no run folder", "Nothing was changed",
-        "another run key"), run_folder_of_others),
+        "another run.key"), run_folder_of_others),
     Bad("labels of others", OutputExistsError, ("out", "emdist did not write", "Nothing was "
         "changed", "another place"), labels_of_others),
     Bad("labels of another run", RunMismatchError, ("out", "another model", "another place"),

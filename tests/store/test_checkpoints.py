@@ -31,6 +31,7 @@ from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
+from emdist.store.run_record import compare, new_record
 
 RECORD = {
     "config": {"model": {"k": 8, "tol": 1e-3}, "data": ["a", "b"]},
@@ -116,7 +117,7 @@ def test_another_run_is_refused_with_the_difference(
         run.create_or_check(RECORD | change)
     assert told in str(caught.value)
     assert "Nothing was changed" in str(caught.value)
-    assert "another run key" in str(caught.value)
+    assert "another run.key" in str(caught.value)
     assert run.folder.read("run.json") == before
 
 
@@ -664,3 +665,27 @@ def test_a_damaged_model_is_refused(tmp_path: Path, file: str, damage: str) -> N
     with pytest.raises((CheckpointError, StorageError)) as caught:
         read_model(place)
     assert str(place) in str(caught.value)
+
+
+def test_changed_data_is_said_to_have_changed() -> None:
+    digests = [character * 64 for character in "ab"]
+    records = [
+        new_record({"config": {"k": 1}, "data": {"sampled_sha256": one}, "plan": one})
+        for one in digests
+    ]
+    with pytest.raises(RunMismatchError) as caught:
+        compare(*records, "runs/r")
+    told = str(caught.value)
+    assert told.startswith("runs/r is a run of data that has changed since (what it was -> ")
+    # Whole texts, with both of their quotes.
+    assert f'data.sampled_sha256: "{"a" * 55}..." -> "{"b" * 55}..."' in told
+    assert told.endswith("use another run.key (another folder) for the data as it is.")
+    caught.value.layer = "command"
+    assert "use another --run (another folder)" in str(caught.value)
+
+
+def test_other_settings_are_another_run_whatever_the_data() -> None:
+    one, other = ({"config": {"k": k}, "data": {"rows": k}, "plan": "p"} for k in (1, 2))
+    with pytest.raises(RunMismatchError, match="belongs to another run") as caught:
+        compare(new_record(one), new_record(other), "runs/r")
+    assert "has changed since" not in str(caught.value)
