@@ -197,7 +197,7 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
     family, components = make_family(section), params.components
     if isinstance(family, Posteriors):
         family, components = family.expected_components(components)
-    return MixtureDistribution(family, params.weights, components)
+    return MixtureDistribution(family, params.weights, components, fitted.feature_names)
 
 
 def free_parameters(section: ModelSection, n_components: int, n_features: int) -> int:

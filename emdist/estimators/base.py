@@ -21,7 +21,6 @@ from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
-from emdist.estimators.frames import check_given, check_names, names_in
 from emdist.estimators.inputs import (
     as_location,
     as_matrix,
@@ -41,6 +40,7 @@ from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
+from emdist.frames import check_given, check_names, names_in
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.interrupts import interrupts_first
 from emdist.names import both, match, names_of

@@ -19,10 +19,10 @@ from emdist.build_model import (
 )
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
-from emdist.estimators.frames import check_unique, names_in
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
+from emdist.frames import check_unique, names_in
 from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
 from emdist.names import Names

@@ -11,7 +11,6 @@ from emdist.build_model import make_model
 from emdist.build_room import check_room
 from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import Estimator
-from emdist.estimators.frames import check_given
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
 from emdist.estimators.stream_shape import check_shape
@@ -24,6 +23,7 @@ from emdist.fit.online import Fold, sweep
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, check_total
+from emdist.frames import check_given
 from emdist.interfaces import Engine, Source
 from emdist.names import Names, names_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from emdist.components import Family
 from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError, DataError, DomainError, ShapeError
+from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
 from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows
+from emdist.frames import index_names
 from emdist.interfaces import Floats
 from emdist.mixtures.convolution import convolved
 from emdist.mixtures.inputs import (
     Which,
+    check_columns,
     checked_rows,
     feature_index,
     observed_values,
@@ -25,6 +27,7 @@ from emdist.mixtures.inputs import (
 from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
+from emdist.names import Match, Names, both, match
 from emdist.quoting import shown
 from emdist.store.arrays import array_source
 from emdist.validation import whole_number
@@ -66,11 +69,14 @@ class MixtureDistribution:
         (k,) >= 0, summing to 1.
     components
         The family's parameters, in the units of the data.
+    feature_names
+        Of the features, or None; those of data frames are held to them.
     """
 
     family: Family[Any]
     weights: Floats
     components: Any
+    feature_names: Names = None
 
     def __post_init__(self) -> None:
         shape, k = self.weights.shape, len(self.family.locations(self.components))
@@ -95,8 +101,8 @@ class MixtureDistribution:
         Raises
         ------
         DataError
-            If `x` is no matrix of finite numbers, has other features, or holds what the family
-            cannot produce.
+            If `x` is no matrix of finite numbers, has other features or columns in another order,
+            or holds what the family cannot produce.
         """
         return self._explained(x).score
 
@@ -165,7 +171,7 @@ class MixtureDistribution:
         if not len(index):
             raise ConfigError("No feature is named; wanted at least one to keep.")
         family, components = self._marginals().marginal(self.components, index)
-        return MixtureDistribution(family, self.weights, components)
+        return MixtureDistribution(family, self.weights, components, self._names(index))
 
     def conditional(self, features: Which, values: Any) -> MixtureDistribution:
         """The mixture of the other features, given that `features` have `values`.
@@ -185,7 +191,8 @@ class MixtureDistribution:
         at = observed_values(values, len(observed))
         if not len(observed):
             return self
-        known = self.marginal(observed)
+        check_columns(self._names(observed), index_names(values), "values")
+        known = replace(self.marginal(observed), feature_names=None)
         try:
             weights = known.responsibilities(at)[0]
         except DomainError:
@@ -196,7 +203,7 @@ class MixtureDistribution:
                 "there. Check their units and the order of features."
             ) from None
         family, components = able.conditional(self.components, kept, observed, at[0])
-        return MixtureDistribution(family, weights, components)
+        return MixtureDistribution(family, weights, components, self._names(kept))
 
     def conditional_mean(self, features: Which, x: Any) -> Floats:
         """Expectation of the other features given `features`, row by row: (n, d - m).
@@ -227,6 +234,8 @@ class MixtureDistribution:
         ------
         ShapeError
             If the features differ in number.
+        FeatureNamesError
+            If they have the same names in another order.
         ConfigError
             If sums of these families have no family.
         """
@@ -234,11 +243,23 @@ class MixtureDistribution:
             raise ShapeError(
                 f"Rows of {self.n_features} and of {other.n_features} feature(s) do not add."
             )
+        if match(self.feature_names, other.feature_names) is Match.OTHER_ORDER:
+            told = both(self.feature_names, other.feature_names, "This mixture", "the other")
+            raise FeatureNamesError(
+                f"Features of the same names, in another order, do not add. {told} Bring them into "
+                "one order with marginal([...])."
+            )
         family, components = convolved(
             (self.family, self.components), (other.family, other.components)
         )
         weights = np.outer(self.weights, other.weights).ravel()
-        return MixtureDistribution(family, weights, components)
+        names = self.feature_names if self.feature_names == other.feature_names else None
+        return MixtureDistribution(family, weights, components, names)
+
+    def _names(self, index: NDArray[np.int64]) -> Names:
+        """Of some of the features."""
+        names = self.feature_names
+        return None if names is None else tuple(names[j] for j in index)
 
     def _split(self, features: Which) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Observed features, and those left: in order."""
@@ -262,7 +283,8 @@ class MixtureDistribution:
         return self.family
 
     def _explain(self, x: Any, resp: bool) -> Explain:
-        source = array_source(checked_rows(x, self.n_features, self.family.domain))
+        rows = checked_rows(x, self.n_features, self.family.domain, self.feature_names)
+        source = array_source(rows)
         params = MixtureParams(self.weights, self.components)
         return Explain(source, Mixture(self.family), params, resp)
 

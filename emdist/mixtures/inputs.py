@@ -11,17 +11,24 @@ from emdist.array_input import as_array, real_array
 from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 from emdist.families.closures import Features
 from emdist.fit.domain import check_rows
+from emdist.frames import check_names, names_in
 from emdist.interfaces import Array, Domain, Floats
+from emdist.names import Names
 from emdist.quoting import shown
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.plan import native, usable_dtype
 
 #: Features by index, one or several; negative ones count from the end.
 Which: TypeAlias = int | Sequence[int] | Array
+#: Names that advice spells out.
+_FEW = 5
 
 
-def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
-    """`x` as an array (n, d) that kernels take; DataError if it is none, or not in `domain`."""
+def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> Array:
+    """`x` as an array (n, d) that kernels take; DataError if it is none, or not in `domain`.
+
+    Columns of other names than `names`, or in another order, are refused.
+    """
     found = as_array(x, "x", lists=True)
     check_matrix(found.shape, "x")
     usable_dtype(found.dtype, "x")
@@ -30,6 +37,7 @@ def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
             f"x has {found.shape[1]} feature(s) and the mixture {d}. Give rows of the same "
             "features, or take the mixture's marginal over those of x."
         )
+    check_columns(names, names_in(x, "x"), "x")
     found = native(found)
     finite = finite_rows(found)
     if finite is not None:
@@ -41,6 +49,16 @@ def checked_rows(x: Any, d: int, domain: Domain | None) -> Array:
     if domain is not None:
         check_rows(domain, found)
     return found
+
+
+def check_columns(known: Names, found: Names, name: str) -> None:
+    """FeatureNamesError if data that the user calls `name` has other names than the mixture."""
+    index = ".loc" if name == "values" else ""
+    known_few = known is not None and len(known) <= _FEW
+    order = str(list(known or ())) if known_few else "list(mixture.feature_names)"
+    ordered = f"the mixture's feature_names: {name}{index}[{order}]"
+    if found is not None or name != "values":
+        check_names(known, found, "mixture", name, ordered)
 
 
 def feature_index(which: Which, d: int) -> Features:

@@ -447,3 +447,46 @@ def test_a_series_of_features_and_a_sweep_have_the_names_of_the_data(
             one.fit(data)
     means = est.set_params(mean_prior=prior.loc[data.columns]).fit(data).means_  # The advice.
     assert np.array_equal(means, clone(est).set_params(mean_prior=[3.0, 2.0, 1.0]).fit(data).means_)
+
+
+@pytest.fixture
+def mixture(x: NDArray[np.float64]) -> Any:
+    est = GaussianMixture(2, means_init=x[:2], random_state=0)
+    return est.fit(pandas_frame(x, ORDER)).distribution()
+
+
+@pytest.mark.parametrize("make", [pandas_frame, table])
+def test_rows_of_a_distribution_have_its_names(
+    mixture: Any, make: Any, x: NDArray[np.float64]
+) -> None:
+    right, turned, other = (make(x, names) for names in (ORDER, ORDER[::-1], ["a", "b", "z"]))
+    assert mixture.feature_names == tuple(ORDER)
+    for call in (mixture.log_density, mixture.density, mixture.labels, mixture.responsibilities):
+        with pytest.raises(FeatureNamesError, match=r"c, b, a.* x\[\['a', 'b', 'c'\]\]"):
+            call(turned)
+        with pytest.raises(FeatureNamesError, match=r"has a, b, z.* rename x's columns"):
+            call(other)
+        with pytest.warns(UserWarning, match="x does not have valid feature names, but mixture"):
+            wanted = call(x)
+        assert np.array_equal(call(right), wanted)
+
+
+def test_parts_of_a_distribution_keep_their_names(mixture: Any, x: NDArray[np.float64]) -> None:
+    pair, pd = mixture.marginal([2, 0]), pytest.importorskip("pandas")
+    assert pair.feature_names == ("c", "a")
+    known, swapped = pandas_frame(x[:, [2, 0]], ["c", "a"]), pandas_frame(x[:, [0, 2]], ["a", "c"])
+    assert pair.log_density(known).shape == (len(x),)
+    assert mixture.conditional_mean([2, 0], known).shape == (len(x), 1)
+    for call in (pair.log_density, lambda rows: mixture.conditional_mean([2, 0], rows)):
+        with pytest.raises(FeatureNamesError, match="has c, a; the data has a, c"):
+            call(swapped)
+    values = pd.Series([1.0, 2.0], index=["c", "a"])
+    left = mixture.conditional([2, 0], values)
+    assert left.feature_names == ("b",)
+    assert np.array_equal(left.mean(), mixture.conditional([2, 0], [1.0, 2.0]).mean())
+    with pytest.raises(FeatureNamesError, match=r"values.loc\[\['a', 'c'\]\]"):
+        mixture.conditional([0, 2], values)
+    assert mixture.convolve(mixture).feature_names == tuple(ORDER)
+    with pytest.raises(FeatureNamesError, match="This mixture has a, b, c; the other has c, b, a"):
+        mixture.convolve(mixture.marginal([2, 1, 0]))
+    assert mixture.convolve(mixture.marginal([2, 1, 0]).marginal([2, 1, 0])).n_components == 4

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sklearn.utils.validation import _get_feature_names
-
 from emdist.errors import DtypeError, FeatureNamesError
 from emdist.foreign_objects import is_a
 from emdist.names import Match, Names, both, brief, coordinate_names, listing, match
@@ -40,6 +38,9 @@ def names_in(x: Any, name: str = "X") -> Names:
         check_unique(list(x.columns), f"The columns of {name}")
     elif is_a(x, "pyarrow", "Table", "RecordBatch"):
         check_unique(x.column_names, f"The columns of {name}")
+    # Only where names are asked for: it takes long to import.
+    from sklearn.utils.validation import _get_feature_names
+
     try:
         found = _get_feature_names(x)
     except TypeError as error:
@@ -93,36 +94,53 @@ def check_given(params: Mapping[str, Any], found: Names) -> None:
 def _given_names(name: str, value: Any) -> Names:
     """Names of the features in a parameter, if it has any."""
     if is_a(value, "pandas", "Series"):
-        index = tuple(value.index) if name in _PER_FEATURE else ()
-        return index if index and all(isinstance(one, str) for one in index) else None
+        return index_names(value) if name in _PER_FEATURE else None
     frame = is_a(value, "pandas", "DataFrame") or is_a(value, "polars", "DataFrame")
     arrow = is_a(value, "pyarrow", "Table", "RecordBatch")
     return names_in(value, name) if frame or arrow or hasattr(value, "coords") else None
 
 
-def check_names(known: Names, found: Names, estimator: str) -> None:
+def index_names(value: Any) -> Names:
+    """Names of the values of a pandas Series, or None."""
+    if not is_a(value, "pandas", "Series"):
+        return None
+    index = tuple(value.index)
+    return index if index and all(isinstance(one, str) for one in index) else None
+
+
+def check_names(
+    known: Names,
+    found: Names,
+    estimator: str,
+    name: str = "X",
+    ordered: str = "feature_names_in_: X[model.feature_names_in_]",
+) -> None:
     """Hold the names of data to those of a fitted `estimator`; FeatureNamesError if they differ.
 
-    What is in doubt is warned of, in scikit-learn's words.
+    What is in doubt is warned of, in scikit-learn's words. The user calls the data `name`, and
+    `ordered` says what has the names, and how the data come into their order.
     """
     how = match(known, found)
     if how.refused:
         remedy = (
-            "Pass the columns in the order of feature_names_in_: X[model.feature_names_in_]."
+            f"Pass the columns in the order of {ordered}."
             if how is Match.OTHER_ORDER
-            else "Pass the model's features; rename X's columns if they are the same."
+            else f"Pass the model's features; rename {name}'s columns if they are the same."
         )
         raise FeatureNamesError(
             "The feature names should match those that were passed during fit.\n"
             f"{_differences(known or (), found or ())}{both(known, found)} {remedy}"
         )
     if how is Match.MODEL_UNNAMED:
-        told = f"X has feature names, but {estimator} was fitted without feature names"
+        told = f"{name} has feature names, but {estimator} was fitted without feature names"
     elif how is Match.DATA_UNNAMED:
-        told = f"X does not have valid feature names, but {estimator} was fitted with feature names"
+        told = (
+            f"{name} does not have valid feature names, but {estimator} was fitted with feature "
+            "names"
+        )
     elif how is Match.NUMBERED:
         told = (
-            f"The feature names of X and of the fitted {estimator} cannot be compared: "
+            f"The feature names of {name} and of the fitted {estimator} cannot be compared: "
             f"{how.value}. {both(known, found)}"
         )
     else:
