@@ -159,6 +159,28 @@ class Given:
                     "that sum to 1."
                 )
 
+    def check_reach(self, spread: Spread) -> None:
+        """StartError for means so far from rows of this spread that squared distances overflow."""
+        if self.means is None or self.means.shape[1:] != spread.origin.shape:
+            return  # `check` tells of it
+        with np.errstate(over="ignore", invalid="ignore"):
+            placed = self.means - spread.origin
+            far = np.maximum(np.abs(placed - spread.low), np.abs(placed - spread.high))
+            squares = (far**2).sum(axis=1)
+            # Every row belongs to some component: the nearest may be it for all of them.
+            whole = squares.min() * spread.weight
+        lost = np.flatnonzero(~np.isfinite(squares))
+        if (not len(lost) and np.isfinite(whole)) or not np.isfinite(self.means).all():
+            return
+        i = int(lost[0]) if len(lost) else int(squares.argmin())
+        j = int(np.argmax(far[i]))
+        raise StartError(
+            f"The start's mean of component {i} is {self.means[i, j]:g} in feature {j}, so far "
+            f"from the data, which reach from {spread.origin[j] + spread.low[j]:g} to "
+            f"{spread.origin[j] + spread.high[j]:g}, that squared distances overflow. Give means "
+            "near the data."
+        )
+
 
 def _with_rest(params: Any, earlier: Any) -> Any:
     """`params` with what no attribute of an estimator says: counts of a posterior, noise."""

@@ -20,6 +20,7 @@ def check_survey(
     """
     if model.squares:
         survey.check_squares()
+        given.check_reach(survey.spread)
     check_spread(model.domain, survey.spread)
     if not given.places(model, len(survey.spread.origin)):
         survey.check_distinct(k)

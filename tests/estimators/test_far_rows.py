@@ -22,7 +22,7 @@ from emdist import (
     ProductMixture,
 )
 from emdist.config import ClusterSection, DataSection, make_config
-from emdist.errors import ConfigError, DataError, DomainError, WeightError
+from emdist.errors import ConfigError, DataError, DomainError, StartError, WeightError
 from emdist.job import open_job
 from emdist.labelling import label_data
 from emdist.store.location import Location
@@ -293,3 +293,44 @@ def test_a_configuration_names_the_key_of_the_precision(tmp_path: Path) -> None:
     })  # fmt: skip
     with open_job(config) as job, pytest.raises(ConfigError, match=r"Set model\.precision to auto"):
         job.complete()
+
+
+FAR = [[0.0, 0.0, 0.0], [1e155, 0.0, 0.0]]
+#: Models with a start so far away that the square of the distance is infinite.
+STARTED: dict[str, Callable[[], Any]] = {
+    **{
+        t: (lambda t=t: GaussianMixture(2, covariance_type=t, means_init=FAR))
+        for t in ("full", "tied", "diag", "spherical")
+    },
+    "kmeans": lambda: KMeans(2, init=[[1e155, 1.0, 1.0], [1e160, 0.0, 0.0]]),
+    "one of kmeans": lambda: KMeans(2, init=FAR),
+    "both just too far": lambda: KMeans(2, init=[[1e154, 0.0, 0.0], [1e154, 1.0, 0.0]]),
+    "mini batches": lambda: MiniBatchKMeans(2, init=FAR),
+}
+
+
+@pytest.mark.parametrize("name", STARTED)
+def test_a_start_whose_squared_distances_overflow_is_refused(name: str) -> None:
+    with pytest.raises(
+        StartError, match=r"mean of component [01] is 1e\+1\d\d in feature 0"
+    ) as told:
+        STARTED[name]().fit(rows())
+    assert "squared distances overflow. Give means near the data" in str(told.value)
+
+
+def test_a_start_file_that_is_far_away_is_refused(tmp_path: Path) -> None:
+    zarr.save(str(tmp_path / "x.zarr"), rows())
+    np.savez(tmp_path / "start.npz", means=np.array(FAR))
+    config = make_config({
+        "data": {"path": str(tmp_path / "x.zarr")},
+        "model": {"name": "full", "n_components": 2},
+        "fit": {"start": str(tmp_path / "start.npz")},
+        "run": {"folder": str(tmp_path / "runs")},
+    })  # fmt: skip
+    with open_job(config) as job, pytest.raises(StartError, match="squared distances overflow"):
+        job.complete()
+
+
+def test_a_start_far_away_whose_squares_are_finite_is_none_the_worse() -> None:
+    found = KMeans(2, init=[[0.0, 0.0, 0.0], [1e150, 0.0, 0.0]]).fit(rows())
+    assert found.inertia_ == pytest.approx(KMeans(2, random_state=0).fit(rows()).inertia_)
