@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdist.defects import is_defect
 from emdist.errors import NotFoundError, StartError
 from emdist.fit.start import Given
 from emdist.quoting import without_credentials
+
+#: First bytes of an .npy; those of an .npz are a zip's.
+_NPY = b"\x93NUMPY"
 
 
 def read_start(path: str | None) -> Given:
@@ -36,14 +41,29 @@ def read_start(path: str | None) -> Given:
 
 def _numbers(path: str | IO[bytes]) -> dict[str, Any]:
     """The arrays of an .npz as float64."""
+    if isinstance(path, str):
+        with Path(path).open("rb") as file:
+            first = file.read(len(_NPY))
+        if not first.startswith((b"PK", _NPY)):
+            # NumPy would take it for a pickle, and speak of that.
+            raise ValueError("it is no .npz or .npy file")
     stored = np.load(path, allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):
         raise ValueError("it holds one array")
     with stored:
-        arrays = {name: np.asarray(stored[name]) for name in stored.files}
+        arrays = {name: _array(stored, name) for name in stored.files}
     if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]:
         raise ValueError(f"{odd[0]:.60} has dtype {arrays[odd[0]].dtype}")
     return {name: array.astype(np.float64) for name, array in arrays.items()}
+
+
+def _array(stored: Any, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(stored[name])
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise ValueError(f"{name:.60} holds Python objects") from None
+        raise
 
 
 def _read_sound_start() -> None:

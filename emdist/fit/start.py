@@ -149,6 +149,7 @@ class Given:
                     f"weights, {', '.join(wanted)}."
                 )
             _check_array(name, value, wanted[name], f"{k} components and {d} features")
+            _check_widths(name, value)
         if self.means is not None and model.domain is not None:
             _check_domain(self.means, model.domain)
         if self.weights is not None:
@@ -216,3 +217,26 @@ def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> 
         raise StartError(f"The start's {name} have shape {value.shape}; wanted {shape} for {why}.")
     if not np.isfinite(value).all():
         raise StartError(f"The start's {name} hold NaN or infinity; wanted finite numbers.")
+
+
+def _check_widths(name: str, value: Floats) -> None:
+    """StartError unless covariances are symmetric and positive definite, and variances > 0."""
+    kind = name.rpartition(".")[2]
+    if kind == "variances" and not (value > 0).all():
+        i = int(np.argwhere(~(value > 0))[0][0])
+        raise StartError(
+            f"The start's {name} of component {i} hold {value[i].min():g}; wanted numbers > 0."
+        )
+    if kind not in ("covariance", "covariances"):
+        return
+    for i, one in enumerate(value if value.ndim == 3 else value[None]):
+        whose = f"The start's {name}" + (f" of component {i}" if value.ndim == 3 else "")
+        if not np.allclose(one, one.T, rtol=1e-5, atol=1e-8 * np.abs(one).max()):
+            raise StartError(f"{whose} is not symmetric; wanted a covariance matrix.")
+        try:
+            np.linalg.cholesky(one)
+        except np.linalg.LinAlgError:
+            raise StartError(
+                f"{whose} is not positive definite; wanted a covariance matrix, all of its "
+                "eigenvalues > 0."
+            ) from None
