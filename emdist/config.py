@@ -224,6 +224,17 @@ class LabelsSection(Section):
     overwrite: bool = False
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
+    @field_validator("outputs")
+    @classmethod
+    def _something(cls, outputs: list[str], info: ValidationInfo) -> list[str]:
+        """Before the fit: what nobody can write would be refused after it."""
+        if not outputs and info.data.get("write", True):
+            raise ValueError(
+                "got []; wanted at least one of labels, score, responsibilities. A fit "
+                "without labels has labels.write: false."
+            )
+        return outputs
+
 
 class Config(Section):
     """One fit: data, model, fit, cluster, run, labels."""

@@ -241,7 +241,7 @@ def open_sweep(
     outputs = config.labels.outputs if config.labels.write else ()
     needs = check_room(models, config.fit, source, cluster=config.cluster, outputs=outputs)
     location = config.location(key)
-    target = labels_location(config, location)
+    target = labels_location(config, location, (MODELS, FIGURE))
     found = record(config, source, Given())
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)

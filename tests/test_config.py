@@ -126,6 +126,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"cluster": {"kind": "dask"}}, "'dask' is not known"),
         ({"run": {"key": ""}}, r"run\.key"),
         ({"run": {"checkpoint_seconds": 0}}, "checkpoint_seconds"),
+        ({"labels": {"outputs": []}}, r"^[^\n]*labels\.outputs: got \[\]; wanted at least one of"),
         ({"labels": {"outputs": ["lables"]}}, r"labels\.outputs\.0: .*'labels'.*got 'lables'"),
         ({"data": {"path": "x", "block_size": "0 MB"}}, r"data\.block_size: '0 MB' is no size"),
         ({"data": {"path": "x", "block_size": 5}}, "block_size"),
@@ -527,3 +528,7 @@ def test_a_key_that_is_no_name_of_a_folder_is_refused(key: str, words: str) -> N
     with pytest.raises(ConfigError, match=f"the key .*{words}"):
         swept.location(key)
     assert minimal(run={"key": "my run, 2024-01-01 (ä)"}).run.key == "my run, 2024-01-01 (ä)"
+
+
+def test_a_fit_without_labels_may_ask_for_none() -> None:
+    assert minimal(labels={"write": False, "outputs": []}).labels.outputs == []

@@ -42,6 +42,17 @@ from emdist.store.series import Series
 #: Leftovers are removed when nobody can be writing them any more, in seconds.
 _STALE = 3600.0
 _STAMPS = "stamps.json"
+#: What a run keeps in its folder under its own names; labels and whatever else lie beside it.
+OWN = (
+    "ckpt",
+    "survey",
+    "final",
+    "owners",
+    "run.json",
+    _STAMPS,
+    "summary.json",
+    "summary.md",
+)
 _TAKES_OVER = (
     "{} holds another run, which ended before its first checkpoint; this one takes its place"
 )

@@ -1,0 +1,70 @@
+"""Labels that nobody can write are refused before the fit, not after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import Command
+
+from emdist.config import make_config
+from emdist.errors import ConfigError
+from emdist.job import labels_location
+from emdist.store.checkpoints import OWN
+from emdist.store.location import Location
+
+FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a")
+
+
+@pytest.mark.parametrize("place", ["ckpt", "final/labels.zarr", "summary.json", "./survey"])
+def test_labels_in_the_way_of_the_run(
+    emdist: Command, data: Path, tmp_path: Path, place: str
+) -> None:
+    done = emdist(*FIT, "--labels", f"runs/a/{place}")
+    assert done.code == 2
+    name = place.removeprefix("./").partition("/")[0]
+    assert f"keeps its own {name}. Name another place for the labels (--labels)." in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_no_outputs(emdist: Command, data: Path, tmp_path: Path) -> None:
+    done = emdist(*FIT, "--set", "labels.outputs=[]")
+    assert done.code == 2
+    assert "labels.outputs: got []; wanted at least one of labels, score" in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_labels_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "runs/a", target_is_directory=True)
+    with pytest.raises(ConfigError, match="its own ckpt"):
+        placed(tmp_path / "link/ckpt", Location(str(tmp_path / "runs/a")))
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert placed(loop / "ckpt", Location(str(tmp_path / "runs/a"))).name == "ckpt"
+
+
+def test_labels_beside_what_a_run_keeps(tmp_path: Path) -> None:
+    run = Location("s3://bucket/runs/a")
+    assert placed("s3://bucket/runs/a/ckpt-labels", run).name == "ckpt-labels"
+    assert placed(tmp_path / "ckpt", run).name == "ckpt"
+    with pytest.raises(ConfigError, match="its own ckpt"):
+        placed("s3://bucket/runs/a/ckpt/x", run)
+
+
+def test_a_sweep_has_more_of_its_own(emdist: Command, data: Path, tmp_path: Path) -> None:
+    where = ("--run", "runs/a", "--set", "labels.path=runs/a/models/labels.zarr")
+    done = emdist("sweep", "x.zarr", "-k", "1..2", *where)
+    assert done.code == 2
+    assert "keeps its own models. Name another place for the labels (labels.path)." in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_that_a_run_makes_is_its_own(emdist: Command, data: Path, tmp_path: Path) -> None:
+    assert emdist(*FIT).code == 0
+    made = {path.name for path in (tmp_path / "runs/a").iterdir()}
+    assert made == {*OWN, "labels.zarr"}
+
+
+def placed(path: str | Path, run: Location) -> Location:
+    values = {"data": {"path": "x.zarr"}, "labels": {"path": str(path)}}
+    return labels_location(make_config(values, "here"), run)
