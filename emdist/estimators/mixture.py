@@ -33,6 +33,7 @@ from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.start import Earlier, Given, Reached
 from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
+from emdist.mixtures.draws import check_draws
 from emdist.validation import whole_number
 
 #: scikit-learn's names of starts, and ours.
@@ -208,6 +209,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         """
         check_is_fitted(self)
         n_samples = whole_number(n_samples, "n_samples", 1)
+        check_draws(n_samples, self._fitted.n_features, "n_samples")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         rng = np.random.default_rng(seed)
         fitted = self._fitted

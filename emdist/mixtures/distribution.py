@@ -16,6 +16,7 @@ from emdist.fit.fitted import Collected, Rows
 from emdist.frames import index_names
 from emdist.interfaces import Floats
 from emdist.mixtures.convolution import convolved
+from emdist.mixtures.draws import check_draws
 from emdist.mixtures.inputs import (
     Which,
     check_columns,
@@ -133,6 +134,7 @@ class MixtureDistribution:
         n = whole_number(n, "n", 1)
         if isinstance(seed, bool | np.bool_ | float | str):
             raise ConfigError(f"seed={shown(seed)}; wanted an integer, a Generator, or None.")
+        check_draws(n, self.n_features, "n")
         rng = np.random.default_rng(seed)
         labels = rng.choice(self.n_components, n, p=self.weights / self.weights.sum())
         rows = np.empty((n, self.n_features))

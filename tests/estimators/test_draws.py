@@ -18,7 +18,7 @@ from emdist import (
     PoissonMixture,
     ProductMixture,
 )
-from emdist.errors import DomainError
+from emdist.errors import ConfigError, DomainError
 
 #: Draws of each, and the standard errors that a moment may be off: one in 500,000 is further off.
 N, ERRORS = 40_000, 5.0
@@ -133,3 +133,24 @@ def test_counts_of_any_size_are_drawn_or_refused() -> None:
     for est in (MultinomialMixture(1), BinomialMixture(1, n_trials="cell")):
         with pytest.raises(DomainError, match=r"5e\+25 trials or counts in all"):
             est.fit(x).sample()
+
+
+@pytest.mark.parametrize("wanted", [10**12, 10**30])
+def test_more_draws_than_memory_holds_are_refused_with_the_number_that_fits(wanted: int) -> None:
+    fitted = GaussianMixture(2, random_state=0).fit(reals())
+    for draw, name in ((fitted.sample, "n_samples"), (fitted.distribution().sample, "n")):
+        with pytest.raises(ConfigError, match=rf"^{name}=1,000,.* draws of 3 feature") as told:
+            draw(wanted)
+        assert "this machine has free about" in str(told.value)
+        most = str(told.value).rpartition("Draw at most ")[2].partition(" ")[0]
+        assert 1000 < int(most.replace(",", "")) < wanted
+
+
+def test_the_number_of_draws_that_fits_is_what_memory_divides_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted = GaussianMixture(2, random_state=0).fit(reals())
+    monkeypatch.setattr("emdist.mixtures.draws.available_memory", lambda: 88 * 50)
+    with pytest.raises(ConfigError, match=r"Draw at most 50 at a time\."):
+        fitted.sample(51)
+    assert len(fitted.sample(50)[0]) == 50
