@@ -80,6 +80,8 @@ def as_array(
         return _without_objects(found) if found.dtype.kind == "O" else found
     except _Masked as told:
         remedy = masked.format(name=name)
+        if is_a(value, "dask", "Array"):  # It has no such method.
+            remedy = remedy.replace(f"{name}.filled(", f"dask.array.ma.filled({name}, ")
         raise error(f"{name} is a masked array with {told} masked values. {remedy}") from None
     except _Unusable as told:
         raise error(f"{name} {told!s}.".replace("{what}", what)) from None

@@ -165,8 +165,13 @@ def test_masks_of_dask_arrays_are_refused_like_those_of_numpy() -> None:
     weight = da.ma.masked_where(da.arange(6, chunks=2) > 3, ones)
     est = GaussianMixture(2, random_state=0).fit(WHOLE)
     for call in (KMeans(2).fit, KMeans(2).fit(WHOLE).score, est.fit, est.score):
-        with pytest.raises(WeightError, match=r"sample_weight is a masked .* 2 masked values"):
+        with pytest.raises(
+            WeightError, match=r"is a masked .* 2 .*da.*\.ma\.filled\(sample_weight, 0\)"
+        ):
             call(WHOLE, sample_weight=weight)
+    filled = da.ma.filled(weight, 0)  # The advice.
+    found = KMeans(1).fit(WHOLE, sample_weight=filled).cluster_centers_
+    assert np.allclose(found, WHOLE[:4].mean(axis=0)[None], rtol=1e-14)
     with pytest.raises(ConfigError, match=r"cluster_centers is a masked array with 6 masked"):
         KMeans.from_parameters(cluster_centers=da.ma.masked_where(rows > 5, rows))
     with pytest.raises(EmdistError, match="masked values"):

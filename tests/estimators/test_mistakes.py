@@ -123,7 +123,7 @@ NO_DATA: dict[str, tuple[Any, str]] = {
     "ragged": ([[1.0], [1.0, 2.0]], "same length"),
     "no rows": (np.zeros((0, 3)), r"0 sample\(s\)"),
     "no features": (np.zeros((3, 0)), r"0 feature\(s\)"),
-    "None": (None, "no matrix of numbers|dimension"),
+    "None": (None, "X is None"),
     "masked": (np.ma.masked_less(np.arange(8.0).reshape(4, 2), 2), "masked values"),
     "dask, three dimensions": (da.zeros((4, 3, 2)), "two dimensions"),
     "dask, NaN": (da.from_array(np.array([[1.0], [NAN], [2.0]]), chunks=2), "NaN or infinity"),
