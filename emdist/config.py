@@ -172,7 +172,10 @@ class ClusterSection(Section):
 
     kind: Annotated[str, one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
     stall_timeout: float = Field(
-        600.0, gt=0, description="Seconds without progress before blocks are given to others"
+        600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds without progress before blocks are given to others",
     )
     memory: Annotated[str, AfterValidator(size)] | None = Field(
         None,

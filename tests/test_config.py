@@ -29,6 +29,7 @@ from emdist.config import (
     make_section,
 )
 from emdist.config_file import overridden, read_config, read_values, read_yaml
+from emdist.engines.clusters.address import Address
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
@@ -121,6 +122,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"model": {"assignment": "firm"}}, "'firm' is not known; choose one of hard, soft, "),
         ({"fit": {"tol": float("nan")}}, "tol"),
         ({"fit": {"tol": float("inf")}}, r"fit\.tol: Input should be a finite number, got inf"),
+        ({"cluster": {"stall_timeout": float("inf")}}, r"cluster\.stall_timeout: .* finite number"),
         ({"fit": {"seed": -1}}, "seed"),
         ({"fit": {"on_collapse": "ignore"}}, "'regularise', 'reseed', 'drop' or 'raise'"),
         ({"cluster": {"kind": "dask"}}, "'dask' is not known"),
@@ -532,3 +534,9 @@ def test_a_key_that_is_no_name_of_a_folder_is_refused(key: str, words: str) -> N
 
 def test_a_fit_without_labels_may_ask_for_none() -> None:
     assert minimal(labels={"write": False, "outputs": []}).labels.outputs == []
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0.0])
+def test_a_scheduler_is_waited_for_as_long_as_a_clock_counts(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="must be positive seconds, finite"):
+        Address("tcp://127.0.0.1:1", timeout=seconds)

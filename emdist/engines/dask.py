@@ -6,6 +6,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -74,11 +75,12 @@ class DaskEngine:
                 "the Dask client is asynchronous, and a fit is not; "
                 "make it with Client(..., asynchronous=False)."
             )
-        if self.stall_timeout <= 0 or self.workers_timeout <= 0 or self.retries < 0:
+        waits = (self.stall_timeout, self.workers_timeout)
+        if not all(0 < wait < inf for wait in waits) or self.retries < 0:
             raise ConfigError(
                 f"stall_timeout={self.stall_timeout} and workers_timeout="
-                f"{self.workers_timeout} must be positive seconds, retries={self.retries} not "
-                "negative."
+                f"{self.workers_timeout} must be positive seconds, finite, and "
+                f"retries={self.retries} not negative."
             )
 
     @interrupts_first()

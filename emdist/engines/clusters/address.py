@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from distributed import Client
@@ -47,9 +48,9 @@ class Address:
     tls: Tls | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0 or self.wait_for_workers < 0:
+        if not 0 < self.timeout < inf or self.wait_for_workers < 0:
             raise ConfigError(
-                f"timeout={self.timeout} must be positive seconds and wait_for_workers="
+                f"timeout={self.timeout} must be positive seconds, finite, and wait_for_workers="
                 f"{self.wait_for_workers} not negative."
             )
         if not _URL.fullmatch(self.address) and not _is_path(self.address):
