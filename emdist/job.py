@@ -7,11 +7,9 @@ each of them a task.
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from emdist.build import (
@@ -26,7 +24,7 @@ from emdist.build_model import make_schedule
 from emdist.build_room import check_room
 from emdist.config import Config, IngestSection
 from emdist.doubts import Doubt, doubts_of, unfinished
-from emdist.errors import CheckpointError, ConfigError, NewerFormatError, NotFoundError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.extending import check_extending, former_identities
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.fitted import Fitted
@@ -34,15 +32,15 @@ from emdist.fit.run import Run
 from emdist.fit.state import FitState
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
+from emdist.label_target import labels_location, labels_stand
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.saved import moved, record, save_fitted, versions
-from emdist.store.checkpoints import OWN, RunFolder
+from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest
-from emdist.store.label_check import is_labelled
 from emdist.store.label_creation import label_writer
-from emdist.store.label_place import Wanted, are_labels_of, check_place
+from emdist.store.label_place import are_labels_of
 from emdist.store.labels import LabelWriter
 from emdist.store.location import Location
 from emdist.store.run_record import digest
@@ -170,35 +168,6 @@ class Job:
             pass
         self.finish()
         return self.summarise(self.label())
-
-
-def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:
-    """Where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder.
-
-    ConfigError, before anything is computed, for a place in it that the run has for itself: one of
-    `OWN`, or of `own` where it keeps more.
-    """
-    if config.labels.path is None:
-        return run.child("labels.zarr")
-    target = Location(config.labels.path, config.labels.storage_options)
-    taken = next((name for name in (*OWN, *own) if _is_within(target, run.child(name))), None)
-    if config.labels.write and taken is not None:
-        raise ConfigError(
-            f"{target} lies where the run {run} keeps its own {taken}. Name another place for the "
-            "labels (labels.path)."
-        )
-    return target
-
-
-def _is_within(place: Location, other: Location) -> bool:
-    """Whether `place` is `other` or below it, through links as well."""
-    if place.is_local != other.is_local:
-        return False
-    if place.is_local:
-        # Of a loop of links `Path.resolve` makes an error.
-        there, taken = (Path(os.path.realpath(one.url)) for one in (place, other))
-        return there.is_relative_to(taken)
-    return f"{place}/".startswith(f"{other}/")
 
 
 def bring_data(config: Config, listen: Listener = unheard) -> IngestSummary | None:
@@ -346,16 +315,3 @@ def releasing(folder: RunFolder, epoch: int) -> Iterator[None]:
     except BaseException:
         folder.release(epoch)
         raise
-
-
-def labels_stand(
-    config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
-) -> bool:
-    """Whether the labels asked for are those at `target`; errors if others are in the way.
-
-    `replaces` says that those there are the run's own, of before it was extended.
-    """
-    labels = config.labels
-    overwrite = labels.overwrite or replaces
-    found = check_place(target, Wanted(identity, tuple(labels.outputs), overwrite))
-    return found == "continue" and is_labelled(target)

@@ -24,13 +24,12 @@ from emdist.interfaces import Source
 from emdist.job import (
     bring_data,
     finished_summary,
-    labels_location,
-    labels_stand,
     releasing,
     sealed,
     tell_moved,
 )
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.label_target import labels_location, labels_stand
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.saved import record, save_fitted, versions

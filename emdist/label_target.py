@@ -1,0 +1,57 @@
+"""Where the labels of a run go, and whether they can, before anything is computed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emdist.config import Config
+from emdist.errors import ConfigError
+from emdist.store.checkpoints import OWN
+from emdist.store.label_check import is_labelled
+from emdist.store.label_place import Wanted, check_place
+from emdist.store.location import Location
+
+
+def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:
+    """Where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder.
+
+    ConfigError, before anything is computed, for a place in it that the run has for itself: one of
+    `OWN`, or of `own` where it keeps more.
+    """
+    if config.labels.path is None:
+        return run.child("labels.zarr")
+    target = Location(config.labels.path, config.labels.storage_options)
+    taken = next((name for name in (*OWN, *own) if _is_within(target, run.child(name))), None)
+    if config.labels.write and taken is not None:
+        raise ConfigError(
+            f"{target} lies where the run {run} keeps its own {taken}. Name another place for the "
+            "labels (labels.path)."
+        )
+    return target
+
+
+def _is_within(place: Location, other: Location) -> bool:
+    """Whether `place` is `other` or below it, through links as well."""
+    if place.is_local != other.is_local:
+        return False
+    if place.is_local:
+        # Of a loop of links `Path.resolve` makes an error.
+        there, taken = (Path(os.path.realpath(one.url)) for one in (place, other))
+        return there.is_relative_to(taken)
+    return f"{place}/".startswith(f"{other}/")
+
+
+def labels_stand(
+    config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
+) -> bool:
+    """Whether the labels asked for are those at `target`; errors if others are in the way.
+
+    `replaces` says that those there are the run's own, of before it was extended.
+    """
+    labels = config.labels
+    overwrite = labels.overwrite or replaces
+    found = check_place(target, Wanted(identity, tuple(labels.outputs), overwrite))
+    return found == "continue" and is_labelled(target)
