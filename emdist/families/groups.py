@@ -114,6 +114,17 @@ def family_of(group: Group, i: int) -> Family[Any]:
     return family
 
 
+def parts_of(groups: Sequence[Group]) -> tuple[tuple[Columns, Family[Any]], ...]:
+    """The columns and the family of each group, checked."""
+    parts = tuple(
+        (indices_of(group.columns, f"groups[{i}].columns"), family_of(group, i))
+        for i, group in enumerate(groups)
+    )
+    for columns, family in parts:
+        check_width(family, columns)
+    return parts
+
+
 def check_columns(columns: Columns) -> None:
     """ConfigError unless these are 0..d-1, each once."""
     times = np.bincount(columns)

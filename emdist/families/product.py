@@ -19,15 +19,7 @@ from emdist.components import Density, Family
 from emdist.errors import ConfigError
 from emdist.families import product_closures
 from emdist.families.closures import Posteriors
-from emdist.families.groups import (
-    Columns,
-    Group,
-    Named,
-    check_columns,
-    check_width,
-    family_of,
-    indices_of,
-)
+from emdist.families.groups import Columns, Group, Named, check_columns, indices_of, parts_of
 from emdist.families.joined import joined
 from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
@@ -67,12 +59,7 @@ class Product:
     def __post_init__(self) -> None:
         if not self.groups:
             raise ConfigError("groups is empty; wanted at least one {columns: ..., family: ...}.")
-        parts = tuple(
-            (indices_of(group.columns, f"groups[{i}].columns"), family_of(group, i))
-            for i, group in enumerate(self.groups)
-        )
-        for columns, family in parts:
-            check_width(family, columns)
+        parts = parts_of(self.groups)
         object.__setattr__(self, "parts", parts)
         check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
 
