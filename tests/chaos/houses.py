@@ -25,7 +25,7 @@ PRELOAD = Path(__file__).with_name("preload.py")
 _TOLD = {
     r"survey begins": {"event": "progress", "what": "survey"},
     r"fit begins": {"event": "planned"},
-    r"iteration \d+: objective": {"event": "iterated"},
+    r"iteration (?P<iteration>\d+): objective": {"event": "iterated"},
     r"checkpoint after": {"event": "saved"},
     r"label begins": {"event": "progress", "what": "label"},
 }
@@ -50,8 +50,9 @@ class Flow(Fit):
         for line in self.process.stderr:
             self.errors.append(line)
             for pattern, event in _TOLD.items():
-                if re.search(pattern, line):
-                    self.tell(event)
+                if (found := re.search(pattern, line)) is not None:
+                    told = {name: int(value) for name, value in found.groupdict().items()}
+                    self.tell({**event, "record": told} if told else event)
 
     def _out(self) -> None:
         assert self.process.stdout is not None
