@@ -251,7 +251,7 @@ def test_labelling_refuses_other_names_and_writes_nothing(
         with pytest.raises(FeatureNamesError, match="another order") as caught:
             label_data(model, DataSection(path=str(turned)), out)
         assert "temp, salt, depth; the data has depth, salt, temp" in str(caught.value)
-        assert "--columns" in str(caught.value)
+        assert "ingest --column`" in str(caught.value)
     other = _ingested(x, ["temp", "salt", "wind"], tmp_path / "other.zarr")
     with pytest.raises(FeatureNamesError, match="wind"):
         label_data(folder, DataSection(path=str(other)), out)
