@@ -36,8 +36,11 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> None:
 
 
 def has_git() -> bool:
-    """Whether this is a clone, on a machine with git."""
-    return (ROOT / ".git").exists() and shutil.which("git") is not None
+    """Whether this is a clone that git reads: it refuses one of another user."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        return False
+    asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    return subprocess.run(asked, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
 def tracked() -> list[str]:
