@@ -217,8 +217,7 @@ def check_fit(
             f"the parameters, and it may take about {shown_size(max(0, free))}. Ask for fewer "
             "(fit.n_init): a hundred are many."
         )
-    refusal = _refusal(largest, source, (needed, free), len(models), fits, room)
-    raise ConfigError(refusal)
+    raise ConfigError(_refusal(largest, source, (needed, free), len(models), fits, room))
 
 
 def _refusal(

@@ -1,6 +1,6 @@
 """Try the wheel with the newest packages on every supported Python that this machine has.
 
-``python -m tools.newest FOLDER [--short] [--except 3.11]``. Each Python gets an environment of its
+``python -m tools.newest FOLDER [--short] [--without 3.11]``. Each Python gets an environment of its
 own with the wheel (no editable install), all extras and no constraints, and runs the tests that are
 marked ``newest`` from a folder in which no source of emdist lies.
 """

@@ -49,7 +49,7 @@ def check_workers(client: Client) -> None:
             _compare(place, package, told["packages"].get(package), here.get(package))
     local = _probe()(NEEDED)
     computes: dict[str, Mapping[str, str]] = {}
-    for worker, told in sorted(_probe_workers(client, asked).items()):
+    for worker, told in sorted(_run(client, asked, _probe(), NEEDED).items()):
         place = f"the worker at {worker}"
         if isinstance(told, BaseException):
             raise _error(place, f"could not be examined: {type(told).__name__}: {told}")
@@ -75,8 +75,9 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
     workers
         The same of each worker by its address.
     """
+    first = min(workers, default="")
+    kinds = {tuple(sorted(one.items())) for one in workers.values()}
     for address, found in sorted(workers.items()):
-        first, kinds = min(workers), {tuple(sorted(one.items())) for one in workers.values()}
         if len(kinds) > 1 and (lines := differing(workers[first], found)):
             return (
                 f"The workers do not compute alike: {address} has {'; '.join(lines)} ({first}). "
@@ -97,12 +98,8 @@ def told_by(client: Client) -> str | None:
     """As `mixed`, of the workers that `client` has now and that answer."""
     _, silent = roster(client)
     asked = sorted(set(client.nthreads()) - silent)
-    told = _probe_workers(client, asked)
-    found = {
-        worker: one["arithmetic"]
-        for worker, one in told.items()
-        if not isinstance(one, BaseException) and not one["failures"]
-    }
+    told = _run(client, asked, arithmetic)
+    found = {w: one for w, one in told.items() if not isinstance(one, BaseException)}
     return mixed(arithmetic(), found)
 
 
@@ -145,11 +142,14 @@ def _error(place: str, finding: str) -> WorkerPackageError:
     )
 
 
-def _probe_workers(client: Client, workers: Sequence[str]) -> dict[str, Any]:
+def _run(
+    client: Client, workers: Sequence[str], function: Callable[..., Any], *arguments: Any
+) -> dict[str, Any]:
+    """What `function` returns or raises in each worker."""
     # `_run` and not `run`: the public one has no time limit, and a worker may hang.
     try:
         told: dict[str, Any] = client.sync(
-            client._run, _probe(), NEEDED, workers=workers, on_error="return",
+            client._run, function, *arguments, workers=workers, on_error="return",
             callback_timeout=IMPORT_TIME,
         )  # fmt: skip
     except (OSError, TimeoutError, RuntimeError) as error:
