@@ -73,26 +73,20 @@ def built(folder: Path, python: Path) -> Path:
     run(python, "-m", "venv", "--clear", environment, cwd=folder)
     pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
     run(*pip, "install", "build", "setuptools-scm", cwd=folder)
-    if not has_git():
-        source = copied(folder / "source")
-        shutil.rmtree(folder / "dist", ignore_errors=True)
-        run(
-            environment / "bin" / "python", "-m", "build", "--wheel", "--outdir", folder / "dist",
-            source, cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST="0.0+unknown",
-        )  # fmt: skip
-        return next((folder / "dist").glob("*.whl"))
-    asked = [str(environment / "bin" / "python"), "-m", "setuptools_scm"]
-    version = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    source = copied(folder / "source")
-    # The sdist holds what git's last commit does.
-    git = ("git", "-c", "user.name=build", "-c", "user.email=build@localhost")
-    run(*git, "init", "--quiet", cwd=source)
-    run(*git, "add", "--all", "--force", cwd=source)
-    run(*git, "commit", "--quiet", "--no-verify", "--message", "As it is", cwd=source)
+    source, form, version = copied(folder / "source"), ["--wheel"], "0.0+unknown"
+    if has_git():
+        asked = [str(environment / "bin" / "python"), "-m", "setuptools_scm"]
+        told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+        form, version = [], told.stdout.strip()
+        # The sdist holds what git's last commit does.
+        git = ("git", "-c", "user.name=build", "-c", "user.email=build@localhost")
+        run(*git, "init", "--quiet", cwd=source)
+        run(*git, "add", "--all", "--force", cwd=source)
+        run(*git, "commit", "--quiet", "--no-verify", "--message", "As it is", cwd=source)
     shutil.rmtree(folder / "dist", ignore_errors=True)
     run(
-        environment / "bin" / "python", "-m", "build", "--outdir", folder / "dist", source,
-        cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST=version.strip(),
+        environment / "bin" / "python", "-m", "build", *form, "--outdir", folder / "dist", source,
+        cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST=version,
     )  # fmt: skip
     return next((folder / "dist").glob("*.whl"))
 
