@@ -31,6 +31,8 @@ _BLOCK = 1 << 20
 _LONGEST_LINE = 2 << 20
 #: Columns at most: pyarrow takes ten kilobytes for each, whatever it holds.
 _WIDEST = 1 << 15
+#: Columns whose types are guessed at a time.
+_GUESSED = 1 << 10
 
 #: Types that pyarrow guesses for columns that can be features.
 _NUMERIC = ("int64", "double", "null", "bool")
@@ -59,22 +61,17 @@ def open_csv(file: File, selection: Selection) -> Table:
     """The numeric columns of a delimited text file; the number of rows is not known yet."""
     with _faults(file):
         dialect = _dialect(file)
-        with _stream(file, dialect, None) as stream:
-            names, types = stream.schema.names, stream.schema.types  # each makes a list anew
-            index = _index_columns(names, dialect)
-            kinds = {names[i]: str(types[i]) for i in selection.pick(names, file, index)}
-            if "" in kinds and selection.only is None:
-                raise DataError(
-                    f"{file} has a column without a name, as a delimiter at the line ends makes "
-                    "one; choose the features (ingest.columns)."
-                )
-            bad = [name for name, kind in kinds.items() if kind not in _NUMERIC]
-            sample = stream.read_next_batch() if bad else None
-        refuse_text(
-            file,
-            [(name, _content(sample, name)) for name in bad],
-            [name for name in kinds if name not in bad],
-        )
+        text = _first_block(file, dialect)
+        names = _names(text, dialect)
+        index = _index_columns(names, dialect)
+        chosen = [names[i] for i in selection.pick(names, file, index)]
+        if "" in chosen and selection.only is None:
+            raise DataError(
+                f"{file} has a column without a name, as a delimiter at the line ends makes "
+                "one; choose the features (ingest.columns)."
+            )
+        kinds, bad = _kinds(text, dialect, chosen)
+        refuse_text(file, bad, [name for name in kinds if kinds[name] in _NUMERIC])
     flags = tuple(name for name, kind in kinds.items() if kind == "bool")
     return Table(
         file,
@@ -96,13 +93,69 @@ def _index_columns(names: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
     return (names[0],) if names[0] in ("", "Unnamed: 0") else ()
 
 
-def _content(sample: Any, name: str) -> str:
+def _first_block(file: File, dialect: Dialect) -> Any:
+    """The first lines, as many as are parsed at a time, in a buffer of pyarrow's."""
+    pa = need("pyarrow")
+    with pa.input_stream(str(file.path)) as stream:
+        text = stream.read(dialect.block)
+        whole = len(text) < dialect.block or not stream.read(1)
+    end = len(text) if whole else max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+    return pa.py_buffer(text[:end])
+
+
+def _names(text: Any, dialect: Dialect) -> list[str]:
+    """The names of all columns; no cell is looked at, which would take memory for each column."""
+    names: list[str] = _parsed(
+        text, dialect, null_values=[], true_values=[], false_values=[]
+    ).schema.names
+    return names
+
+
+def _kinds(
+    text: Any, dialect: Dialect, chosen: Sequence[str]
+) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """The type that pyarrow guesses for each column, and what those hold that are no numbers.
+
+    Some columns at a time, in this thread: pyarrow takes kilobytes for each column to know the
+    spellings of NaN by, and what another thread has freed is not there for the reading.
+    """
+    kinds: dict[str, str] = {}
+    bad = []
+    for start in range(0, len(chosen), _GUESSED):
+        some = chosen[start : start + _GUESSED]
+        table = _parsed(text, dialect, include_columns=some)
+        for name, column in zip(some, table.columns, strict=True):
+            kinds[name] = str(column.type)
+            if kinds[name] not in _NUMERIC:
+                bad.append((name, _content(column)))
+    return kinds, bad
+
+
+def _content(column: Any) -> str:
     """What a column that is not numeric holds, for a message."""
-    column = sample.column(sample.schema.get_field_index(name))
     if str(column.type) != "string":
         return str(column.type)
     words = (str(cell) for cell in column if not _is_number(str(cell)) and cell.is_valid)
     return f"text such as {next(words, '')[:30]!r}"
+
+
+def _parsed(text: Any, dialect: Dialect, **convert: Any) -> Any:
+    """The table in a buffer."""
+    pa, pc = need("pyarrow"), need("pyarrow.csv")
+    return pc.read_csv(
+        pa.BufferReader(text),
+        read_options=_reading(dialect, use_threads=False),
+        parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
+        convert_options=pc.ConvertOptions(**convert),
+    )
+
+
+def _reading(dialect: Dialect, *, use_threads: bool) -> Any:
+    return need("pyarrow.csv").ReadOptions(
+        block_size=dialect.block,
+        column_names=dialect.names and list(dialect.names),
+        use_threads=use_threads,
+    )
 
 
 @contextmanager
@@ -208,18 +261,14 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _stream(file: File, dialect: Dialect, types: dict[str, Any] | None) -> Any:
-    """pyarrow's streaming reader, with the types guessed or as given."""
+def _stream(file: File, dialect: Dialect, types: dict[str, Any]) -> Any:
+    """pyarrow's streaming reader of the columns named in `types`."""
     pc = need("pyarrow.csv")
     return pc.open_csv(
         str(file.path),
-        read_options=pc.ReadOptions(
-            block_size=dialect.block, column_names=dialect.names and list(dialect.names)
-        ),
+        read_options=_reading(dialect, use_threads=True),
         parse_options=pc.ParseOptions(delimiter=dialect.delimiter),
-        convert_options=pc.ConvertOptions(
-            column_types=types, include_columns=None if types is None else list(types)
-        ),
+        convert_options=pc.ConvertOptions(column_types=types, include_columns=list(types)),
     )
 
 
