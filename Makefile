@@ -13,7 +13,7 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos check format lint types imports bench bench-disk pins clean
+.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos check format lint types imports bench bench-disk ratio pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -25,6 +25,7 @@ help:
 	@echo "make chaos      hundreds of random faults, 100 kills in one run; half an hour; SEED=n repeats one"
 	@echo "make bench      emdist beside its peers and the machine's limits; SIZE=small|medium|large"
 	@echo "make bench-disk  8 GB on two workers of 1 GB each"
+	@echo "make ratio      the time of this tree over that of a commit: OLD=main, ONLY=\"kmeans full\""
 	@echo "make pins       renew constraints.txt: the newest version of every package"
 	@echo "make release    the sdist and the wheel of the tag at HEAD, checked: see RELEASING.md"
 	@echo "make clean      remove what these commands made"
@@ -85,6 +86,11 @@ bench: $(PEERS)
 
 bench-disk: $(READY)
 	$(BIN)/python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB
+
+# Exit code 1 if a row is slower than at OLD, as seven rounds show.
+ratio: $(READY)
+	$(if $(OLD),,$(error make ratio wants OLD=<branch, tag or hash to compare with>))
+	$(BIN)/python -m benchmarks.ratio --old $(OLD) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(ONLY),--only $(ONLY))
 
 # In an environment of its own: pins that do not install can be renewed all the same.
 pins:

@@ -67,15 +67,51 @@ def copied(folder: Path, left_out: tuple[str, ...] = ()) -> Path:
     return folder
 
 
-def built(folder: Path, python: Path) -> Path:
-    """The wheel of the working tree, built from the sdist beside it, in the version of git."""
+def commit_of(ref: str) -> str:
+    """The full hash of the commit that `ref` names; SystemExit if there is none."""
+    asked = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    if told.returncode:
+        why = told.stderr.strip() or "this clone has no such commit"
+        raise SystemExit(f"git knows no commit {ref!r}: {why}; name a branch, a tag or a hash")
+    return told.stdout.strip()
+
+
+def built(folder: Path, python: Path, commit: str | None = None) -> Path:
+    """The wheel of the working tree, built from the sdist beside it, in the version of git.
+
+    With `commit` the wheel of that one, built from a clone.
+    """
     environment = folder / "builder"
     run(python, "-m", "venv", "--clear", environment, cwd=folder)
     pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet")
     run(*pip, "install", "build", "setuptools-scm", cwd=folder)
-    source, form, version = copied(folder / "source"), ["--wheel"], "0.0+unknown"
+    if commit is not None:
+        form, version = ["--wheel"], _cloned(commit, folder / "source")
+    else:
+        form, version = _copied_as_it_is(folder / "source", environment / "bin" / "python")
+    shutil.rmtree(folder / "dist", ignore_errors=True)
+    run(
+        environment / "bin" / "python", "-m", "build", *form, "--outdir", folder / "dist",
+        folder / "source", cwd=folder, **version,
+    )  # fmt: skip
+    return next((folder / "dist").glob("*.whl"))
+
+
+def _cloned(commit: str, source: Path) -> dict[str, str]:
+    """A clone at `commit`, whose tags tell its version: no more is to be told."""
+    shutil.rmtree(source, ignore_errors=True)
+    run("git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, source, cwd=source.parent)
+    run("git", "checkout", "--quiet", "--detach", commit, cwd=source)
+    return {}
+
+
+def _copied_as_it_is(source: Path, python: Path) -> tuple[list[str], dict[str, str]]:
+    """A copy of the working tree; what to build of it, and which version it is told to have."""
+    copied(source)
+    form, version = ["--wheel"], "0.0+unknown"
     if has_git():
-        asked = [str(environment / "bin" / "python"), "-m", "setuptools_scm"]
+        asked = [str(python), "-m", "setuptools_scm"]
         told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
         form, version = [], told.stdout.strip()
         # The sdist holds what git's last commit does.
@@ -83,12 +119,7 @@ def built(folder: Path, python: Path) -> Path:
         run(*git, "init", "--quiet", cwd=source)
         run(*git, "add", "--all", "--force", cwd=source)
         run(*git, "commit", "--quiet", "--no-verify", "--message", "As it is", cwd=source)
-    shutil.rmtree(folder / "dist", ignore_errors=True)
-    run(
-        environment / "bin" / "python", "-m", "build", *form, "--outdir", folder / "dist", source,
-        cwd=folder, SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST=version,
-    )  # fmt: skip
-    return next((folder / "dist").glob("*.whl"))
+    return form, {"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_EMDIST": version}
 
 
 def _held(sdist: Path) -> set[str]:
