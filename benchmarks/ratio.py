@@ -8,7 +8,7 @@ round is one turn of each, and the order alternates from round to round, so that
 goes on the machine hits both. Before the rounds each side has a turn that is not counted: it
 compiles kernels into a cache of its own and brings the data into the page cache. Two times are
 told: of the whole process, and of the work proper, after what the row warms up with in the same
-process. Exit code 0 if no row has lost, 1 if one has, 2 if one could not be compared.
+process. Exit code 1 if a row has lost; else 2 if one could not be compared, 0 if all were.
 
 **The interval.** A round gives one ratio new / old. From n of them, sorted, the interval reaches
 from the j-th least to the j-th greatest. Whatever the distribution of the ratios, their median lies
@@ -16,15 +16,16 @@ outside with the probability 2 P(B < j), where B, the number of ratios below the
 binomial with n trials and p = 1/2 (W. R. Thompson, On confidence ranges for the median and other
 expectation distributions for populations of unknown distribution form, Annals of Mathematical
 Statistics 7, 1936, 122-128; H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, 2003,
-section 7.1). It supposes that rounds are independent of each other, and no more. j is the largest
-that leaves a confidence of 95 per cent. Of seven rounds that is 1: the interval reaches from the
-least to the greatest ratio, with the confidence 1 - 2/2^7 = 98.4 per cent (from the second to the
-sixth it would be 87.5). Less than six rounds have no such interval, and decide nothing.
+section 7.1). It supposes that rounds are independent and their ratios have one median, and no
+more. j is the largest that leaves a confidence of 95 per cent. Of seven rounds that is 1: the
+interval reaches from the least to the greatest ratio, with the confidence 1 - 2/2^7 = 98.4 per cent
+(from the second to the sixth it would be 87.5). Less than six rounds have no such interval, and
+decide nothing.
 
 **The verdict.** A row has lost where the interval of either time lies wholly above 1.05 (of the
-whole process alone, where the work proper takes less than a millisecond). Where the
-median is 1.05 or less that happens by chance once in 128 times, for each of the two. "kept" means
-that both intervals end at 1.05 or below; "open" that neither is shown: the machine was too busy.
+whole process alone, where the work proper takes less than a millisecond). Where the median is 1.05
+or less that happens by chance once in 128 times at most, for each of the two. "kept" means that
+both intervals end at 1.05 or below; "open" that neither is shown: repeat it on a quieter machine.
 """
 
 from __future__ import annotations
