@@ -66,7 +66,7 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        from emdist.version import version
+        from emdist.runtime.version import version
 
         return version()
     if name not in _WHERE:

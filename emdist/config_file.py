@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from emdist.config import Config, make_config
-from emdist.defects import is_defect
 from emdist.errors import ConfigError, NotFoundError, StorageError
 from emdist.plugins import nearest
+from emdist.runtime.defects import is_defect
 from emdist.written import Doubtful, WrittenFloat, WrittenInt
 
 #: Largest file that is read: bytes. Real ones have a few thousand.

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from emdist.arithmetic import arithmetic, differing
 from emdist.build_model import make_model, param_types
 from emdist.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
@@ -19,12 +18,13 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.interfaces import Source
 from emdist.names import names_of
+from emdist.runtime.arithmetic import arithmetic, differing
+from emdist.runtime.version import version
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
 from emdist.units import ABOUT, with_units, without_units
-from emdist.version import version
 
 #: Packages whose versions are recorded with every run and model, beside those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")

@@ -9,10 +9,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.defects import is_defect
 from emdist.errors import NotFoundError, StartError
 from emdist.fit.start import Given
 from emdist.quoting import without_credentials
+from emdist.runtime.defects import is_defect
 
 #: First bytes of an .npy; those of an .npz are a zip's.
 _NPY = b"\x93NUMPY"

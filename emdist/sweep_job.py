@@ -13,7 +13,6 @@ from emdist.build_room import check_room
 from emdist.doubts import Doubt, doubts_of
 from emdist.errors import StartError
 from emdist.extending import check_extending, former_identities
-from emdist.extras import advice, installed
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -32,6 +31,7 @@ from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_cr
 from emdist.label_target import labels_location, labels_stand
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
+from emdist.runtime.extras import advice, installed
 from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.label_creation import label_writer

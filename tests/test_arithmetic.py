@@ -16,19 +16,22 @@ import zarr
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 import emdist.saved
-from emdist.arithmetic import arithmetic, differing
 from emdist.config import make_config
 from emdist.engines.packages import check_workers, mixed
 from emdist.estimators.inputs import make_engine
 from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
+from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.saved import versions
 
 SETTINGS = {"NUMBA_CPU_NAME": "nehalem", "OPENBLAS_CORETYPE": "Nehalem"}
 
 
 def found_with(**settings: str) -> dict[str, str]:
-    code = "import json; from emdist.arithmetic import arithmetic; print(json.dumps(arithmetic()))"
+    code = (
+        "import json; from emdist.runtime.arithmetic import arithmetic; "
+        "print(json.dumps(arithmetic()))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **settings}, capture_output=True,
         text=True, check=True,

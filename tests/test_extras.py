@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from emdist import extras
 from emdist.errors import ConfigError
-from emdist.extras import advice, installed, need
+from emdist.runtime import extras
+from emdist.runtime.extras import advice, installed, need
 
 METADATA = """Metadata-Version: 2.1
 Name: emdist

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import emdist
-from emdist import version as module
-from emdist.version import _checked_out, version
+from emdist.runtime import version as module
+from emdist.runtime.version import _checked_out, version
 
 ROOT = Path(__file__).resolve().parent.parent
 A, B = "a" * 40, "0123456789" * 4
@@ -31,7 +31,7 @@ def test_commits_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     root = clone(tmp_path, "ref: refs/heads/main")
     branch = root / ".git/refs/heads/main"
     branch.parent.mkdir(parents=True)
-    monkeypatch.setattr(module, "__file__", str(root / "emdist/version.py"))
+    monkeypatch.setattr(module, "__file__", str(root / "emdist/runtime/version.py"))
     monkeypatch.setattr(metadata, "version", lambda name: "0.3.1.dev7+gfedcba987")
     found = []
     for commit in (A, B):

@@ -9,10 +9,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from emdist.commands.options import EPILOG, Overwrite, command_group
-from emdist.extras import need
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
+from emdist.runtime.extras import need
 
 app = command_group()
 

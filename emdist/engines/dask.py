@@ -18,7 +18,7 @@ from emdist.engines.packages import check_workers
 from emdist.engines.persisted import Key, needs_of
 from emdist.engines.trust import Blamed
 from emdist.errors import ConfigError
-from emdist.interrupts import interrupts_first
+from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid
 
 __all__ = ["DaskEngine", "check_workers"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
-from emdist.interrupts import interrupts_first
+from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
 from emdist.validation import whole_number
 

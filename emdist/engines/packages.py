@@ -9,9 +9,9 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
-from emdist.arithmetic import arithmetic, differing
 from emdist.engines.faults import address_of, ask, lost, roster
 from emdist.errors import WorkerPackageError
+from emdist.runtime.arithmetic import arithmetic, differing
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
     Parameters
     ----------
     here
-        `emdist.arithmetic.arithmetic` of the driver.
+        `emdist.runtime.arithmetic.arithmetic` of the driver.
     workers
         The same of each worker by its address.
     """
@@ -184,7 +184,7 @@ def _probe() -> Callable[[tuple[str, ...]], dict[str, Any]]:
                 digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
         found = {}
         if not failures:
-            found = importlib.import_module("emdist.arithmetic").arithmetic()
+            found = importlib.import_module("emdist.runtime.arithmetic").arithmetic()
         return {"failures": failures, "code": digest.hexdigest()[:12], "arithmetic": found}
 
     return probe

@@ -8,10 +8,10 @@ import tempfile
 import traceback
 from datetime import datetime
 
-from emdist.defects import REPORT
 from emdist.errors import EmdistError, StorageError
 from emdist.quoting import without_credentials
-from emdist.version import version
+from emdist.runtime.defects import REPORT
+from emdist.runtime.version import version
 
 #: Characters of an error that a message quotes.
 _QUOTED = 200

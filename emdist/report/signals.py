@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from emdist.interrupts import interrupt_behind
+from emdist.runtime.interrupts import interrupt_behind
 
 #: Seconds until a signal comes again: what swallowed it is over then, or swallows it once more.
 _SOON = 0.01

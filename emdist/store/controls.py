@@ -1,6 +1,7 @@
 """Controls: arrays that are certainly sound, read as others are, to tell a defect from damage.
 
-See `emdist.defects`. All of them are in memory, and are looked at only after something has failed.
+See `emdist.runtime.defects`. All of them are in memory, and are looked at only after something
+has failed.
 """
 
 from __future__ import annotations

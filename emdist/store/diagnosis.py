@@ -10,9 +10,9 @@ from typing import Any
 
 import zarr
 
-from emdist.defects import is_defect
 from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 from emdist.store.chunk_files import Torn
 from emdist.store.chunks import Ranges, merged, object_key, unit_shape
 from emdist.store.controls import open_sound_arrays, read_sound_chunk

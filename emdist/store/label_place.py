@@ -15,7 +15,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from emdist.defects import is_defect
 from emdist.errors import (
     CheckpointError,
     EmdistError,
@@ -24,6 +23,7 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import Floats
+from emdist.runtime.defects import is_defect
 from emdist.store.apart import apart
 from emdist.store.bounded import bounded
 from emdist.store.chunks import stored_cells

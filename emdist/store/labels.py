@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emdist.defects import is_defect
 from emdist.errors import EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
+from emdist.runtime.defects import is_defect
 from emdist.store.apart import apart
 from emdist.store.bounded import bounded
 from emdist.store.chunk_writing import put_rows

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from emdist.defects import is_defect
 from emdist.errors import CheckpointError, ConfigError
-from emdist.extras import need
+from emdist.runtime.defects import is_defect
+from emdist.runtime.extras import need
 from emdist.store.credentials import IDENTITY, check_credentials, without_user
 
 if TYPE_CHECKING:

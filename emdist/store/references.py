@@ -15,7 +15,6 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
 
-from emdist.defects import is_defect
 from emdist.errors import (
     DataError,
     DtypeError,
@@ -25,6 +24,7 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.plugins import nearest
+from emdist.runtime.defects import is_defect
 from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest
 from emdist.store.controls import open_sound_arrays

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from zarr.buffer.cpu import NDBuffer
 
-from emdist.defects import REPORT, is_defect
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
 )
 from emdist.interfaces import Array, Block, Floats
 from emdist.names import Names
+from emdist.runtime.defects import REPORT, is_defect
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.apart import apart
 from emdist.store.arrays import check_matrix, finite_rows

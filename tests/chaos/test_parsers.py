@@ -116,7 +116,7 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
         "emdist/engines/clusters/by_class.py",  # the allow-list
         "emdist/engines/nanny.py",  # a fixed list
         "emdist/engines/packages.py",  # a fixed list
-        "emdist/extras.py",  # packages that the code names
+        "emdist/runtime/extras.py",  # packages that the code names
         "emdist/store/ingest/files.py",  # the readers in its folder
     }
 

@@ -15,9 +15,9 @@ import zarr
 from command_line import Answer, Command
 
 from emdist import saved
-from emdist.defects import REPORT
 from emdist.report.defect import told
-from emdist.version import version
+from emdist.runtime.defects import REPORT
+from emdist.runtime.version import version
 
 
 @pytest.fixture

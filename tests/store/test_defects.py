@@ -24,7 +24,6 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.zarr_source as source_module
 from emdist import build, config_file, saved
-from emdist.defects import REPORT, is_defect
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -36,6 +35,7 @@ from emdist.errors import (
 )
 from emdist.fit.soundness import check_params
 from emdist.interfaces import Assigned, Block
+from emdist.runtime.defects import REPORT, is_defect
 from emdist.store import label_place, labels, sealed
 from emdist.store.codec import decode, encode
 from emdist.store.ingest import ingest

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from emdist.defects import is_defect
 from emdist.errors import DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 from emdist.store.ingest.png import is_whole
 from emdist.store.ingest.raster import (
     as_raster,

@@ -23,9 +23,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy_format
 
-from emdist.defects import is_defect
 from emdist.errors import ConfigError, DataError, EmdistError, ShapeError
 from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 from emdist.store.ingest.npz import archive, check_member, unpacked
 from emdist.store.ingest.table import (
     File,

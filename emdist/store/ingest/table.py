@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from emdist import extras
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError
 from emdist.interfaces import Array
+from emdist.runtime import extras
 
 #: How many names a message shows at most, and characters of each.
 _SHOWN, _LONGEST = 6, 80

@@ -20,9 +20,9 @@ import zarr
 from zarr.codecs import ZstdCodec
 from zarr.core.sync import sync
 
-from emdist.defects import is_defect
 from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
+from emdist.runtime.defects import is_defect
 from emdist.store.controls import open_sound_arrays
 from emdist.store.files_local import flush
 from emdist.store.location import Location, open_zarr_store

@@ -29,7 +29,7 @@ _OF_CODE = (
     *(AttributeError, TypeError, LookupError, NameError, ImportError),
     *(AssertionError, NotImplementedError),
 )
-_HERE = str(Path(__file__).parent)
+_HERE = str(Path(__file__).parents[1])
 #: Whether a control is at work: what fails in it is a defect.
 _controlling: ContextVar[bool] = ContextVar("emdist_controlling", default=False)
 

@@ -23,7 +23,7 @@ def version() -> str:
         installed = metadata.version("emdist")
     except metadata.PackageNotFoundError:
         installed = _NEVER_INSTALLED
-    commit = _checked_out(Path(__file__).resolve().parent.parent)
+    commit = _checked_out(Path(__file__).resolve().parents[2])
     return installed if commit is None else f"{installed.partition('+')[0]}+g{commit[:9]}"
 
 

@@ -1,0 +1,1 @@
+"""The Python process and its installation: versions, arithmetic, interrupts, defects."""
