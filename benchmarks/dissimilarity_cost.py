@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 from emdist.build_model import make_model
 from emdist.config import ModelSection
 from emdist.dissimilarities.choose import DISSIMILARITIES
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Spread
-from emdist.plugins import plugins
 
 
 def seconds(name: str, n: int, d: int, k: int) -> float:

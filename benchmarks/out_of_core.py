@@ -22,8 +22,8 @@ from emdist.config import Config, make_config
 from emdist.engines.dask import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
+from emdist.inputs.validation import parse_bytes
 from emdist.job import Job, open_job
-from emdist.validation import parse_bytes
 
 FEATURES = 32
 CLUSTERS = 16

@@ -43,8 +43,9 @@ from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
 from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.inputs.plugins import plugin
+from emdist.inputs.validation import checked_options, key_fault, parse_bytes
 from emdist.interfaces import Engine, Source
-from emdist.plugins import plugin
 from emdist.start_file import read_start as read_start
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
@@ -52,7 +53,6 @@ from emdist.store.location import Location
 from emdist.store.resident import RESIDENT, Keep
 from emdist.store.run_record import digest
 from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
-from emdist.validation import checked_options, key_fault, parse_bytes
 
 
 def make_source(section: DataSection) -> Source:

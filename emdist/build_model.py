@@ -22,6 +22,8 @@ from emdist.families.product import Product
 from emdist.fit.criteria import Kind
 from emdist.fit.fit import Schedule
 from emdist.fit.fitted import Fitted
+from emdist.inputs.plugins import plugin
+from emdist.inputs.validation import checked_options
 from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
@@ -35,8 +37,6 @@ from emdist.models.params import MixtureParams
 from emdist.models.weights import Posterior, Weights
 from emdist.models.weights.uniform import Uniform
 from emdist.models.with_noise import WithNoise
-from emdist.plugins import plugin
-from emdist.validation import checked_options
 
 #: Models that are hard clustering around centres.
 CENTROIDS = ("kmeans", "kcentroids")

@@ -22,13 +22,13 @@ from emdist.data_sections import ReadingSection as ReadingSection
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
-from emdist.plugins import plugins
+from emdist.inputs.plugins import plugins
+from emdist.inputs.validation import options_as_written, run_key, size
 from emdist.section import PARAMETERS as PARAMETERS
 from emdist.section import Secrets, one_of
 from emdist.section import Section as Section
 from emdist.section import make_section as make_section
 from emdist.store.location import Location
-from emdist.validation import options_as_written, run_key, size
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"

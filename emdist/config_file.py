@@ -11,9 +11,9 @@ import yaml
 
 from emdist.config import Config, make_config
 from emdist.errors import ConfigError, NotFoundError, StorageError
-from emdist.plugins import nearest
+from emdist.inputs.plugins import nearest
+from emdist.inputs.written import Doubtful, WrittenFloat, WrittenInt
 from emdist.runtime.defects import is_defect
-from emdist.written import Doubtful, WrittenFloat, WrittenInt
 
 #: Largest file that is read: bytes. Real ones have a few thousand.
 _LARGEST = 1 << 20

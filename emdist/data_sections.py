@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
+from emdist.inputs.validation import parse_bytes, size
 from emdist.section import Secrets, Section
-from emdist.validation import parse_bytes, size
 
 
 class ReadingSection(Section):

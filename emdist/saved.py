@@ -16,8 +16,8 @@ from emdist.fit.soundness import check_params, check_spread, check_state
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
+from emdist.inputs.names import names_of
 from emdist.interfaces import Source
-from emdist.names import names_of
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.store.checkpoints import RunFolder

@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from emdist.errors import ConfigError
-from emdist.plugins import nearest, plugins
-from emdist.validation import explain, wrong_kind
-from emdist.written import as_written
+from emdist.inputs.plugins import nearest, plugins
+from emdist.inputs.validation import explain, wrong_kind
+from emdist.inputs.written import as_written
 
 
 def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import NotFoundError, StartError
 from emdist.fit.start import Given
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 from emdist.runtime.defects import is_defect
 
 #: First bytes of an .npy; those of an .npz are a zip's.

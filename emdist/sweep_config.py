@@ -22,10 +22,10 @@ from emdist.config import Config, ModelSection, Section, check_named, model_name
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.lockstep import BUDGET
-from emdist.plugins import nearest
+from emdist.inputs.plugins import nearest
+from emdist.inputs.validation import explain, key_fault, parse_bytes, size
 from emdist.store.location import Location
 from emdist.store.run_record import digest
-from emdist.validation import explain, key_fault, parse_bytes, size
 
 #: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
 _MOST = 1000

@@ -32,11 +32,11 @@ from emdist.config_file import overridden, read_config, read_values, read_yaml
 from emdist.engines.clusters.address import Address
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, NotFoundError
+from emdist.inputs.plugins import plugin, plugins
+from emdist.inputs.validation import checked_options, parse_bytes
+from emdist.inputs.written import WrittenFloat
 from emdist.job import Job, open_job
-from emdist.plugins import plugin, plugins
 from emdist.sweep_config import make_sweep_config
-from emdist.validation import checked_options, parse_bytes
-from emdist.written import WrittenFloat
 
 FOLDER = Path(__file__).parents[1] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))

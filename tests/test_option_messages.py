@@ -16,8 +16,8 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.fit.schedules.batch import Batch
+from emdist.inputs.validation import checked_options
 from emdist.store.arrays import array_source
-from emdist.validation import checked_options
 from emdist.wording import worded
 
 

@@ -12,7 +12,7 @@ import pytest
 import emdist
 from emdist.config import Config, DataSection, FitSection, LabelsSection, ModelSection
 from emdist.errors import ConfigError, EmdistError, NotFoundError, SchedulerError, StorageError
-from emdist.plugins import plugins
+from emdist.inputs.plugins import plugins
 from emdist.sweep_config import SweepSection
 from emdist.wording import KEYS, LINES, LONGEST, OPTIONS, bounded, either, worded
 

@@ -15,7 +15,7 @@ import numpy as np
 from emdist.config import CLUSTERS
 from emdist.engines.dask import DaskEngine
 from emdist.engines.graph import Shape
-from emdist.plugins import plugin
+from emdist.inputs.plugins import plugin
 from emdist.sums import Sums
 
 #: Blocks of the passes that are held against each other.

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from emdist.errors import ConfigError
-from emdist.plugins import nearest
+from emdist.inputs.plugins import nearest
 from emdist.report.answer import REPEAT, reported
 
 #: Printed first: the order in which a user needs them.

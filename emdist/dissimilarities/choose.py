@@ -8,8 +8,8 @@ from typing import Any
 from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
-from emdist.plugins import plugin
-from emdist.validation import checked_options
+from emdist.inputs.plugins import plugin
+from emdist.inputs.validation import checked_options
 
 DISSIMILARITIES = "emdist.dissimilarities"
 

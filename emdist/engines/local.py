@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
+from emdist.inputs.validation import whole_number
 from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
-from emdist.validation import whole_number
 
 S = TypeVar("S", bound=Monoid)
 

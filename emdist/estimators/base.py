@@ -40,10 +40,10 @@ from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
-from emdist.frames import check_given, check_names, names_in
+from emdist.inputs.frames import check_given, check_names, names_in
+from emdist.inputs.names import both, match, names_of
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
-from emdist.names import both, match, names_of
-from emdist.quoting import shown
 from emdist.runtime.interrupts import interrupts_first
 from emdist.saved import save_fitted
 from emdist.store.model_files import check_free

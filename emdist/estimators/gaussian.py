@@ -15,8 +15,8 @@ from emdist.estimators.mixture import MixtureEstimator
 from emdist.estimators.settings import as_floats
 from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
-from emdist.quoting import shown
 
 #: scikit-learn's names of covariances, and our families.
 FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}

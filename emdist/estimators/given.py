@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from emdist.array_input import real_array
 from emdist.build_model import (
     CENTRES,
     make_components,
@@ -22,11 +21,12 @@ from emdist.errors import ConfigError
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
-from emdist.frames import check_unique, names_in
+from emdist.inputs.arrays import real_array
+from emdist.inputs.frames import check_unique, names_in
+from emdist.inputs.names import Names
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
-from emdist.names import Names
-from emdist.quoting import shown
 
 #: Weights may sum to 1 up to this, which text with a few digits needs; they are scaled then.
 _TOLERANCE = 1e-6

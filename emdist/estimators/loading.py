@@ -17,8 +17,8 @@ from emdist.estimators.kept_parameters import from_json
 from emdist.estimators.speaking import in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
+from emdist.inputs.plugins import plugins
 from emdist.mixtures.distribution import MixtureDistribution
-from emdist.plugins import plugins
 from emdist.saved import load_fitted, load_latest, reading_of
 from emdist.store.location import Location
 

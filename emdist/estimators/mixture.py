@@ -31,10 +31,10 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.online import Fold
 from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.start import Earlier, Given, Reached
+from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.mixtures.draws import check_draws
-from emdist.validation import whole_number
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}

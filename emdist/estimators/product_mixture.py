@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from emdist.array_input import plain
 from emdist.build_model import make_family
 from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
@@ -24,6 +23,7 @@ from emdist.estimators.mixture import Criteria
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
+from emdist.inputs.arrays import plain
 from emdist.interfaces import Array, Floats
 from emdist.models.arrays import arrays_of
 

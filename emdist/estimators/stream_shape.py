@@ -11,7 +11,7 @@ from emdist.build_model import CENTRES, make_family
 from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.families.product import Product
-from emdist.quoting import shown
+from emdist.inputs.quoting import shown
 
 #: Options of a family that decide what its parameters are, by the parameter of an estimator.
 _OPTIONS: Mapping[str, str] = {"n_categories": "categories", "n_trials": "trials"}

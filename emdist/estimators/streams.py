@@ -23,9 +23,9 @@ from emdist.fit.online import Fold, sweep
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, check_total
-from emdist.frames import check_given
+from emdist.inputs.frames import check_given
+from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
-from emdist.names import Names, names_of
 
 #: Records of chunks that are kept.
 _KEPT = 100

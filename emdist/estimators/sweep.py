@@ -28,11 +28,11 @@ from emdist.fit.fit import Fit
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together, scored_together, surveyed_together
+from emdist.inputs.quoting import shown
+from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array, Engine, Source
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
-from emdist.quoting import shown
 from emdist.sweep_config import check_entropy
-from emdist.validation import parse_bytes
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")

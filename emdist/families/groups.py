@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from emdist.components import Family
 from emdist.errors import ConfigError
-from emdist.plugins import plugin
-from emdist.validation import checked_options
+from emdist.inputs.plugins import plugin
+from emdist.inputs.validation import checked_options
 
 Columns = NDArray[np.int64]
 
@@ -107,7 +107,7 @@ def family_of(group: Group, i: int) -> Family[Any]:
         )
     # Found, not imported: any file of this package can be a part.
     try:
-        cls = plugin(__package__ or "emdist.families", "family", group.family)
+        cls = plugin("emdist.families", "family", group.family)
     except ConfigError as error:
         raise ConfigError(f"groups[{i}].family: {error}") from None
     family: Family[Any] = checked_options(cls, group.options, f"groups[{i}].options")

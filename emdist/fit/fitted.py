@@ -13,8 +13,8 @@ from emdist.fit.assigned import assigned
 from emdist.fit.observed import observed_source
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
+from emdist.inputs.names import Match, Names, both, match, names_of
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
-from emdist.names import Match, Names, both, match, names_of
 from emdist.store.label_leftovers import remove_leftovers, unfinished
 from emdist.store.labels import LabelWriter
 from emdist.sums import Sums

@@ -18,8 +18,8 @@ from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.unchanged import Watch, stamps
+from emdist.inputs.names import names_of
 from emdist.interfaces import Engine, Model, Source
-from emdist.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.labels import LabelWriter

@@ -31,7 +31,7 @@ from emdist.fit.sweep import (
     surveyed_together,
 )
 from emdist.fit.unchanged import Watch, stamps
-from emdist.names import names_of
+from emdist.inputs.names import names_of
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.run_record import former

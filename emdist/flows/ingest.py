@@ -18,9 +18,9 @@ from emdist.flows.private import check_public, held, storage_options
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
+from emdist.inputs.validation import explain
 from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.location import Location
-from emdist.validation import explain
 
 
 class Ingest(IngestSection):

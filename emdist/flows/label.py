@@ -19,10 +19,10 @@ from emdist.flows.private import check_public, held, joined, split, storage_opti
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
+from emdist.inputs.validation import explain
 from emdist.labelling import label_data
 from emdist.report.summary import page_of_labelling
 from emdist.store.location import Location
-from emdist.validation import explain
 
 
 class Labelling(Section):

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from emdist.config_file import read_yaml
 from emdist.errors import ConfigError
-from emdist.written import as_written
+from emdist.inputs.written import as_written
 
 FILE = "EMDIST_STORAGE_OPTIONS"
 #: Prefect refuses larger parameters.

@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL
 from emdist.errors import EmdistError
 from emdist.flows.cancelling import close, heeded
 from emdist.flows.server import answers, denied, drained, own_server, without_it
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 from emdist.report.defect import told
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed

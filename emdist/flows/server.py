@@ -35,7 +35,7 @@ from prefect.settings import (
 )
 
 from emdist.errors import EmdistError
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 
 #: Seconds that a server may take to start: 20 in a new PREFECT_HOME on two idle cores.
 PATIENCE = 240.0

@@ -13,7 +13,10 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
 from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows
-from emdist.frames import index_names
+from emdist.inputs.frames import index_names
+from emdist.inputs.names import Match, Names, both, match
+from emdist.inputs.quoting import shown
+from emdist.inputs.validation import whole_number
 from emdist.interfaces import Floats
 from emdist.mixtures.convolution import convolved
 from emdist.mixtures.draws import check_draws
@@ -28,10 +31,7 @@ from emdist.mixtures.inputs import (
 from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
-from emdist.names import Match, Names, both, match
-from emdist.quoting import shown
 from emdist.store.arrays import array_source
-from emdist.validation import whole_number
 
 
 @dataclass(frozen=True, eq=False)

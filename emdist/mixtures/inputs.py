@@ -7,14 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from emdist.array_input import as_array, real_array
 from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError
 from emdist.families.closures import Features
 from emdist.fit.domain import check_rows
-from emdist.frames import check_names, names_in
+from emdist.inputs.arrays import as_array, real_array
+from emdist.inputs.frames import check_names, names_in
+from emdist.inputs.names import Names
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Domain, Floats
-from emdist.names import Names
-from emdist.quoting import shown
 from emdist.store.arrays import check_matrix, finite_rows
 from emdist.store.plan import native, usable_dtype
 

@@ -9,7 +9,7 @@ import traceback
 from datetime import datetime
 
 from emdist.errors import EmdistError, StorageError
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 from emdist.runtime.defects import REPORT
 from emdist.runtime.version import version
 

@@ -12,8 +12,8 @@ from rich.filesize import decimal
 
 from emdist.doubts import Doubt
 from emdist.fit.fitted import Fitted
+from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
-from emdist.names import brief, listing
 from emdist.report.outlook import duration
 from emdist.report.page import Page, counted
 from emdist.sums import Sums, whole

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ShapeError
+from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
-from emdist.names import Names
 from emdist.store.plan import block_bounds, native, usable_dtype
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from emdist.errors import EmdistError, NotFoundError, StorageError
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 
 _SPACE = "Free some space and start again; nothing that was there before is lost"
 _FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"

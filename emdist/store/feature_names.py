@@ -7,7 +7,7 @@ from typing import Any
 
 import zarr
 
-from emdist.names import Names, coordinate_names
+from emdist.inputs.names import Names, coordinate_names
 
 logger = logging.getLogger(__name__)
 

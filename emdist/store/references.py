@@ -23,7 +23,7 @@ from emdist.errors import (
     NotFoundError,
     StorageError,
 )
-from emdist.plugins import nearest
+from emdist.inputs.plugins import nearest
 from emdist.runtime.defects import is_defect
 from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest

@@ -16,8 +16,8 @@ from emdist.errors import (
     CorruptChunkError,
     EmdistError,
 )
+from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
-from emdist.names import Names
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.apart import apart

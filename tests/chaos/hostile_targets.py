@@ -175,8 +175,8 @@ def config(good: Path) -> Case:
 def _cluster_of(checked: Any) -> None:
     """The cluster as far as it is no cluster yet: no process is started, no port is reached."""
     from emdist.config import CLUSTERS
-    from emdist.plugins import plugin
-    from emdist.validation import checked_options
+    from emdist.inputs.plugins import plugin
+    from emdist.inputs.validation import checked_options
 
     if checked.cluster.kind != "threads":
         cls = plugin(CLUSTERS, "cluster", checked.cluster.kind)

@@ -10,10 +10,10 @@ import yaml
 from emdist.config import make_config
 from emdist.config_file import overridden, read_yaml
 from emdist.errors import CheckpointError, ConfigError
-from emdist.quoting import shown
+from emdist.inputs.quoting import shown
+from emdist.inputs.validation import parse_bytes
 from emdist.store.location import Location, check_name
 from emdist.store.sealed import parse, unpack
-from emdist.validation import parse_bytes
 
 #: Parser by name, and the errors that are its clean ones.
 OF_BYTES: dict[str, tuple[Callable[[bytes], Any], tuple[type[Exception], ...]]] = {

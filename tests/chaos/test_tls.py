@@ -19,8 +19,8 @@ from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
+from emdist.inputs.validation import checked_options
 from emdist.job import Job, open_job
-from emdist.validation import checked_options
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 import emdist
 from emdist import BayesianGaussianMixture, BinomialMixture, GaussianMixture, KCentroids, KMeans
-from emdist.array_input import as_array
 from emdist.errors import (
     ConfigError,
     DtypeError,
@@ -26,6 +25,7 @@ from emdist.errors import (
     StartError,
     WeightError,
 )
+from emdist.inputs.arrays import as_array
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

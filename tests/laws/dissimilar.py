@@ -11,8 +11,8 @@ from scipy.spatial.distance import cdist
 from scipy.special import kl_div, rel_entr
 
 from emdist.dissimilarities.choose import DISSIMILARITIES, choose
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats
-from emdist.plugins import plugins
 
 #: Every dissimilarity there is: a new file is tested by existing, once it has an entry here.
 ALL = sorted(plugins(DISSIMILARITIES, "dissimilarity"))

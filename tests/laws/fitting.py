@@ -18,9 +18,9 @@ from emdist.fit.loop import iterate
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.models.arrays import arrays_of
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
 #: Every family there is: a new file is tested by existing.

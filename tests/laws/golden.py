@@ -17,8 +17,8 @@ from llvmlite.binding import get_host_cpu_features
 from threadpoolctl import threadpool_info
 
 from emdist.config import SCHEDULES
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Engine
-from emdist.plugins import plugins
 from emdist.saved import versions
 
 FILE = Path(__file__).with_name("golden.json")

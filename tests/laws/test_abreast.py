@@ -30,8 +30,8 @@ from emdist.fit.sweep import (
     encode_sweep,
     surveyed_together,
 )
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Block, Engine, Source
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 from emdist.store.codec import encode
 

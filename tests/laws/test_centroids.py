@@ -34,8 +34,8 @@ from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 

@@ -23,8 +23,8 @@ from emdist.errors import ConfigError
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
+from emdist.inputs.plugins import plugins
 from emdist.models.params import MixtureParams
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 

@@ -42,8 +42,8 @@ from emdist.fit.memo import MEMO, Key, Memo
 from emdist.fit.schedules.incremental import Records
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats, Source
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode
 

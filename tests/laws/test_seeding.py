@@ -18,8 +18,8 @@ from emdist.fit.seeding import Seeding
 from emdist.fit.seeding.scalable import _Draw
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats
-from emdist.plugins import plugins
 from emdist.report.outlook import _UNITS
 from emdist.store.arrays import array_source
 

@@ -14,8 +14,8 @@ from emdist.config import SCHEDULES, DataSection, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Source
-from emdist.plugins import plugins
 from emdist.store.arrays import array_source
 
 

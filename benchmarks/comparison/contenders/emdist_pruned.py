@@ -10,7 +10,7 @@ from dataclasses import replace
 from benchmarks.comparison.contenders import emdist
 from benchmarks.comparison.workload import Turn, Work
 from emdist.config import SCHEDULES
-from emdist.plugins import plugins
+from emdist.inputs.plugins import plugins
 
 NEEDS = ("emdist",)
 

@@ -16,7 +16,7 @@ from emdist.engines.packages import check_workers
 from emdist.engines.quiet import closing_quietly
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError, WorkersError
-from emdist.quoting import shown
+from emdist.inputs.quoting import shown
 
 _URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})/?")
 

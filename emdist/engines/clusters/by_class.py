@@ -16,7 +16,7 @@ from emdist.engines.clusters.address import ready
 from emdist.engines.quiet import closing_quietly
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
-from emdist.quoting import shown
+from emdist.inputs.quoting import shown
 
 #: Classes that a configuration may name: pattern, and what to install for it.
 KNOWN: Mapping[str, str] = {

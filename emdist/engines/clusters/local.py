@@ -14,7 +14,7 @@ from emdist.engines.nanny import FirmNanny
 from emdist.engines.quiet import closing_quietly
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
-from emdist.validation import whole_number
+from emdist.inputs.validation import whole_number
 
 #: How long Dask calls a worker that has just died before it makes its results again. Its default
 #: is for networks; on one machine nobody takes so long, and every death would cost it.

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from emdist.errors import ConfigError, NotFoundError, ShapeError
-from emdist.quoting import without_credentials
+from emdist.inputs.quoting import without_credentials
 from emdist.store.ingest.table import File, Formats, Reader, listing
 
 #: The photographs that scikit-learn ships: real data on every machine, without a download.

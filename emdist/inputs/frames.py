@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emdist.errors import DtypeError, FeatureNamesError
-from emdist.foreign_objects import is_a
-from emdist.names import Match, Names, both, brief, coordinate_names, listing, match
+from emdist.inputs.foreign import is_a
+from emdist.inputs.names import Match, Names, both, brief, coordinate_names, listing, match
 
 #: Columns of one name that a message lists.
 _PLACES = 5

@@ -14,9 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
-from emdist.plugins import nearest
-from emdist.quoting import shown
-from emdist.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
+from emdist.inputs.plugins import nearest
+from emdist.inputs.quoting import shown
+from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
 #: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
 _OWN_CHECKS = ("unknown_name", "size", "run_key")
@@ -27,7 +27,7 @@ _UNITS = {"b": 1} | {
     for unit, base in (("b", 10**3), ("ib", 2**10))
 }
 
-#: What may be text or a number, or hold such; see `emdist.written`.
+#: What may be text or a number, or hold such; see `emdist.inputs.written`.
 _AS_WRITTEN = (bool, Doubtful, WrittenInt, WrittenFloat, list, Mapping)
 
 #: Bytes that no block has: sizes are computed in 64 bits.
@@ -213,7 +213,7 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
 
 
 def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` of `cls`, a dataclass, as text where it wants text; see `emdist.written`."""
+    """`options` of `cls`, a dataclass, as text where it wants text; see `emdist.inputs.written`."""
     if not any(isinstance(value, _AS_WRITTEN) for value in options.values()):
         return dict(options)
     hints = get_type_hints(cls, include_extras=True)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, DtypeError, EmdistError
-from emdist.foreign_objects import is_a, refusal
+from emdist.inputs.foreign import is_a, refusal
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Array
-from emdist.quoting import shown
 
 #: What an array with masked values is told to do, where nothing better is known.
 _FILL = "Fill them with numbers: {name}.filled(value)."

@@ -1,0 +1,1 @@
+"""What users hand over: names, numbers, options, arrays and frames, checked or refused."""
