@@ -16,10 +16,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from emdist.build_model import make_model
-from emdist.config import ModelSection
 from emdist.dissimilarities.choose import DISSIMILARITIES
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Spread
+from emdist.settings.config import ModelSection
 
 
 def seconds(name: str, n: int, d: int, k: int) -> float:

@@ -19,10 +19,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from emdist.build_model import make_components, make_family, make_model
-from emdist.config import FAMILIES, ModelSection
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Block, Floats, Spread
+from emdist.settings.config import FAMILIES, ModelSection
 
 OPTIONS: dict[str, dict[str, Any]] = {"binomial": {"trials": 9}, "categorical": {"categories": 4}}
 

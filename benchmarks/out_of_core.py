@@ -18,12 +18,12 @@ import numpy as np
 import zarr
 
 from benchmarks.memory import peak_memory
-from emdist.config import Config, make_config
 from emdist.engines.dask import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
 from emdist.inputs.validation import parse_bytes
 from emdist.job import Job, open_job
+from emdist.settings.config import Config, make_config
 
 FEATURES = 32
 CLUSTERS = 16

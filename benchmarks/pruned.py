@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.build import make_fit, make_survey
-from emdist.config import FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.interfaces import Source
+from emdist.settings.config import FitSection, ModelSection
 from emdist.store.arrays import ArraySource, array_source
 
 #: (deviations between centres, features, clusters)

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from emdist.build import make_fit, make_source, make_survey
-from emdist.config import DataSection, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together, surveyed_together
 from emdist.interfaces import Block, Source
+from emdist.settings.config import DataSection, FitSection, ModelSection
 from emdist.store.codec import encode
 from emdist.sums import Sums
 

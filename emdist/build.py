@@ -20,16 +20,6 @@ from emdist.build_model import (
 )
 from emdist.build_room import largest_block, sample_size, smallest_block
 from emdist.build_stop import make_stop
-from emdist.config import (
-    CLUSTERS,
-    SEEDERS,
-    ClusterSection,
-    Config,
-    DataSection,
-    FitSection,
-    ModelSection,
-    check_named,
-)
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
@@ -46,6 +36,16 @@ from emdist.fit.survey import Survey, SurveyTask
 from emdist.inputs.plugins import plugin
 from emdist.inputs.validation import checked_options, key_fault, parse_bytes
 from emdist.interfaces import Engine, Source
+from emdist.settings.config import (
+    CLUSTERS,
+    SEEDERS,
+    ClusterSection,
+    Config,
+    DataSection,
+    FitSection,
+    ModelSection,
+    check_named,
+)
 from emdist.start_file import read_start as read_start
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder

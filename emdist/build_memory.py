@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emdist.build_model import CENTRES, make_family, make_kmedians
-from emdist.config import FitSection, ModelSection
 from emdist.engines.budget import AT_WORST, BASE, available_memory
 from emdist.errors import ConfigError
 from emdist.families.groups import check_features
@@ -19,6 +18,7 @@ from emdist.fit.groups import DEFAULT
 from emdist.fit.lockstep import BUDGET
 from emdist.interfaces import Source
 from emdist.kernels.tiles import tile_rows
+from emdist.settings.config import FitSection, ModelSection
 from emdist.wording import either
 
 #: How often the driver holds parameters at its worst moment, the M-step and the objective's terms:

@@ -5,15 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from emdist.components import Components, Family
-from emdist.config import (
-    ASSIGNMENTS,
-    FAMILIES,
-    SCHEDULES,
-    WEIGHTS,
-    FitSection,
-    ModelSection,
-    NoiseSection,
-)
 from emdist.dissimilarities.base import Dissimilarity
 from emdist.dissimilarities.choose import choose
 from emdist.errors import ConfigError
@@ -37,6 +28,15 @@ from emdist.models.params import MixtureParams
 from emdist.models.weights import Posterior, Weights
 from emdist.models.weights.uniform import Uniform
 from emdist.models.with_noise import WithNoise
+from emdist.settings.config import (
+    ASSIGNMENTS,
+    FAMILIES,
+    SCHEDULES,
+    WEIGHTS,
+    FitSection,
+    ModelSection,
+    NoiseSection,
+)
 
 #: Models that are hard clustering around centres.
 CENTROIDS = ("kmeans", "kcentroids")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from emdist.build_memory import Room, check_fit, footprint
-from emdist.config import ClusterSection, FitSection, ModelSection
 from emdist.engines.budget import AT_WORST, Smallest
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.interfaces import Engine, Source
+from emdist.settings.config import ClusterSection, FitSection, ModelSection
 from emdist.store.chunks import unit_rows
 from emdist.store.plan import ROW_BYTES, longest
 from emdist.store.references import open_checked

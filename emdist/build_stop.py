@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from emdist.build_model import CENTRES, has_posterior, make_assignment
-from emdist.config import FitSection, ModelSection
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import LARGEST_MOVE
+from emdist.settings.config import FitSection, ModelSection
 
 #: Default tolerances of the models that are no mixtures, and that of mixtures: scikit-learn's.
 _TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}

@@ -123,8 +123,8 @@ def fit(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, config or settings) as layer:
-        from emdist.config import make_config
-        from emdist.config_file import overridden, read_values
+        from emdist.settings.config import make_config
+        from emdist.settings.file import overridden, read_values
 
         check_data(data, "fit")
         given = {
@@ -191,10 +191,10 @@ def label(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:
-        from emdist.config import LabellingConfig, make_section
-        from emdist.config_file import overridden
         from emdist.labelling import label_data
         from emdist.report.summary import page_of_labelling
+        from emdist.settings.config import LabellingConfig, make_section
+        from emdist.settings.file import overridden
         from emdist.store.location import Location
 
         values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))

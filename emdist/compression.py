@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.build import make_source
-from emdist.config import Config, DataSection, FitSection, ModelSection, RunSection
 from emdist.errors import ConfigError, OutputExistsError, StorageError
 from emdist.fit.events import Began, Event, Listener, Saved, Warned, unheard
 from emdist.fit.fitted import Fitted
@@ -25,6 +24,7 @@ from emdist.interfaces import Floats, Source
 from emdist.job import Job, open_job
 from emdist.kernels.tiles import tiles
 from emdist.report.compression import Compression
+from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
 from emdist.store.abandoned import in_use, remove_abandoned
 from emdist.store.files import open_folder
 from emdist.store.ingest import ingest

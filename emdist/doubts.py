@@ -11,7 +11,6 @@ from scipy.spatial import cKDTree
 
 from emdist.build_model import CENTRES, make_family
 from emdist.components import Family
-from emdist.config import ModelSection
 from emdist.families.floors import Narrow, floors, listed, narrow
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.product import Product, of_columns
@@ -19,6 +18,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.interfaces import Floats, Spread
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import ModelSection
 
 #: What is doubted: the variance floor, components that coincide, an end before convergence; and of
 #: a choice, that it is at the edge of what was tried, or made by a heuristic.

@@ -7,11 +7,11 @@ from typing import Any
 
 from emdist.build import check_extension
 from emdist.build_model import param_types
-from emdist.config import FitSection, make_section
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.fit.sweep import decode_sweep
 from emdist.saved import recorded_config
+from emdist.settings.config import FitSection, make_section
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
 from emdist.store.run_record import former, identity_differences

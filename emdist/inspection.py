@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from emdist.build_model import param_types
-from emdist.config import FitSection, ModelSection, make_section
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.sweep import decode_sweep
 from emdist.saved import load_fitted, recorded_config
+from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels

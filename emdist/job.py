@@ -22,7 +22,6 @@ from emdist.build import (
 )
 from emdist.build_model import make_schedule
 from emdist.build_room import check_room
-from emdist.config import Config, IngestSection
 from emdist.doubts import Doubt, doubts_of, unfinished
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.extending import check_extending, former_identities
@@ -36,6 +35,7 @@ from emdist.label_target import labels_location, labels_stand
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.saved import moved, record, save_fitted, versions
+from emdist.settings.config import Config, IngestSection
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.ingest import IngestSummary, ingest

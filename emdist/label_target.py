@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from emdist.config import Config
 from emdist.errors import ConfigError
+from emdist.settings.config import Config
 from emdist.store.checkpoints import OWN
 from emdist.store.label_check import is_labelled
 from emdist.store.label_place import Wanted, check_place

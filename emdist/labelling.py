@@ -8,12 +8,18 @@ from typing import Any
 from emdist.build import ahead_source, make_engine, make_source
 from emdist.build_model import make_model
 from emdist.build_room import check_room
-from emdist.config import ClusterSection, DataSection, FitSection, NewDataSection, ReadingSection
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
 from emdist.saved import load_fitted, reading_of
+from emdist.settings.config import (
+    ClusterSection,
+    DataSection,
+    FitSection,
+    NewDataSection,
+    ReadingSection,
+)
 from emdist.store.label_creation import label_writer
 from emdist.store.label_place import labels_of_other_files
 from emdist.store.labels import LabelWriter

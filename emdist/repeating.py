@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from emdist.build import make_source
-from emdist.config import Config, make_config
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Listener, unheard
 from emdist.job import Job, open_job
 from emdist.label_target import labels_location
 from emdist.saved import load_fitted, recorded_config
+from emdist.settings.config import Config, make_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.location import Location

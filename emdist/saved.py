@@ -9,7 +9,6 @@ from importlib import metadata
 from typing import Any
 
 from emdist.build_model import make_model, param_types
-from emdist.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
 from emdist.fit.soundness import check_params, check_spread, check_state
@@ -20,6 +19,7 @@ from emdist.inputs.names import names_of
 from emdist.interfaces import Source
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
+from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location

@@ -18,12 +18,12 @@ from emdist.build_model import (
     make_model,
     make_schedule,
 )
-from emdist.config import Config, ModelSection, Section, check_named, model_name
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.lockstep import BUDGET
 from emdist.inputs.plugins import nearest
 from emdist.inputs.validation import explain, key_fault, parse_bytes, size
+from emdist.settings.config import Config, ModelSection, Section, check_named, model_name
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 

@@ -16,13 +16,13 @@ import zarr
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 import emdist.saved
-from emdist.config import make_config
 from emdist.engines.packages import check_workers, mixed
 from emdist.estimators.inputs import make_engine
 from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.saved import versions
+from emdist.settings.config import make_config
 
 SETTINGS = {"NUMBA_CPU_NAME": "nehalem", "OPENBLAS_CORETYPE": "Nehalem"}
 

@@ -16,7 +16,14 @@ from pydantic import BaseModel
 
 from emdist.build import make_engine, make_source, run_location
 from emdist.build_model import make_model
-from emdist.config import (
+from emdist.engines.clusters.address import Address
+from emdist.engines.local import LocalEngine
+from emdist.errors import ConfigError, NotFoundError
+from emdist.inputs.plugins import plugin, plugins
+from emdist.inputs.validation import checked_options, parse_bytes
+from emdist.inputs.written import WrittenFloat
+from emdist.job import Job, open_job
+from emdist.settings.config import (
     ASSIGNMENTS,
     CLUSTERS,
     FAMILIES,
@@ -28,14 +35,7 @@ from emdist.config import (
     make_config,
     make_section,
 )
-from emdist.config_file import overridden, read_config, read_values, read_yaml
-from emdist.engines.clusters.address import Address
-from emdist.engines.local import LocalEngine
-from emdist.errors import ConfigError, NotFoundError
-from emdist.inputs.plugins import plugin, plugins
-from emdist.inputs.validation import checked_options, parse_bytes
-from emdist.inputs.written import WrittenFloat
-from emdist.job import Job, open_job
+from emdist.settings.file import overridden, read_config, read_values, read_yaml
 from emdist.sweep_config import make_sweep_config
 
 FOLDER = Path(__file__).parents[1] / "config"

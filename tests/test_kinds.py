@@ -13,9 +13,9 @@ import emdist
 from emdist import GaussianMixture, KMeans
 from emdist.build import make_engine
 from emdist.build_model import make_model, make_schedule
-from emdist.config import ClusterSection, Config, FitSection, ModelSection, make_config
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
+from emdist.settings.config import ClusterSection, Config, FitSection, ModelSection, make_config
 
 X = np.array([[0.0, 1], [1, 0], [9, 8], [8, 9], [0, 0], [9, 9]])
 
@@ -153,7 +153,7 @@ def test_no_key_takes_a_number_for_a_boolean(key: str, value: Any) -> None:
 
 
 def test_every_number_of_every_section_is_among_the_keys_tested() -> None:
-    from emdist.config import IngestSection, LabelsSection, NoiseSection, RunSection
+    from emdist.settings.config import IngestSection, LabelsSection, NoiseSection, RunSection
 
     sections = {"model": ModelSection, "fit": FitSection, "run": RunSection,
                 "cluster": ClusterSection, "labels": LabelsSection, "ingest": IngestSection,
@@ -238,7 +238,7 @@ def test_threads_of_an_engine(threads: Any) -> None:
 
 
 def test_a_configuration_file_is_told(tmp_path: Path) -> None:
-    from emdist.config_file import read_config
+    from emdist.settings.file import read_config
 
     (tmp_path / "c.yaml").write_text("data: {path: x.zarr}\nmodel: {n_components: true}\n")
     with pytest.raises(ConfigError, match=r"model\.n_components: a number is wanted, got True"):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from emdist.build_memory import Room, check_fit
-from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.choose import choose
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.local import Local
@@ -17,6 +16,7 @@ from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.fit.schedules.batch import Batch
 from emdist.inputs.validation import checked_options
+from emdist.settings.config import FitSection, ModelSection
 from emdist.store.arrays import array_source
 from emdist.wording import worded
 

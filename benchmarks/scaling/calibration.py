@@ -17,12 +17,12 @@ import zarr
 from benchmarks.scaling.on_dask import DaskCosts, dask_costs
 from benchmarks.scaling.quantities import MODELS, Compute, Machine, ModelShape
 from emdist.build_model import make_model
-from emdist.config import ModelSection
 from emdist.engines.blas import one_thread
 from emdist.engines.local import available_cpus
 from emdist.engines.placement import place
 from emdist.fit.passes import EStep
 from emdist.interfaces import Block, Numerics, Source, Spread
+from emdist.settings.config import ModelSection
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location
 from emdist.store.references import ArrayRef

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from emdist.config import CLUSTERS
 from emdist.engines.dask import DaskEngine
 from emdist.engines.graph import Shape
 from emdist.inputs.plugins import plugin
+from emdist.settings.config import CLUSTERS
 from emdist.sums import Sums
 
 #: Blocks of the passes that are held against each other.

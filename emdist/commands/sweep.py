@@ -94,7 +94,7 @@ def sweep(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, config or settings) as layer:
-        from emdist.config_file import overridden, read_values
+        from emdist.settings.file import overridden, read_values
         from emdist.sweep_config import make_sweep_config
 
         check_data(data, "sweep")

@@ -18,7 +18,6 @@ from emdist.build import make_fit, make_survey
 from emdist.build_memory import check_result
 from emdist.build_model import make_model, make_schedule
 from emdist.build_room import check_room
-from emdist.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (
@@ -46,6 +45,7 @@ from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.runtime.interrupts import interrupts_first
 from emdist.saved import save_fitted
+from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.model_files import check_free
 from emdist.sums import Sums
 

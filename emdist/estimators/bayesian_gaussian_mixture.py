@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_family, make_weights
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.gaussian import (
     FAMILIES,
@@ -28,6 +27,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.models.weights import Posterior
+from emdist.settings.config import FitSection, ModelSection
 
 _WEIGHTS = {
     "dirichlet_process": "variational_process",

@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.config import ModelSection
 from emdist.errors import ConfigError, DomainError, DtypeError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.learned import Learned
 from emdist.inputs.arrays import real_array
 from emdist.interfaces import Floats
+from emdist.settings.config import ModelSection
 
 #: The family of binomials with trials for each cell.
 _PAIRS = "binomial_pairs"

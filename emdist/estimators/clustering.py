@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, DataError
 from emdist.estimators.base import Estimator
 from emdist.estimators.given import Parameters, array, names_for, with_number
@@ -28,6 +27,7 @@ from emdist.fit.unchanged import stamps
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.plusplus import Between
 from emdist.kernels.tiles import tile_rows, tiles
+from emdist.settings.config import FitSection, ModelSection
 
 #: What a section calls a parameter.
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from emdist.build_model import make_family
-from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.given import (
     Parameters,
@@ -23,6 +22,7 @@ from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
+from emdist.settings.config import FitSection, ModelSection
 
 
 class DiscreteMixture(Criteria):

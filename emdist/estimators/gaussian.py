@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from emdist.config import ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.given import array
 from emdist.estimators.learned import Learned
@@ -17,6 +16,7 @@ from emdist.families.gaussian import factors
 from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
+from emdist.settings.config import ModelSection
 
 #: scikit-learn's names of covariances, and our families.
 FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}

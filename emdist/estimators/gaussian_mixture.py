@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.gaussian import (
     FAMILIES,
@@ -31,6 +30,7 @@ from emdist.estimators.mixture import Criteria
 from emdist.estimators.settings import as_floats
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
+from emdist.settings.config import FitSection, ModelSection
 
 
 class GaussianMixture(GaussianEstimator, Criteria):

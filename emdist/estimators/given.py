@@ -16,7 +16,6 @@ from emdist.build_model import (
     make_family,
     make_model,
 )
-from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
@@ -27,6 +26,7 @@ from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
+from emdist.settings.config import ModelSection
 
 #: Weights may sum to 1 up to this, which text with a few digits needs; they are scaled then.
 _TOLERANCE = 1e-6

@@ -10,13 +10,13 @@ import numpy as np
 import zarr
 
 from emdist.build import ahead_source
-from emdist.config import ReadingSection
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.settings.config import ReadingSection
 from emdist.store.arrays import ArraySource, array_source, check_matrix
 from emdist.store.location import Location
 from emdist.store.references import ArrayRef, reference

@@ -9,7 +9,6 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_family
-from emdist.config import FitSection, ModelSection
 from emdist.estimators.given import Parameters, array, names_for, weights_of, with_number
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.learned import Learned
@@ -18,6 +17,7 @@ from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
+from emdist.settings.config import FitSection, ModelSection
 
 
 class IsotropicMixture(Criteria):

@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.build_model import make_dissimilarity
 from emdist.components import Components
-from emdist.config import FitSection, ModelSection
 from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
@@ -28,6 +27,7 @@ from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles import shifted, tile_rows, tiles
 from emdist.models.precision import CAREFUL
+from emdist.settings.config import FitSection, ModelSection
 
 #: Dissimilarities of rows that are not negative.
 _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")

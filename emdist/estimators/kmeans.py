@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.handover import kmeans_of
@@ -15,6 +14,7 @@ from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.absolute import squares_of_rows
 from emdist.kernels.plusplus import Between
+from emdist.settings.config import FitSection, ModelSection
 
 
 def _euclidean(x: Floats, centres: Floats) -> Floats:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from emdist.config import FitSection, ModelSection
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.fit.start import Given
 from emdist.kernels.absolute import distances_of_rows
 from emdist.kernels.plusplus import Between
+from emdist.settings.config import FitSection, ModelSection
 
 
 class KMedians(CentreDistances):

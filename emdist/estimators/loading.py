@@ -9,7 +9,6 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 
 from emdist.build_model import make_distribution
-from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import as_location
@@ -20,6 +19,7 @@ from emdist.fit.state import Status
 from emdist.inputs.plugins import plugins
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.saved import load_fitted, load_latest, reading_of
+from emdist.settings.config import ModelSection
 from emdist.store.location import Location
 
 _WANTED = "the folder of a saved model or of a run"

@@ -7,12 +7,12 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.config import FitSection, ModelSection
 from emdist.estimators.handover import minibatch_of
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.streams import Streaming
 from emdist.fit.online import Fold
 from emdist.fit.schedules.minibatch import cumulated
+from emdist.settings.config import FitSection, ModelSection
 
 
 class MiniBatchKMeans(Streaming, KMeans):

@@ -21,7 +21,6 @@ from emdist.build_model import (
     make_mixture,
     make_schedule,
 )
-from emdist.config import FitSection, ModelSection
 from emdist.errors import StartError
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.learned import Learned
@@ -35,6 +34,7 @@ from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.mixtures.draws import check_draws
+from emdist.settings.config import FitSection, ModelSection
 
 #: scikit-learn's names of starts, and ours.
 _INIT = {"random_from_data": "random"}

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.given import (
@@ -20,6 +19,7 @@ from emdist.estimators.given import (
 )
 from emdist.estimators.learned import Learned
 from emdist.interfaces import Floats
+from emdist.settings.config import ModelSection
 
 
 class MultinomialMixture(DiscreteMixture):

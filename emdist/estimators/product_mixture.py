@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 
 from emdist.build_model import make_family
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.given import (
     Parameters,
@@ -26,6 +25,7 @@ from emdist.fit.start import Given
 from emdist.inputs.arrays import plain
 from emdist.interfaces import Array, Floats
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import FitSection, ModelSection
 
 
 class ProductMixture(Criteria):

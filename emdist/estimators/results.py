@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.config import ModelSection
 from emdist.estimators.handover import without_equivalent
 from emdist.estimators.learned import Learned, Learning
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Record, Status
+from emdist.settings.config import ModelSection
 
 if TYPE_CHECKING:
     from emdist.estimators.given import Parameters

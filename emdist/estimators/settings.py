@@ -8,12 +8,12 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from sklearn.utils import check_random_state
 
-from emdist.config import PARAMETERS, Section, make_section
 from emdist.errors import ConfigError, StartError
 from emdist.inputs.arrays import plain, real_array
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import is_number, switch, whole_number
 from emdist.interfaces import Floats
+from emdist.settings.config import PARAMETERS, Section, make_section
 
 S = TypeVar("S", bound=Section)
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from emdist.build_model import CENTRES, make_family
-from emdist.config import ModelSection
 from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.inputs.quoting import shown
+from emdist.settings.config import ModelSection
 
 #: Options of a family that decide what its parameters are, by the parameter of an estimator.
 _OPTIONS: Mapping[str, str] = {"n_categories": "categories", "n_trials": "trials"}

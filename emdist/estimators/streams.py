@@ -9,7 +9,6 @@ from typing import Any, Self
 from emdist.build import make_fit, make_survey
 from emdist.build_model import make_model
 from emdist.build_room import check_room
-from emdist.config import FitSection, ModelSection
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
@@ -26,6 +25,7 @@ from emdist.fit.survey import Survey, check_total
 from emdist.inputs.frames import check_given
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
+from emdist.settings.config import FitSection, ModelSection
 
 #: Records of chunks that are kept.
 _KEPT = 100

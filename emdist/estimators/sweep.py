@@ -16,7 +16,6 @@ from sklearn.model_selection import ParameterGrid
 from emdist.build import make_fit, make_survey
 from emdist.build_model import kind_of
 from emdist.build_room import check_room
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
@@ -32,6 +31,7 @@ from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array, Engine, Source
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.settings.config import FitSection, ModelSection
 from emdist.sweep_config import check_entropy
 
 #: Parameters that all models of a sweep share, because they share what is read.

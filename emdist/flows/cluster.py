@@ -12,8 +12,6 @@ from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
 from emdist.build import run_location
-from emdist.config import Config, make_config
-from emdist.config_file import read_config
 from emdist.errors import ConfigError, EngineError
 from emdist.fit.events import Warned
 from emdist.flows.private import FILE, check_public, held, joined, split, storage_options
@@ -22,6 +20,8 @@ from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
 from emdist.job import Job, open_job
 from emdist.report.summary import Summary
+from emdist.settings.config import Config, make_config
+from emdist.settings.file import read_config
 
 C = TypeVar("C", bound=Config)
 #: Deployments that a message names.

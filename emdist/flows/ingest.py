@@ -11,7 +11,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import IngestSection
 from emdist.errors import ConfigError
 from emdist.fit.events import Began, Listener, Progress
 from emdist.flows.private import check_public, held, storage_options
@@ -19,6 +18,7 @@ from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
 from emdist.inputs.validation import explain
+from emdist.settings.config import IngestSection
 from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.location import Location
 

@@ -12,8 +12,6 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from pydantic import ValidationError
 
-from emdist.config import ClusterSection, NewDataSection, Section
-from emdist.config_file import overridden
 from emdist.errors import ConfigError
 from emdist.flows.private import check_public, held, joined, split, storage_options
 from emdist.flows.script import Outcome, current, run_as_script, watched
@@ -22,6 +20,8 @@ from emdist.flows.telling import say, teller
 from emdist.inputs.validation import explain
 from emdist.labelling import label_data
 from emdist.report.summary import page_of_labelling
+from emdist.settings.config import ClusterSection, NewDataSection, Section
+from emdist.settings.file import overridden
 from emdist.store.location import Location
 
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import BaseModel
 
-from emdist.config_file import read_yaml
 from emdist.errors import ConfigError
 from emdist.inputs.written import as_written
+from emdist.settings.file import read_yaml
 
 FILE = "EMDIST_STORAGE_OPTIONS"
 #: Prefect refuses larger parameters.

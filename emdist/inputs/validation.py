@@ -18,7 +18,7 @@ from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
 from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
-#: Kinds of validation errors that are raised by `emdist.config`, whose messages quote the input.
+#: Kinds of validation errors that `emdist.settings` raises, whose messages quote the input.
 _OWN_CHECKS = ("unknown_name", "size", "run_key")
 
 _UNITS = {"b": 1} | {

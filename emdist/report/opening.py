@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from emdist.build_model import default_seeder
-from emdist.config import Config
 from emdist.interfaces import Source
+from emdist.settings.config import Config
 from emdist.store.location import Location
 from emdist.sweep_config import SweepConfig
 

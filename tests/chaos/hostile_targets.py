@@ -21,11 +21,11 @@ from zarr.codecs import ZstdCodec
 
 import emdist
 from emdist.build_model import make_model
-from emdist.config import DataSection, make_config
-from emdist.config_file import read_config
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
+from emdist.settings.config import DataSection, make_config
+from emdist.settings.file import read_config
 from emdist.store.ingest import ingest
 from emdist.store.location import Location
 from emdist.store.sealed import Seal, document
@@ -174,9 +174,9 @@ def config(good: Path) -> Case:
 
 def _cluster_of(checked: Any) -> None:
     """The cluster as far as it is no cluster yet: no process is started, no port is reached."""
-    from emdist.config import CLUSTERS
     from emdist.inputs.plugins import plugin
     from emdist.inputs.validation import checked_options
+    from emdist.settings.config import CLUSTERS
 
     if checked.cluster.kind != "threads":
         cls = plugin(CLUSTERS, "cluster", checked.cluster.kind)

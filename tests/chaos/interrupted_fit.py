@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 from jobs import PATIENCE, overlapping, result
 from voyage import Task
 
-from emdist.config import make_config
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 
 class Interrupts:

@@ -21,9 +21,9 @@ import yaml
 from jobs import result
 
 from emdist import GaussianMixture, KMeans
-from emdist.config import make_config
 from emdist.engines.local import LocalEngine
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 #: Audit events of calls that change the file system.
 CHANGES = (

@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 from benchmarks.memory import peak_memory
-from emdist.config import make_config
-from emdist.config_file import overridden
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
+from emdist.settings.file import overridden
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import yaml
 
-from emdist.config import make_config
-from emdist.config_file import overridden, read_yaml
 from emdist.errors import CheckpointError, ConfigError
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
+from emdist.settings.config import make_config
+from emdist.settings.file import overridden, read_yaml
 from emdist.store.location import Location, check_name
 from emdist.store.sealed import parse, unpack
 

@@ -31,9 +31,9 @@ from jobs import (
     until,
 )
 
-from emdist.config import make_config
 from emdist.fit.events import Event, Iterated
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 MODELS = ("kmeans", "full")
 

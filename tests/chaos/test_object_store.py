@@ -18,10 +18,10 @@ import zarr
 from faulty_s3 import FAULTS, S3, Plan, serving
 from jobs import PATIENCE, fitting
 
-from emdist.config import make_config
 from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedError, StorageError
 from emdist.fit.events import Event, Iterated, Saved
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
 from emdist.store.location import Location, open_zarr_store

@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from parsers import OF_BYTES, OF_TEXT, met
 
-from emdist.config import make_config
-from emdist.config_file import read_config, read_yaml
 from emdist.engines.clusters.by_class import TRUST, ByClass
 from emdist.errors import CheckpointError, ConfigError
+from emdist.settings.config import make_config
+from emdist.settings.file import read_config, read_yaml
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 

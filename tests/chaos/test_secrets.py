@@ -199,9 +199,9 @@ def test_a_run_that_fails_tells_no_secret(
     name: str, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In this process, so that the chain of causes is searched too."""
-    from emdist.config_file import read_config
     from emdist.errors import EmdistError
     from emdist.job import Job, open_job
+    from emdist.settings.file import read_config
 
     settings, code = FAILURES[name]
     values = configuration(tmp_path, str(store(tmp_path / "x.zarr")))

@@ -21,7 +21,6 @@ from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
 from emdist import compression
-from emdist.config import ClusterSection, DataSection, make_config
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
@@ -38,6 +37,7 @@ from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.saved import load_fitted
+from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.sweep_config import make_sweep_config

@@ -13,7 +13,6 @@ import zarr
 from certificates import certificates
 from distributed import Client
 
-from emdist.config import make_config
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
@@ -21,6 +20,7 @@ from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.validation import checked_options
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from command_line import Command
 
-from emdist.config import make_config
 from emdist.errors import ConfigError
 from emdist.label_target import labels_location
+from emdist.settings.config import make_config
 from emdist.store.checkpoints import OWN
 from emdist.store.location import Location
 

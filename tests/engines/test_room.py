@@ -16,13 +16,13 @@ from emdist.build import make_source
 from emdist.build_memory import numbers
 from emdist.build_model import make_family, make_model
 from emdist.build_room import check_room
-from emdist.config import FitSection, ModelSection, make_config
 from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError
 from emdist.interfaces import Block, Spread
 from emdist.job import open_job
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import FitSection, ModelSection, make_config
 from emdist.store.arrays import array_source
 from emdist.store.plan import Bounds
 

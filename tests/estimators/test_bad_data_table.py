@@ -22,9 +22,9 @@ from bad_data import (
 )
 
 import emdist
-from emdist.config import make_config
 from emdist.errors import EmdistError
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 DOCS = Path(__file__).parents[2] / "docs/reliability.md"
 #: Models that go through a configuration in every run of the tests; the others in the long one.

@@ -25,12 +25,12 @@ from emdist import (
     MultinomialMixture,
     PoissonMixture,
 )
-from emdist.config import DataSection, make_config
 from emdist.errors import ConfigError, DomainError, NonFiniteError, ShapeError
 from emdist.families.binomial_pairs import BinomialPairs
 from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
+from emdist.settings.config import DataSection, make_config
 from emdist.store.location import Location
 
 Rows = NDArray[np.float64]

@@ -24,9 +24,9 @@ from emdist import (
     MultinomialMixture,
     PoissonMixture,
 )
-from emdist.config import DataSection
 from emdist.errors import CollapseError, DataError, DistinctRowsError, StartError
 from emdist.labelling import label_data
+from emdist.settings.config import DataSection
 from emdist.store.location import Location
 
 

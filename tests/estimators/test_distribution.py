@@ -25,9 +25,9 @@ from emdist import (
     MultinomialMixture,
     PoissonMixture,
 )
-from emdist.config import make_config
 from emdist.errors import ConfigError, NotFoundError
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]
 

@@ -24,10 +24,10 @@ from emdist import (
     ProductMixture,
     Sweep,
 )
-from emdist.config import DataSection, make_config
 from emdist.errors import ConfigError, ShapeError
 from emdist.job import open_job
 from emdist.labelling import label_data
+from emdist.settings.config import DataSection, make_config
 from emdist.store.location import Location
 
 NAN = np.nan

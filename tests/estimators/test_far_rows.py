@@ -21,10 +21,10 @@ from emdist import (
     MiniBatchKMeans,
     ProductMixture,
 )
-from emdist.config import ClusterSection, DataSection, make_config
 from emdist.errors import ConfigError, DataError, DomainError, StartError, WeightError
 from emdist.job import open_job
 from emdist.labelling import label_data
+from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.location import Location
 
 GROUPS = [{"columns": [0, 1], "family": "full"}, {"columns": [2], "family": "diagonal"}]

@@ -36,10 +36,10 @@ from emdist import (
     ProductMixture,
     Sweep,
 )
-from emdist.config import DataSection
 from emdist.errors import ConfigError, FeatureNamesError
 from emdist.inspection import inspect
 from emdist.labelling import label_data
+from emdist.settings.config import DataSection
 from emdist.store.location import Location
 
 MEANS = [[0.0, 1.0], [5.0, -1.0]]

@@ -18,10 +18,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import emdist
 from emdist import KCentroids, KMeans
 from emdist.build_model import make_model
-from emdist.config import make_config
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 from emdist.store.location import Location
 
 Rows = NDArray[np.float64]

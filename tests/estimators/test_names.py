@@ -20,7 +20,6 @@ from sklearn.base import clone
 
 import emdist
 from emdist import GaussianMixture, KMeans, MiniBatchKMeans, Sweep
-from emdist.config import DataSection, make_config
 from emdist.errors import DataError, FeatureNamesError, StartError
 from emdist.fit.events import Warned
 from emdist.inputs.names import Match, both, match
@@ -28,6 +27,7 @@ from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.saved import load_fitted, save_fitted
+from emdist.settings.config import DataSection, make_config
 from emdist.store.ingest import ingest
 from emdist.store.location import Location
 from emdist.store.zarr_source import reference, zarr_source

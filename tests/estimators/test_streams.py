@@ -24,9 +24,9 @@ from emdist import (
     PoissonMixture,
     ProductMixture,
 )
-from emdist.config import make_config
 from emdist.errors import ConfigError, DataError, DomainError, ShapeError, StartError, WeightError
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]
 CHUNKS = 6

@@ -153,7 +153,7 @@ def test_manifests_are_whole(path: Path) -> None:
 
 
 def test_the_jobs_configuration_is_one() -> None:
-    from emdist.config import make_config
+    from emdist.settings.config import make_config
 
     configured = documents(DEPLOY / "kubernetes" / "job.yaml")[0]["data"]["config.yaml"]
     assert make_config(yaml.safe_load(configured)).run.key == "first-fit"

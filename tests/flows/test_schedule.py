@@ -35,7 +35,7 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from emdist.config import make_config
+from emdist.settings.config import make_config
 
 POOL = "scheduled"
 

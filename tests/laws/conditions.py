@@ -15,10 +15,10 @@ import zarr
 from fitting import CENTRES, Setting, draw
 from golden import CASES
 
-from emdist.config import make_config
 from emdist.engines.clusters.local import Local
 from emdist.fit.events import Event, Iterated, Progress, Saved
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 
 #: Section ``cluster`` by name: threads here, or workers in processes of their own.
 THREADS = {f"{n} thread(s)": {"kind": "threads", "threads": n} for n in (1, 2, 4)}

@@ -10,7 +10,6 @@ import numpy as np
 
 from emdist.build import make_fit, make_survey
 from emdist.build_model import make_family
-from emdist.config import FAMILIES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
@@ -21,6 +20,7 @@ from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import FAMILIES, FitSection, ModelSection
 from emdist.store.arrays import array_source
 
 #: Every family there is: a new file is tested by existing.

@@ -16,10 +16,10 @@ from fitting import ALL_FAMILIES, CENTRES, NOISY, Setting, draw, fit_array
 from llvmlite.binding import get_host_cpu_features
 from threadpoolctl import threadpool_info
 
-from emdist.config import SCHEDULES
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Engine
 from emdist.saved import versions
+from emdist.settings.config import SCHEDULES
 
 FILE = Path(__file__).with_name("golden.json")
 COMMAND = "python tests/laws/golden.py"

@@ -14,7 +14,6 @@ from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepar
 
 from emdist.build import make_survey
 from emdist.build_model import make_schedule, param_types
-from emdist.config import SCHEDULES, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.errors import CollapseError, ConfigError
 from emdist.fit.bundle import Bundle, OneRead, Results
@@ -32,6 +31,7 @@ from emdist.fit.sweep import (
 )
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Block, Engine, Source
+from emdist.settings.config import SCHEDULES, FitSection, ModelSection
 from emdist.store.arrays import array_source
 from emdist.store.codec import encode
 

@@ -20,13 +20,13 @@ from fitting import (
     wide,
 )
 
-from emdist.config import ASSIGNMENTS
 from emdist.engines.local import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.kernels.assign import drawn_labels
+from emdist.settings.config import ASSIGNMENTS
 from emdist.store.arrays import array_source
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -27,7 +27,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emdist.build_model import param_types
-from emdist.config import SEEDERS
 from emdist.dissimilarities.own import OwnPair
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine
@@ -36,6 +35,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats
+from emdist.settings.config import SEEDERS
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 

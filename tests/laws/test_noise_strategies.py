@@ -11,7 +11,6 @@ import scipy.stats
 from fitting import Fitting, Setting, fit_array, prepare, run
 
 from emdist.build_model import make_distribution, make_model, param_types
-from emdist.config import FitSection, ModelSection
 from emdist.errors import ConfigError
 from emdist.estimators.loading import load
 from emdist.fit.fitted import Fitted, result
@@ -21,6 +20,7 @@ from emdist.interfaces import Numerics
 from emdist.models.assignments.tempered import At
 from emdist.models.precision import CAREFUL
 from emdist.saved import save_fitted
+from emdist.settings.config import FitSection, ModelSection
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location

@@ -18,13 +18,13 @@ from fitting import (
 )
 
 from emdist.build_model import make_model, make_weights, param_types
-from emdist.config import WEIGHTS, ModelSection
 from emdist.errors import ConfigError
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.inputs.plugins import plugins
 from emdist.models.params import MixtureParams
+from emdist.settings.config import WEIGHTS, ModelSection
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 

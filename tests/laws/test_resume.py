@@ -20,13 +20,13 @@ from fitting import (
 )
 
 from emdist.build_model import make_model, param_types
-from emdist.config import ModelSection
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array
+from emdist.settings.config import ModelSection
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode
 from emdist.sums import Sums

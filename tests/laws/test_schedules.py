@@ -31,7 +31,6 @@ from test_collapse import assert_sound
 from test_resume import bits, stored
 
 from emdist.build_model import make_schedule, param_types
-from emdist.config import SCHEDULES
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError
@@ -44,6 +43,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats, Source
+from emdist.settings.config import SCHEDULES
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode
 

@@ -8,7 +8,6 @@ import pytest
 from distributed import Client, LocalCluster
 from fitting import NOISY, ONE_THREAD, Setting, blobs, fit_array, prepare, run, same_bits
 
-from emdist.config import SEEDERS
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine
 from emdist.errors import DistinctRowsError, StartError
@@ -21,6 +20,7 @@ from emdist.fit.state import FitState
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats
 from emdist.report.outlook import _UNITS
+from emdist.settings.config import SEEDERS
 from emdist.store.arrays import array_source
 
 ALL_SEEDERS = plugins(SEEDERS, "seeder")

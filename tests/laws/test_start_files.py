@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.config import make_config
 from emdist.errors import StartError
 from emdist.job import open_job
+from emdist.settings.config import make_config
 from emdist.start_file import read_start
 
 MEANS, EYE = np.array([[0.0, 0, 0], [8, 8, 8]]), np.eye(3)

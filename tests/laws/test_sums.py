@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from emdist.build import make_survey
 from emdist.build_model import make_model
-from emdist.config import FitSection, ModelSection
 from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Floats, Numerics
 from emdist.models.params import MixtureParams
+from emdist.settings.config import FitSection, ModelSection
 from emdist.store.arrays import array_source
 from emdist.sums import Sums, Tree, tree_sum
 

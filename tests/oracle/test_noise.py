@@ -12,7 +12,6 @@ from fitting import Fitting, Setting, blobs, fit_array, prepare, relative, run
 
 from emdist import GaussianMixture, load
 from emdist.build_model import make_model
-from emdist.config import make_config
 from emdist.errors import ConfigError
 from emdist.fit.seeding.cleaned import no_clutter
 from emdist.fit.start import Given
@@ -21,6 +20,7 @@ from emdist.interfaces import Array, Floats
 from emdist.job import open_job
 from emdist.labelling import label_data
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import make_config
 from emdist.store.arrays import array_source
 from emdist.store.location import Location
 

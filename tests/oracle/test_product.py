@@ -11,13 +11,13 @@ from fitting import Fitting, Setting, blobs, draw, fit_array, relative
 
 from emdist import ProductMixture, load
 from emdist.build_model import make_family
-from emdist.config import ModelSection, make_config
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
 from emdist.job import open_job
 from emdist.labelling import label_data
 from emdist.models.arrays import arrays_of
+from emdist.settings.config import ModelSection, make_config
 from emdist.store.location import Location
 
 K = 3

@@ -13,7 +13,6 @@ import pytest
 import zarr
 
 from emdist.build import ahead_source, kept_source, make_engine
-from emdist.config import ClusterSection
 from emdist.engines.budget import shares
 from emdist.engines.clusters.local import Local
 from emdist.engines.dask import DaskEngine
@@ -21,6 +20,7 @@ from emdist.engines.local import LocalEngine, expecting
 from emdist.engines.placement import following
 from emdist.errors import MissingChunksError
 from emdist.interfaces import Block
+from emdist.settings.config import ClusterSection
 from emdist.store.ahead import READ_AHEAD, Ahead, ReadAhead
 from emdist.store.references import reference
 from emdist.store.resident import RESIDENT

@@ -29,7 +29,6 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 import emdist.job
-from emdist.config import make_config
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -53,6 +52,7 @@ from emdist.errors import (
 )
 from emdist.interfaces import Array
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 from emdist.store.location import Location
 from emdist.store.model_files import read_model
 from emdist.store.zarr_source import ArrayRef, zarr_source
@@ -435,7 +435,7 @@ def test_the_remedy_for_a_wrong_number_of_clusters_works_with_the_same_key(tmp_p
 SCRIPT = """
 import resource, signal, sys
 from pathlib import Path
-from emdist.config_file import read_config
+from emdist.settings.file import read_config
 from emdist.errors import EmdistError
 from emdist.job import open_job
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -24,8 +24,8 @@ import zarr
 from numcodecs import BZ2, LZ4, LZMA, Blosc, GZip, Zlib, Zstd, blosc, lz4, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from emdist.config import make_config
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 from emdist.store.bounded import bounded, content_size
 from emdist.store.sealed import Seal, document
 
@@ -304,7 +304,7 @@ CHILD = """
 import json, sys
 import emdist, emdist.cli
 from pathlib import Path
-from emdist.config import make_config
+from emdist.settings.config import make_config
 from emdist.errors import EmdistError
 from emdist.inspection import inspect
 from emdist.job import Job, open_job

@@ -23,7 +23,7 @@ from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.zarr_source as source_module
-from emdist import build, config_file, saved
+from emdist import build, saved
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -36,6 +36,7 @@ from emdist.errors import (
 from emdist.fit.soundness import check_params
 from emdist.interfaces import Assigned, Block
 from emdist.runtime.defects import REPORT, is_defect
+from emdist.settings import file as config_file
 from emdist.store import label_place, labels, sealed
 from emdist.store.codec import decode, encode
 from emdist.store.ingest import ingest

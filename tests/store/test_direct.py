@@ -17,10 +17,10 @@ from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
 
 import emdist.store.zarr_source as module
 from emdist.build import kept_source, make_engine
-from emdist.config import ClusterSection
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, CorruptChunkError, EmdistError, MissingChunksError
 from emdist.interfaces import Array
+from emdist.settings.config import ClusterSection
 from emdist.store.arrays import array_source
 from emdist.store.chunk_files import ChunkFiles, Unusual, chunk_files
 from emdist.store.direct import is_mapped, read_rows

@@ -19,7 +19,6 @@ import pytest
 import zarr
 
 import emdist
-from emdist.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -34,6 +33,7 @@ from emdist.interfaces import Assigned, Block
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.saved import load_fitted, save_fitted
+from emdist.settings.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.store.files_local import LocalFolder
 from emdist.store.label_check import damaged_blocks, is_labelled
 from emdist.store.label_creation import label_writer
@@ -279,7 +279,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_that_is_in_use(
     code = """
 import os, signal, sys
 from pathlib import Path
-from emdist.config import ClusterSection, DataSection
+from emdist.settings.config import ClusterSection, DataSection
 from emdist.labelling import label_data
 from emdist.store.location import Location
 _replace, done = Path.replace, []

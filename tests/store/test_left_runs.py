@@ -14,7 +14,6 @@ import pytest
 import zarr
 from test_extend_runs import complete, result, values
 
-from emdist.config import make_config
 from emdist.errors import (
     CheckpointError,
     NonFiniteError,
@@ -23,6 +22,7 @@ from emdist.errors import (
 )
 from emdist.fit.events import Event, Warned
 from emdist.job import Job, open_job
+from emdist.settings.config import make_config
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 from emdist.store.processes import Process, this_process

@@ -10,12 +10,12 @@ import numpy as np
 
 from benchmarks.comparison.workload import Absent, Work
 from emdist.build import make_fit, make_source, make_survey
-from emdist.config import SCHEDULES, DataSection, FitSection, ModelSection
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Source
+from emdist.settings.config import SCHEDULES, DataSection, FitSection, ModelSection
 from emdist.store.arrays import array_source
 
 

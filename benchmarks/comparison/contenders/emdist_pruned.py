@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from benchmarks.comparison.contenders import emdist
 from benchmarks.comparison.workload import Turn, Work
-from emdist.config import SCHEDULES
 from emdist.inputs.plugins import plugins
+from emdist.settings.config import SCHEDULES
 
 NEEDS = ("emdist",)
 

@@ -15,9 +15,9 @@ from benchmarks.comparison.contenders.counted import (
 )
 from benchmarks.comparison.contenders.gaussian_start import given
 from benchmarks.comparison.workload import Outcome, Turn, Work
-from emdist.config import FitSection, ModelSection
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState, Record
+from emdist.settings.config import FitSection, ModelSection
 
 NEEDS = ("emdist",)
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from emdist.config import Config, make_config
 from emdist.errors import ConfigError, NotFoundError, StorageError
 from emdist.inputs.plugins import nearest
 from emdist.inputs.written import Doubtful, WrittenFloat, WrittenInt
 from emdist.runtime.defects import is_defect
+from emdist.settings.config import Config, make_config
 
 #: Largest file that is read: bytes. Real ones have a few thousand.
 _LARGEST = 1 << 20

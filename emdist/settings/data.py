@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from emdist.inputs.validation import parse_bytes, size
-from emdist.section import Secrets, Section
+from emdist.settings.section import Secrets, Section
 
 
 class ReadingSection(Section):

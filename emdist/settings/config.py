@@ -15,19 +15,19 @@ from pydantic import (
     model_validator,
 )
 
-from emdist.data_sections import DataSection as DataSection
-from emdist.data_sections import IngestSection as IngestSection
-from emdist.data_sections import NewDataSection as NewDataSection
-from emdist.data_sections import ReadingSection as ReadingSection
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import plugins
 from emdist.inputs.validation import options_as_written, run_key, size
-from emdist.section import PARAMETERS as PARAMETERS
-from emdist.section import Secrets, one_of
-from emdist.section import Section as Section
-from emdist.section import make_section as make_section
+from emdist.settings.data import DataSection as DataSection
+from emdist.settings.data import IngestSection as IngestSection
+from emdist.settings.data import NewDataSection as NewDataSection
+from emdist.settings.data import ReadingSection as ReadingSection
+from emdist.settings.section import PARAMETERS as PARAMETERS
+from emdist.settings.section import Secrets, one_of
+from emdist.settings.section import Section as Section
+from emdist.settings.section import make_section as make_section
 from emdist.store.location import Location
 
 FAMILIES = "emdist.families"
