@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.build import make_fit, make_survey
+from emdist.build.compose import make_fit, make_survey
 from emdist.engines.local import LocalEngine
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate

@@ -23,7 +23,7 @@ import zarr
 from rich.console import Console
 from rich.table import Table
 
-from emdist.build import make_fit, make_source, make_survey
+from emdist.build.compose import make_fit, make_source, make_survey
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emdist.build_model import CENTRES, make_family
+from emdist.build.model import CENTRES, make_family
 from emdist.components import Family
 from emdist.families.floors import Narrow, floors, listed, narrow
 from emdist.families.normal_wishart import Conjugate

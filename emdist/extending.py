@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emdist.build import check_extension
-from emdist.build_model import param_types
+from emdist.build.compose import check_extension
+from emdist.build.model import param_types
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.fit.sweep import decode_sweep

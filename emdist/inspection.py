@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.build_model import param_types
+from emdist.build.model import param_types
+from emdist.build.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.sweep import decode_sweep
@@ -21,7 +22,6 @@ from emdist.store.model_files import read_model
 from emdist.store.run_record import former
 from emdist.store.sealed import Saved
 from emdist.store.zarr_source import ArrayRef
-from emdist.sweep_config import SweepConfig
 
 _HISTORY = 10
 

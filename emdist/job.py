@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build import (
+from emdist.build.compose import (
     checked_start,
     kept_source,
     make_engine,
@@ -20,8 +20,8 @@ from emdist.build import (
     make_source,
     run_location,
 )
-from emdist.build_model import make_schedule
-from emdist.build_room import check_room
+from emdist.build.model import make_schedule
+from emdist.build.room import check_room
 from emdist.doubts import Doubt, doubts_of, unfinished
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.extending import check_extending, former_identities

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from emdist.build_model import CENTRES, free_parameters, kind_of
+from emdist.build.model import CENTRES, free_parameters, kind_of
 from emdist.doubts import Doubt, degenerate, mean_floor
 from emdist.fit.criteria import CRITERIA, Judged
 from emdist.fit.fitted import Fitted

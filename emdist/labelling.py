@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.build import ahead_source, make_engine, make_source
-from emdist.build_model import make_model
-from emdist.build_room import check_room
+from emdist.build.compose import ahead_source, make_engine, make_source
+from emdist.build.model import make_model
+from emdist.build.room import check_room
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from emdist.build_model import make_model, param_types
+from emdist.build.model import make_model, param_types
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
 from emdist.fit.soundness import check_params, check_spread, check_state

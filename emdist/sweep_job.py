@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from emdist.build import ahead_source, make_engine, make_plan, make_source
-from emdist.build_room import check_room
+from emdist.build.compose import ahead_source, make_engine, make_plan, make_source
+from emdist.build.room import check_room
+from emdist.build.sweep_config import SweepConfig
 from emdist.doubts import Doubt, doubts_of
 from emdist.errors import StartError
 from emdist.extending import check_extending, former_identities
@@ -38,7 +39,6 @@ from emdist.store.label_creation import label_writer
 from emdist.store.label_place import are_labels_of
 from emdist.store.location import Location
 from emdist.store.run_record import digest
-from emdist.sweep_config import SweepConfig
 
 #: Folder of the models, and file of the figure, within the run's.
 MODELS, FIGURE = "models", "criterion.png"

@@ -14,8 +14,9 @@ import yaml
 import zarr
 from pydantic import BaseModel
 
-from emdist.build import make_engine, make_source, run_location
-from emdist.build_model import make_model
+from emdist.build.compose import make_engine, make_source, run_location
+from emdist.build.model import make_model
+from emdist.build.sweep_config import make_sweep_config
 from emdist.engines.clusters.address import Address
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, NotFoundError
@@ -36,7 +37,6 @@ from emdist.settings.config import (
     make_section,
 )
 from emdist.settings.file import overridden, read_config, read_values, read_yaml
-from emdist.sweep_config import make_sweep_config
 
 FOLDER = Path(__file__).parents[1] / "config"
 FILES = sorted(FOLDER.glob("*.yaml"))

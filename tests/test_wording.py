@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import emdist
+from emdist.build.sweep_config import SweepSection
 from emdist.errors import ConfigError, EmdistError, NotFoundError, SchedulerError, StorageError
 from emdist.inputs.plugins import plugins
 from emdist.settings.config import Config, DataSection, FitSection, LabelsSection, ModelSection
-from emdist.sweep_config import SweepSection
 from emdist.wording import KEYS, LINES, LONGEST, OPTIONS, bounded, either, worded
 
 HUGE = "a" * 1_000_000

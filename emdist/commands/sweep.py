@@ -27,7 +27,7 @@ from emdist.report.page import Page
 from emdist.wording import Layer
 
 if TYPE_CHECKING:
-    from emdist.sweep_config import SweepConfig
+    from emdist.build.sweep_config import SweepConfig
 
 
 Models = Annotated[
@@ -94,8 +94,8 @@ def sweep(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, config or settings) as layer:
+        from emdist.build.sweep_config import make_sweep_config
         from emdist.settings.file import overridden, read_values
-        from emdist.sweep_config import make_sweep_config
 
         check_data(data, "sweep")
         several = models is not None and len(models) > 1

@@ -14,10 +14,10 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build import make_fit, make_survey
-from emdist.build_memory import check_result
-from emdist.build_model import make_model, make_schedule
-from emdist.build_room import check_room
+from emdist.build.compose import make_fit, make_survey
+from emdist.build.memory import check_result
+from emdist.build.model import make_model, make_schedule
+from emdist.build.room import check_room
 from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import zarr
 
-from emdist.build import ahead_source
+from emdist.build.compose import ahead_source
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array

@@ -14,7 +14,7 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build_model import (
+from emdist.build.model import (
     free_parameters,
     make_distribution,
     make_family,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from emdist.build import make_fit, make_survey
-from emdist.build_model import make_model
-from emdist.build_room import check_room
+from emdist.build.compose import make_fit, make_survey
+from emdist.build.model import make_model
+from emdist.build.room import check_room
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener

@@ -13,9 +13,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.build import make_fit, make_survey
-from emdist.build_model import kind_of
-from emdist.build_room import check_room
+from emdist.build.compose import make_fit, make_survey
+from emdist.build.model import kind_of
+from emdist.build.room import check_room
+from emdist.build.sweep_config import check_entropy
 from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
@@ -32,7 +33,6 @@ from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array, Engine, Source
 from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.settings.config import FitSection, ModelSection
-from emdist.sweep_config import check_entropy
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")

@@ -10,6 +10,7 @@ from typing import Any
 from prefect import flow
 from prefect.runtime import flow_run
 
+from emdist.build.sweep_config import SweepConfig, make_sweep_config
 from emdist.errors import EngineError
 from emdist.fit.events import Warned
 from emdist.flows.cluster import keyed, stage
@@ -19,7 +20,6 @@ from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
 from emdist.judging import Row
 from emdist.settings.file import overridden, read_values
-from emdist.sweep_config import SweepConfig, make_sweep_config
 from emdist.sweep_job import SweepJob, open_sweep
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emdist.build_model import default_seeder
+from emdist.build.model import default_seeder
+from emdist.build.sweep_config import SweepConfig
 from emdist.interfaces import Source
 from emdist.settings.config import Config
 from emdist.store.location import Location
-from emdist.sweep_config import SweepConfig
 
 #: Behind what a default decided.
 _DEFAULT = " (default)"

@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from zarr.codecs import ZstdCodec
 
 import emdist
-from emdist.build_model import make_model
+from emdist.build.model import make_model
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data

@@ -21,6 +21,7 @@ from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
 from emdist import compression
+from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
@@ -40,7 +41,6 @@ from emdist.saved import load_fitted
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
-from emdist.sweep_config import make_sweep_config
 from emdist.sweep_job import SweepJob, open_sweep
 
 ROWS = 800

@@ -13,9 +13,9 @@ import zarr
 from command_line import Command
 
 import emdist as package
+from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError
 from emdist.fit.lockstep import Lockstep
-from emdist.sweep_config import make_sweep_config
 from emdist.sweep_job import SweepJob, open_sweep
 
 

@@ -12,10 +12,10 @@ import pytest
 import zarr
 
 import emdist
-from emdist.build import make_source
-from emdist.build_memory import numbers
-from emdist.build_model import make_family, make_model
-from emdist.build_room import check_room
+from emdist.build.compose import make_source
+from emdist.build.memory import numbers
+from emdist.build.model import make_family, make_model
+from emdist.build.room import check_room
 from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError

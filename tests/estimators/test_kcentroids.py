@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import emdist
 from emdist import KCentroids, KMeans
-from emdist.build_model import make_model
+from emdist.build.model import make_model
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.inspection import inspect
 from emdist.job import Job, open_job

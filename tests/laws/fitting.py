@@ -1,4 +1,4 @@
-"""One way to fit in all tests: through `emdist.build`, as the command line does."""
+"""One way to fit in all tests: through `emdist.build.compose`, as the command line does."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build import make_fit, make_survey
-from emdist.build_model import make_family
+from emdist.build.compose import make_fit, make_survey
+from emdist.build.model import make_family
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepare, same_bits
 
-from emdist.build import make_survey
-from emdist.build_model import make_schedule, param_types
+from emdist.build.compose import make_survey
+from emdist.build.model import make_schedule, param_types
 from emdist.engines.local import LocalEngine
 from emdist.errors import CollapseError, ConfigError
 from emdist.fit.bundle import Bundle, OneRead, Results

@@ -12,7 +12,7 @@ from fitting import CENTRES, Setting, draw, prepare, trace
 from golden import CASES
 from test_resume import bits, stored
 
-from emdist.build_model import param_types
+from emdist.build.model import param_types
 from emdist.errors import RunMismatchError
 from emdist.fit.extend import check_path, reopened
 from emdist.fit.fit import Fit

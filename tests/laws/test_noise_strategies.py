@@ -10,7 +10,7 @@ import scipy.special
 import scipy.stats
 from fitting import Fitting, Setting, fit_array, prepare, run
 
-from emdist.build_model import make_distribution, make_model, param_types
+from emdist.build.model import make_distribution, make_model, param_types
 from emdist.errors import ConfigError
 from emdist.estimators.loading import load
 from emdist.fit.fitted import Fitted, result

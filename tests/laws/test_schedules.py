@@ -30,7 +30,7 @@ from fitting import (
 from test_collapse import assert_sound
 from test_resume import bits, stored
 
-from emdist.build_model import make_schedule, param_types
+from emdist.build.model import make_schedule, param_types
 from emdist.engines.dask import DaskEngine
 from emdist.engines.local import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError

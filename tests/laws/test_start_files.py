@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import zarr
 
+from emdist.build.start_file import read_start
 from emdist.errors import StartError
 from emdist.job import open_job
 from emdist.settings.config import make_config
-from emdist.start_file import read_start
 
 MEANS, EYE = np.array([[0.0, 0, 0], [8, 8, 8]]), np.eye(3)
 ASYMMETRIC = np.array([[1.0, 0.5, 0], [0, 1, 0], [0, 0, 1]])

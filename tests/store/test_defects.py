@@ -23,7 +23,8 @@ from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.zarr_source as source_module
-from emdist import build, saved
+from emdist import saved
+from emdist.build.compose import compose as build
 from emdist.errors import (
     CheckpointError,
     ConfigError,

@@ -15,13 +15,13 @@ import zarr
 from sklearn.exceptions import ConvergenceWarning
 
 import emdist
+from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, RunMismatchError
 from emdist.inspection import inspect
 from emdist.job import Job, open_job
 from emdist.labelling import label_data
 from emdist.settings.config import make_config
 from emdist.store.location import Location
-from emdist.sweep_config import make_sweep_config
 from emdist.sweep_job import SweepJob, open_sweep
 
 

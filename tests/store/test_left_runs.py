@@ -14,6 +14,7 @@ import pytest
 import zarr
 from test_extend_runs import complete, result, values
 
+from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import (
     CheckpointError,
     NonFiniteError,
@@ -26,7 +27,6 @@ from emdist.settings.config import make_config
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 from emdist.store.processes import Process, this_process
-from emdist.sweep_config import make_sweep_config
 from emdist.sweep_job import open_sweep
 
 

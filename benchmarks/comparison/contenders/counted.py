@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.comparison.workload import Absent, Work
-from emdist.build import make_fit, make_source, make_survey
+from emdist.build.compose import make_fit, make_source, make_survey
 from emdist.engines.local import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given

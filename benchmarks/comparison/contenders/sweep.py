@@ -12,7 +12,7 @@ from benchmarks.comparison.contenders.counted import (
     fits,
 )
 from benchmarks.comparison.workload import Absent, Outcome, Turn, Work, timed
-from emdist.build import make_fit, make_survey
+from emdist.build.compose import make_fit, make_survey
 from emdist.engines.local import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState

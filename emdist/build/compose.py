@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emdist.build_model import (
+from emdist.build.model import (
     CENTROIDS,
     default_seeder,
     make_components,
@@ -18,8 +18,9 @@ from emdist.build_model import (
     make_schedule,
     param_types,
 )
-from emdist.build_room import largest_block, sample_size, smallest_block
-from emdist.build_stop import make_stop
+from emdist.build.room import largest_block, sample_size, smallest_block
+from emdist.build.start_file import read_start as read_start
+from emdist.build.stop import make_stop
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
@@ -46,7 +47,6 @@ from emdist.settings.config import (
     ModelSection,
     check_named,
 )
-from emdist.start_file import read_start as read_start
 from emdist.store.ahead import READ_AHEAD, Ahead
 from emdist.store.checkpoints import RunFolder
 from emdist.store.location import Location

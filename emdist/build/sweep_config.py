@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from emdist.build_model import (
+from emdist.build.model import (
     CENTRES,
     kind_of,
     make_assignment,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emdist.build_memory import Room, check_fit, footprint
+from emdist.build.memory import Room, check_fit, footprint
 from emdist.engines.budget import AT_WORST, Smallest
 from emdist.engines.local import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes

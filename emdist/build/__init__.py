@@ -1,0 +1,1 @@
+"""From a configuration to the objects that do the work, held against the memory that there is."""
