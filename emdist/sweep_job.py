@@ -11,7 +11,6 @@ from typing import Any
 from emdist.build.compose import ahead_source, make_engine, make_plan, make_source
 from emdist.build.room import check_room
 from emdist.build.sweep_config import SweepConfig
-from emdist.doubts import Doubt, doubts_of
 from emdist.errors import StartError
 from emdist.extending import check_extending, former_identities
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
@@ -28,8 +27,9 @@ from emdist.job import (
     sealed,
     tell_moved,
 )
-from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.label_target import labels_location, labels_stand
+from emdist.quality.doubts import Doubt, doubts_of
+from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.runtime.extras import advice, installed

@@ -18,7 +18,6 @@ from emdist.build.compose import make_fit, make_survey
 from emdist.build.memory import check_result
 from emdist.build.model import make_model, make_schedule
 from emdist.build.room import check_room
-from emdist.doubts import doubts_of, unfinished
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (
     as_location,
@@ -43,6 +42,7 @@ from emdist.inputs.frames import check_given, check_names, names_in
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
+from emdist.quality.doubts import doubts_of, unfinished
 from emdist.runtime.interrupts import interrupts_first
 from emdist.saved import save_fitted
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section

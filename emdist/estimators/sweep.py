@@ -31,7 +31,7 @@ from emdist.fit.sweep import SweepState, advanced_together, scored_together, sur
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array, Engine, Source
-from emdist.judging import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.settings.config import FitSection, ModelSection
 
 #: Parameters that all models of a sweep share, because they share what is read.

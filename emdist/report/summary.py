@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from rich.filesize import decimal
 
-from emdist.doubts import Doubt
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
+from emdist.quality.doubts import Doubt
 from emdist.report.outlook import duration
 from emdist.report.page import Page, counted
 from emdist.sums import Sums, whole

@@ -12,7 +12,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from emdist.fit.criteria import CRITERIA
-from emdist.judging import Row
+from emdist.quality.ranking import Row
 from emdist.report.outlook import duration
 from emdist.report.page import Page
 

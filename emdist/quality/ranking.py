@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emdist.build.model import CENTRES, free_parameters, kind_of
-from emdist.doubts import Doubt, degenerate, mean_floor
 from emdist.fit.criteria import CRITERIA, Judged
 from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments
 from emdist.fit.state import Status
 from emdist.fit.sweep import Score
+from emdist.quality.doubts import Doubt, degenerate, mean_floor
 from emdist.settings.config import ModelSection
 
 

@@ -1,0 +1,1 @@
+"""What fitted models are worth: side by side, and what a careful statistician would doubt."""
