@@ -22,7 +22,7 @@ from emdist.engines.dask import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
 from emdist.inputs.validation import parse_bytes
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import Config, make_config
 
 FEATURES = 32

@@ -56,7 +56,7 @@ app.command(epilog=EPILOG)(ingest)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from emdist.saved import versions
+        from emdist.jobs.records import versions
 
         found = versions()
         others = ", ".join(f"{name} {found[name]}" for name in found if name != "emdist")
@@ -156,7 +156,7 @@ def fit(
 
 
 def _fit(config: Any, mode: Mode, layer: Layer) -> None:
-    from emdist.job import open_job
+    from emdist.jobs.run import open_job
 
     with display(mode, layer) as listen, open_job(config, listen=listen) as job:
         if isinstance(job, dict):
@@ -191,7 +191,7 @@ def label(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:
-        from emdist.labelling import label_data
+        from emdist.jobs.label import label_data
         from emdist.report.summary import page_of_labelling
         from emdist.settings.config import LabellingConfig, make_section
         from emdist.settings.file import overridden
@@ -227,8 +227,8 @@ def inspect(
 ) -> None:
     """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
     with reported(as_json, REPEAT):
-        from emdist.inspection import faults
-        from emdist.inspection import inspect as look
+        from emdist.jobs.inspect import faults
+        from emdist.jobs.inspect import inspect as look
         from emdist.store.location import Location
 
         found = look(Location(path), array, verify)

@@ -15,13 +15,13 @@ import pytest
 import zarr
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
-import emdist.saved
+import emdist.jobs.records
 from emdist.engines.packages import check_workers, mixed
 from emdist.estimators.inputs import make_engine
 from emdist.fit.events import Event, Warned
-from emdist.job import Job, open_job
+from emdist.jobs.records import versions
+from emdist.jobs.run import Job, open_job
 from emdist.runtime.arithmetic import arithmetic, differing
-from emdist.saved import versions
 from emdist.settings.config import make_config
 
 SETTINGS = {"NUMBA_CPU_NAME": "nehalem", "OPENBLAS_CORETYPE": "Nehalem"}
@@ -86,7 +86,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(
         pass
     assert warned() == [], "on the same machine"
     other = {**versions(), "cpu": "znver3", "numpy": "1.0"}
-    monkeypatch.setattr(emdist.saved, "versions", lambda: other)
+    monkeypatch.setattr(emdist.jobs.records, "versions", lambda: other)
     with open_job(config, listen=heard.append) as job:
         assert isinstance(job, Job)
         (told,) = warned()

@@ -23,7 +23,7 @@ from emdist.errors import ConfigError, NotFoundError
 from emdist.inputs.plugins import plugin, plugins
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.inputs.written import WrittenFloat
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import (
     ASSIGNMENTS,
     CLUSTERS,

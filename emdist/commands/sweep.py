@@ -133,7 +133,7 @@ def sweep(
 
 def _swept(config: SweepConfig, mode: Mode, layer: Layer) -> tuple[dict[str, Any], Page]:
     """Summary of the sweep, shown while it runs, or of the one that was done already."""
-    from emdist.sweep_job import open_sweep
+    from emdist.jobs.sweep import open_sweep
 
     with display(mode, layer) as listen, open_sweep(config, listen=listen) as job:
         if isinstance(job, dict):

@@ -42,9 +42,9 @@ from emdist.inputs.frames import check_given, check_names, names_in
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
+from emdist.jobs.records import save_fitted
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.runtime.interrupts import interrupts_first
-from emdist.saved import save_fitted
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.model_files import check_free
 from emdist.sums import Sums

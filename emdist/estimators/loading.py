@@ -17,8 +17,8 @@ from emdist.estimators.speaking import in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.inputs.plugins import plugins
+from emdist.jobs.records import load_fitted, load_latest, reading_of
 from emdist.mixtures.distribution import MixtureDistribution
-from emdist.saved import load_fitted, load_latest, reading_of
 from emdist.settings.config import ModelSection
 from emdist.store.location import Location
 

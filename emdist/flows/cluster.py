@@ -18,7 +18,7 @@ from emdist.flows.private import FILE, check_public, held, joined, split, storag
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.report.summary import Summary
 from emdist.settings.config import Config, make_config
 from emdist.settings.file import read_config

@@ -18,7 +18,7 @@ from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
 from emdist.inputs.validation import explain
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
 from emdist.report.summary import page_of_labelling
 from emdist.settings.config import ClusterSection, NewDataSection, Section
 from emdist.settings.file import overridden
@@ -49,7 +49,7 @@ def label(config: Labelling) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON: see `emdist.labelling.label_data`.
+        JSON: see `emdist.jobs.label.label_data`.
     """
     check_public(config)
     options = storage_options()

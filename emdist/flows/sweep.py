@@ -18,9 +18,9 @@ from emdist.flows.private import check_public, held, joined, split, storage_opti
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import Teller, say, teller
+from emdist.jobs.sweep import SweepJob, open_sweep
 from emdist.quality.ranking import Row
 from emdist.settings.file import overridden, read_values
-from emdist.sweep_job import SweepJob, open_sweep
 
 
 @flow(name="sweep", persist_result=False)

@@ -133,7 +133,7 @@ def largest(
 
 
 def page_of_labelling(summary: Mapping[str, Any]) -> Page:
-    """For people: what `emdist.labelling.label_data` says of a labelling."""
+    """For people: what `emdist.jobs.label.label_data` says of a labelling."""
     counts = summary["components"]
     total = sum(counts) or 1.0
     left_out, noise = summary.get("rows_left_out"), summary.get("noise")

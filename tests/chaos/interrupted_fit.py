@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from jobs import PATIENCE, overlapping, result
 from voyage import Task
 
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 

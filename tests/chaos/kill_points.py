@@ -22,7 +22,7 @@ from jobs import result
 
 from emdist import GaussianMixture, KMeans
 from emdist.engines.local import LocalEngine
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 #: Audit events of calls that change the file system.

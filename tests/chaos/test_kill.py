@@ -32,7 +32,7 @@ from jobs import (
 )
 
 from emdist.fit.events import Event, Iterated
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 MODELS = ("kmeans", "full")

@@ -20,7 +20,7 @@ from jobs import PATIENCE, fitting
 
 from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedError, StorageError
 from emdist.fit.events import Event, Iterated, Saved
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder

@@ -20,7 +20,6 @@ import zarr
 from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
-from emdist import compression
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import (
     CorruptChunkError,
@@ -34,14 +33,15 @@ from emdist.fit.events import Event, Iterated, Progress, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
-from emdist.inspection import inspect
-from emdist.job import Job, open_job
-from emdist.labelling import label_data
-from emdist.saved import load_fitted
+from emdist.jobs import compress as compression
+from emdist.jobs.inspect import inspect
+from emdist.jobs.label import label_data
+from emdist.jobs.records import load_fitted
+from emdist.jobs.run import Job, open_job
+from emdist.jobs.sweep import SweepJob, open_sweep
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
-from emdist.sweep_job import SweepJob, open_sweep
 
 ROWS = 800
 

@@ -19,7 +19,7 @@ from emdist.engines.clusters.local import Local
 from emdist.engines.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.validation import checked_options
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 

@@ -15,10 +15,10 @@ from command_line import ROOT, Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from emdist.compression import compress_image, compressed_bits
 from emdist.errors import ConfigError, DataError, DtypeError, OutputExistsError
 from emdist.fit.events import Began, Event
 from emdist.interfaces import Array
+from emdist.jobs.compress import compress_image, compressed_bits
 from emdist.report.compression import Compression
 from emdist.settings.config import FitSection
 from emdist.store.pictures import index_bits

@@ -14,7 +14,7 @@ import pytest
 import zarr
 from command_line import Answer, Command
 
-from emdist import saved
+from emdist.jobs import records as saved
 from emdist.report.defect import told
 from emdist.runtime.defects import REPORT
 from emdist.runtime.version import version

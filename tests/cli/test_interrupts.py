@@ -266,14 +266,14 @@ def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -
 #: The command line, which is interrupted before a command of it has begun.
 _EARLY = """
 import os, sys, time
-import emdist.saved
+import emdist.jobs.records
 from emdist.cli import main
 
 def versions():
     os.kill(os.getpid(), int(sys.argv.pop()))
     time.sleep(60)
 
-emdist.saved.versions = versions
+emdist.jobs.records.versions = versions
 sys.argv[1:1] = ["--version"]
 main()
 """

@@ -8,7 +8,7 @@ import pytest
 from command_line import Command
 
 from emdist.errors import ConfigError
-from emdist.label_target import labels_location
+from emdist.jobs.label_target import labels_location
 from emdist.settings.config import make_config
 from emdist.store.checkpoints import OWN
 from emdist.store.location import Location

@@ -16,7 +16,7 @@ import emdist as package
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError
 from emdist.fit.lockstep import Lockstep
-from emdist.sweep_job import SweepJob, open_sweep
+from emdist.jobs.sweep import SweepJob, open_sweep
 
 
 def model(folder: Path) -> bytes:

@@ -20,7 +20,7 @@ from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError
 from emdist.interfaces import Block, Spread
-from emdist.job import open_job
+from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import FitSection, ModelSection, make_config
 from emdist.store.arrays import array_source

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 import emdist
 from emdist import BayesianGaussianMixture, GaussianMixture
 from emdist.errors import ConfigError, EmdistError
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -25,7 +25,7 @@ from emdist import (
     PoissonMixture,
 )
 from emdist.errors import CollapseError, DataError, DistinctRowsError, StartError
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
 from emdist.settings.config import DataSection
 from emdist.store.location import Location
 

@@ -29,7 +29,7 @@ from emdist import (
     PoissonMixture,
 )
 from emdist.errors import ConfigError, DomainError, StartError
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -26,7 +26,7 @@ from emdist import (
     PoissonMixture,
 )
 from emdist.errors import ConfigError, NotFoundError
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -25,8 +25,8 @@ from emdist import (
     Sweep,
 )
 from emdist.errors import ConfigError, ShapeError
-from emdist.job import open_job
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
+from emdist.jobs.run import open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.store.location import Location
 

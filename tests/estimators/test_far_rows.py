@@ -22,8 +22,8 @@ from emdist import (
     ProductMixture,
 )
 from emdist.errors import ConfigError, DataError, DomainError, StartError, WeightError
-from emdist.job import open_job
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
+from emdist.jobs.run import open_job
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.location import Location
 

@@ -37,8 +37,8 @@ from emdist import (
     Sweep,
 )
 from emdist.errors import ConfigError, FeatureNamesError
-from emdist.inspection import inspect
-from emdist.labelling import label_data
+from emdist.jobs.inspect import inspect
+from emdist.jobs.label import label_data
 from emdist.settings.config import DataSection
 from emdist.store.location import Location
 

@@ -19,8 +19,8 @@ import emdist
 from emdist import KCentroids, KMeans
 from emdist.build.model import make_model
 from emdist.errors import ConfigError, DomainError, StartError
-from emdist.inspection import inspect
-from emdist.job import Job, open_job
+from emdist.jobs.inspect import inspect
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 from emdist.store.location import Location
 

@@ -25,7 +25,7 @@ from emdist import (
     ProductMixture,
 )
 from emdist.errors import ConfigError, DataError, DomainError, ShapeError, StartError, WeightError
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -15,11 +15,11 @@ from safetensors.numpy import load_file
 import emdist
 from emdist import GaussianMixture, KMeans
 from emdist.fit.soundness import check_params
-from emdist.saved import load_fitted
+from emdist.jobs.records import load_fitted
+from emdist.jobs.units import RELATIVE
 from emdist.store.codec import encode
 from emdist.store.location import Location
 from emdist.store.model_files import save_model
-from emdist.units import RELATIVE
 
 
 def arrays_of(folder: Path) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from prefect.client.schemas.objects import Artifact, FlowRun
 from emdist.errors import ConfigError, NotFoundError, SchedulerError
 from emdist.flows.cluster import cluster
 from emdist.flows.private import storage_options
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 pytestmark = pytest.mark.usefixtures("api")

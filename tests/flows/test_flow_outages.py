@@ -16,7 +16,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from proxy import Relay
 
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 Start = Callable[..., Script]

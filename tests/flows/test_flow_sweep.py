@@ -22,7 +22,7 @@ from prefect.client.schemas.filters import (
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import ConfigError
 from emdist.flows.sweep import sweep
-from emdist.sweep_job import SweepJob, open_sweep
+from emdist.jobs.sweep import SweepJob, open_sweep
 
 NAMES = ["full-2", "full-3", "full-5"]
 

@@ -17,7 +17,7 @@ from golden import CASES
 
 from emdist.engines.clusters.local import Local
 from emdist.fit.events import Event, Iterated, Progress, Saved
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 
 #: Section ``cluster`` by name: threads here, or workers in processes of their own.

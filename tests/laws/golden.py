@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_info
 
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Engine
-from emdist.saved import versions
+from emdist.jobs.records import versions
 from emdist.settings.config import SCHEDULES
 
 FILE = Path(__file__).with_name("golden.json")

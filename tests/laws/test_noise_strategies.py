@@ -17,9 +17,9 @@ from emdist.fit.fitted import Fitted, result
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.interfaces import Numerics
+from emdist.jobs.records import save_fitted
 from emdist.models.assignments.tempered import At
 from emdist.models.precision import CAREFUL
-from emdist.saved import save_fitted
 from emdist.settings.config import FitSection, ModelSection
 from emdist.store.arrays import array_source
 from emdist.store.codec import decode, encode

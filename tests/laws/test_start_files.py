@@ -11,7 +11,7 @@ import zarr
 
 from emdist.build.start_file import read_start
 from emdist.errors import StartError
-from emdist.job import open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 MEANS, EYE = np.array([[0.0, 0, 0], [8, 8, 8]]), np.eye(3)

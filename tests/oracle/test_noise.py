@@ -15,10 +15,10 @@ from emdist.build.model import make_model
 from emdist.errors import ConfigError
 from emdist.fit.seeding.cleaned import no_clutter
 from emdist.fit.start import Given
-from emdist.inspection import inspect
 from emdist.interfaces import Array, Floats
-from emdist.job import open_job
-from emdist.labelling import label_data
+from emdist.jobs.inspect import inspect
+from emdist.jobs.label import label_data
+from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import make_config
 from emdist.store.arrays import array_source

@@ -14,8 +14,8 @@ from emdist.build.model import make_family
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
-from emdist.job import open_job
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
+from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection, make_config
 from emdist.store.location import Location

@@ -28,7 +28,7 @@ import yaml
 import zarr
 from zarr.codecs import ZstdCodec
 
-import emdist.job
+import emdist.jobs.run
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -51,7 +51,7 @@ from emdist.errors import (
     WorkersError,
 )
 from emdist.interfaces import Array
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 from emdist.store.location import Location
 from emdist.store.model_files import read_model
@@ -375,7 +375,7 @@ def tree(folder: Path) -> dict[str, Any]:
 def clusters_counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What was asked of `make_engine` and got past its options: an engine, or a cluster."""
     made: list[Any] = []
-    plain = emdist.job.make_engine
+    plain = emdist.jobs.run.make_engine
 
     @contextlib.contextmanager
     def counting(*given: Any) -> Iterator[Any]:
@@ -383,7 +383,7 @@ def clusters_counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             made.append(engine)
             yield engine
 
-    monkeypatch.setattr(emdist.job, "make_engine", counting)
+    monkeypatch.setattr(emdist.jobs.run, "make_engine", counting)
     yield made
 
 
@@ -437,7 +437,7 @@ import resource, signal, sys
 from pathlib import Path
 from emdist.settings.file import read_config
 from emdist.errors import EmdistError
-from emdist.job import open_job
+from emdist.jobs.run import open_job
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 config = read_config(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)

@@ -24,7 +24,7 @@ import zarr
 from numcodecs import BZ2, LZ4, LZMA, Blosc, GZip, Zlib, Zstd, blosc, lz4, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 from emdist.store.bounded import bounded, content_size
 from emdist.store.sealed import Seal, document
@@ -306,8 +306,8 @@ import emdist, emdist.cli
 from pathlib import Path
 from emdist.settings.config import make_config
 from emdist.errors import EmdistError
-from emdist.inspection import inspect
-from emdist.job import Job, open_job
+from emdist.jobs.inspect import inspect
+from emdist.jobs.run import Job, open_job
 from emdist.store.location import Location
 from emdist.store.zarr_source import reference, zarr_source
 

@@ -23,7 +23,6 @@ from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.zarr_source as source_module
-from emdist import saved
 from emdist.build.compose import compose as build
 from emdist.errors import (
     CheckpointError,
@@ -36,6 +35,7 @@ from emdist.errors import (
 )
 from emdist.fit.soundness import check_params
 from emdist.interfaces import Assigned, Block
+from emdist.jobs import records as saved
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.settings import file as config_file
 from emdist.store import label_place, labels, sealed

@@ -17,12 +17,12 @@ from sklearn.exceptions import ConvergenceWarning
 import emdist
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, RunMismatchError
-from emdist.inspection import inspect
-from emdist.job import Job, open_job
-from emdist.labelling import label_data
+from emdist.jobs.inspect import inspect
+from emdist.jobs.label import label_data
+from emdist.jobs.run import Job, open_job
+from emdist.jobs.sweep import SweepJob, open_sweep
 from emdist.settings.config import make_config
 from emdist.store.location import Location
-from emdist.sweep_job import SweepJob, open_sweep
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,11 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.fit.events import Event, Progress
-from emdist.inspection import faults, inspect
 from emdist.interfaces import Assigned, Block
-from emdist.job import Job, open_job
-from emdist.labelling import label_data
-from emdist.saved import load_fitted, save_fitted
+from emdist.jobs.inspect import faults, inspect
+from emdist.jobs.label import label_data
+from emdist.jobs.records import load_fitted, save_fitted
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.store.files_local import LocalFolder
 from emdist.store.label_check import damaged_blocks, is_labelled
@@ -280,7 +280,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_that_is_in_use(
 import os, signal, sys
 from pathlib import Path
 from emdist.settings.config import ClusterSection, DataSection
-from emdist.labelling import label_data
+from emdist.jobs.label import label_data
 from emdist.store.location import Location
 _replace, done = Path.replace, []
 def replace(self, target):

@@ -22,12 +22,12 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.fit.events import Event, Warned
-from emdist.job import Job, open_job
+from emdist.jobs.run import Job, open_job
+from emdist.jobs.sweep import open_sweep
 from emdist.settings.config import make_config
 from emdist.store.files import open_folder
 from emdist.store.location import Location
 from emdist.store.processes import Process, this_process
-from emdist.sweep_job import open_sweep
 
 
 @pytest.fixture(scope="module")

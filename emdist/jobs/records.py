@@ -17,6 +17,7 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.inputs.names import names_of
 from emdist.interfaces import Source
+from emdist.jobs.units import ABOUT, with_units, without_units
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
@@ -24,7 +25,6 @@ from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode, encode
 from emdist.store.location import Location
 from emdist.store.model_files import read_model, save_model
-from emdist.units import ABOUT, with_units, without_units
 
 #: Packages whose versions are recorded with every run and model, beside those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")

@@ -12,7 +12,6 @@ from emdist.build.compose import ahead_source, make_engine, make_plan, make_sour
 from emdist.build.room import check_room
 from emdist.build.sweep_config import SweepConfig
 from emdist.errors import StartError
-from emdist.extending import check_extending, former_identities
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -20,20 +19,21 @@ from emdist.fit.sweep import SweepState
 from emdist.fit.sweep_run import Entry, SweepRun
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
-from emdist.job import (
+from emdist.jobs.extend import check_extending, former_identities
+from emdist.jobs.label_target import labels_location, labels_stand
+from emdist.jobs.records import record, save_fitted, versions
+from emdist.jobs.run import (
     bring_data,
     finished_summary,
     releasing,
     sealed,
     tell_moved,
 )
-from emdist.label_target import labels_location, labels_stand
 from emdist.quality.doubts import Doubt, doubts_of
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.runtime.extras import advice, installed
-from emdist.saved import record, save_fitted, versions
 from emdist.store.checkpoints import RunFolder
 from emdist.store.label_creation import label_writer
 from emdist.store.label_place import are_labels_of
@@ -224,7 +224,7 @@ def open_sweep(
 ) -> Iterator[SweepJob | dict[str, Any]]:
     """The job of `config`, or the summary of its run if that is done.
 
-    Everything that can be refused is refused before a cluster starts; see `emdist.job.open_job`.
+    Everything that can be refused is refused before a cluster starts, as in `jobs.run.open_job`.
     """
     config.criterion()
     bring_data(config, listen)

@@ -23,18 +23,18 @@ from emdist.build.compose import (
 from emdist.build.model import make_schedule
 from emdist.build.room import check_room
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
-from emdist.extending import check_extending, former_identities
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
 from emdist.fit.state import FitState
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
-from emdist.label_target import labels_location, labels_stand
+from emdist.jobs.extend import check_extending, former_identities
+from emdist.jobs.label_target import labels_location, labels_stand
+from emdist.jobs.records import moved, record, save_fitted, versions
 from emdist.quality.doubts import Doubt, doubts_of, unfinished
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
-from emdist.saved import moved, record, save_fitted, versions
 from emdist.settings.config import Config, IngestSection
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder

@@ -11,7 +11,7 @@ from emdist.build.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.sweep import decode_sweep
-from emdist.saved import load_fitted, recorded_config
+from emdist.jobs.records import load_fitted, recorded_config
 from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode

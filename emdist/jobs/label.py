@@ -12,7 +12,7 @@ from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
-from emdist.saved import load_fitted, reading_of
+from emdist.jobs.records import load_fitted, reading_of
 from emdist.settings.config import (
     ClusterSection,
     DataSection,

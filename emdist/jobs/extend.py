@@ -10,7 +10,7 @@ from emdist.build.model import param_types
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.fit.sweep import decode_sweep
-from emdist.saved import recorded_config
+from emdist.jobs.records import recorded_config
 from emdist.settings.config import FitSection, make_section
 from emdist.store.checkpoints import RunFolder
 from emdist.store.codec import decode
@@ -25,7 +25,7 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequenc
     folder
         Of the run.
     found
-        What its record is to become: `emdist.saved.record`.
+        What its record is to become: `emdist.jobs.records.record`.
     models
         Of a fit its configuration, of a sweep each candidate, with ``name``, ``model`` and
         ``config.fit``.

@@ -8,9 +8,9 @@ from typing import Any
 from emdist.build.compose import make_source
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Listener, unheard
-from emdist.job import Job, open_job
-from emdist.label_target import labels_location
-from emdist.saved import load_fitted, recorded_config
+from emdist.jobs.label_target import labels_location
+from emdist.jobs.records import load_fitted, recorded_config
+from emdist.jobs.run import Job, open_job
 from emdist.settings.config import Config, make_config
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder

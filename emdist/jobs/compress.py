@@ -1,0 +1,267 @@
+"""Image compression by K-means: a palette of K colours, and its index for every pixel.
+
+Source: Bishop 2006, *Pattern Recognition and Machine Learning*, 9.1.1.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.build.compose import make_source
+from emdist.errors import ConfigError, OutputExistsError, StorageError
+from emdist.fit.events import Began, Event, Listener, Saved, Warned, unheard
+from emdist.fit.fitted import Fitted
+from emdist.interfaces import Floats, Source
+from emdist.jobs.run import Job, open_job
+from emdist.kernels.tiles import tiles
+from emdist.report.compression import Compression
+from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
+from emdist.store.abandoned import in_use, remove_abandoned
+from emdist.store.files import open_folder
+from emdist.store.ingest import ingest
+from emdist.store.ingest.files import find, suffix_of
+from emdist.store.ingest.image import suffixes
+from emdist.store.ingest.table import File
+from emdist.store.ingest.target import storing
+from emdist.store.location import Location
+from emdist.store.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
+from emdist.store.references import ArrayRef, open_checked
+
+#: Pixels of a chunk, and of a block: a label pass holds some 40 bytes for each pixel of a block,
+#: so that chunks of the usual bytes, at 3 a pixel, would make it the largest of all stages.
+_CHUNK = 1 << 18
+#: Pixels whose colours are looked at at a time.
+_STRIP = 1 << 16
+
+
+def compressed_bits(pixels: int, colours: int) -> int:
+    """Bits of a palette of `colours` 24-bit entries and one index per pixel.
+
+    ``24 K + N ceil(log2 K)``: Bishop 2006, 9.1.1.
+    """
+    return 24 * colours + pixels * math.ceil(math.log2(colours))
+
+
+def compress_image(
+    source: str | Path,
+    out: str | Path,
+    colours: int = 16,
+    fit: FitSection | None = None,
+    overwrite: bool = False,
+    listen: Listener = unheard,
+) -> Compression:
+    """Write `source` as an indexed-colour PNG of the K-means palette of its pixels.
+
+    The pixels are ingested, fitted and labelled block by block in a folder beside `out` that is
+    removed at the end; the image itself is in memory only while it is decoded (its bands), and
+    the picture while it is encoded (a byte per pixel).
+
+    Parameters
+    ----------
+    source
+        A PNG, JPEG, TIFF or BMP file, or ``sklearn:china.jpg``, ``sklearn:flower.jpg``.
+    out
+        The PNG to write, in a folder that exists.
+    colours
+        K, 1 to 256. An image of fewer colours keeps its own, exactly.
+    fit
+        Seed, start and stop rule; the defaults of K-means.
+    overwrite
+        Whether a file at `out` may be replaced.
+    listen
+        Told what happens.
+
+    Raises
+    ------
+    ConfigError
+        `colours` out of range, `source` no single image, `out` no .png.
+    DataError
+        The image is unreadable, animated, transparent or without a white.
+    OutputExistsError, StorageError
+        Something is at `out`; it cannot be written.
+    """
+    began = time.monotonic()
+    target = _checked_target(out, colours)
+    file = _image_file(source, target)
+    _check_free(target, overwrite)
+    picture = read_picture(file)
+    with _workplace(target) as folder:
+        listen(Began("ingest", str(file)))
+        pixels = folder.child("pixels.zarr")
+        notes = ingest(file.path, pixels, rows_per_chunk=_CHUNK, reduced=True).notes
+        for note in notes:
+            listen(Warned(note))
+        fitted, found = _fit_and_recolour(pixels, picture, colours, fit or FitSection(), listen)
+    png = indexed_png(found.indices, found.palette, picture)
+    _write(target, png, overwrite)
+    width, height = picture.upright
+    return Compression(
+        source=str(source),
+        out=str(target),
+        width=width,
+        height=height,
+        colours=len(found.palette),
+        asked=colours,
+        raw_bits=width * height * fitted.n_features * picture.band_bits,
+        bits=compressed_bits(width * height, len(found.palette)),
+        index_bits=index_bits(len(found.palette)),
+        file_bytes=len(png),
+        rmse=found.rmse,
+        psnr=20 * math.log10(255 / found.rmse) if found.rmse else None,
+        inertia=fitted.objective,
+        iterations=fitted.iterations,
+        status=fitted.status.name.lower(),
+        seconds=round(time.monotonic() - began, 3),
+        notes=notes,
+    )
+
+
+def _checked_target(out: str | Path, colours: int) -> Path:
+    if not 1 <= colours <= MAX_COLOURS:
+        raise ConfigError(
+            f"{colours} colours: a PNG's palette holds 1 to {MAX_COLOURS}. Ask for as many."
+        )
+    if "://" in str(out):
+        raise ConfigError(f"{out} is a URL; write a local file and copy it there.")
+    target = Path(out).absolute()
+    if target.suffix.lower() != ".png":
+        raise ConfigError(f"{out} must end in .png: an indexed-colour PNG is what is written.")
+    if not target.parent.is_dir():
+        raise StorageError(
+            f"there is no folder {target.parent} to write {target.name} to; make it."
+        )
+    return target
+
+
+def _image_file(source: str | Path, target: Path) -> File:
+    files = find(source)
+    if len(files) != 1:
+        raise ConfigError(f"{source} names {len(files)} files; compress one image at a time.")
+    if suffix_of(files[0].path) not in suffixes:
+        raise ConfigError(f"{source} is no image; one of {', '.join(suffixes)} is wanted.")
+    if target.exists() and target.samefile(files[0].path):
+        raise ConfigError(f"{source} would be replaced by what it loses; choose another output.")
+    return files[0]
+
+
+def _check_free(target: Path, overwrite: bool) -> None:
+    if target.is_dir():
+        raise OutputExistsError(f"{target} is a folder; name a file in it.")
+    if target.exists() and not overwrite:
+        raise OutputExistsError(
+            f"there is something at {target} already; choose another output, or "
+            "replace it (--overwrite of `emdist compress`)."
+        )
+
+
+@contextmanager
+def _workplace(target: Path) -> Iterator[Location]:
+    """A folder beside `target`, where there is room for what its size is."""
+    prefix = f".{target.name}.partial-"
+    remove_abandoned(target.parent, prefix)
+    with storing(Location(str(target))):
+        folder = tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent)
+    with folder as path, in_use(Path(path)):
+        yield Location(path)
+
+
+@dataclass(frozen=True)
+class _Recoloured:
+    """An indexed picture: (height, width) indices, (k, 3) palette, and what it loses."""
+
+    indices: NDArray[np.uint8]
+    palette: NDArray[np.uint8]
+    rmse: float
+
+
+def _fit_and_recolour(
+    pixels: Location, picture: Picture, colours: int, fit: FitSection, listen: Listener
+) -> tuple[Fitted, _Recoloured]:
+    """K-means of the ingested pixels and their labels, as a run beside them."""
+    data = DataSection(path=str(pixels))
+    folder = pixels.path.parent
+    own = _own_colours(make_source(data), colours)
+    if own is not None:
+        # Nothing is left to be found: K-means starts where it ends.
+        np.savez(folder / "start.npz", means=own)
+        fit = fit.model_copy(update={"start": str(folder / "start.npz")})
+        colours = len(own)
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Began) and event.stage == "open":
+            width, height = picture.upright
+            event = Began("open", f"{width} x {height} pixels, {colours} colours")
+        if not isinstance(event, Saved):  # nobody will resume from this folder
+            listen(event)
+
+    config = Config(
+        data=data,
+        model=ModelSection(n_components=colours),
+        fit=fit,
+        run=RunSection(folder=str(folder), key="run"),
+    )
+    with open_job(config, listen=tell) as job:
+        assert isinstance(job, Job)  # the folder is new
+        job.complete()
+        listen(Began("writing the picture"))
+        return job.run.fitted(), _recolour(job, picture)
+
+
+def _own_colours(source: Source, most: int) -> Floats | None:
+    """(k, bands) distinct pixels if they are at most `most`, else None as soon as it is known."""
+    place = np.uint64(1) << np.arange(0, 16 * source.shape[1], 16, dtype=np.uint64)
+    codes = np.empty(0, np.uint64)
+    for i in range(len(source)):
+        x = source.read(i).x
+        for a, b in tiles(len(x), _STRIP):
+            codes = np.union1d(codes, x[a:b].astype(np.uint64) @ place)
+            if len(codes) > most:
+                return None
+    return (codes[:, None] // place % 65536).astype(np.float64)
+
+
+def _recolour(job: Job, picture: Picture) -> _Recoloured:
+    """The centres as a palette, and every pixel as its label, a block at a time."""
+    palette = _palette(job, picture)
+    ref = ArrayRef(job.target, "labels")
+    source, labels = job.source, ref.checked(open_checked(ref)).reader()
+    n, bands = source.shape
+    shown = palette[:, :bands].astype(np.float64)
+    indices, error = np.empty(n, np.uint8), 0.0
+    for i in range(len(source)):
+        block = source.read(i)
+        at = slice(block.start, block.start + len(block.x))
+        indices[at] = labels[at]
+        for a, b in tiles(len(block.x), _STRIP):
+            lost = block.x[a:b] * (255 / picture.white) - shown[indices[at][a:b]]
+            error += float(np.square(lost).sum())
+    rmse = math.sqrt(error / (n * bands))
+    return _Recoloured(indices.reshape(picture.height, picture.width), palette, rmse)
+
+
+def _palette(job: Job, picture: Picture) -> NDArray[np.uint8]:
+    """(k, 3) centres rounded to 8 bits; grey as three equal bands."""
+    model, fitted = job.run.plan.model, job.run.fitted()
+    centres = model.locations(model.translate(fitted.params, fitted.spread.origin))
+    rounded = np.clip(np.rint(centres * (255 / picture.white)), 0, 255).astype(np.uint8)
+    return np.broadcast_to(rounded, (len(rounded), 3)).copy()
+
+
+def _write(target: Path, png: bytes, overwrite: bool) -> None:
+    folder = open_folder(Location(str(target.parent)))
+    if overwrite:
+        folder.write(target.name, png)
+        return
+    try:
+        folder.create(target.name, png)
+    except FileExistsError:
+        raise OutputExistsError(f"{target} was created by someone else meanwhile.") from None
