@@ -64,7 +64,7 @@ def main() -> None:
     sys.addaudithook(_hide)
     ctypes.CDLL.__getattr__ = _symbol  # type: ignore[method-assign]
     pathlib.Path.readlink = _link  # type: ignore[method-assign]
-    from emdist.cli import main as command
+    from emdist.cli.application import main as command
 
     try:
         command()

@@ -116,4 +116,4 @@ def test_emdist_is_the_only_package_that_is_installed() -> None:
 def test_entry_points_of_a_clone_hold_no_code(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    assert "from emdist.commands.flow import script" in path.read_text()
+    assert "from emdist.cli.flow import script" in path.read_text()

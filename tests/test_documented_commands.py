@@ -12,8 +12,8 @@ import typer
 from documented_commands import PAGES, ROOT, SHOWN, Line, calls, lines_of
 from typer.main import get_command
 
-from emdist.cli import app
-from emdist.commands import flow
+from emdist.cli import flow
+from emdist.cli.application import app
 
 LINES = [line for path in SHOWN for line in lines_of(path)]
 #: Typer brings a Click of its own, or uses the one that is installed.

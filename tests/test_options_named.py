@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 import emdist
-from emdist.cli import app
+from emdist.cli.application import app
 from emdist.wording import KEYS
 
 #: Options of other programs: dask scheduler, uv, pip, prefect config view.

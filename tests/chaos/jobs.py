@@ -77,7 +77,7 @@ def result(run: Path) -> dict[str, str]:
 
 
 class Fit:
-    """A ``python -m emdist.cli fit --json`` at work, and the events that it has printed."""
+    """A ``python -m emdist fit --json`` at work, and the events that it has printed."""
 
     def __init__(self, config: Mapping[str, Any], folder: Path) -> None:
         file = folder / f"{config['run']['key']}.yaml"
@@ -99,7 +99,7 @@ class Fit:
 
     def command(self, file: Path) -> list[str]:
         """What is run with the configuration in `file`."""
-        return [sys.executable, "-m", "emdist.cli", "fit", "--config", str(file), "--json"]
+        return [sys.executable, "-m", "emdist", "fit", "--config", str(file), "--json"]
 
     def environment(self) -> dict[str, str]:
         """Of the process."""

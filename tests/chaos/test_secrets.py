@@ -50,7 +50,7 @@ def run(folder: Path, *arguments: object) -> Ended:
         "RUST_LOG": "debug",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "emdist.cli", *map(str, arguments)],
+        [sys.executable, "-m", "emdist", *map(str, arguments)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     return Ended(done.returncode, done.stdout + done.stderr)

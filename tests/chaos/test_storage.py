@@ -357,7 +357,7 @@ def test_files_that_may_not_grow(runs: Path, tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_while_ingesting(small: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20_000, 3)))
-    command = [sys.executable, "-m", "emdist.cli", "ingest", str(tmp_path / "x.npy")]
+    command = [sys.executable, "-m", "emdist", "ingest", str(tmp_path / "x.npy")]
     done = subprocess.run(
         [*command, str(small / "x.zarr")], capture_output=True, text=True, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,

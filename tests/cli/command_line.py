@@ -34,7 +34,7 @@ Command = Callable[..., Answer]
 def process(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
     """The command as a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    command = [sys.executable, "-m", "emdist.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "emdist", *map(str, arguments)]
     return subprocess.Popen(
         command,
         cwd=cwd,

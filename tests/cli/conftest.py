@@ -10,7 +10,7 @@ import zarr
 from command_line import Answer, Command
 from typer.testing import CliRunner
 
-from emdist.cli import app
+from emdist.cli.application import app
 
 
 @pytest.fixture

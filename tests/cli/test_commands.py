@@ -36,7 +36,7 @@ def _exit_codes(root: type[EmdistError]) -> set[int]:
 
 def test_help_needs_nothing_heavy() -> None:
     code = (
-        "import sys; from emdist.cli import app\n"
+        "import sys; from emdist.cli.application import app\n"
         "heavy = {'zarr', 'dask', 'distributed', 'sklearn', 'prefect', 'pyarrow'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )

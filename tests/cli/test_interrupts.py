@@ -267,7 +267,7 @@ def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -
 _EARLY = """
 import os, sys, time
 import emdist.jobs.records
-from emdist.cli import main
+from emdist.cli.application import main
 
 def versions():
     os.kill(os.getpid(), int(sys.argv.pop()))

@@ -14,8 +14,8 @@ import yaml
 from command_line import Command
 from typer.main import get_command
 
-from emdist.cli import app
-from emdist.commands.configurations import shipped
+from emdist.cli.application import app
+from emdist.cli.configurations import shipped
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from emdist.commands import flow
+from emdist.cli import flow
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Seconds for anything that a test waits for.

@@ -637,7 +637,7 @@ def test_rows_left_out_by_policy_have_no_label_in_a_job(tmp_path: Path) -> None:
 
 LIMITED = """
 import resource, signal, sys
-from emdist.cli import app
+from emdist.cli.application import app
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
 app()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.filesize import decimal
 
-from emdist.commands.options import Json, Overwrite, Quiet
+from emdist.cli.options import Json, Overwrite, Quiet
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
 

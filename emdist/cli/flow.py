@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from emdist.commands.options import EPILOG, Overwrite, command_group
+from emdist.cli.options import EPILOG, Overwrite, command_group
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed

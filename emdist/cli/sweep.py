@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emdist.commands.options import (
+from emdist.cli.options import (
     Extend,
     Json,
     Quiet,

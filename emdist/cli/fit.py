@@ -1,0 +1,122 @@
+"""``emdist fit``: one model, fitted and its rows labelled."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from emdist.cli.options import (
+    Components,
+    ConfigFile,
+    Data,
+    Extend,
+    Json,
+    ModelName,
+    Quiet,
+    Repeat,
+    Scheduler,
+    Set,
+    Workers,
+    check_data,
+    cluster_settings,
+    laid_over,
+    named,
+    run_settings,
+)
+from emdist.cli.repeat import repeat_run
+from emdist.errors import ConfigError
+from emdist.report.answer import RESUMES, mode_of, print_result, reported
+from emdist.report.display import Mode, display
+from emdist.report.page import Page
+from emdist.wording import Layer
+
+
+def fit(
+    data: Data = None,
+    config: ConfigFile = None,
+    model: ModelName = None,
+    k: Components = None,
+    init: Annotated[
+        str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
+    n_init: Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")] = None,
+    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
+    tol: Annotated[
+        float | None, typer.Option(help="Stop when the improvement falls below this.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Path or URL of a 1-D Zarr array, one weight per row.")
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
+    ] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
+    repeat: Repeat = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    extend: Extend = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Cluster a Zarr array; interrupted, the same command goes on where it stopped.
+
+    Examples:
+
+      emdist fit pixels.zarr -k 16
+
+      emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
+
+      emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
+
+      emdist fit --repeat runs/profiles
+    """
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, RESUMES, config or settings) as layer:
+        from emdist.settings.config import make_config
+        from emdist.settings.file import overridden, read_values
+
+        check_data(data, "fit")
+        given = {
+            "data.path": data,
+            "data.weights": weights,
+            "model.name": model,
+            "model.n_components": k,
+            "fit.init": init,
+            "fit.seed": seed,
+            "fit.n_init": n_init,
+            "fit.max_iter": max_iter,
+            "fit.tol": tol,
+            "labels.path": labels,
+            "labels.write": False if no_labels else None,
+            "run.extend": extend or None,
+            **run_settings(run),
+            **cluster_settings(workers, scheduler),
+        }
+        values = laid_over(read_values(config) if config is not None else {}, given)
+        values = overridden(values, settings or [])
+        if repeat is not None:
+            repeat_run(repeat, values, mode, layer)
+            return
+        if config is None and data is None:
+            raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
+        where = str(config or "the command line")
+        checked = make_config(values, where, named(given, settings))
+        _fit(checked, mode, layer)
+
+
+def _fit(config: Any, mode: Mode, layer: Layer) -> None:
+    from emdist.jobs.run import open_job
+
+    with display(mode, layer) as listen, open_job(config, listen=listen) as job:
+        if isinstance(job, dict):
+            summary, page = job, Page([("done already, nothing to do", job["run"])])
+        else:
+            found = job.complete()
+            summary, page = found.to_dict(), found.to_page()
+    print_result(summary, page, summary["run"], mode, layer)

@@ -1,0 +1,42 @@
+"""``emdist inspect``: what lies at a path."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from emdist.cli.options import Json
+from emdist.report.answer import REPEAT, reported
+from emdist.report.lines import say
+from emdist.report.page import page_of, show
+
+
+def inspect(
+    path: Annotated[str, typer.Argument(help="A run, a model, labels, or a Zarr array.")],
+    array: Annotated[str, typer.Option(help="Path of an array inside a group.")] = "",
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read all labels; exit code 1 if some are missing or damaged."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
+    with reported(as_json, REPEAT):
+        from emdist.jobs.inspect import faults
+        from emdist.jobs.inspect import inspect as look
+        from emdist.store.location import Location
+
+        found = look(Location(path), array, verify)
+        if as_json:
+            say(json.dumps(found))
+        else:
+            show(page_of(found))
+        if verify and (wrong := faults(found)):
+            for line in () if as_json else wrong:
+                say(f"emdist: {line}", sys.stderr)
+            raise typer.Exit(1)

@@ -1,0 +1,65 @@
+"""``emdist label``: new rows labelled by a saved model or a finished run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emdist.cli.options import (
+    Json,
+    Overwrite,
+    Quiet,
+    Scheduler,
+    Set,
+    Workers,
+    cluster_settings,
+    laid_over,
+)
+from emdist.report.answer import RESUMES, mode_of, print_result, reported
+from emdist.report.display import display
+
+
+def label(
+    model: Annotated[str, typer.Argument(help="A saved model, or the folder of a finished run.")],
+    data: Annotated[
+        str, typer.Argument(help="Path or URL of a Zarr array with the same features.")
+    ],
+    out: Annotated[str, typer.Argument(help="Path or URL of the labels to write.")],
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", help="labels, score, responsibilities; repeat for more."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    overwrite: Annotated[bool, Overwrite] = False,
+    settings: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Label data with a fitted model; interrupted, the same command goes on.
+
+    Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
+    """
+    mode = mode_of(quiet, as_json)
+    with reported(as_json, RESUMES, settings) as layer:
+        from emdist.jobs.label import label_data
+        from emdist.report.summary import page_of_labelling
+        from emdist.settings.config import LabellingConfig, make_section
+        from emdist.settings.file import overridden
+        from emdist.store.location import Location
+
+        values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
+        values = overridden(values, settings or [])
+        checked = make_section(LabellingConfig, values, "the command line")
+        with display(mode, layer) as listen:
+            summary = label_data(
+                Location(model),
+                checked.data,
+                Location(out),
+                checked.cluster,
+                tuple(outputs or ["labels"]),
+                overwrite,
+                listen,
+            )
+        print_result(summary, page_of_labelling(summary), summary["labels"], mode, layer)

@@ -1,1 +1,0 @@
-"""Commands of the command line in modules of their own, and the options that they share."""
