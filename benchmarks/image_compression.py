@@ -21,9 +21,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from emdist.ingest.files import find
 from emdist.jobs.compress import compress_image
 from emdist.report.compression import Compression
-from emdist.store.ingest.files import find
 
 NAMES = ("china", "flower")
 SIZE = (240, 180)

@@ -42,7 +42,7 @@ def ingest(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, REPEAT) as layer:
-        from emdist.store.ingest import ingest as run
+        from emdist.ingest import ingest as run
 
         def tell(rows: int, total: int) -> None:
             if mode == "auto" and sys.stderr.isatty():

@@ -17,9 +17,9 @@ from emdist.flows.private import check_public, held, storage_options
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
+from emdist.ingest import IngestSummary, ingest
 from emdist.inputs.validation import explain
 from emdist.settings.config import IngestSection
-from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.location import Location
 
 

@@ -20,6 +20,12 @@ from emdist.build.compose import make_source
 from emdist.errors import ConfigError, OutputExistsError, StorageError
 from emdist.fit.events import Began, Event, Listener, Saved, Warned, unheard
 from emdist.fit.fitted import Fitted
+from emdist.ingest import ingest
+from emdist.ingest.files import find, suffix_of
+from emdist.ingest.image import suffixes
+from emdist.ingest.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
+from emdist.ingest.table import File
+from emdist.ingest.target import storing
 from emdist.interfaces import Floats, Source
 from emdist.jobs.run import Job, open_job
 from emdist.kernels.tiles import tiles
@@ -27,13 +33,7 @@ from emdist.report.compression import Compression
 from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
 from emdist.store.abandoned import in_use, remove_abandoned
 from emdist.store.files import open_folder
-from emdist.store.ingest import ingest
-from emdist.store.ingest.files import find, suffix_of
-from emdist.store.ingest.image import suffixes
-from emdist.store.ingest.table import File
-from emdist.store.ingest.target import storing
 from emdist.store.location import Location
-from emdist.store.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
 from emdist.store.references import ArrayRef, open_checked
 
 #: Pixels of a chunk, and of a block: a label pass holds some 40 bytes for each pixel of a block,

@@ -28,6 +28,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.run import Run
 from emdist.fit.state import FitState
 from emdist.fit.unchanged import untouched
+from emdist.ingest import IngestSummary, ingest
 from emdist.interfaces import Source
 from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.label_target import labels_location, labels_stand
@@ -38,7 +39,6 @@ from emdist.report.summary import Summary, summarise
 from emdist.settings.config import Config, IngestSection
 from emdist.store.checkpoints import RunFolder
 from emdist.store.files import open_folder
-from emdist.store.ingest import IngestSummary, ingest
 from emdist.store.label_creation import label_writer
 from emdist.store.label_place import are_labels_of
 from emdist.store.labels import LabelWriter

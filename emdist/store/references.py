@@ -23,7 +23,7 @@ from emdist.errors import (
     NotFoundError,
     StorageError,
 )
-from emdist.inputs.plugins import nearest
+from emdist.inputs.plugins import nearest, plugins
 from emdist.runtime.defects import is_defect
 from emdist.store.bounded import bounded, most_stored
 from emdist.store.chunks import metadata_digest
@@ -233,8 +233,6 @@ def _members(ref: ArrayRef) -> list[str] | None:
 
 def _of_file(path: Path) -> str:
     """What to do with a file where an array is wanted."""
-    from emdist.store.ingest.files import formats, suffix_of
-
     if path.suffix.lower() in (".yaml", ".yml"):
         return f"It is a configuration: `emdist fit -f {path.name}` reads it."
     if path.suffix.lower() == ".zip":
@@ -242,9 +240,10 @@ def _of_file(path: Path) -> str:
             f"A Zarr array in a ZIP file is read once it is unpacked: `python -m zipfile -e "
             f"{path.name} {path.stem}.zarr`, and then name {path.stem}.zarr."
         )
-    if suffix_of(path) is not None:
+    known = [end for ends in plugins("emdist.ingest", "suffixes").values() for end in ends]
+    if path.name.lower().endswith(tuple(known)):
         return f"Bring it into one with `emdist ingest {path.name} {path.stem}.zarr`."
-    return f"`emdist ingest` brings files into one that end in {', '.join(sorted(formats()))}."
+    return f"`emdist ingest` brings files into one that end in {', '.join(sorted(known))}."
 
 
 def _nothing_there(ref: ArrayRef) -> Exception:

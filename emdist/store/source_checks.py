@@ -10,9 +10,11 @@ from emdist.errors import MissingChunksError, WeightError
 from emdist.interfaces import Floats
 from emdist.store.bounded import check_memory
 from emdist.store.chunks import Ranges, missing_rows
-from emdist.store.ingest.target import COMPLETE
 from emdist.store.plan import usable_dtype
 from emdist.store.references import ArrayRef, open_checked
+
+#: An attribute of arrays that ingest writes: false until the last row is there.
+COMPLETE = "emdist.complete"
 
 
 def checked_array(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:

@@ -21,12 +21,12 @@ from zarr.codecs import ZstdCodec
 
 import emdist
 from emdist.build.model import make_model
+from emdist.ingest import ingest
 from emdist.jobs.inspect import inspect
 from emdist.jobs.label import label_data
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.settings.file import read_config
-from emdist.store.ingest import ingest
 from emdist.store.location import Location
 from emdist.store.sealed import Seal, document
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from emdist.errors import ConfigError, DataError, DtypeError, OutputExistsError
 from emdist.fit.events import Began, Event
+from emdist.ingest.pictures import index_bits
 from emdist.interfaces import Array
 from emdist.jobs.compress import compress_image, compressed_bits
 from emdist.report.compression import Compression
 from emdist.settings.config import FitSection
-from emdist.store.pictures import index_bits
 
 Image = pytest.importorskip("PIL.Image")
 ImageOps = pytest.importorskip("PIL.ImageOps")

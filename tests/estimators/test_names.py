@@ -22,13 +22,13 @@ import emdist
 from emdist import GaussianMixture, KMeans, MiniBatchKMeans, Sweep
 from emdist.errors import DataError, FeatureNamesError, StartError
 from emdist.fit.events import Warned
+from emdist.ingest import ingest
 from emdist.inputs.names import Match, both, match
 from emdist.jobs.inspect import inspect
 from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted, save_fitted
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import DataSection, make_config
-from emdist.store.ingest import ingest
 from emdist.store.location import Location
 from emdist.store.zarr_source import reference, zarr_source
 

@@ -16,7 +16,7 @@ from hostile import PATIENCE, _out_of_time, cage
 from PIL import Image
 
 from emdist.errors import EmdistError
-from emdist.store.ingest import ingest
+from emdist.ingest import ingest
 
 
 def peak() -> int:

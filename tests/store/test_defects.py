@@ -23,7 +23,7 @@ from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.zarr_source as source_module
-from emdist.build.compose import compose as build
+from emdist.build import compose as build
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -34,13 +34,13 @@ from emdist.errors import (
     StartError,
 )
 from emdist.fit.soundness import check_params
+from emdist.ingest import ingest
 from emdist.interfaces import Assigned, Block
 from emdist.jobs import records as saved
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.settings import file as config_file
 from emdist.store import label_place, labels, sealed
 from emdist.store.codec import decode, encode
-from emdist.store.ingest import ingest
 from emdist.store.label_check import is_labelled
 from emdist.store.label_creation import label_writer
 from emdist.store.label_place import label_mark
@@ -336,7 +336,7 @@ def test_an_image_that_is_none(tmp_path: Path) -> None:
 
 
 def test_npy_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emdist.store.ingest import npy
+    from emdist.ingest import npy
 
     np.save(tmp_path / "a.npy", X)
     for name in ("read_array_header_1_0", "read_array_header_2_0"):

@@ -25,9 +25,9 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from emdist import errors
-from emdist.store.ingest import ingest
-from emdist.store.ingest import table as table_module
-from emdist.store.ingest.files import formats
+from emdist.ingest import ingest
+from emdist.ingest import table as table_module
+from emdist.ingest.files import formats
 from emdist.store.location import Location, open_zarr_store
 
 pa = pytest.importorskip("pyarrow")
@@ -177,7 +177,7 @@ def test_text(tmp_path: Path, out: Path, name: str, header: str, mark: str) -> N
 def test_text_of_many_parsed_blocks(
     tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("emdist.store.ingest.csv._BLOCK", 4096)
+    monkeypatch.setattr("emdist.ingest.csv._BLOCK", 4096)
     (tmp_path / "a.csv").write_text(csv_text(X, "a,b,c,d"))
     ingest(tmp_path / "a.csv", out, rows_per_chunk=7)
     same(out, X)
@@ -846,7 +846,7 @@ def test_full_disk(tmp_path: Path) -> None:
     code = """
         import resource, sys
         from emdist.errors import StorageError
-        from emdist.store.ingest import ingest
+        from emdist.ingest import ingest
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             ingest(sys.argv[1], sys.argv[2])
@@ -903,7 +903,7 @@ def test_memory_follows_the_chunk(tmp_path: Path, order: str) -> None:
     code = """
         import sys
         from pathlib import Path
-        from emdist.store.ingest import ingest
+        from emdist.ingest import ingest
 
         def peak():
             lines = Path("/proc/self/status").read_text().splitlines()
@@ -927,7 +927,7 @@ def test_kill_leaves_no_target(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.csv").write_text(csv_text(X, "a,b,c,d"))
     code = """
         import os, signal, sys
-        from emdist.store.ingest import ingest
+        from emdist.ingest import ingest
 
         def die(rows, total):
             if rows >= 500:
@@ -1001,7 +1001,7 @@ def test_kill_while_overwriting_keeps_the_old_array(tmp_path: Path) -> None:
     ingest(tmp_path / "a.npy", tmp_path / "x.zarr")
     code = """
         import os, signal, sys
-        from emdist.store.ingest import ingest
+        from emdist.ingest import ingest
 
         kill = lambda rows, total: os.kill(os.getpid(), signal.SIGKILL)
         ingest(sys.argv[1], sys.argv[2], dtype="float32", overwrite=True, done=kill)

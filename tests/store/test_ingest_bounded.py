@@ -25,7 +25,7 @@ pytest.importorskip("PIL.Image")
 
 from hostile_sources import HUGE, MAKERS, ROWS, beside_structs
 
-from emdist.store.ingest import ingest
+from emdist.ingest import ingest
 
 ROOT = Path(__file__).parents[2]
 ALLOWED = 128 << 20

@@ -31,9 +31,9 @@ from emdist.errors import (
     WeightError,
 )
 from emdist.fit.survey import SurveyTask
+from emdist.ingest.target import COMPLETE
 from emdist.interfaces import Array
 from emdist.store.chunks import merged
-from emdist.store.ingest.target import COMPLETE
 from emdist.store.location import Location, open_zarr_store
 from emdist.store.references import ArrayRef, reference
 from emdist.store.zarr_source import ZarrSource, zarr_source

@@ -20,10 +20,8 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import DataError, EmdistError, ShapeError
-from emdist.interfaces import Array
-from emdist.runtime.defects import is_defect
-from emdist.store.ingest.png import is_whole
-from emdist.store.ingest.raster import (
+from emdist.ingest.png import is_whole
+from emdist.ingest.raster import (
     as_raster,
     by_rasterio,
     described,
@@ -31,7 +29,9 @@ from emdist.store.ingest.raster import (
     no_data,
     refuse_raster,
 )
-from emdist.store.ingest.table import File, Selection, Table, need
+from emdist.ingest.table import File, Selection, Table, need
+from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 

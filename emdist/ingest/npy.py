@@ -24,10 +24,8 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from emdist.errors import ConfigError, DataError, EmdistError, ShapeError
-from emdist.interfaces import Array
-from emdist.runtime.defects import is_defect
-from emdist.store.ingest.npz import archive, check_member, unpacked
-from emdist.store.ingest.table import (
+from emdist.ingest.npz import archive, check_member, unpacked
+from emdist.ingest.table import (
     File,
     Selection,
     Table,
@@ -36,6 +34,8 @@ from emdist.store.ingest.table import (
     nearest,
     real,
 )
+from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 
 suffixes = (".npy", ".npz")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emdist.errors import DataError
-from emdist.store.ingest.table import File, need
+from emdist.ingest.table import File, need
 
 #: Tags (TIFF 6.0, GeoTIFF 1.1, GDAL).
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 262, 277, 338, 339

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError, StorageError
+from emdist.ingest.table import File, Selection, Table, index_note, need, refuse_text
 from emdist.interfaces import Array
-from emdist.store.ingest.table import File, Selection, Table, index_note, need, refuse_text
 
 suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 

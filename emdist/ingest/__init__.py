@@ -1,7 +1,7 @@
 """Files of many formats to one checksummed, chunked Zarr array.
 
 Each format is one module here with a constant `suffixes` and a constant `reader`; a new format
-is a new file, found by scanning this package. See `emdist.store.ingest.table.Reader`.
+is a new file, found by scanning this package. See `emdist.ingest.table.Reader`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError
-from emdist.store.ingest.files import find, order_note
-from emdist.store.ingest.plan import Plan, check_weights, make_plan
-from emdist.store.ingest.table import File, Selection
-from emdist.store.ingest.target import KEY, Growing, Output, sibling, storing, written_by
+from emdist.ingest.files import find, order_note
+from emdist.ingest.plan import Plan, check_weights, make_plan
+from emdist.ingest.table import File, Selection
+from emdist.ingest.target import KEY, Growing, Output, sibling, storing, written_by
 from emdist.store.location import Location
 from emdist.store.run_record import digest
 

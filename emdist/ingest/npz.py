@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from emdist.errors import DataError, StorageError
-from emdist.store.ingest.table import File
+from emdist.ingest.table import File
 
 #: Bytes of an archive's directory at most: some 50,000 members.
 _DIRECTORY = 4 << 20

@@ -26,13 +26,14 @@ from emdist.runtime.defects import is_defect
 from emdist.store.controls import open_sound_arrays
 from emdist.store.files_local import flush
 from emdist.store.location import Location, open_zarr_store
+from emdist.store.source_checks import COMPLETE
 
 #: What an array under way is called behind its target's name, and the lock of whoever builds it.
 _LOCK = ".lock"
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}\.lock")
 
 #: Attributes that say that an array is emdist's, and that it was written to its end.
-FORMAT, COMPLETE = "emdist.format", "emdist.complete"
+FORMAT = "emdist.format"
 #: Attribute that says which files an array was made of, and how.
 KEY = "emdist.ingest"
 

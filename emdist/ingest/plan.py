@@ -17,9 +17,9 @@ from emdist.errors import (
     StorageError,
     WeightError,
 )
+from emdist.ingest.files import reader_of, same_features
+from emdist.ingest.table import File, Selection, Table
 from emdist.interfaces import Array
-from emdist.store.ingest.files import reader_of, same_features
-from emdist.store.ingest.table import File, Selection, Table
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError, StorageError
-from emdist.interfaces import Array
-from emdist.store.ingest.parquet_pages import check_pages
-from emdist.store.ingest.table import (
+from emdist.ingest.parquet_pages import check_pages
+from emdist.ingest.table import (
     File,
     Selection,
     Table,
@@ -29,6 +28,7 @@ from emdist.store.ingest.table import (
     need,
     refuse_text,
 )
+from emdist.interfaces import Array
 
 suffixes = (".parquet", ".pq")
 

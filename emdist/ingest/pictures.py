@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import DataError, DtypeError
+from emdist.ingest.image import decoding, has_alpha
+from emdist.ingest.table import File, need
 from emdist.interfaces import Array
-from emdist.store.ingest.image import decoding, has_alpha
-from emdist.store.ingest.table import File, need
 
 #: Entries of a PNG's palette at most.
 MAX_COLOURS = 256

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-import importlib
 import importlib.resources
-import pkgutil
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,8 +13,12 @@ from types import MappingProxyType
 from typing import Any
 
 from emdist.errors import ConfigError, NotFoundError, ShapeError
+from emdist.ingest.table import File, Formats, Reader, listing
+from emdist.inputs.plugins import plugins
 from emdist.inputs.quoting import without_credentials
-from emdist.store.ingest.table import File, Formats, Reader, listing
+
+#: Where readers are found, one format per file.
+READERS = "emdist.ingest"
 
 #: The photographs that scikit-learn ships: real data on every machine, without a download.
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
@@ -30,14 +32,14 @@ def formats() -> Formats:
 
     A new format is one new file in this package.
     """
-    import emdist.store.ingest as package
-
-    found: dict[str, Reader] = {}
-    for info in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-        module = importlib.import_module(info.name)
-        if hasattr(module, "suffixes") and hasattr(module, "reader"):
-            found.update(dict.fromkeys(module.suffixes, module.reader))
-    return MappingProxyType(found)
+    readers: dict[str, Reader] = plugins(READERS, "reader")
+    return MappingProxyType(
+        {
+            suffix: readers[name]
+            for name, suffixes in plugins(READERS, "suffixes").items()
+            for suffix in suffixes
+        }
+    )
 
 
 def suffix_of(path: Path) -> str | None:
