@@ -22,7 +22,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.interfaces import Source
 from emdist.settings.config import FitSection, ModelSection
-from emdist.store.arrays import ArraySource, array_source
+from emdist.store.sources.arrays import ArraySource, array_source
 
 #: (deviations between centres, features, clusters)
 CASES = ((3.0, 16, 64), (1.0, 16, 64), (1.0, 3, 16), (1.0, 32, 100))

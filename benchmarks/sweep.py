@@ -31,7 +31,7 @@ from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together, surveyed_together
 from emdist.interfaces import Block, Source
 from emdist.settings.config import DataSection, FitSection, ModelSection
-from emdist.store.codec import encode
+from emdist.store.runs.codec import encode
 from emdist.sums import Sums
 
 CODECS = {

@@ -17,7 +17,7 @@ from emdist.families.product import Product
 from emdist.fit.schedules.batch import Batch
 from emdist.inputs.validation import checked_options
 from emdist.settings.config import FitSection, ModelSection
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 from emdist.wording import worded
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.store import chunk_writing, files_local
-from emdist.store.files_local import flush
+from emdist.store.chunks import writing as chunk_writing
+from emdist.store.places import files_local
+from emdist.store.places.files_local import flush
 
 ROOT = Path(__file__).parents[1]
 

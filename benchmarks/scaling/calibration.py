@@ -23,11 +23,11 @@ from emdist.engines.placement import place
 from emdist.fit.passes import EStep
 from emdist.interfaces import Block, Numerics, Source, Spread
 from emdist.settings.config import ModelSection
-from emdist.store.checkpoints import RunFolder
-from emdist.store.location import Location
-from emdist.store.references import ArrayRef
-from emdist.store.stamps import stamps_of
-from emdist.store.zarr_source import zarr_source
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.sources.references import ArrayRef
+from emdist.store.sources.stamps import stamps_of
+from emdist.store.sources.zarr_source import zarr_source
 from emdist.sums import Sums, tree_sum
 
 #: Multiply-adds of the larger of two blocks that an E-step is timed on.

@@ -11,7 +11,7 @@ from pathlib import Path
 from emdist.engines.budget import AT_WORST, BASE
 from emdist.engines.graph import Shape
 from emdist.engines.memory import SPILL
-from emdist.store.plan import MAX_BLOCK_BYTES
+from emdist.store.sources.plan import MAX_BLOCK_BYTES
 
 TB = 10**12
 GB = 10**9

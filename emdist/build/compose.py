@@ -47,12 +47,12 @@ from emdist.settings.config import (
     ModelSection,
     check_named,
 )
-from emdist.store.ahead import READ_AHEAD, Ahead
-from emdist.store.checkpoints import RunFolder
-from emdist.store.location import Location
-from emdist.store.resident import RESIDENT, Keep
-from emdist.store.run_record import digest
-from emdist.store.zarr_source import ArrayRef, ZarrSource, zarr_source
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_record import digest
+from emdist.store.sources.ahead import READ_AHEAD, Ahead
+from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.zarr_source import ArrayRef, ZarrSource, zarr_source
 
 
 def make_source(section: DataSection) -> Source:

@@ -10,10 +10,10 @@ from emdist.engines.local import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.interfaces import Engine, Source
 from emdist.settings.config import ClusterSection, FitSection, ModelSection
-from emdist.store.chunks import unit_rows
-from emdist.store.plan import ROW_BYTES, longest
-from emdist.store.references import open_checked
-from emdist.store.zarr_source import ZarrSource
+from emdist.store.chunks.layout import unit_rows
+from emdist.store.sources.plan import ROW_BYTES, longest
+from emdist.store.sources.references import open_checked
+from emdist.store.sources.zarr_source import ZarrSource
 
 #: Rows held for seeding: at least so many, and so many for each component ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64

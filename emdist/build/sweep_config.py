@@ -24,8 +24,8 @@ from emdist.fit.lockstep import BUDGET
 from emdist.inputs.plugins import nearest
 from emdist.inputs.validation import explain, key_fault, parse_bytes, size
 from emdist.settings.config import Config, ModelSection, Section, check_named, model_name
-from emdist.store.location import Location
-from emdist.store.run_record import digest
+from emdist.store.places.location import Location
+from emdist.store.runs.run_record import digest
 
 #: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
 _MOST = 1000

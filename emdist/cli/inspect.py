@@ -29,7 +29,7 @@ def inspect(
     with reported(as_json, REPEAT):
         from emdist.jobs.inspect import faults
         from emdist.jobs.inspect import inspect as look
-        from emdist.store.location import Location
+        from emdist.store.places.location import Location
 
         found = look(Location(path), array, verify)
         if as_json:

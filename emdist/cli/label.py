@@ -47,7 +47,7 @@ def label(
         from emdist.report.summary import page_of_labelling
         from emdist.settings.config import LabellingConfig, make_section
         from emdist.settings.file import overridden
-        from emdist.store.location import Location
+        from emdist.store.places.location import Location
 
         values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
         values = overridden(values, settings or [])

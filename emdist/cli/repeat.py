@@ -15,7 +15,7 @@ from emdist.wording import Layer
 def repeat_run(place: str, given: Mapping[str, Any], mode: Mode, layer: Layer) -> None:
     """Repeat, print what came of it; SystemExit(1) unless the bits are the same."""
     from emdist.jobs.repeat import changes, repeat, repetition
-    from emdist.store.location import Location
+    from emdist.store.places.location import Location
 
     run = Location(place)
     config = repetition(run, given)

@@ -26,7 +26,7 @@ START = 180.0
 #: Processor time, in seconds, that is headway.
 _HEADWAY = 0.05
 #: What tasks are made of.
-TASKS = ("emdist.fit.passes", "emdist.store.zarr_source")
+TASKS = ("emdist.fit.passes", "emdist.store.sources.zarr_source")
 #: Seconds that a worker may stand still, as after SIGSTOP, before it is replaced.
 FROZEN = 60.0
 #: Seconds between looks at it, and between attempts to end one that is starting.

@@ -46,7 +46,7 @@ from emdist.jobs.records import save_fitted
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.runtime.interrupts import interrupts_first
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
-from emdist.store.model_files import check_free
+from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 
 S = TypeVar("S", bound=Section)

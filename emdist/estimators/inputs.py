@@ -17,10 +17,10 @@ from emdist.inputs.foreign import is_a
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.settings.config import ReadingSection
-from emdist.store.arrays import ArraySource, array_source, check_matrix
-from emdist.store.location import Location
-from emdist.store.references import ArrayRef, reference
-from emdist.store.zarr_source import zarr_source
+from emdist.store.places.location import Location
+from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
+from emdist.store.sources.references import ArrayRef, reference
+from emdist.store.sources.zarr_source import zarr_source
 
 #: What to do about masked values: of rows, and of weights.
 _FILL = (

@@ -20,7 +20,7 @@ from emdist.inputs.plugins import plugins
 from emdist.jobs.records import load_fitted, load_latest, reading_of
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.settings.config import ModelSection
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 _WANTED = "the folder of a saved model or of a run"
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Floats, Source
-from emdist.store.ahead import expect
+from emdist.store.sources.ahead import expect
 
 
 @dataclass(frozen=True)

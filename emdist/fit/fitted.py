@@ -15,8 +15,8 @@ from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
 from emdist.inputs.names import Match, Names, both, match, names_of
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
-from emdist.store.label_leftovers import remove_leftovers, unfinished
-from emdist.store.labels import LabelWriter
+from emdist.store.labels.leftovers import remove_leftovers, unfinished
+from emdist.store.labels.writer import LabelWriter
 from emdist.sums import Sums
 
 

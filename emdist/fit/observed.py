@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Cells, Model, Source
 from emdist.kernels.tiles import tile_rows, tiles
-from emdist.store.ahead import expect
+from emdist.store.sources.ahead import expect
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from emdist.fit.assigned import assigned
 from emdist.fit.sample import Sample, highest
 from emdist.interfaces import Block, Floats, Model, Numerics, Source
 from emdist.models.together import Parted, e_steps
-from emdist.store.labels import LabelWriter
+from emdist.store.labels.writer import LabelWriter
 from emdist.sums import Sums
 
 

@@ -21,8 +21,8 @@ from emdist.kernels.lanes import COMPONENTS, panel_rows, row_width
 from emdist.kernels.panels import is_readable, pack_components, readable, widened
 from emdist.models.kcentroids import KCentroids
 from emdist.models.ready import READY
-from emdist.store.ahead import expect
-from emdist.store.arrays import ArraySource
+from emdist.store.sources.ahead import expect
+from emdist.store.sources.arrays import ArraySource
 from emdist.sums import Sums
 
 #: Stands for weights of 1.

@@ -20,10 +20,10 @@ from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.unchanged import Watch, stamps
 from emdist.inputs.names import names_of
 from emdist.interfaces import Engine, Model, Source
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode, encode
-from emdist.store.labels import LabelWriter
-from emdist.store.run_record import former
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import decode, encode
+from emdist.store.runs.run_record import former
 from emdist.sums import Sums
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
 from emdist.kernels.hashing import hash_of_rows
 from emdist.kernels.tiles import tile_rows, tiles
-from emdist.store.arrays import finite_rows
+from emdist.store.sources.arrays import finite_rows
 
 #: Names the random stream of the survey's sample.
 _STREAM = 0x5A

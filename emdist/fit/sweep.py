@@ -19,7 +19,7 @@ from emdist.fit.passes import EStep, LabelBlock
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.interfaces import Array, Engine
-from emdist.store.codec import decode, encode
+from emdist.store.runs.codec import decode, encode
 from emdist.sums import Sums
 
 

@@ -32,9 +32,9 @@ from emdist.fit.sweep import (
 )
 from emdist.fit.unchanged import Watch, stamps
 from emdist.inputs.names import names_of
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode, encode
-from emdist.store.run_record import former
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import decode, encode
+from emdist.store.runs.run_record import former
 
 log = logging.getLogger(__name__)
 

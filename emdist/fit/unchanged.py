@@ -12,10 +12,10 @@ from emdist.errors import RunMismatchError
 from emdist.fit.events import Listener, Warned
 from emdist.fit.survey import Survey
 from emdist.interfaces import Source
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import encode
-from emdist.store.run_record import differences
-from emdist.store.stamps import Stamped
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import encode
+from emdist.store.runs.run_record import differences
+from emdist.store.sources.stamps import Stamped
 
 #: Other kinds of CPU round sums otherwise in their last digits.
 _ROUNDING = 1e-12

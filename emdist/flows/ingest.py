@@ -20,7 +20,7 @@ from emdist.flows.telling import say, teller
 from emdist.ingest import IngestSummary, ingest
 from emdist.inputs.validation import explain
 from emdist.settings.config import IngestSection
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 
 class Ingest(IngestSection):

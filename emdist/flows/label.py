@@ -22,7 +22,7 @@ from emdist.jobs.label import label_data
 from emdist.report.summary import page_of_labelling
 from emdist.settings.config import ClusterSection, NewDataSection, Section
 from emdist.settings.file import overridden
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 
 class Labelling(Section):

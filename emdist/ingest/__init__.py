@@ -19,8 +19,8 @@ from emdist.ingest.files import find, order_note
 from emdist.ingest.plan import Plan, check_weights, make_plan
 from emdist.ingest.table import File, Selection
 from emdist.ingest.target import KEY, Growing, Output, sibling, storing, written_by
-from emdist.store.location import Location
-from emdist.store.run_record import digest
+from emdist.store.places.location import Location
+from emdist.store.runs.run_record import digest
 
 __all__ = ["IngestSummary", "ingest"]
 

@@ -23,10 +23,10 @@ from zarr.core.sync import sync
 from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.runtime.defects import is_defect
-from emdist.store.controls import open_sound_arrays
-from emdist.store.files_local import flush
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.source_checks import COMPLETE
+from emdist.store.chunks.controls import open_sound_arrays
+from emdist.store.places.files_local import flush
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.sources.source_checks import COMPLETE
 
 #: What an array under way is called behind its target's name, and the lock of whoever builds it.
 _LOCK = ".lock"

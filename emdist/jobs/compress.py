@@ -31,10 +31,10 @@ from emdist.jobs.run import Job, open_job
 from emdist.kernels.tiles import tiles
 from emdist.report.compression import Compression
 from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
-from emdist.store.abandoned import in_use, remove_abandoned
-from emdist.store.files import open_folder
-from emdist.store.location import Location
-from emdist.store.references import ArrayRef, open_checked
+from emdist.store.places.abandoned import in_use, remove_abandoned
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.sources.references import ArrayRef, open_checked
 
 #: Pixels of a chunk, and of a block: a label pass holds some 40 bytes for each pixel of a block,
 #: so that chunks of the usual bytes, at 3 a pixel, would make it the largest of all stages.

@@ -12,9 +12,9 @@ from emdist.fit.survey import Survey
 from emdist.fit.sweep import decode_sweep
 from emdist.jobs.records import recorded_config
 from emdist.settings.config import FitSection, make_section
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode
-from emdist.store.run_record import former, identity_differences
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import decode
+from emdist.store.runs.run_record import former, identity_differences
 
 
 def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequence[Any]) -> None:

@@ -13,15 +13,15 @@ from emdist.fit.state import FitState, Record
 from emdist.fit.sweep import decode_sweep
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.settings.config import FitSection, ModelSection, make_section
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode
 from emdist.store.description import describe_array, describe_labels
-from emdist.store.files import open_folder
-from emdist.store.location import Location
-from emdist.store.model_files import read_model
-from emdist.store.run_record import former
-from emdist.store.sealed import Saved
-from emdist.store.zarr_source import ArrayRef
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import decode
+from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_record import former
+from emdist.store.runs.sealed import Saved
+from emdist.store.sources.zarr_source import ArrayRef
 
 _HISTORY = 10
 

@@ -20,12 +20,12 @@ from emdist.settings.config import (
     NewDataSection,
     ReadingSection,
 )
-from emdist.store.label_creation import label_writer
-from emdist.store.label_place import labels_of_other_files
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location
-from emdist.store.model_files import read_model
-from emdist.store.run_record import digest
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.place import labels_of_other_files
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.location import Location
+from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_record import digest
 from emdist.sums import Sums, whole
 
 

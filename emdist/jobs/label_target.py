@@ -9,10 +9,10 @@ from typing import Any
 
 from emdist.errors import ConfigError
 from emdist.settings.config import Config
-from emdist.store.checkpoints import OWN
-from emdist.store.label_check import is_labelled
-from emdist.store.label_place import Wanted, check_place
-from emdist.store.location import Location
+from emdist.store.labels.check import is_labelled
+from emdist.store.labels.place import Wanted, check_place
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import OWN
 
 
 def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:

@@ -21,10 +21,10 @@ from emdist.jobs.units import ABOUT, with_units, without_units
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
-from emdist.store.checkpoints import RunFolder
-from emdist.store.codec import decode, encode
-from emdist.store.location import Location
-from emdist.store.model_files import read_model, save_model
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.codec import decode, encode
+from emdist.store.runs.model_files import read_model, save_model
 
 #: Packages whose versions are recorded with every run and model, beside those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")

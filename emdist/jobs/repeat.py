@@ -12,11 +12,11 @@ from emdist.jobs.label_target import labels_location
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import Config, make_config
-from emdist.store.checkpoints import RunFolder
-from emdist.store.files import open_folder
-from emdist.store.location import Location
-from emdist.store.model_files import read_model
-from emdist.store.run_record import differences, digest
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_record import differences, digest
 
 #: Sections that decide the result: a repetition has those of the run.
 _FIXED = ("data", "model", "fit")

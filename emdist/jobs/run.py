@@ -37,14 +37,14 @@ from emdist.quality.doubts import Doubt, doubts_of, unfinished
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.settings.config import Config, IngestSection
-from emdist.store.checkpoints import RunFolder
-from emdist.store.files import open_folder
-from emdist.store.label_creation import label_writer
-from emdist.store.label_place import are_labels_of
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location
-from emdist.store.run_record import digest
-from emdist.store.sealed import MANIFEST_LIMIT
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.place import are_labels_of
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_record import digest
+from emdist.store.runs.sealed import MANIFEST_LIMIT
 
 _SUMMARY = "summary.json"
 #: Key of the digest in it.

@@ -34,11 +34,11 @@ from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, 
 from emdist.report.opening import sweep_opening
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.runtime.extras import advice, installed
-from emdist.store.checkpoints import RunFolder
-from emdist.store.label_creation import label_writer
-from emdist.store.label_place import are_labels_of
-from emdist.store.location import Location
-from emdist.store.run_record import digest
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.place import are_labels_of
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_record import digest
 
 #: Folder of the models, and file of the figure, within the run's.
 MODELS, FIGURE = "models", "criterion.png"

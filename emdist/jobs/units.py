@@ -15,7 +15,7 @@ import numpy as np
 
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Array, Model
-from emdist.store.codec import encode
+from emdist.store.runs.codec import encode
 
 #: What the name of an array ends with that is relative to ``spread/origin``.
 RELATIVE = "_relative_to_origin"

@@ -31,7 +31,7 @@ from emdist.mixtures.inputs import (
 from emdist.mixtures.tasks import Explain, Regress
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ from emdist.inputs.frames import check_names, names_in
 from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Domain, Floats
-from emdist.store.arrays import check_matrix, finite_rows
-from emdist.store.plan import native, usable_dtype
+from emdist.store.sources.arrays import check_matrix, finite_rows
+from emdist.store.sources.plan import native, usable_dtype
 
 #: Features by index, one or several; negative ones count from the end.
 Which: TypeAlias = int | Sequence[int] | Array

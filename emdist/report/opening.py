@@ -6,7 +6,7 @@ from emdist.build.model import default_seeder
 from emdist.build.sweep_config import SweepConfig
 from emdist.interfaces import Source
 from emdist.settings.config import Config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 #: Behind what a default decided.
 _DEFAULT = " (default)"

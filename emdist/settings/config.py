@@ -28,7 +28,7 @@ from emdist.settings.section import PARAMETERS as PARAMETERS
 from emdist.settings.section import Secrets, one_of
 from emdist.settings.section import Section as Section
 from emdist.settings.section import make_section as make_section
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 FAMILIES = "emdist.families"
 ASSIGNMENTS = "emdist.models.assignments"

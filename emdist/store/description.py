@@ -6,14 +6,14 @@ import math
 from typing import Any
 
 from emdist.errors import DtypeError, ShapeError
-from emdist.store.arrays import check_matrix
-from emdist.store.chunks import chunk_keys, unit_rows, unit_shape
-from emdist.store.feature_names import stored_names
-from emdist.store.label_check import damaged_blocks
-from emdist.store.label_place import label_mark, read_progress
-from emdist.store.location import Location
-from emdist.store.plan import block_bounds, usable_dtype
-from emdist.store.references import ArrayRef, open_checked
+from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
+from emdist.store.labels.check import damaged_blocks
+from emdist.store.labels.place import label_mark, read_progress
+from emdist.store.places.location import Location
+from emdist.store.sources.arrays import check_matrix
+from emdist.store.sources.feature_names import stored_names
+from emdist.store.sources.plan import block_bounds, usable_dtype
+from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.sums import whole
 
 

@@ -27,8 +27,8 @@ from emdist.jobs.label import label_data
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.settings.file import read_config
-from emdist.store.location import Location
-from emdist.store.sealed import Seal, document
+from emdist.store.places.location import Location
+from emdist.store.runs.sealed import Seal, document
 
 #: What a target is: given a folder for what is good, a function of random numbers and a folder
 #: that spoils a copy, uses it, and says what came of it.

@@ -22,10 +22,10 @@ from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedErro
 from emdist.fit.events import Event, Iterated, Saved
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
-from emdist.store.checkpoints import RunFolder
-from emdist.store.files import open_folder
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.zarr_source import reference, zarr_source
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.sources.zarr_source import reference, zarr_source
 
 SECRETS = ("an-example-secret-that-nobody-may-see", "AKIAEXAMPLEKEYID")
 

@@ -17,8 +17,8 @@ from emdist.engines.clusters.by_class import TRUST, ByClass
 from emdist.errors import CheckpointError, ConfigError
 from emdist.settings.config import make_config
 from emdist.settings.file import read_config, read_yaml
-from emdist.store.files import open_folder
-from emdist.store.location import Location
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(p for folder in ("emdist", "flows") for p in (ROOT / folder).rglob("*.py"))

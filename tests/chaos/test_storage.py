@@ -40,8 +40,8 @@ from emdist.jobs.records import load_fitted
 from emdist.jobs.run import Job, open_job
 from emdist.jobs.sweep import SweepJob, open_sweep
 from emdist.settings.config import ClusterSection, DataSection, make_config
-from emdist.store.codec import decode, encode
-from emdist.store.location import Location
+from emdist.store.places.location import Location
+from emdist.store.runs.codec import decode, encode
 
 ROWS = 800
 

@@ -74,7 +74,7 @@ def test_a_library_that_has_changed(
 def test_labels_are_not_called_damaged(
     emdist: Command, data: Path, spool: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emdist.store import labels
+    from emdist.store.labels import writer as labels
 
     monkeypatch.setattr(labels, "put_rows", failing(TypeError("put_rows() got a surprise")))
     answer = emdist("fit", "x.zarr", "-k", 2, "--run", "run")

@@ -206,7 +206,7 @@ def test_a_run_folder_that_cannot_be_written(data: Path) -> None:
 def test_a_full_disk(emdist: Command, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    from emdist.store import files_local
+    from emdist.store.places import files_local
 
     def full(path: Path, content: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))

@@ -10,8 +10,8 @@ from command_line import Command
 from emdist.errors import ConfigError
 from emdist.jobs.label_target import labels_location
 from emdist.settings.config import make_config
-from emdist.store.checkpoints import OWN
-from emdist.store.location import Location
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import OWN
 
 FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a")
 

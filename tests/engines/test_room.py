@@ -23,8 +23,8 @@ from emdist.interfaces import Block, Spread
 from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import FitSection, ModelSection, make_config
-from emdist.store.arrays import array_source
-from emdist.store.plan import Bounds
+from emdist.store.sources.arrays import array_source
+from emdist.store.sources.plan import Bounds
 
 ROWS = np.random.default_rng(0).normal(size=(64, 5))
 

@@ -10,7 +10,7 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from emdist.store.zarr_source import ZarrSource
+from emdist.store.sources.zarr_source import ZarrSource
 
 CENTRES = np.array([[0.0, 0.0, 0.0], [7.0, 1.0, -2.0], [-3.0, 8.0, 4.0]])
 

@@ -31,7 +31,7 @@ from emdist.fit.events import Event, Warned
 from emdist.jobs.label import label_data
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import DataSection, make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 Rows = NDArray[np.float64]
 

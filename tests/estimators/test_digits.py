@@ -27,7 +27,7 @@ from emdist import (
 from emdist.errors import CollapseError, DataError, DistinctRowsError, StartError
 from emdist.jobs.label import label_data
 from emdist.settings.config import DataSection
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 
 def narrow(dtype: str = "float64") -> Any:

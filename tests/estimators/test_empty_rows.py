@@ -28,7 +28,7 @@ from emdist.errors import ConfigError, ShapeError
 from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
 from emdist.settings.config import DataSection, make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 NAN = np.nan
 MIXED = [

@@ -25,7 +25,7 @@ from emdist.errors import ConfigError, DataError, DomainError, StartError, Weigh
 from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
 from emdist.settings.config import ClusterSection, DataSection, make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 GROUPS = [{"columns": [0, 1], "family": "full"}, {"columns": [2], "family": "diagonal"}]
 

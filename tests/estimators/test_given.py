@@ -40,7 +40,7 @@ from emdist.errors import ConfigError, FeatureNamesError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.label import label_data
 from emdist.settings.config import DataSection
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 MEANS = [[0.0, 1.0], [5.0, -1.0]]
 FULL = [[[1.0, 0.3], [0.3, 2.0]], [[1.0, 0.0], [0.0, 0.5]]]

@@ -22,7 +22,7 @@ from emdist.errors import ConfigError, DomainError, StartError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 Rows = NDArray[np.float64]
 

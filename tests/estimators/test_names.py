@@ -29,8 +29,8 @@ from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted, save_fitted
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import DataSection, make_config
-from emdist.store.location import Location
-from emdist.store.zarr_source import reference, zarr_source
+from emdist.store.places.location import Location
+from emdist.store.sources.zarr_source import reference, zarr_source
 
 NAMES = ["temp", "salt", "depth"]
 

@@ -17,9 +17,9 @@ from emdist import GaussianMixture, KMeans
 from emdist.fit.soundness import check_params
 from emdist.jobs.records import load_fitted
 from emdist.jobs.units import RELATIVE
-from emdist.store.codec import encode
-from emdist.store.location import Location
-from emdist.store.model_files import save_model
+from emdist.store.places.location import Location
+from emdist.store.runs.codec import encode
+from emdist.store.runs.model_files import save_model
 
 
 def arrays_of(folder: Path) -> dict[str, np.ndarray]:

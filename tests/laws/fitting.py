@@ -21,7 +21,7 @@ from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats, Numerics, Source, Spread
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import FAMILIES, FitSection, ModelSection
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 #: Every family there is: a new file is tested by existing.
 ALL_FAMILIES = sorted(plugins(FAMILIES, "family"))

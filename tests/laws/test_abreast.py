@@ -32,8 +32,8 @@ from emdist.fit.sweep import (
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Block, Engine, Source
 from emdist.settings.config import SCHEDULES, FitSection, ModelSection
-from emdist.store.arrays import array_source
-from emdist.store.codec import encode
+from emdist.store.runs.codec import encode
+from emdist.store.sources.arrays import array_source
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 

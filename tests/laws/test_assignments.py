@@ -27,7 +27,7 @@ from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.kernels.assign import drawn_labels
 from emdist.settings.config import ASSIGNMENTS
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "tempered": {"start": 3.0, "factor": 0.6},

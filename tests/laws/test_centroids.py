@@ -36,8 +36,8 @@ from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats
 from emdist.settings.config import SEEDERS
-from emdist.store.arrays import array_source
-from emdist.store.codec import decode, encode
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.arrays import array_source
 
 #: With zeros in them, where logarithms end.
 EDGED = ["generalised_i", "kullback_leibler", "logistic"]

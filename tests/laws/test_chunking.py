@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from emdist.engines.local import LocalEngine
 from emdist.fit.start import Given
 from emdist.interfaces import Array
-from emdist.store.arrays import array_source
-from emdist.store.zarr_source import reference, zarr_source
+from emdist.store.sources.arrays import array_source
+from emdist.store.sources.zarr_source import reference, zarr_source
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 ROWS, D, K = 1500, 4, 3

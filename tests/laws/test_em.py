@@ -27,7 +27,7 @@ from emdist.kernels.assign import softmax
 from emdist.models.arrays import arrays_of
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 
 def setting_for(name: str, assignment: str, uniform: bool = False) -> Setting:

@@ -19,7 +19,7 @@ from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState, Status
 from emdist.fit.stop import Stop
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 #: Iterations of the long fits.
 LONG = 9

@@ -42,7 +42,7 @@ from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Block, Numerics
 from emdist.models.arrays import arrays_of
 from emdist.models.precision import CAREFUL
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 FAMILIES = [name for name in ALL_FAMILIES if name not in ("multinomial", *VARIATIONAL)]
 MODELS = ["kmeans", *FAMILIES]

@@ -21,9 +21,9 @@ from emdist.jobs.records import save_fitted
 from emdist.models.assignments.tempered import At
 from emdist.models.precision import CAREFUL
 from emdist.settings.config import FitSection, ModelSection
-from emdist.store.arrays import array_source
-from emdist.store.codec import decode, encode
-from emdist.store.location import Location
+from emdist.store.places.location import Location
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
 
 RNG = np.random.default_rng(0)

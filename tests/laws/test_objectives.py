@@ -31,7 +31,7 @@ from emdist.fit.fitted import Collect
 from emdist.fit.loop import seeded
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Record
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 
 def history_of(name: str, assignment: str = "soft", offset: float = 0.0) -> tuple[Record, ...]:

@@ -25,8 +25,8 @@ from emdist.fit.state import FitState
 from emdist.inputs.plugins import plugins
 from emdist.models.params import MixtureParams
 from emdist.settings.config import WEIGHTS, ModelSection
-from emdist.store.arrays import array_source
-from emdist.store.codec import decode, encode
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.arrays import array_source
 
 ALL_WEIGHTS = sorted(plugins(WEIGHTS, "weights"))
 MAP = ["full", "tied", "diagonal", "spherical"]

@@ -33,7 +33,7 @@ from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Block, Engine, Floats, Numerics, Source
 from emdist.kernels.exact import count, grid, inertia, move, square
 from emdist.kernels.lloyd import nearest_sums
-from emdist.store.arrays import ArraySource, array_source
+from emdist.store.sources.arrays import ArraySource, array_source
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array
 from emdist.settings.config import ModelSection
-from emdist.store.arrays import array_source
-from emdist.store.codec import decode, encode
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]

@@ -44,8 +44,8 @@ from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats, Source
 from emdist.settings.config import SCHEDULES
-from emdist.store.arrays import array_source
-from emdist.store.codec import decode
+from emdist.store.runs.codec import decode
+from emdist.store.sources.arrays import array_source
 
 ALL = sorted(plugins(SCHEDULES, "schedule"))
 MODELS = ["kmeans", "full", "tied", "diagonal", "bernoulli", "poisson"]

@@ -21,7 +21,7 @@ from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Engine, Floats
 from emdist.report.outlook import _UNITS
 from emdist.settings.config import SEEDERS
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 ALL_SEEDERS = plugins(SEEDERS, "seeder")
 #: Seeders that choose rows; the others choose means of rows.

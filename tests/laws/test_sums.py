@@ -15,7 +15,7 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Floats, Numerics
 from emdist.models.params import MixtureParams
 from emdist.settings.config import FitSection, ModelSection
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums, Tree, tree_sum
 
 ROWS = 200

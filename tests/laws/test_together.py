@@ -20,7 +20,7 @@ from emdist.fit.state import FitState
 from emdist.fit.sweep import SweepState, advanced_together
 from emdist.interfaces import Array, Block, Floats, Numerics, Source
 from emdist.models.together import Parted, e_steps
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
 
 

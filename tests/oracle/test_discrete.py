@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 TRIALS, CATEGORIES = OPTIONS["binomial"]["trials"], OPTIONS["categorical"]["categories"]
 NAMES = ["bernoulli", "binomial", "poisson", "multinomial", "categorical"]

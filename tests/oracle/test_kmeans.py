@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Floats
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 
 @pytest.mark.parametrize("data", CASES)

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from emdist.fit.start import Given
 from emdist.interfaces import Block, Floats, Numerics
 from emdist.models.precision import CAREFUL
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 GAUSSIAN = ["full", "tied", "diagonal", "spherical", "isotropic"]
 NAMES = [*GAUSSIAN, "bernoulli", "binomial", "poisson", "categorical"]

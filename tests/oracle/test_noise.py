@@ -21,8 +21,8 @@ from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import make_config
-from emdist.store.arrays import array_source
-from emdist.store.location import Location
+from emdist.store.places.location import Location
+from emdist.store.sources.arrays import array_source
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 K, D = CENTRES.shape

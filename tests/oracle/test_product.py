@@ -18,7 +18,7 @@ from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection, make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 K = 3
 

@@ -21,10 +21,10 @@ from emdist.engines.placement import following
 from emdist.errors import MissingChunksError
 from emdist.interfaces import Block
 from emdist.settings.config import ClusterSection
-from emdist.store.ahead import READ_AHEAD, Ahead, ReadAhead
-from emdist.store.references import reference
-from emdist.store.resident import RESIDENT
-from emdist.store.zarr_source import ZarrSource, zarr_source
+from emdist.store.sources.ahead import READ_AHEAD, Ahead, ReadAhead
+from emdist.store.sources.references import reference
+from emdist.store.sources.resident import RESIDENT
+from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
 
 PATIENCE = 20.0

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from emdist.store.apart import apart
+from emdist.store.chunks.apart import apart
 
 SEEN: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="nothing")
 

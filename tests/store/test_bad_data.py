@@ -53,9 +53,9 @@ from emdist.errors import (
 from emdist.interfaces import Array
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
-from emdist.store.location import Location
-from emdist.store.model_files import read_model
-from emdist.store.zarr_source import ArrayRef, zarr_source
+from emdist.store.places.location import Location
+from emdist.store.runs.model_files import read_model
+from emdist.store.sources.zarr_source import ArrayRef, zarr_source
 
 ROOT = Path(__file__).parents[2]
 Values: TypeAlias = dict[str, dict[str, Any]]

@@ -26,8 +26,8 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, TransposeCodec, Zstd
 
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
-from emdist.store.bounded import bounded, content_size
-from emdist.store.sealed import Seal, document
+from emdist.store.chunks.bounded import bounded, content_size
+from emdist.store.runs.sealed import Seal, document
 
 ROOT = Path(__file__).parents[2]
 ALLOWED, HUGE = 128 << 20, 256 << 20
@@ -308,8 +308,8 @@ from emdist.settings.config import make_config
 from emdist.errors import EmdistError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.run import Job, open_job
-from emdist.store.location import Location
-from emdist.store.zarr_source import reference, zarr_source
+from emdist.store.places.location import Location
+from emdist.store.sources.zarr_source import reference, zarr_source
 
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()

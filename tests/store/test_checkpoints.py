@@ -27,11 +27,11 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.interfaces import Array
-from emdist.store.checkpoints import RunFolder
-from emdist.store.files import open_folder
-from emdist.store.location import Location
-from emdist.store.model_files import read_model, save_model
-from emdist.store.run_record import compare, new_record
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.run_record import compare, new_record
 
 RECORD = {
     "config": {"model": {"k": 8, "tol": 1e-3}, "data": ["a", "b"]},
@@ -412,8 +412,8 @@ def test_a_manifest_leads_nowhere_else(local: RunFolder, tmp_path: Path) -> None
 WRITER = """
 import sys
 import numpy as np
-from emdist.store.checkpoints import RunFolder
-from emdist.store.location import Location
+from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.places.location import Location
 run = RunFolder(Location(sys.argv[1]))
 run.create_or_check({"config": {}, "data": {}, "plan": "", "versions": {}})
 epoch = run.claim()
@@ -519,7 +519,7 @@ def test_every_refusal_names_the_path_and_a_remedy(
 ) -> None:
     import errno
 
-    from emdist.store import files_local
+    from emdist.store.places import files_local
 
     epoch = fill(local, 1)
     before = local.folder.list()
@@ -542,7 +542,7 @@ def test_every_refusal_names_the_path_and_a_remedy(
 def test_bytes_that_read_back_wrong_are_no_checkpoint(
     local: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from emdist.store import files_local
+    from emdist.store.places import files_local
 
     epoch, real = fill(local, 1), files_local._write_new
     monkeypatch.setattr(

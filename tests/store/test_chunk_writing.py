@@ -16,10 +16,10 @@ from numcodecs import Blosc
 from zarr.codecs import ZstdCodec
 
 from emdist.interfaces import Array
-from emdist.store import chunk_writing
-from emdist.store.chunk_writing import packers, put_rows
-from emdist.store.crc32c import behind, extend
-from emdist.store.location import Location
+from emdist.store.chunks import writing as chunk_writing
+from emdist.store.chunks.crc32c import behind, extend
+from emdist.store.chunks.writing import packers, put_rows
+from emdist.store.places.location import Location
 
 ROWS, CHUNK = 130_000, 50_000
 

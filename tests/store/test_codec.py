@@ -22,8 +22,8 @@ from hypothesis.extra import numpy as hnp
 from emdist.errors import CheckpointError
 from emdist.fit.state import Best, FitState, Record, Status
 from emdist.interfaces import Array, Floats
-from emdist.store.codec import decode, encode
-from emdist.store.sealed import pack, unpack
+from emdist.store.runs.codec import decode, encode
+from emdist.store.runs.sealed import pack, unpack
 from emdist.sums import Sums
 
 P = TypeVar("P")
@@ -182,8 +182,8 @@ def test_bytes_do_not_depend_on_the_process() -> None:
     code = """
 import hashlib
 from emdist.fit.state import FitState, Record, Status
-from emdist.store.codec import encode
-from emdist.store.sealed import pack
+from emdist.store.runs.codec import encode
+from emdist.store.runs.sealed import pack
 import numpy as np
 shared = {name: np.ones(3) for name in {"a", "bb", "ccc", "dddd"}}
 state = FitState(seed=1, shared=shared, history=(Record(0, 1, -1.5, float("nan"), 0.0),))

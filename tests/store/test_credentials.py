@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from emdist.errors import ConfigError
-from emdist.store.location import Location, open_object_store
+from emdist.store.places.location import Location, open_object_store
 
 BUCKETS = (
     "s3://bucket/x",

@@ -22,7 +22,7 @@ import zarr
 from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
-import emdist.store.zarr_source as source_module
+import emdist.store.sources.zarr_source as source_module
 from emdist.build import compose as build
 from emdist.errors import (
     CheckpointError,
@@ -39,15 +39,17 @@ from emdist.interfaces import Assigned, Block
 from emdist.jobs import records as saved
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.settings import file as config_file
-from emdist.store import label_place, labels, sealed
-from emdist.store.codec import decode, encode
-from emdist.store.label_check import is_labelled
-from emdist.store.label_creation import label_writer
-from emdist.store.label_place import label_mark
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location, open_object_store
-from emdist.store.references import open_checked, reference
-from emdist.store.zarr_source import ZarrSource, zarr_source
+from emdist.store.labels import place as label_place
+from emdist.store.labels import writer as labels
+from emdist.store.labels.check import is_labelled
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.place import label_mark
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.location import Location, open_object_store
+from emdist.store.runs import sealed
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.references import open_checked, reference
+from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
 
 X = np.random.default_rng(0).normal(size=(40, 3))

@@ -15,18 +15,18 @@ import pytest
 import zarr
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
 
-import emdist.store.zarr_source as module
+import emdist.store.sources.zarr_source as module
 from emdist.build.compose import kept_source, make_engine
 from emdist.engines.local import LocalEngine
 from emdist.errors import ConfigError, CorruptChunkError, EmdistError, MissingChunksError
 from emdist.interfaces import Array
 from emdist.settings.config import ClusterSection
-from emdist.store.arrays import array_source
-from emdist.store.chunk_files import ChunkFiles, Unusual, chunk_files
-from emdist.store.direct import is_mapped, read_rows
-from emdist.store.references import reference
-from emdist.store.resident import RESIDENT, Keep
-from emdist.store.zarr_source import ZarrSource, zarr_source
+from emdist.store.sources.arrays import array_source
+from emdist.store.sources.chunk_files import ChunkFiles, Unusual, chunk_files
+from emdist.store.sources.direct import is_mapped, read_rows
+from emdist.store.sources.references import reference
+from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
 from tests.laws.fitting import Setting, blobs, prepare, run, same_bits
 

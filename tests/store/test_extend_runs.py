@@ -22,7 +22,7 @@ from emdist.jobs.label import label_data
 from emdist.jobs.run import Job, open_job
 from emdist.jobs.sweep import SweepJob, open_sweep
 from emdist.settings.config import make_config
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from emdist import errors
 from emdist.ingest import ingest
 from emdist.ingest import table as table_module
 from emdist.ingest.files import formats
-from emdist.store.location import Location, open_zarr_store
+from emdist.store.places.location import Location, open_zarr_store
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")

@@ -34,15 +34,15 @@ from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted, save_fitted
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, make_config
-from emdist.store.files_local import LocalFolder
-from emdist.store.label_check import damaged_blocks, is_labelled
-from emdist.store.label_creation import label_writer
-from emdist.store.label_layout import chunk_rows
-from emdist.store.label_place import Wanted, check_place, label_mark
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.run_record import RESULT
-from emdist.store.zarr_source import ZarrSource
+from emdist.store.labels.check import damaged_blocks, is_labelled
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.layout import chunk_rows
+from emdist.store.labels.place import Wanted, check_place, label_mark
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.files_local import LocalFolder
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.runs.run_record import RESULT
+from emdist.store.sources.zarr_source import ZarrSource
 from emdist.sums import Sums
 
 ROOT = Path(__file__).parents[2]
@@ -281,7 +281,7 @@ import os, signal, sys
 from pathlib import Path
 from emdist.settings.config import ClusterSection, DataSection
 from emdist.jobs.label import label_data
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 _replace, done = Path.replace, []
 def replace(self, target):
     if self.name.endswith(".partial") and "/c/" in str(self):

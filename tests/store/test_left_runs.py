@@ -25,9 +25,9 @@ from emdist.fit.events import Event, Warned
 from emdist.jobs.run import Job, open_job
 from emdist.jobs.sweep import open_sweep
 from emdist.settings.config import make_config
-from emdist.store.files import open_folder
-from emdist.store.location import Location
-from emdist.store.processes import Process, this_process
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location
+from emdist.store.places.processes import Process, this_process
 
 
 @pytest.fixture(scope="module")

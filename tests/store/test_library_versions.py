@@ -19,11 +19,11 @@ from typing_extensions import TypeAliasType, TypeVar
 from zarr.codecs import ShardingCodec
 
 from emdist.errors import CheckpointError
-from emdist.store.chunk_files import _packing, unblosc, unzstd
-from emdist.store.chunk_writing import _packing as packing_of_labels
-from emdist.store.chunk_writing import packers
-from emdist.store.chunks import missing_rows, spelled
-from emdist.store.codec import decode, encode
+from emdist.store.chunks.layout import missing_rows, spelled
+from emdist.store.chunks.writing import _packing as packing_of_labels
+from emdist.store.chunks.writing import packers
+from emdist.store.runs.codec import decode, encode
+from emdist.store.sources.chunk_files import _packing, unblosc, unzstd
 
 SETTINGS = ("endian", "index_location", "cname", "shuffle")
 

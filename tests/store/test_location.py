@@ -12,8 +12,8 @@ import pytest
 import zarr
 
 from emdist.errors import ConfigError
-from emdist.store.files import open_folder
-from emdist.store.location import Location, open_object_store, open_zarr_store
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location, open_object_store, open_zarr_store
 
 SECRETS = ("hunter2", "tok123", "AKIA")
 

@@ -33,10 +33,10 @@ from emdist.errors import (
 from emdist.fit.survey import SurveyTask
 from emdist.ingest.target import COMPLETE
 from emdist.interfaces import Array
-from emdist.store.chunks import merged
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.references import ArrayRef, reference
-from emdist.store.zarr_source import ZarrSource, zarr_source
+from emdist.store.chunks.layout import merged
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.sources.references import ArrayRef, reference
+from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 
 CHECKED = ZstdCodec(level=1, checksum=True)
 

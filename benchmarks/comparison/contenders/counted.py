@@ -16,7 +16,7 @@ from emdist.fit.start import Given
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Source
 from emdist.settings.config import SCHEDULES, DataSection, FitSection, ModelSection
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 
 class Counted:

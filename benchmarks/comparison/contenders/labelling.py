@@ -13,9 +13,9 @@ import numpy as np
 from benchmarks.comparison.files import all_files, nbytes, sync
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
 from emdist.interfaces import Assigned, Block
-from emdist.store.label_creation import label_writer
-from emdist.store.label_place import OUTPUTS
-from emdist.store.location import Location
+from emdist.store.labels.creation import label_writer
+from emdist.store.labels.place import OUTPUTS
+from emdist.store.places.location import Location
 from emdist.sums import Sums
 
 NEEDS = ("emdist",)

@@ -11,7 +11,7 @@ from benchmarks.comparison.contenders.labelling import label_chunks
 from benchmarks.comparison.contenders.one_pass import pass_over
 from benchmarks.comparison.files import all_files, nbytes, read_raw, sync, write_raw
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
-from emdist.store.arrays import array_source
+from emdist.store.sources.arrays import array_source
 
 NEEDS = ("emdist",)
 

@@ -32,7 +32,7 @@ from emdist.fit.turn import advanced, measured, named, resolved, turned
 from emdist.interfaces import Floats, Model, Numerics, Source
 from emdist.models.mixture import Mixture
 from emdist.models.sparse import Part, active_components, freeze, full_step, parts, sparse_step
-from emdist.store.codec import encode
+from emdist.store.runs.codec import encode
 from emdist.sums import Sums
 
 #: What a sparse pass costs beside its scores and sums, as a part of a full pass.

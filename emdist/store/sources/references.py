@@ -25,13 +25,13 @@ from emdist.errors import (
 )
 from emdist.inputs.plugins import nearest, plugins
 from emdist.runtime.defects import is_defect
-from emdist.store.bounded import bounded, most_stored
-from emdist.store.chunks import metadata_digest
-from emdist.store.controls import open_sound_arrays
-from emdist.store.faults import first_line
-from emdist.store.files_local import kind_of
-from emdist.store.local_store import METADATA, RegularFiles
-from emdist.store.location import Location, open_zarr_store
+from emdist.store.chunks.bounded import bounded, most_stored
+from emdist.store.chunks.controls import open_sound_arrays
+from emdist.store.chunks.layout import metadata_digest
+from emdist.store.places.faults import first_line
+from emdist.store.places.files_local import kind_of
+from emdist.store.places.local_store import METADATA, RegularFiles
+from emdist.store.places.location import Location, open_zarr_store
 from emdist.wording import either
 
 #: How Zarr says that there is nothing at a path.

@@ -11,9 +11,9 @@ from typing import Any
 
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store.files import Folder
-from emdist.store.owners import check_owner
-from emdist.store.sealed import (
+from emdist.store.places.files import Folder
+from emdist.store.runs.owners import check_owner
+from emdist.store.runs.sealed import (
     MANIFEST_LIMIT,
     Saved,
     Seal,

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 from emdist.errors import CheckpointError, ConfigError
 from emdist.runtime.defects import is_defect
 from emdist.runtime.extras import need
-from emdist.store.credentials import IDENTITY, check_credentials, without_user
+from emdist.store.places.credentials import IDENTITY, check_credentials, without_user
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -243,10 +243,10 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
 
     location = Location(url, dict(options))
     if location.is_local:
-        from emdist.store.local_store import RegularFiles
+        from emdist.store.places.local_store import RegularFiles
 
         return RegularFiles(location.path, read_only=read_only)
-    from emdist.store.patience import Patient
+    from emdist.store.places.patience import Patient
 
     return Patient(zarr.storage.ObjectStore(open_object_store(location), read_only=read_only))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from emdist.errors import CheckpointError, RunMismatchError
 from emdist.interfaces import FORMAT_VERSION
-from emdist.store.sealed import canonical
+from emdist.store.runs.sealed import canonical
 
 #: Sections of the record that must be equal for a run to be continued.
 IDENTITY = ("config", "data", "plan")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.chunk_files import ChunkFiles, Torn, Unusual
+from emdist.store.sources.chunk_files import ChunkFiles, Torn, Unusual
 
 #: Without O_NONBLOCK, to open a pipe in place of a file waits for ever.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emdist.errors import CheckpointError
-from emdist.store.apart import apart
-from emdist.store.label_digest import DIGEST
-from emdist.store.label_place import (
+from emdist.store.chunks.apart import apart
+from emdist.store.labels.digest import DIGEST
+from emdist.store.labels.place import (
     OUTPUTS,
     damaged,
     label_mark,
@@ -15,10 +15,10 @@ from emdist.store.label_place import (
     read_progress,
     telling,
 )
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location
-from emdist.store.plan import MAX_BLOCKS
-from emdist.store.run_record import digest
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.location import Location
+from emdist.store.runs.run_record import digest
+from emdist.store.sources.plan import MAX_BLOCKS
 
 
 def damaged_blocks(location: Location) -> Iterator[int]:

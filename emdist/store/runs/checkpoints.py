@@ -24,11 +24,11 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store import owners
-from emdist.store.files import Folder, open_folder
-from emdist.store.location import Location
-from emdist.store.model_files import read_model, save_model
-from emdist.store.run_record import (
+from emdist.store.places.files import Folder, open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs import owners
+from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.run_record import (
     RESULT,
     compare,
     extended,
@@ -36,8 +36,8 @@ from emdist.store.run_record import (
     identity_differences,
     new_record,
 )
-from emdist.store.sealed import MANIFEST_LIMIT, Saved, document, parse
-from emdist.store.series import Series
+from emdist.store.runs.sealed import MANIFEST_LIMIT, Saved, document, parse
+from emdist.store.runs.series import Series
 
 #: Leftovers are removed when nobody can be writing them any more, in seconds.
 _STALE = 3600.0

@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store.bounded import memory_here
+from emdist.store.chunks.bounded import memory_here
 
 #: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
 _META = "emdist"

@@ -13,11 +13,11 @@ import zarr
 from emdist.errors import CorruptChunkError, DataError, MissingChunksError, StorageError
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
-from emdist.store.chunk_files import Torn
-from emdist.store.chunks import Ranges, merged, object_key, unit_shape
-from emdist.store.controls import open_sound_arrays, read_sound_chunk
-from emdist.store.faults import first_line
-from emdist.store.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
+from emdist.store.chunks.controls import open_sound_arrays, read_sound_chunk
+from emdist.store.chunks.layout import Ranges, merged, object_key, unit_shape
+from emdist.store.places.faults import first_line
+from emdist.store.sources.chunk_files import Torn
+from emdist.store.sources.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:

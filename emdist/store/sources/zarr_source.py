@@ -19,11 +19,8 @@ from emdist.errors import (
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
 from emdist.runtime.defects import REPORT, is_defect
-from emdist.store.ahead import READ_AHEAD, Ahead
-from emdist.store.apart import apart
-from emdist.store.arrays import check_matrix, finite_rows
-from emdist.store.chunk_files import Torn, chunk_files
-from emdist.store.chunks import (
+from emdist.store.chunks.apart import apart
+from emdist.store.chunks.layout import (
     Ranges,
     chunk_keys,
     merged,
@@ -31,19 +28,22 @@ from emdist.store.chunks import (
     sampled_digest,
     unit_rows,
 )
-from emdist.store.diagnosis import diagnosed, salvaged, torn
-from emdist.store.direct import expect_rows, is_mapped, may_map, read_rows
-from emdist.store.feature_names import stored_names
-from emdist.store.plan import block_bounds, native, usable_dtype
-from emdist.store.references import (
+from emdist.store.sources.ahead import READ_AHEAD, Ahead
+from emdist.store.sources.arrays import check_matrix, finite_rows
+from emdist.store.sources.chunk_files import Torn, chunk_files
+from emdist.store.sources.diagnosis import diagnosed, salvaged, torn
+from emdist.store.sources.direct import expect_rows, is_mapped, may_map, read_rows
+from emdist.store.sources.feature_names import stored_names
+from emdist.store.sources.plan import block_bounds, native, usable_dtype
+from emdist.store.sources.references import (
     ArrayRef,
     open_checked,
     reference,
     shown_cause,
 )
-from emdist.store.resident import RESIDENT, Keep
-from emdist.store.source_checks import checked_array, checked_weight, gaps_of
-from emdist.store.stamps import stamps_of
+from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.source_checks import checked_array, checked_weight, gaps_of
+from emdist.store.sources.stamps import stamps_of
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from emdist.store.location import Location
+from emdist.store.places.location import Location
 
 #: What Zarr's writers and emdist's call a file that is not finished.
 _UNFINISHED = re.compile(r"[^/]+\.[0-9a-f]{32}\.partial")

@@ -8,10 +8,10 @@ import zarr
 
 from emdist.errors import MissingChunksError, WeightError
 from emdist.interfaces import Floats
-from emdist.store.bounded import check_memory
-from emdist.store.chunks import Ranges, missing_rows
-from emdist.store.plan import usable_dtype
-from emdist.store.references import ArrayRef, open_checked
+from emdist.store.chunks.bounded import check_memory
+from emdist.store.chunks.layout import Ranges, missing_rows
+from emdist.store.sources.plan import usable_dtype
+from emdist.store.sources.references import ArrayRef, open_checked
 
 #: An attribute of arrays that ingest writes: false until the last row is there.
 COMPLETE = "emdist.complete"

@@ -18,21 +18,21 @@ import zarr
 from emdist.errors import EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.runtime.defects import is_defect
-from emdist.store.apart import apart
-from emdist.store.bounded import bounded
-from emdist.store.chunk_writing import put_rows
-from emdist.store.label_digest import digest_of, extended
-from emdist.store.label_layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
-from emdist.store.label_place import damaged, put_mark, storing, telling
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.references import Strict, is_access_failure
+from emdist.store.chunks.apart import apart
+from emdist.store.chunks.bounded import bounded
+from emdist.store.chunks.writing import put_rows
+from emdist.store.labels.digest import digest_of, extended
+from emdist.store.labels.layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
+from emdist.store.labels.place import damaged, put_mark, storing, telling
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.sources.references import Strict, is_access_failure
 from emdist.sums import Sums
 
 
 @dataclass(frozen=True)
 class LabelWriter:
     """Writes the outputs of blocks; small and picklable. Make one with
-    `emdist.store.label_creation.label_writer`.
+    `emdist.store.labels.creation.label_writer`.
 
     Attributes
     ----------

@@ -20,10 +20,10 @@ from numcodecs import blosc, zstd  # type: ignore[import-untyped]
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
 from zarr.core.metadata import ArrayV2Metadata
 
-from emdist.store.bounded import Bounded, content_size, most
-from emdist.store.chunks import object_key, spelled, unit_rows
-from emdist.store.crc32c import extend
-from emdist.store.references import ArrayRef
+from emdist.store.chunks.bounded import Bounded, content_size, most
+from emdist.store.chunks.crc32c import extend
+from emdist.store.chunks.layout import object_key, spelled, unit_rows
+from emdist.store.sources.references import ArrayRef
 
 Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
 

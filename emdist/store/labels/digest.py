@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.crc32c import extend
+from emdist.store.chunks.crc32c import extend
 
 #: How blocks are digested, as the mark of a group of labels says it.
 DIGEST = "crc32c"

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emdist.errors import CheckpointError, NotFoundError, StorageError
-from emdist.store.faults import storage_error, told
-from emdist.store.location import Location, check_links
-from emdist.store.processes import Process, this_process
+from emdist.store.places.faults import storage_error, told
+from emdist.store.places.location import Location, check_links
+from emdist.store.places.processes import Process, this_process
 
 #: Names that a writer uses before its work is complete; readers never see them.
 TEMPORARY = ".tmp-"

@@ -31,7 +31,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.decoding import SCHEMA, Decoder, check_schema, join, schema_of
+from emdist.store.runs.decoding import SCHEMA, Decoder, check_schema, join, schema_of
 
 T = TypeVar("T")
 

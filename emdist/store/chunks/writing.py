@@ -31,9 +31,9 @@ from numcodecs.blosc import BITSHUFFLE, MAX_BUFFERSIZE, Blosc  # type: ignore[im
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from emdist.interfaces import Array
-from emdist.store.chunks import object_key, spelled
-from emdist.store.crc32c import behind, extend
-from emdist.store.location import Location
+from emdist.store.chunks.crc32c import behind, extend
+from emdist.store.chunks.layout import object_key, spelled
+from emdist.store.places.location import Location
 
 #: From rows to the pieces of a file, without its checksum.
 Pack: TypeAlias = Callable[[Array], list[Any]]

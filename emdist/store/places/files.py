@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from emdist.store.files_local import LocalFolder
-from emdist.store.files_object import ObjectFolder
-from emdist.store.location import Location
+from emdist.store.places.files_local import LocalFolder
+from emdist.store.places.files_object import ObjectFolder
+from emdist.store.places.location import Location
 
 
 class Folder(Protocol):

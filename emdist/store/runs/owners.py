@@ -19,9 +19,9 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.interfaces import FORMAT_VERSION
-from emdist.store.files import Folder
-from emdist.store.processes import Process, this_process
-from emdist.store.sealed import MANIFEST_LIMIT, document, parse
+from emdist.store.places.files import Folder
+from emdist.store.places.processes import Process, this_process
+from emdist.store.runs.sealed import MANIFEST_LIMIT, document, parse
 
 _OWNER = re.compile(r"owners/(\d{8,})\.json")
 

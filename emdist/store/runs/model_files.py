@@ -13,10 +13,10 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store.files import Folder, open_folder
-from emdist.store.location import Location
-from emdist.store.run_record import RESULT, former
-from emdist.store.sealed import (
+from emdist.store.places.files import Folder, open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs.run_record import RESULT, former
+from emdist.store.runs.sealed import (
     MANIFEST_LIMIT,
     Saved,
     Seal,

@@ -13,9 +13,9 @@ import zarr
 from zarr.storage import MemoryStore, StorePath
 
 from emdist.interfaces import Array
-from emdist.store.bounded import bounded
-from emdist.store.chunk_writing import packers
-from emdist.store.chunks import metadata_digest, missing_rows
+from emdist.store.chunks.bounded import bounded
+from emdist.store.chunks.layout import metadata_digest, missing_rows
+from emdist.store.chunks.writing import packers
 
 _ROWS, _CHUNK = 8, 2
 #: One array of each way that emdist and most others write.

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from emdist.errors import CheckpointError
-from emdist.store.faults import object_told
-from emdist.store.location import Location, check_name, open_object_store
-from emdist.store.patience import patiently
+from emdist.store.places.faults import object_told
+from emdist.store.places.location import Location, check_name, open_object_store
+from emdist.store.places.patience import patiently
 
 
 @dataclass(frozen=True)

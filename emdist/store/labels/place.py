@@ -24,15 +24,15 @@ from emdist.errors import (
 )
 from emdist.interfaces import Floats
 from emdist.runtime.defects import is_defect
-from emdist.store.apart import apart
-from emdist.store.bounded import bounded
-from emdist.store.chunks import stored_cells
-from emdist.store.controls import open_sound_arrays
-from emdist.store.faults import first_line, object_told, told
-from emdist.store.files import open_folder
-from emdist.store.label_digest import DIGEST
-from emdist.store.location import Location, check_links, open_zarr_store
-from emdist.store.references import is_access_failure
+from emdist.store.chunks.apart import apart
+from emdist.store.chunks.bounded import bounded
+from emdist.store.chunks.controls import open_sound_arrays
+from emdist.store.chunks.layout import stored_cells
+from emdist.store.labels.digest import DIGEST
+from emdist.store.places.faults import first_line, object_told, told
+from emdist.store.places.files import open_folder
+from emdist.store.places.location import Location, check_links, open_zarr_store
+from emdist.store.sources.references import is_access_failure
 
 #: What can be written, by the name of the array.
 OUTPUTS = ("labels", "score", "responsibilities")

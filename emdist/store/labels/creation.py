@@ -9,11 +9,11 @@ from typing import Any
 import zarr
 
 from emdist.errors import ConfigError
-from emdist.store.apart import apart
-from emdist.store.chunk_writing import packers
-from emdist.store.label_digest import DIGEST
-from emdist.store.label_layout import arrays_wanted, chunk_rows
-from emdist.store.label_place import (
+from emdist.store.chunks.apart import apart
+from emdist.store.chunks.writing import packers
+from emdist.store.labels.digest import DIGEST
+from emdist.store.labels.layout import arrays_wanted, chunk_rows
+from emdist.store.labels.place import (
     MARK,
     OUTPUTS,
     Wanted,
@@ -25,9 +25,9 @@ from emdist.store.label_place import (
     storing,
     telling,
 )
-from emdist.store.labels import LabelWriter
-from emdist.store.location import Location, open_zarr_store
-from emdist.store.run_record import digest
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.runs.run_record import digest
 
 
 @apart

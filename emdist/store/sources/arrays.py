@@ -12,7 +12,7 @@ import numpy as np
 from emdist.errors import ShapeError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
-from emdist.store.plan import block_bounds, native, usable_dtype
+from emdist.store.sources.plan import block_bounds, native, usable_dtype
 
 
 @dataclass(frozen=True, eq=False)

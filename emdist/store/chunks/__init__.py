@@ -1,0 +1,1 @@
+"""Chunks of Zarr arrays: which there are, decoded within bounds, written directly."""

@@ -1,0 +1,1 @@
+"""Labels of rows: written block by block, continued, and checked."""

@@ -1,0 +1,1 @@
+"""Places: local folders and object stores, their files, failures and credentials."""

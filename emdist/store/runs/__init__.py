@@ -1,0 +1,1 @@
+"""Runs and models: records, checkpoints and results, which vouch for themselves."""

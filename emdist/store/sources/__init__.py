@@ -1,0 +1,1 @@
+"""Sources of rows: Zarr arrays and NumPy arrays, block by block."""
