@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 
 from benchmarks.memory import peak_memory
-from emdist.engines.dask import DaskEngine
+from emdist.engines.dask.engine import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
 from emdist.inputs.validation import parse_bytes

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.build.compose import make_fit, make_survey
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given

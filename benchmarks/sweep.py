@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from emdist.build.compose import make_fit, make_source, make_survey
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState

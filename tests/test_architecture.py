@@ -59,7 +59,7 @@ def test_import_emdist_loads_nothing_heavy() -> None:
         ("emdist.fit.loop", {"dask", "distributed", "prefect", "sklearn"}),
         ("emdist.models.mixture", {"dask", "distributed", "prefect", "sklearn", "zarr"}),
         # A worker's: dask.array would bring pandas and xarray where they are installed, 100 MB.
-        ("emdist.engines.dask", {"prefect", "sklearn", "pandas", "xarray", "pyarrow"}),
+        ("emdist.engines.dask.engine", {"prefect", "sklearn", "pandas", "xarray", "pyarrow"}),
         ("emdist.interfaces", {"dask", "distributed", "prefect", "sklearn", "zarr", "numba"}),
     ],
 )

@@ -16,7 +16,7 @@ import zarr
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 import emdist.jobs.records
-from emdist.engines.packages import check_workers, mixed
+from emdist.engines.dask.packages import check_workers, mixed
 from emdist.estimators.inputs import make_engine
 from emdist.fit.events import Event, Warned
 from emdist.jobs.records import versions

@@ -18,7 +18,7 @@ from emdist.build.compose import make_engine, make_source, run_location
 from emdist.build.model import make_model
 from emdist.build.sweep_config import make_sweep_config
 from emdist.engines.clusters.address import Address
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, NotFoundError
 from emdist.inputs.plugins import plugin, plugins
 from emdist.inputs.validation import checked_options, parse_bytes

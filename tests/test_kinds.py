@@ -13,7 +13,7 @@ import emdist
 from emdist import GaussianMixture, KMeans
 from emdist.build.compose import make_engine
 from emdist.build.model import make_model, make_schedule
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.settings.config import ClusterSection, Config, FitSection, ModelSection, make_config
 

@@ -11,7 +11,7 @@ from emdist.build.memory import Room, check_fit
 from emdist.dissimilarities.choose import choose
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.local import Local
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.fit.schedules.batch import Batch

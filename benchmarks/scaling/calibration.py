@@ -18,8 +18,8 @@ from benchmarks.scaling.on_dask import DaskCosts, dask_costs
 from benchmarks.scaling.quantities import MODELS, Compute, Machine, ModelShape
 from emdist.build.model import make_model
 from emdist.engines.blas import one_thread
-from emdist.engines.local import available_cpus
-from emdist.engines.placement import place
+from emdist.engines.dask.placement import place
+from emdist.engines.threads import available_cpus
 from emdist.fit.passes import EStep
 from emdist.interfaces import Block, Numerics, Source, Spread
 from emdist.settings.config import ModelSection

@@ -17,8 +17,8 @@ from benchmarks.scaling.formulas import cpu_seconds, predict
 from benchmarks.scaling.on_dask import two_workers
 from benchmarks.scaling.quantities import MODELS, Cluster, Job, Machine, ModelShape, Times
 from benchmarks.scaling.simulation import simulate
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine, available_cpus
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.fit.passes import EStep
 from emdist.interfaces import Engine, Source
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from benchmarks.scaling.quantities import Times
 from emdist.engines.budget import BASE
-from emdist.engines.memory import PER_BLOCK
-from emdist.engines.placement import HASHES
+from emdist.engines.dask.memory import PER_BLOCK
+from emdist.engines.dask.placement import HASHES
 
 
 @dataclass(frozen=True)

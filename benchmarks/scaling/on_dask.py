@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from emdist.engines.dask import DaskEngine
-from emdist.engines.graph import Shape
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.dask.graph import Shape
 from emdist.inputs.plugins import plugin
 from emdist.settings.config import CLUSTERS
 from emdist.sums import Sums

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from emdist.engines.budget import AT_WORST, BASE
-from emdist.engines.graph import Shape
-from emdist.engines.memory import SPILL
+from emdist.engines.dask.graph import Shape
+from emdist.engines.dask.memory import SPILL
 from emdist.store.sources.plan import MAX_BLOCK_BYTES
 
 TB = 10**12

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scaling.quantities import Times
-from emdist.engines.graph import Node
+from emdist.engines.dask.graph import Node
 from emdist.sums import FAN_IN
 
 #: What a node is: to be made, made, made and known to the scheduler, or needed no longer.

@@ -22,7 +22,7 @@ from emdist.build.room import largest_block, sample_size, smallest_block
 from emdist.build.start_file import read_start as read_start
 from emdist.build.stop import make_stop
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
-from emdist.engines.local import LocalEngine, available_cpus
+from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
 from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
@@ -94,8 +94,8 @@ def make_engine(
     if section.kind == "threads":
         yield checked_options(LocalEngine, section.options, "cluster")
         return
-    from emdist.engines.dask import DaskEngine
-    from emdist.engines.memory import check_memory
+    from emdist.engines.dask.engine import DaskEngine
+    from emdist.engines.dask.memory import check_memory
 
     cluster = checked_options(plugin(CLUSTERS, "cluster", section.kind), section.options, "cluster")
     with cluster.open() as client:
@@ -146,7 +146,7 @@ def ahead_source(
             )
         ahead, kept = shares(spared, threads, block)
     elif (client := getattr(engine, "client", None)) is not None:
-        from emdist.engines.memory import shares_of_workers
+        from emdist.engines.dask.memory import shares_of_workers
 
         ahead, kept = shares_of_workers(client, block, stated)
     else:

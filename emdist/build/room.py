@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from emdist.build.memory import Room, check_fit, footprint
 from emdist.engines.budget import AT_WORST, Smallest
-from emdist.engines.local import LocalEngine, available_cpus
+from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.interfaces import Engine, Source
 from emdist.settings.config import ClusterSection, FitSection, ModelSection

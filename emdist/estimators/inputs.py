@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from emdist.build.compose import ahead_source
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
@@ -82,8 +82,8 @@ def make_engine(engine: Any) -> Engine:
         ready: Engine = engine
         return ready
     if is_client(engine):
-        from emdist.engines.dask import DaskEngine
-        from emdist.engines.packages import told_by
+        from emdist.engines.dask.engine import DaskEngine
+        from emdist.engines.dask.packages import told_by
 
         client = _client(engine)
         if (doubt := told_by(client)) is not None:
@@ -161,8 +161,8 @@ def make_source(
 
 
 def _dask(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection) -> Source:
-    from emdist.engines.dask_array import dask_source
-    from emdist.engines.persisted import check_client
+    from emdist.engines.dask.array import dask_source
+    from emdist.engines.dask.persisted import check_client
 
     if reading.non_finite == "drop":
         raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from emdist.engines.local import available_cpus
+from emdist.engines.threads import available_cpus
 from emdist.fit.bundle import Bundle, OneRead, Results, nbytes_of
 from emdist.fit.events import Event, Progress
 from emdist.interfaces import Engine

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Family
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
 from emdist.families.closures import Marginals, Moments
 from emdist.fit.fitted import Collected, Rows

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from emdist.dissimilarities.choose import checked_name
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import plugins
 from emdist.inputs.validation import options_as_written, run_key, size

@@ -21,7 +21,7 @@ import yaml
 from jobs import result
 
 from emdist import GaussianMixture, KMeans
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.jobs.run import Job, open_job
 from emdist.settings.config import make_config
 

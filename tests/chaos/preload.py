@@ -13,7 +13,7 @@ import time
 from types import FrameType
 from typing import Any
 
-import emdist.engines.graph as graph
+import emdist.engines.dask.graph as graph
 
 #: Taken at a time, and the pause after it: the nanny looks ten times a second.
 STEP, PAUSE = 64 << 20, 0.05

@@ -29,9 +29,9 @@ from jobs import (
     until,
 )
 
-import emdist.engines.nanny as nanny
+import emdist.engines.dask.nanny as nanny
 from emdist.engines.clusters.local import Local
-from emdist.engines.dask import DaskEngine
+from emdist.engines.dask.engine import DaskEngine
 from emdist.sums import Sums
 
 

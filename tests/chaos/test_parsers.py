@@ -109,13 +109,13 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
                 assert called not in ("eval", "exec", "compile", "__import__"), name
             assert called not in ("system", "popen", "unsafe_load", "full_load"), name
     # Dask's transport: from this process to its workers, never to a file.
-    assert pickling == {"emdist/engines/graph.py", "emdist/engines/dask.py"}
+    assert pickling == {"emdist/engines/dask/graph.py", "emdist/engines/dask/engine.py"}
     assert importing == {
         "emdist/__init__.py",
         "emdist/inputs/plugins.py",  # the modules of one package, by what is in its folder
         "emdist/engines/clusters/by_class.py",  # the allow-list
-        "emdist/engines/nanny.py",  # a fixed list
-        "emdist/engines/packages.py",  # a fixed list
+        "emdist/engines/dask/nanny.py",  # a fixed list
+        "emdist/engines/dask/packages.py",  # a fixed list
         "emdist/runtime/extras.py",  # packages that the code names
         "emdist/ingest/files.py",  # the readers in its folder
     }

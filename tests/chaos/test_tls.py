@@ -16,7 +16,7 @@ from distributed import Client
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
-from emdist.engines.tls import Tls
+from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.validation import checked_options
 from emdist.jobs.run import Job, open_job

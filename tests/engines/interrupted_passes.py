@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
 
-from emdist.engines import local
-from emdist.engines.local import LocalEngine
+from emdist.engines import threads as local
+from emdist.engines.threads import LocalEngine
 
 #: Longer than anything here takes on a busy machine: seconds.
 PATIENCE = 30.0

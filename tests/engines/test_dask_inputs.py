@@ -16,10 +16,10 @@ from sklearn.base import clone
 
 from emdist import GaussianMixture, KMeans, Sweep
 from emdist.engines.clusters.by_class import ByClass
-from emdist.engines.dask import DaskEngine
-from emdist.engines.faults import ask
-from emdist.engines.persisted import near
-from emdist.engines.placement import choose
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.dask.faults import ask
+from emdist.engines.dask.persisted import near
+from emdist.engines.dask.placement import choose
 from emdist.errors import ConfigError, DataError, DtypeError, EmdistError, ShapeError
 
 Rows = NDArray[np.float64]

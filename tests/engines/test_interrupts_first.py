@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import DataError
 from emdist.sums import Sums
 

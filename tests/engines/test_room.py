@@ -17,7 +17,7 @@ from emdist.build.memory import numbers
 from emdist.build.model import make_family, make_model
 from emdist.build.room import check_room
 from emdist.engines.budget import Smallest, smaller_blocks
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError
 from emdist.interfaces import Block, Spread
 from emdist.jobs.run import open_job
@@ -161,7 +161,7 @@ class _Client:
 
 
 def test_a_worker_must_hold_the_model_too(tmp_path: Path) -> None:
-    from emdist.engines.memory import check_memory
+    from emdist.engines.dask.memory import check_memory
 
     client: Any = _Client(10**9)
     check_memory(client, 8 << 20)
@@ -173,7 +173,7 @@ def test_a_worker_must_hold_the_model_too(tmp_path: Path) -> None:
 def test_advice_on_a_chunk_that_is_too_large_is_to_rechunk(tmp_path: Path) -> None:
     import dask.array as da
 
-    from emdist.engines.memory import check_memory
+    from emdist.engines.dask.memory import check_memory
 
     client: Any = _Client(10**9)
     chunk = Smallest("big.zarr", 2 << 30, 1 << 10)

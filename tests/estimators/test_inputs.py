@@ -16,7 +16,7 @@ from distributed import Client, LocalCluster
 from numpy.typing import NDArray
 
 from emdist import GaussianMixture, KMeans
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 
 Rows = NDArray[np.float64]
 
@@ -218,7 +218,7 @@ _CEILING = """
 import resource, sys
 import numpy as np
 from emdist import KMeans
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

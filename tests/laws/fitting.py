@@ -10,7 +10,7 @@ import numpy as np
 
 from emdist.build.compose import make_fit, make_survey
 from emdist.build.model import make_family
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
 from emdist.fit.loop import iterate

@@ -66,7 +66,7 @@ def recorded() -> dict[str, Any]:
 
 def main() -> None:
     """Record this machine's digests beside those of others."""
-    from emdist.engines.local import LocalEngine
+    from emdist.engines.threads import LocalEngine
 
     mine = {case: digest(case, LocalEngine(1)) for case in CASES}
     all_of_them = recorded() | {machine(): mine}

@@ -14,7 +14,7 @@ from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepar
 
 from emdist.build.compose import make_survey
 from emdist.build.model import make_schedule, param_types
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import CollapseError, ConfigError
 from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Warned

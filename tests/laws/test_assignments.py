@@ -20,7 +20,7 @@ from fitting import (
     wide,
 )
 
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status

@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 
 from emdist.build.model import param_types
 from emdist.dissimilarities.own import OwnPair
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status

@@ -23,7 +23,7 @@ from fitting import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.start import Given
 from emdist.interfaces import Array
 from emdist.store.sources.arrays import array_source

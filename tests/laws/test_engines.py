@@ -25,20 +25,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from emdist.engines import packages
 from emdist.engines.blas import one_thread
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
-from emdist.engines.dask import DaskEngine, check_workers
-from emdist.engines.dask_array import MIB, DaskArraySource, dask_source, plan
-from emdist.engines.faults import ask, roster
-from emdist.engines.graph import LEVELS, Shape, join
-from emdist.engines.local import LocalEngine
-from emdist.engines.persisted import check_client
-from emdist.engines.placement import choose, place
-from emdist.engines.trust import Blamed
+from emdist.engines.dask import packages
+from emdist.engines.dask.array import MIB, DaskArraySource, dask_source, plan
+from emdist.engines.dask.engine import DaskEngine, check_workers
+from emdist.engines.dask.faults import ask, roster
+from emdist.engines.dask.graph import LEVELS, Shape, join
+from emdist.engines.dask.persisted import check_client
+from emdist.engines.dask.placement import choose, place
+from emdist.engines.dask.trust import Blamed
+from emdist.engines.threads import LocalEngine
 from emdist.errors import (
     ConfigError,
     CorruptChunkError,

@@ -33,8 +33,8 @@ from hypothesis import strategies as st
 
 from emdist.build.model import make_distribution
 from emdist.dissimilarities.own import OwnPair
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import CollapseError, ConfigError, DataError, DomainError, NonFiniteError
 from emdist.fit.fitted import result
 from emdist.fit.start import Given

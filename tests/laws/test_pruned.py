@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emdist import KMeans
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.fit.drift import Track, group_sizes
 from emdist.fit.events import Event, Pruning

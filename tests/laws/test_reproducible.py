@@ -14,8 +14,8 @@ from distributed import Client
 from golden import CASES, COMMAND, digest, machine, recorded
 
 from emdist.engines.clusters.local import Local
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.sums import Monoid, Tree
 
 S = TypeVar("S", bound=Monoid)

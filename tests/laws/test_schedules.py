@@ -31,8 +31,8 @@ from test_collapse import assert_sound
 from test_resume import bits, stored
 
 from emdist.build.model import make_schedule, param_types
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError
 from emdist.fit.events import Event, Progress, Warned
 from emdist.fit.groups import groups

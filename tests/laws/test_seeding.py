@@ -8,8 +8,8 @@ import pytest
 from distributed import Client, LocalCluster
 from fitting import NOISY, ONE_THREAD, Setting, blobs, fit_array, prepare, run, same_bits
 
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
 from emdist.errors import DistinctRowsError, StartError
 from emdist.fit import loop
 from emdist.fit.events import Event, Progress

@@ -11,7 +11,7 @@ import pytest
 from fitting import ALL_FAMILIES, CENTRES, NOISY, Setting, draw, prepare
 
 import emdist.models.assignments as assignments
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.bundle import Bundle, OneRead
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate

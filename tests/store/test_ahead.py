@@ -15,9 +15,9 @@ import zarr
 from emdist.build.compose import ahead_source, kept_source, make_engine
 from emdist.engines.budget import shares
 from emdist.engines.clusters.local import Local
-from emdist.engines.dask import DaskEngine
-from emdist.engines.local import LocalEngine, expecting
-from emdist.engines.placement import following
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.dask.placement import following
+from emdist.engines.threads import LocalEngine, expecting
 from emdist.errors import MissingChunksError
 from emdist.interfaces import Block
 from emdist.settings.config import ClusterSection

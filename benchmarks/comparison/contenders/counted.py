@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.comparison.workload import Absent, Work
 from emdist.build.compose import make_fit, make_source, make_survey
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given
 from emdist.inputs.plugins import plugins

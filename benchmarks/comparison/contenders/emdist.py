@@ -11,7 +11,7 @@ from benchmarks.comparison.agreement import inertia_of, size_of
 from benchmarks.comparison.contenders.cluster import dask_client, peak_of
 from benchmarks.comparison.contenders.gaussian_start import given
 from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration, timed
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.interfaces import Array
 
 NEEDS = ("emdist",)

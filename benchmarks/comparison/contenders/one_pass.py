@@ -6,7 +6,7 @@ from benchmarks.comparison.contenders.counted import first_means, fits
 from benchmarks.comparison.files import nbytes
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
 from emdist.build.compose import ahead_source, make_source
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.passes import EStep
 from emdist.interfaces import Source
 from emdist.settings.config import DataSection, FitSection, ModelSection

@@ -13,7 +13,7 @@ from benchmarks.comparison.contenders.counted import (
 )
 from benchmarks.comparison.workload import Absent, Outcome, Turn, Work, timed
 from emdist.build.compose import make_fit, make_survey
-from emdist.engines.local import LocalEngine
+from emdist.engines.threads import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState
 from emdist.settings.config import FitSection, ModelSection

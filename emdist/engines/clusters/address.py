@@ -12,9 +12,9 @@ from pathlib import Path
 
 from distributed import Client
 
-from emdist.engines.packages import check_workers
-from emdist.engines.quiet import closing_quietly
-from emdist.engines.tls import Tls
+from emdist.engines.dask.packages import check_workers
+from emdist.engines.dask.quiet import closing_quietly
+from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError, WorkersError
 from emdist.inputs.quoting import shown
 

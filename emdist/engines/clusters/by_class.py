@@ -13,8 +13,8 @@ from typing import Any
 from distributed import Client
 
 from emdist.engines.clusters.address import ready
-from emdist.engines.quiet import closing_quietly
-from emdist.engines.tls import Tls
+from emdist.engines.dask.quiet import closing_quietly
+from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.quoting import shown
 

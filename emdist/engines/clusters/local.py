@@ -10,9 +10,9 @@ import dask
 from distributed import Client, LocalCluster
 
 from emdist.engines.clusters.scratch import scratch
-from emdist.engines.nanny import FirmNanny
-from emdist.engines.quiet import closing_quietly
-from emdist.engines.tls import Tls
+from emdist.engines.dask.nanny import FirmNanny
+from emdist.engines.dask.quiet import closing_quietly
+from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.validation import whole_number
 

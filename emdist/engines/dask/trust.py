@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client
 
-from emdist.engines.faults import ask, missed_beats
+from emdist.engines.dask.faults import ask, missed_beats
 
 #: States of tasks that hold a thread; a hung one stays "cancelled" when it has been given up.
 _BUSY = ("executing", "cancelled", "resumed", "long-running")

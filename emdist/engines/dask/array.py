@@ -16,8 +16,8 @@ from dask.local import get_sync
 from dask.utils import ensure_dict
 from distributed import Future
 
-from emdist.engines.dask_chunks import Digests, changed, checked_chunk
-from emdist.engines.persisted import Key, detached, lying_in, with_chunks
+from emdist.engines.dask.chunks import Digests, changed, checked_chunk
+from emdist.engines.dask.persisted import Key, detached, lying_in, with_chunks
 from emdist.errors import DtypeError, ShapeError
 from emdist.interfaces import Array, Block, Floats
 

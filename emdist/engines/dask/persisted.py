@@ -19,8 +19,8 @@ from dask.task_spec import DataNode
 from distributed import Client, Future
 from numpy.typing import NDArray
 
-from emdist.engines.faults import ask
-from emdist.engines.placement import Places
+from emdist.engines.dask.faults import ask
+from emdist.engines.dask.placement import Places
 from emdist.errors import ConfigError
 
 if TYPE_CHECKING:

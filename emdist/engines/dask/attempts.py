@@ -15,11 +15,11 @@ import dask
 import numpy as np
 from distributed import Client, Future
 
-from emdist.engines.faults import ask, lost, no_workers, roster, stragglers, translated
-from emdist.engines.graph import LEVELS, Names, Node, Refusal, Shape, build
-from emdist.engines.persisted import Key, near
-from emdist.engines.placement import InTurn, Places, choose, following
-from emdist.engines.trust import Blamed
+from emdist.engines.dask.faults import ask, lost, no_workers, roster, stragglers, translated
+from emdist.engines.dask.graph import LEVELS, Names, Node, Refusal, Shape, build
+from emdist.engines.dask.persisted import Key, near
+from emdist.engines.dask.placement import InTurn, Places, choose, following
+from emdist.engines.dask.trust import Blamed
 from emdist.errors import WorkersError
 from emdist.sums import Monoid, Tree
 from emdist.wording import either

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias, TypeVar
 from dask.task_spec import Task, TaskRef
 
 from emdist.engines.blas import one_thread
-from emdist.engines.local import expecting
-from emdist.engines.persisted import needs_of, supplied
+from emdist.engines.dask.persisted import needs_of, supplied
+from emdist.engines.threads import expecting
 from emdist.errors import (
     CollapseError,
     ConfigError,

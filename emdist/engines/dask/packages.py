@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
-from emdist.engines.faults import address_of, ask, lost, roster
+from emdist.engines.dask.faults import address_of, ask, lost, roster
 from emdist.errors import WorkerPackageError
 from emdist.runtime.arithmetic import arithmetic, differing
 
