@@ -17,7 +17,7 @@ from emdist.families.product import Product
 from emdist.fit.groups import DEFAULT
 from emdist.fit.lockstep import BUDGET
 from emdist.interfaces import Source
-from emdist.kernels.tiles import tile_rows
+from emdist.kernels.tiles.tiles import tile_rows
 from emdist.settings.config import FitSection, ModelSection
 from emdist.wording import either
 

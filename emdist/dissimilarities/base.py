@@ -18,7 +18,7 @@ from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
 from emdist.families.isotropic import Centres
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
-from emdist.kernels.assign import scatter
+from emdist.kernels.tiles.assign import scatter
 from emdist.sums import Sums
 
 P = TypeVar("P")

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from emdist.dissimilarities.base import Normalised, deviation, zero_rows
 from emdist.families.gaussian import DUST
 from emdist.interfaces import Array, Floats, Spread
-from emdist.kernels.divergences import directions
-from emdist.kernels.moments import distance_to_own
+from emdist.kernels.tiles.divergences import directions
+from emdist.kernels.tiles.moments import distance_to_own
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from emdist.dissimilarities.base import Normalised, deviation, zero_rows
 from emdist.dissimilarities.bregman import Bregman
 from emdist.families.discrete import floored
 from emdist.interfaces import Array, Domain, Floats, Spread
-from emdist.kernels.divergences import generalised_i, negentropy, proportions
+from emdist.kernels.tiles.divergences import generalised_i, negentropy, proportions
 
 
 @dataclass(frozen=True)

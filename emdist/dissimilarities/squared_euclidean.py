@@ -9,7 +9,7 @@ import numpy as np
 from emdist.families.incomplete_gaussian import IncompleteIsotropic
 from emdist.families.isotropic import Centres, Isotropic
 from emdist.interfaces import Floats, Spread
-from emdist.kernels.missing import filled
+from emdist.kernels.tiles.missing import filled
 from emdist.sums import Sums
 
 

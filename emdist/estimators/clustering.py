@@ -25,8 +25,8 @@ from emdist.fit.state import Status
 from emdist.fit.survey import check_block
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.kernels.plusplus import Between
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.plusplus import Between
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.settings.config import FitSection, ModelSection
 
 #: What a section calls a parameter.

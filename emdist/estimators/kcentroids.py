@@ -25,7 +25,7 @@ from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Floats, Source
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.precision import CAREFUL
 from emdist.settings.config import FitSection, ModelSection
 

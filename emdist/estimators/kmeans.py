@@ -12,8 +12,8 @@ from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.handover import kmeans_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
-from emdist.kernels.absolute import squares_of_rows
-from emdist.kernels.plusplus import Between
+from emdist.kernels.tiles.absolute import squares_of_rows
+from emdist.kernels.tiles.plusplus import Between
 from emdist.settings.config import FitSection, ModelSection
 
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.fit.start import Given
-from emdist.kernels.absolute import distances_of_rows
-from emdist.kernels.plusplus import Between
+from emdist.kernels.tiles.absolute import distances_of_rows
+from emdist.kernels.tiles.plusplus import Between
 from emdist.settings.config import FitSection, ModelSection
 
 

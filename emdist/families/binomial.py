@@ -11,7 +11,7 @@ from pydantic import Field
 from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, check_trials, logit
 from emdist.interfaces import Array, Domain, Floats, Spread
-from emdist.kernels.counts import log_choose
+from emdist.kernels.tiles.counts import log_choose
 
 Trials: TypeAlias = Annotated[int, Field(ge=1)]
 

@@ -21,8 +21,8 @@ from emdist.families.discrete import (
 )
 from emdist.families.incomplete import Incomplete
 from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
-from emdist.kernels.counts import log_factorials
-from emdist.kernels.missing import filled_pairs
+from emdist.kernels.tiles.counts import log_factorials
+from emdist.kernels.tiles.missing import filled_pairs
 from emdist.sums import Sums
 
 

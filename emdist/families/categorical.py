@@ -17,9 +17,9 @@ from emdist.families.discrete import FEW_NATS, Pseudo, floored, mean_of, row_gro
 from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
-from emdist.kernels.counts import indicators
-from emdist.kernels.lines import categories
-from emdist.kernels.missing import filled
+from emdist.kernels.tiles.counts import indicators
+from emdist.kernels.tiles.missing import filled
+from emdist.kernels.vector.lines import categories
 from emdist.sums import Sums
 
 

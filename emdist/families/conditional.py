@@ -19,13 +19,13 @@ from emdist.families.densities import LOG_2PI, expanded_full
 from emdist.families.gaussian import factors
 from emdist.families.incomplete import Blend, Incomplete
 from emdist.interfaces import Array, Floats, Numerics
-from emdist.kernels.missing import (
+from emdist.kernels.tiles.missing import (
     conditional,
     marginal_by_covariance,
     marginal_by_precision,
     patterns,
 )
-from emdist.kernels.moments import pack, unpack
+from emdist.kernels.tiles.moments import pack, unpack
 from emdist.sums import Sums
 
 P = TypeVar("P")

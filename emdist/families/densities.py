@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from emdist.components import Logits
 from emdist.interfaces import Array, Floats
-from emdist.kernels.assign import one_hot, scatter
-from emdist.kernels.lines import Lines, products
-from emdist.kernels.lloyd import nearest_rows, nearest_sums
-from emdist.kernels.moments import (
+from emdist.kernels.tiles.assign import one_hot, scatter
+from emdist.kernels.tiles.moments import (
     centred_quadratic,
     centred_squares,
     distance_to_own,
@@ -29,6 +27,8 @@ from emdist.kernels.moments import (
     unpack,
     with_products,
 )
+from emdist.kernels.vector.lines import Lines, products
+from emdist.kernels.vector.lloyd import nearest_rows, nearest_sums
 
 LOG_2PI = float(np.log(2 * np.pi))
 

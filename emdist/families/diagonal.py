@@ -22,8 +22,8 @@ from emdist.families.incomplete_gaussian import IncompleteDiagonal
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Axes, Shape
 from emdist.interfaces import Floats, Numerics, Spread
-from emdist.kernels.lines import squares
-from emdist.kernels.moments import with_squares
+from emdist.kernels.tiles.moments import with_squares
+from emdist.kernels.vector.lines import squares
 from emdist.sums import Sums
 
 

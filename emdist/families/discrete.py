@@ -22,8 +22,8 @@ from emdist.families.densities import expanded, no_base
 from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
-from emdist.kernels.lines import features
-from emdist.kernels.missing import filled, with_observed
+from emdist.kernels.tiles.missing import filled, with_observed
+from emdist.kernels.vector.lines import features
 from emdist.sums import Sums
 
 #: An option that counts pseudo-observations: finite and not negative.

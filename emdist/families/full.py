@@ -22,7 +22,7 @@ from emdist.families.gaussian import (
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Floats, Numerics, Spread
-from emdist.kernels.moments import unpack
+from emdist.kernels.tiles.moments import unpack
 from emdist.sums import Sums
 
 

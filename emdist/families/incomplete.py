@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emdist.components import Family
 from emdist.errors import ConfigError
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
-from emdist.kernels.missing import filled
+from emdist.kernels.tiles.missing import filled
 from emdist.sums import Sums
 
 P = TypeVar("P")

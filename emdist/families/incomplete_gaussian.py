@@ -23,8 +23,8 @@ from emdist.families.incomplete import Blend, Incomplete, observed_sums
 from emdist.families.normal_wishart import Prior, posterior
 from emdist.families.shapes import Axes
 from emdist.interfaces import Array, Floats, Numerics
-from emdist.kernels.assign import one_hot
-from emdist.kernels.missing import (
+from emdist.kernels.tiles.assign import one_hot
+from emdist.kernels.tiles.missing import (
     filled,
     observed_distance_to_own,
     observed_quadratic,

@@ -24,9 +24,9 @@ from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
 from emdist.families.incomplete_gaussian import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
-from emdist.kernels.lines import features
-from emdist.kernels.moments import distance_to_own
-from emdist.kernels.plusplus import nearest_others
+from emdist.kernels.tiles.moments import distance_to_own
+from emdist.kernels.tiles.plusplus import nearest_others
+from emdist.kernels.vector.lines import features
 from emdist.sums import Sums
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from emdist.components import Density
 from emdist.families.densities import Expanded
 from emdist.interfaces import Array, Floats
-from emdist.kernels.lines import beside
+from emdist.kernels.vector.lines import beside
 
 Columns = NDArray[np.int64]
 D = TypeVar("D", bound=Density)

@@ -22,7 +22,7 @@ from emdist.families.discrete import (
 )
 from emdist.families.incomplete import refused
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
-from emdist.kernels.counts import log_orders
+from emdist.kernels.tiles.counts import log_orders
 from emdist.sums import Sums
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from emdist.families.closures import pairwise_sums
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
 from emdist.interfaces import Array, Domain, Floats, Spread
-from emdist.kernels.counts import log_factorials
+from emdist.kernels.tiles.counts import log_factorials
 
 #: Counts are normal from here on, to a part in 10^7 of their deviation.
 _LARGE = 1e15

@@ -22,8 +22,8 @@ from emdist.families.incomplete_gaussian import IncompleteSpherical
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Shape, Spheres
 from emdist.interfaces import Floats, Numerics, Spread
-from emdist.kernels.lines import norm
-from emdist.kernels.moments import with_norm
+from emdist.kernels.tiles.moments import with_norm
+from emdist.kernels.vector.lines import norm
 from emdist.sums import Sums
 
 

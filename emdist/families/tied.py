@@ -25,8 +25,8 @@ from emdist.families.gaussian import (
 from emdist.families.normal_wishart import Conjugate
 from emdist.families.shapes import Matrices, Shape
 from emdist.interfaces import Array, Floats, Numerics, Spread
-from emdist.kernels.lines import features
-from emdist.kernels.moments import unpack
+from emdist.kernels.tiles.moments import unpack
+from emdist.kernels.vector.lines import features
 from emdist.sums import Sums
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from emdist.components import IncompleteFamily
 from emdist.fit.assigned import assigned
 from emdist.interfaces import Block, Floats, Numerics, Source
-from emdist.kernels.tiles import shifted, tiles
+from emdist.kernels.tiles.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
 
 #: Rows whose responsibilities are held at a time.

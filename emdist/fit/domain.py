@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import ConfigError, DomainError
 from emdist.interfaces import Array, Domain, Floats, Spread
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 
 def whole_features(x: Array) -> NDArray[np.bool_]:

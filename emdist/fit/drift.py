@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Floats, Numerics
-from emdist.kernels.bounds import drifts, movements
-from emdist.kernels.plusplus import nearest_others
+from emdist.kernels.tiles.plusplus import nearest_others
+from emdist.kernels.vector.bounds import drifts, movements
 
 #: Passes back that bounds can date from, and numbers that their table may have.
 _AGES, _TABLE = 128, 1 << 15

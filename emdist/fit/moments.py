@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from emdist.fit.domain import extremes, whole_features
 from emdist.interfaces import Array, Floats
-from emdist.kernels.extents import extents
-from emdist.kernels.missing import filled
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.extents import extents
+from emdist.kernels.tiles.missing import filled
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 
 @dataclass(frozen=True)

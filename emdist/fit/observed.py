@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Block, Cells, Model, Source
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.store.sources.ahead import expect
 
 

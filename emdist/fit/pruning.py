@@ -15,10 +15,10 @@ from emdist.families.densities import NearestMeans
 from emdist.fit.drift import Drift
 from emdist.fit.memo import MEMO, Key
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
-from emdist.kernels.bounds import passes_left, rescore, unsafe
-from emdist.kernels.exact import grid, in_two, inertia
-from emdist.kernels.lanes import COMPONENTS, panel_rows, row_width
-from emdist.kernels.panels import is_readable, pack_components, readable, widened
+from emdist.kernels.tiles.exact import grid, in_two, inertia
+from emdist.kernels.vector.bounds import passes_left, rescore, unsafe
+from emdist.kernels.vector.lanes import COMPONENTS, panel_rows, row_width
+from emdist.kernels.vector.panels import is_readable, pack_components, readable, widened
 from emdist.models.kcentroids import KCentroids
 from emdist.models.ready import READY
 from emdist.store.sources.ahead import expect

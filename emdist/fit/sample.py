@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
-from emdist.kernels.hashing import uniform_of_rows
+from emdist.kernels.tiles.hashing import uniform_of_rows
 
 
 @dataclass(frozen=True)

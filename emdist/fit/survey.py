@@ -22,8 +22,8 @@ from emdist.fit.domain import check_rows
 from emdist.fit.moments import Moments, moments_of
 from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
-from emdist.kernels.hashing import hash_of_rows
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.hashing import hash_of_rows
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.store.sources.arrays import finite_rows
 
 #: Names the random stream of the survey's sample.

@@ -28,7 +28,7 @@ from emdist.ingest.table import File
 from emdist.ingest.target import storing
 from emdist.interfaces import Floats, Source
 from emdist.jobs.run import Job, open_job
-from emdist.kernels.tiles import tiles
+from emdist.kernels.tiles.tiles import tiles
 from emdist.report.compression import Compression
 from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
 from emdist.store.places.abandoned import in_use, remove_abandoned

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 def _stamp() -> tuple[float, int]:
     """When a kernel was last changed, and the size of all."""
-    found = [path.stat() for path in Path(__file__).parent.glob("*.py")]
+    found = [path.stat() for path in Path(__file__).parent.rglob("*.py")]
     return max(each.st_mtime for each in found), sum(each.st_size for each in found)
 
 

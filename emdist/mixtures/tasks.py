@@ -10,7 +10,7 @@ import numpy as np
 from emdist.fit.assigned import assigned
 from emdist.fit.fitted import Collected, Rows
 from emdist.interfaces import Array, Block, Floats, Source
-from emdist.kernels.tiles import tiles
+from emdist.kernels.tiles.tiles import tiles
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL

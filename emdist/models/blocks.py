@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.components import Components, Density
 from emdist.interfaces import Array, Floats
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Share
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums

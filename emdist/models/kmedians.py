@@ -24,10 +24,10 @@ from emdist.interfaces import (
     Turn,
     Worst,
 )
-from emdist.kernels.absolute import absolute_distances, columns, nearest_centre
-from emdist.kernels.assign import softmax
-from emdist.kernels.histograms import grid, tally
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.absolute import absolute_distances, columns, nearest_centre
+from emdist.kernels.tiles.assign import softmax
+from emdist.kernels.tiles.histograms import grid, tally
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.models.brackets import Brackets, chosen, moved, narrowed, whole
 from emdist.models.params import MixtureParams
 from emdist.sums import Sums

@@ -26,7 +26,7 @@ from emdist.interfaces import (
     Turn,
     Worst,
 )
-from emdist.kernels.assign import softmax
+from emdist.kernels.tiles.assign import softmax
 from emdist.models.assignments import Assignment, Share, Tile
 from emdist.models.assignments.soft import Soft
 from emdist.models.blocks import labelled_sums, share_sums, shared_sums

@@ -8,7 +8,7 @@ import numpy as np
 
 from emdist.components import Density
 from emdist.interfaces import Array, Block, Floats, Numerics
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Tile
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from emdist.components import Density
 from emdist.interfaces import Array, Block, Floats, Numerics
-from emdist.kernels.assign import hard_labels, keep_frozen, overlap, softmax
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles.assign import hard_labels, keep_frozen, overlap, softmax
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Tile
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams

@@ -25,7 +25,7 @@ from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
-from emdist.kernels.assign import drawn_labels
+from emdist.kernels.tiles.assign import drawn_labels
 from emdist.settings.config import ASSIGNMENTS
 from emdist.store.sources.arrays import array_source
 

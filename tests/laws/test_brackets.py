@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emdist.interfaces import Floats
-from emdist.kernels.histograms import grid, ordinals, tally
+from emdist.kernels.tiles.histograms import grid, ordinals, tally
 from emdist.models.brackets import Brackets, narrowed
 
 #: Few enough values to collide, near and far from each other.

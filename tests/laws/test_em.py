@@ -23,7 +23,7 @@ from emdist.build.model import make_model
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Block, Spread
-from emdist.kernels.assign import softmax
+from emdist.kernels.tiles.assign import softmax
 from emdist.models.arrays import arrays_of
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL

@@ -31,8 +31,8 @@ from emdist.fit.memo import MEMO
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Block, Engine, Floats, Numerics, Source
-from emdist.kernels.exact import count, grid, inertia, move, square
-from emdist.kernels.lloyd import nearest_sums
+from emdist.kernels.tiles.exact import count, grid, inertia, move, square
+from emdist.kernels.vector.lloyd import nearest_sums
 from emdist.store.sources.arrays import ArraySource, array_source
 
 

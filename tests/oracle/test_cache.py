@@ -11,7 +11,7 @@ from pathlib import Path
 import emdist
 
 PROGRAM = """
-from emdist.kernels.lloyd import nearest_sums, _sums
+from emdist.kernels.vector.lloyd import nearest_sums, _sums
 import numpy as np
 x = np.ones((3, 2))
 nearest_sums(x, np.zeros(2), x, np.zeros(3), x, None)
@@ -36,6 +36,6 @@ def test_a_change_of_any_kernel_is_noticed(tmp_path: Path) -> None:
     assert run(package) == [0, 1]
     assert run(package) == [1, 0]
     # A file whose functions become part of those in others.
-    inlined = package / "kernels" / "scoring.py"
+    inlined = package / "kernels" / "vector" / "scoring.py"
     inlined.write_text(inlined.read_text() + "# changed\n")
     assert run(package) == [0, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emdist.kernels.lloyd import nearest_rows, nearest_sums
+from emdist.kernels.vector.lloyd import nearest_rows, nearest_sums
 
 SHAPES = [
     (1, 1, 1),

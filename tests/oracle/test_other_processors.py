@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from emdist.kernels.lanes import panel_rows
+from emdist.kernels.vector.lanes import panel_rows
 
 #: The laws of the vector code, told again where their first lines hold.
 PROGRAM = """
-from emdist.kernels import lanes
+from emdist.kernels.vector import lanes
 assert lanes.panel_rows(4) == 16, lanes.panel_rows(4)
 import test_nearest as nearest, test_posterior as posterior
 for name in ("norm", "products") if THOROUGH else ("norm",):

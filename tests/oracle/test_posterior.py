@@ -10,22 +10,22 @@ import pytest
 from scipy.special import logsumexp, softmax
 
 from emdist.interfaces import Array
-from emdist.kernels import lines as table
-from emdist.kernels.assign import one_hot
-from emdist.kernels.counts import indicators
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import CACHE_LINE, COMPONENTS, borrowed, panel_rows
-from emdist.kernels.lines import Lines
-from emdist.kernels.moments import (
+from emdist.kernels.tiles.assign import one_hot
+from emdist.kernels.tiles.counts import indicators
+from emdist.kernels.tiles.moments import (
     centred_squares,
     labelled_squares,
     with_norm,
     with_products,
     with_squares,
 )
-from emdist.kernels.panels import aligned, pack_components
-from emdist.kernels.posterior import Posterior, posterior_sums, posteriors
-from emdist.kernels.scoring import exponentials_of_panel, two_best_of_panel
+from emdist.kernels.vector import lines as table
+from emdist.kernels.vector.lanes import CACHE_LINE, COMPONENTS, borrowed, panel_rows
+from emdist.kernels.vector.lines import Lines
+from emdist.kernels.vector.panels import aligned, pack_components
+from emdist.kernels.vector.posterior import Posterior, posterior_sums, posteriors
+from emdist.kernels.vector.scoring import exponentials_of_panel, two_best_of_panel
 
 STATISTICS = {
     "features": (table.features, lambda x: x),

@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
-from emdist.kernels.tiles import tile_rows
+from emdist.kernels.tiles.tiles import tile_rows
 
 NEEDS = ("numpy",)
 

@@ -1,7 +1,8 @@
 """Exact pruned K-means: Lloyd's iterations, scoring only rows that may have changed their centre.
 
 What a process remembers of a block, its labels, bounds and sums, is a cache: a block without it
-is read and scored anew, in time and not in bits, because sums are exact (`emdist.kernels.exact`).
+is read and scored anew, in time and not in bits, because sums are exact
+(`emdist.kernels.tiles.exact`).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.kernels.missing import filled
+from emdist.kernels.tiles.missing import filled
 
 #: What seeding consists of, as its progress calls it.
 CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"

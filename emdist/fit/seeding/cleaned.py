@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import squared_distances
-from emdist.kernels.tiles import tiles
+from emdist.kernels.tiles.plusplus import squared_distances
+from emdist.kernels.tiles.tiles import tiles
 
 name = "cleaned"
 

@@ -14,11 +14,11 @@ from emdist.dissimilarities.base import Dissimilarity
 from emdist.families.isotropic import Isotropic
 from emdist.fit.survey import Survey
 from emdist.interfaces import Floats, Numerics, Spread
-from emdist.kernels.absolute import distances_of_rows
-from emdist.kernels.assign import scatter
-from emdist.kernels.missing import observed_distances
-from emdist.kernels.plusplus import plusplus, squared_distances
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.absolute import distances_of_rows
+from emdist.kernels.tiles.assign import scatter
+from emdist.kernels.tiles.missing import observed_distances
+from emdist.kernels.tiles.plusplus import plusplus, squared_distances
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.models.mixture import Mixture
 from emdist.sums import Sums
 

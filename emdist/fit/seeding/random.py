@@ -6,7 +6,7 @@ import numpy as np
 
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Floats
-from emdist.kernels.hashing import hash_of_rows
+from emdist.kernels.tiles.hashing import hash_of_rows
 
 name = "random"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from emdist.fit.seeding.geometry import Geometry
 from emdist.interfaces import Floats
-from emdist.kernels.plusplus import nearest
+from emdist.kernels.tiles.plusplus import nearest
 
 
 def lloyd(

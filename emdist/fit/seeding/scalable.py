@@ -15,8 +15,8 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.seeding import DRAWING, Seeder, Seeding
 from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
 from emdist.interfaces import Floats, Source
-from emdist.kernels.plusplus import nearest
-from emdist.kernels.tiles import shifted, tile_rows, tiles
+from emdist.kernels.tiles.plusplus import nearest
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.sums import Sums
 
 name = "k-means||"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, Logits
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.lines import Lines
-from emdist.kernels.posterior import posteriors
+from emdist.kernels.vector.lines import Lines
+from emdist.kernels.vector.posterior import posteriors
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, does_whole_blocks
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.assign import hard_labels
+from emdist.kernels.tiles.assign import hard_labels
 from emdist.models.assignments import Share, Tile, scattered
 
 

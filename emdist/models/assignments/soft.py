@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.assign import hard_labels, softmax
+from emdist.kernels.tiles.assign import hard_labels, softmax
 from emdist.models.assignments import Share, Tile, gathered, softly_alone
 
 

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from emdist.components import Density, Logits
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.assign import drawn_labels, softmax
-from emdist.kernels.hashing import uniform_of_rows
+from emdist.kernels.tiles.assign import drawn_labels, softmax
+from emdist.kernels.tiles.hashing import uniform_of_rows
 from emdist.models.assignments import Assignment, Share, Tile, scattered
 from emdist.models.assignments.soft import Soft
 

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.assign import hard_labels, softmax
+from emdist.kernels.tiles.assign import hard_labels, softmax
 from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_alone
 from emdist.models.assignments.hard import Hard
 from emdist.models.assignments.soft import Soft

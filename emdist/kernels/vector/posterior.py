@@ -12,15 +12,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.assign import LOWEST
-from emdist.kernels.gathering import gather_line, gather_lines, gather_two_lines
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS, STATISTICS, borrowed, panel_rows
-from emdist.kernels.lines import Lines, fill_extras
-from emdist.kernels.panels import aligned, fill_panel, pack_components, readable
-from emdist.kernels.scoring import exponentials_of_panel, scores_of_panel
-from emdist.kernels.tiles import tiles
-from emdist.kernels.turning import multiply_lines
+from emdist.kernels.tiles.assign import LOWEST
+from emdist.kernels.tiles.tiles import tiles
+from emdist.kernels.vector.gathering import gather_line, gather_lines, gather_two_lines
+from emdist.kernels.vector.lanes import COMPONENTS, STATISTICS, borrowed, panel_rows
+from emdist.kernels.vector.lines import Lines, fill_extras
+from emdist.kernels.vector.panels import aligned, fill_panel, pack_components, readable
+from emdist.kernels.vector.scoring import exponentials_of_panel, scores_of_panel
+from emdist.kernels.vector.turning import multiply_lines
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from llvmlite import ir
 
-from emdist.kernels.lanes import I64, ROW_LANES, Code, size
+from emdist.kernels.vector.lanes import I64, ROW_LANES, Code, size
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import COMPONENTS
-from emdist.kernels.scoring import two_best_of_panel
+from emdist.kernels.vector.lanes import COMPONENTS
+from emdist.kernels.vector.scoring import two_best_of_panel
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.lanes import CACHE_LINE, COMPONENTS, row_width
-from emdist.kernels.tiles import shifted
-from emdist.kernels.turning import (
+from emdist.kernels.tiles.tiles import shifted
+from emdist.kernels.vector.lanes import CACHE_LINE, COMPONENTS, row_width
+from emdist.kernels.vector.turning import (
     turn_1,
     turn_2,
     turn_3,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.tiles import tile_rows, tiles
+from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

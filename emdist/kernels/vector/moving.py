@@ -7,8 +7,8 @@ from typing import Any
 
 from numba.core import cgutils, types
 
-from emdist.kernels.lanes import I64, ROW_LANES, Code, arrays, contiguous, inline, size
-from emdist.kernels.rows import Rows
+from emdist.kernels.vector.lanes import I64, ROW_LANES, Code, arrays, contiguous, inline, size
+from emdist.kernels.vector.rows import Rows
 
 
 @dataclass(frozen=True)

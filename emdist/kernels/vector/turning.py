@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from emdist.kernels.lanes import (
+from emdist.kernels.vector.lanes import (
     I64,
     VECTORS,
     Code,

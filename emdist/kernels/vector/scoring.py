@@ -6,7 +6,7 @@ from typing import Any
 
 from numba.core import cgutils, types
 
-from emdist.kernels.lanes import (
+from emdist.kernels.vector.lanes import (
     COMPONENTS,
     I32,
     I64,

@@ -8,7 +8,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from emdist.kernels.lanes import (
+from emdist.kernels.vector.lanes import (
     COMPONENTS,
     GATHERED,
     I64,
@@ -21,7 +21,7 @@ from emdist.kernels.lanes import (
     inline,
     size,
 )
-from emdist.kernels.rows import Rows
+from emdist.kernels.vector.rows import Rows
 
 #: Sums of squared distances that rows take turns with, so that none waits for the one before, and
 #: widths of rows whose loops are unrolled.

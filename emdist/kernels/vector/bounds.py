@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.exact import count, move, square
 from emdist.kernels.jit import jit, jit_quotients
-from emdist.kernels.moving import move_row
-from emdist.kernels.panels import fill_panel
-from emdist.kernels.two import nearest_two
+from emdist.kernels.tiles.exact import count, move, square
+from emdist.kernels.vector.moving import move_row
+from emdist.kernels.vector.panels import fill_panel
+from emdist.kernels.vector.two import nearest_two
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

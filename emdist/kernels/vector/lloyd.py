@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.jit import jit, jit_sums
-from emdist.kernels.lanes import borrowed, panel_rows
-from emdist.kernels.panels import (
+from emdist.kernels.tiles.tiles import tiles
+from emdist.kernels.vector.gathering import gather_rows, gather_weighted_rows
+from emdist.kernels.vector.lanes import borrowed, panel_rows
+from emdist.kernels.vector.panels import (
     aligned,
     fill_panel,
     is_readable,
@@ -18,8 +19,7 @@ from emdist.kernels.panels import (
     readable,
     widened,
 )
-from emdist.kernels.scoring import best_of_panel
-from emdist.kernels.tiles import tiles
+from emdist.kernels.vector.scoring import best_of_panel
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

@@ -1,0 +1,1 @@
+"""Plain loops over tiles: runs of rows that stay in cache."""

@@ -1,0 +1,1 @@
+"""Vector code: panels of rows in lanes, scored and added up in registers."""
