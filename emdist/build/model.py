@@ -19,15 +19,15 @@ from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
 from emdist.models.assignments.hard import Hard
-from emdist.models.beside_noise import BesideNoise
 from emdist.models.kcentroids import KCentroids
 from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture
-from emdist.models.noise import NoiseMixture, NoisyParams
+from emdist.models.noise.components import WithNoise
+from emdist.models.noise.mixture import NoiseMixture, NoisyParams
+from emdist.models.noise.weights import BesideNoise
 from emdist.models.params import MixtureParams
 from emdist.models.weights import Posterior, Weights
 from emdist.models.weights.uniform import Uniform
-from emdist.models.with_noise import WithNoise
 from emdist.settings.config import (
     ASSIGNMENTS,
     FAMILIES,

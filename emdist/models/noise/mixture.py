@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from emdist.components import Components
 from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
-from emdist.models.beside_noise import without_noise
 from emdist.models.mixture import Mixture
+from emdist.models.noise.components import Levelled
+from emdist.models.noise.weights import without_noise
 from emdist.models.params import MixtureParams
-from emdist.models.with_noise import Levelled
 from emdist.sums import Sums
 
 P = TypeVar("P")
