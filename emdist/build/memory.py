@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from emdist.build.model import CENTRES, make_family, make_kmedians
 from emdist.engines.budget import AT_WORST, BASE, available_memory
 from emdist.errors import ConfigError
-from emdist.families.groups import check_features
 from emdist.families.product import Product
+from emdist.families.products.groups import check_features
 from emdist.fit.groups import DEFAULT
 from emdist.fit.lockstep import BUDGET
 from emdist.interfaces import Source

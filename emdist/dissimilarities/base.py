@@ -15,7 +15,7 @@ from emdist.components import Components, Density
 from emdist.errors import ConfigError
 from emdist.families.densities import expanded, itself, no_base
 from emdist.families.discrete import summed_base, term_size, unmoved
-from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, replaced
+from emdist.families.gaussian.base import DUST, MeansAsLocations, Uninformed, replaced
 from emdist.families.isotropic import Centres
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.tiles.assign import scatter

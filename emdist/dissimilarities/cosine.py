@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.dissimilarities.base import Normalised, deviation, zero_rows
-from emdist.families.gaussian import DUST
+from emdist.families.gaussian.base import DUST
 from emdist.interfaces import Array, Floats, Spread
 from emdist.kernels.tiles.divergences import directions
 from emdist.kernels.tiles.moments import distance_to_own

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emdist.families.incomplete_gaussian import IncompleteIsotropic
+from emdist.families.gaussian.incomplete import IncompleteIsotropic
 from emdist.families.isotropic import Centres, Isotropic
 from emdist.interfaces import Floats, Spread
 from emdist.kernels.tiles.missing import filled

@@ -22,7 +22,7 @@ from emdist.estimators.gaussian import (
 from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.handover import posteriors_of
 from emdist.estimators.learned import Learned
-from emdist.families.variational import Variational
+from emdist.families.gaussian.variational import Variational
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats

@@ -12,7 +12,7 @@ from emdist.estimators.given import array
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import MixtureEstimator
 from emdist.estimators.settings import as_floats
-from emdist.families.gaussian import factors
+from emdist.families.gaussian.base import factors
 from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats

@@ -14,7 +14,7 @@ from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded
 from emdist.families.discrete import FEW_NATS, Pseudo, floored, mean_of, row_growth, unmoved
-from emdist.families.gaussian import Uninformed, UnsharedBase, replaced
+from emdist.families.gaussian.base import Uninformed, UnsharedBase, replaced
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.tiles.counts import indicators

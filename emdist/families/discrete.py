@@ -19,7 +19,7 @@ from emdist.components import Density, IncompleteFamily
 from emdist.errors import DomainError
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian import DUST, MeansAsLocations, Uninformed, by_feature, replaced
+from emdist.families.gaussian.base import DUST, MeansAsLocations, Uninformed, by_feature, replaced
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.tiles.missing import filled, with_observed

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, pairwise_sums
-from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
-from emdist.families.gaussian import (
+from emdist.families.gaussian.base import (
     UnsharedBase,
     about_mean,
     conditioned,
@@ -19,8 +18,9 @@ from emdist.families.gaussian import (
     indefinite,
     replaced,
 )
-from emdist.families.normal_wishart import Conjugate
-from emdist.families.shapes import Matrices, Shape
+from emdist.families.gaussian.conditional import IncompleteGaussian
+from emdist.families.gaussian.normal_wishart import Conjugate
+from emdist.families.gaussian.shapes import Matrices, Shape
 from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.tiles.moments import unpack
 from emdist.sums import Sums

@@ -20,8 +20,8 @@ from emdist.families.densities import (
     exact_distance,
     itself,
 )
-from emdist.families.gaussian import DUST, RealRows, by_feature, replaced
-from emdist.families.incomplete_gaussian import IncompleteIsotropic
+from emdist.families.gaussian.base import DUST, RealRows, by_feature, replaced
+from emdist.families.gaussian.incomplete import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.tiles.moments import distance_to_own

@@ -17,10 +17,17 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, Family
 from emdist.errors import ConfigError
-from emdist.families import product_closures
 from emdist.families.closures import Posteriors
-from emdist.families.groups import Columns, Group, Named, check_columns, indices_of, parts_of
-from emdist.families.joined import joined
+from emdist.families.products import closures as product_closures
+from emdist.families.products.groups import (
+    Columns,
+    Group,
+    Named,
+    check_columns,
+    indices_of,
+    parts_of,
+)
+from emdist.families.products.joined import joined
 from emdist.interfaces import Array, Cells, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 

@@ -12,15 +12,15 @@ from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.diagonal import Diagonal, DiagonalParams
-from emdist.families.gaussian import (
+from emdist.families.gaussian.base import (
     UnsharedBase,
     about_mean,
     positive,
     replaced,
 )
-from emdist.families.incomplete_gaussian import IncompleteSpherical
-from emdist.families.normal_wishart import Conjugate
-from emdist.families.shapes import Shape, Spheres
+from emdist.families.gaussian.incomplete import IncompleteSpherical
+from emdist.families.gaussian.normal_wishart import Conjugate
+from emdist.families.gaussian.shapes import Shape, Spheres
 from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.tiles.moments import with_norm
 from emdist.kernels.vector.lines import norm

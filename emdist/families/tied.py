@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
 from emdist.families.closures import Features, pairwise_sums
-from emdist.families.conditional import IncompleteGaussian
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.full import Full, FullParams
-from emdist.families.gaussian import (
+from emdist.families.gaussian.base import (
     about_mean,
     conditioned,
     factor,
     indefinite,
     replaced,
 )
-from emdist.families.normal_wishart import Conjugate
-from emdist.families.shapes import Matrices, Shape
+from emdist.families.gaussian.conditional import IncompleteGaussian
+from emdist.families.gaussian.normal_wishart import Conjugate
+from emdist.families.gaussian.shapes import Matrices, Shape
 from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.tiles.moments import unpack
 from emdist.kernels.vector.lines import features

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from emdist.families.diagonal import Diagonal, DiagonalParams
-from emdist.families.variational import Variational
+from emdist.families.gaussian.variational import Variational
 from emdist.interfaces import Floats
 
 

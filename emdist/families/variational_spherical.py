@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emdist.families.gaussian.variational import Variational
 from emdist.families.spherical import Spherical, SphericalParams
-from emdist.families.variational import Variational
 from emdist.interfaces import Floats
 
 

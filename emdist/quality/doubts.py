@@ -11,8 +11,8 @@ from scipy.spatial import cKDTree
 
 from emdist.build.model import CENTRES, make_family
 from emdist.components import Family
-from emdist.families.floors import Narrow, floors, listed, narrow
-from emdist.families.normal_wishart import Conjugate
+from emdist.families.gaussian.floors import Narrow, floors, listed, narrow
+from emdist.families.gaussian.normal_wishart import Conjugate
 from emdist.families.product import Product, of_columns
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status

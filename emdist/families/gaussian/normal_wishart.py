@@ -21,8 +21,8 @@ from scipy.special import digamma, multigammaln
 
 from emdist.errors import ConfigError
 from emdist.families.densities import LOG_2PI
-from emdist.families.gaussian import RealRows, Width, by_feature
-from emdist.families.shapes import Measured, Shape
+from emdist.families.gaussian.base import RealRows, Width, by_feature
+from emdist.families.gaussian.shapes import Measured, Shape
 from emdist.interfaces import Floats, Spread
 
 Positive: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from emdist.components import Density
 from emdist.families.densities import LOG_2PI, expanded
-from emdist.families.gaussian import DUST, positive
+from emdist.families.gaussian.base import DUST, positive
+from emdist.families.gaussian.normal_wishart import Prior, posterior
+from emdist.families.gaussian.shapes import Axes
 from emdist.families.incomplete import Blend, Incomplete, observed_sums
-from emdist.families.normal_wishart import Prior, posterior
-from emdist.families.shapes import Axes
 from emdist.interfaces import Array, Floats, Numerics
 from emdist.kernels.tiles.assign import one_hot
 from emdist.kernels.tiles.missing import (

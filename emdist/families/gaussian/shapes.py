@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from emdist.errors import ConfigError
-from emdist.families.gaussian import factor, factors, indefinite, positive
+from emdist.families.gaussian.base import factor, factors, indefinite, positive
 from emdist.interfaces import Floats, Spread
 
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from emdist.components import Density
 from emdist.errors import ConfigError
 from emdist.families.closures import Components
-from emdist.families.normal_wishart import (
+from emdist.families.gaussian.normal_wishart import (
     Conjugate,
     NormalWishart,
     divergence,
     expected_log_det,
     posterior,
 )
-from emdist.families.shapes import Shape
+from emdist.families.gaussian.shapes import Shape
 from emdist.interfaces import Floats, Numerics, Spread
 from emdist.sums import Sums
 

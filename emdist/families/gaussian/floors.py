@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.families.gaussian import indefinite
-from emdist.families.shapes import Matrices, Shape, Spheres
+from emdist.families.gaussian.base import indefinite
+from emdist.families.gaussian.shapes import Matrices, Shape, Spheres
 from emdist.interfaces import Floats, Spread
 
 #: Variance of rounding to whole numbers.

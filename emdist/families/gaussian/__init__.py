@@ -1,0 +1,1 @@
+"""What families of Gaussians share: shapes of covariances, floors, priors, conditionals, gaps."""

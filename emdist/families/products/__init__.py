@@ -1,0 +1,1 @@
+"""What products of families are made of: groups of features, their densities side by side."""
