@@ -28,7 +28,7 @@ from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState
-from emdist.fit.sweep import SweepState, advanced_together, surveyed_together
+from emdist.fit.together.sweep import SweepState, advanced_together, surveyed_together
 from emdist.interfaces import Block, Source
 from emdist.settings.config import DataSection, FitSection, ModelSection
 from emdist.store.runs.codec import encode

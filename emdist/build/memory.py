@@ -15,7 +15,7 @@ from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.families.products.groups import check_features
 from emdist.fit.groups import DEFAULT
-from emdist.fit.lockstep import BUDGET
+from emdist.fit.together.lockstep import BUDGET
 from emdist.interfaces import Source
 from emdist.kernels.tiles.tiles import tile_rows
 from emdist.settings.config import FitSection, ModelSection

@@ -20,7 +20,7 @@ from emdist.build.model import (
 )
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
-from emdist.fit.lockstep import BUDGET
+from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import nearest
 from emdist.inputs.validation import explain, key_fault, parse_bytes, size
 from emdist.settings.config import Config, ModelSection, Section, check_named, model_name

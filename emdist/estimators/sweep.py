@@ -27,7 +27,12 @@ from emdist.fit.events import Event, Iterated, Warned
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
-from emdist.fit.sweep import SweepState, advanced_together, scored_together, surveyed_together
+from emdist.fit.together.sweep import (
+    SweepState,
+    advanced_together,
+    scored_together,
+    surveyed_together,
+)
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array, Engine, Source

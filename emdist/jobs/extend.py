@@ -9,7 +9,7 @@ from emdist.build.compose import check_extension
 from emdist.build.model import param_types
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
-from emdist.fit.sweep import decode_sweep
+from emdist.fit.together.sweep import decode_sweep
 from emdist.jobs.records import recorded_config
 from emdist.settings.config import FitSection, make_section
 from emdist.store.runs.checkpoints import RunFolder

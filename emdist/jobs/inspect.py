@@ -10,7 +10,7 @@ from emdist.build.model import param_types
 from emdist.build.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
-from emdist.fit.sweep import decode_sweep
+from emdist.fit.together.sweep import decode_sweep
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels

@@ -15,8 +15,8 @@ from emdist.errors import StartError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
-from emdist.fit.sweep import SweepState
-from emdist.fit.sweep_run import Entry, SweepRun
+from emdist.fit.together.sweep import SweepState
+from emdist.fit.together.sweep_run import Entry, SweepRun
 from emdist.fit.unchanged import untouched
 from emdist.interfaces import Source
 from emdist.jobs.extend import check_extending, former_identities

@@ -11,7 +11,7 @@ from emdist.fit.criteria import CRITERIA, Judged
 from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments
 from emdist.fit.state import Status
-from emdist.fit.sweep import Score
+from emdist.fit.together.sweep import Score
 from emdist.quality.doubts import Doubt, degenerate, mean_floor
 from emdist.settings.config import ModelSection
 

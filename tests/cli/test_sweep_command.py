@@ -15,7 +15,7 @@ from command_line import Command
 import emdist as package
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError
-from emdist.fit.lockstep import Lockstep
+from emdist.fit.together.lockstep import Lockstep
 from emdist.jobs.sweep import SweepJob, open_sweep
 
 

@@ -16,13 +16,13 @@ from emdist.build.compose import make_survey
 from emdist.build.model import make_schedule, param_types
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CollapseError, ConfigError
-from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Warned
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate, one_by_one
 from emdist.fit.seeding import CHOOSING, CLUSTERING
 from emdist.fit.state import FitState
-from emdist.fit.sweep import (
+from emdist.fit.together.bundle import Bundle, OneRead, Results
+from emdist.fit.together.sweep import (
     SweepState,
     advanced_together,
     decode_sweep,

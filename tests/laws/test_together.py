@@ -12,12 +12,12 @@ from fitting import ALL_FAMILIES, CENTRES, NOISY, Setting, draw, prepare
 
 import emdist.models.assignments as assignments
 from emdist.engines.threads import LocalEngine
-from emdist.fit.bundle import Bundle, OneRead
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
 from emdist.fit.passes import EStep
 from emdist.fit.state import FitState
-from emdist.fit.sweep import SweepState, advanced_together
+from emdist.fit.together.bundle import Bundle, OneRead
+from emdist.fit.together.sweep import SweepState, advanced_together
 from emdist.interfaces import Array, Block, Floats, Numerics, Source
 from emdist.models.together import Parted, e_steps
 from emdist.store.sources.arrays import array_source

@@ -43,7 +43,7 @@ def _joint(work: Work, source: Counted) -> list[FitState]:
     It must fit what `_one_by_one` fits, from the same starts, and return the last states.
     """
     try:
-        joint: Any = importlib.import_module("emdist.fit.sweep")
+        joint: Any = importlib.import_module("emdist.fit.together.sweep")
     except ImportError:
         raise Absent("emdist has no joint sweep yet") from None
     models, section, engine = _models(work), _section(work), LocalEngine()

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emdist.errors import CheckpointError, ConfigError
-from emdist.fit.abreast import Step, abreast
-from emdist.fit.bundle import Bundle, OneRead, Results
 from emdist.fit.events import Event, Listener, Progress
 from emdist.fit.fit import Fit
-from emdist.fit.lockstep import BUDGET
 from emdist.fit.loop import iterate
 from emdist.fit.observed import bare, cells_of, instead
 from emdist.fit.passes import EStep, LabelBlock
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.together.abreast import Step, abreast
+from emdist.fit.together.bundle import Bundle, OneRead, Results
+from emdist.fit.together.lockstep import BUDGET
 from emdist.interfaces import Array, Engine
 from emdist.store.runs.codec import decode, encode
 from emdist.sums import Sums

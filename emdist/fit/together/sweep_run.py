@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emdist.errors import CheckpointError, EmdistError
-from emdist.fit.abreast import Step
 from emdist.fit.events import Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
-from emdist.fit.lockstep import BUDGET
 from emdist.fit.run import Plan, newest_checkpoint
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
-from emdist.fit.sweep import (
+from emdist.fit.together.abreast import Step
+from emdist.fit.together.lockstep import BUDGET
+from emdist.fit.together.sweep import (
     Score,
     SweepState,
     advanced_together,
@@ -65,7 +65,7 @@ class SweepRun:
     record
         What run.json is held to.
     budget
-        See `emdist.fit.lockstep.Lockstep`.
+        See `emdist.fit.together.lockstep.Lockstep`.
     extend
         Whether the run may go on with other stop rules.
     """

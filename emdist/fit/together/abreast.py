@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from emdist.fit.bundle import OneRead
 from emdist.fit.events import Event, Progress
 from emdist.fit.fit import Fit
-from emdist.fit.lockstep import BUDGET, Lockstep, Member
 from emdist.fit.observed import bare, instead
 from emdist.fit.seeding import CHOOSING, CLUSTERING
 from emdist.fit.state import Best, FitState, Record
+from emdist.fit.together.bundle import OneRead
+from emdist.fit.together.lockstep import BUDGET, Lockstep, Member
 
 #: How one fit is advanced: `emdist.fit.loop.iterate`.
 Iterate = Callable[[Fit, FitState], Iterator[FitState]]

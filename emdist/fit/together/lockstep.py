@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from emdist.engines.threads import available_cpus
-from emdist.fit.bundle import Bundle, OneRead, Results, nbytes_of
 from emdist.fit.events import Event, Progress
+from emdist.fit.together.bundle import Bundle, OneRead, Results, nbytes_of
 from emdist.interfaces import Engine
 
 T = TypeVar("T")
