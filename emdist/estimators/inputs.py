@@ -7,7 +7,6 @@ import warnings
 from typing import Any, TypeGuard
 
 import numpy as np
-import zarr
 
 from emdist.build.compose import ahead_source
 from emdist.engines.threads import LocalEngine
@@ -19,7 +18,7 @@ from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.settings.config import ReadingSection
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
-from emdist.store.sources.references import ArrayRef, reference
+from emdist.store.sources.references import is_stored, reference
 from emdist.store.sources.zarr_source import zarr_source
 
 #: What to do about masked values: of rows, and of weights.
@@ -42,7 +41,7 @@ def as_location(path: Any, wanted: str) -> Location:
 
 def is_in_memory(x: Any) -> bool:
     """Whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    return not isinstance(x, str | os.PathLike | zarr.Array) and not _is_dask(x)
+    return not is_stored(x) and not _is_dask(x)
 
 
 def as_matrix(x: Any) -> Array:
@@ -133,18 +132,10 @@ def make_source(
     DataError
         Of the kind that says what is wrong with `x`.
     """
-    if isinstance(x, str | os.PathLike | zarr.Array):
-        x = os.fspath(x) if isinstance(x, os.PathLike) else x
-        weight: ArrayRef | Floats | None
-        if isinstance(sample_weight, os.PathLike):
-            weight = reference(os.fspath(sample_weight))
-        elif isinstance(sample_weight, str | zarr.Array):
-            weight = reference(sample_weight)
-        else:
-            weight = _weights(sample_weight)
+    if is_stored(x):
         stored = zarr_source(
             reference(x),
-            weight,
+            reference(sample_weight) if is_stored(sample_weight) else _weights(sample_weight),
             reading.block_bytes,
             reading.missing_chunks,
             reading.non_finite,
@@ -198,7 +189,7 @@ def _check_length(weight: Floats | None, rows: int) -> None:
 def _weights(weight: Any) -> Floats | None:
     if weight is None:
         return None
-    if isinstance(weight, str | os.PathLike | zarr.Array):
+    if is_stored(weight):
         raise ConfigError(
             "sample_weight is a Zarr array and X is none; pass weights in memory, such as "
             "zarr.open_array(path)[:], or X as Zarr too."

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import zarr
 from zarr.abc.store import ByteRequest, Store
@@ -155,14 +155,20 @@ class ArrayRef:
         return f"{self.location}/{self.path}" if self.path else str(self.location)
 
 
+def is_stored(x: object) -> TypeGuard[str | os.PathLike[str] | zarr.Array[Any]]:
+    """Whether `x` says where an array lies, as `reference` takes it; data itself does not."""
+    return isinstance(x, str | os.PathLike | zarr.Array)
+
+
 def reference(
-    x: str | Location | zarr.Array[Any], options: Mapping[str, str] | None = None
+    x: str | os.PathLike[str] | Location | zarr.Array[Any],
+    options: Mapping[str, str] | None = None,
 ) -> ArrayRef:
     """Where an array lies, from a path, a URL or an open ``zarr.Array``."""
     if isinstance(x, Location):
         return ArrayRef(x)
     if not isinstance(x, zarr.Array):
-        return ArrayRef(Location(str(x), options or {}))
+        return ArrayRef(Location(os.fspath(x), options or {}))
     if isinstance(x.store, LocalStore):
         return ArrayRef(Location(str(x.store.root)), x.path)
     return ArrayRef(None, x.path, x)
