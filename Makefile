@@ -13,7 +13,7 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos check format lint types imports bench bench-disk ratio pins clean
+.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos keep check format lint types imports bench bench-disk ratio pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-disk  8 GB on two workers of 1 GB each"
 	@echo "make ratio      the time of this tree over that of a commit: OLD=main, ONLY=\"kmeans full\""
 	@echo "make pins       renew constraints.txt: the newest version of every package"
+	@echo "make keep       runs, labels and models of this version, packed for later ones to read"
 	@echo "make release    the sdist and the wheel of the tag at HEAD, checked: see RELEASING.md"
 	@echo "make clean      remove what these commands made"
 
@@ -63,6 +64,10 @@ test-newest-short: $(READY)
 
 release: $(READY)
 	$(BIN)/python -m tools.artefacts build/release --release
+
+# What this version stores, for tests/store/test_kept.py of all later ones: see RELEASING.md.
+keep: $(READY)
+	$(BIN)/python -m tools.keep build/keep
 
 chaos: $(READY)
 	PYTHONPATH=. $(BIN)/python tests/chaos/storm.py $(if $(SEED),--seed $(SEED)) --report chaos.json
