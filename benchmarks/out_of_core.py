@@ -22,7 +22,8 @@ from emdist.engines.dask.engine import DaskEngine
 from emdist.errors import EmdistError
 from emdist.fit.events import Event, Iterated
 from emdist.inputs.validation import parse_bytes
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
 
 FEATURES = 32

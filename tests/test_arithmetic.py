@@ -19,8 +19,9 @@ import emdist.jobs.records
 from emdist.engines.dask.packages import check_workers, mixed
 from emdist.estimators.inputs import make_engine
 from emdist.fit.events import Event, Warned
+from emdist.jobs.job import Job
 from emdist.jobs.records import versions
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.settings.config import make_config
 

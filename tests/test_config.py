@@ -23,7 +23,8 @@ from emdist.errors import ConfigError, NotFoundError
 from emdist.inputs.plugins import plugin, plugins
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.inputs.written import WrittenFloat
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import (
     ASSIGNMENTS,
     CLUSTERS,
@@ -528,7 +529,7 @@ def test_a_key_that_is_no_name_of_a_folder_is_refused(key: str, words: str) -> N
         run_location(minimal(), key)
     swept = make_sweep_config({"data": {"path": "x"}, "sweep": {"n_components": [2, 3, 4]}})
     with pytest.raises(ConfigError, match=f"the key .*{words}"):
-        swept.location(key)
+        run_location(swept, key)
     assert minimal(run={"key": "my run, 2024-01-01 (ä)"}).run.key == "my run, 2024-01-01 (ä)"
 
 

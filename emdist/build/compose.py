@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from emdist.build.model import (
 from emdist.build.room import largest_block, sample_size, smallest_block
 from emdist.build.start_file import read_start as read_start
 from emdist.build.stop import make_stop
+from emdist.build.sweep_config import Candidate, SweepConfig
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
@@ -34,6 +35,7 @@ from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
 from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import plugin
 from emdist.inputs.validation import checked_options, key_fault, parse_bytes
 from emdist.interfaces import Engine, Source
@@ -247,12 +249,11 @@ def run_location(config: Config, key: str | None = None) -> Location:
 
 
 def default_key(config: Config) -> str:
-    """A name made of the model and a digest of all that decides the result.
+    """A name made of what is fitted and a digest of all that decides the result.
 
     The same configuration finds its run again; another one gets its own.
     """
-    stem = Path(config.data.path).stem
-    return f"{stem}-{config.model.name}-{config.model.n_components}-{digest(config.identity())[:8]}"
+    return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
 def checked_start(config: Config, source: Source) -> Given:
@@ -270,6 +271,7 @@ def checked_start(config: Config, source: Source) -> Given:
 
 def make_run(
     config: Config,
+    candidates: Sequence[Candidate],
     source: Source,
     engine: Engine,
     given: Given,
@@ -278,14 +280,20 @@ def make_run(
     listen: Listener = unheard,
 ) -> Run:
     """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
-    plan = make_plan(config, source, engine, given, listen)
-    return Run(folder, plan, record, config.run.extend)
+    plans = [make_plan(one.config, source, engine, given, listen, one.name) for one in candidates]
+    budget = config.sweep.budget if isinstance(config, SweepConfig) else BUDGET
+    return Run(folder, plans, record, budget, config.run.extend)
 
 
 def make_plan(
-    config: Config, source: Source, engine: Engine, given: Given, listen: Listener = unheard
+    config: Config,
+    source: Source,
+    engine: Engine,
+    given: Given,
+    listen: Listener = unheard,
+    name: str = "",
 ) -> Plan:
-    """What the run of `config` does, by itself or in a sweep."""
+    """What the fit of `config` does, by itself, or under its `name` in a sweep."""
     return Plan(
         source,
         engine,
@@ -302,4 +310,5 @@ def make_plan(
             config.run.keep_every,
         ),
         listen,
+        name,
     )

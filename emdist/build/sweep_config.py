@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -22,10 +21,8 @@ from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import nearest
-from emdist.inputs.validation import explain, key_fault, parse_bytes, size
-from emdist.settings.config import Config, ModelSection, Section, check_named, model_name
-from emdist.store.places.location import Location
-from emdist.store.runs.run_record import digest
+from emdist.inputs.validation import explain, parse_bytes, size
+from emdist.settings.config import Config, ModelSection, Section, model_name
 
 #: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
 _MOST = 1000
@@ -91,12 +88,12 @@ class SweepSection(Section):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model of a sweep.
+    """One model of a run.
 
     Attributes
     ----------
     name
-        Of its folder, such as ``diagonal-8``.
+        Of its folder, such as ``diagonal-8``; empty for a fit by itself.
     config
         Of the fit that it would be alone.
     """
@@ -171,18 +168,23 @@ class SweepConfig(Config):
         sweep = self.sweep.model_dump(exclude=left_out) | {"criterion": self.criterion()}
         return {**super().identity(), "sweep": sweep}
 
-    def default_key(self) -> str:
-        """A name made of the data and a digest of all that decides the result."""
-        stem = Path(self.data.path).stem
-        return f"{stem}-sweep-{digest(self.identity())[:8]}"
+    def what(self) -> str:
+        return "sweep"
 
-    def location(self, key: str | None = None) -> Location:
-        """The folder of the run: ``run.folder/key``."""
-        if key is not None and (why := key_fault(key)) is not None:
-            raise ConfigError(f"the key {key[:60]!r} {why}.")
-        check_named(self, key)
-        name = self.run.key or key or self.default_key()
-        return Location(self.run.folder, self.run.storage_options).child(name).given
+
+def candidates_of(config: Config) -> tuple[Candidate, ...]:
+    """The models that a run of `config` fits: those of a sweep, or its one, without a name.
+
+    Raises
+    ------
+    ConfigError
+        If one cannot be made, or the criterion does not serve the models of a sweep.
+    """
+    if isinstance(config, SweepConfig):
+        config.criterion()
+        return config.candidates()
+    make_schedule(config.fit, config.model)
+    return (Candidate("", config),)
 
 
 def check_entropy(model: ModelSection) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,11 +25,9 @@ from emdist.cli.options import (
     run_settings,
 )
 from emdist.cli.repeat import repeat_run
+from emdist.cli.running import run_job
 from emdist.errors import ConfigError
-from emdist.report.answer import RESUMES, mode_of, print_result, reported
-from emdist.report.display import Mode, display
-from emdist.report.page import Page
-from emdist.wording import Layer
+from emdist.report.answer import RESUMES, mode_of, reported
 
 
 def fit(
@@ -107,16 +105,4 @@ def fit(
             raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
         where = str(config or "the command line")
         checked = make_config(values, where, named(given, settings))
-        _fit(checked, mode, layer)
-
-
-def _fit(config: Any, mode: Mode, layer: Layer) -> None:
-    from emdist.jobs.run import open_job
-
-    with display(mode, layer) as listen, open_job(config, listen=listen) as job:
-        if isinstance(job, dict):
-            summary, page = job, Page([("done already, nothing to do", job["run"])])
-        else:
-            found = job.complete()
-            summary, page = found.to_dict(), found.to_page()
-    print_result(summary, page, summary["run"], mode, layer)
+        run_job(checked, mode, layer)

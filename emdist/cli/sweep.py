@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,15 +20,9 @@ from emdist.cli.options import (
     named,
     run_settings,
 )
+from emdist.cli.running import run_job
 from emdist.errors import ConfigError
-from emdist.report.answer import RESUMES, mode_of, print_result, reported
-from emdist.report.display import Mode, display
-from emdist.report.page import Page
-from emdist.wording import Layer
-
-if TYPE_CHECKING:
-    from emdist.build.sweep_config import SweepConfig
-
+from emdist.report.answer import RESUMES, mode_of, reported
 
 Models = Annotated[
     list[str] | None,
@@ -127,16 +121,4 @@ def sweep(
         checked = make_sweep_config(
             overridden(values, settings or []), where, named(given, settings)
         )
-        summary, page = _swept(checked, mode, layer)
-        print_result(summary, page, summary["run"], mode, layer)
-
-
-def _swept(config: SweepConfig, mode: Mode, layer: Layer) -> tuple[dict[str, Any], Page]:
-    """Summary of the sweep, shown while it runs, or of the one that was done already."""
-    from emdist.jobs.sweep import open_sweep
-
-    with display(mode, layer) as listen, open_sweep(config, listen=listen) as job:
-        if isinstance(job, dict):
-            return job, Page([("done already, nothing to do", job["run"])])
-        found = job.complete()
-    return found.to_dict(), found.to_page()
+        run_job(checked, mode, layer)

@@ -1,22 +1,45 @@
-"""A run: one fit with its folder, advanced in segments that a checkpoint closes."""
+"""A run: fits of one source with a folder, advanced in segments that a checkpoint closes.
+
+A single fit is a run of one entry; a sweep is a run of several, which share every read.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emdist.errors import CheckpointError, EmdistError
-from emdist.fit.events import Iterated, Listener, Planned, Progress, Saved, Warned, unheard
+from emdist.fit.events import (
+    Event,
+    Iterated,
+    Listener,
+    Planned,
+    Progress,
+    Saved,
+    Warned,
+    unheard,
+)
 from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
-from emdist.fit.loop import iterate
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.together.abreast import Step
+from emdist.fit.together.lockstep import BUDGET
+from emdist.fit.together.sweep import (
+    Score,
+    SweepState,
+    advanced_together,
+    decode_fits,
+    encode_fits,
+    merged,
+    narrowed,
+    scored_together,
+)
 from emdist.fit.unchanged import Watch, stamps
 from emdist.inputs.names import names_of
 from emdist.interfaces import Engine, Model, Source
@@ -52,7 +75,7 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does, as `build` puts it together.
+    """What one fit of a run does, as `build` puts it together.
 
     Attributes
     ----------
@@ -72,6 +95,9 @@ class Plan:
         Of checkpoints.
     listen
         Told what happens.
+    name
+        Of the fit among those of a sweep, such as ``diagonal-8``; empty for a fit by itself, whose
+        checkpoints hold its state alone.
     """
 
     source: Source
@@ -84,68 +110,97 @@ class Plan:
     seed: int
     cadence: Cadence = Cadence()
     listen: Listener = unheard
+    name: str = ""
 
 
 class Run:
-    """Advances one fit and keeps its folder up to date.
+    """Advances the fits of a run in the same passes, and keeps its folder up to date.
 
-    It has state, the survey, the newest `FitState` and how it goes on, only to spare doing again
-    what it has just done, and the `Fit`, whose schedule may remember what spares work: a new
+    It has state, the survey, the newest `SweepState` and how it goes on, only to spare doing again
+    what it has just done, and the fits, whose schedules may remember what spares work: a new
     `Run` of the same folder goes on with the same bits.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    plans
+        Fits of one source, on one engine, with one seed, cadence and listener; at least one.
+    record
+        What run.json is held to.
+    budget
+        See `emdist.fit.together.lockstep.Lockstep`.
+    extend
+        Whether the run may go on with other stop rules.
     """
 
     def __init__(
-        self, folder: RunFolder, plan: Plan, record: Mapping[str, Any], extend: bool = False
+        self,
+        folder: RunFolder,
+        plans: Sequence[Plan],
+        record: Mapping[str, Any],
+        budget: int = BUDGET,
+        extend: bool = False,
     ) -> None:
         self.folder = folder
-        self.plan = plan
+        self.plans = tuple(plans)
+        self.plan = plans[0]
+        self.budget = budget
+        self._alone = not self.plan.name
         for warning in folder.create_or_check(record, extend):
-            plan.listen(Warned(warning))
+            self.plan.listen(Warned(warning))
         self.epoch = folder.claim()
         if extend:
             folder.extend(record, newest_checkpoint(folder), self.epoch)
         else:
             folder.take_over(record, self.epoch)
         self._survey: Survey | None = None
-        self._state: FitState | None = None
-        self._fit: Fit | None = None
-        self._states: Iterator[FitState] | None = None
+        self._fits: tuple[Fit, ...] | None = None
+        self._state: SweepState | None = None
+        self._states: Iterator[tuple[SweepState, list[Step]]] | None = None
 
     def survey(self) -> Survey:
-        """Where the data lie: from the folder, or by one pass over all rows."""
+        """Where the data lie, for the largest model: from the folder, or by one pass."""
         if self._survey is not None:
             return self._survey
+        plan = self.plan
         saved = self.folder.load(_SURVEY)
         if saved is not None:
             survey = decode(Survey, saved.arrays, saved.meta)
-            check_survey(survey, self.plan.source.shape[1])
+            check_survey(survey, plan.source.shape[1])
             self._watch().check(survey)
         else:
-            found = stamps(self.plan.source)
+            found = stamps(plan.source)
             survey = self._read_survey()
             survey.check()
             # What the survey refuses leaves nothing behind: the corrected command starts anew.
-            self._fit = self.plan.setup(survey)
+            self._fits = self._set_up(survey)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
         if survey.masked:
-            self.plan.listen(
+            plan.listen(
                 Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
             )
         if survey.gaps:
-            cells = survey.rows * self.plan.source.shape[1]
-            self.plan.listen(
+            cells = survey.rows * plan.source.shape[1]
+            plan.listen(
                 Warned(f"{survey.gaps} of {cells} values are NaN, taken as missing at random.")
             )
         self._survey = survey
         return survey
 
     def _read_survey(self) -> Survey:
-        plan = self.plan
-        blocks = range(len(plan.source))
-        plan.listen(Progress("survey", 0, len(blocks)))
+        plan, total = self.plan, len(self.plan.source)
+        task = plan.survey if self._alone else merged([one.survey for one in self.plans])
+        plan.listen(Progress("survey", 0, total))
         return plan.engine.map_reduce(
-            plan.survey, blocks, lambda done: plan.listen(Progress("survey", done, len(blocks)))
+            task, range(total), lambda done: plan.listen(Progress("survey", done, total))
+        )
+
+    def _set_up(self, survey: Survey) -> tuple[Fit, ...]:
+        return tuple(
+            replace(one.setup(narrowed(survey, one.survey)), listen=self.plan.listen)
+            for one in self.plans
         )
 
     def check_data(self) -> None:
@@ -156,28 +211,33 @@ class Run:
         plan = self.plan
         return Watch(plan.source, self.folder, self.epoch, self._read_survey, plan.listen)
 
-    def state(self) -> FitState:
+    def fits(self) -> tuple[Fit, ...]:
+        """What each fit works with, by the survey."""
+        if self._fits is None:
+            survey = self.survey()  # which sets them up where it reads
+            self._fits = self._fits or self._set_up(survey)
+        return self._fits
+
+    def state(self) -> SweepState:
         """The newest state: this process's, the folder's, or the beginning."""
         if self._state is None:
             saved = self.folder.load(_CHECKPOINT)
             if saved is None:
-                self._state = FitState(self.plan.seed)
+                self._state = SweepState(tuple(FitState(one.seed) for one in self.plans))
             else:
-                state = decode(FitState, saved.arrays, saved.meta, self.plan.types)
-                check_state(self.plan.model, state, self.plan.source.shape[1])
+                types = [plan.types for plan in self.plans]
+                state = decode_fits(saved.arrays, saved.meta, types, self._alone)
+                for plan, one in zip(self.plans, state.fits, strict=True):
+                    check_state(plan.model, one, plan.source.shape[1])
                 if former(self.folder.record()):
                     # It may have been saved under the stop rules that the run had before.
-                    state = reopened(self._prepared().stop, state)
+                    each = zip(self.fits(), state.fits, strict=True)
+                    state = SweepState(tuple(reopened(fit.stop, one) for fit, one in each))
                 self._state = state
         return self._state
 
-    def _prepared(self) -> Fit:
-        if self._fit is None:
-            self._fit = self.plan.setup(self.survey())
-        return self._fit
-
-    def advance(self) -> FitState:
-        """One segment: iterations until the cadence says so or the fit ends, then a checkpoint.
+    def advance(self) -> SweepState:
+        """One segment: passes until the cadence says so or all fits end, then a checkpoint.
 
         Whatever ends it early (Ctrl-C, an orchestrator's signal, a cluster that is lost) saves
         what is done and is raised again.
@@ -185,19 +245,22 @@ class Run:
         state = self.state()
         if state.finished:
             return state
-        fit = self._prepared()
+        fits = self.fits()
         if self._states is None:
-            self._states = iterate(fit, state)
-        self.plan.listen(Planned(fit.stop.on, fit.stop.tol, fit.stop.max_iter, state.iteration))
+            self._states = advanced_together(fits, state, self._heard, self._passing, self.budget)
+        stop = fits[0].stop
+        longest = max(fit.stop.max_iter for fit in fits)
+        done = max(one.iteration for one in state.fits)
+        self.plan.listen(Planned(stop.on, stop.tol, longest, done))
         began = before = time.monotonic()
-        first = len(state.history)
+        first, reached = state.iterations, _reached(state)
         try:
-            for state in self._states:
+            for state, steps in self._states:
                 now = time.monotonic()
-                self._tell(state, now - before)
-                before = now
                 self._state = state
-                if self._is_due(len(state.history) - first, now - began):
+                self._tell(steps, now - before)
+                before = now
+                if self._is_due(_reached(state) - reached, now - began):
                     break
         except BaseException:  # orchestrators raise signals that are no Exception
             self._states = None
@@ -206,52 +269,73 @@ class Run:
         self._save(state)
         return state
 
+    def _passing(self, fits: int, done: int, total: int) -> None:
+        self.plan.listen(Progress(f"pass of {fits} model(s)", done, total))
+
+    def _heard(self, index: int, event: Event) -> None:
+        name = self.plans[index].name
+        if isinstance(event, Warned) and name:
+            event = Warned(f"{name}: {event.message}")
+        self.plan.listen(event)
+
+    def _tell(self, steps: Sequence[Step], seconds: float) -> None:
+        rows, features = self.plan.source.shape
+        nbytes = rows * features * self.plan.source.dtype.itemsize
+        for step in steps:
+            name = self.plans[step.index].name
+            for record in step.records:  # one of each start that advances abreast
+                self.plan.listen(Iterated(record, seconds, rows, nbytes, name))
+
+    def _is_due(self, iterations: int, seconds: float) -> bool:
+        limit = self.plan.cadence.iterations
+        return seconds >= self.plan.cadence.seconds or (limit is not None and iterations >= limit)
+
     def _rescue(self, first: int) -> None:
         """Save what was done since `first` iterations, without hiding what ended the segment."""
-        if self._state is None or len(self._state.history) <= first:
+        if self._state is None or self._state.iterations <= first:
             return
         try:
             self._save(self._state)
         except EmdistError as error:
             log.warning("the iterations since the last checkpoint were not saved: %s", error)
 
-    def _is_due(self, iterations: int, seconds: float) -> bool:
-        limit = self.plan.cadence.iterations
-        return seconds >= self.plan.cadence.seconds or (limit is not None and iterations >= limit)
-
-    def _tell(self, state: FitState, seconds: float) -> None:
-        rows, features = self.plan.source.shape
-        nbytes = rows * features * self.plan.source.dtype.itemsize
-        told = 0 if self._state is None else len(self._state.history)
-        for record in state.history[told:]:  # one of each start that advances abreast
-            self.plan.listen(Iterated(record, seconds, rows, nbytes))
-
-    def _save(self, state: FitState) -> None:
+    def _save(self, state: SweepState) -> None:
         cadence = self.plan.cadence
-        number = _sequence(state)
-        self.folder.save(_CHECKPOINT, number, *encode(state), self.epoch)
+        arrays, meta = encode_fits(state, self._alone)
+        self.folder.save(_CHECKPOINT, state.sequence, arrays, meta, self.epoch)
         self.folder.retain(
             _CHECKPOINT, cadence.keep_last, cadence.keep_every, None, epoch=self.epoch
         )
-        self.plan.listen(Saved(len(state.history), str(self.folder.location)))
+        self.plan.listen(Saved(state.iterations, str(self.folder.location)))
 
-    def fitted(self) -> Fitted:
-        """The result; CheckpointError while the fit has not finished."""
-        state = self.state()
-        if state.best is None or not state.finished:
-            raise CheckpointError(
-                f"The run in {self.folder.location} has not finished: {state.status.value}"
-            )
-        names = names_of(self.plan.source)
-        return result(state.best, self.survey().spread, state.history, names)
+    def fitted(self) -> tuple[Fitted, ...]:
+        """The result of each fit; CheckpointError while one has not finished."""
+        found = []
+        for plan, state in zip(self.plans, self.state().fits, strict=True):
+            if state.best is None or not state.finished:
+                what = f"The fit {plan.name} of the sweep" if plan.name else "The run"
+                raise CheckpointError(
+                    f"{what} in {self.folder.location} has not finished: {state.status.value}"
+                )
+            spread = narrowed(self.survey(), plan.survey).spread
+            found.append(result(state.best, spread, state.history, names_of(plan.source)))
+        return tuple(found)
 
-    def label(self, writer: LabelWriter | None) -> Sums:
-        """The label pass: ``count`` (k,), ``score`` and ``weight``; resumes where it was cut."""
-        plan = self.plan
-        total = len(plan.source)
+    def scores(self, entropy: bool) -> list[Score]:
+        """Each result held against all rows, in one more read; see `scored_together`."""
+        return scored_together(
+            self.fits(), self.state().fits, entropy, self.plan.listen, self.budget
+        )
+
+    def label(self, which: int, writer: LabelWriter | None) -> Sums:
+        """The label pass of one fit; resumes where it was cut.
+
+        Its sums are ``count`` (k,), ``score`` and ``weight``.
+        """
+        plan, total = self.plans[which], len(self.plan.source)
         self.folder.check_owner(self.epoch)
         plan.listen(Progress("label", 0, total))
-        return self.fitted().label(
+        return self.fitted()[which].label(
             plan.model,
             plan.source,
             plan.engine,
@@ -266,6 +350,6 @@ def newest_checkpoint(folder: RunFolder) -> int:
     return 0 if saved is None else saved.sequence
 
 
-def _sequence(state: FitState) -> int:
-    """A number that grows with every state that `iterate` yields."""
-    return len(state.history) + state.restart + int(state.finished)
+def _reached(state: SweepState) -> int:
+    """Iterations, of all starts, of the fit that has made the most."""
+    return max(len(one.history) for one in state.fits)

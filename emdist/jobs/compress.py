@@ -27,7 +27,8 @@ from emdist.ingest.pictures import MAX_COLOURS, Picture, index_bits, indexed_png
 from emdist.ingest.table import File
 from emdist.ingest.target import storing
 from emdist.interfaces import Floats, Source
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.fit import FitJob
+from emdist.jobs.run import open_job
 from emdist.kernels.tiles.tiles import tiles
 from emdist.report.compression import Compression
 from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
@@ -210,10 +211,10 @@ def _fit_and_recolour(
         run=RunSection(folder=str(folder), key="run"),
     )
     with open_job(config, listen=tell) as job:
-        assert isinstance(job, Job)  # the folder is new
+        assert isinstance(job, FitJob)  # the folder is new
         job.complete()
         listen(Began("writing the picture"))
-        return job.run.fitted(), _recolour(job, picture)
+        return job.fitted, _recolour(job, picture)
 
 
 def _own_colours(source: Source, most: int) -> Floats | None:
@@ -229,7 +230,7 @@ def _own_colours(source: Source, most: int) -> Floats | None:
     return (codes[:, None] // place % 65536).astype(np.float64)
 
 
-def _recolour(job: Job, picture: Picture) -> _Recoloured:
+def _recolour(job: FitJob, picture: Picture) -> _Recoloured:
     """The centres as a palette, and every pixel as its label, a block at a time."""
     palette = _palette(job, picture)
     ref = ArrayRef(job.target, "labels")
@@ -248,9 +249,9 @@ def _recolour(job: Job, picture: Picture) -> _Recoloured:
     return _Recoloured(indices.reshape(picture.height, picture.width), palette, rmse)
 
 
-def _palette(job: Job, picture: Picture) -> NDArray[np.uint8]:
+def _palette(job: FitJob, picture: Picture) -> NDArray[np.uint8]:
     """(k, 3) centres rounded to 8 bits; grey as three equal bands."""
-    model, fitted = job.run.plan.model, job.run.fitted()
+    model, fitted = job.plan.model, job.fitted
     centres = model.locations(model.translate(fitted.params, fitted.spread.origin))
     rounded = np.clip(np.rint(centres * (255 / picture.white)), 0, 255).astype(np.uint8)
     return np.broadcast_to(rounded, (len(rounded), 3)).copy()

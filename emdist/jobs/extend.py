@@ -7,9 +7,9 @@ from typing import Any
 
 from emdist.build.compose import check_extension
 from emdist.build.model import param_types
-from emdist.fit.state import FitState
+from emdist.build.sweep_config import Candidate
 from emdist.fit.survey import Survey
-from emdist.fit.together.sweep import decode_sweep
+from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.records import recorded_config
 from emdist.settings.config import FitSection, make_section
 from emdist.store.runs.checkpoints import RunFolder
@@ -17,7 +17,9 @@ from emdist.store.runs.codec import decode
 from emdist.store.runs.run_record import former, identity_differences
 
 
-def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequence[Any]) -> None:
+def check_extending(
+    folder: RunFolder, found: Mapping[str, Any], candidates: Sequence[Candidate]
+) -> None:
     """Refuse to extend a run whose way so far would have been another; nothing is changed.
 
     Parameters
@@ -26,9 +28,8 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequenc
         Of the run.
     found
         What its record is to become: `emdist.jobs.records.record`.
-    models
-        Of a fit its configuration, of a sweep each candidate, with ``name``, ``model`` and
-        ``config.fit``.
+    candidates
+        The models that it fits.
 
     Raises
     ------
@@ -46,15 +47,11 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], models: Sequenc
     if survey is None or saved is None:
         return  # nothing is done yet
     known = decode(Survey, survey.arrays, survey.meta)
-    if "sweep" in found["config"]:
-        types = [param_types(one.model, one.config.fit) for one in models]
-        state = decode_sweep(saved.arrays, saved.meta, types)
-        for one, fit in zip(models, state.fits, strict=True):
-            check_extension(one.model, old, one.config.fit, (known, fit), f"{one.name}: ")
-        return
-    (config,) = models
-    fit = decode(FitState, saved.arrays, saved.meta, param_types(config.model, config.fit))
-    check_extension(config.model, old, config.fit, (known, fit), "")
+    types = [param_types(one.model, one.config.fit) for one in candidates]
+    state = decode_fits(saved.arrays, saved.meta, types, alone=not candidates[0].name)
+    for one, fit in zip(candidates, state.fits, strict=True):
+        which = f"{one.name}: " if one.name else ""
+        check_extension(one.model, old, one.config.fit, (known, fit), which)
 
 
 def former_identities(folder: RunFolder, identity: Mapping[str, Any]) -> list[dict[str, Any]]:

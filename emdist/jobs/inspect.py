@@ -10,7 +10,7 @@ from emdist.build.model import param_types
 from emdist.build.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
-from emdist.fit.together.sweep import decode_sweep
+from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels
@@ -130,7 +130,7 @@ def _sweep(run: RunFolder, config: Mapping[str, Any], saved: Saved) -> dict[str,
     """How far a sweep is, model by model, and which is best once that is known."""
     candidates = make_section(SweepConfig, config, f"{run.location}: config").candidates()
     types = [param_types(one.model, one.config.fit) for one in candidates]
-    state = decode_sweep(saved.arrays, saved.meta, types)
+    state = decode_fits(saved.arrays, saved.meta, types, alone=False)
     each = zip(candidates, state.fits, strict=True)
     found: dict[str, Any] = {
         "kind": "sweep",

@@ -8,9 +8,10 @@ from typing import Any
 from emdist.build.compose import make_source
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Listener, unheard
+from emdist.jobs.job import Job
 from emdist.jobs.label_target import labels_location
 from emdist.jobs.records import load_fitted, recorded_config
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location

@@ -266,6 +266,10 @@ class Config(Section):
             data["weights"] = str(Location(self.data.weights))
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
 
+    def what(self) -> str:
+        """What is fitted, as part of the default name of a run."""
+        return f"{self.model.name}-{self.model.n_components}"
+
 
 def check_named(config: Config, key: str | None) -> None:
     """ConfigError for a run that is to be extended and has no name."""

@@ -23,8 +23,9 @@ import emdist
 from emdist.build.model import make_model
 from emdist.ingest import ingest
 from emdist.jobs.inspect import inspect
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.settings.file import read_config
 from emdist.store.places.location import Location

@@ -19,7 +19,8 @@ from typing import Any, NoReturn
 from jobs import PATIENCE, overlapping, result
 from voyage import Task
 
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 

@@ -22,7 +22,8 @@ from jobs import result
 
 from emdist import GaussianMixture, KMeans
 from emdist.engines.threads import LocalEngine
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 #: Audit events of calls that change the file system.

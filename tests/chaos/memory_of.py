@@ -10,7 +10,8 @@ import sys
 from typing import Any
 
 from benchmarks.memory import peak_memory
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.settings.file import overridden
 

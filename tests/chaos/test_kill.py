@@ -32,7 +32,8 @@ from jobs import (
 )
 
 from emdist.fit.events import Event, Iterated
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 MODELS = ("kmeans", "full")

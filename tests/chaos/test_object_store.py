@@ -20,7 +20,8 @@ from jobs import PATIENCE, fitting
 
 from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedError, StorageError
 from emdist.fit.events import Event, Iterated, Saved
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location, open_zarr_store

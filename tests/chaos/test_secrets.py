@@ -200,7 +200,8 @@ def test_a_run_that_fails_tells_no_secret(
 ) -> None:
     """In this process, so that the chain of causes is searched too."""
     from emdist.errors import EmdistError
-    from emdist.jobs.run import Job, open_job
+    from emdist.jobs.job import Job
+    from emdist.jobs.run import open_job
     from emdist.settings.file import read_config
 
     settings, code = FAILURES[name]

@@ -35,10 +35,11 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.jobs import compress as compression
 from emdist.jobs.inspect import inspect
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted
-from emdist.jobs.run import Job, open_job
-from emdist.jobs.sweep import SweepJob, open_sweep
+from emdist.jobs.run import open_job
+from emdist.jobs.sweep import SweepJob
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.codec import decode, encode
@@ -456,7 +457,7 @@ def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
 
 def swept(values: dict[str, Any], listen: Callable[[Event], None] = lambda e: None) -> Any:
     asked = {**values, "sweep": {"n_components": [2, 3]}}
-    with open_sweep(make_sweep_config(asked), listen=listen) as job:
+    with open_job(make_sweep_config(asked), listen=listen) as job:
         return job.complete().best if isinstance(job, SweepJob) else job["best"]
 
 

@@ -15,8 +15,14 @@ from command_line import Command
 import emdist as package
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError
+from emdist.fit.events import Event, Warned
 from emdist.fit.together.lockstep import Lockstep
-from emdist.jobs.sweep import SweepJob, open_sweep
+from emdist.interfaces import Block
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
+from emdist.jobs.sweep import SweepJob
+from emdist.settings.config import make_config
+from emdist.store.sources.zarr_source import ZarrSource
 
 
 def model(folder: Path) -> bytes:
@@ -151,10 +157,74 @@ def test_a_checkpoint_of_another_sweep_is_refused(data: Path, tmp_path: Path) ->
         "run": {"folder": str(tmp_path / "runs"), "key": "s"},
         "sweep": {"n_components": [2, 3, 4]},
     }
-    with open_sweep(make_sweep_config(values)) as job:
+    with open_job(make_sweep_config(values)) as job:
         assert isinstance(job, SweepJob)
         job.segment()
-        job.run.entries = job.run.entries[:2]
+        job.run.plans = job.run.plans[:2]
         job.run._state = None
         with pytest.raises(CheckpointError, match="sweep of 2 models"):
             job.run.state()
+
+
+def test_a_sweep_warns_of_missing_values_as_a_fit_does(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    x[3, 1] = x[7, 0] = np.nan
+    zarr.create_array(tmp_path / "gaps.zarr", data=x, chunks=(20, 2))
+    common = {
+        "data": {"path": str(tmp_path / "gaps.zarr"), "non_finite": "missing"},
+        "model": {"name": "diagonal", "n_components": 2},
+    }
+    told: dict[str, list[str]] = {}
+    for key, config in (
+        ("one", make_config(common | {"run": {"folder": str(tmp_path), "key": "one"}})),
+        (
+            "many",
+            make_sweep_config(
+                common
+                | {"sweep": {"n_components": [2, 3]}, "run": {"folder": str(tmp_path), "key": "m"}}
+            ),
+        ),
+    ):
+        events: list[Event] = []
+        with open_job(config, listen=events.append) as job:
+            assert isinstance(job, Job)
+            job.survey()
+        told[key] = [event.message for event in events if isinstance(event, Warned)]
+    assert told["one"] == ["2 of 120 values are NaN, taken as missing at random."]
+    assert told["many"] == told["one"]
+
+
+def test_blocks_of_a_sweep_stay_in_the_memory_that_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = np.random.default_rng(0).normal(size=(400, 3))
+    zarr.create_array(tmp_path / "packed.zarr", data=x, chunks=(50, 3))
+    reads: list[int] = []
+    own = ZarrSource._read
+
+    def read(self: ZarrSource, i: int) -> Block:
+        reads.append(i)
+        return own(self, i)
+
+    monkeypatch.setattr(ZarrSource, "_read", read)
+    bits, count = [], []
+    for key, cluster in (("kept", {"memory": "1 GiB"}), ("not", {})):
+        reads.clear()
+        config = make_sweep_config(
+            {
+                "data": {"path": str(tmp_path / "packed.zarr"), "block_size": "1200 B"},
+                "fit": {"max_iter": 5, "tol": 0},
+                "cluster": {"threads": 1, **cluster},
+                "sweep": {"n_components": [2, 3]},
+                "labels": {"write": False},
+                "run": {"folder": str(tmp_path), "key": key},
+            }
+        )
+        with open_job(config) as job:
+            assert isinstance(job, SweepJob)
+            job.complete()
+        bits.append([model(tmp_path / key / "models" / f"kmeans-{k}") for k in (2, 3)])
+        count.append(len(reads))
+    assert count[0] == 8, "each block once"
+    assert count[1] > 40
+    assert bits[0] == bits[1]

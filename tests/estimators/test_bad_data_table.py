@@ -23,7 +23,8 @@ from bad_data import (
 
 import emdist
 from emdist.errors import EmdistError
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 DOCS = Path(__file__).parents[2] / "docs/reliability.md"

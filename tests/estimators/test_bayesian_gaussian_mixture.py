@@ -17,7 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 import emdist
 from emdist import BayesianGaussianMixture, GaussianMixture
 from emdist.errors import ConfigError, EmdistError
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -28,8 +28,9 @@ from emdist import (
 from emdist.errors import ConfigError, DomainError, NonFiniteError, ShapeError
 from emdist.families.binomial_pairs import BinomialPairs
 from emdist.fit.events import Event, Warned
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.store.places.location import Location
 

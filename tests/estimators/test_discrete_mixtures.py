@@ -29,7 +29,8 @@ from emdist import (
     PoissonMixture,
 )
 from emdist.errors import ConfigError, DomainError, StartError
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

@@ -20,7 +20,8 @@ from emdist import KCentroids, KMeans
 from emdist.build.model import make_model
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.jobs.inspect import inspect
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 

@@ -25,9 +25,10 @@ from emdist.fit.events import Warned
 from emdist.ingest import ingest
 from emdist.inputs.names import Match, both, match
 from emdist.jobs.inspect import inspect
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted, save_fitted
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import DataSection, make_config
 from emdist.store.places.location import Location
 from emdist.store.sources.zarr_source import reference, zarr_source

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 import emdist
 from emdist import GaussianMixture, KMeans, KMedians
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]

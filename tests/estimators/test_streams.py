@@ -25,7 +25,8 @@ from emdist import (
     ProductMixture,
 )
 from emdist.errors import ConfigError, DataError, DomainError, ShapeError, StartError, WeightError
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 Rows = NDArray[np.float64]
@@ -227,7 +228,7 @@ def test_a_run_by_any_schedule_resumes(schedule: str, stored: Path, tmp_path: Pa
                 assert isinstance(job, Job)
                 finished = job.segment().finished
                 if finished:
-                    results.append(job.run.fitted())
+                    results.append(job.fitted)
     one, other = results
     assert np.array_equal(one.params.components.means, other.params.components.means)
     assert repr(one.history) == repr(other.history)

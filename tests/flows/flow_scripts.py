@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect import Flow
 from typer.main import get_command
 
 from emdist.cli import flow
@@ -91,3 +93,8 @@ def ran(name: str, *arguments: object) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     raise AssertionError("a command ends with SystemExit")
+
+
+def returned(flow: Flow[..., Any]) -> set[str]:
+    """What the documentation of a flow says that it returns."""
+    return set(re.findall(r"``(\w+)``", (flow.fn.__doc__ or "").partition("JSON: ")[2]))

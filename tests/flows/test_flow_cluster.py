@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from flow_scripts import until
+from flow_scripts import returned, until
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -24,7 +24,8 @@ from prefect.client.schemas.objects import Artifact, FlowRun
 from emdist.errors import ConfigError, NotFoundError, SchedulerError
 from emdist.flows.cluster import cluster
 from emdist.flows.private import storage_options
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 pytestmark = pytest.mark.usefixtures("api")
@@ -76,6 +77,7 @@ def test_it_fits_and_labels_with_the_bits_of_the_plain_job(
     assert result["run"] == str(folder)
     assert result["iterations"] == 9
     assert not result["already_done"]
+    assert set(result) == returned(cluster)
     assert model(folder) == fitted_without(values, tmp_path / "plain")
     labels = np.asarray(zarr.open_group(folder / "labels.zarr", mode="r")["labels"])
     assert set(labels.tolist()) == {0, 1, 2, 3}
@@ -152,7 +154,7 @@ def test_a_cut_run_goes_on_from_its_checkpoint(values: dict[str, Any], tmp_path:
     values["run"]["key"] = "mine"
     with open_job(make_config(values)) as job:
         assert isinstance(job, Job)
-        assert len(job.segment().history) == 3
+        assert job.segment().iterations == 3
     assert cluster(make_config(values))["iterations"] == 9
     del values["run"]["key"]
     assert model(tmp_path / "runs" / "mine") == fitted_without(values, tmp_path / "plain")
@@ -198,7 +200,7 @@ def test_storage_options_reach_the_job_from_the_workers_file(
         seen.update(data=config.data.storage_options, run=config.run.storage_options)
         raise NotFoundError("enough")
 
-    monkeypatch.setattr("emdist.flows.cluster.open_job", opened)
+    monkeypatch.setattr("emdist.flows.stages.open_job", opened)
     _, run = ran(cluster, make_config(values))
     assert seen == {"data": {"region": "here"}, "run": {}}
     assert "here" not in json.dumps(run.parameters)
@@ -227,8 +229,7 @@ def lossy(monkeypatch: pytest.MonkeyPatch, iterations: int) -> list[int]:
     starts: list[int] = []
 
     def segment(self: Job) -> Any:
-        state = self.run.state()
-        starts.append(len(state.history))
+        starts.append(self.run.state().iterations)
         if len(starts) > 1 or iterations == 0:
             if iterations == 0:
                 raise SchedulerError("the scheduler was lost.")

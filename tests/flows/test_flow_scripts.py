@@ -21,7 +21,8 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from emdist.errors import EmdistError
 from emdist.flows.script import Outcome, run_as_script
 from emdist.flows.server import _start, _stop, _wait, prefect_api
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 Start = Callable[..., Script]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from flow_scripts import Script, until
+from flow_scripts import Script, returned, until
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -22,7 +22,8 @@ from prefect.client.schemas.filters import (
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import ConfigError
 from emdist.flows.sweep import sweep
-from emdist.jobs.sweep import SweepJob, open_sweep
+from emdist.jobs.run import open_job
+from emdist.jobs.sweep import SweepJob
 
 NAMES = ["full-2", "full-3", "full-5"]
 
@@ -42,7 +43,7 @@ def models(run: Path) -> dict[str, bytes]:
 def plain(swept: dict[str, Any], folder: Path) -> dict[str, bytes]:
     """The models of the same configuration, without Prefect."""
     values = swept | {"run": {"folder": str(folder), "key": "plain"}}
-    with open_sweep(make_sweep_config(values)) as job:
+    with open_job(make_sweep_config(values)) as job:
         assert isinstance(job, SweepJob)
         job.complete()
     return models(folder / "plain")
@@ -89,11 +90,12 @@ def test_a_cut_sweep_goes_on_and_a_second_start_says_done(
     swept: dict[str, Any], tmp_path: Path
 ) -> None:
     swept["run"]["key"] = "mine"
-    with open_sweep(make_sweep_config(swept)) as job:
+    with open_job(make_sweep_config(swept)) as job:
         assert isinstance(job, SweepJob)
         assert job.segment().iterations == 9
     first = sweep(make_sweep_config(swept))
     assert not first["already_done"]
+    assert set(first) == returned(sweep)
     assert models(tmp_path / "runs" / "mine") == plain(swept, tmp_path / "plain")
     assert sweep(make_sweep_config(swept)) == first | {"already_done": True}
 

@@ -17,7 +17,8 @@ from golden import CASES
 
 from emdist.engines.clusters.local import Local
 from emdist.fit.events import Event, Iterated, Progress, Saved
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 
 #: Section ``cluster`` by name: threads here, or workers in processes of their own.

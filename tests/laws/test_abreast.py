@@ -25,8 +25,8 @@ from emdist.fit.together.bundle import Bundle, OneRead, Results
 from emdist.fit.together.sweep import (
     SweepState,
     advanced_together,
-    decode_sweep,
-    encode_sweep,
+    decode_fits,
+    encode_fits,
     surveyed_together,
 )
 from emdist.inputs.plugins import plugins
@@ -212,8 +212,8 @@ def test_a_sweep_resumed_from_any_state_has_the_same_bits(n_init: int) -> None:
     assert [s.sequence for s in states] == sorted({s.sequence for s in states})
     types = [param_types(s.model_section_for(3), s.fit_section) for s in settings]
     for state in [first, *states[:: max(1, len(states) // 6)], states[-1]]:
-        arrays, meta = encode_sweep(state)
-        again = decode_sweep({n: a.copy() for n, a in arrays.items()}, meta, types)
+        arrays, meta = encode_fits(state, alone=False)
+        again = decode_fits({n: a.copy() for n, a in arrays.items()}, meta, types, alone=False)
         fits = fits_of(source, settings, LocalEngine(2))
         rest = [after for after, _ in sweep(fits, again)]
         last = (rest or [again])[-1]

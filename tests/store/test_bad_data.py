@@ -51,7 +51,8 @@ from emdist.errors import (
     WorkersError,
 )
 from emdist.interfaces import Array
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model

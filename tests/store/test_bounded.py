@@ -24,7 +24,8 @@ import zarr
 from numcodecs import BZ2, LZ4, LZMA, Blosc, GZip, Zlib, Zstd, blosc, lz4, zstd
 from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.chunks.bounded import bounded, content_size
 from emdist.store.runs.sealed import Seal, document
@@ -307,7 +308,8 @@ from pathlib import Path
 from emdist.settings.config import make_config
 from emdist.errors import EmdistError
 from emdist.jobs.inspect import inspect
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.store.places.location import Location
 from emdist.store.sources.zarr_source import reference, zarr_source
 

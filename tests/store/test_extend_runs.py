@@ -18,9 +18,10 @@ import emdist
 from emdist.build.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, RunMismatchError
 from emdist.jobs.inspect import inspect
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
-from emdist.jobs.run import Job, open_job
-from emdist.jobs.sweep import SweepJob, open_sweep
+from emdist.jobs.run import open_job
+from emdist.jobs.sweep import SweepJob
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 
@@ -121,7 +122,7 @@ def test_a_kill_after_the_record_was_changed_loses_nothing(data: Path, tmp_path:
 def test_a_sweep_goes_on(data: Path, tmp_path: Path) -> None:
     def sweep(key: str, **fit: Any) -> None:
         config = values(data, tmp_path, key, **fit) | {"sweep": {"n_components": [2, 3]}}
-        with open_sweep(make_sweep_config(config)) as job:
+        with open_job(make_sweep_config(config)) as job:
             if isinstance(job, SweepJob):
                 job.complete()
 

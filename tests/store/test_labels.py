@@ -30,9 +30,10 @@ from emdist.errors import (
 from emdist.fit.events import Event, Progress
 from emdist.interfaces import Assigned, Block
 from emdist.jobs.inspect import faults, inspect
+from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
 from emdist.jobs.records import load_fitted, save_fitted
-from emdist.jobs.run import Job, open_job
+from emdist.jobs.run import open_job
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.store.labels.check import damaged_blocks, is_labelled
 from emdist.store.labels.creation import label_writer

@@ -22,8 +22,8 @@ from emdist.errors import (
     RunMismatchError,
 )
 from emdist.fit.events import Event, Warned
-from emdist.jobs.run import Job, open_job
-from emdist.jobs.sweep import open_sweep
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
@@ -202,7 +202,7 @@ def test_a_link_within_a_run_is_not_followed(name: str, data: Path, tmp_path: Pa
 def test_a_link_for_a_model_of_a_sweep_is_not_followed(data: Path, tmp_path: Path) -> None:
     config = good(data, tmp_path) | {"sweep": {"n_components": [2, 3]}}
     (tmp_path / "outside").mkdir()
-    with open_sweep(make_sweep_config(config)) as job:
+    with open_job(make_sweep_config(config)) as job:
         assert not isinstance(job, dict)
         (tmp_path / "r/models").symlink_to(tmp_path / "outside")
         with pytest.raises(CheckpointError, match="symbolic link"):

@@ -54,8 +54,12 @@ def advanced_together(
 ) -> Iterator[tuple[SweepState, list[Step]]]:
     """States of the sweep, and what each fit did to get there, until all have finished.
 
-    Each fit has the bits that it has alone; see `abreast` for the parameters.
+    Each fit has the bits that it has alone; see `abreast` for the parameters. A single one tells
+    its own listener of its passes.
     """
+    if len(fits) == 1:
+        yield from _advanced_alone(fits[0], state.fits[0])
+        return
     states = list(state.fits)
     for steps in abreast(fits, states, iterate, listen, progress, budget):
         for step in steps:
@@ -63,23 +67,37 @@ def advanced_together(
         yield SweepState(tuple(states)), steps
 
 
-def encode_sweep(state: SweepState) -> tuple[dict[str, Array], dict[str, Any]]:
-    """A state as arrays and JSON, fit by fit: their parameters are of different kinds."""
+def _advanced_alone(fit: Fit, state: FitState) -> Iterator[tuple[SweepState, list[Step]]]:
+    told = len(state.history)
+    for now in iterate(fit, state):
+        yield SweepState((now,)), [Step(0, now, now.history[told:])]
+        told = len(now.history)
+
+
+def encode_fits(state: SweepState, alone: bool) -> tuple[dict[str, Array], dict[str, Any]]:
+    """A state as arrays and JSON: of a fit `alone` as it is, of a sweep's fit by fit."""
+    if alone:
+        return encode(state.fits[0])
     parts = [encode(one) for one in state.fits]
     arrays = {f"{i}/{name}": a for i, (found, _) in enumerate(parts) for name, a in found.items()}
     return arrays, {"fits": [meta for _, meta in parts]}
 
 
-def decode_sweep(
-    arrays: Mapping[str, Array], meta: Mapping[str, Any], types: Sequence[Mapping[str, Any]]
+def decode_fits(
+    arrays: Mapping[str, Array],
+    meta: Mapping[str, Any],
+    types: Sequence[Mapping[str, Any]],
+    alone: bool,
 ) -> SweepState:
-    """The state that `encode_sweep` was given; `types` of each fit as for `decode`.
+    """The state that `encode_fits` was given; `types` of each fit as for `decode`.
 
     Raises
     ------
     CheckpointError
         If it is none of so many fits.
     """
+    if alone:
+        return SweepState((decode(FitState, arrays, meta, types[0]),))
     nodes = meta.get("fits")
     if not isinstance(nodes, list) or len(nodes) != len(types):
         raise CheckpointError(f"the checkpoint is none of a sweep of {len(types)} models")

@@ -1,0 +1,65 @@
+"""The job of one model: fitted, stored, its rows labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emdist.build.compose import checked_start
+from emdist.fit.start import Given
+from emdist.interfaces import Source
+from emdist.jobs.job import Job
+from emdist.jobs.records import versions
+from emdist.quality.doubts import Doubt, doubts_of, unfinished
+from emdist.report.opening import fit_opening
+from emdist.report.summary import Summary, summarise
+from emdist.settings.config import Config
+from emdist.store.places.location import Location
+
+
+class FitJob(Job[Config, Summary]):
+    """The stages of the run of one model."""
+
+    chosen = 0
+
+    @staticmethod
+    def start(config: Config, source: Source) -> Given:
+        return checked_start(config, source)
+
+    @staticmethod
+    def opening(config: Config, source: Source) -> str:
+        return fit_opening(config, source)
+
+    @staticmethod
+    def is_whole(summary: Mapping[str, Any]) -> bool:
+        result = summary.get("result")
+        wanted = {"status", "iterations", "objective"}
+        shown = isinstance(result, dict) and result.keys() >= wanted
+        return shown and summary.keys() >= {"run", "labels"}
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        cut = unfinished(self.fitted, "fit.max_iter", "fit.tol")
+        return (*cut, *doubts_of(self.config.model, self.fitted))
+
+    def finish(self) -> None:
+        self._save({"final": 0})
+
+    def summary(self, labelled: Any) -> Summary:
+        model, fitted = self.plan.model, self.fitted
+        moved = model.translate(fitted.params, fitted.spread.origin)
+        return summarise(
+            str(self.run.folder.location),
+            str(Location(self.config.data.path)),
+            self.source,
+            self.config.model.name,
+            model.minimises,
+            fitted,
+            model.locations(moved),
+            labelled,
+            self.run.survey().masked,
+            str(self.target) if self.config.labels.write else None,
+            self.seconds,
+            versions(),
+            self.doubts,
+        )
