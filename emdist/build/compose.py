@@ -29,7 +29,8 @@ from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
 from emdist.fit.observed import observed_source
-from emdist.fit.run import Cadence, Plan, Run
+from emdist.fit.plan import Cadence, Plan
+from emdist.fit.run import Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
@@ -280,35 +281,41 @@ def make_run(
     listen: Listener = unheard,
 ) -> Run:
     """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
-    plans = [make_plan(one.config, source, engine, given, listen, one.name) for one in candidates]
+    cadence = Cadence(
+        config.run.checkpoint_seconds,
+        config.run.checkpoint_iterations,
+        config.run.keep_last,
+        config.run.keep_every,
+    )
+    plans = [
+        make_plan(one.model, one.config.fit, source, engine, given, listen, cadence, one.name)
+        for one in candidates
+    ]
     budget = config.sweep.budget if isinstance(config, SweepConfig) else BUDGET
     return Run(folder, plans, record, budget, config.run.extend)
 
 
 def make_plan(
-    config: Config,
+    model: ModelSection,
+    fit: FitSection,
     source: Source,
     engine: Engine,
     given: Given,
     listen: Listener = unheard,
+    cadence: Cadence | None = None,
     name: str = "",
 ) -> Plan:
-    """What the fit of `config` does, by itself, or under its `name` in a sweep."""
+    """What one fit does, by itself, or under its `name` among others."""
     return Plan(
         source,
         engine,
-        make_model(config.model),
-        lambda survey: make_fit(config.model, config.fit, source, engine, survey, given, listen),
-        make_survey(source, config.model, config.fit),
-        config.model.n_components,
-        param_types(config.model, config.fit),
-        config.fit.seed,
-        Cadence(
-            config.run.checkpoint_seconds,
-            config.run.checkpoint_iterations,
-            config.run.keep_last,
-            config.run.keep_every,
-        ),
+        make_model(model),
+        lambda survey: make_fit(model, fit, source, engine, survey, given, listen),
+        make_survey(source, model, fit),
+        model.n_components,
+        param_types(model, fit),
+        fit.seed,
+        cadence or Cadence(),
         listen,
         name,
     )

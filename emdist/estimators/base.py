@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.compose import make_fit, make_survey
+from emdist.build.compose import make_plan
 from emdist.build.memory import check_result
 from emdist.build.model import make_model, make_schedule
 from emdist.build.room import check_room
@@ -31,20 +31,18 @@ from emdist.estimators.kept_parameters import to_json
 from emdist.estimators.listening import listener
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
-from emdist.fit.events import Iterated
 from emdist.fit.fitted import Collect, Collected, result
-from emdist.fit.loop import iterate
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
+from emdist.fit.unsaved import completed
 from emdist.inputs.frames import check_given, check_names, names_in
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
 from emdist.quality.doubts import doubts_of, unfinished
-from emdist.runtime.interrupts import interrupts_first
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
@@ -170,18 +168,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         source = self._source(X, sample_weight, engine)
         model, section, given = self._planned(source)
         check_room([model], section, source, engine)
-        listen = listener(self.verbose)
-        state = first = FitState(section.seed)
-        told = 0
-        with interrupts_first():
-            survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
-            survey.check()
-            fit = make_fit(model, section, source, engine, survey, given, listen)
-            for state in iterate(fit, first):
-                for record in state.history[told:]:
-                    listen(Iterated(record, 0.0, 0, 0))
-                told = len(state.history)
-        self._end(state, survey.spread, model, source)
+        plan = make_plan(model, section, source, engine, given, listener(self.verbose))
+        ((fit, state),) = completed([plan])
+        self._end(state, fit.survey.spread, model, source)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(doubt.message, ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.build.compose import make_fit, make_survey
+from emdist.build.compose import make_plan
 from emdist.build.model import kind_of
 from emdist.build.room import check_room
 from emdist.build.sweep_config import check_entropy
@@ -23,19 +23,12 @@ from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
 from emdist.fit.criteria import CRITERIA, checked_criterion
-from emdist.fit.events import Event, Iterated, Warned
-from emdist.fit.fit import Fit
 from emdist.fit.start import Given
-from emdist.fit.state import FitState
-from emdist.fit.together.sweep import (
-    SweepState,
-    advanced_together,
-    scored_together,
-    surveyed_together,
-)
+from emdist.fit.together.sweep import scored_together
+from emdist.fit.unsaved import completed
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
-from emdist.interfaces import Array, Engine, Source
+from emdist.interfaces import Array
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.settings.config import FitSection, ModelSection
 
@@ -140,15 +133,15 @@ class Sweep(BestModel):
         models = [model for model, _, _ in planned]
         check_room(models, planned[0][1], source, engine)
         criterion = self._criterion(models)
-        fits = self._fits(planned, source, engine)
-        budget = self._budget()
-        state = self._advanced(fits, SweepState(tuple(FitState(s.seed) for _, s, _ in planned)))
-        listen = listener(0)
+        budget, told = self._budget(), listener(self.verbose)
+        plans = [
+            make_plan(model, section, source, engine, given, told, name=f"model {index}")
+            for index, (model, section, given) in enumerate(planned)
+        ]
+        fits, states = zip(*completed(plans, budget), strict=True)
         entropy = criterion == "icl" and not fits[0].model.minimises
-        scores = scored_together(fits, state.fits, entropy, listen, budget)
-        for one, fit, (model, _, _), found in zip(
-            estimators, fits, planned, state.fits, strict=True
-        ):
+        scores = scored_together(fits, states, entropy, listener(0), budget)
+        for one, fit, (model, _, _), found in zip(estimators, fits, planned, states, strict=True):
             one._end(found, fit.survey.spread, model, source)
             one._remember(source, engine, X)
         models = [model for model, _, _ in planned]
@@ -200,31 +193,6 @@ class Sweep(BestModel):
             return parse_bytes(self.memory)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"memory: {error}.") from None
-
-    def _fits(self, planned: Sequence[_Sections], source: Source, engine: Engine) -> list[Fit]:
-        tasks = [make_survey(source, model, section) for model, section, _ in planned]
-        surveys = surveyed_together(tasks, engine)
-        fits = []
-        for (model, section, given), survey in zip(planned, surveys, strict=True):
-            survey.check()
-            fits.append(make_fit(model, section, source, engine, survey, given))
-        return fits
-
-    def _advanced(self, fits: Sequence[Fit], first: SweepState) -> SweepState:
-        told, state = listener(self.verbose), first
-
-        def heard(index: int, event: Event) -> None:
-            if isinstance(event, Warned):
-                event = Warned(f"model {index}: {event.message}")
-            told(event)
-
-        budget, silent = self._budget(), lambda *progress: None
-        for found, steps in advanced_together(fits, first, heard, silent, budget):
-            state = found
-            for step in steps:
-                for record in step.records:
-                    told(Iterated(record, 0.0, 0, 0, f"model {step.index}"))
-        return state
 
     def _publish(
         self,

@@ -7,27 +7,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from emdist.errors import CheckpointError, EmdistError
 from emdist.fit.events import (
-    Event,
-    Iterated,
-    Listener,
     Planned,
     Progress,
     Saved,
     Warned,
-    unheard,
 )
 from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
+from emdist.fit.plan import Plan, hear, tell
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
-from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.survey import Survey
 from emdist.fit.together.abreast import Step
 from emdist.fit.together.lockstep import BUDGET
 from emdist.fit.together.sweep import (
@@ -42,7 +40,6 @@ from emdist.fit.together.sweep import (
 )
 from emdist.fit.unchanged import Watch, stamps
 from emdist.inputs.names import names_of
-from emdist.interfaces import Engine, Model, Source
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.codec import decode, encode
@@ -53,64 +50,6 @@ log = logging.getLogger(__name__)
 
 _CHECKPOINT = "ckpt"
 _SURVEY = "survey"
-
-
-@dataclass(frozen=True)
-class Cadence:
-    """How often to checkpoint, and how many to keep.
-
-    Attributes
-    ----------
-    seconds, iterations
-        A segment ends at whichever comes first; `iterations` None for no such limit.
-    keep_last, keep_every
-        Retention: the last so many, and every so many-th (0 for none). The best is always kept.
-    """
-
-    seconds: float = 60.0
-    iterations: int | None = None
-    keep_last: int = 3
-    keep_every: int = 0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What one fit of a run does, as `build` puts it together.
-
-    Attributes
-    ----------
-    source, engine, model
-        What is read, where, and what is fitted.
-    setup
-        Makes the `Fit` once the survey is there.
-    survey
-        The survey's task.
-    n_components
-        For the checks of the survey.
-    types
-        Of the state's open fields, for decoding: see `codec.decode`.
-    seed
-        Of the fit.
-    cadence
-        Of checkpoints.
-    listen
-        Told what happens.
-    name
-        Of the fit among those of a sweep, such as ``diagonal-8``; empty for a fit by itself, whose
-        checkpoints hold its state alone.
-    """
-
-    source: Source
-    engine: Engine
-    model: Model[Any]
-    setup: Callable[[Survey], Fit]
-    survey: SurveyTask
-    n_components: int
-    types: Mapping[str, Any]
-    seed: int
-    cadence: Cadence = Cadence()
-    listen: Listener = unheard
-    name: str = ""
 
 
 class Run:
@@ -247,7 +186,8 @@ class Run:
             return state
         fits = self.fits()
         if self._states is None:
-            self._states = advanced_together(fits, state, self._heard, self._passing, self.budget)
+            heard = partial(hear, self.plans)
+            self._states = advanced_together(fits, state, heard, self._passing, self.budget)
         stop = fits[0].stop
         longest = max(fit.stop.max_iter for fit in fits)
         done = max(one.iteration for one in state.fits)
@@ -258,7 +198,7 @@ class Run:
             for state, steps in self._states:
                 now = time.monotonic()
                 self._state = state
-                self._tell(steps, now - before)
+                tell(self.plans, steps, now - before)
                 before = now
                 if self._is_due(_reached(state) - reached, now - began):
                     break
@@ -271,20 +211,6 @@ class Run:
 
     def _passing(self, fits: int, done: int, total: int) -> None:
         self.plan.listen(Progress(f"pass of {fits} model(s)", done, total))
-
-    def _heard(self, index: int, event: Event) -> None:
-        name = self.plans[index].name
-        if isinstance(event, Warned) and name:
-            event = Warned(f"{name}: {event.message}")
-        self.plan.listen(event)
-
-    def _tell(self, steps: Sequence[Step], seconds: float) -> None:
-        rows, features = self.plan.source.shape
-        nbytes = rows * features * self.plan.source.dtype.itemsize
-        for step in steps:
-            name = self.plans[step.index].name
-            for record in step.records:  # one of each start that advances abreast
-                self.plan.listen(Iterated(record, seconds, rows, nbytes, name))
 
     def _is_due(self, iterations: int, seconds: float) -> bool:
         limit = self.plan.cadence.iterations

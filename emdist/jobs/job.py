@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 from emdist.build.sweep_config import Candidate
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
-from emdist.fit.run import Plan, Run
+from emdist.fit.plan import Plan
+from emdist.fit.run import Run
 from emdist.fit.start import Given
 from emdist.fit.together.sweep import SweepState
 from emdist.interfaces import Source

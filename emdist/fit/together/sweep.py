@@ -151,6 +151,8 @@ def surveyed_together(
     tasks: Sequence[SurveyTask], engine: Engine, done: Callable[[int], None] | None = None
 ) -> list[Survey]:
     """The survey of each task, of one source, in one read."""
+    if len(tasks) == 1:
+        return [engine.map_reduce(tasks[0], range(len(tasks[0].source)), done)]
     source = OneRead(bare(tasks[0].source))
     groups = sorted({(task.seed, task.missing) for task in tasks})
     kinds = [merged([t for t in tasks if (t.seed, t.missing) == group]) for group in groups]

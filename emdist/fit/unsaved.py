@@ -1,0 +1,43 @@
+"""Fits of one source from their beginning to their end, with no folder: what estimators do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import partial
+
+from emdist.fit.fit import Fit
+from emdist.fit.plan import Plan, hear, tell
+from emdist.fit.state import FitState
+from emdist.fit.together.lockstep import BUDGET
+from emdist.fit.together.sweep import SweepState, advanced_together, surveyed_together
+from emdist.runtime.interrupts import interrupts_first
+
+
+def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, FitState]]:
+    """Each fit and the state that it ends in, with the bits that it has alone.
+
+    Parameters
+    ----------
+    plans
+        Fits of one source, on one engine; at least one.
+    budget
+        See `emdist.fit.together.lockstep.Lockstep`.
+    """
+    with interrupts_first():
+        surveys = surveyed_together([plan.survey for plan in plans], plans[0].engine)
+        fits = []
+        for plan, survey in zip(plans, surveys, strict=True):
+            survey.check()
+            fits.append(plan.setup(survey))
+        first = last = SweepState(tuple(FitState(plan.seed) for plan in plans))
+        heard, before = partial(hear, plans), time.monotonic()
+        for state, steps in advanced_together(fits, first, heard, _silent, budget):
+            now = time.monotonic()
+            tell(plans, steps, now - before)
+            before, last = now, state
+    return list(zip(fits, last.fits, strict=True))
+
+
+def _silent(fits: int, done: int, total: int) -> None:
+    """Estimators show no progress of passes."""
