@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.build.compose import make_fit, make_survey
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate
@@ -49,8 +50,9 @@ def fitted(source: Source, schedule: str, start: NDArray[np.float64], memo: int)
     options = {"memo_bytes": memo} if schedule == "pruned" else {}
     section = FitSection(schedule=schedule, schedule_options=options, tol=0.0)
     engine, told = LocalEngine(1), list[Event]()
-    survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
-    fit = make_fit(model, section, source, engine, survey, Given(start))
+    recipe = Recipe(model, section)
+    survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
+    fit = make_fit(recipe, source, engine, survey, Given(start))
     began = time.process_time()
     *_, last = iterate(replace(fit, listen=told.append), FitState(0))
     seconds = time.process_time() - began

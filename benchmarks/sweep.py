@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from emdist.build.compose import make_fit, make_source, make_survey
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate
@@ -117,7 +118,7 @@ class Case:
         """Survey and fit of one model after another."""
         found = []
         for model in self.models:
-            task = make_survey(self.source, model, self.fit)
+            task = make_survey(self.source, Recipe(model, self.fit))
             survey = self.engine.map_reduce(task, range(len(self.source)))
             *_, last = iterate(self._fit(model, survey), FitState(0))
             found.append(last)
@@ -125,7 +126,7 @@ class Case:
 
     def together(self) -> list[FitState]:
         """Survey and fits of all in the same reads."""
-        tasks = [make_survey(self.source, model, self.fit) for model in self.models]
+        tasks = [make_survey(self.source, Recipe(model, self.fit)) for model in self.models]
         surveys = surveyed_together(tasks, self.engine)
         fits = [self._fit(*one) for one in zip(self.models, surveys, strict=True)]
         first = SweepState(tuple(FitState(0) for _ in fits))
@@ -133,7 +134,7 @@ class Case:
         return list(last.fits)
 
     def _fit(self, model: ModelSection, survey: Any) -> Fit:
-        return make_fit(model, self.fit, self.source, self.engine, survey)
+        return make_fit(Recipe(model, self.fit), self.source, self.engine, survey)
 
 
 def _unheard(*_: object) -> None:

@@ -12,7 +12,8 @@ import pytest
 import emdist
 from emdist import GaussianMixture, KMeans
 from emdist.build.compose import make_engine
-from emdist.build.model import make_model, make_schedule
+from emdist.build.model import make_model
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.settings.config import ClusterSection, Config, FitSection, ModelSection, make_config
@@ -202,7 +203,7 @@ def test_no_option_takes_a_boolean_for_a_number(
 def test_no_schedule_takes_a_boolean_for_a_number(schedule: str, options: dict[str, Any]) -> None:
     fit = FitSection(schedule=schedule, schedule_options=options)
     with pytest.raises(ConfigError, match="a number is wanted, got True"):
-        make_schedule(fit, ModelSection())
+        Recipe(ModelSection(), fit).checked()
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emdist.build.model import (
-    CENTROIDS,
-    default_seeder,
-    make_components,
-    make_dissimilarity,
-    make_model,
-    make_schedule,
-    param_types,
-)
+from emdist.build.model import CENTROIDS, make_dissimilarity, make_model
+from emdist.build.recipe import Recipe
 from emdist.build.room import largest_block, sample_size, smallest_block
 from emdist.build.start_file import read_start as read_start
 from emdist.build.stop import make_stop
-from emdist.build.sweep_config import Candidate, SweepConfig
+from emdist.build.sweep_config import SweepConfig
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
@@ -42,7 +35,6 @@ from emdist.inputs.validation import checked_options, key_fault, parse_bytes
 from emdist.interfaces import Engine, Source
 from emdist.settings.config import (
     CLUSTERS,
-    SEEDERS,
     ClusterSection,
     Config,
     DataSection,
@@ -159,22 +151,21 @@ def ahead_source(
     return replace(source, keep=resident, ahead=Ahead(owner, ahead))
 
 
-def make_survey(source: Source, model: ModelSection, fit: FitSection) -> SurveyTask:
+def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
     """The survey's task, with a sample that is large enough to seed from and fits in memory."""
-    k, size = model.n_components, sample_size(source, model, fit)
-    components = make_components(model)
-    if model.missing and components.needs_covariance:
+    missing, components = recipe.section.missing, recipe.components
+    if missing and components.needs_covariance:
         raise ConfigError(
             "A prior's default scale is the covariance of the data, which rows with missing values "
             "do not tell. Give the prior's covariance, or set data.non_finite to 'drop'."
         )
     return SurveyTask(
-        observed_source(source, make_model(model)),
-        k,
-        size,
-        fit.seed,
+        observed_source(source, recipe.model),
+        recipe.k,
+        sample_size(source, recipe.k, recipe.fit),
+        recipe.fit.seed,
         components.shifted,
-        model.missing,
+        missing,
         components.needs_covariance,
     )
 
@@ -189,19 +180,20 @@ def make_space(section: ModelSection, survey: Survey) -> Space:
     return Space(unit, Absolute()) if section.name == "kmedians" else Space(unit)
 
 
-def check_extension(
-    model: ModelSection, old: FitSection, new: FitSection, saved: tuple[Survey, FitState], what: str
-) -> None:
-    """RunMismatchError unless `new`, of other stop rules, may go on from what is `saved`."""
+def check_extension(recipe: Recipe, old: FitSection, saved: tuple[Survey, FitState]) -> None:
+    """RunMismatchError unless a fit by the stop rules of `old` may go on by those of `recipe`.
+
+    `saved` is its survey and the state that it has come to.
+    """
     survey, state = saved
-    unit = make_space(model, survey).unit
-    before, after = (make_stop(model, one, survey, unit) for one in (old, new))
-    check_path(before, after, state, new.schedule == "sparse", what)
+    unit = make_space(recipe.section, survey).unit
+    before, after = (make_stop(recipe.section, fit, survey, unit) for fit in (old, recipe.fit))
+    which = f"{recipe.name}: " if recipe.name else ""
+    check_path(before, after, state, recipe.fit.schedule == "sparse", which)
 
 
 def make_fit(
-    model_section: ModelSection,
-    section: FitSection,
+    recipe: Recipe,
     source: Source,
     engine: Engine,
     survey: Survey,
@@ -213,26 +205,24 @@ def make_fit(
 
     `begun` says that there are parameters to go on from, so that none will be seeded.
     """
-    given = given or read_start(section.start)
-    seeded = 0 if begun else model_section.n_components
-    check_survey(make_model(model_section), survey, given, seeded, listen)
-    model = make_model(model_section, survey.spread)
-    is_kmeans = model.minimises
-    earlier = given.earlier
-    given.check(model, model_section.n_components, source.shape[1])
-    space = make_space(model_section, survey)
+    section, fit = recipe.section, recipe.fit
+    given = given or read_start(fit.start)
+    check_survey(recipe.model, survey, given, 0 if begun else recipe.k, listen)
+    model = make_model(section, survey.spread)  # whose priors may come from the data
+    given.check(model, recipe.k, source.shape[1])
+    space, earlier = make_space(section, survey), given.earlier
     return Fit(
         observed_source(source, model),
         engine,
         model,
-        model_section.n_components,
+        recipe.k,
         survey,
-        plugin(SEEDERS, "seeder", section.init or default_seeder(model_section)),
-        make_model(ModelSection(name="kmeans", missing=model_section.missing)),
-        make_stop(model_section, section, survey, space.unit),
-        make_schedule(section, model_section),
-        section.on_collapse or ("reseed" if is_kmeans else "regularise"),
-        1 if given.means is not None else section.n_init,
+        recipe.seeder,
+        recipe.labeller,
+        make_stop(section, fit, survey, space.unit),
+        recipe.schedule,
+        fit.on_collapse or ("reseed" if model.minimises else "regularise"),
+        1 if given.means is not None else fit.n_init,
         given,
         listen,
         space.geometry,
@@ -257,22 +247,21 @@ def default_key(config: Config) -> str:
     return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
-def checked_start(config: Config, source: Source) -> Given:
+def checked_start(recipe: Recipe, source: Source) -> Given:
     """The given start, if any, once it is known to fit the data; StartError otherwise."""
-    fewer = config.model.n_components > source.shape[0]
-    given, model = read_start(config.fit.start), make_model(config.model)
-    if fewer and not given.places(model, source.shape[1]):
+    given, features = read_start(recipe.fit.start), source.shape[1]
+    if recipe.k > source.shape[0] and not given.places(recipe.model, features):
         raise StartError(
-            f"{config.model.n_components} components for {source.shape[0]} rows; wanted at least "
-            "one row for each. Ask for fewer components."
+            f"{recipe.k} components for {source.shape[0]} rows; wanted at least one row for each. "
+            "Ask for fewer components."
         )
-    given.check(model, config.model.n_components, source.shape[1])
+    given.check(recipe.model, recipe.k, features)
     return given
 
 
 def make_run(
     config: Config,
-    candidates: Sequence[Candidate],
+    recipes: Sequence[Recipe],
     source: Source,
     engine: Engine,
     given: Given,
@@ -287,35 +276,30 @@ def make_run(
         config.run.keep_last,
         config.run.keep_every,
     )
-    plans = [
-        make_plan(one.model, one.config.fit, source, engine, given, listen, cadence, one.name)
-        for one in candidates
-    ]
+    plans = [make_plan(one, source, engine, given, listen, cadence) for one in recipes]
     budget = config.sweep.budget if isinstance(config, SweepConfig) else BUDGET
     return Run(folder, plans, record, budget, config.run.extend)
 
 
 def make_plan(
-    model: ModelSection,
-    fit: FitSection,
+    recipe: Recipe,
     source: Source,
     engine: Engine,
     given: Given,
     listen: Listener = unheard,
     cadence: Cadence | None = None,
-    name: str = "",
 ) -> Plan:
-    """What one fit does, by itself, or under its `name` among others."""
+    """What one fit of a run does."""
     return Plan(
         source,
         engine,
-        make_model(model),
-        lambda survey: make_fit(model, fit, source, engine, survey, given, listen),
-        make_survey(source, model, fit),
-        model.n_components,
-        param_types(model, fit),
-        fit.seed,
+        recipe.model,
+        lambda survey: make_fit(recipe, source, engine, survey, given, listen),
+        make_survey(source, recipe),
+        recipe.k,
+        recipe.types,
+        recipe.fit.seed,
         cadence or Cadence(),
         listen,
-        name,
+        recipe.name,
     )

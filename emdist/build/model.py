@@ -209,18 +209,18 @@ def free_parameters(section: ModelSection, n_components: int, n_features: int) -
     return int(make_family(section).free_parameters(n_components, n_features) + weights)
 
 
-def param_types(section: ModelSection, schedule: FitSection | None = None) -> dict[str, Any]:
+def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict[str, Any]:
     """Types of the fields that a stored state, or a model, leaves open."""
     return {
         "params": MixtureParams if section.noise is None else NoisyParams,
         "components": make_components(section).params,
-        "memory": type(None) if schedule is None else make_schedule(schedule, section).memory,
+        "memory": type(None) if schedule is None else schedule.memory,
     }
 
 
-def make_schedule(section: FitSection, model: ModelSection) -> Schedule:
+def make_schedule(section: FitSection, model: Model[Any]) -> Schedule:
     """How passes become iterations, its options checked; ConfigError if `model` is none for it."""
     cls = plugin(SCHEDULES, "schedule", section.schedule)
     made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
-    made.check(make_model(model))
+    made.check(model)
     return made

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from emdist.build.memory import Room, check_fit, footprint
+from emdist.build.recipe import Recipe
 from emdist.engines.budget import AT_WORST, Smallest
 from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes
 from emdist.interfaces import Engine, Source
-from emdist.settings.config import ClusterSection, FitSection, ModelSection
+from emdist.settings.config import ClusterSection, FitSection
 from emdist.store.chunks.layout import unit_rows
 from emdist.store.sources.plan import ROW_BYTES, longest
 from emdist.store.sources.references import open_checked
@@ -36,9 +37,8 @@ def smallest_block(source: Source) -> Smallest | None:
     return Smallest(str(source.ref), rows * max(row_bytes, ROW_BYTES), max(row_bytes, ROW_BYTES))
 
 
-def sample_size(source: Source, model: ModelSection, fit: FitSection) -> int:
-    """Rows held for seeding: enough for the components, and of bounded size."""
-    k = model.n_components
+def sample_size(source: Source, k: int, fit: FitSection) -> int:
+    """Rows held for seeding: enough for `k` components, and of bounded size."""
     row_bytes = source.shape[1] * source.dtype.itemsize
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
@@ -46,21 +46,20 @@ def sample_size(source: Source, model: ModelSection, fit: FitSection) -> int:
 
 
 def check_room(
-    models: Sequence[ModelSection],
-    fit: FitSection,
+    recipes: Sequence[Recipe],
     source: Source,
     engine: Engine | None = None,
     cluster: ClusterSection | None = None,
     outputs: Sequence[str] = (),
 ) -> Callable[[int], int]:
-    """What a worker of so many threads needs for `models` besides its blocks, in bytes.
+    """What a worker of so many threads needs for `recipes` besides its blocks, in bytes.
 
     Parameters
     ----------
-    models
+    recipes
         Fitted in the same passes.
-    fit, source
-        As configured.
+    source
+        Their rows.
     engine, cluster
         Where it runs: an engine, or the configuration of one.
     outputs
@@ -77,8 +76,9 @@ def check_room(
         stated = None if cluster.memory is None else parse_bytes(cluster.memory)
     if isinstance(engine, LocalEngine):
         threads = min(engine.threads or available_cpus(), len(source))
-    sample = max(min(sample_size(source, one, fit), source.shape[0]) for one in models)
-    most = max(one.n_components for one in models)
+    models, fit = [one.section for one in recipes], recipes[0].fit
+    sample = max(min(sample_size(source, one.k, fit), source.shape[0]) for one in recipes)
+    most = max(one.k for one in recipes)
     labels = labels_bytes(source, most, outputs)
     # A block at work counts AT_WORST times, and what is made of it once.
     block = largest_block(source) + int(labels / AT_WORST)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
@@ -15,8 +14,8 @@ from emdist.build.model import (
     kind_of,
     make_assignment,
     make_model,
-    make_schedule,
 )
+from emdist.build.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET
@@ -86,27 +85,6 @@ class SweepSection(Section):
         return parse_bytes(self.memory)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One model of a run.
-
-    Attributes
-    ----------
-    name
-        Of its folder, such as ``diagonal-8``; empty for a fit by itself.
-    config
-        Of the fit that it would be alone.
-    """
-
-    name: str
-    config: Config
-
-    @property
-    def model(self) -> ModelSection:
-        """What is fitted."""
-        return self.config.model
-
-
 class SweepConfig(Config):
     """One sweep: data, model and fit as of a single one, and the models that it has instead."""
 
@@ -121,10 +99,10 @@ class SweepConfig(Config):
             )
         return self
 
-    def candidates(self) -> tuple[Candidate, ...]:
+    def recipes(self) -> tuple[Recipe, ...]:
         """The models, family by family; ConfigError for unknown or repeated ones."""
         names = self.sweep.families or [self.model.name]
-        found = [self._candidate(name, k) for name in names for k in self.sweep.n_components]
+        found = [self._recipe(name, k) for name in names for k in self.sweep.n_components]
         seen = [one.name for one in found]
         twice = sorted({name for name in seen if seen.count(name) > 1})
         if twice:
@@ -139,27 +117,23 @@ class SweepConfig(Config):
             )
         return tuple(found)
 
-    def _candidate(self, name: str, k: int) -> Candidate:
+    def _recipe(self, name: str, k: int) -> Recipe:
         values = self.model.model_dump() | {"name": name, "n_components": k}
         try:
-            model = ModelSection.model_validate(values)
+            section = ModelSection.model_validate(values)
         except ValidationError as error:
             where = "sweep.families"
             raise ConfigError(explain(error, ModelSection, where)) from None
-        make_schedule(self.fit, model)  # which refuses what cannot be made
-        values = {key: getattr(self, key) for key in Config.model_fields} | {"model": model}
-        return Candidate(f"{name}-{k}", Config.model_construct(**values))
+        return Recipe(section, self.fit, f"{name}-{k}").checked()
 
     def criterion(self) -> str:
         """The name of the criterion, once it is known to serve the models; ConfigError."""
-        found = self.candidates()
-        kinds = [kind_of(one.model) for one in found]
-        name = checked_criterion(
-            self.sweep.criterion, kinds, [one.model.n_components for one in found]
-        )
+        found = self.recipes()
+        kinds = [kind_of(one.section) for one in found]
+        name = checked_criterion(self.sweep.criterion, kinds, [one.k for one in found])
         if name == "icl":
             for one in found:
-                check_entropy(one.model)
+                check_entropy(one.section)
         return name
 
     def identity(self) -> dict[str, Any]:
@@ -172,8 +146,8 @@ class SweepConfig(Config):
         return "sweep"
 
 
-def candidates_of(config: Config) -> tuple[Candidate, ...]:
-    """The models that a run of `config` fits: those of a sweep, or its one, without a name.
+def recipes_of(config: Config) -> tuple[Recipe, ...]:
+    """What a run of `config` fits: the models of a sweep, or its one, without a name.
 
     Raises
     ------
@@ -182,9 +156,8 @@ def candidates_of(config: Config) -> tuple[Candidate, ...]:
     """
     if isinstance(config, SweepConfig):
         config.criterion()
-        return config.candidates()
-    make_schedule(config.fit, config.model)
-    return (Candidate("", config),)
+        return config.recipes()
+    return (Recipe(config.model, config.fit).checked(),)
 
 
 def check_entropy(model: ModelSection) -> None:

@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.build.compose import make_plan
 from emdist.build.memory import check_result
-from emdist.build.model import make_model, make_schedule
+from emdist.build.model import make_model
+from emdist.build.recipe import Recipe
 from emdist.build.room import check_room
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (
@@ -166,10 +167,11 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         """
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
-        model, section, given = self._planned(source)
-        check_room([model], section, source, engine)
-        plan = make_plan(model, section, source, engine, given, listener(self.verbose))
+        recipe, given = self._planned(source)
+        check_room([recipe], source, engine)
+        plan = make_plan(recipe, source, engine, given, listener(self.verbose))
         ((fit, state),) = completed([plan])
+        model = recipe.section
         self._end(state, fit.survey.spread, model, source)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(doubt.message, ConvergenceWarning, stacklevel=3)
@@ -178,20 +180,19 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         self._remember(source, engine, X)
         return self
 
-    def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
-        """As `_sections`; what does not suit `source` is refused before anything is read."""
+    def _planned(self, source: Source) -> tuple[Recipe, Given]:
+        """What `fit` does; what does not suit `source` is refused before anything is read."""
         model, section, given = self._sections(source.shape[1])
         check_given(self.get_params(deep=False), names_of(source))
-        fewer = model.n_components > source.shape[0]
-        if fewer and not given.places(make_model(model), source.shape[1]):
+        recipe, features = Recipe(model, section), source.shape[1]
+        if recipe.k > source.shape[0] and not given.places(recipe.model, features):
             raise StartError(
-                f"n_samples={source.shape[0]} should be >= {shown(model.n_components)}, the number "
-                "of clusters or components. Ask for fewer."
+                f"n_samples={source.shape[0]} should be >= {shown(recipe.k)}, the number of "
+                "clusters or components. Ask for fewer."
             )
-        given.check(make_model(model), model.n_components, source.shape[1])
+        given.check(recipe.model, recipe.k, features)
         self._check_warm(source)
-        make_schedule(section, model)
-        return model, section, given
+        return recipe.checked(), given
 
     def _check_warm(self, source: Source) -> None:
         """StartError if a warm start would take the parameters of some features for others."""

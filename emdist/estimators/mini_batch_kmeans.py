@@ -7,12 +7,12 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from emdist.build.recipe import Recipe
 from emdist.estimators.handover import minibatch_of
 from emdist.estimators.kmeans import KMeans
 from emdist.estimators.streams import Streaming
 from emdist.fit.online import Fold
 from emdist.fit.schedules.minibatch import cumulated
-from emdist.settings.config import FitSection, ModelSection
 
 
 class MiniBatchKMeans(Streaming, KMeans):
@@ -86,7 +86,7 @@ class MiniBatchKMeans(Streaming, KMeans):
         options = {"groups": self.n_batches, "passes": self.passes}
         return {"schedule": "minibatch", "schedule_options": options}
 
-    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
+    def _fold(self, recipe: Recipe) -> Callable[[float], Fold]:
         return _cumulating
 
     def to_sklearn(self) -> Any:

@@ -19,8 +19,8 @@ from emdist.build.model import (
     make_distribution,
     make_family,
     make_mixture,
-    make_schedule,
 )
+from emdist.build.recipe import Recipe
 from emdist.errors import StartError
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.learned import Learned
@@ -91,8 +91,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             **self._schedule(),
         )
 
-    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
-        schedule = make_schedule(section, model)
+    def _fold(self, recipe: Recipe) -> Callable[[float], Fold]:
+        schedule = recipe.schedule
         alpha = schedule.alpha if isinstance(schedule, Stepwise) else Stepwise().alpha
         return partial(Averaged, alpha=alpha)
 
@@ -110,11 +110,11 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             )
         return True
 
-    def _planned(self, source: Source) -> tuple[ModelSection, FitSection, Given]:
-        model, section, given = super()._planned(source)
-        if self._is_warm(model, source.shape[1]):
-            given = replace(given, earlier=self._earlier(model))
-        return model, section, given
+    def _planned(self, source: Source) -> tuple[Recipe, Given]:
+        recipe, given = super()._planned(source)
+        if self._is_warm(recipe.section, source.shape[1]):
+            given = replace(given, earlier=self._earlier(recipe.section))
+        return recipe, given
 
     def _earlier(self, model: ModelSection) -> Earlier:
         """The previous fit; without an objective where that of `model` would be another."""

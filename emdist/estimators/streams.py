@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from emdist.build.compose import make_fit, make_survey
-from emdist.build.model import make_model
+from emdist.build.recipe import Recipe
 from emdist.build.room import check_room
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
@@ -25,7 +25,6 @@ from emdist.fit.survey import Survey, check_total
 from emdist.inputs.frames import check_given
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
-from emdist.settings.config import FitSection, ModelSection
 
 #: Records of chunks that are kept.
 _KEPT = 100
@@ -64,7 +63,8 @@ class Stream:
 def fed(
     stream: Stream | None,
     before: Fitted | None,
-    sections: tuple[ModelSection, FitSection, Given],
+    recipe: Recipe,
+    given: Given,
     chunk: tuple[Source, Engine],
     fold_of: Callable[[float], Fold],
     listen: Listener,
@@ -76,25 +76,25 @@ def fed(
     stream
         None for a new one, which is surveyed by its first chunk and begins at what was fitted
         `before`, or at seeds from that chunk.
-    sections
-        Model, fit and given start.
+    recipe, given
+        What is fitted, and a start that was given.
     chunk
         Rows, and where to compute.
     fold_of
         How sums of chunks become one, given the weight of the first chunk.
     """
-    (model, section, given), (source, engine) = sections, chunk
-    survey = engine.map_reduce(make_survey(source, model, section), range(len(source)))
+    source, engine = chunk
+    survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
     if stream is None:
         survey.check()
         begun = before is not None
-        fit = make_fit(model, section, source, engine, survey, given, listen, begun)
-        stream = Stream(survey, _first(fit, section.seed, before))
+        fit = make_fit(recipe, source, engine, survey, given, listen, begun)
+        stream = Stream(survey, _first(fit, recipe.fit.seed, before))
     elif not survey.moments.weight > 0:
         return stream  # Rows that count for nothing.
     else:
         check_total(survey.moments.weight)
-        fit = make_fit(model, section, source, engine, stream.survey, Given(), listen, True)
+        fit = make_fit(recipe, source, engine, stream.survey, Given(), listen, True)
         check_spread(fit.model.domain, survey.spread)
     fold = fold_of(stream.survey.spread.weight)
     state = sweep(fit, stream.state, [range(len(source))], fold)
@@ -111,7 +111,7 @@ def _first(fit: Fit, seed: int, before: Fitted | None) -> FitState:
 class Streaming(Estimator):
     """Base of the estimators with `partial_fit`. It has state as every estimator has."""
 
-    def _fold(self, model: ModelSection, section: FitSection) -> Callable[[float], Fold]:
+    def _fold(self, recipe: Recipe) -> Callable[[float], Fold]:
         """How sums of chunks become one, given the weight of the first chunk."""
         raise NotImplementedError
 
@@ -144,19 +144,19 @@ class Streaming(Estimator):
         before = self._fitted if self.__sklearn_is_fitted__() else None
         known = self._source if before is None else self._known
         source = known(X, sample_weight, engine)
-        sections = self._sections(source.shape[1])
+        model, section, given = self._sections(source.shape[1])
         check_given(self.get_params(deep=False), names_of(source))
         if before is not None:
             number = "n_clusters" if hasattr(self, "n_clusters") else "n_components"
             streaming = self._stream is not None
-            check_shape(self._section, sections[0], type(self).__name__, number, streaming)
-        sections[2].check(make_model(sections[0]), sections[0].n_components, source.shape[1])
-        check_room([sections[0]], sections[1], source, engine)
-        fold = self._fold(*sections[:2])
-        listen = listener(self.verbose)
-        stream = fed(self._stream, before, sections, (source, engine), fold, listen)
+            check_shape(self._section, model, type(self).__name__, number, streaming)
+        recipe = Recipe(model, section)
+        given.check(recipe.model, recipe.k, source.shape[1])
+        check_room([recipe], source, engine)
+        fold, listen = self._fold(recipe), listener(self.verbose)
+        stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
         names = names_of(source) if before is None else before.feature_names
-        self._adopt(stream.fitted(names), sections[0])
+        self._adopt(stream.fitted(names), model)
         self._stream = stream
         self._remember(source, engine, X)
         return self

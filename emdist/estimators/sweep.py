@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -23,14 +24,13 @@ from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
 from emdist.fit.criteria import CRITERIA, checked_criterion
-from emdist.fit.start import Given
 from emdist.fit.together.sweep import scored_together
 from emdist.fit.unsaved import completed
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
-from emdist.settings.config import FitSection, ModelSection
+from emdist.settings.config import ModelSection
 
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
@@ -45,8 +45,6 @@ _CATEGORIES: Mapping[str, type[Warning]] = {
     "edge": UserWarning,
     "heuristic": UserWarning,
 }
-
-_Sections = tuple[ModelSection, FitSection, Given]
 
 
 class Sweep(BestModel):
@@ -130,21 +128,21 @@ class Sweep(BestModel):
         engine = make_engine(self.estimator.engine)
         source = estimators[0]._source(X, sample_weight, engine)
         planned = [one._planned(source) for one in estimators]
-        models = [model for model, _, _ in planned]
-        check_room(models, planned[0][1], source, engine)
+        recipes = [recipe for recipe, _ in planned]
+        models = [one.section for one in recipes]
+        check_room(recipes, source, engine)
         criterion = self._criterion(models)
         budget, told = self._budget(), listener(self.verbose)
         plans = [
-            make_plan(model, section, source, engine, given, told, name=f"model {index}")
-            for index, (model, section, given) in enumerate(planned)
+            make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
+            for index, (recipe, given) in enumerate(planned)
         ]
         fits, states = zip(*completed(plans, budget), strict=True)
         entropy = criterion == "icl" and not fits[0].model.minimises
         scores = scored_together(fits, states, entropy, listener(0), budget)
-        for one, fit, (model, _, _), found in zip(estimators, fits, planned, states, strict=True):
+        for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
             one._end(found, fit.survey.spread, model, source)
             one._remember(source, engine, X)
-        models = [model for model, _, _ in planned]
         rows = rows_of(
             [_named(params) for params in grid],
             models,

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emdist.build.compose import check_extension
-from emdist.build.model import param_types
-from emdist.build.sweep_config import Candidate
+from emdist.build.recipe import Recipe
 from emdist.fit.survey import Survey
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.records import recorded_config
@@ -17,9 +16,7 @@ from emdist.store.runs.codec import decode
 from emdist.store.runs.run_record import former, identity_differences
 
 
-def check_extending(
-    folder: RunFolder, found: Mapping[str, Any], candidates: Sequence[Candidate]
-) -> None:
+def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequence[Recipe]) -> None:
     """Refuse to extend a run whose way so far would have been another; nothing is changed.
 
     Parameters
@@ -28,8 +25,8 @@ def check_extending(
         Of the run.
     found
         What its record is to become: `emdist.jobs.records.record`.
-    candidates
-        The models that it fits.
+    recipes
+        What it fits.
 
     Raises
     ------
@@ -47,11 +44,10 @@ def check_extending(
     if survey is None or saved is None:
         return  # nothing is done yet
     known = decode(Survey, survey.arrays, survey.meta)
-    types = [param_types(one.model, one.config.fit) for one in candidates]
-    state = decode_fits(saved.arrays, saved.meta, types, alone=not candidates[0].name)
-    for one, fit in zip(candidates, state.fits, strict=True):
-        which = f"{one.name}: " if one.name else ""
-        check_extension(one.model, old, one.config.fit, (known, fit), which)
+    types = [one.types for one in recipes]
+    state = decode_fits(saved.arrays, saved.meta, types, alone=not recipes[0].name)
+    for one, fit in zip(recipes, state.fits, strict=True):
+        check_extension(one, old, (known, fit))
 
 
 def former_identities(folder: RunFolder, identity: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emdist.build.compose import checked_start
+from emdist.build.recipe import Recipe
 from emdist.fit.start import Given
 from emdist.interfaces import Source
 from emdist.jobs.job import Job
@@ -23,11 +24,11 @@ class FitJob(Job[Config, Summary]):
     chosen = 0
 
     @staticmethod
-    def start(config: Config, source: Source) -> Given:
-        return checked_start(config, source)
+    def start(recipes: Sequence[Recipe], source: Source) -> Given:
+        return checked_start(recipes[0], source)
 
     @staticmethod
-    def opening(config: Config, source: Source) -> str:
+    def opening(config: Config, recipes: Sequence[Recipe], source: Source) -> str:
         return fit_opening(config, source)
 
     @staticmethod

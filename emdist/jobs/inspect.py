@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.build.model import param_types
+from emdist.build.recipe import Recipe
 from emdist.build.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
@@ -114,7 +114,8 @@ def _run(location: Location) -> dict[str, Any]:
         return found
     if "sweep" in config:
         return {**found, **_sweep(run, config, saved)}
-    types = param_types(section, make_section(FitSection, config["fit"], f"{location}: fit"))
+    fit = make_section(FitSection, config["fit"], f"{location}: fit")
+    types = Recipe(section, fit).types
     state = decode(FitState, saved.arrays, saved.meta, types)
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
     found["progress"] = _progress(state)
@@ -128,10 +129,10 @@ def _run(location: Location) -> dict[str, Any]:
 
 def _sweep(run: RunFolder, config: Mapping[str, Any], saved: Saved) -> dict[str, Any]:
     """How far a sweep is, model by model, and which is best once that is known."""
-    candidates = make_section(SweepConfig, config, f"{run.location}: config").candidates()
-    types = [param_types(one.model, one.config.fit) for one in candidates]
+    recipes = make_section(SweepConfig, config, f"{run.location}: config").recipes()
+    types = [one.types for one in recipes]
     state = decode_fits(saved.arrays, saved.meta, types, alone=False)
-    each = zip(candidates, state.fits, strict=True)
+    each = zip(recipes, state.fits, strict=True)
     found: dict[str, Any] = {
         "kind": "sweep",
         "checkpoint": {

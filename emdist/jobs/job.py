@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from emdist.build.sweep_config import Candidate
+from emdist.build.recipe import Recipe
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.plan import Plan
@@ -58,8 +58,8 @@ class Job(ABC, Generic[C, T]):
     ----------
     config
         Checked.
-    candidates
-        The models that are fitted, as the run has them.
+    recipes
+        What it fits.
     source
         Their rows.
     run
@@ -82,7 +82,7 @@ class Job(ABC, Generic[C, T]):
     def __init__(
         self,
         config: C,
-        candidates: tuple[Candidate, ...],
+        recipes: tuple[Recipe, ...],
         source: Source,
         run: Run,
         target: Location,
@@ -91,7 +91,7 @@ class Job(ABC, Generic[C, T]):
         replaces: bool = False,
     ) -> None:
         self.config = config
-        self.candidates = candidates
+        self.recipes = recipes
         self.source = source
         self.run = run
         self.target = target
@@ -102,12 +102,12 @@ class Job(ABC, Generic[C, T]):
 
     @staticmethod
     @abstractmethod
-    def start(config: Any, source: Source) -> Given:
+    def start(recipes: Sequence[Recipe], source: Source) -> Given:
         """The given start, if any; StartError if it, or the components, do not fit the rows."""
 
     @staticmethod
     @abstractmethod
-    def opening(config: Any, source: Source) -> str:
+    def opening(config: Any, recipes: Sequence[Recipe], source: Source) -> str:
         """The first line that is shown."""
 
     @staticmethod
@@ -173,7 +173,7 @@ class Job(ABC, Generic[C, T]):
         extra = {"reading": self.config.data.reading()}
         saved = {
             name: save_fitted(
-                folder.location.child(name), self.candidates[index].model, found[index], extra
+                folder.location.child(name), self.recipes[index].section, found[index], extra
             )
             for name, index in models.items()
         }

@@ -7,6 +7,7 @@ from typing import Any
 
 from emdist.build.compose import ahead_source, make_engine, make_source
 from emdist.build.model import make_model
+from emdist.build.recipe import Recipe
 from emdist.build.room import check_room
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
@@ -111,7 +112,9 @@ def label_data(
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
     cluster = cluster or ClusterSection()
     made = section.model_copy(update={"n_components": fitted.n_columns})
-    needs = check_room([made], FitSection(sample_rows=1), source, cluster=cluster, outputs=outputs)
+    needs = check_room(
+        [Recipe(made, FitSection(sample_rows=1))], source, cluster=cluster, outputs=outputs
+    )
     with make_engine(cluster, source, needs) as engine:
         read = ahead_source(source, engine, cluster.memory)
         sums = fitted.label(kind, read, engine, writer, _progress(source, listen))

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 from emdist.build.model import make_model, param_types
+from emdist.build.recipe import Recipe
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
 from emdist.fit.soundness import check_params, check_spread, check_state
@@ -139,7 +140,8 @@ def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
     if "sweep" in config or saved is None or survey is None:
         return None
     section = make_section(ModelSection, config["model"], f"{location}: model")
-    types = param_types(section, make_section(FitSection, config["fit"], f"{location}: fit"))
+    fit = make_section(FitSection, config["fit"], f"{location}: fit")
+    types = Recipe(section, fit).types
     state = decode(FitState, saved.arrays, saved.meta, types)
     spread = decode(Survey, survey.arrays, survey.meta).spread
     model = make_model(section, spread)

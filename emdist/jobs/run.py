@@ -14,7 +14,7 @@ from emdist.build.compose import (
     run_location,
 )
 from emdist.build.room import check_room
-from emdist.build.sweep_config import SweepConfig, candidates_of
+from emdist.build.sweep_config import SweepConfig, recipes_of
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.unchanged import untouched
 from emdist.ingest import IngestSummary, ingest
@@ -74,15 +74,14 @@ def open_job(
         Told what happens.
     """
     kind: type[Job[Any, Any]] = SweepJob if isinstance(config, SweepConfig) else FitJob
-    candidates = candidates_of(config)
+    recipes = recipes_of(config)
     bring_data(config, listen)
     source = make_source(config.data)
     location = run_location(config, key)
     target = labels_location(config, location, kind.own)
-    given = kind.start(config, source)
+    given = kind.start(recipes, source)
     needs = check_room(
-        [one.model for one in candidates],
-        config.fit,
+        recipes,
         source,
         cluster=config.cluster,
         outputs=config.labels.outputs if config.labels.write else (),
@@ -92,7 +91,7 @@ def open_job(
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)
     if config.run.extend:
-        check_extending(folder, found, candidates)
+        check_extending(folder, found, recipes)
     folder.create_or_check(found, config.run.extend)
     replaces = are_labels_of(target, former_identities(folder, identity))
     labelled = not config.labels.write or labels_stand(config, target, identity, replaces)
@@ -100,15 +99,15 @@ def open_job(
     if done is not None and labelled and untouched(source, folder):
         yield done
         return
-    listen(Began("open", kind.opening(config, source)))
+    listen(Began("open", kind.opening(config, recipes, source)))
     tell_moved(folder, listen)
     with (
         make_engine(config.cluster, source, needs) as engine,
         kept_source(config.cluster, source, engine) as kept,
     ):
-        run = make_run(config, candidates, kept, engine, given, folder, found, listen)
+        run = make_run(config, recipes, kept, engine, given, folder, found, listen)
         with releasing(run.folder, run.epoch):
-            yield kind(config, candidates, kept, run, target, identity, listen, replaces)
+            yield kind(config, recipes, kept, run, target, identity, listen, replaces)
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:

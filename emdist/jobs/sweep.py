@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from emdist.build.recipe import Recipe
 from emdist.build.sweep_config import SweepConfig
 from emdist.errors import StartError
 from emdist.fit.events import Warned
@@ -34,8 +35,8 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
     rows: tuple[Row, ...] = ()
 
     @staticmethod
-    def start(config: SweepConfig, source: Source) -> Given:
-        most = max(one.model.n_components for one in config.candidates())
+    def start(recipes: Sequence[Recipe], source: Source) -> Given:
+        most = max(one.k for one in recipes)
         if most > source.shape[0]:
             raise StartError(
                 f"{most} components for {source.shape[0]} rows; wanted at least one row for each. "
@@ -44,8 +45,8 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         return Given()
 
     @staticmethod
-    def opening(config: SweepConfig, source: Source) -> str:
-        return sweep_opening(config, source)
+    def opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source) -> str:
+        return sweep_opening(config, recipes, source)
 
     @staticmethod
     def is_whole(summary: Mapping[str, Any]) -> bool:
@@ -64,7 +65,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         families = [row.family for row in self.rows]
-        own = doubts_of(self.candidates[self.chosen].model, self.fitted)
+        own = doubts_of(self.recipes[self.chosen].section, self.fitted)
         return (
             *doubts_about(self.rows, self.chosen, self.criterion, _NAMES, families),
             *(doubt for doubt in own if doubt.kind != "floor" or self.rows[self.chosen].degenerate),
@@ -79,8 +80,8 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         with self._stage("score"):
             scores = self.run.scores(self.criterion == "icl" and not self._minimises)
         found = self.run.fitted()
-        names = [one.name for one in self.candidates]
-        sections = [one.model for one in self.candidates]
+        names = [one.name for one in self.recipes]
+        sections = [one.section for one in self.recipes]
         wanted = shown_criteria(self.criterion, sections)
         moments = self.run.survey().moments
         self.rows = tuple(rows_of(names, sections, found, scores, wanted, moments))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from emdist.build.model import default_seeder
+from emdist.build.recipe import Recipe
 from emdist.build.sweep_config import SweepConfig
 from emdist.interfaces import Source
 from emdist.settings.config import Config
@@ -23,14 +26,13 @@ def fit_opening(config: Config, source: Source) -> str:
     return f"{', '.join(parts)}; {_data(config, source)}"
 
 
-def sweep_opening(config: SweepConfig, source: Source) -> str:
+def sweep_opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source) -> str:
     """Of a sweep: how many models of which kinds, criterion and start, then the data."""
-    found = config.candidates()
-    names = list(dict.fromkeys(one.model.name for one in found))
+    names = list(dict.fromkeys(one.section.name for one in recipes))
     chosen = config.sweep.families is not None or "name" in config.model.model_fields_set
-    seeders = list(dict.fromkeys(default_seeder(one.model) for one in found))
+    seeders = list(dict.fromkeys(default_seeder(one.section) for one in recipes))
     parts = [
-        f"{len(found)} models",
+        f"{len(recipes)} models",
         f"{' and '.join(names)}{_unless(chosen)}",
         f"best by {config.criterion()}{_unless(config.sweep.criterion is not None)}",
         _start(config, seeders),

@@ -15,6 +15,7 @@ import emdist
 from emdist.build.compose import make_source
 from emdist.build.memory import numbers
 from emdist.build.model import make_family, make_model
+from emdist.build.recipe import Recipe
 from emdist.build.room import check_room
 from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.threads import LocalEngine
@@ -118,7 +119,9 @@ def test_a_model_is_held_against_the_memory_that_is_stated(tmp_path: Path) -> No
 def test_the_model_is_held_against_the_memory_of_the_machine() -> None:
     source = array_source(np.zeros((10, 40_000), np.float32), None, None)
     section = ModelSection(name="full", n_components=5)
-    _refused(lambda: check_room([section], FitSection(), source, LocalEngine(1)), "free about")
+    _refused(
+        lambda: check_room([Recipe(section, FitSection())], source, LocalEngine(1)), "free about"
+    )
 
 
 @pytest.mark.parametrize("make", [emdist.GaussianMixture, emdist.BayesianGaussianMixture])
@@ -140,14 +143,14 @@ def test_starts_and_records_count(tmp_path: Path) -> None:
     cluster = make_config(
         {"data": {"path": "x"}, "cluster": {"memory": "350 MiB", "threads": 1}}, "test"
     ).cluster
-    check_room([section], FitSection(), source, cluster=cluster)
+    check_room([Recipe(section, FitSection())], source, cluster=cluster)
     for fit, words in (
         (FitSection(n_init=50), "^50 starts need about"),
         (FitSection(schedule="incremental"), "diagonal with 2,000 components"),
     ):
         many = array_source(np.zeros((4000, 100), np.float32), None, 1000)
         with pytest.raises(ConfigError, match=words):
-            check_room([section], fit, many, cluster=cluster)
+            check_room([Recipe(section, fit)], many, cluster=cluster)
 
 
 class _Client:

@@ -10,6 +10,7 @@ import numpy as np
 
 from emdist.build.compose import make_fit, make_survey
 from emdist.build.model import make_family
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected
@@ -176,15 +177,18 @@ class Setting:
     def fit_section(self) -> FitSection:
         return FitSection(**self.fit)
 
+    def recipe_for(self, features: int) -> Recipe:
+        return Recipe(self.model_section_for(features), self.fit_section)
+
 
 def prepare(
     source: Source, setting: Setting, given: Given | None = None, engine: Engine = ONE_THREAD
 ) -> Fit:
     """Survey and composition: all that a fit needs but its state."""
-    model, fit = setting.model_section_for(source.shape[1]), setting.fit_section
-    survey = engine.map_reduce(make_survey(source, model, fit), range(len(source)))
+    recipe = setting.recipe_for(source.shape[1])
+    survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
     survey.check()
-    return make_fit(model, fit, source, engine, survey, given or Given())
+    return make_fit(recipe, source, engine, survey, given or Given())
 
 
 def run(fit: Fit, state: FitState | None = None) -> Fitting:

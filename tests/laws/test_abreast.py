@@ -13,7 +13,7 @@ import pytest
 from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepare, same_bits
 
 from emdist.build.compose import make_survey
-from emdist.build.model import make_schedule, param_types
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CollapseError, ConfigError
 from emdist.fit.events import Event, Warned
@@ -108,7 +108,7 @@ def test_each_fit_of_a_sweep_has_the_bits_that_it_has_alone(name: str) -> None:
 def served_by(schedule: str) -> str:
     """A mixture where the schedule serves such, else K-means."""
     try:
-        make_schedule(FitSection(schedule=schedule), ModelSection(name="diagonal"))
+        Recipe(ModelSection(name="diagonal"), FitSection(schedule=schedule)).checked()
     except ConfigError:
         return "kmeans"
     return "diagonal"
@@ -182,7 +182,7 @@ def test_a_survey_of_all_tells_each_what_its_own_would() -> None:
         Setting("kmeans", 4, fit={"seed": 5}),
     ]
     d = x.shape[1]
-    tasks = [make_survey(source, s.model_section_for(d), s.fit_section) for s in settings]
+    tasks = [make_survey(source, s.recipe_for(d)) for s in settings]
     counting = Counting(source)
     found = surveyed_together([replace(t, source=counting) for t in tasks], LocalEngine(2))
     assert len(counting.reads) == len(source)
@@ -210,7 +210,7 @@ def test_a_sweep_resumed_from_any_state_has_the_same_bits(n_init: int) -> None:
     fits = fits_of(source, settings, LocalEngine(1))
     states = [state for state, _ in sweep(fits, first)]
     assert [s.sequence for s in states] == sorted({s.sequence for s in states})
-    types = [param_types(s.model_section_for(3), s.fit_section) for s in settings]
+    types = [s.recipe_for(3).types for s in settings]
     for state in [first, *states[:: max(1, len(states) // 6)], states[-1]]:
         arrays, meta = encode_fits(state, alone=False)
         again = decode_fits({n: a.copy() for n, a in arrays.items()}, meta, types, alone=False)

@@ -12,7 +12,6 @@ from fitting import CENTRES, Setting, draw, prepare, trace
 from golden import CASES
 from test_resume import bits, stored
 
-from emdist.build.model import param_types
 from emdist.errors import RunMismatchError
 from emdist.fit.extend import check_path, reopened
 from emdist.fit.fit import Fit
@@ -33,7 +32,7 @@ def fit_of(case: str, n_init: int) -> tuple[Fit, Any]:
     x = draw("full" if name in CENTRES else name, 300, 3, 3)[0]
     source = array_source(x, None, 30 * x.shape[1] * x.dtype.itemsize)
     fit = prepare(source, setting)
-    return fit, param_types(setting.model_section_for(x.shape[1]), setting.fit_section)
+    return fit, setting.recipe_for(x.shape[1]).types
 
 
 def ended(fit: Fit, stop: Stop) -> list[FitState]:

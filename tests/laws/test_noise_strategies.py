@@ -10,7 +10,8 @@ import scipy.special
 import scipy.stats
 from fitting import Fitting, Setting, fit_array, prepare, run
 
-from emdist.build.model import make_distribution, make_model, param_types
+from emdist.build.model import make_distribution, make_model
+from emdist.build.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.estimators.loading import load
 from emdist.fit.fitted import Fitted, result
@@ -123,7 +124,7 @@ def test_counts_beside_noise_are_stored() -> None:
     setting = noisy("variational_full", "variational_process", max_iter=3)
     section = setting.model_section_for(2)
     state = fit_array(X, setting).state
-    types = param_types(section, FitSection())
+    types = Recipe(section, FitSection()).types
     again = decode(FitState, *encode(state), types)
     assert again.params.counts is not None
     np.testing.assert_array_equal(again.params.counts, state.params.counts)

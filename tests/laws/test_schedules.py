@@ -30,7 +30,7 @@ from fitting import (
 from test_collapse import assert_sound
 from test_resume import bits, stored
 
-from emdist.build.model import make_schedule, param_types
+from emdist.build.recipe import Recipe
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError
@@ -72,7 +72,7 @@ def setting_of(
 def serves(schedule: str, name: str, assignment: str = "soft") -> bool:
     setting = setting_of(schedule, name, assignment=assignment)
     try:
-        make_schedule(setting.fit_section, setting.model_section)
+        Recipe(setting.model_section, setting.fit_section).checked()
     except ConfigError:
         return False
     return True
@@ -255,7 +255,7 @@ def test_a_fit_resumed_from_any_state_has_the_same_bits(schedule: str, name: str
     setting = setting_of(schedule, name, 6, n_init=2, max_iter=9, tol=1e-9)
     source = source_of(x)
     states = list(trace(prepare(source, setting)))
-    types = param_types(setting.model_section, setting.fit_section)
+    types = Recipe(setting.model_section, setting.fit_section).types
     for state in [FitState(0), *states[::3], states[-1]]:
         MEMO.forget()
         again = stored(state, FitState, types)
@@ -544,7 +544,7 @@ def test_what_cannot_be_served_is_refused(schedule: str, assignment: str, name: 
     setting = setting_of(schedule, name, assignment=assignment)
     if not serves(schedule, name, assignment):
         with pytest.raises(ConfigError, match=f"fit.schedule '{schedule}' .* Use|use fit.schedule"):
-            make_schedule(setting.fit_section, setting.model_section)
+            Recipe(setting.model_section, setting.fit_section).checked()
 
 
 def test_hard_mixtures_can_be_swept() -> None:
@@ -570,7 +570,7 @@ def test_incremental_em_without_its_records_is_refused(memory: Any) -> None:
 @pytest.mark.parametrize("schedule", ALL)
 def test_a_damaged_memory_does_not_decode(schedule: str) -> None:
     setting = setting_of(schedule, "full" if serves(schedule, "full") else "kmeans")
-    types = param_types(setting.model_section, setting.fit_section)
+    types = Recipe(setting.model_section, setting.fit_section).types
     meta = {"kind": "fields", "items": {"seed": 0, "memory": {"kind": "fields", "items": {"x": 1}}}}
     with pytest.raises(CheckpointError):
         decode(FitState, {}, meta, types)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from emdist.build.compose import make_survey
 from emdist.build.model import make_model
+from emdist.build.recipe import Recipe
 from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Floats, Numerics
@@ -121,7 +122,7 @@ def test_a_tree_without_all_its_leaves_has_no_result(missing: int) -> None:
 
 def survey_of(x: Array, weight: Floats | None = None, block_bytes: int | None = None) -> Survey:
     source = array_source(x, weight, block_bytes)
-    task = make_survey(source, ModelSection(n_components=3), FitSection(sample_rows=20))
+    task = make_survey(source, Recipe(ModelSection(n_components=3), FitSection(sample_rows=20)))
     return ONE_THREAD.map_reduce(task, range(len(source)))
 
 
@@ -170,7 +171,7 @@ def test_surveys_of_any_split_add_to_the_whole(
     parts = []
     for part in pieces(splits):
         source = _Offset(x[part], weight[part], part.start)
-        task = make_survey(source, ModelSection(n_components=4), FitSection(sample_rows=20))
+        task = make_survey(source, Recipe(ModelSection(n_components=4), FitSection(sample_rows=20)))
         parts.append(task(0))
     merged, whole = tree_sum(parts), survey_of(x, weight)
     assert (merged.rows, merged.masked) == (whole.rows, whole.masked)

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.comparison.workload import Absent, Work
 from emdist.build.compose import make_fit, make_source, make_survey
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given
@@ -66,9 +67,9 @@ def fits(
     """Each model's fit, surveyed when its turn comes."""
     engine = LocalEngine()
     for model, given in zip(models, starts, strict=True):
-        task = make_survey(source, model, section)
-        survey = engine.map_reduce(task, range(len(source)))
-        yield make_fit(model, section, source, engine, survey, given)
+        recipe = Recipe(model, section)
+        survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
+        yield make_fit(recipe, source, engine, survey, given)
 
 
 def first_means(work: Work, k: int) -> Given:

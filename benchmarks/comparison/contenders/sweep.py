@@ -13,6 +13,7 @@ from benchmarks.comparison.contenders.counted import (
 )
 from benchmarks.comparison.workload import Absent, Outcome, Turn, Work, timed
 from emdist.build.compose import make_fit, make_survey
+from emdist.build.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState
@@ -46,11 +47,11 @@ def _joint(work: Work, source: Counted) -> list[FitState]:
         joint: Any = importlib.import_module("emdist.fit.together.sweep")
     except ImportError:
         raise Absent("emdist has no joint sweep yet") from None
-    models, section, engine = _models(work), _section(work), LocalEngine()
-    surveys = joint.surveyed_together([make_survey(source, m, section) for m in models], engine)
+    recipes, engine = [Recipe(m, _section(work)) for m in _models(work)], LocalEngine()
+    surveys = joint.surveyed_together([make_survey(source, one) for one in recipes], engine)
     together = [
-        make_fit(m, section, source, engine, survey, first_means(work, m.n_components))
-        for m, survey in zip(models, surveys, strict=True)
+        make_fit(one, source, engine, survey, first_means(work, one.k))
+        for one, survey in zip(recipes, surveys, strict=True)
     ]
     begin = joint.SweepState(tuple(FitState(0) for _ in together))
     states = joint.advanced_together(together, begin, lambda *_: None, lambda *_: None)
