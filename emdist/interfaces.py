@@ -1,4 +1,4 @@
-"""The architecture on one page: what a source, a family, a model and an engine are.
+"""The architecture on one page: what a source, a model and an engine are.
 
 Data flows one way: a `Source` gives blocks of rows, a `Model` turns each block into `Sums`
 (the E-step), an `Engine` adds the `Sums` of all blocks in a fixed order, the model turns them
@@ -56,6 +56,12 @@ class Block:
     x: Array
     weight: Floats | None = None
     mask: NDArray[np.bool_] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Of its arrays, in bytes."""
+        parts = (self.x, self.weight, self.mask)
+        return sum(part.nbytes for part in parts if part is not None)
 
     def rows(self) -> NDArray[np.int64]:
         """(m,) global indices of the rows that count."""

@@ -33,6 +33,7 @@ from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import plugin
 from emdist.inputs.validation import checked_options, key_fault, parse_bytes
 from emdist.interfaces import Engine, Source
+from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import (
     CLUSTERS,
     ClusterSection,
@@ -46,7 +47,7 @@ from emdist.store.places.location import Location
 from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.run_record import digest
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
-from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.resident import Keep
 from emdist.store.sources.zarr_source import ArrayRef, ZarrSource, zarr_source
 
 

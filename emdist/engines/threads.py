@@ -1,4 +1,4 @@
-"""The engine of one machine: a pool of threads, and the specification of every other engine."""
+"""The engine of one machine: a pool of threads that does what the plain loop does."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import queue
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from emdist.engines.blas import one_thread
+from emdist.engines.loop import require_blocks
 from emdist.inputs.validation import whole_number
 from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
@@ -68,12 +70,6 @@ class LocalEngine:
             if threads == 1:
                 return _in_line(task, blocks, report)
             return _in_pool(task, blocks, report, threads)
-
-
-def require_blocks(blocks: Sequence[int]) -> None:
-    """Refuse an empty pass: a sum of nothing has no shape."""
-    if len(blocks) == 0:
-        raise ValueError("map_reduce needs at least one block, got none")
 
 
 def _silent(finished: int) -> None:
@@ -242,13 +238,15 @@ class _Crew:
                 pass
 
 
-_CREW = _Crew()
-# What its threads call is not to be torn down yet.
-atexit.register(_CREW.join)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_CREW.forget)
+@cache
+def _crew() -> _Crew:
+    """The one of this process, made for its first pass on several threads."""
+    crew = _Crew()
+    # At exit, what its threads call is not to be torn down yet.
+    atexit.register(crew.join)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=crew.forget)
+    return crew
 
 
 def _in_pool(
@@ -259,7 +257,7 @@ def _in_pool(
 ) -> S:
     passing = _Pass(task, blocks, threads)
     try:
-        _CREW.call(passing.run, threads - 1)
+        _crew().call(passing.run, threads - 1)
         # This thread takes part: one that it would have to wake first may share its processor
         # for a millisecond or more, until the system has moved it to another.
         told = passing.work(report)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from emdist.dissimilarities.squared_euclidean import SquaredEuclidean
 from emdist.families.densities import NearestMeans
 from emdist.fit.drift import Drift
-from emdist.fit.memo import MEMO, Key
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
 from emdist.kernels.tiles.exact import grid, in_two, inertia
 from emdist.kernels.vector.bounds import passes_left, rescore, unsafe
@@ -21,6 +20,7 @@ from emdist.kernels.vector.lanes import COMPONENTS, panel_rows, row_width
 from emdist.kernels.vector.panels import is_readable, pack_components, readable, widened
 from emdist.models.kcentroids import KCentroids
 from emdist.models.ready import READY
+from emdist.runtime.cache import MEMO, Key
 from emdist.store.sources.ahead import expect
 from emdist.store.sources.arrays import ArraySource
 from emdist.sums import Sums

@@ -16,14 +16,18 @@ from emdist.errors import ConfigError
 def plugins(package: str, constant: str) -> dict[str, Any]:
     """Name to plug-in, for every module of `package` that defines `constant`.
 
-    The name is the module's ``name`` constant where it has one, else the file's name.
+    The name is the module's ``name`` constant where it has one, else the file's name. A module
+    with several plug-ins has a dictionary of them, by their names.
     """
     root = importlib.import_module(package)
     found = {}
     for info in pkgutil.iter_modules(root.__path__):
         module = importlib.import_module(f"{package}.{info.name}")
-        if hasattr(module, constant):
-            found[getattr(module, "name", info.name)] = getattr(module, constant)
+        one = getattr(module, constant, None)
+        if isinstance(one, dict):
+            found.update(one)
+        elif one is not None:
+            found[getattr(module, "name", info.name)] = one
     return found
 
 

@@ -1,4 +1,4 @@
-"""What a block of rows adds to sums that no responsibility enters, tile by tile."""
+"""Sums of a block of rows: of their shares, of labelled rows, and what a family gathers once."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ from emdist.engines.dask.graph import LEVELS, Shape, join
 from emdist.engines.dask.persisted import check_client
 from emdist.engines.dask.placement import choose, place
 from emdist.engines.dask.trust import Blamed
+from emdist.engines.loop import Loop
 from emdist.engines.threads import LocalEngine
 from emdist.errors import (
     ConfigError,
@@ -145,7 +146,7 @@ class Column:
 
 
 def expected(blocks: Iterable[int]) -> Sums:
-    return tree_sum([Noise()(i) for i in blocks])
+    return Loop().map_reduce(Noise(), blocks)
 
 
 # ---- clusters

@@ -27,12 +27,12 @@ from emdist.errors import ConfigError
 from emdist.fit.drift import Track, group_sizes
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate
-from emdist.fit.memo import MEMO
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Block, Engine, Floats, Numerics, Source
 from emdist.kernels.tiles.exact import count, grid, inertia, move, square
 from emdist.kernels.vector.lloyd import nearest_sums
+from emdist.runtime.cache import MEMO
 from emdist.store.sources.arrays import ArraySource, array_source
 
 

@@ -37,12 +37,12 @@ from emdist.errors import CheckpointError, CollapseError, ConfigError
 from emdist.fit.events import Event, Progress, Warned
 from emdist.fit.groups import groups
 from emdist.fit.loop import iterate
-from emdist.fit.memo import MEMO, Key, Memo
 from emdist.fit.schedules.incremental import Records
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats, Source
+from emdist.runtime.cache import MEMO, Cache, Key
 from emdist.settings.config import SCHEDULES
 from emdist.store.runs.codec import decode
 from emdist.store.sources.arrays import array_source
@@ -459,7 +459,7 @@ class Bytes:
 
 
 def test_a_memo_keeps_to_its_budget() -> None:
-    memo = Memo()
+    memo = Cache()
     keys = [Key("a", "1", i) for i in range(4)]
     assert [memo.put(key, Bytes(30), 100) for key in keys] == [True, True, True, False]
     assert memo.get(keys[0]) == Bytes(30)

@@ -20,10 +20,10 @@ from emdist.engines.dask.placement import following
 from emdist.engines.threads import LocalEngine, expecting
 from emdist.errors import MissingChunksError
 from emdist.interfaces import Block
+from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import ClusterSection
 from emdist.store.sources.ahead import READ_AHEAD, Ahead, ReadAhead
 from emdist.store.sources.references import reference
-from emdist.store.sources.resident import RESIDENT
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
 

@@ -20,12 +20,13 @@ from emdist.build.compose import kept_source, make_engine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, CorruptChunkError, EmdistError, MissingChunksError
 from emdist.interfaces import Array
+from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import ClusterSection
 from emdist.store.sources.arrays import array_source
 from emdist.store.sources.chunk_files import ChunkFiles, Unusual, chunk_files
 from emdist.store.sources.direct import is_mapped, read_rows
 from emdist.store.sources.references import reference
-from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.resident import Keep
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
 from tests.laws.fitting import Setting, blobs, prepare, run, same_bits

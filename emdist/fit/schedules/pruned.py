@@ -17,7 +17,6 @@ from emdist.errors import ConfigError
 from emdist.fit.drift import Track
 from emdist.fit.events import Pruning
 from emdist.fit.fit import Fit
-from emdist.fit.memo import MEMO
 from emdist.fit.passes import EStep
 from emdist.fit.pruning import (
     PrunedStep,
@@ -31,6 +30,7 @@ from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
 from emdist.fit.turn import advanced, named, resolved, turned
 from emdist.interfaces import Model, Numerics
+from emdist.runtime.cache import MEMO
 from emdist.sums import Sums
 
 

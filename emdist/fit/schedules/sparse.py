@@ -25,13 +25,13 @@ from emdist.errors import ConfigError
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
 from emdist.fit.groups import check_steady
-from emdist.fit.memo import MEMO, Key
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
 from emdist.fit.turn import advanced, measured, named, resolved, turned
 from emdist.interfaces import Floats, Model, Numerics, Source
 from emdist.models.mixture import Mixture
 from emdist.models.sparse import Part, active_components, freeze, full_step, parts, sparse_step
+from emdist.runtime.cache import MEMO, Key
 from emdist.store.runs.codec import encode
 from emdist.sums import Sums
 

@@ -41,7 +41,7 @@ from emdist.store.sources.references import (
     reference,
     shown_cause,
 )
-from emdist.store.sources.resident import RESIDENT, Keep
+from emdist.store.sources.resident import Keep
 from emdist.store.sources.source_checks import checked_array, checked_weight, gaps_of
 from emdist.store.sources.stamps import stamps_of
 
@@ -113,13 +113,13 @@ class ZarrSource:
         return len(self.bounds) - 1
 
     def read(self, i: int) -> Block:
-        if self.keep is not None and (kept := RESIDENT.get(self.keep, i)) is not None:
+        if self.keep is not None and (kept := self.keep.get(i)) is not None:
             return kept
         block = None if self.ahead is None else READ_AHEAD.take(self.ahead, i)
         if block is None:
             block = self._read(i)
         if self.keep is not None and not is_mapped(block.x):
-            RESIDENT.put(self.keep, block)
+            self.keep.put(block)
         return block
 
     def expect(self, i: int) -> None:
@@ -127,7 +127,7 @@ class ZarrSource:
 
         What is mapped needs no thread, and what the budget has no room for gets none.
         """
-        if self.keep is not None and RESIDENT.get(self.keep, i) is not None:
+        if self.keep is not None and self.keep.get(i) is not None:
             return
         a, b = self.bounds[i], self.bounds[i + 1]
         files = chunk_files(self.ref)

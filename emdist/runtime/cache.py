@@ -1,7 +1,7 @@
-"""Memo: what a process remembers of blocks between passes, within a budget of bytes.
+"""Caches: what a process keeps of blocks between passes, within a budget of bytes.
 
-A memo holds pure functions of a block and of something that the checkpoint holds. Whoever asks
-and finds nothing computes it again: losing an entry costs time, and never a bit.
+A cache holds pure functions of a block and of what its key names. Whoever asks and finds nothing
+reads or computes it again: losing an entry costs time, and never a bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Key:
     Attributes
     ----------
     run
-        No two fits share it.
+        No two fits or sources share it.
     generation
         Names what the entry was computed from: entries of a run's other generations are dead.
     block
@@ -38,10 +38,10 @@ class Key:
     block: int
 
 
-class Memo:
+class Cache:
     """Entries of this process. It has state, guarded by a lock, because that is what it is.
 
-    A full memo gives up what was used least recently by other runs, and then keeps what it has:
+    A full cache gives up what was used least recently by other runs, and then keeps what it has:
     a pass asks for every block once, in turn, and whoever always made room for the newest would
     find none of them when the next pass comes round.
     """
@@ -92,5 +92,6 @@ def _is_dead(old: Key, new: Key) -> bool:
     return old.run == new.run and old.generation != new.generation
 
 
-#: The one memo of this process: tasks arrive pickled and have nowhere else to look.
-MEMO = Memo()
+#: Those of this process, as tasks arrive pickled and have nowhere else to look: decoded blocks, and
+#: what schedules remember of blocks.
+RESIDENT, MEMO = Cache(), Cache()
