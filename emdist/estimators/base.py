@@ -73,12 +73,12 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     _stream: Any = None
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         """Whether a model of this section is one of its own."""
         raise NotImplementedError
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         """An estimator that is not fitted, with the parameters that `section` amounts to."""
         raise NotImplementedError
 

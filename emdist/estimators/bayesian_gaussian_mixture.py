@@ -173,13 +173,13 @@ class BayesianGaussianMixture(GaussianEstimator):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         # It has no parameter for noise, which only a configuration gives a posterior.
         known = {VARIATIONAL + family for family in FAMILIES.values()}
         return section.name in known and section.noise is None
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         kinds = {VARIATIONAL + family: kind for kind, family in FAMILIES.items()}
         types = {weights: kind for kind, weights in _WEIGHTS.items()}
         return cls(

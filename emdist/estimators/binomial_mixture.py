@@ -134,12 +134,12 @@ class BinomialMixture(DiscreteMixture):
         return isinstance(self.n_trials, str) and self.n_trials == "cell"
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name in (cls.family, _PAIRS)
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
-        made = super().from_section(section)
+    def _from_section(cls, section: ModelSection) -> Self:
+        made = super()._from_section(section)
         return made.set_params(n_trials="cell") if section.name == _PAIRS else made
 
     @staticmethod

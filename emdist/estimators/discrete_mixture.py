@@ -96,11 +96,11 @@ class DiscreteMixture(Criteria):
         return True
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name == cls.family
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         known = {cls._options[k]: v for k, v in section.options.items() if k in cls._options}
         return cls(
             section.n_components,

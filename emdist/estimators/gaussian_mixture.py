@@ -175,11 +175,11 @@ class GaussianMixture(GaussianEstimator, Criteria):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name in FAMILIES.values()
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         kinds = {family: kind for kind, family in FAMILIES.items()}
         return cls(
             section.n_components,

@@ -112,11 +112,11 @@ class IsotropicMixture(Criteria):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name == "isotropic"
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         return cls(
             section.n_components,
             variance=section.options.get("variance", 0.5),

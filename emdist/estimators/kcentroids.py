@@ -117,11 +117,11 @@ class KCentroids(Clustering):
         return self.dissimilarity in _POSITIVE if isinstance(self.dissimilarity, str) else False
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name == "kcentroids"
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         """One with the settings of a stored model."""
         return cls(
             section.n_components,

@@ -126,11 +126,11 @@ class KMeans(CentreDistances):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name == "kmeans"
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         return cls(section.n_components, precision=section.precision)
 
     def _between(self) -> Between:

@@ -102,11 +102,11 @@ class KMedians(CentreDistances):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         return section.name == "kmedians"
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         return cls(section.n_components, **section.options)
 
     def _between(self) -> Between:

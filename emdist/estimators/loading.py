@@ -93,11 +93,11 @@ def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
 
 
 def _empty(section: ModelSection, name: Any) -> Estimator:
-    fitting = [c for c in plugins("emdist.estimators", "estimator").values() if c.fits(section)]
+    fitting = [c for c in plugins("emdist.estimators", "estimator").values() if c._fits(section)]
     # Of several for one model, the one that saved it.
     for cls in sorted(fitting, key=lambda c: c.__name__ != name):
-        if cls.fits(section):
-            found: Estimator = cls.from_section(section)
+        if cls._fits(section):
+            found: Estimator = cls._from_section(section)
             return found
     raise ConfigError(
         f"A model of the family {section.name!r} has no estimator; label data with it by "

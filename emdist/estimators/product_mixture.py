@@ -145,12 +145,12 @@ class ProductMixture(Criteria):
         self.non_finite = non_finite
 
     @classmethod
-    def fits(cls, section: ModelSection) -> bool:
+    def _fits(cls, section: ModelSection) -> bool:
         # It has no parameter for noise, which only a configuration gives it.
         return section.name == "product" and section.noise is None
 
     @classmethod
-    def from_section(cls, section: ModelSection) -> Self:
+    def _from_section(cls, section: ModelSection) -> Self:
         """An estimator that is not fitted, with the parameters that `section` amounts to."""
         return cls(
             section.n_components,
