@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -30,6 +30,7 @@ from emdist.estimators.inputs import (
 )
 from emdist.estimators.kept_parameters import to_json
 from emdist.estimators.listening import listener
+from emdist.estimators.parameters import parameters
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
 from emdist.fit.fitted import Collect, Collected, result
@@ -51,6 +52,7 @@ from emdist.sums import Sums
 S = TypeVar("S", bound=Section)
 
 
+@parameters
 class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators; scikit-learn's conventions, any source, any engine.
 
@@ -58,19 +60,13 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     trailing underscore after `fit`, which are read-only.
     """
 
-    # Set by every subclass's __init__, as scikit-learn wants them.
-    engine: Any
-    precision: Any
-    block_size: Any
-    missing_chunks: Any
-    non_finite: Any
-    random_state: Any
-    verbose: Any
-    # Of those that take no other schedule.
-    schedule: Any = "batch"
-    schedule_options: Any = None
-    #: What `partial_fit` goes on from, where there is one; `fit` ends it.
-    _stream: Any = None
+    _: KW_ONLY
+    random_state: Any = None
+    verbose: int = 0
+    engine: Any = None
+    block_size: str | None = None
+    missing_chunks: str = "raise"
+    non_finite: str = "raise"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

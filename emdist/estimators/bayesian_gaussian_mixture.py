@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from emdist.estimators.gaussian import (
 from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.handover import posteriors_of
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.families.gaussian.variational import Variational
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -35,6 +37,7 @@ _WEIGHTS = {
 }
 
 
+@parameters
 class BayesianGaussianMixture(GaussianEstimator):
     """Mixture of Gaussians by variational Bayes, exact and out of core.
 
@@ -121,56 +124,8 @@ class BayesianGaussianMixture(GaussianEstimator):
     weight_concentration_ = Learned[Any]()
     weight_concentration_prior_ = Learned[float]()
 
-    def __init__(
-        self,
-        *,
-        n_components: int = 1,
-        covariance_type: str = "full",
-        tol: float = 1e-3,
-        reg_covar: float = 1e-6,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weight_concentration_prior_type: str = "dirichlet_process",
-        weight_concentration_prior: float | None = None,
-        mean_precision_prior: float | None = None,
-        mean_prior: Any = None,
-        degrees_of_freedom_prior: float | None = None,
-        covariance_prior: Any = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-        on_collapse: str = "regularise",
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weight_concentration_prior_type = weight_concentration_prior_type
-        self.weight_concentration_prior = weight_concentration_prior
-        self.mean_precision_prior = mean_precision_prior
-        self.mean_prior = mean_prior
-        self.degrees_of_freedom_prior = degrees_of_freedom_prior
-        self.covariance_prior = covariance_prior
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.on_collapse = on_collapse
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    weight_concentration_prior_type: str = "dirichlet_process"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
+@parameters
 class BernoulliMixture(DiscreteMixture):
     """Mixture of independent bits by EM, exact and out of core: Bishop 2006, 9.3.3.
 
@@ -59,56 +62,8 @@ class BernoulliMixture(DiscreteMixture):
 
     probabilities_ = Learned[Floats]()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        tol: float = 1e-3,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: Any = None,
-        probabilities_init: Any = None,
-        uniform_weights: bool = False,
-        smoothing: float = 0.0,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        on_collapse: str = "regularise",
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        super().__init__(
-            n_components,
-            tol=tol,
-            max_iter=max_iter,
-            n_init=n_init,
-            init_params=init_params,
-            weights_init=weights_init,
-            uniform_weights=uniform_weights,
-            smoothing=smoothing,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-            on_collapse=on_collapse,
-            assignment=assignment,
-            assignment_options=assignment_options,
-            schedule=schedule,
-            schedule_options=schedule_options,
-            precision=precision,
-            engine=engine,
-            block_size=block_size,
-            missing_chunks=missing_chunks,
-            non_finite=non_finite,
-        )
-        self.probabilities_init = probabilities_init
+    _: KW_ONLY
+    probabilities_init: Any = None
 
 
 estimator = BernoulliMixture

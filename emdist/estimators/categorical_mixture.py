@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
 from typing import Any, ClassVar, Self
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.given import array, with_number
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
+@parameters
 class CategoricalMixture(DiscreteMixture):
     """Mixture of independent categoricals: latent class analysis, by EM, exact and out of core.
 
@@ -59,58 +62,10 @@ class CategoricalMixture(DiscreteMixture):
 
     probabilities_ = Learned[Floats]()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        n_categories: int = 2,
-        tol: float = 1e-3,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "random",
-        weights_init: Any = None,
-        probabilities_init: Any = None,
-        uniform_weights: bool = False,
-        smoothing: float = 0.0,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        on_collapse: str = "regularise",
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        super().__init__(
-            n_components,
-            tol=tol,
-            max_iter=max_iter,
-            n_init=n_init,
-            init_params=init_params,
-            weights_init=weights_init,
-            uniform_weights=uniform_weights,
-            smoothing=smoothing,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-            on_collapse=on_collapse,
-            assignment=assignment,
-            assignment_options=assignment_options,
-            schedule=schedule,
-            schedule_options=schedule_options,
-            precision=precision,
-            engine=engine,
-            block_size=block_size,
-            missing_chunks=missing_chunks,
-            non_finite=non_finite,
-        )
-        self.n_categories = n_categories
-        self.probabilities_init = probabilities_init
+    _: KW_ONLY
+    n_categories: int = 2
+    init_params: str = "random"
+    probabilities_init: Any = None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ from emdist.estimators.base import Estimator
 from emdist.estimators.given import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
@@ -33,6 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
 
 
+@parameters
 class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     """Base of the estimators with centres. It has state as every scikit-learn estimator has."""
 
@@ -41,12 +43,12 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     #: (n,) int32 labels of the training rows; of data that is not in memory, when first asked for.
     labels_ = Learned[NDArray[np.int32]]()
 
-    # Set by every subclass's __init__, as scikit-learn wants them.
-    n_clusters: Any
-    init: Any
-    n_init: Any
-    max_iter: Any
-    tol: Any
+    n_clusters: int = 8
+    _: KW_ONLY
+    init: Any = "k-means++"
+    n_init: Any = "auto"
+    max_iter: int = 300
+    tol: float = 1e-4
 
     def _start(self, k: int, d: int) -> tuple[FitSection, Given]:
         """The fit's section, and the centres if `init` gives them."""

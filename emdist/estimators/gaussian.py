@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from emdist.errors import ConfigError, StartError
 from emdist.estimators.given import array
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import MixtureEstimator
+from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.families.gaussian.base import factors
 from emdist.fit.fitted import Fitted
@@ -44,6 +46,7 @@ PRIOR = {
 }
 
 
+@parameters
 class GaussianEstimator(MixtureEstimator):
     """Base of the mixtures of Gaussians. It has state as every scikit-learn estimator has."""
 
@@ -52,12 +55,15 @@ class GaussianEstimator(MixtureEstimator):
     precisions_ = Learned[Floats]()
     precisions_cholesky_ = Learned[Floats]()
 
-    # Set by every subclass's __init__, as scikit-learn wants them.
-    covariance_type: Any
-    mean_prior: Any
-    mean_precision_prior: Any
-    degrees_of_freedom_prior: Any
-    covariance_prior: Any
+    _: KW_ONLY
+    covariance_type: str = "full"
+    reg_covar: float = 1e-6
+    mean_precision_prior: float | None = None
+    mean_prior: Any = None
+    degrees_of_freedom_prior: float | None = None
+    covariance_prior: Any = None
+    weight_concentration_prior: float | None = None
+    verbose_interval: int = 10
 
     def _family(self) -> str:
         """The family's name; ConfigError if `covariance_type` is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -27,12 +28,14 @@ from emdist.estimators.given import (
 )
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection
 
 
+@parameters
 class GaussianMixture(GaussianEstimator, Criteria):
     """Mixture of Gaussians by EM, exact and out of core.
 
@@ -107,72 +110,11 @@ class GaussianMixture(GaussianEstimator, Criteria):
     [0.1, 9.1]
     """
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        covariance_type: str = "full",
-        tol: float = 1e-3,
-        reg_covar: float = 1e-6,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        precisions_init: Any = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-        noise: Any = None,
-        noise_volume: float | None = None,
-        on_collapse: str = "regularise",
-        mean_precision_prior: float | None = None,
-        mean_prior: Any = None,
-        degrees_of_freedom_prior: float | None = None,
-        covariance_prior: Any = None,
-        weight_concentration_prior: float | None = None,
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_components = n_components
-        self.covariance_type = covariance_type
-        self.tol = tol
-        self.reg_covar = reg_covar
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.precisions_init = precisions_init
-        self.noise = noise
-        self.noise_volume = noise_volume
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
-        self.on_collapse = on_collapse
-        self.mean_precision_prior = mean_precision_prior
-        self.mean_prior = mean_prior
-        self.degrees_of_freedom_prior = degrees_of_freedom_prior
-        self.covariance_prior = covariance_prior
-        self.weight_concentration_prior = weight_concentration_prior
-        self.assignment = assignment
-        self.assignment_options = assignment_options
-        self.schedule = schedule
-        self.schedule_options = schedule_options
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    means_init: Any = None
+    precisions_init: Any = None
+    noise: Any = None
+    noise_volume: float | None = None
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from emdist.estimators.given import Parameters, array, names_for, weights_of, wi
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -20,6 +22,7 @@ from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection
 
 
+@parameters
 class IsotropicMixture(Criteria):
     """Gaussians ``N(mean_k, variance I)`` of a variance that is given: soft K-means.
 
@@ -62,54 +65,10 @@ class IsotropicMixture(Criteria):
 
     means_ = Learned[Floats]()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        variance: float = 1.0,
-        tol: float = 1e-3,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: Any = None,
-        means_init: Any = None,
-        uniform_weights: bool = False,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        on_collapse: str = "regularise",
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_components = n_components
-        self.variance = variance
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.uniform_weights = uniform_weights
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.on_collapse = on_collapse
-        self.assignment = assignment
-        self.assignment_options = assignment_options
-        self.schedule = schedule
-        self.schedule_options = schedule_options
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    variance: float = 1.0
+    means_init: Any = None
+    uniform_weights: bool = False
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

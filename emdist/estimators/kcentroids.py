@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.given import array, check_means
 from emdist.estimators.handover import kmeans_of, without_equivalent
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.parameters import parameters
 from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Rows
 from emdist.fit.observed import observed_source
@@ -33,6 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
 
 
+@parameters
 class KCentroids(Clustering):
     """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)``, out of core.
 
@@ -78,40 +80,11 @@ class KCentroids(Clustering):
     0.0001
     """
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        dissimilarity: Any = "squared_euclidean",
-        dissimilarity_params: Mapping[str, Any] | None = None,
-        centre: Any = None,
-        init: Any = "k-means++",
-        n_init: Any = "auto",
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        verbose: int = 0,
-        random_state: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.dissimilarity = dissimilarity
-        self.dissimilarity_params = dissimilarity_params
-        self.centre = centre
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    dissimilarity: Any = "squared_euclidean"
+    dissimilarity_params: Mapping[str, Any] | None = None
+    centre: Any = None
+    precision: str = "auto"
 
     def _is_positive(self) -> bool:
         return self.dissimilarity in _POSITIVE if isinstance(self.dissimilarity, str) else False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.handover import kmeans_of
+from emdist.estimators.parameters import parameters
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.absolute import squares_of_rows
@@ -22,7 +24,38 @@ def _euclidean(x: Floats, centres: Floats) -> Floats:
     return np.sqrt(squares_of_rows(x, centres))
 
 
-class KMeans(CentreDistances):
+@parameters
+class KMeansEstimator(CentreDistances):
+    """What K-means and its mini-batches share. It has state as every scikit-learn estimator has."""
+
+    _: KW_ONLY
+    precision: str = "auto"
+
+    @classmethod
+    def _fits(cls, section: ModelSection) -> bool:
+        return section.name == "kmeans"
+
+    @classmethod
+    def _from_section(cls, section: ModelSection) -> Self:
+        return cls(section.n_components, precision=section.precision)
+
+    def _between(self) -> Between:
+        return _euclidean
+
+    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        model = self._checked(
+            ModelSection,
+            NAMES,
+            name="kmeans",
+            n_components=self.n_clusters,
+            precision=self.precision,
+            missing=self.non_finite == "missing",
+        )
+        return (model, *self._start(model.n_components, n_features))
+
+
+@parameters
+class KMeans(KMeansEstimator):
     """K-means by Lloyd's algorithm, exact and out of core.
 
     Parameters
@@ -88,53 +121,11 @@ class KMeans(CentreDistances):
     1.0
     """
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        init: Any = "k-means++",
-        n_init: Any = "auto",
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        verbose: int = 0,
-        random_state: Any = None,
-        copy_x: bool = True,
-        algorithm: str = "lloyd",
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.copy_x = copy_x
-        self.algorithm = algorithm
-        self.schedule = schedule
-        self.schedule_options = schedule_options
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
-
-    @classmethod
-    def _fits(cls, section: ModelSection) -> bool:
-        return section.name == "kmeans"
-
-    @classmethod
-    def _from_section(cls, section: ModelSection) -> Self:
-        return cls(section.n_components, precision=section.precision)
-
-    def _between(self) -> Between:
-        return _euclidean
+    _: KW_ONLY
+    copy_x: bool = True
+    algorithm: str = "lloyd"
+    schedule: str = "batch"
+    schedule_options: Any = None
 
     def _schedule(self) -> dict[str, Any]:
         chosen = super()._schedule()
@@ -146,17 +137,6 @@ class KMeans(CentreDistances):
                 "another one. Give one of the two."
             )
         return chosen if self.algorithm == "lloyd" else {**chosen, "schedule": "pruned"}
-
-    def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
-        model = self._checked(
-            ModelSection,
-            NAMES,
-            name="kmeans",
-            n_components=self.n_clusters,
-            precision=self.precision,
-            missing=self.non_finite == "missing",
-        )
-        return (model, *self._start(model.n_components, n_features))
 
     def to_sklearn(self) -> Any:
         check_is_fitted(self)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from dataclasses import KW_ONLY
+from typing import Self
 
 from emdist.estimators.clustering import NAMES, CentreDistances
+from emdist.estimators.parameters import parameters
 from emdist.fit.start import Given
 from emdist.kernels.tiles.absolute import distances_of_rows
 from emdist.kernels.tiles.plusplus import Between
 from emdist.settings.config import FitSection, ModelSection
 
 
+@parameters
 class KMedians(CentreDistances):
     """K-medians, exact and out of core: L1 distances, and centres that far rows do not pull.
 
@@ -72,34 +75,9 @@ class KMedians(CentreDistances):
     [1.0, 501.0]
     """
 
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        init: Any = "k-means++",
-        n_init: Any = "auto",
-        max_iter: int = 300,
-        tol: float = 0.0,
-        bins: int = 64,
-        verbose: int = 0,
-        random_state: Any = None,
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.bins = bins
-        self.verbose = verbose
-        self.random_state = random_state
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    tol: float = 0.0
+    bins: int = 64
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

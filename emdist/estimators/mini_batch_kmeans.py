@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import KW_ONLY
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.build.recipe import Recipe
 from emdist.estimators.handover import minibatch_of
-from emdist.estimators.kmeans import KMeans
+from emdist.estimators.kmeans import KMeansEstimator
+from emdist.estimators.parameters import parameters
 from emdist.estimators.streams import Streaming
 from emdist.fit.online import Fold
 from emdist.fit.schedules.minibatch import cumulated
 
 
-class MiniBatchKMeans(Streaming, KMeans):
+@parameters
+class MiniBatchKMeans(Streaming, KMeansEstimator):
     """K-means that moves its centres after every mini-batch, and ends as Lloyd's algorithm does.
 
     A mini-batch is a group of blocks, because rows out of memory cannot be drawn one by one:
@@ -46,41 +49,9 @@ class MiniBatchKMeans(Streaming, KMeans):
     1.0
     """
 
-    algorithm = "lloyd"
-    schedule = "minibatch"
-
-    def __init__(
-        self,
-        n_clusters: int = 8,
-        *,
-        init: Any = "k-means++",
-        n_init: Any = "auto",
-        max_iter: int = 300,
-        tol: float = 1e-4,
-        verbose: int = 0,
-        random_state: Any = None,
-        n_batches: int = 16,
-        passes: int = 1,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.init = init
-        self.n_init = n_init
-        self.max_iter = max_iter
-        self.tol = tol
-        self.verbose = verbose
-        self.random_state = random_state
-        self.n_batches = n_batches
-        self.passes = passes
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    n_batches: int = 16
+    passes: int = 1
 
     def _schedule(self) -> dict[str, Any]:
         options = {"groups": self.n_batches, "passes": self.passes}

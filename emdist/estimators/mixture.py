@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from emdist.build.recipe import Recipe
 from emdist.errors import StartError
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.estimators.streams import Streaming
 from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
@@ -40,6 +41,7 @@ from emdist.settings.config import FitSection, ModelSection
 _INIT = {"random_from_data": "random"}
 
 
+@parameters
 class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     """Base of the mixtures. It has state as every scikit-learn estimator has."""
 
@@ -48,17 +50,15 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     lower_bound_ = Learned[float]()
     lower_bounds_ = Learned[list[float]]()
 
-    # Set by every subclass's __init__, as scikit-learn wants them.
-    n_components: Any
-    tol: Any
-    max_iter: Any
-    n_init: Any
-    init_params: Any
-    warm_start: Any
-    on_collapse: Any
-    # Of those that take no other assignment.
-    assignment: Any = "soft"
-    assignment_options: Any = None
+    n_components: int = 1
+    _: KW_ONLY
+    tol: float = 1e-3
+    max_iter: int = 100
+    n_init: int = 1
+    init_params: str = "kmeans"
+    warm_start: bool = False
+    on_collapse: str = "regularise"
+    precision: str = "auto"
 
     def _model_section(
         self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
@@ -228,8 +228,16 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return np.concatenate(drawn) + spread.origin, np.repeat(labels, counts)
 
 
+@parameters
 class Criteria(MixtureEstimator):
     """For mixtures whose parameters are numbers, so that they can be counted."""
+
+    _: KW_ONLY
+    weights_init: Any = None
+    assignment: str = "soft"
+    assignment_options: Any = None
+    schedule: str = "batch"
+    schedule_options: Any = None
 
     def _free(self) -> int:
         return free_parameters(self._section, len(self.weights_), self._fitted.n_features)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.learned import Learned
+from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
+@parameters
 class PoissonMixture(DiscreteMixture):
     """Mixture of independent Poissons, counts without a limit, by EM, exact and out of core.
 
@@ -57,56 +60,8 @@ class PoissonMixture(DiscreteMixture):
     _shown = "rates_"
     rates_ = Learned[Floats]()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        tol: float = 1e-3,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "kmeans",
-        weights_init: Any = None,
-        rates_init: Any = None,
-        uniform_weights: bool = False,
-        smoothing: float = 0.0,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        on_collapse: str = "regularise",
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        super().__init__(
-            n_components,
-            tol=tol,
-            max_iter=max_iter,
-            n_init=n_init,
-            init_params=init_params,
-            weights_init=weights_init,
-            uniform_weights=uniform_weights,
-            smoothing=smoothing,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-            on_collapse=on_collapse,
-            assignment=assignment,
-            assignment_options=assignment_options,
-            schedule=schedule,
-            schedule_options=schedule_options,
-            precision=precision,
-            engine=engine,
-            block_size=block_size,
-            missing_chunks=missing_chunks,
-            non_finite=non_finite,
-        )
-        self.rates_init = rates_init
+    _: KW_ONLY
+    rates_init: Any = None
 
     @classmethod
     def from_parameters(  # type: ignore[override]  # it has rates in place of probabilities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from emdist.estimators.given import (
 )
 from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
+from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
@@ -28,6 +30,7 @@ from emdist.models.arrays import arrays_of
 from emdist.settings.config import FitSection, ModelSection
 
 
+@parameters
 class ProductMixture(Criteria):
     """Mixture for mixed data by EM, exact and out of core: Hunt and Jorgensen 1999.
 
@@ -93,56 +96,12 @@ class ProductMixture(Criteria):
     means_ = Learned[Floats]()
     parts_ = Learned[list[dict[str, Array]]]()
 
-    def __init__(
-        self,
-        n_components: int = 1,
-        *,
-        groups: Any = None,
-        ignored: Any = (),
-        tol: float = 1e-3,
-        max_iter: int = 100,
-        n_init: int = 1,
-        init_params: str = "standardised",
-        weights_init: Any = None,
-        means_init: Any = None,
-        uniform_weights: bool = False,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-        on_collapse: str = "regularise",
-        assignment: str = "soft",
-        assignment_options: Any = None,
-        schedule: str = "batch",
-        schedule_options: Any = None,
-        precision: str = "auto",
-        engine: Any = None,
-        block_size: str | None = None,
-        missing_chunks: str = "raise",
-        non_finite: str = "raise",
-    ) -> None:
-        self.n_components = n_components
-        self.groups = groups
-        self.ignored = ignored
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_init = n_init
-        self.init_params = init_params
-        self.weights_init = weights_init
-        self.means_init = means_init
-        self.uniform_weights = uniform_weights
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.on_collapse = on_collapse
-        self.assignment = assignment
-        self.assignment_options = assignment_options
-        self.schedule = schedule
-        self.schedule_options = schedule_options
-        self.precision = precision
-        self.engine = engine
-        self.block_size = block_size
-        self.missing_chunks = missing_chunks
-        self.non_finite = non_finite
+    _: KW_ONLY
+    groups: Any = None
+    ignored: Any = ()
+    init_params: str = "standardised"
+    means_init: Any = None
+    uniform_weights: bool = False
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

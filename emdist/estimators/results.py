@@ -35,6 +35,8 @@ class Results(Learning):
     #: The sections that the constructor's parameters amount to, for so many features.
     _sections: Any
     _fitted: Fitted
+    #: What `partial_fit` goes on from, where there is one; `fit` ends it.
+    _stream: Any = None
     _section: ModelSection
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:

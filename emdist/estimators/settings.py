@@ -22,6 +22,11 @@ class Settings:
     """What an estimator does with its own parameters; a base without state of its own."""
 
     random_state: Any
+    # Of those that have no parameter for it.
+    schedule: Any = "batch"
+    schedule_options: Any = None
+    assignment: Any = "soft"
+    assignment_options: Any = None
     #: Parameters by the option of the model that they are, where the names differ.
     _option_names: ClassVar[Mapping[str, str]] = {}
 
