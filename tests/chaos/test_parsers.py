@@ -117,7 +117,6 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
         "emdist/engines/dask/nanny.py",  # a fixed list
         "emdist/engines/dask/packages.py",  # a fixed list
         "emdist/runtime/extras.py",  # packages that the code names
-        "emdist/ingest/files.py",  # the readers in its folder
     }
 
 

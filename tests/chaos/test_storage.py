@@ -599,7 +599,7 @@ def test_what_a_killed_compression_left_is_removed_by_the_next(tmp_path: Path) -
     out = tmp_path / "out.png"
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from emdist import compression\n"
+        "from emdist.jobs import compress as compression\n"
         "with compression._workplace(Path(sys.argv[1])):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
