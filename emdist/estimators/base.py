@@ -52,7 +52,7 @@ from emdist.sums import Sums
 S = TypeVar("S", bound=Section)
 
 
-@parameters
+@parameters()
 class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     """Base of the estimators; scikit-learn's conventions, any source, any engine.
 

@@ -37,7 +37,12 @@ _WEIGHTS = {
 }
 
 
-@parameters
+@parameters(
+    "n_components", "covariance_type", "tol", "reg_covar", "max_iter", "n_init", "init_params",
+    "weight_concentration_prior_type", "weight_concentration_prior", "mean_precision_prior",
+    "mean_prior", "degrees_of_freedom_prior", "covariance_prior", "random_state", "warm_start",
+    "verbose", "verbose_interval",
+)  # fmt: skip
 class BayesianGaussianMixture(GaussianEstimator):
     """Mixture of Gaussians by variational Bayes, exact and out of core.
 
@@ -125,6 +130,7 @@ class BayesianGaussianMixture(GaussianEstimator):
     weight_concentration_prior_ = Learned[float]()
 
     _: KW_ONLY
+    n_components: int = 1  # a keyword, as scikit-learn has it here
     weight_concentration_prior_type: str = "dirichlet_process"
 
     @classmethod

@@ -11,7 +11,7 @@ from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
-@parameters
+@parameters()
 class BernoulliMixture(DiscreteMixture):
     """Mixture of independent bits by EM, exact and out of core: Bishop 2006, 9.3.3.
 

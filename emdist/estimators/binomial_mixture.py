@@ -20,7 +20,7 @@ from emdist.settings.config import ModelSection
 _PAIRS = "binomial_pairs"
 
 
-@parameters
+@parameters()
 class BinomialMixture(DiscreteMixture):
     """Mixture of independent binomials, successes out of `n_trials`, by EM, exact and out of core.
 

@@ -13,7 +13,7 @@ from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
-@parameters
+@parameters()
 class CategoricalMixture(DiscreteMixture):
     """Mixture of independent categoricals: latent class analysis, by EM, exact and out of core.
 

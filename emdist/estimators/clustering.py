@@ -34,7 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
 
 
-@parameters
+@parameters()
 class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
     """Base of the estimators with centres. It has state as every scikit-learn estimator has."""
 

@@ -27,7 +27,7 @@ from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection
 
 
-@parameters
+@parameters()
 class DiscreteMixture(Criteria):
     """Base of the mixtures of bits, counts and categories.
 

@@ -46,7 +46,7 @@ PRIOR = {
 }
 
 
-@parameters
+@parameters()
 class GaussianEstimator(MixtureEstimator):
     """Base of the mixtures of Gaussians. It has state as every scikit-learn estimator has."""
 

@@ -35,7 +35,10 @@ from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection
 
 
-@parameters
+@parameters(
+    "covariance_type", "tol", "reg_covar", "max_iter", "n_init", "init_params", "weights_init",
+    "means_init", "precisions_init", "random_state", "warm_start", "verbose", "verbose_interval",
+)  # fmt: skip
 class GaussianMixture(GaussianEstimator, Criteria):
     """Mixture of Gaussians by EM, exact and out of core.
 

@@ -22,7 +22,7 @@ from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection
 
 
-@parameters
+@parameters()
 class IsotropicMixture(Criteria):
     """Gaussians ``N(mean_k, variance I)`` of a variance that is given: soft K-means.
 

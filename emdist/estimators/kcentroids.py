@@ -34,7 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
 
 
-@parameters
+@parameters()
 class KCentroids(Clustering):
     """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)``, out of core.
 

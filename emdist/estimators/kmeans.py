@@ -24,7 +24,7 @@ def _euclidean(x: Floats, centres: Floats) -> Floats:
     return np.sqrt(squares_of_rows(x, centres))
 
 
-@parameters
+@parameters()
 class KMeansEstimator(CentreDistances):
     """What K-means and its mini-batches share. It has state as every scikit-learn estimator has."""
 
@@ -54,7 +54,7 @@ class KMeansEstimator(CentreDistances):
         return (model, *self._start(model.n_components, n_features))
 
 
-@parameters
+@parameters("init", "n_init", "max_iter", "tol", "verbose", "random_state", "copy_x", "algorithm")
 class KMeans(KMeansEstimator):
     """K-means by Lloyd's algorithm, exact and out of core.
 

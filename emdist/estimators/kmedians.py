@@ -13,7 +13,7 @@ from emdist.kernels.tiles.plusplus import Between
 from emdist.settings.config import FitSection, ModelSection
 
 
-@parameters
+@parameters()
 class KMedians(CentreDistances):
     """K-medians, exact and out of core: L1 distances, and centres that far rows do not pull.
 

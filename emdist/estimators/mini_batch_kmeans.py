@@ -17,7 +17,7 @@ from emdist.fit.online import Fold
 from emdist.fit.schedules.minibatch import cumulated
 
 
-@parameters
+@parameters("init", "n_init", "max_iter", "tol", "verbose", "random_state")
 class MiniBatchKMeans(Streaming, KMeansEstimator):
     """K-means that moves its centres after every mini-batch, and ends as Lloyd's algorithm does.
 

@@ -41,7 +41,7 @@ from emdist.settings.config import FitSection, ModelSection
 _INIT = {"random_from_data": "random"}
 
 
-@parameters
+@parameters()
 class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     """Base of the mixtures. It has state as every scikit-learn estimator has."""
 
@@ -228,7 +228,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return np.concatenate(drawn) + spread.origin, np.repeat(labels, counts)
 
 
-@parameters
+@parameters()
 class Criteria(MixtureEstimator):
     """For mixtures whose parameters are numbers, so that they can be counted."""
 

@@ -24,7 +24,7 @@ from emdist.interfaces import Floats
 from emdist.settings.config import ModelSection
 
 
-@parameters
+@parameters()
 class MultinomialMixture(DiscreteMixture):
     """Mixture of multinomials, such as words per document, by EM, exact and out of core.
 

@@ -14,7 +14,7 @@ from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 
 
-@parameters
+@parameters()
 class PoissonMixture(DiscreteMixture):
     """Mixture of independent Poissons, counts without a limit, by EM, exact and out of core.
 

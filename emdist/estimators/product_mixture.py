@@ -30,7 +30,7 @@ from emdist.models.arrays import arrays_of
 from emdist.settings.config import FitSection, ModelSection
 
 
-@parameters
+@parameters()
 class ProductMixture(Criteria):
     """Mixture for mixed data by EM, exact and out of core: Hunt and Jorgensen 1999.
 
