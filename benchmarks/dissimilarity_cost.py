@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.dissimilarities.choose import DISSIMILARITIES
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Spread

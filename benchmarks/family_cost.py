@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from emdist.build.model import make_components, make_family, make_model
+from emdist.composition.model import make_components, make_family, make_model
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Block, Floats, Spread

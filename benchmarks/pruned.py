@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.build.compose import make_fit, make_survey
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_fit, make_survey
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate

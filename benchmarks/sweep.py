@@ -23,8 +23,8 @@ import zarr
 from rich.console import Console
 from rich.table import Table
 
-from emdist.build.compose import make_fit, make_source, make_survey
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_fit, make_source, make_survey
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate

@@ -55,7 +55,7 @@ def test_import_emdist_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("emdist.build.compose", {"dask", "distributed", "prefect", "sklearn"}),
+        ("emdist.composition.make", {"dask", "distributed", "prefect", "sklearn"}),
         ("emdist.fit.loop", {"dask", "distributed", "prefect", "sklearn"}),
         ("emdist.models.mixture", {"dask", "distributed", "prefect", "sklearn", "zarr"}),
         # A worker's: dask.array would bring pandas and xarray where they are installed, 100 MB.

@@ -14,9 +14,9 @@ import yaml
 import zarr
 from pydantic import BaseModel
 
-from emdist.build.compose import make_engine, make_source, run_location
-from emdist.build.model import make_model
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.make import make_engine, make_source, run_location
+from emdist.composition.model import make_model
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.engines.clusters.address import Address
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, NotFoundError

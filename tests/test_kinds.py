@@ -11,9 +11,9 @@ import pytest
 
 import emdist
 from emdist import GaussianMixture, KMeans
-from emdist.build.compose import make_engine
-from emdist.build.model import make_model
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_engine
+from emdist.composition.model import make_model
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.settings.config import ClusterSection, Config, FitSection, ModelSection, make_config

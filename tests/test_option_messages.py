@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emdist.build.memory import Room, check_fit
+from emdist.composition.memory import Room, check_fit
 from emdist.dissimilarities.choose import choose
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.local import Local

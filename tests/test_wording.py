@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import emdist
-from emdist.build.sweep_config import SweepSection
+from emdist.composition.sweep_config import SweepSection
 from emdist.errors import ConfigError, EmdistError, NotFoundError, SchedulerError, StorageError
 from emdist.inputs.plugins import plugins
 from emdist.settings.config import Config, DataSection, FitSection, LabelsSection, ModelSection

@@ -18,9 +18,9 @@ from email.parser import Parser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What commands make in the tree, for where there is no git to ask.
+#: What commands make at the top of the tree, for where there is no git to ask.
 MADE = {
-    ".git", ".venv", "build", "dist", "demo", "runs", "__pycache__", "emdist.egg-info",
+    ".git", ".venv", "build", "dist", "demo", "runs", "data", "bench-out", "emdist.egg-info",
     ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache",
 }  # fmt: skip
 
@@ -46,10 +46,11 @@ def has_git() -> bool:
 def tracked() -> list[str]:
     """What a commit would hold: tracked files, and new ones that git does not ignore."""
     if not has_git():
+        found = [path.relative_to(ROOT) for path in ROOT.rglob("*") if not path.is_dir()]
         return [
-            path.relative_to(ROOT).as_posix()
-            for path in ROOT.rglob("*")
-            if not path.is_dir() and not MADE.intersection(path.relative_to(ROOT).parts)
+            path.as_posix()
+            for path in found
+            if path.parts[0] not in MADE and "__pycache__" not in path.parts
         ]
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

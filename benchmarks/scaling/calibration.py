@@ -16,7 +16,7 @@ import zarr
 
 from benchmarks.scaling.on_dask import DaskCosts, dask_costs
 from benchmarks.scaling.quantities import MODELS, Compute, Machine, ModelShape
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.engines.blas import one_thread
 from emdist.engines.dask.placement import place
 from emdist.engines.threads import available_cpus

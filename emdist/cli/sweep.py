@@ -88,7 +88,7 @@ def sweep(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, config or settings) as layer:
-        from emdist.build.sweep_config import make_sweep_config
+        from emdist.composition.sweep_config import make_sweep_config
         from emdist.settings.file import overridden, read_values
 
         check_data(data, "sweep")

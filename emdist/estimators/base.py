@@ -14,11 +14,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.compose import make_plan
-from emdist.build.memory import check_result
-from emdist.build.model import make_model
-from emdist.build.recipe import Recipe
-from emdist.build.room import check_room
+from emdist.composition.make import make_plan
+from emdist.composition.memory import check_result
+from emdist.composition.model import make_model
+from emdist.composition.recipe import Recipe
+from emdist.composition.room import check_room
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (
     as_location,

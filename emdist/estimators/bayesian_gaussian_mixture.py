@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.model import make_family, make_weights
+from emdist.composition.model import make_family, make_weights
 from emdist.errors import ConfigError
 from emdist.estimators.gaussian import (
     FAMILIES,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emdist.build.model import make_family
+from emdist.composition.model import make_family
 from emdist.errors import StartError
 from emdist.estimators.given import (
     Parameters,

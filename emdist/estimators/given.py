@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build.model import (
+from emdist.composition.model import (
     CENTRES,
     make_components,
     make_distribution,

@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from emdist.build.compose import ahead_source
+from emdist.composition.make import ahead_source
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.model import make_family
+from emdist.composition.model import make_family
 from emdist.estimators.given import Parameters, array, names_for, weights_of, with_number
 from emdist.estimators.handover import gaussians_of
 from emdist.estimators.learned import Learned

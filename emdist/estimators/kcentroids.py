@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.model import make_dissimilarity
 from emdist.components import Components
+from emdist.composition.model import make_dissimilarity
 from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError

@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.exceptions import ConvergenceWarning
 
-from emdist.build.model import make_distribution
+from emdist.composition.model import make_distribution
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import as_location

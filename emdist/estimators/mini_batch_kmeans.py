@@ -8,7 +8,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.recipe import Recipe
+from emdist.composition.recipe import Recipe
 from emdist.estimators.handover import minibatch_of
 from emdist.estimators.kmeans import KMeansEstimator
 from emdist.estimators.parameters import parameters

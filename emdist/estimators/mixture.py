@@ -14,13 +14,13 @@ from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.build.model import (
+from emdist.composition.model import (
     free_parameters,
     make_distribution,
     make_family,
     make_mixture,
 )
-from emdist.build.recipe import Recipe
+from emdist.composition.recipe import Recipe
 from emdist.errors import StartError
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.learned import Learned

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build.model import CENTRES, make_family
+from emdist.composition.model import CENTRES, make_family
 from emdist.errors import ConfigError
 from emdist.families.product import Product
 from emdist.inputs.quoting import shown

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from emdist.build.compose import make_fit, make_survey
-from emdist.build.recipe import Recipe
-from emdist.build.room import check_room
+from emdist.composition.make import make_fit, make_survey
+from emdist.composition.recipe import Recipe
+from emdist.composition.room import check_room
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener

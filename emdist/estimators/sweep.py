@@ -14,10 +14,10 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
-from emdist.build.compose import make_plan
-from emdist.build.model import kind_of
-from emdist.build.room import check_room
-from emdist.build.sweep_config import check_entropy
+from emdist.composition.make import make_plan
+from emdist.composition.model import kind_of
+from emdist.composition.room import check_room
+from emdist.composition.sweep_config import check_entropy
 from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 
-from emdist.build.compose import run_location
+from emdist.composition.make import run_location
 from emdist.errors import ConfigError, EngineError
 from emdist.fit.events import Warned
 from emdist.flows.private import FILE, check_public, held, split, storage_options

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect import flow
 
-from emdist.build.sweep_config import SweepConfig, make_sweep_config
+from emdist.composition.sweep_config import SweepConfig, make_sweep_config
 from emdist.flows.private import check_public, joined, storage_options
 from emdist.flows.stages import keyed, perform, run_command
 from emdist.flows.telling import Teller

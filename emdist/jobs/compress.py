@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.build.compose import make_source
+from emdist.composition.make import make_source
 from emdist.errors import ConfigError, OutputExistsError, StorageError
 from emdist.fit.events import Began, Event, Listener, Saved, Warned, unheard
 from emdist.fit.fitted import Fitted

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emdist.build.compose import check_extension
-from emdist.build.recipe import Recipe
+from emdist.composition.make import check_extension
+from emdist.composition.recipe import Recipe
 from emdist.fit.survey import Survey
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.records import recorded_config

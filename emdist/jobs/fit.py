@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emdist.build.compose import checked_start
-from emdist.build.recipe import Recipe
+from emdist.composition.make import checked_start
+from emdist.composition.recipe import Recipe
 from emdist.fit.start import Given
 from emdist.interfaces import Source
 from emdist.jobs.job import Job

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.build.recipe import Recipe
-from emdist.build.sweep_config import SweepConfig
+from emdist.composition.recipe import Recipe
+from emdist.composition.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.together.sweep import decode_fits

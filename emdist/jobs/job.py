@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from emdist.build.recipe import Recipe
+from emdist.composition.recipe import Recipe
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.plan import Plan

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.build.compose import ahead_source, make_engine, make_source
-from emdist.build.model import make_model
-from emdist.build.recipe import Recipe
-from emdist.build.room import check_room
+from emdist.composition.make import ahead_source, make_engine, make_source
+from emdist.composition.model import make_model
+from emdist.composition.recipe import Recipe
+from emdist.composition.room import check_room
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps

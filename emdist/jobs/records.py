@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from emdist.build.model import make_model, param_types
-from emdist.build.recipe import Recipe
+from emdist.composition.model import make_model, param_types
+from emdist.composition.recipe import Recipe
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
 from emdist.fit.soundness import check_params, check_spread, check_state

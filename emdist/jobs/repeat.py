@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emdist.build.compose import make_source
+from emdist.composition.make import make_source
 from emdist.errors import CheckpointError, ConfigError
 from emdist.fit.events import Listener, unheard
 from emdist.jobs.job import Job

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from emdist.build.compose import (
+from emdist.composition.make import (
     kept_source,
     make_engine,
     make_run,
     make_source,
     run_location,
 )
-from emdist.build.room import check_room
-from emdist.build.sweep_config import SweepConfig, recipes_of
+from emdist.composition.room import check_room
+from emdist.composition.sweep_config import SweepConfig, recipes_of
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.unchanged import untouched
 from emdist.ingest import IngestSummary, ingest

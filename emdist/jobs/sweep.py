@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from emdist.build.recipe import Recipe
-from emdist.build.sweep_config import SweepConfig
+from emdist.composition.recipe import Recipe
+from emdist.composition.sweep_config import SweepConfig
 from emdist.errors import StartError
 from emdist.fit.events import Warned
 from emdist.fit.start import Given

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emdist.build.model import CENTRES, make_family
 from emdist.components import Family
+from emdist.composition.model import CENTRES, make_family
 from emdist.families.gaussian.floors import Narrow, floors, listed, narrow
 from emdist.families.gaussian.normal_wishart import Conjugate
 from emdist.families.product import Product, of_columns

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from emdist.build.model import CENTRES, free_parameters, kind_of
+from emdist.composition.model import CENTRES, free_parameters, kind_of
 from emdist.fit.criteria import CRITERIA, Judged
 from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments

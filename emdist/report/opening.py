@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from emdist.build.model import default_seeder
-from emdist.build.recipe import Recipe
-from emdist.build.sweep_config import SweepConfig
+from emdist.composition.model import default_seeder
+from emdist.composition.recipe import Recipe
+from emdist.composition.sweep_config import SweepConfig
 from emdist.interfaces import Source
 from emdist.settings.config import Config
 from emdist.store.places.location import Location

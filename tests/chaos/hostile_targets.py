@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 from zarr.codecs import ZstdCodec
 
 import emdist
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.ingest import ingest
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job

@@ -20,7 +20,7 @@ import zarr
 from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,

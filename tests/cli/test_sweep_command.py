@@ -13,7 +13,7 @@ import zarr
 from command_line import Command
 
 import emdist as package
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError
 from emdist.fit.events import Event, Warned
 from emdist.fit.together.lockstep import Lockstep

@@ -12,11 +12,11 @@ import pytest
 import zarr
 
 import emdist
-from emdist.build.compose import make_source
-from emdist.build.memory import numbers
-from emdist.build.model import make_family, make_model
-from emdist.build.recipe import Recipe
-from emdist.build.room import check_room
+from emdist.composition.make import make_source
+from emdist.composition.memory import numbers
+from emdist.composition.model import make_family, make_model
+from emdist.composition.recipe import Recipe
+from emdist.composition.room import check_room
 from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError

@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import emdist
 from emdist import KCentroids, KMeans
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job

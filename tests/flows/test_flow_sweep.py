@@ -19,7 +19,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterId,
 )
 
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import ConfigError
 from emdist.flows.sweep import sweep
 from emdist.jobs.run import open_job

@@ -1,4 +1,4 @@
-"""One way to fit in all tests: through `emdist.build.compose`, as the command line does."""
+"""One way to fit in all tests: through `emdist.composition.make`, as the command line does."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from emdist.build.compose import make_fit, make_survey
-from emdist.build.model import make_family
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_fit, make_survey
+from emdist.composition.model import make_family
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Collect, Collected

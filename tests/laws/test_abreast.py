@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepare, same_bits
 
-from emdist.build.compose import make_survey
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_survey
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CollapseError, ConfigError
 from emdist.fit.events import Event, Warned

@@ -26,7 +26,7 @@ from fitting import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emdist.build.model import param_types
+from emdist.composition.model import param_types
 from emdist.dissimilarities.own import OwnPair
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine

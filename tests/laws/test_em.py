@@ -19,7 +19,7 @@ from fitting import (
     wide,
 )
 
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Block, Spread

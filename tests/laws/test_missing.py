@@ -31,7 +31,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from emdist.build.model import make_distribution
+from emdist.composition.model import make_distribution
 from emdist.dissimilarities.own import OwnPair
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine

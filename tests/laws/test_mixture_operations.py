@@ -10,7 +10,7 @@ from fitting import ALL_FAMILIES, SHIFTED, draw, family_of, relative, section_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.errors import ConfigError
 from emdist.families.closures import Convolutions, Moments
 from emdist.interfaces import Block, Spread

@@ -10,8 +10,8 @@ import scipy.special
 import scipy.stats
 from fitting import Fitting, Setting, fit_array, prepare, run
 
-from emdist.build.model import make_distribution, make_model
-from emdist.build.recipe import Recipe
+from emdist.composition.model import make_distribution, make_model
+from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.estimators.loading import load
 from emdist.fit.fitted import Fitted, result

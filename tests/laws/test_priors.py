@@ -17,7 +17,7 @@ from fitting import (
     trace,
 )
 
-from emdist.build.model import make_model, make_weights, param_types
+from emdist.composition.model import make_model, make_weights, param_types
 from emdist.errors import ConfigError
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given

@@ -19,7 +19,7 @@ from fitting import (
     trace,
 )
 
-from emdist.build.model import make_model, param_types
+from emdist.composition.model import make_model, param_types
 from emdist.fit.loop import iterate
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status

@@ -30,7 +30,7 @@ from fitting import (
 from test_collapse import assert_sound
 from test_resume import bits, stored
 
-from emdist.build.recipe import Recipe
+from emdist.composition.recipe import Recipe
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.build.start_file import read_start
+from emdist.composition.start_file import read_start
 from emdist.errors import StartError
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config

@@ -8,9 +8,9 @@ from fitting import ALL_FAMILIES, ONE_THREAD, Setting, draw, is_shifted, relativ
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emdist.build.compose import make_survey
-from emdist.build.model import make_model
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_survey
+from emdist.composition.model import make_model
+from emdist.composition.recipe import Recipe
 from emdist.fit.sample import Sample, sample_rows
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Floats, Numerics

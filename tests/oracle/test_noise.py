@@ -11,7 +11,7 @@ from data import GAUSSIAN
 from fitting import Fitting, Setting, blobs, fit_array, prepare, relative, run
 
 from emdist import GaussianMixture, load
-from emdist.build.model import make_model
+from emdist.composition.model import make_model
 from emdist.errors import ConfigError
 from emdist.fit.seeding.cleaned import no_clutter
 from emdist.fit.start import Given

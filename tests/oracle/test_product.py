@@ -10,7 +10,7 @@ import zarr
 from fitting import Fitting, Setting, blobs, draw, fit_array, relative
 
 from emdist import ProductMixture, load
-from emdist.build.model import make_family
+from emdist.composition.model import make_family
 from emdist.errors import ConfigError, DomainError, StartError
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats

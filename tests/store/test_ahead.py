@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.build.compose import ahead_source, kept_source, make_engine
+from emdist.composition.make import ahead_source, kept_source, make_engine
 from emdist.engines.budget import shares
 from emdist.engines.clusters.local import Local
 from emdist.engines.dask.engine import DaskEngine

@@ -23,7 +23,7 @@ from PIL import Image
 from zarr.codecs import BloscCodec, ZstdCodec
 
 import emdist.store.sources.zarr_source as source_module
-from emdist.build import compose as build
+from emdist.composition import make as build
 from emdist.errors import (
     CheckpointError,
     ConfigError,

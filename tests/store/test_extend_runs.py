@@ -15,7 +15,7 @@ import zarr
 from sklearn.exceptions import ConvergenceWarning
 
 import emdist
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError, ConfigError, NotFoundError, RunMismatchError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job

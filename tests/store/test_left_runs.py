@@ -14,7 +14,7 @@ import pytest
 import zarr
 from test_extend_runs import complete, result, values
 
-from emdist.build.sweep_config import make_sweep_config
+from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import (
     CheckpointError,
     NonFiniteError,

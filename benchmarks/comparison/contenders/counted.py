@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.comparison.workload import Absent, Work
-from emdist.build.compose import make_fit, make_source, make_survey
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_fit, make_source, make_survey
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.fit import Fit
 from emdist.fit.start import Given

@@ -12,8 +12,8 @@ from benchmarks.comparison.contenders.counted import (
     fits,
 )
 from benchmarks.comparison.workload import Absent, Outcome, Turn, Work, timed
-from emdist.build.compose import make_fit, make_survey
-from emdist.build.recipe import Recipe
+from emdist.composition.make import make_fit, make_survey
+from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from emdist.build.model import (
+from emdist.composition.model import (
     CENTRES,
     kind_of,
     make_assignment,
     make_model,
 )
-from emdist.build.recipe import Recipe
+from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET

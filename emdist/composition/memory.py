@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emdist.build.model import CENTRES, make_family, make_kmedians
+from emdist.composition.model import CENTRES, make_family, make_kmedians
 from emdist.engines.budget import AT_WORST, BASE, available_memory
 from emdist.errors import ConfigError
 from emdist.families.product import Product

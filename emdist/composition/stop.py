@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emdist.build.model import CENTRES, has_posterior, make_assignment
+from emdist.composition.model import CENTRES, has_posterior, make_assignment
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import LARGEST_MOVE

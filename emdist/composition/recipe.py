@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from emdist.build.model import (
+from emdist.components import Components
+from emdist.composition.model import (
     default_seeder,
     make_components,
     make_model,
     make_schedule,
     param_types,
 )
-from emdist.components import Components
 from emdist.fit.fit import Schedule
 from emdist.fit.seeding import Seeder
 from emdist.inputs.plugins import plugin

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from emdist.build.memory import Room, check_fit, footprint
-from emdist.build.recipe import Recipe
+from emdist.composition.memory import Room, check_fit, footprint
+from emdist.composition.recipe import Recipe
 from emdist.engines.budget import AT_WORST, Smallest
 from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.inputs.validation import checked_options, parse_bytes

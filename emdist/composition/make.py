@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from emdist.build.model import CENTROIDS, make_dissimilarity, make_model
-from emdist.build.recipe import Recipe
-from emdist.build.room import largest_block, sample_size, smallest_block
-from emdist.build.start_file import read_start as read_start
-from emdist.build.stop import make_stop
-from emdist.build.sweep_config import SweepConfig
+from emdist.composition.model import CENTROIDS, make_dissimilarity, make_model
+from emdist.composition.recipe import Recipe
+from emdist.composition.room import largest_block, sample_size, smallest_block
+from emdist.composition.start_file import read_start as read_start
+from emdist.composition.stop import make_stop
+from emdist.composition.sweep_config import SweepConfig
 from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
 from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.errors import ConfigError, StartError
