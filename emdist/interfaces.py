@@ -24,6 +24,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Cells: TypeAlias = tuple[list[int], ...]
 
 P = TypeVar("P")
+Q = TypeVar("Q", contravariant=True)
 S = TypeVar("S", bound=Monoid)
 
 FORMAT_VERSION = 1
@@ -263,8 +264,8 @@ class Assigned:
     resp: Array | None = None
 
 
-class Model(Protocol[P]):
-    """Family, assignment and weights: what the loop sees. `P` holds weights and components."""
+class Traits(Protocol):
+    """What a model is like: asked by the driver, which decides by it what may be done."""
 
     @property
     def minimises(self) -> bool:
@@ -277,9 +278,6 @@ class Model(Protocol[P]):
     @property
     def missing(self) -> bool:
         """Whether NaN counts as a value missing at random; otherwise rows have none."""
-
-    def cells(self, d: int) -> Cells | None:
-        """What a row of `d` features must have one of to tell anything; None for any feature."""
 
     @property
     def approximation(self) -> str:
@@ -301,25 +299,27 @@ class Model(Protocol[P]):
     def squares(self) -> bool:
         """Whether squares of the features are added up, so that they must not overflow."""
 
-    def at(self, turn: Turn) -> Model[P]:
-        """The model as it computes in one turn: its temperature, its draws."""
+    def cells(self, d: int) -> Cells | None:
+        """What a row of `d` features must have one of to tell anything; None for any feature."""
 
-    def start(self, seeds: Floats, spread: Spread) -> P:
-        """Equal weights, components at `seeds` (k, d)."""
 
-    def numerics(self, params: P, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+class Passes(Protocol[Q]):
+    """What a pass over the blocks calls, in whatever process they are worked on."""
 
-    def e_step(self, block: Block, params: P, origin: Floats, numerics: Numerics) -> Sums:
+    def e_step(self, block: Block, params: Q, origin: Floats, numerics: Numerics) -> Sums:
         """Sums of one block, ``n``, ``t``, ``objective`` and ``weight`` among them."""
 
     def first_step(
-        self, block: Block, start: P, nearest: NDArray[np.int32], origin: Floats
+        self, block: Block, start: Q, nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
         """Sums of one block for rows already labelled: an M-step makes a start of them."""
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
         """Statistics of one block that no responsibility enters; gathered once per run."""
+
+
+class Updates(Protocol[P]):
+    """What the driver calls after a pass: new parameters, and what the pass was worth."""
 
     def m_step(self, sums: Sums, params: P, numerics: Numerics) -> P:
         """New parameters from the sums of a pass with `params` and `numerics`."""
@@ -361,6 +361,31 @@ class Model(Protocol[P]):
     def reseed(self, sums: Sums, params: P, numerics: Numerics, worst: Worst, spread: Spread) -> P:
         """The M-step with components `worst.index` started anew at `worst.rows`."""
 
+
+class Labels(Protocol[Q]):
+    """What a label pass calls, and whatever shows users labels, scores and responsibilities."""
+
+    def assign(
+        self, block: Block, params: Q, origin: Floats, numerics: Numerics, resp: bool = False
+    ) -> Assigned:
+        """Labels and scores of the rows of a block that count."""
+
+    def shown(self, params: Q, numerics: Numerics, resp: bool = False) -> Numerics:
+        """How `assign` computes what users see, where a fit computes with `numerics`.
+
+        Sums over rows forgive float32 much that a score and a criterion do not.
+        """
+
+
+class Operations(Protocol[P]):
+    """What is done to parameters besides: made from seeds, moved, picked, shown."""
+
+    def start(self, seeds: Floats, spread: Spread) -> P:
+        """Equal weights, components at `seeds` (k, d)."""
+
+    def numerics(self, params: P, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
+        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only components `index`."""
 
@@ -370,16 +395,12 @@ class Model(Protocol[P]):
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie."""
 
-    def assign(
-        self, block: Block, params: P, origin: Floats, numerics: Numerics, resp: bool = False
-    ) -> Assigned:
-        """Labels and scores of the rows of a block that count."""
 
-    def shown(self, params: P, numerics: Numerics, resp: bool = False) -> Numerics:
-        """How `assign` computes what users see, where a fit computes with `numerics`.
+class Model(Traits, Passes[P], Updates[P], Labels[P], Operations[P], Protocol[P]):
+    """Family, assignment and weights as one: what is fitted. `P` holds weights and components."""
 
-        Sums over rows forgive float32 much that a score and a criterion do not.
-        """
+    def at(self, turn: Turn) -> Model[P]:
+        """The model as it computes in one turn: its temperature, its draws."""
 
 
 class Engine(Protocol):
