@@ -86,6 +86,10 @@ class BayesianGaussianMixture(GaussianEstimator):
     on_collapse
         What happens to a component without rows: "regularise" keeps it at its prior, "drop"
         removes it, "reseed" and "raise" as in `GaussianMixture`.
+    assignment, assignment_options
+        How rows are shared among components, as in `GaussianMixture`: "hard" gives each row to one.
+    schedule, schedule_options
+        How passes become iterations, as in `GaussianMixture`.
     precision, engine, block_size, missing_chunks, non_finite
         As in `KMeans`.
 

@@ -49,7 +49,6 @@ class DiscreteMixture(Criteria):
     _shown: ClassVar[str] = "probabilities_"
 
     _: KW_ONLY
-    uniform_weights: bool = False
     smoothing: float = 0.0
 
     def _is_positive(self) -> bool:

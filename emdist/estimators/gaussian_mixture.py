@@ -22,8 +22,8 @@ from emdist.estimators.gaussian import (
 from emdist.estimators.given import (
     Parameters,
     array,
-    check_shares,
     names_for,
+    weights_of,
     with_number,
 )
 from emdist.estimators.handover import gaussians_of
@@ -61,6 +61,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
     weights_init, means_init, precisions_init
         A start in scikit-learn's shapes; what is not given is estimated from the rows nearest
         to the means.
+    uniform_weights
+        Keep all weights at 1 / n_components.
     noise
         True, or the share of rows to start with, for uniform noise beside the components (Banfield
         and Raftery 1993): outliers then get the label -1. None for no noise.
@@ -132,15 +134,15 @@ class GaussianMixture(GaussianEstimator, Criteria):
             precision=section.precision,
             noise=None if section.noise is None else section.noise.weight,
             noise_volume=None if section.noise is None else section.noise.volume,
+            uniform_weights=section.weights_name == "uniform",
             **prior_parameters(section),
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         family, prior = self._family(), self._prior(n_features)
         options = {"reg_covar": self.reg_covar} | ({"prior": prior} if prior else {})
-        model = self._model_section(
-            family, options, noise=self._noise(), **self._weights_settings()
-        )
+        settings = {"noise": self._noise(), **self._weights_settings()}
+        model = self._model_section(family, options, self.uniform_weights, **settings)
         fit = self._fit_section()
         if model.noise is not None and fit.init == "kmeans":
             fit = fit.model_copy(update={"init": "cleaned"})
@@ -163,6 +165,11 @@ class GaussianMixture(GaussianEstimator, Criteria):
         if concentration is None:
             return {}
         found = above(concentration, "weight_concentration_prior", 0)
+        if self.uniform_weights:
+            raise ConfigError(
+                f"weight_concentration_prior={found:g} is of weights that are estimated, and "
+                "uniform_weights=True keeps them all alike. Give one of the two."
+            )
         if found < 1:
             raise ConfigError(
                 f"weight_concentration_prior={found:g} has no most probable weights; wanted at "
@@ -247,7 +254,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
             raise ConfigError(
                 f"weights and noise_weight sum to {own.sum() + 1 - share:.9g}; wanted 1."
             )
-        own = check_shares(own / share, "weights")
+        own = weights_of(own / share, k, params)
         return cls._made(
             Parameters(
                 found,

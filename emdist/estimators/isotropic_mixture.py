@@ -68,7 +68,6 @@ class IsotropicMixture(Criteria):
     _: KW_ONLY
     variance: float = 1.0
     means_init: Any = None
-    uniform_weights: bool = False
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

@@ -58,6 +58,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     init_params: str = "kmeans"
     warm_start: bool = False
     on_collapse: str = "regularise"
+    assignment: str = "soft"
+    assignment_options: Any = None
+    schedule: str = "batch"
+    schedule_options: Any = None
     precision: str = "auto"
 
     def _model_section(
@@ -234,10 +238,7 @@ class Criteria(MixtureEstimator):
 
     _: KW_ONLY
     weights_init: Any = None
-    assignment: str = "soft"
-    assignment_options: Any = None
-    schedule: str = "batch"
-    schedule_options: Any = None
+    uniform_weights: bool = False
 
     def _free(self) -> int:
         return free_parameters(self._section, len(self.weights_), self._fitted.n_features)

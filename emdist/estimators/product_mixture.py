@@ -101,7 +101,6 @@ class ProductMixture(Criteria):
     ignored: Any = ()
     init_params: str = "standardised"
     means_init: Any = None
-    uniform_weights: bool = False
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

@@ -25,8 +25,6 @@ class Settings:
     # Of those that have no parameter for it.
     schedule: Any = "batch"
     schedule_options: Any = None
-    assignment: Any = "soft"
-    assignment_options: Any = None
     #: Parameters by the option of the model that they are, where the names differ.
     _option_names: ClassVar[Mapping[str, str]] = {}
 

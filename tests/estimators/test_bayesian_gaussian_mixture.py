@@ -32,6 +32,8 @@ FITTED = [
     "weight_concentration_prior_",
 ]  # fmt: skip
 
+RNG_ROWS = np.random.default_rng(4).normal(size=(60, 2))
+
 
 def test_the_constructor_begins_with_scikit_learns_parameters() -> None:
     own = list(inspect.signature(BayesianGaussianMixture).parameters.values())
@@ -171,3 +173,24 @@ def test_a_mistake_is_told_in_the_users_words(name: str, x: Rows) -> None:
 def test_a_prior_of_weights_without_a_mode_is_refused(x: Rows) -> None:
     with pytest.raises(ConfigError, match="BayesianGaussianMixture"):
         GaussianMixture(2, weight_concentration_prior=0.5).fit(x)
+
+
+def test_hard_assignment_counts_whole_rows() -> None:
+    x = np.concatenate([RNG_ROWS, RNG_ROWS[:30] + 2.5])
+    soft = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+    hard = BayesianGaussianMixture(n_components=2, random_state=0, assignment="hard").fit(x)
+    counts = hard.degrees_of_freedom_ - hard.degrees_of_freedom_prior_
+    np.testing.assert_allclose(counts, np.bincount(hard.predict(x), minlength=2), rtol=1e-12)
+    fractions = soft.degrees_of_freedom_ - soft.degrees_of_freedom_prior_
+    assert np.abs(fractions - np.round(fractions)).max() > 1e-3
+
+
+def test_another_schedule_ends_at_the_same_bound() -> None:
+    settings = {"n_components": 2, "random_state": 0, "tol": 1e-9, "max_iter": 2000}
+    x = np.concatenate([RNG_ROWS, RNG_ROWS[:30] + 2.5])
+    batch = BayesianGaussianMixture(**settings).fit(x)
+    other = BayesianGaussianMixture(
+        **settings, schedule="incremental", schedule_options={"groups": 2}, block_size="800 B"
+    ).fit(x)
+    assert other.lower_bound_ == pytest.approx(batch.lower_bound_, abs=1e-7)
+    np.testing.assert_allclose(other.means_, batch.means_, atol=1e-3)
