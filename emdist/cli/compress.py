@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from emdist.cli.options import Json, Overwrite, Quiet
+from emdist.cli.options import Json, MaxIter, Overwrite, Quiet, Seed, Starts
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.display import display
 
@@ -23,9 +23,9 @@ def compress(
         int, typer.Option("--colours", "--colors", "-k", help="Of the palette, 1 to 256.")
     ] = 16,
     init: Annotated[str | None, typer.Option(help="k-means++, k-means|| or random.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
-    n_init: Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
+    seed: Seed = None,
+    n_init: Starts = None,
+    max_iter: MaxIter = None,
     tol: Annotated[
         float | None,
         typer.Option(help="Last movement of the centres, as a share of the mean variance."),

@@ -12,11 +12,16 @@ from emdist.cli.options import (
     Data,
     Extend,
     Json,
+    MaxIter,
     ModelName,
     Quiet,
     Repeat,
+    RunFolder,
     Scheduler,
+    Seed,
     Set,
+    Starts,
+    Tol,
     Workers,
     check_data,
     cluster_settings,
@@ -38,18 +43,14 @@ def fit(
     init: Annotated[
         str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
-    n_init: Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
-    tol: Annotated[
-        float | None, typer.Option(help="Stop when the improvement falls below this.")
-    ] = None,
+    seed: Seed = None,
+    n_init: Starts = None,
+    max_iter: MaxIter = None,
+    tol: Tol = None,
     weights: Annotated[
         str | None, typer.Option(help="Path or URL of a 1-D Zarr array, one weight per row.")
     ] = None,
-    run: Annotated[
-        str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
-    ] = None,
+    run: RunFolder = None,
     labels: Annotated[
         str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
     ] = None,

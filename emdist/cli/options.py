@@ -134,6 +134,13 @@ Data = Annotated[str | None, typer.Argument(help="Path or URL of a Zarr array (r
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
 ]
+Seed = Annotated[int | None, typer.Option(help="Random seed (default 0).")]
+Starts = Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")]
+MaxIter = Annotated[int | None, typer.Option(help="Iterations of a start at most.")]
+Tol = Annotated[float | None, typer.Option(help="Stop when the improvement falls below this.")]
+RunFolder = Annotated[
+    str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

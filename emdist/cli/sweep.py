@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from emdist.cli.options import (
+    ConfigFile,
+    Data,
     Extend,
     Json,
+    MaxIter,
     Quiet,
+    RunFolder,
     Scheduler,
+    Seed,
     Set,
+    Tol,
     Workers,
     check_data,
     cluster_settings,
@@ -44,12 +49,8 @@ AllowDegenerate = Annotated[
 
 
 def sweep(
-    data: Annotated[
-        str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
-    ] = None,
+    data: Data = None,
+    config: ConfigFile = None,
     k: Annotated[
         str | None, typer.Option("-k", help="Numbers of components: 2,4,8 or 2..16 or 2..30..4.")
     ] = None,
@@ -57,15 +58,11 @@ def sweep(
     criterion: Criterion = None,
     allow_degenerate: AllowDegenerate = False,
     init: Init = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed (default 0).")] = None,
+    seed: Seed = None,
     n_init: Annotated[int | None, typer.Option(help="Starts of each model.")] = None,
-    max_iter: Annotated[int | None, typer.Option(help="Iterations of a start at most.")] = None,
-    tol: Annotated[
-        float | None, typer.Option(help="Stop when the improvement falls below this.")
-    ] = None,
-    run: Annotated[
-        str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
-    ] = None,
+    max_iter: MaxIter = None,
+    tol: Tol = None,
+    run: RunFolder = None,
     no_labels: Annotated[
         bool, typer.Option("--no-labels", help="Do not label with the best model.")
     ] = False,
