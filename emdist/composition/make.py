@@ -297,7 +297,6 @@ def make_plan(
         recipe.model,
         lambda survey: make_fit(recipe, source, engine, survey, given, listen),
         make_survey(source, recipe),
-        recipe.k,
         recipe.types,
         recipe.fit.seed,
         cadence or Cadence(),

@@ -43,8 +43,6 @@ class Plan:
         Makes the `Fit` once the survey is there.
     survey
         The survey's task.
-    n_components
-        For the checks of the survey.
     types
         Of the state's open fields, for decoding: see `codec.decode`.
     seed
@@ -63,7 +61,6 @@ class Plan:
     model: Model[Any]
     setup: Callable[[Survey], Fit]
     survey: SurveyTask
-    n_components: int
     types: Mapping[str, Any]
     seed: int
     cadence: Cadence = Cadence()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -137,10 +136,7 @@ class Run:
         )
 
     def _set_up(self, survey: Survey) -> tuple[Fit, ...]:
-        return tuple(
-            replace(one.setup(narrowed(survey, one.survey)), listen=self.plan.listen)
-            for one in self.plans
-        )
+        return tuple(one.setup(narrowed(survey, one.survey)) for one in self.plans)
 
     def check_data(self) -> None:
         """RunMismatchError if the data is no longer what was surveyed; see `Watch.check`."""

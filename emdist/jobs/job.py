@@ -33,10 +33,6 @@ from emdist.store.places.location import Location
 class Told(Protocol):
     """The summary of a run."""
 
-    @property
-    def run(self) -> str:
-        """Its folder."""
-
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
 

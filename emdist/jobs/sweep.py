@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 from emdist.composition.recipe import Recipe
@@ -53,9 +54,9 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         wanted = {"run", "best", "criterion", "labels"}
         return isinstance(summary.get("models"), list) and summary.keys() >= wanted
 
-    @property
+    @cached_property
     def criterion(self) -> str:
-        """What the best is chosen by."""
+        """What the best is chosen by: the configuration makes all its models to tell."""
         return self.config.criterion()
 
     @property

@@ -32,9 +32,5 @@ class Keep:
         """Keep `block` if that is possible within the budget; whether it is kept."""
         return RESIDENT.put(self._key(block.index), block, self.budget)
 
-    def forget(self) -> None:
-        """Drop what is kept in this process."""
-        RESIDENT.forget(self.owner)
-
     def _key(self, i: int) -> Key:
         return Key(self.owner, "", i)
