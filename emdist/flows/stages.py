@@ -79,8 +79,8 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
     def summarise() -> dict[str, Any]:
         summary = job.summarise(held_back["labelled"])
         publish(summary, tell)
-        found: dict[str, Any] = summary.to_dict()
-        return found
+        held_back["summary"] = summary.to_dict()  # with a part for each component
+        return {"run": held_back["summary"]["run"]}
 
     _stage(survey)()
     part = _stage(segment)
@@ -88,7 +88,9 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
         pass
     _stage(finish)()
     _stage(label)()
-    return _stage(summarise)()
+    _stage(summarise)()
+    found: dict[str, Any] = held_back["summary"]
+    return found
 
 
 def _stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
