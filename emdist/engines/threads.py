@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _thread
-import atexit
 import os
 import queue
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from emdist.engines.blas import one_thread
 from emdist.engines.loop import require_blocks
 from emdist.inputs.validation import whole_number
+from emdist.runtime.crew import Crew
 from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid, Tree
 
@@ -190,63 +190,10 @@ class _Pass(Generic[S]):
         return self._tree.result()
 
 
-class _Crew:
-    """Threads of this process that work on blocks, kept from pass to pass.
-
-    They are no `threading.Thread`: an interrupt while one of those starts may come out as an error
-    of its locks. To begin one for each pass would cost a tenth of a millisecond.
-    """
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Begin anew: a forked process has the memory of its parent, and none of its threads."""
-        self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = _thread.allocate_lock()
-        self._idle = 0
-        self._working: set[_thread.LockType] = set()
-
-    def call(self, work: Callable[[], None], threads: int) -> None:
-        """Have so many threads do `work`."""
-        with self._lock:
-            missing = max(0, threads - self._idle)
-            self._idle -= threads - missing
-        for _ in range(missing):
-            _thread.start_new_thread(self._serve, ())
-        for _ in range(threads):
-            self._orders.put(work)
-
-    def _serve(self) -> None:
-        working = _thread.allocate_lock()
-        while True:
-            work = self._orders.get()
-            with working:
-                self._working.add(working)
-                try:
-                    work()
-                finally:
-                    self._working.discard(working)
-            del work  # It refers to the rows of its pass.
-            with self._lock:
-                self._idle += 1
-
-    def join(self) -> None:
-        """Wait for the blocks of an interrupted pass."""
-        for working in list(self._working):
-            with working:
-                pass
-
-
 @cache
-def _crew() -> _Crew:
+def _crew() -> Crew:
     """The one of this process, made for its first pass on several threads."""
-    crew = _Crew()
-    # At exit, what its threads call is not to be torn down yet.
-    atexit.register(crew.join)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=crew.forget)
-    return crew
+    return Crew()
 
 
 def _in_pool(

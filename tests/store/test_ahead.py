@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,10 +122,34 @@ def test_blocks_that_nobody_takes_make_room(gate: Gate) -> None:
         reader.begin(other, i, 16, gate.read)
     assert reader.nbytes == 16
     assert reader.take(other, 0) is None
-    assert any(reader.take(other, i) is not None for i in range(1, 12))
+    [(_, held)] = reader._entries
+    gate.until_begun(held)
+    assert reader.take(other, held) is not None
     reader.forget("b")
     assert reader.nbytes == 0
     assert all(reader.take(other, i) is None for i in range(20))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_forked_process_reads_for_itself(gate: Gate) -> None:
+    """It has none of the threads that its parent reads with."""
+    ahead, reader = Ahead("a", 100), ReadAhead()
+    assert reader.begin(ahead, 0, 16, gate.read)
+    gate.until_begun(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+        child = os.fork()
+    if child == 0:
+        signal.alarm(int(PATIENCE))
+        held, taken = reader.nbytes, reader.take(ahead, 0)
+        began = reader.begin(ahead, 1, 16, block)
+        while not reader._entries["a", 1].reading._found.qsize():  # until its own thread has it
+            pass
+        read = reader.take(ahead, 1)
+        os._exit(int((held, taken, began, read is not None) != (0, None, True, True)))
+    assert os.waitpid(child, 0)[1] == 0
+    gate.open.set()
+    assert reader.take(ahead, 0) is not None, "the parent's goes on"
 
 
 # ---- the source and the engines

@@ -7,13 +7,16 @@ it again, and meets what is amiss.
 
 from __future__ import annotations
 
-import threading
+import _thread
+import os
+import queue
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from emdist.interfaces import Block, Source
+from emdist.runtime.crew import Crew
 
 #: Blocks that a process reads ahead at a time, at most; the budget is less as a rule.
 _THREADS = 8
@@ -52,11 +55,37 @@ class _Wish:
     read: Callable[[], Block]
 
 
+class _Reading:
+    """The read of one block on another thread; it has state, whether it has begun."""
+
+    def __init__(self, read: Callable[[], Block]) -> None:
+        self._read = read
+        self._claim = _thread.allocate_lock()
+        self._found: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
+
+    def cancel(self) -> bool:
+        """Whether it had not begun, and will not."""
+        return self._claim.acquire(blocking=False)
+
+    def run(self) -> None:
+        """Read the block, unless that was cancelled."""
+        if not self._claim.acquire(blocking=False):
+            return
+        found = None
+        with suppress(BaseException):  # whoever asks for the block meets it too
+            found = self._read()
+        self._found.put(found)
+
+    def result(self) -> Block | None:
+        """The block once it is read, for the one who asks; None if that failed."""
+        return self._found.get()
+
+
 @dataclass(frozen=True)
 class _Entry:
     """A block that is being read, or was."""
 
-    future: Future[Block]
+    reading: _Reading
     nbytes: int
     turn: int
 
@@ -65,10 +94,13 @@ class ReadAhead:
     """Blocks of this process that are being read. It has state, guarded by a lock."""
 
     def __init__(self) -> None:
+        self._crew: Crew | None = None
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._entries: dict[tuple[str, int], _Entry] = {}
         self._wishes: dict[tuple[str, int], _Wish] = {}
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._lock = _thread.allocate_lock()
         self._turn = 0
 
     @property
@@ -99,10 +131,14 @@ class ReadAhead:
         for key, wish in list(self._wishes.items()):
             if not self._has_room(wish):
                 return
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="emdist-ahead")
-            self._entries[key] = _Entry(self._pool.submit(wish.read), wish.nbytes, self._turn)
+            if self._crew is None:
+                self._crew = Crew(_THREADS)
+                if hasattr(os, "register_at_fork"):  # a child has none of the threads that read
+                    os.register_at_fork(after_in_child=self._forget_all)
             del self._wishes[key]
+            reading = _Reading(wish.read)
+            self._entries[key] = _Entry(reading, wish.nbytes, self._turn)
+            self._crew.call(reading.run)
 
     def _has_room(self, wish: _Wish) -> bool:
         room = wish.ahead.budget - wish.nbytes
@@ -110,7 +146,7 @@ class ReadAhead:
             if self._held() <= room:
                 break
             if key[0] != wish.ahead.owner or self._turn - entry.turn > _STALE:
-                self._entries.pop(key).future.cancel()
+                self._entries.pop(key).reading.cancel()
         return self._held() <= room
 
     def _held(self) -> int:
@@ -122,19 +158,16 @@ class ReadAhead:
             self._wishes.pop((ahead.owner, i), None)
             entry = self._entries.pop((ahead.owner, i), None)
             self._start()
-        if entry is None or entry.future.cancel():
+        if entry is None or entry.reading.cancel():
             return None  # a thread that waited for its turn would be slower than the caller
-        try:
-            return entry.future.result()
-        except (Exception, CancelledError):  # noqa: BLE001  the caller meets it too
-            return None
+        return entry.reading.result()
 
     def forget(self, owner: str) -> None:
         """Drop what was read for `owner` and not asked for."""
         with self._lock:
             self._wishes = {key: wish for key, wish in self._wishes.items() if key[0] != owner}
             for key in [key for key in self._entries if key[0] == owner]:
-                self._entries.pop(key).future.cancel()
+                self._entries.pop(key).reading.cancel()
 
 
 #: The one of this process: tasks arrive pickled and have nowhere else to look.
