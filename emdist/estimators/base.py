@@ -66,6 +66,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     engine: Any = None
     block_size: str | None = None
     missing_chunks: str = "raise"
+    corrupt_chunks: str = "raise"
     non_finite: str = "raise"
 
     @classmethod
@@ -117,6 +118,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             {},
             block_size=self.block_size,
             missing_chunks=self.missing_chunks,
+            corrupt_chunks=self.corrupt_chunks,
             non_finite=self.non_finite,
         )
 

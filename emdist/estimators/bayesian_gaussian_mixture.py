@@ -90,7 +90,7 @@ class BayesianGaussianMixture(GaussianEstimator):
         How rows are shared among components, as in `GaussianMixture`: "hard" gives each row to one.
     schedule, schedule_options
         How passes become iterations, as in `GaussianMixture`.
-    precision, engine, block_size, missing_chunks, non_finite
+    precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
         As in `KMeans`.
 
     Attributes

@@ -49,6 +49,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     n_init: Any = "auto"
     max_iter: int = 300
     tol: float = 1e-4
+    on_collapse: str = "reseed"
 
     def _start(self, k: int, d: int) -> tuple[FitSection, Given]:
         """The fit's section, and the centres if `init` gives them."""
@@ -64,6 +65,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             n_init=n_init,
             max_iter=self.max_iter,
             tol=self.tol,
+            on_collapse=self.on_collapse,
             **self._schedule(),
         )
         return fit, Given() if named else Given(self._centres(k, d))

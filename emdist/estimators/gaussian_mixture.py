@@ -88,7 +88,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
     schedule, schedule_options
         How passes become iterations: "batch", "incremental", "squarem", "sparse" or "stepwise",
         and a dict of its options; see docs/schedules.md.
-    precision, engine, block_size, missing_chunks, non_finite
+    precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
         As in `KMeans`.
 
     Attributes

@@ -58,7 +58,7 @@ class KCentroids(Clustering):
     tol
         Of the summed squared movement of the centres, relative to the mean variance of the
         features where centres lie: directions for "cosine", proportions for "kullback_leibler".
-    precision, engine, block_size, missing_chunks, non_finite
+    on_collapse, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
         As in `KMeans`; a function is always computed in float64, and missing values are for
         "squared_euclidean".
 

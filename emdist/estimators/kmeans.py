@@ -82,6 +82,10 @@ class KMeans(KMeansEstimator):
         The result is Lloyd's in any case. "lloyd" holds every row against every centre in each
         iteration; "elkan" leaves out what the triangle inequality rules out, at 10 bytes a row:
         the schedule "pruned".
+    on_collapse
+        What happens to a centre that has lost its rows: "reseed" moves it to the row that is
+        farthest from its own, "drop" leaves it out, "regularise" leaves it where it is, "raise"
+        is an error.
     schedule, schedule_options
         How passes become iterations: "batch" (Lloyd), "pruned" (the same, faster), "incremental",
         "minibatch" or "stepwise", and a dict of its options; see docs/schedules.md.
@@ -94,7 +98,10 @@ class KMeans(KMeansEstimator):
     block_size
         Decoded size of a unit of work, such as "64 MiB"; None by the size of the data.
     missing_chunks
-        For Zarr: "raise", "drop" (leave rows out) or "fill" (take the fill value).
+        Chunks of a Zarr array that were never written: "raise", "drop" (leave rows out) or "fill"
+        (take the fill value).
+    corrupt_chunks
+        Chunks of a Zarr array that do not decode: "raise", or "drop" to leave their rows out.
     non_finite
         "raise", "drop" to leave rows with NaN or infinity out, or "missing": NaN counts as missing
         at random, and infinity is refused.

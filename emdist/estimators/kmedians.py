@@ -43,12 +43,19 @@ class KMedians(CentreDistances):
         Print a line per iteration.
     random_state
         Seed. The same seed gives the same bits on any number of threads and workers.
+    on_collapse
+        What happens to a centre that has lost its rows: "reseed" moves it to the row that is
+        farthest from its own, "drop" leaves it out, "regularise" leaves it where it is, "raise"
+        is an error.
     engine
         None for threads here, or a ``distributed.Client``.
     block_size
         Decoded size of a unit of work, such as "64 MiB"; None by the size of the data.
     missing_chunks
-        For Zarr: "raise", "drop" (leave rows out) or "fill" (take the fill value).
+        Chunks of a Zarr array that were never written: "raise", "drop" (leave rows out) or "fill"
+        (take the fill value).
+    corrupt_chunks
+        Chunks of a Zarr array that do not decode: "raise", or "drop" to leave their rows out.
     non_finite
         "raise", or "drop" to leave rows with NaN or infinity out.
 

@@ -32,7 +32,7 @@ class MiniBatchKMeans(Streaming, KMeansEstimator):
         Mini-batches of a sweep over all rows.
     passes
         Sweeps before batch iterations; with ``max_iter=passes`` there are none of these.
-    precision, engine, block_size, missing_chunks, non_finite
+    on_collapse, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
         As in `KMeans`.
 
     Attributes

@@ -39,7 +39,7 @@ class PoissonMixture(DiscreteMixture):
         Seed. The same seed gives the same bits on any number of threads and workers.
     warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
         As in `GaussianMixture`.
-    verbose, precision, engine, block_size, missing_chunks, non_finite
+    verbose, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
         As in `KMeans`.
 
     Attributes

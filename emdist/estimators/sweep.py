@@ -33,7 +33,7 @@ from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, 
 from emdist.settings.config import ModelSection
 
 #: Parameters that all models of a sweep share, because they share what is read.
-_SHARED = ("engine", "block_size", "missing_chunks", "non_finite")
+_SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite")
 
 #: Parameters that are a number of components.
 _SIZES = ("n_components", "n_clusters")

@@ -24,6 +24,11 @@ class Pass:
     numerics: Numerics
 
 
+def _listed(weak: NDArray[np.int64]) -> str:
+    first, more = ", ".join(map(str, weak[:10])), len(weak) - 10
+    return f"{first} and {more} more" if more > 0 else first
+
+
 def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, int, int]:
     """Parameters after the policy, and how many components it reseeded and dropped.
 
@@ -37,10 +42,16 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
         Parameters from the plain M-step of `last`.
     """
     if fit.policy == "raise":
+        if fit.model.minimises:
+            raise CollapseError(
+                f"Cluster(s) {_listed(weak)} have no rows any more: all are nearer to other "
+                "centres. Ask for fewer clusters, give another start, or set fit.on_collapse to "
+                "'reseed' or 'drop'."
+            )
         raise CollapseError(
-            f"Component(s) {weak.tolist()} collapsed: no weight left, or no positive definite "
-            "covariance. Ask for fewer components, raise reg_covar, or set fit.on_collapse to "
-            "'reseed' or 'drop'."
+            f"Component(s) {_listed(weak)} collapsed: no weight left, or no positive "
+            "definite covariance. Ask for fewer components, raise reg_covar, or set "
+            "fit.on_collapse to 'reseed' or 'drop'."
         )
     if fit.policy == "drop":
         keep = np.setdiff1d(np.arange(len(fit.model.locations(new))), weak)

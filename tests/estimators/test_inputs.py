@@ -288,3 +288,16 @@ def test_chunks_that_were_never_written(x: Rows, tmp_path: Path) -> None:
     filled = KMeans(3, init=x[:3], missing_chunks="fill").fit(array)
     whole = np.concatenate([x, np.zeros((100, 3))])
     assert np.allclose(filled.cluster_centers_, KMeans(3, init=x[:3]).fit(whole).cluster_centers_)
+
+
+def test_chunks_that_do_not_decode(x: Rows, tmp_path: Path) -> None:
+    zarr.create_array(tmp_path / "c.zarr", data=x, chunks=(100, 3))
+    (tmp_path / "c.zarr" / "c" / "2" / "0").write_bytes(b"torn")
+    kept = np.delete(x, np.s_[200:300], axis=0)
+    for cls in (KMeans, GaussianMixture):
+        with pytest.raises(ValueError, match="set corrupt_chunks to 'drop'"):
+            cls(3).fit(tmp_path / "c.zarr")
+    est = KMeans(3, init=x[:3], corrupt_chunks="drop").fit(tmp_path / "c.zarr")
+    same = KMeans(3, init=x[:3]).fit(kept)
+    assert np.allclose(est.cluster_centers_, same.cluster_centers_)
+    assert np.array_equal(est.predict(tmp_path / "c.zarr"), same.labels_)

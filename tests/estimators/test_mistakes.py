@@ -52,6 +52,8 @@ KMEANS: dict[str, list[Any]] = {
     "engine": [5, "threads", object(), len],
     "block_size": ["a", "-1 MiB", "0 MB", "1 PiB", 5, 0],
     "missing_chunks": ["foo", None],
+    "corrupt_chunks": ["foo", None, "fill"],
+    "on_collapse": ["foo", 5],
     "non_finite": ["foo", None],
 }
 
@@ -79,6 +81,7 @@ MIXTURE: dict[str, list[Any]] = {
     "engine": [5],
     "block_size": ["a"],
     "missing_chunks": ["foo"],
+    "corrupt_chunks": ["foo"],
     "non_finite": ["foo"],
 }
 
