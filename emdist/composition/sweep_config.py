@@ -19,9 +19,9 @@ from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET
-from emdist.inputs.plugins import nearest
+from emdist.inputs.plugins import family_name, nearest
 from emdist.inputs.validation import explain, parse_bytes, size
-from emdist.settings.config import Config, ModelSection, Section, model_name
+from emdist.settings.config import Config, ModelSection, Section
 
 #: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
 _MOST = 1000
@@ -64,7 +64,7 @@ class SweepSection(Section):
     n_components: Annotated[
         list[Annotated[int, Field(ge=1)]], BeforeValidator(numbers), Field(min_length=1)
     ] = Field(description="Such as [2, 4, 8], or 2..16, or 2..30..4")
-    families: list[Annotated[str, AfterValidator(model_name)]] | None = Field(
+    families: list[Annotated[str, AfterValidator(family_name)]] | None = Field(
         None, min_length=1, description="Models by name; default model.name alone"
     )
     criterion: Annotated[str, AfterValidator(_known)] | None = Field(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -46,8 +47,10 @@ class KCentroids(Clustering):
         D by name: "squared_euclidean" (K-means), "cosine", "mahalanobis", "kullback_leibler",
         "generalised_i", "itakura_saito", "logistic"; or a function of rows (m, d) and centres
         (k, d) in float64 to (m, k) numbers >= 0.
+    dissimilarity_options
+        Of a named one: ``{"matrix": A}`` or ``{"covariance": S}`` for "mahalanobis".
     dissimilarity_params
-        Options of a named one: ``{"matrix": A}`` or ``{"covariance": S}`` for "mahalanobis".
+        Deprecated: the name that `dissimilarity_options` had before.
     centre
         For a function: None, the mean of a cluster's rows; a function of means (k, d) to centres
         (k, d); or a pair ``(statistics, centre)`` of functions, (m, d) -> (m, W) of rows and
@@ -82,9 +85,12 @@ class KCentroids(Clustering):
 
     _: KW_ONLY
     dissimilarity: Any = "squared_euclidean"
+    dissimilarity_options: Mapping[str, Any] | None = None
     dissimilarity_params: Mapping[str, Any] | None = None
     centre: Any = None
     precision: str = "auto"
+
+    _deprecated: ClassVar[Mapping[str, str]] = {"dissimilarity_params": "dissimilarity_options"}
 
     def _is_positive(self) -> bool:
         return self.dissimilarity in _POSITIVE if isinstance(self.dissimilarity, str) else False
@@ -99,22 +105,40 @@ class KCentroids(Clustering):
         return cls(
             section.n_components,
             dissimilarity=section.dissimilarity or "squared_euclidean",
-            dissimilarity_params=section.options or None,
+            dissimilarity_options=section.options or None,
             precision=section.precision,
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
+        name = self._name_of_options()
         model = self._checked(
             ModelSection,
-            {**NAMES, "options": "dissimilarity_params"},
+            {**NAMES, "options": name},
             name="kcentroids",
             n_components=self.n_clusters,
             precision=self.precision,
             dissimilarity=self._dissimilarity(),
             missing=self.non_finite == "missing",
-            options={} if self.dissimilarity_params is None else self.dissimilarity_params,
+            options={} if getattr(self, name) is None else getattr(self, name),
         )
         return (model, *self._start(model.n_components, n_features))
+
+    def _name_of_options(self) -> str:
+        """The parameter that gives the options of the dissimilarity: one of two names."""
+        if self.dissimilarity_params is None:
+            return "dissimilarity_options"
+        if self.dissimilarity_options is not None:
+            raise ConfigError(
+                "dissimilarity_params is the old name of dissimilarity_options, and both are "
+                "given. Give dissimilarity_options alone."
+            )
+        warnings.warn(
+            "dissimilarity_params is called dissimilarity_options now, as in a configuration; the "
+            "old name will go.",
+            FutureWarning,
+            stacklevel=5,
+        )
+        return "dissimilarity_params"
 
     def _dissimilarity(self) -> Any:
         centre = self.centre

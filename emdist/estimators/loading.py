@@ -45,7 +45,6 @@ def load(path: str | os.PathLike[str]) -> Estimator:
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
-    # Estimators know no policy for corrupt chunks.
     reading = reading_of(place, section, meta).reading()
     estimator.set_params(**{name: value for name, value in reading.items() if name in known})
     if "assignment" in known:
@@ -53,7 +52,11 @@ def load(path: str | os.PathLike[str]) -> Estimator:
         estimator.set_params(assignment=section.assignment, assignment_options=options)
     stored = meta.get("params")
     if isinstance(stored, dict):
-        estimator.set_params(**{k: v for k, v in from_json(stored).items() if k in known})
+        params = from_json(stored)
+        for old, new in estimator._deprecated.items():
+            if (value := params.pop(old, None)) is not None:
+                params[new] = value
+        estimator.set_params(**{k: v for k, v in params.items() if k in known})
     estimator._adopt(fitted, section)
     return estimator
 

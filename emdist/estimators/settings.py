@@ -27,6 +27,8 @@ class Settings:
     schedule_options: Any = None
     #: Parameters by the option of the model that they are, where the names differ.
     _option_names: ClassVar[Mapping[str, str]] = {}
+    #: Names that parameters had before, to those that they have now.
+    _deprecated: ClassVar[Mapping[str, str]] = {}
 
     def _seed(self) -> int:
         if isinstance(self.random_state, bool | np.bool_ | str | float):

@@ -31,6 +31,11 @@ def plugins(package: str, constant: str) -> dict[str, Any]:
     return found
 
 
+def family_name(name: str) -> str:
+    """The name by which a family is known: scikit-learn's ``diag`` is ``diagonal`` here."""
+    return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
+
+
 def nearest(word: str, words: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` for the closest of `words`, or nothing."""
     close = difflib.get_close_matches(word, list(words), n=1)

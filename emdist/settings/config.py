@@ -18,7 +18,7 @@ from pydantic import (
 from emdist.dissimilarities.choose import checked_name
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
-from emdist.inputs.plugins import plugins
+from emdist.inputs.plugins import family_name, plugins
 from emdist.inputs.validation import options_as_written, run_key, size
 from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
@@ -36,11 +36,6 @@ WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
 SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
-
-
-def model_name(name: str) -> str:
-    """The name by which a model is stored: scikit-learn's ``diag`` is ``diagonal`` here."""
-    return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
 
 
 #: What YAML 1.1 takes for true and false, and YAML 1.2 for text.
@@ -69,7 +64,7 @@ class ModelSection(Section):
 
     name: Annotated[
         str,
-        AfterValidator(model_name),
+        AfterValidator(family_name),
         one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
     ] = Field(
         "kmeans",
@@ -110,6 +105,21 @@ class ModelSection(Section):
         default_factory=dict,
         description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_dissimilarity(cls, values: Any) -> Any:
+        """``dissimilarity_options``, as estimators call them: kept as the model's options."""
+        if not isinstance(values, Mapping) or "dissimilarity_options" not in values:
+            return values
+        if values.get("name") != "kcentroids":
+            raise ValueError(
+                "dissimilarity_options are of kcentroids; set name to it, or remove them."
+            )
+        if values.get("options"):
+            raise ValueError("options and dissimilarity_options are the same; give one of them.")
+        rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
+        return {**rest, "options": values["dissimilarity_options"] or {}}
 
     @model_validator(mode="after")
     def _no_dissimilarity_but_of_centroids(self) -> Self:

@@ -225,7 +225,7 @@ PARAMETERS: list[tuple[Any, str, Any]] = [
 @pytest.mark.parametrize(("est", "name", "value"), PARAMETERS, ids=lambda v: str(v)[:30])
 def test_every_array_parameter_takes_any_array_and_no_mask(est: Any, name: str, value: Any) -> None:
     def fitted(given: Any) -> Any:
-        parameter = {"dissimilarity_params": {name: given}} if name == "matrix" else {name: given}
+        parameter = {"dissimilarity_options": {name: given}} if name == "matrix" else {name: given}
         return est.set_params(random_state=0, **parameter).fit(WHOLE)
 
     wanted = fitted(value)

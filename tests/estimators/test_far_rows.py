@@ -275,7 +275,7 @@ def test_squares_are_those_of_whitened_rows() -> None:
     def fitted(scale: float, variance: float) -> Any:
         given = {"covariance": (variance * np.eye(3)).tolist()}
         model = KCentroids(
-            2, dissimilarity="mahalanobis", dissimilarity_params=given, precision="float32"
+            2, dissimilarity="mahalanobis", dissimilarity_options=given, precision="float32"
         )
         return model.set_params(random_state=0).fit(rows() * scale)
 

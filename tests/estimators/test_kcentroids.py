@@ -22,7 +22,7 @@ from emdist.errors import ConfigError, DomainError, StartError
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
-from emdist.settings.config import make_config
+from emdist.settings.config import ModelSection, make_config, make_section
 from emdist.store.places.location import Location
 
 Rows = NDArray[np.float64]
@@ -116,7 +116,7 @@ def test_it_comes_back(x: Rows, positive: Rows, tmp_path: Path) -> None:
         ("mahalanobis", x, {"covariance": covariance}),
         ("itakura_saito", positive, None),
     ):
-        est = KCentroids(3, dissimilarity=name, dissimilarity_params=params, random_state=0)
+        est = KCentroids(3, dissimilarity=name, dissimilarity_options=params, random_state=0)
         est.fit(data).save(tmp_path / name)
         back = emdist.load(tmp_path / name)
         assert isinstance(back, KCentroids)
@@ -143,9 +143,9 @@ def test_an_own_pair_is_not_saved(x: Rows, tmp_path: Path) -> None:
         ({"dissimilarity": "cosine", "centre": to_sphere}, "has one already"),
         ({"dissimilarity": cosine, "centre": "mean"}, "a pair of functions"),
         ({"dissimilarity": cosine, "centre": (to_sphere, 1)}, "a pair of functions"),
-        ({"dissimilarity": cosine, "dissimilarity_params": {"p": 1}}, "functools.partial"),
-        ({"dissimilarity": "cosine", "dissimilarity_params": {"p": 1}}, "p is not a known key"),
-        ({"dissimilarity": "cosine", "dissimilarity_params": 3}, "dissimilarity_params"),
+        ({"dissimilarity": cosine, "dissimilarity_options": {"p": 1}}, "functools.partial"),
+        ({"dissimilarity": "cosine", "dissimilarity_options": {"p": 1}}, "p is not a known key"),
+        ({"dissimilarity": "cosine", "dissimilarity_options": 3}, "dissimilarity_options"),
         ({"dissimilarity": "mahalanobis"}, "exactly one"),
         ({"init": np.zeros((2, 3))}, r"init has shape \(2, 3\); wanted \(3, 3\)"),
     ],
@@ -221,3 +221,32 @@ def test_rows_that_miss_values_have_the_distances_of_kmeans(x: Rows) -> None:
     np.testing.assert_allclose(ours.transform(holes), same.transform(holes) ** 2, atol=1e-9)
     with pytest.raises(ConfigError, match="only squared_euclidean takes missing"):
         KCentroids(2, dissimilarity="cosine", non_finite="missing").fit(holes)
+
+
+def test_the_old_name_of_the_options(x: Rows, tmp_path: Path) -> None:
+    given = {"covariance": np.cov(x.T)}
+    settings = {"dissimilarity": "mahalanobis", "random_state": 0}
+    new = KCentroids(3, dissimilarity_options=given, **settings).fit(x)
+    with pytest.warns(FutureWarning, match="is called dissimilarity_options now"):
+        old = KCentroids(3, dissimilarity_params=given, **settings).fit(x)
+    np.testing.assert_array_equal(old.cluster_centers_, new.cluster_centers_)
+    old.save(tmp_path / "m")
+    back = emdist.load(tmp_path / "m")
+    np.testing.assert_array_equal(back.dissimilarity_options["covariance"], given["covariance"])
+    assert back.dissimilarity_params is None
+    np.testing.assert_array_equal(back.predict(x), new.labels_)
+    with pytest.raises(ConfigError, match="both are given"):
+        KCentroids(3, dissimilarity_options=given, dissimilarity_params=given, **settings).fit(x)
+    with pytest.raises(ConfigError, match="dissimilarity_params"), pytest.warns(FutureWarning):
+        KCentroids(3, dissimilarity_params=3, **settings).fit(x)
+
+
+def test_a_configuration_calls_the_options_the_same() -> None:
+    named = {"name": "kcentroids", "dissimilarity": "mahalanobis"}
+    options = {"matrix": [[1.0, 0.0], [0.0, 2.0]]}
+    new = make_section(ModelSection, {**named, "dissimilarity_options": options})
+    assert new == make_section(ModelSection, {**named, "options": options})
+    with pytest.raises(ConfigError, match="the same; give one"):
+        make_section(ModelSection, {**named, "options": options, "dissimilarity_options": options})
+    with pytest.raises(ConfigError, match="dissimilarity_options are of kcentroids"):
+        make_section(ModelSection, {"name": "full", "dissimilarity_options": options})

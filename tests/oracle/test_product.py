@@ -440,3 +440,13 @@ def test_a_configuration_refuses_unknown_keys_of_groups() -> None:
     ignoring = {"groups": [{"columns": "0:2", "family": "full"}], "ignored": [True]}
     with pytest.raises(ConfigError, match=r"model\.options\.ignored: .* in place of True"):
         make_family(ModelSection(name="product", options=ignoring))
+
+
+def test_scikit_learns_name_of_a_part() -> None:
+    """As everywhere else that a family is named."""
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    plain, other = (
+        ProductMixture(2, groups=[{"columns": "0:3", "family": name}], random_state=0).fit(x)
+        for name in ("diagonal", "diag")
+    )
+    assert np.array_equal(plain.means_, other.means_)

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from emdist.components import Family
 from emdist.errors import ConfigError
-from emdist.inputs.plugins import plugin
+from emdist.inputs.plugins import family_name, plugin
 from emdist.inputs.validation import checked_options
 
 Columns = NDArray[np.int64]
@@ -52,7 +52,7 @@ class Group:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     columns: Named
-    family: str
+    family: Annotated[str, AfterValidator(family_name)]
     options: dict[str, Any] = field(default_factory=dict)
 
 
