@@ -22,7 +22,7 @@ LONGEST, LINES = 900, 24
 OPTIONS: Mapping[str, str] = {
     "data.weights": "--weights",
     "ingest.columns": "--column",
-    "ingest.weight_column": "--weights",
+    "ingest.weight_column": "--weight-column",
     "ingest.dtype": "--dtype",
     "ingest.rows_per_chunk": "--rows-per-chunk",
     "ingest.overwrite": "--overwrite",
@@ -62,7 +62,7 @@ KEYS: Mapping[str, str] = {
     "labels": "path write outputs overwrite storage_options",
     "cluster": "kind memory n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",
-    "sweep": "n_components families criterion allow_degenerate memory",
+    "sweep": "n_components families criterion allow_degenerate sums_memory",
 }
 _KEY = re.compile(
     r"(?<![\w./-])(?P<key>"

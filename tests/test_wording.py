@@ -32,7 +32,7 @@ ESTIMATORS = sorted(
         ("Set data.block_size to '1 MiB'", "Pass --set data.block_size='1 MiB'",
          "Set block_size to '1 MiB'"),
         ("Choose them (ingest.columns).", "Choose them (--column).", "Choose them (columns)."),
-        ("of ingest.weight_column", "of --weights", "of weight_column"),
+        ("of ingest.weight_column", "of --weight-column", "of weight_column"),
         ("Replace it (ingest.overwrite).", "Replace it (--overwrite).", "Replace it (overwrite)."),
         ("or set data.non_finite to 'drop'", "or pass --set data.non_finite='drop'",
          "or set non_finite to 'drop'"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
 from emdist.cli.options import Json, Overwrite, Quiet
+from emdist.errors import ConfigError, RenamedWarning
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
 
@@ -25,9 +27,11 @@ def ingest(
     columns: Annotated[
         list[str] | None, typer.Option("--column", "-c", help="Feature to take; repeat for more.")
     ] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Column of sample weights, written beside the target.")
+    weight_column: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of sample weights, written beside the target."),
     ] = None,
+    weights: Annotated[str | None, typer.Option(hidden=True)] = None,
     dtype: Annotated[str, typer.Option(help="Of the array; 'auto' keeps the source's.")] = "auto",
     rows_per_chunk: Annotated[
         int | None, typer.Option(min=1, help="Rows of a chunk; default by their size.")
@@ -50,11 +54,18 @@ def ingest(
                 # A carriage return at the end, so that what follows overwrites it.
                 print(f"{rows:,}{of} rows", end="\r", file=sys.stderr, flush=True)
 
+        if weights is not None:
+            if weight_column is not None:
+                raise ConfigError(
+                    "--weights is the old name of --weight-column, and both are given. Give "
+                    "--weight-column alone."
+                )
+            warnings.warn(RenamedWarning.of("--weights", "--weight-column"), stacklevel=1)
         found = run(
             source,
             target,
             columns=columns,
-            weight_column=weights,
+            weight_column=weight_column or weights,
             dtype=dtype,
             rows_per_chunk=rows_per_chunk,
             overwrite=overwrite,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -16,7 +17,7 @@ from emdist.composition.model import (
     make_model,
 )
 from emdist.composition.recipe import Recipe
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, RenamedWarning
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import family_name, nearest
@@ -75,14 +76,25 @@ class SweepSection(Section):
     allow_degenerate: bool = Field(
         False, description="Whether a model with components on the variance floor may be the best"
     )
-    memory: Annotated[str, AfterValidator(size)] = Field(
+    sums_memory: Annotated[str, AfterValidator(size)] = Field(
         f"{BUDGET >> 20} MiB", description="For the sums of all models of one block"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _memory(cls, values: Any) -> Any:
+        """``memory``, which is that of a process everywhere else, under the name of now."""
+        if not isinstance(values, Mapping) or "memory" not in values:
+            return values
+        if "sums_memory" in values:
+            raise ValueError("memory is the old name of sums_memory; give sums_memory alone.")
+        warnings.warn(RenamedWarning.of("sweep.memory", "sweep.sums_memory"), stacklevel=2)
+        return {"sums_memory" if k == "memory" else k: value for k, value in values.items()}
 
     @property
     def budget(self) -> int:
         """Bytes for the sums of one block; more take more than one read a pass."""
-        return parse_bytes(self.memory)
+        return parse_bytes(self.sums_memory)
 
 
 class SweepConfig(Config):
@@ -138,7 +150,9 @@ class SweepConfig(Config):
 
     def identity(self) -> dict[str, Any]:
         """As of a fit, with the models that it has."""
-        left_out = {"memory"} if self.sweep.allow_degenerate else {"memory", "allow_degenerate"}
+        left_out = (
+            {"sums_memory"} if self.sweep.allow_degenerate else {"sums_memory", "allow_degenerate"}
+        )
         sweep = self.sweep.model_dump(exclude=left_out) | {"criterion": self.criterion()}
         return {**super().identity(), "sweep": sweep}
 

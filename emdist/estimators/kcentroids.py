@@ -15,7 +15,7 @@ from emdist.components import Components
 from emdist.composition.model import make_dissimilarity
 from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, RenamedWarning
 from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.given import array, check_means
 from emdist.estimators.handover import kmeans_of, without_equivalent
@@ -133,10 +133,7 @@ class KCentroids(Clustering):
                 "given. Give dissimilarity_options alone."
             )
         warnings.warn(
-            "dissimilarity_params is called dissimilarity_options now, as in a configuration; the "
-            "old name will go.",
-            FutureWarning,
-            stacklevel=5,
+            RenamedWarning.of("dissimilarity_params", "dissimilarity_options"), stacklevel=5
         )
         return "dissimilarity_params"
 

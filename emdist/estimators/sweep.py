@@ -18,7 +18,7 @@ from emdist.composition.make import make_plan
 from emdist.composition.model import kind_of
 from emdist.composition.room import check_room
 from emdist.composition.sweep_config import check_entropy
-from emdist.errors import ConfigError, DegenerateWarning
+from emdist.errors import ConfigError, DegenerateWarning, RenamedWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
@@ -69,10 +69,12 @@ class Sweep(BestModel):
     allow_degenerate
         Whether a model with components on the variance floor may be the best: its likelihood is as
         high as the floor is low. With centres, a model whose rows all lie on them.
-    memory
+    sums_memory
         For the sums of all models of one block; more take more than one read a pass.
     verbose
         Print a line per iteration of each model.
+    memory
+        Deprecated: the name that `sums_memory` had before.
 
     Attributes
     ----------
@@ -104,15 +106,17 @@ class Sweep(BestModel):
         *,
         criterion: str | None = None,
         allow_degenerate: bool = False,
-        memory: str = "256 MiB",
+        sums_memory: str = "256 MiB",
         verbose: int = 0,
+        memory: str | None = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.criterion = criterion
         self.allow_degenerate = allow_degenerate
-        self.memory = memory
+        self.sums_memory = sums_memory
         self.verbose = verbose
+        self.memory = memory
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit every model to the rows of `X`; see the estimator's own `fit`.
@@ -187,10 +191,14 @@ class Sweep(BestModel):
         return found
 
     def _budget(self) -> int:
+        name = "sums_memory"
+        if self.memory is not None:
+            name = "memory"
+            warnings.warn(RenamedWarning.of(name, "sums_memory"), stacklevel=4)
         try:
-            return parse_bytes(self.memory)
+            return parse_bytes(getattr(self, name))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"memory: {error}.") from None
+            raise ConfigError(f"{name}: {error}.") from None
 
     def _publish(
         self,

@@ -9,6 +9,7 @@ import os
 import select
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from emdist.errors import EmdistError
+from emdist.errors import EmdistError, RenamedWarning
 from emdist.report.defect import told
 from emdist.report.display import Mode
 from emdist.report.lines import say
@@ -43,7 +44,8 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
     """
     layer: Layer = "configuration" if keys else "command"
     try:
-        yield layer
+        with _renamings_told():
+            yield layer
     except BaseException as error:
         code = None if _is_deliberate(error) else cut_by(error)
         HEARD.heed()
@@ -55,6 +57,22 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
         if isinstance(error, Exception) and not _is_typers(error):
             _fail(*told(error), as_json)
         raise
+
+
+@contextmanager
+def _renamings_told() -> Iterator[None]:
+    """Old names of settings in one line each; whoever called the command knows no source files."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, RenamedWarning):
+            say(f"emdist: note: {message}", sys.stderr)
+        else:
+            shown(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _is_deliberate(error: BaseException) -> bool:

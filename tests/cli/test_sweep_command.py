@@ -96,7 +96,7 @@ def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
         (["-k", "2..4", "-m", "ful", "-m", "tied"], "did you mean 'full'"),
         (["-k", "2..4", "-m", "kmeans", "-m", "kmedians"], "Sweep them apart"),
         (["-k", "2,3,400"], "400 components for 300 rows"),
-        (["-k", "2..4", "--set", "sweep.memory=lots"], "'lots' is no size"),
+        (["-k", "2..4", "--set", "sweep.sums_memory=lots"], "'lots' is no size"),
         (["-k", "2..4", "--set", "fit.start=x.npz"], "several models"),
         (["-k", "2..4", "--set", "fit.schedule=sparse"], "hard assignment"),
         (["-k", "2..4", "-m", "full", "--set", "model.assignment=hard", "--criterion", "icl"],
