@@ -54,18 +54,11 @@ def ingest(
                 # A carriage return at the end, so that what follows overwrites it.
                 print(f"{rows:,}{of} rows", end="\r", file=sys.stderr, flush=True)
 
-        if weights is not None:
-            if weight_column is not None:
-                raise ConfigError(
-                    "--weights is the old name of --weight-column, and both are given. Give "
-                    "--weight-column alone."
-                )
-            warnings.warn(RenamedWarning.of("--weights", "--weight-column"), stacklevel=1)
         found = run(
             source,
             target,
             columns=columns,
-            weight_column=weight_column or weights,
+            weight_column=_one_of(weight_column, weights),
             dtype=dtype,
             rows_per_chunk=rows_per_chunk,
             overwrite=overwrite,
@@ -92,3 +85,16 @@ def ingest(
         facts += [("weights", str(found.weights))] if found.weights else []
         facts += [("note", note) for note in found.notes]
         print_result(values, Page(facts), str(found.target), mode, layer)
+
+
+def _one_of(weight_column: str | None, weights: str | None) -> str | None:
+    """The column of weights, by its option or by the old name of that."""
+    if weights is None:
+        return weight_column
+    if weight_column is not None:
+        raise ConfigError(
+            "--weights is the old name of --weight-column, and both are given. Give "
+            "--weight-column alone."
+        )
+    warnings.warn(RenamedWarning.of("--weights", "--weight-column"), stacklevel=2)
+    return weights
