@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emdist.errors import CollapseError
 from emdist.fit.fit import Fit
 from emdist.fit.passes import WorstRows
+from emdist.inputs.quoting import listed
 from emdist.interfaces import Numerics, Worst
 from emdist.sums import Sums
 
@@ -22,11 +23,6 @@ class Pass:
     sums: Sums
     params: Any
     numerics: Numerics
-
-
-def _listed(weak: NDArray[np.int64]) -> str:
-    first, more = ", ".join(map(str, weak[:10])), len(weak) - 10
-    return f"{first} and {more} more" if more > 0 else first
 
 
 def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, int, int]:
@@ -42,14 +38,15 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
         Parameters from the plain M-step of `last`.
     """
     if fit.policy == "raise":
+        which = listed(weak.tolist(), 10)
         if fit.model.minimises:
             raise CollapseError(
-                f"Cluster(s) {_listed(weak)} have no rows any more: all are nearer to other "
+                f"Cluster(s) {which} have no rows any more: all are nearer to other "
                 "centres. Ask for fewer clusters, give another start, or set fit.on_collapse to "
                 "'reseed' or 'drop'."
             )
         raise CollapseError(
-            f"Component(s) {_listed(weak)} collapsed: no weight left, or no positive "
+            f"Component(s) {which} collapsed: no weight left, or no positive "
             "definite covariance. Ask for fewer components, raise reg_covar, or set "
             "fit.on_collapse to 'reseed' or 'drop'."
         )

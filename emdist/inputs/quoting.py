@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -66,3 +66,9 @@ def without_credentials(text: str) -> str:
     for pattern, instead in _HIDDEN:
         text = pattern.sub(instead, text)
     return text
+
+
+def listed(found: Sequence[int], shown: int = 8) -> str:
+    """Indices as text, the first few of them."""
+    more = f" and {len(found) - shown} more" if len(found) > shown else ""
+    return ", ".join(map(str, found[:shown])) + more

@@ -11,11 +11,12 @@ from scipy.spatial import cKDTree
 
 from emdist.components import Family
 from emdist.composition.model import CENTRES, make_family
-from emdist.families.gaussian.floors import Narrow, floors, listed, narrow
+from emdist.families.gaussian.floors import Narrow, floors, narrow
 from emdist.families.gaussian.normal_wishart import Conjugate
 from emdist.families.product import Product, of_columns
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
+from emdist.inputs.quoting import listed
 from emdist.interfaces import Floats, Spread
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection

@@ -7,7 +7,6 @@ density, and with it the likelihood and every criterion, is then as high as the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,9 +121,3 @@ def _directions(rows: Floats, means: Floats, shares: Floats) -> tuple[Floats, Fl
     np.fill_diagonal(correlation, 1.0)
     values, vectors = np.linalg.eigh(correlation)
     return scale, vectors[:, values > _DEPENDENT]
-
-
-def listed(found: Sequence[int], shown: int = 8) -> str:
-    """Indices as text, the first few of them."""
-    more = f" and {len(found) - shown} more" if len(found) > shown else ""
-    return ", ".join(map(str, found[:shown])) + more
