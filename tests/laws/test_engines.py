@@ -1,6 +1,7 @@
 """Laws of the engines: the bits of the plain loop, and a plain word when something breaks."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -503,6 +504,33 @@ def test_a_scheduler_that_dies_in_a_pass(outside: Outside, tmp_path: Path) -> No
             DaskEngine(client).map_reduce(Waits(str(tmp_path)), range(20))
         begun.join()
         (tmp_path / "go").touch()
+
+
+def test_a_message_that_a_dead_scheduler_cannot_take_is_not_told(outside: Outside) -> None:
+    file, _, worker = outside
+    until(file.exists)
+    worker()
+    told: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = told.append  # type: ignore[method-assign]
+    batched = logging.getLogger("distributed.batched")
+    assert batched.isEnabledFor(logging.INFO), "or Dask tells nothing anyway"
+    batched.addHandler(handler)
+    try:
+        with Address(str(file), timeout=60).open() as client:
+            comm = client.scheduler_comm
+
+            async def lose() -> None:
+                """The connection is lost with a message on its way, as when a machine dies."""
+                comm.send({"op": "heartbeat-client"})
+                comm.comm.abort()
+                await comm.stopped.wait()
+
+            client.sync(lose)
+            assert not told
+    finally:
+        batched.removeHandler(handler)
+    assert not told
 
 
 def test_a_worker_that_lacks_a_package(outside: Outside) -> None:

@@ -48,14 +48,15 @@ class BoundWorker(Worker):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-        logging.getLogger("distributed.worker").addFilter(_is_news)
+        for name in ("distributed.batched", "distributed.worker"):
+            logging.getLogger(name).addFilter(_is_news)
         for module in TASKS:
             importlib.import_module(module)
         super().__init__(*arguments, **settings)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not that a connection ended: whoever died or closed it is told of by the nanny."""
+    """Not that a connection ended, in whatever words of the system: the nanny tells who died."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, OSError)
 

@@ -1,4 +1,4 @@
-"""Silence for Dask's farewells."""
+"""Keep Dask from telling of connections that end: whoever ended them is told of elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from distributed.client import AllExit
+from distributed.comm import CommClosedError
 
 # Closing a cluster makes these tell, at warning or error level, of connections that end. The
 # parent logger does not do: Dask gives some children levels of their own.
@@ -41,20 +42,23 @@ def quiet() -> Iterator[None]:
 def closing_quietly() -> Iterator[ExitStack]:
     """An exit stack whose contexts close in silence, whatever happened inside.
 
-    Inside, asyncio does not show the traceback of a task of Dask's that gave up a fetch which
-    had been given up before: it tells nothing.
+    Inside, no traceback is shown of a message that a dead scheduler could not take, nor of a
+    task of Dask's that gave up a fetch which had been given up before: they tell nothing.
     """
-    asyncio = logging.getLogger("asyncio")
-    asyncio.addFilter(_is_news)
+    loggers = [logging.getLogger(name) for name in ("asyncio", "distributed.batched")]
+    for logger in loggers:
+        logger.addFilter(is_news)
     with ExitStack() as stack:
         try:
             yield stack
         finally:
             with quiet():
                 stack.close()
-            asyncio.removeFilter(_is_news)
+            for logger in loggers:
+                logger.removeFilter(is_news)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def is_news(record: logging.LogRecord) -> bool:
+    """Not that a connection ended, or that a fetch was given up."""
     error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, AllExit)
+    return not isinstance(error, AllExit | CommClosedError)
