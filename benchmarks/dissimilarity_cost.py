@@ -16,10 +16,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from emdist.composition.model import make_model
-from emdist.dissimilarities.choose import DISSIMILARITIES
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Spread
-from emdist.settings.config import ModelSection
+from emdist.settings.config import DISSIMILARITIES, ModelSection
 
 
 def seconds(name: str, n: int, d: int, k: int) -> float:

@@ -158,11 +158,6 @@ class StorageError(EmdistError, OSError):
 class RenamedWarning(FutureWarning):
     """A setting was given by a name that it had before; what it says still counts."""
 
-    @classmethod
-    def of(cls, old: str, new: str) -> RenamedWarning:
-        """That `new` is what `old` was."""
-        return cls(f"{old} is called {new} now; the old name will go.")
-
 
 class DegenerateWarning(RuntimeWarning):
     """A fit has components that a careful statistician would doubt."""

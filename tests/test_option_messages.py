@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from emdist.composition.memory import Room, check_fit
-from emdist.dissimilarities.choose import choose
+from emdist.composition.memory import MemoryBudget, check_fit
+from emdist.composition.model import dissimilarity_of
+from emdist.composition.recipe import Recipe
 from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.local import Local
 from emdist.engines.threads import LocalEngine
@@ -27,7 +28,10 @@ from emdist.wording import worded
         (lambda: checked_options(LocalEngine, {"threads": 0}, "cluster"), "cluster.threads=0; w"),
         (lambda: checked_options(Local, {"n_workers": 0}, "cluster"), "cluster.n_workers=0; w"),
         (lambda: checked_options(Address, {"address": "a:1"}, "cluster"), "cluster.address='a:1'"),
-        (lambda: choose("mahalanobis", {}), "model.options: mahalanobis wants exactly one"),
+        (
+            lambda: dissimilarity_of("mahalanobis", {}),
+            "model.options: mahalanobis wants exactly one",
+        ),
         (
             lambda: checked_options(
                 Product, {"groups": [{"columns": "0:2", "family": "ful"}]}, "model.options"
@@ -58,7 +62,7 @@ def test_memory_for_a_fit_is_a_setting_of_runs_and_none_of_python() -> None:
     source = array_source(np.zeros((100, 50)), 1 << 20)
     model = ModelSection(name="full", n_components=4)
     with pytest.raises(ConfigError) as caught:
-        check_fit([model], FitSection(), source, 50, Room(memory=1))
+        check_fit([Recipe(model, FitSection())], source, MemoryBudget(memory=1))
     told = caught.value.args[0]
     assert worded(told).endswith(
         "make blocks larger (data.block_size), or give more memory (cluster.memory)."

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
 from emdist.cli.options import Json, Overwrite, Quiet
-from emdist.errors import ConfigError, RenamedWarning
+from emdist.inputs.renamed import told_of_name
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
 
@@ -91,10 +90,5 @@ def _one_of(weight_column: str | None, weights: str | None) -> str | None:
     """The column of weights, by its option or by the old name of that."""
     if weights is None:
         return weight_column
-    if weight_column is not None:
-        raise ConfigError(
-            "--weights is the old name of --weight-column, and both are given. Give "
-            "--weight-column alone."
-        )
-    warnings.warn(RenamedWarning.of("--weights", "--weight-column"), stacklevel=2)
+    told_of_name("--weights", "--weight-column", weight_column is not None)
     return weights

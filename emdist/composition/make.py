@@ -6,17 +6,19 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from emdist.composition.model import CENTROIDS, make_dissimilarity, make_model
+from emdist.composition.footprint import sample_size
+from emdist.composition.memory import shown_size
+from emdist.composition.model import CENTROIDS, make_model, named
 from emdist.composition.recipe import Recipe
-from emdist.composition.room import largest_block, sample_size, smallest_block
 from emdist.composition.start_file import read_start as read_start
 from emdist.composition.stop import make_stop
 from emdist.composition.sweep_config import SweepConfig
-from emdist.engines.budget import AT_WORST, shares, smaller_blocks, spare
-from emdist.engines.threads import LocalEngine, available_cpus
+from emdist.engines.budget import AT_WORST, shares, spare
+from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, StartError
 from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
@@ -30,8 +32,7 @@ from emdist.fit.state import FitState
 from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.together.lockstep import BUDGET
-from emdist.inputs.plugins import plugin
-from emdist.inputs.validation import checked_options, key_fault, parse_bytes
+from emdist.inputs.validation import checked_options
 from emdist.interfaces import Engine, Source
 from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import (
@@ -40,14 +41,13 @@ from emdist.settings.config import (
     Config,
     DataSection,
     FitSection,
-    ModelSection,
-    check_named,
 )
 from emdist.store.places.location import Location
 from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.run_record import digest
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.resident import Keep
+from emdist.store.sources.sizes import largest_block, smaller_blocks
 from emdist.store.sources.zarr_source import ArrayRef, ZarrSource, zarr_source
 
 
@@ -65,6 +65,14 @@ def make_source(section: DataSection) -> Source:
         section.non_finite,
         section.corrupt_chunks,
     )
+
+
+def make_threads(section: ClusterSection) -> LocalEngine | None:
+    """The engine of threads in this process; None if a cluster computes."""
+    if section.kind != "threads":
+        return None
+    engine: LocalEngine = checked_options(LocalEngine, section.options, "cluster")
+    return engine
 
 
 @contextmanager
@@ -87,15 +95,15 @@ def make_engine(
     EngineError
         If the cluster cannot be had, or its workers cannot hold the blocks of `source`.
     """
-    if section.kind == "threads":
-        yield checked_options(LocalEngine, section.options, "cluster")
+    if (threads := make_threads(section)) is not None:
+        yield threads
         return
     from emdist.engines.dask.engine import DaskEngine
     from emdist.engines.dask.memory import check_memory
 
-    cluster = checked_options(plugin(CLUSTERS, "cluster", section.kind), section.options, "cluster")
+    cluster = named(CLUSTERS, "cluster", section.kind, section.options, "cluster")
     with cluster.open() as client:
-        check_memory(client, largest_block(source), smallest_block(source), needs)
+        check_memory(client, largest_block(source), partial(smaller_blocks, source), needs)
         # A cluster that lets go of idle workers needs as long for new ones as for the first.
         patience = max(DaskEngine.workers_timeout, getattr(cluster, "timeout", 0.0))
         yield DaskEngine(client, stall_timeout=section.stall_timeout, workers_timeout=patience)
@@ -110,7 +118,7 @@ def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iter
     ConfigError
         If ``cluster.memory`` cannot even hold the blocks at work.
     """
-    ready = ahead_source(source, engine, section.memory, keep=True)
+    ready = ahead_source(source, engine, section.memory_bytes, keep=True)
     try:
         yield ready
     finally:
@@ -120,31 +128,27 @@ def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iter
 
 
 def ahead_source(
-    source: Source, engine: Engine, memory: str | None = None, keep: bool = False
+    source: Source, engine: Engine, memory: int | None = None, keep: bool = False
 ) -> Source:
     """`source` whose blocks are read before they are asked for, and kept if `keep`; see above."""
     if not isinstance(source, ZarrSource):
         return source
-    block, stated = largest_block(source), None if memory is None else parse_bytes(memory)
+    block = largest_block(source)
     if isinstance(engine, LocalEngine):
-        threads = min(engine.threads or available_cpus(), len(source))
-        spared = None if stated is None else spare(stated, threads, block)
-        if spared is not None and spared < 0:
-            needed = (stated or 0) - spared
+        threads = engine.at_work(len(source))
+        spared = None if memory is None else spare(memory, threads, block)
+        if memory is not None and spared is not None and spared < 0:
+            fitting = int(block + spared / (AT_WORST * threads))
             raise ConfigError(
-                f"cluster.memory is {memory}, and {threads} thread(s) at work on blocks of "
-                f"{block >> 20} MiB need about {needed >> 20} MiB. "
-                + smaller_blocks(
-                    int(block - (needed - (stated or 0)) / (AT_WORST * threads)),
-                    smallest_block(source),
-                )
-                + " Or take fewer threads, or give more memory."
+                f"cluster.memory is {shown_size(memory)}, and {threads} thread(s) at work on "
+                f"blocks of {block >> 20} MiB need about {memory - spared >> 20} MiB. "
+                f"{smaller_blocks(source, fitting)} Or take fewer threads, or give more memory."
             )
         ahead, kept = shares(spared, threads, block)
     elif (client := getattr(engine, "client", None)) is not None:
         from emdist.engines.dask.memory import shares_of_workers
 
-        ahead, kept = shares_of_workers(client, block, stated)
+        ahead, kept = shares_of_workers(client, block, memory)
     else:
         return source  # an engine of the user's, of whose memory nothing is known
     owner = uuid.uuid4().hex
@@ -171,10 +175,12 @@ def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
     )
 
 
-def make_space(section: ModelSection, survey: Survey) -> Space:
+def make_space(recipe: Recipe, survey: Survey) -> Space:
     """Where a model's centres lie, and what their seeds are drawn by."""
+    section = recipe.section
     if section.name in CENTROIDS and not section.missing:
-        return space_of(make_dissimilarity(section), survey)
+        dissimilarity: Any = recipe.components
+        return space_of(dissimilarity, survey)
     unit = float(survey.spread.variance.mean())
     if section.missing:
         return Space(unit, Observed())
@@ -187,8 +193,8 @@ def check_extension(recipe: Recipe, old: FitSection, saved: tuple[Survey, FitSta
     `saved` is its survey and the state that it has come to.
     """
     survey, state = saved
-    unit = make_space(recipe.section, survey).unit
-    before, after = (make_stop(recipe.section, fit, survey, unit) for fit in (old, recipe.fit))
+    unit = make_space(recipe, survey).unit
+    before, after = (make_stop(recipe, fit, survey, unit) for fit in (old, recipe.fit))
     which = f"{recipe.name}: " if recipe.name else ""
     check_path(before, after, state, recipe.fit.schedule == "sparse", which)
 
@@ -211,7 +217,7 @@ def make_fit(
     check_survey(recipe.model, survey, given, 0 if begun else recipe.k, listen)
     model = make_model(section, survey.spread)  # whose priors may come from the data
     given.check(model, recipe.k, source.shape[1])
-    space, earlier = make_space(section, survey), given.earlier
+    space, earlier = make_space(recipe, survey), given.earlier
     return Fit(
         observed_source(source, model),
         engine,
@@ -220,7 +226,7 @@ def make_fit(
         survey,
         recipe.seeder,
         recipe.labeller,
-        make_stop(section, fit, survey, space.unit),
+        make_stop(recipe, fit, survey, space.unit),
         recipe.schedule,
         fit.on_collapse or ("reseed" if model.minimises else "regularise"),
         1 if given.means is not None else fit.n_init,
@@ -233,10 +239,7 @@ def make_fit(
 
 def run_location(config: Config, key: str | None = None) -> Location:
     """The folder of the run: ``run.folder/key``."""
-    if key is not None and (why := key_fault(key)) is not None:
-        raise ConfigError(f"the key {key[:60]!r} {why}.")
-    check_named(config, key)
-    name = config.run.key or key or default_key(config)
+    name = config.key(key) or default_key(config)
     return Location(config.run.folder, config.run.storage_options).child(name).given
 
 

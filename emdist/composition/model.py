@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from emdist.components import Components, Family
 from emdist.dissimilarities.base import Dissimilarity
-from emdist.dissimilarities.choose import choose
+from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
 from emdist.families.closures import Posteriors
 from emdist.families.product import Product
@@ -30,6 +31,7 @@ from emdist.models.weights import Posterior, Weights
 from emdist.models.weights.uniform import Uniform
 from emdist.settings.config import (
     ASSIGNMENTS,
+    DISSIMILARITIES,
     FAMILIES,
     SCHEDULES,
     WEIGHTS,
@@ -44,10 +46,17 @@ CENTROIDS = ("kmeans", "kcentroids")
 CENTRES = (*CENTROIDS, "kmedians")
 
 
+def named(package: str, kind: str, name: str, options: Mapping[str, Any], where: str) -> Any:
+    """The plug-in of a `kind` called `name`, made from its options, which stand at `where`.
+
+    ConfigError if there is none of that name, or it does not have these options.
+    """
+    return checked_options(plugin(package, kind, name), options, where)
+
+
 def make_family(section: ModelSection) -> Family[Any]:
     """The family that a model is made of, with its options checked."""
-    cls = plugin(FAMILIES, "family", section.name)
-    family: Family[Any] = checked_options(cls, section.options, "model.options")
+    family: Family[Any] = named(FAMILIES, "family", section.name, section.options, "model.options")
     return family
 
 
@@ -80,14 +89,28 @@ def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
             "family (full, tied, diagonal, spherical)."
         )
-    return choose(section.dissimilarity, section.options)
+    return dissimilarity_of(section.dissimilarity, section.options)
 
 
-def has_posterior(section: ModelSection) -> bool:
-    """Whether weights or components of a model are posteriors: variational Bayes."""
-    if section.name in CENTRES:
-        return False
-    return isinstance(make_weights(section), Posterior) or _is_posterior(make_family(section))
+def dissimilarity_of(name: str | OwnPair | None, options: Mapping[str, Any]) -> Dissimilarity[Any]:
+    """The dissimilarity called `name`, or a pair as it is; None is that of K-means.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name, or it does not have these options.
+    """
+    if isinstance(name, OwnPair):
+        if options:
+            raise ConfigError(
+                f"model.options {sorted(options)}: a dissimilarity of your own has none. Make "
+                "them part of its function, for example with functools.partial."
+            )
+        return name
+    found: Dissimilarity[Any] = named(
+        DISSIMILARITIES, "dissimilarity", name or "squared_euclidean", options, "model.options"
+    )
+    return found
 
 
 def kind_of(section: ModelSection) -> Kind:
@@ -96,7 +119,8 @@ def kind_of(section: ModelSection) -> Kind:
         return "kmeans"
     if section.name in CENTRES:
         return "kmedians" if section.name == "kmedians" else "centres"
-    return "posterior" if has_posterior(section) else "mixture"
+    posterior = isinstance(make_weights(section), Posterior) or _is_posterior(make_family(section))
+    return "posterior" if posterior else "mixture"
 
 
 def _is_posterior(family: Family[Any]) -> bool:
@@ -105,17 +129,17 @@ def _is_posterior(family: Family[Any]) -> bool:
     return isinstance(family, Posteriors)
 
 
-def make_assignment(section: ModelSection) -> Assignment:
+def _assignment(section: ModelSection) -> Assignment:
     """How rows are shared among components, with its options checked."""
-    cls = plugin(ASSIGNMENTS, "assignment", section.assignment)
-    made: Assignment = checked_options(cls, section.assignment_options, "model.assignment_options")
+    name, options = section.assignment, section.assignment_options
+    made: Assignment = named(ASSIGNMENTS, "assignment", name, options, "model.assignment_options")
     return made
 
 
 def make_weights(section: ModelSection) -> Weights:
     """How the mixture weights of a model are estimated, with the options checked."""
-    cls = plugin(WEIGHTS, "weights", section.weights_name)
-    weights: Weights = checked_options(cls, section.weights_options, "model.weights_options")
+    name, options = section.weights_name, section.weights_options
+    weights: Weights = named(WEIGHTS, "weights", name, options, "model.weights_options")
     return weights
 
 
@@ -142,7 +166,7 @@ def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture
     family = make_family(section)
     return Mixture(
         family if spread is None else family.informed(spread),
-        make_assignment(section),
+        _assignment(section),
         make_weights(section),
         section.precision,
         section.min_weight,
@@ -161,7 +185,7 @@ def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | Non
         family.with_missing()
     mixture: Mixture[Any] = Mixture(
         family if spread is None else family.informed(spread),
-        make_assignment(section),
+        _assignment(section),
         BesideNoise(make_weights(section)),
         section.precision,
         section.min_weight,
@@ -220,7 +244,7 @@ def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict
 
 def make_schedule(section: FitSection, model: Model[Any]) -> Schedule:
     """How passes become iterations, its options checked; ConfigError if `model` is none for it."""
-    cls = plugin(SCHEDULES, "schedule", section.schedule)
-    made: Schedule = checked_options(cls, section.schedule_options, "fit.schedule_options")
+    name, options = section.schedule, section.schedule_options
+    made: Schedule = named(SCHEDULES, "schedule", name, options, "fit.schedule_options")
     made.check(model)
     return made

@@ -9,11 +9,13 @@ from typing import Any
 from emdist.components import Components
 from emdist.composition.model import (
     default_seeder,
+    kind_of,
     make_components,
     make_model,
     make_schedule,
     param_types,
 )
+from emdist.fit.criteria import Kind
 from emdist.fit.fit import Schedule
 from emdist.fit.seeding import Seeder
 from emdist.inputs.plugins import plugin
@@ -59,6 +61,11 @@ class Recipe:
     def components(self) -> Components[Any] | KMedians:
         """What its parameters are made of."""
         return make_components(self.section)
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What criteria there are for such models."""
+        return kind_of(self.section)
 
     @cached_property
     def schedule(self) -> Schedule:

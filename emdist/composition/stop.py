@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emdist.composition.model import CENTRES, has_posterior, make_assignment
+from emdist.composition.model import CENTRES
+from emdist.composition.recipe import Recipe
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import LARGEST_MOVE
@@ -13,21 +14,24 @@ _TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 _TOL_MIXTURE = 1e-3
 
 
-def make_stop(model: ModelSection, fit: FitSection, survey: Survey, unit: float) -> Stop:
-    """When a fit ends, with the model's defaults; `unit` is the data's mean variance.
+def make_stop(recipe: Recipe, fit: FitSection, survey: Survey, unit: float) -> Stop:
+    """When a fit of `recipe` ends by the rules of `fit`, with the model's defaults.
+
+    `unit` is the data's mean variance.
 
     A prior counts once for all rows. Which components a posterior leaves empty is decided by a few
     nats of the whole bound, however many rows there are: its `tol` is of all rows together, as
     scikit-learn's, and not of one row.
     """
+    model = recipe.section
     tol = _TOL.get(model.name, _TOL_MIXTURE) if fit.tol is None else fit.tol
     if model.name in CENTRES:
         # Relative to the data, as scikit-learn's; squares of 1e200 are no numbers.
         tol = min(tol * unit, LARGEST_MOVE / 2) if tol > 0 else 0.0
         return Stop("shift", tol, fit.max_iter or 300, exact=True)
-    exact = make_assignment(model).temperature == 0
+    exact = recipe.model.temperature == 0
     left = not _is_scikit_learns(model)
-    if has_posterior(model):
+    if recipe.kind == "posterior":
         return Stop("objective", tol / survey.spread.weight, fit.max_iter or 1000, exact, left)
     return Stop("objective", tol, fit.max_iter or 100, exact, left)
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from emdist.composition.model import (
-    CENTRES,
-    kind_of,
-    make_assignment,
-    make_model,
-)
+from emdist.composition.model import CENTRES
 from emdist.composition.recipe import Recipe
-from emdist.errors import ConfigError, RenamedWarning
+from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA, checked_criterion
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.plugins import family_name, nearest
+from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import explain, parse_bytes, size
 from emdist.settings.config import Config, ModelSection, Section
 
@@ -86,9 +81,7 @@ class SweepSection(Section):
         """``memory``, which is that of a process everywhere else, under the name of now."""
         if not isinstance(values, Mapping) or "memory" not in values:
             return values
-        if "sums_memory" in values:
-            raise ValueError("memory is the old name of sums_memory; give sums_memory alone.")
-        warnings.warn(RenamedWarning.of("sweep.memory", "sweep.sums_memory"), stacklevel=2)
+        told_of_name("sweep.memory", "sweep.sums_memory", "sums_memory" in values)
         return {"sums_memory" if k == "memory" else k: value for k, value in values.items()}
 
     @property
@@ -140,13 +133,7 @@ class SweepConfig(Config):
 
     def criterion(self) -> str:
         """The name of the criterion, once it is known to serve the models; ConfigError."""
-        found = self.recipes()
-        kinds = [kind_of(one.section) for one in found]
-        name = checked_criterion(self.sweep.criterion, kinds, [one.k for one in found])
-        if name == "icl":
-            for one in found:
-                check_entropy(one.section)
-        return name
+        return criterion_of(self.recipes(), self.sweep.criterion)
 
     def identity(self) -> dict[str, Any]:
         """As of a fit, with the models that it has."""
@@ -169,20 +156,28 @@ def recipes_of(config: Config) -> tuple[Recipe, ...]:
         If one cannot be made, or the criterion does not serve the models of a sweep.
     """
     if isinstance(config, SweepConfig):
-        config.criterion()
-        return config.recipes()
+        recipes = config.recipes()
+        criterion_of(recipes, config.sweep.criterion)
+        return recipes
     return (Recipe(config.model, config.fit).checked(),)
 
 
-def check_entropy(model: ModelSection) -> None:
-    """ConfigError unless the responsibilities of such a model have an entropy to count."""
-    if model.name in CENTRES:
-        return
-    if make_assignment(model).temperature != 1 or make_model(model).temperature != 1:
-        raise ConfigError(
-            f"The criterion 'icl' counts the entropy of responsibilities, and assignment "
-            f"{model.assignment!r} has none. Take bic, or assignment soft."
-        )
+def criterion_of(recipes: Sequence[Recipe], asked: str | None) -> str:
+    """The name of the criterion that models are compared by: `asked`, or their default.
+
+    Raises
+    ------
+    ConfigError
+        If it does not serve these models.
+    """
+    found = checked_criterion(asked, [one.kind for one in recipes], [one.k for one in recipes])
+    for one in recipes if found == "icl" else ():
+        if one.section.name not in CENTRES and one.model.temperature != 1:
+            raise ConfigError(
+                f"The criterion 'icl' counts the entropy of responsibilities, and assignment "
+                f"{one.section.assignment!r} has none. Take bic, or assignment soft."
+            )
+    return found
 
 
 def make_sweep_config(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -59,37 +58,3 @@ def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int
     each = 1.5 * block_bytes
     blocks = min(threads, int(spared / 2 / each)) or int(spared >= each)
     return blocks * block_bytes, spared - int(blocks * each)
-
-
-@dataclass(frozen=True)
-class Smallest:
-    """The smallest block that an array of chunks allows.
-
-    Attributes
-    ----------
-    array
-        Where it lies, as shown.
-    nbytes
-        Of one chunk (or shard), decoded.
-    row_bytes
-        Of one row, decoded.
-    """
-
-    array: str
-    nbytes: int
-    row_bytes: int
-
-
-def smaller_blocks(fitting: int, smallest: Smallest | None) -> str:
-    """What to do where blocks of at most `fitting` bytes fit: a sentence of advice."""
-    if fitting >> 20 <= 0:
-        return "No useful block fits: give more memory."
-    if smallest is None or smallest.nbytes <= fitting:
-        return f"Set data.block_size to '{fitting >> 20} MiB' or less."
-    rows = max(1, fitting // 2 // smallest.row_bytes)
-    return (
-        f"A block is at least one chunk, and a chunk of {smallest.array} has "
-        f"{-(-smallest.nbytes >> 20)} MiB decoded, so no data.block_size helps. Rechunk the array, "
-        f"for example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
-        ".to_zarr('OUT.zarr')."
-    )

@@ -49,6 +49,10 @@ class LocalEngine:
         if self.threads is not None:
             whole_number(self.threads, "threads", 1)
 
+    def at_work(self, blocks: int) -> int:
+        """How many threads a pass over so many blocks has."""
+        return min(self.threads or available_cpus(), blocks)
+
     @interrupts_first()
     def map_reduce(
         self,
@@ -64,7 +68,7 @@ class LocalEngine:
         reads.
         """
         require_blocks(blocks)
-        threads = min(self.threads or available_cpus(), len(blocks))
+        threads = self.at_work(len(blocks))
         report = done or _silent
         with one_thread():  # held throughout, so that the pools are not reset between tasks
             if threads == 1:

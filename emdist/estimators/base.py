@@ -15,10 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.make import make_plan
-from emdist.composition.memory import check_result
+from emdist.composition.memory import check_result, checked_memory
 from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
-from emdist.composition.room import check_room
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.inputs import (
     as_location,
@@ -166,7 +165,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
         recipe, given = self._planned(source)
-        check_room([recipe], source, engine)
+        checked_memory([recipe], source, engine)
         plan = make_plan(recipe, source, engine, given, listener(self.verbose))
         ((fit, state),) = completed([plan])
         model = recipe.section

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
@@ -15,7 +14,7 @@ from emdist.components import Components
 from emdist.composition.model import make_dissimilarity
 from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
-from emdist.errors import ConfigError, RenamedWarning
+from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.given import array, check_means
 from emdist.estimators.handover import kmeans_of, without_equivalent
@@ -26,6 +25,7 @@ from emdist.fit.fitted import Rows
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.survey import check_block
+from emdist.inputs.renamed import told_of_name
 from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.precision import CAREFUL
@@ -127,14 +127,8 @@ class KCentroids(Clustering):
         """The parameter that gives the options of the dissimilarity: one of two names."""
         if self.dissimilarity_params is None:
             return "dissimilarity_options"
-        if self.dissimilarity_options is not None:
-            raise ConfigError(
-                "dissimilarity_params is the old name of dissimilarity_options, and both are "
-                "given. Give dissimilarity_options alone."
-            )
-        warnings.warn(
-            RenamedWarning.of("dissimilarity_params", "dissimilarity_options"), stacklevel=5
-        )
+        both = self.dissimilarity_options is not None
+        told_of_name("dissimilarity_params", "dissimilarity_options", both, stacklevel=5)
         return "dissimilarity_params"
 
     def _dissimilarity(self) -> Any:

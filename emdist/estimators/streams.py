@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from emdist.composition.make import make_fit, make_survey
+from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
-from emdist.composition.room import check_room
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
@@ -152,7 +152,7 @@ class Streaming(Estimator):
             check_shape(self._section, model, type(self).__name__, number, streaming)
         recipe = Recipe(model, section)
         given.check(recipe.model, recipe.k, source.shape[1])
-        check_room([recipe], source, engine)
+        checked_memory([recipe], source, engine)
         fold, listen = self._fold(recipe), listener(self.verbose)
         stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
         names = names_of(source) if before is None else before.feature_names

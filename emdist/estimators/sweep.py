@@ -15,23 +15,25 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid
 
 from emdist.composition.make import make_plan
-from emdist.composition.model import kind_of
-from emdist.composition.room import check_room
-from emdist.composition.sweep_config import check_entropy
-from emdist.errors import ConfigError, DegenerateWarning, RenamedWarning
+from emdist.composition.memory import checked_memory
+from emdist.composition.recipe import Recipe
+from emdist.composition.sweep_config import criterion_of
+from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.listening import listener
-from emdist.fit.criteria import CRITERIA, checked_criterion
+from emdist.fit.criteria import CRITERIA
 from emdist.fit.together.sweep import scored_together
 from emdist.fit.unsaved import completed
 from emdist.inputs.quoting import shown
+from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
-from emdist.settings.config import ModelSection
 
+#: Default for the sums of all models of one block.
+_SUMS_MEMORY = "256 MiB"
 #: Parameters that all models of a sweep share, because they share what is read.
 _SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite")
 
@@ -106,7 +108,7 @@ class Sweep(BestModel):
         *,
         criterion: str | None = None,
         allow_degenerate: bool = False,
-        sums_memory: str = "256 MiB",
+        sums_memory: str = _SUMS_MEMORY,
         verbose: int = 0,
         memory: str | None = None,
     ) -> None:
@@ -134,8 +136,8 @@ class Sweep(BestModel):
         planned = [one._planned(source) for one in estimators]
         recipes = [recipe for recipe, _ in planned]
         models = [one.section for one in recipes]
-        check_room(recipes, source, engine)
-        criterion = self._criterion(models)
+        checked_memory(recipes, source, engine)
+        criterion = self._criterion(recipes)
         budget, told = self._budget(), listener(self.verbose)
         plans = [
             make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
@@ -178,23 +180,18 @@ class Sweep(BestModel):
                 raise
             raise ConfigError(f"param_grid: {error}") from None
 
-    def _criterion(self, models: Sequence[ModelSection]) -> str:
+    def _criterion(self, recipes: Sequence[Recipe]) -> str:
         if self.criterion is not None and self.criterion not in tuple(CRITERIA):
             raise ConfigError(
                 f"criterion={shown(self.criterion)}; wanted one of {', '.join(CRITERIA)}, or None."
             )
-        sizes = [model.n_components for model in models]
-        found = checked_criterion(self.criterion, [kind_of(model) for model in models], sizes)
-        if found == "icl":
-            for model in models:
-                check_entropy(model)
-        return found
+        return criterion_of(recipes, self.criterion)
 
     def _budget(self) -> int:
         name = "sums_memory"
         if self.memory is not None:
             name = "memory"
-            warnings.warn(RenamedWarning.of(name, "sums_memory"), stacklevel=4)
+            told_of_name(name, "sums_memory", self.sums_memory != _SUMS_MEMORY, stacklevel=4)
         try:
             return parse_bytes(getattr(self, name))
         except (TypeError, ValueError) as error:

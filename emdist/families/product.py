@@ -24,6 +24,7 @@ from emdist.families.products.groups import (
     Group,
     Named,
     check_columns,
+    check_features,
     indices_of,
     parts_of,
 )
@@ -166,9 +167,7 @@ class Product:
 
     def amplification(self, params: ProductParams[Any], spread: Spread) -> float:
         # Not their mean: many features that lose nothing do not make up for a part that does.
-        each = [
-            _growth(family, own, of_columns(spread, c)) for c, family, own in self._each(params)
-        ]
+        each = [_growth(f, own, of_columns(spread, c)) for c, f, own in self._each(params)]
         return float(np.sum(each))
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
@@ -220,9 +219,7 @@ class Product:
         )
 
     def take(self, params: ProductParams[Any], index: NDArray[np.int64]) -> ProductParams[Any]:
-        return ProductParams(
-            tuple(family.take(own, index) for _, family, own in self._each(params))
-        )
+        return ProductParams(tuple(f.take(own, index) for _, f, own in self._each(params)))
 
     def sample(
         self, params: ProductParams[Any], k: int, n: int, rng: np.random.Generator
@@ -294,13 +291,14 @@ class Product:
         filled, spread = x.copy(), np.zeros(x.shape)
         for columns, family, own in self._each(params):
             part: Any = family  # Of incomplete rows, or nothing would be asked of it.
-            found, variances = part.fill(own, np.take(x, columns, axis=1), resp, variance)
-            filled[:, columns] = found
+            values = np.take(x, columns, axis=1)
+            filled[:, columns], variances = part.fill(own, values, resp, variance)
             if variances is not None:
                 spread[:, columns] = variances
         return filled, spread if variance else None
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
+        check_features(self.groups, self.ignored, self.n_features, n_features)
         return sum(family.free_parameters(n_components, len(c)) for c, family in self.parts)
 
 

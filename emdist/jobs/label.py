@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from emdist.composition.make import ahead_source, make_engine, make_source
+from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
+from emdist.composition.memory import checked_memory
 from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
-from emdist.composition.room import check_room
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.unchanged import stamps
@@ -112,11 +112,11 @@ def label_data(
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
     cluster = cluster or ClusterSection()
     made = section.model_copy(update={"n_components": fitted.n_columns})
-    needs = check_room(
-        [Recipe(made, FitSection(sample_rows=1))], source, cluster=cluster, outputs=outputs
-    )
+    recipe = Recipe(made, FitSection(sample_rows=1))
+    threads = make_threads(cluster)
+    needs = checked_memory([recipe], source, threads, cluster.own_memory, outputs)
     with make_engine(cluster, source, needs) as engine:
-        read = ahead_source(source, engine, cluster.memory)
+        read = ahead_source(source, engine, cluster.memory_bytes)
         sums = fitted.label(kind, read, engine, writer, _progress(source, listen))
     if stamps(source) != before:
         raise RunMismatchError(

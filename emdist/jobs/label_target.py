@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from emdist.errors import ConfigError
@@ -24,24 +22,13 @@ def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> L
     if config.labels.path is None:
         return run.child("labels.zarr")
     target = Location(config.labels.path, config.labels.storage_options)
-    taken = next((name for name in (*OWN, *own) if _is_within(target, run.child(name))), None)
+    taken = next((name for name in (*OWN, *own) if target.is_within(run.child(name))), None)
     if config.labels.write and taken is not None:
         raise ConfigError(
             f"{target} lies where the run {run} keeps its own {taken}. Name another place for the "
             "labels (labels.path)."
         )
     return target
-
-
-def _is_within(place: Location, other: Location) -> bool:
-    """Whether `place` is `other` or below it, through links as well."""
-    if place.is_local != other.is_local:
-        return False
-    if place.is_local:
-        # Of a loop of links `Path.resolve` makes an error.
-        there, taken = (Path(os.path.realpath(one.url)) for one in (place, other))
-        return there.is_relative_to(taken)
-    return f"{place}/".startswith(f"{other}/")
 
 
 def labels_stand(

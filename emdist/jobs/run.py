@@ -11,9 +11,10 @@ from emdist.composition.make import (
     make_engine,
     make_run,
     make_source,
+    make_threads,
     run_location,
 )
-from emdist.composition.room import check_room
+from emdist.composition.memory import checked_memory
 from emdist.composition.sweep_config import SweepConfig, recipes_of
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.fit.unchanged import untouched
@@ -80,11 +81,12 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location, kind.own)
     given = kind.start(recipes, source)
-    needs = check_room(
+    needs = checked_memory(
         recipes,
         source,
-        cluster=config.cluster,
-        outputs=config.labels.outputs if config.labels.write else (),
+        make_threads(config.cluster),
+        config.cluster.own_memory,
+        config.labels.outputs if config.labels.write else (),
     )
     # Once: it lists the chunks of the array, which takes time in an object store.
     found = record(config, source, given)

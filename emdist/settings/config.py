@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -15,131 +14,35 @@ from pydantic import (
     model_validator,
 )
 
-from emdist.dissimilarities.choose import checked_name
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
-from emdist.inputs.plugins import family_name, plugins
-from emdist.inputs.validation import options_as_written, run_key, size
+from emdist.inputs.plugins import plugins
+from emdist.inputs.validation import (
+    key_fault,
+    options_as_written,
+    parse_bytes,
+    run_key,
+    size,
+)
 from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
 from emdist.settings.data import ReadingSection as ReadingSection
+from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
+from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
+from emdist.settings.model import FAMILIES as FAMILIES
+from emdist.settings.model import WEIGHTS as WEIGHTS
+from emdist.settings.model import ModelSection as ModelSection
+from emdist.settings.model import NoiseSection as NoiseSection
 from emdist.settings.section import PARAMETERS as PARAMETERS
 from emdist.settings.section import Secrets, one_of
 from emdist.settings.section import Section as Section
 from emdist.settings.section import make_section as make_section
 from emdist.store.places.location import Location
 
-FAMILIES = "emdist.families"
-ASSIGNMENTS = "emdist.models.assignments"
-WEIGHTS = "emdist.models.weights"
 SEEDERS = "emdist.fit.seeding"
 SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
-
-
-#: What YAML 1.1 takes for true and false, and YAML 1.2 for text.
-_SAID = {"yes": True, "on": True, "no": False, "off": False}
-
-
-class NoiseSection(Section):
-    """Uniform noise beside the components of a family of real numbers."""
-
-    weight: float = Field(0.05, gt=0, lt=1, description="Share of the rows at the start")
-    volume: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Default that of the data's bounding box"
-    )
-
-
-def _noise(value: Any) -> Any:
-    """``true`` and a weight alone, in full."""
-    value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
-    if isinstance(value, bool):
-        return {} if value else None
-    return {"weight": value} if isinstance(value, int | float) else value
-
-
-class ModelSection(Section):
-    """What is fitted."""
-
-    name: Annotated[
-        str,
-        AfterValidator(family_name),
-        one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
-    ] = Field(
-        "kmeans",
-        description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
-        "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
-        "product, variational_full and the like",
-    )
-    n_components: int = Field(8, ge=1)
-    assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = Field(
-        "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
-    )
-    assignment_options: dict[str, Any] = Field(
-        default_factory=dict, description="Such as start, factor and end of the temperature"
-    )
-    weights: Annotated[str, one_of(WEIGHTS, "weights")] = Field(
-        "free",
-        description="How mixture weights are estimated: free, uniform, dirichlet, "
-        "variational_dirichlet, variational_process",
-    )
-    weights_options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the weights, such as concentration"
-    )
-    uniform_weights: bool = Field(False, description="Short for weights: uniform")
-    precision: Literal["auto", "float32", "float64"] = "auto"
-    min_weight: float = Field(
-        0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
-    )
-    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
-        None, description="true, a weight to start with, or weight and volume; labels are -1"
-    )
-    missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
-    dissimilarity: Annotated[Any, AfterValidator(checked_name)] = Field(
-        None,
-        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
-        "generalised_i, itakura_saito, logistic",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _options_of_the_dissimilarity(cls, values: Any) -> Any:
-        """``dissimilarity_options``, as estimators call them: kept as the model's options."""
-        if not isinstance(values, Mapping) or "dissimilarity_options" not in values:
-            return values
-        if values.get("name") != "kcentroids":
-            raise ValueError(
-                "dissimilarity_options are of kcentroids; set name to it, or remove them."
-            )
-        if values.get("options"):
-            raise ValueError("options and dissimilarity_options are the same; give one of them.")
-        rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
-        return {**rest, "options": values["dissimilarity_options"] or {}}
-
-    @model_validator(mode="after")
-    def _no_dissimilarity_but_of_centroids(self) -> Self:
-        if self.dissimilarity is not None and self.name != "kcentroids":
-            raise ValueError(
-                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
-                "dissimilarity."
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_strategy(self) -> ModelSection:
-        if self.uniform_weights and self.weights not in ("free", "uniform"):
-            raise ValueError(f"uniform_weights and weights: {self.weights}; give one of them.")
-        return self
-
-    @property
-    def weights_name(self) -> str:
-        """Of the strategy for the weights."""
-        return "uniform" if self.uniform_weights else self.weights
 
 
 class FitSection(Section):
@@ -208,6 +111,16 @@ class ClusterSection(Section):
     def options(self) -> dict[str, Any]:
         """All keys that are the kind's own."""
         return dict(self.model_extra or {})
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """`memory` in bytes."""
+        return None if self.memory is None else parse_bytes(self.memory)
+
+    @property
+    def own_memory(self) -> int | None:
+        """`memory` in bytes where it is that of this process, and not of workers."""
+        return self.memory_bytes if self.kind == "threads" else None
 
 
 class RunSection(Section):
@@ -280,14 +193,22 @@ class Config(Section):
         """What is fitted, as part of the default name of a run."""
         return f"{self.model.name}-{self.model.n_components}"
 
+    def key(self, key: str | None = None) -> str | None:
+        """The name of the run: the configured one, else `key`; None for the default.
 
-def check_named(config: Config, key: str | None) -> None:
-    """ConfigError for a run that is to be extended and has no name."""
-    if config.run.extend and not (config.run.key or key):
-        raise ConfigError(
-            "Name the run that is to be extended (run.key). The default name is that of the "
-            "settings, of which one is to change."
-        )
+        Raises
+        ------
+        ConfigError
+            If `key` is no name, or there is none for a run that is to be extended.
+        """
+        if key is not None and (why := key_fault(key)) is not None:
+            raise ConfigError(f"the key {key[:60]!r} {why}.")
+        if self.run.extend and not (self.run.key or key):
+            raise ConfigError(
+                "Name the run that is to be extended (run.key). The default name is that of the "
+                "settings, of which one is to change."
+            )
+        return self.run.key or key
 
 
 class LabellingConfig(Section):

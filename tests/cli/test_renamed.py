@@ -29,7 +29,7 @@ def test_the_memory_of_a_sweep() -> None:
     assert old == new
     assert old.sweep.budget == 1 << 20
     both = sweep | {"memory": "1 MiB", "sums_memory": "1 MiB"}
-    with pytest.raises(ConfigError, match="give sums_memory alone"):
+    with pytest.raises(ConfigError, match=r"Give sweep\.sums_memory alone"):
         make_section(SweepConfig, {"data": {"path": "x"}, "sweep": both})
 
 
@@ -39,6 +39,9 @@ def test_the_memory_of_the_estimator() -> None:
     with pytest.warns(RenamedWarning, match="^memory is called sums_memory now"):
         old = Sweep(GaussianMixture(random_state=0), grid, memory="1 MiB").fit(X)
     assert old.best_params_ == new.best_params_
+    both = Sweep(GaussianMixture(), grid, sums_memory="2 MiB", memory="1 MiB")
+    with pytest.raises(ConfigError, match="both are given"):
+        both.fit(X)
     with pytest.raises(ConfigError, match="sums_memory: "):
         Sweep(GaussianMixture(), grid, sums_memory="lots").fit(X)
 

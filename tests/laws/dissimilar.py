@@ -10,9 +10,10 @@ from fitting import Setting
 from scipy.spatial.distance import cdist
 from scipy.special import kl_div, rel_entr
 
-from emdist.dissimilarities.choose import DISSIMILARITIES, choose
+from emdist.composition.model import dissimilarity_of
 from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array, Floats
+from emdist.settings.config import DISSIMILARITIES
 
 #: Every dissimilarity there is: a new file is tested by existing, once it has an entry here.
 ALL = sorted(plugins(DISSIMILARITIES, "dissimilarity"))
@@ -52,7 +53,7 @@ def centre(name: str, x: Floats, weight: Floats) -> Floats:
 
 
 def dissimilarity(name: str) -> Any:
-    return choose(name, OPTIONS.get(name, {}))
+    return dissimilarity_of(name, OPTIONS.get(name, {}))
 
 
 def setting(name: str, k: int = 3, **changes: Any) -> Setting:

@@ -28,11 +28,17 @@ from typer.main import get_command
 
 import emdist
 from emdist.cli.application import app
-from emdist.dissimilarities.choose import DISSIMILARITIES
 from emdist.errors import CheckpointError
 from emdist.inputs.plugins import plugins
 from emdist.runtime.arithmetic import arithmetic
-from emdist.settings.config import ASSIGNMENTS, FAMILIES, SCHEDULES, SEEDERS, WEIGHTS
+from emdist.settings.config import (
+    ASSIGNMENTS,
+    DISSIMILARITIES,
+    FAMILIES,
+    SCHEDULES,
+    SEEDERS,
+    WEIGHTS,
+)
 
 KEPT = Path(__file__).parents[1] / "kept"
 sys.path.insert(0, str(KEPT))

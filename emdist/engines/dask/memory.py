@@ -7,7 +7,7 @@ from typing import Any
 
 from distributed import Client
 
-from emdist.engines.budget import BASE, Smallest, shares, smaller_blocks, spare
+from emdist.engines.budget import BASE, shares, spare
 from emdist.errors import WorkersError
 
 #: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
@@ -22,7 +22,7 @@ SPILL = 0.6
 def check_memory(
     client: Client,
     block_bytes: int,
-    smallest: Smallest | None = None,
+    smaller: Callable[[int], str],
     needs: Callable[[int], int] | None = None,
 ) -> None:
     """WorkersError if any worker's limit is too small for the model and one block per thread.
@@ -36,8 +36,8 @@ def check_memory(
         Of the cluster.
     block_bytes
         Decoded size of the largest block.
-    smallest
-        Of the blocks that the data allow, None for one row.
+    smaller
+        What to do where blocks of so many bytes fit: a sentence.
     needs
         Bytes that a worker of so many threads needs for the model.
     """
@@ -57,7 +57,7 @@ def check_memory(
         raise WorkersError(
             f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s), and {parts} "
             f"need about {_mib(needed)} MiB there without passing {PAUSE:.0%} of its limit. "
-            f"{smaller_blocks(fitting, smallest)} Or give each worker at least "
+            f"{smaller(fitting)} Or give each worker at least "
             f"{_mib(needed / PAUSE)} MiB"
             f"{', or ask for fewer components' if model >= block_bytes else ''}."
         )

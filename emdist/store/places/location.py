@@ -114,6 +114,16 @@ class Location:
         below = parts._replace(path=f"{parts.path.rstrip('/')}/{name}")
         return Location(urlunsplit(below), self.options, inside)
 
+    def is_within(self, other: Location) -> bool:
+        """Whether this is `other` or below it, through links as well."""
+        if self.is_local != other.is_local:
+            return False
+        if self.is_local:
+            # Of a loop of links `Path.resolve` makes an error.
+            there, taken = (Path(os.path.realpath(one.url)) for one in (self, other))
+            return there.is_relative_to(taken)
+        return f"{self}/".startswith(f"{other}/")
+
     @property
     def given(self) -> Location:
         """This as a place of the user's own, who may have made it a link to another."""

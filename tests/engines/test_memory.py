@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ import pytest
 import zarr
 
 import emdist
+from emdist.composition.footprint import numbers
 from emdist.composition.make import make_source
-from emdist.composition.memory import numbers
+from emdist.composition.memory import checked_memory
 from emdist.composition.model import make_family, make_model
 from emdist.composition.recipe import Recipe
-from emdist.composition.room import check_room
-from emdist.engines.budget import Smallest, smaller_blocks
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError
 from emdist.interfaces import Block, Spread
@@ -26,6 +26,7 @@ from emdist.models.arrays import arrays_of
 from emdist.settings.config import FitSection, ModelSection, make_config
 from emdist.store.sources.arrays import array_source
 from emdist.store.sources.plan import Bounds
+from emdist.store.sources.sizes import largest_block, smaller_blocks
 
 ROWS = np.random.default_rng(0).normal(size=(64, 5))
 
@@ -44,7 +45,7 @@ def test_numbers_of_a_model_are_those_that_it_has(name: str, options: dict[str, 
     """Counted and made: equal but for what a few extra numbers a component are."""
     k, d = 7, 5
     section = ModelSection(name=name, n_components=k, options=options)
-    params, sums, width = numbers(section, k, d)
+    params, sums, width = numbers(Recipe(section, FitSection()), k, d)
     x = ROWS if name in ("kmeans", "kmedians") or "covar" in name else (ROWS > 0) * 1.0
     spread = Spread(
         np.zeros(d), x.mean(0), x.var(0), x.min(0), x.max(0), np.full(d, False), 64.0, np.cov(x.T)
@@ -119,9 +120,8 @@ def test_a_model_is_held_against_the_memory_that_is_stated(tmp_path: Path) -> No
 def test_the_model_is_held_against_the_memory_of_the_machine() -> None:
     source = array_source(np.zeros((10, 40_000), np.float32), None, None)
     section = ModelSection(name="full", n_components=5)
-    _refused(
-        lambda: check_room([Recipe(section, FitSection())], source, LocalEngine(1)), "free about"
-    )
+    recipe = Recipe(section, FitSection())
+    _refused(lambda: checked_memory([recipe], source, LocalEngine(1)), "free about")
 
 
 @pytest.mark.parametrize("make", [emdist.GaussianMixture, emdist.BayesianGaussianMixture])
@@ -140,17 +140,14 @@ def test_a_sweep_refuses_models_that_do_not_fit_together() -> None:
 def test_starts_and_records_count(tmp_path: Path) -> None:
     source = array_source(np.zeros((4000, 100), np.float32), None, None)
     section = ModelSection(name="diagonal", n_components=2000)
-    cluster = make_config(
-        {"data": {"path": "x"}, "cluster": {"memory": "350 MiB", "threads": 1}}, "test"
-    ).cluster
-    check_room([Recipe(section, FitSection())], source, cluster=cluster)
+    checked_memory([Recipe(section, FitSection())], source, LocalEngine(1), 350 << 20)
     for fit, words in (
         (FitSection(n_init=50), "^50 starts need about"),
         (FitSection(schedule="incremental"), "diagonal with 2,000 components"),
     ):
         many = array_source(np.zeros((4000, 100), np.float32), None, 1000)
         with pytest.raises(ConfigError, match=words):
-            check_room([Recipe(section, fit)], many, cluster=cluster)
+            checked_memory([Recipe(section, fit)], many, LocalEngine(1), 350 << 20)
 
 
 class _Client:
@@ -167,9 +164,9 @@ def test_a_worker_must_hold_the_model_too(tmp_path: Path) -> None:
     from emdist.engines.dask.memory import check_memory
 
     client: Any = _Client(10**9)
-    check_memory(client, 8 << 20)
+    check_memory(client, 8 << 20, str)
     with pytest.raises(WorkersError, match=r"parameters and sums \(\d+ MiB\)") as told:
-        check_memory(client, 8 << 20, None, lambda threads: 900 << 20)
+        check_memory(client, 8 << 20, str, lambda threads: 900 << 20)
     assert "fewer components" in str(told.value)
 
 
@@ -179,17 +176,22 @@ def test_advice_on_a_chunk_that_is_too_large_is_to_rechunk(tmp_path: Path) -> No
     from emdist.engines.dask.memory import check_memory
 
     client: Any = _Client(10**9)
-    chunk = Smallest("big.zarr", 2 << 30, 1 << 10)
+    claimed = _array(tmp_path, (1 << 22, 128), (1 << 22, 128))
+    section = make_config({"data": {"path": claimed, "missing_chunks": "fill"}}, "test").data
+    source = make_source(section)
+    assert largest_block(source) == 2 << 30
     with pytest.raises(WorkersError, match=r"no data\.block_size helps") as told:
-        check_memory(client, 2 << 30, chunk)
+        check_memory(client, largest_block(source), partial(smaller_blocks, source))
     assert "'341 MiB'" not in str(told.value)
     # The line that it shows does what it says.
-    where = _array(tmp_path, (1000, 8), (1000, 8))
-    advice = smaller_blocks(1 << 20, Smallest(where, 2 << 20, 16 << 10))
+    (small := tmp_path / "small").mkdir()
+    where = _array(small, (1000, 1024), (1000, 1024))
+    section = make_config({"data": {"path": where, "missing_chunks": "fill"}}, "test").data
+    advice = smaller_blocks(make_source(section), 1 << 20)
     line = advice.split("dask.array: ")[1].rstrip(".")
     line = line.replace("IN.zarr", where).replace("OUT.zarr", str(tmp_path / "out.zarr"))
     eval(line, {"da": da})
-    assert zarr.open_array(str(tmp_path / "out.zarr")).chunks == (32, 8)
+    assert zarr.open_array(str(tmp_path / "out.zarr")).chunks == (128, 1024)
 
 
 def test_a_chunk_too_large_for_the_memory_stated_is_to_be_rechunked(tmp_path: Path) -> None:

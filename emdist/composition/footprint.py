@@ -1,0 +1,141 @@
+"""What the parameters, sums and checkpoints of a fit take in memory.
+
+The formulas are those of ``docs/scaling.md``. They count numbers of a model without making any, so
+that a model that does not fit is refused before anything of its size is allocated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.composition.model import CENTRES
+from emdist.composition.recipe import Recipe
+from emdist.fit.groups import DEFAULT
+from emdist.interfaces import Source
+from emdist.kernels.tiles.tiles import tile_rows
+from emdist.models.kmedians import KMedians
+from emdist.settings.config import FitSection
+
+#: How often the driver holds parameters at its worst moment, the M-step and the objective's terms:
+#: parameters before and after, the best start's, their factors, inverses and copies.
+_DRIVER_PARAMS = 10
+#: How often the driver holds sums at once: eight that are joined, and three made of them.
+_DRIVER_SUMS = 11
+#: How often a process that computes blocks holds parameters: as they came, and made ready.
+_WORKER_PARAMS = 5
+#: Sums that a process holds: of joins, and of each thread.
+_WORKER_SUMS, _THREAD_SUMS = 8, 2
+#: What a row of the sample takes: as stored, and as float64 while seeds are chosen.
+_SAMPLE_COPIES = 3
+#: Rows held for seeding: at least so many, and so many for each component ...
+_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
+#: ... but no more than fit in so many bytes.
+_SAMPLE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one model needs besides blocks, in bytes.
+
+    Attributes
+    ----------
+    params
+        Of all components once, in float64.
+    sums
+        Of a pass: the sufficient statistics of all components, in float64.
+    tile
+        Of the rows that one thread works on at a time.
+    sample
+        Of the rows held for seeding.
+    records
+        Of what a schedule remembers in the driver and in checkpoints.
+    """
+
+    params: int
+    sums: int
+    tile: int
+    sample: int = 0
+    records: int = 0
+
+    @property
+    def driver(self) -> int:
+        """At the driver's worst moment, without blocks and imports."""
+        return (
+            _DRIVER_PARAMS * self.params
+            + _DRIVER_SUMS * self.sums
+            + self.records
+            + _SAMPLE_COPIES * self.sample
+        )
+
+    def computing(self, threads: int) -> int:
+        """In a process whose `threads` turn blocks into sums, without blocks and imports."""
+        sums = (_WORKER_SUMS + _THREAD_SUMS * threads) * self.sums
+        return _WORKER_PARAMS * self.params + sums + threads * self.tile
+
+
+def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint:
+    """What a fit needs.
+
+    Parameters
+    ----------
+    recipe
+        Of the fit.
+    source
+        Its shape and type are looked at; nothing is read.
+    k
+        Components, in place of those of the recipe.
+    """
+    fit, k, d = recipe.fit, k or recipe.k, source.shape[1]
+    params, sums, width = numbers(recipe, k, d)
+    columns = width + d + 2 * k
+    itemsize = 4 if source.dtype.itemsize <= 4 else 8
+    rows = min(tile_rows(columns, itemsize), source.shape[0])
+    sample = min(sample_size(source, k, fit), source.shape[0])
+    return Footprint(
+        8 * params,
+        8 * sums,
+        rows * columns * itemsize,
+        sample * d * (source.dtype.itemsize + 8),
+        _records(fit, source) * 8 * sums,
+    )
+
+
+def sample_size(source: Source, k: int, fit: FitSection) -> int:
+    """Rows held for seeding: enough for `k` components, and of bounded size."""
+    row_bytes = source.shape[1] * source.dtype.itemsize
+    default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
+    default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
+    return max(fit.sample_rows or default, k)
+
+
+def numbers(recipe: Recipe, k: int, d: int) -> tuple[int, int, int]:
+    """How many numbers `k` components of `d` features are.
+
+    Returns
+    -------
+    Numbers of the parameters, of the sums, and of the sufficient statistics of one row.
+    """
+    model, components = recipe.section, recipe.components
+    if isinstance(components, KMedians):
+        # Weight, least and greatest value of every bin; centre, bracket and reach of every cell.
+        return 5 * k * d, 3 * k * d * components.bins, 0
+    if model.name in CENTRES:
+        square = d * d if model.dissimilarity == "mahalanobis" else 0
+        return k * d + square, k * (d + 1), 0
+    family: Any = components
+    free: int = family.free_parameters(k, d)
+    each: int = family.free_parameters(k + 1, d) - free
+    # A covariance matrix is stored whole; its sums, and free parameters, are one triangle of it.
+    triangle = d * (d + 1) // 2 if d > 1 else free + 1
+    matrices = k if each >= triangle else int(free - k * each >= triangle)
+    return free + matrices * d * d // 2, free + k, each
+
+
+def _records(fit: FitSection, source: Source) -> int:
+    """Sums that a schedule keeps between passes."""
+    if fit.schedule != "incremental":
+        return 0
+    groups = fit.schedule_options.get("groups")
+    wanted = groups if isinstance(groups, int) else DEFAULT
+    return max(1, min(len(source), wanted))

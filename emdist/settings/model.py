@@ -1,0 +1,136 @@
+"""The section of a configuration that says which model is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from emdist.dissimilarities.own import OwnPair
+from emdist.errors import ConfigError
+from emdist.inputs.plugins import family_name, plugin
+from emdist.settings.section import Section, one_of
+
+FAMILIES = "emdist.families"
+DISSIMILARITIES = "emdist.dissimilarities"
+ASSIGNMENTS = "emdist.models.assignments"
+WEIGHTS = "emdist.models.weights"
+
+#: Names of the L1 distance, whose centre is no mean of anything.
+_MEDIANS = ("manhattan", "l1", "cityblock")
+#: What YAML 1.1 takes for true and false, and YAML 1.2 for text.
+_SAID = {"yes": True, "on": True, "no": False, "off": False}
+
+
+class NoiseSection(Section):
+    """Uniform noise beside the components of a family of real numbers."""
+
+    weight: float = Field(0.05, gt=0, lt=1, description="Share of the rows at the start")
+    volume: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Default that of the data's bounding box"
+    )
+
+
+def _noise(value: Any) -> Any:
+    """``true`` and a weight alone, in full."""
+    value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
+    if isinstance(value, bool):
+        return {} if value else None
+    return {"weight": value} if isinstance(value, int | float) else value
+
+
+def _dissimilarity(value: Any) -> Any:
+    """`value` if it names a dissimilarity or is a pair of the user's own; ConfigError otherwise."""
+    if value is None or isinstance(value, OwnPair):
+        return value
+    if str(value).lower() in _MEDIANS:
+        raise ConfigError(
+            f"{value!r} is K-medians: its centre is the median of each feature, which no sum over "
+            "rows gives. Take the model kmedians, or emdist.KMedians."
+        )
+    plugin(DISSIMILARITIES, "dissimilarity", str(value))
+    return str(value)
+
+
+class ModelSection(Section):
+    """What is fitted."""
+
+    name: Annotated[
+        str,
+        AfterValidator(family_name),
+        one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
+    ] = Field(
+        "kmeans",
+        description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
+        "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
+        "product, variational_full and the like",
+    )
+    n_components: int = Field(8, ge=1)
+    assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = Field(
+        "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
+    )
+    assignment_options: dict[str, Any] = Field(
+        default_factory=dict, description="Such as start, factor and end of the temperature"
+    )
+    weights: Annotated[str, one_of(WEIGHTS, "weights")] = Field(
+        "free",
+        description="How mixture weights are estimated: free, uniform, dirichlet, "
+        "variational_dirichlet, variational_process",
+    )
+    weights_options: dict[str, Any] = Field(
+        default_factory=dict, description="Of the weights, such as concentration"
+    )
+    uniform_weights: bool = Field(False, description="Short for weights: uniform")
+    precision: Literal["auto", "float32", "float64"] = "auto"
+    min_weight: float = Field(
+        0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
+    )
+    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
+        None, description="true, a weight to start with, or weight and volume; labels are -1"
+    )
+    missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
+    dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = Field(
+        None,
+        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
+        "generalised_i, itakura_saito, logistic",
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_dissimilarity(cls, values: Any) -> Any:
+        """``dissimilarity_options``, as estimators call them: kept as the model's options."""
+        if not isinstance(values, Mapping) or "dissimilarity_options" not in values:
+            return values
+        if values.get("name") != "kcentroids":
+            raise ValueError(
+                "dissimilarity_options are of kcentroids; set name to it, or remove them."
+            )
+        if values.get("options"):
+            raise ValueError("options and dissimilarity_options are the same; give one of them.")
+        rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
+        return {**rest, "options": values["dissimilarity_options"] or {}}
+
+    @model_validator(mode="after")
+    def _no_dissimilarity_but_of_centroids(self) -> Self:
+        if self.dissimilarity is not None and self.name != "kcentroids":
+            raise ValueError(
+                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
+                "dissimilarity."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_strategy(self) -> ModelSection:
+        if self.uniform_weights and self.weights not in ("free", "uniform"):
+            raise ValueError(f"uniform_weights and weights: {self.weights}; give one of them.")
+        return self
+
+    @property
+    def weights_name(self) -> str:
+        """Of the strategy for the weights."""
+        return "uniform" if self.uniform_weights else self.weights

@@ -1,0 +1,37 @@
+"""How large blocks of rows are in memory, and what makes them smaller."""
+
+from __future__ import annotations
+
+from emdist.interfaces import Source
+from emdist.store.chunks.layout import unit_rows
+from emdist.store.sources.plan import ROW_BYTES, longest
+from emdist.store.sources.references import open_checked
+from emdist.store.sources.zarr_source import ZarrSource
+
+
+def largest_block(source: Source) -> int:
+    """Decoded bytes of the largest block, narrow rows counted as the plan counts them."""
+    return longest(source.bounds) * _row_bytes(source)
+
+
+def smaller_blocks(source: Source, fitting: int) -> str:
+    """What to do where blocks of at most `fitting` bytes fit: a sentence of advice."""
+    if fitting >> 20 <= 0:
+        return "No useful block fits: give more memory."
+    if not isinstance(source, ZarrSource):
+        return f"Set data.block_size to '{fitting >> 20} MiB' or less."
+    row_bytes = _row_bytes(source)
+    chunk = min(unit_rows(open_checked(source.ref)), source.shape[0]) * row_bytes
+    if chunk <= fitting:
+        return f"Set data.block_size to '{fitting >> 20} MiB' or less."
+    rows = max(1, fitting // 2 // row_bytes)
+    return (
+        f"A block is at least one chunk, and a chunk of {source.ref} has "
+        f"{-(-chunk >> 20)} MiB decoded, so no data.block_size helps. Rechunk the array, "
+        f"for example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
+        ".to_zarr('OUT.zarr')."
+    )
+
+
+def _row_bytes(source: Source) -> int:
+    return max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
