@@ -17,10 +17,8 @@ from emdist.store.description import describe_array, describe_labels
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.checkpoints import RunFolder
-from emdist.store.runs.codec import decode
 from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_record import former
-from emdist.store.runs.sealed import Saved
 from emdist.store.sources.zarr_source import ArrayRef
 
 _HISTORY = 10
@@ -96,9 +94,9 @@ def _run(location: Location) -> dict[str, Any]:
     run = RunFolder(location)
     record = run.record()
     config = recorded_config(record, location)
-    section = make_section(ModelSection, config["model"], f"{location}: model")
+    recipes = _recipes(config, location)
     found: dict[str, Any] = {
-        "kind": "run",
+        "kind": "sweep" if recipes[0].name else "run",
         "run": str(location),
         "created": record.get("created"),
         "config": config,
@@ -112,41 +110,26 @@ def _run(location: Location) -> dict[str, Any]:
     if saved is None:
         found["progress"] = "no checkpoint yet"
         return found
-    if "sweep" in config:
-        return {**found, **_sweep(run, config, saved)}
-    fit = make_section(FitSection, config["fit"], f"{location}: fit")
-    types = Recipe(section, fit).types
-    state = decode(FitState, saved.arrays, saved.meta, types)
+    types, alone = [one.types for one in recipes], not recipes[0].name
+    fits = decode_fits(saved.arrays, saved.meta, types, alone).fits
+    progress = {one.name: _progress(fit) for one, fit in zip(recipes, fits, strict=True)}
     found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
-    found["progress"] = _progress(state)
-    found["history"] = [_line(r) for r in state.history[-_HISTORY:]]
+    found["progress"] = progress[""] if alone else progress
+    if alone:
+        found["history"] = [_line(r) for r in fits[0].history[-_HISTORY:]]
     if run.has_result():
-        _, fitted, _ = load_fitted(location)
+        section, fitted, _ = load_fitted(location)
         found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists("summary.json")
     return found
 
 
-def _sweep(run: RunFolder, config: Mapping[str, Any], saved: Saved) -> dict[str, Any]:
-    """How far a sweep is, model by model, and which is best once that is known."""
-    recipes = make_section(SweepConfig, config, f"{run.location}: config").recipes()
-    types = [one.types for one in recipes]
-    state = decode_fits(saved.arrays, saved.meta, types, alone=False)
-    each = zip(recipes, state.fits, strict=True)
-    found: dict[str, Any] = {
-        "kind": "sweep",
-        "checkpoint": {
-            "sequence": saved.sequence,
-            "owner": saved.epoch,
-            "sha256": saved.sha256,
-        },
-        "progress": {one.name: _progress(fit) for one, fit in each},
-    }
-    if run.has_result():
-        section, fitted, _ = load_fitted(run.location)
-        found["result"] = _model(section, fitted)
-        found["done"] = run.folder.exists("summary.json")
-    return found
+def _recipes(config: Mapping[str, Any], location: Location) -> tuple[Recipe, ...]:
+    """What a run of a recorded `config` fits: the models of a sweep, or its one."""
+    if "sweep" in config:
+        return make_section(SweepConfig, config, f"{location}: config").recipes()
+    section = make_section(ModelSection, config["model"], f"{location}: model")
+    return (Recipe(section, make_section(FitSection, config["fit"], f"{location}: fit")),)
 
 
 def _change(change: Mapping[str, Any]) -> str:

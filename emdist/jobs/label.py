@@ -7,10 +7,10 @@ from typing import Any
 
 from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
 from emdist.composition.memory import checked_memory
-from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
 from emdist.errors import RunMismatchError
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
+from emdist.fit.fitted import Fitted
 from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
 from emdist.jobs.records import load_fitted, reading_of
@@ -79,8 +79,7 @@ def label_data(
         Other labels are at `out`, and nothing was changed; or the data changed meanwhile.
     """
     section, fitted, meta = load_fitted(model)
-    told = reading_of(model, section, meta)
-    data = _read_as(data, told)
+    data = _read_as(data, reading_of(model, section, meta))
     source = make_source(data)
     if doubt := fitted.check_features(source):  # before anything is written
         listen(Warned(doubt))
@@ -107,24 +106,39 @@ def label_data(
         stamps=before,
         policies={name: getattr(data, name) for name in ReadingSection.POLICIES},
     )
-    # NaN is what the rows are read by, and no longer what the model was fitted to.
-    kind = make_model(section.model_copy(update={"missing": data.non_finite == "missing"}))
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
-    cluster = cluster or ClusterSection()
-    made = section.model_copy(update={"n_components": fitted.n_columns})
-    recipe = Recipe(made, FitSection(sample_rows=1))
-    threads = make_threads(cluster)
-    needs = checked_memory([recipe], source, threads, cluster.own_memory, outputs)
-    with make_engine(cluster, source, needs) as engine:
-        read = ahead_source(source, engine, cluster.memory_bytes)
-        sums = fitted.label(kind, read, engine, writer, _progress(source, listen))
+    # NaN is what the rows are read by, and no longer what the model was fitted to.
+    read = {"missing": data.non_finite == "missing", "n_components": fitted.n_columns}
+    recipe = Recipe(section.model_copy(update=read), FitSection(sample_rows=1))
+    sums = _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
     if stamps(source) != before:
         raise RunMismatchError(
             f"The data changed while it was being labelled: the labels at {out} may be of both. "
             "Start again once its writer has finished; all rows are labelled anew then."
         )
     writer.finish()
-    return _summary(model, writer, source, sums, kind.minimises, data.weights is not None)
+    minimises = recipe.model.minimises
+    return _summary(model, writer, source, sums, minimises, data.weights is not None)
+
+
+def _labelled(
+    recipe: Recipe,
+    fitted: Fitted,
+    source: Source,
+    cluster: ClusterSection,
+    writer: LabelWriter,
+    listen: Listener,
+) -> Sums:
+    """Write the labels of all rows, where `cluster` says; the sums of the pass."""
+    threads, total = make_threads(cluster), len(source)
+    needs = checked_memory([recipe], source, threads, cluster.own_memory, writer.outputs)
+    with make_engine(cluster, source, needs) as engine:
+        read = ahead_source(source, engine, cluster.memory_bytes)
+
+        def progress(done: int) -> None:
+            listen(Progress("label", done, total))
+
+        return fitted.label(recipe.model, read, engine, writer, progress)
 
 
 def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:
@@ -139,11 +153,6 @@ def _policies(data: DataSection) -> str:
     found = {name: getattr(data, name) for name in ReadingSection.POLICIES}
     told = [f"{name}: {value}" for name, value in found.items() if value != "raise"]
     return f" ({', '.join(told)})" if told else ""
-
-
-def _progress(source: Source, listen: Listener) -> Any:
-    total = len(source)
-    return lambda done: listen(Progress("label", done, total))
 
 
 def _summary(
