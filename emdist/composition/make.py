@@ -251,15 +251,17 @@ def default_key(config: Config) -> str:
     return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
-def checked_start(recipe: Recipe, source: Source) -> Given:
-    """The given start, if any, once it is known to fit the data; StartError otherwise."""
-    given, features = read_start(recipe.fit.start), source.shape[1]
-    if recipe.k > source.shape[0] and not given.places(recipe.model, features):
-        raise StartError(
-            f"{recipe.k} components for {source.shape[0]} rows; wanted at least one row for each. "
-            "Ask for fewer components."
-        )
-    given.check(recipe.model, recipe.k, features)
+def checked_start(recipes: Sequence[Recipe], source: Source) -> Given:
+    """The given start, if any; StartError if it, or the components, do not fit the rows."""
+    given, (rows, features) = read_start(recipes[0].fit.start), source.shape
+    for one in sorted(recipes, key=lambda recipe: -recipe.k):
+        if one.k > rows and not given.places(one.model, features):
+            fewer = "Leave the larger numbers out of sweep.n_components"
+            raise StartError(
+                f"{one.k} components for {rows} rows; wanted at least one row for each. "
+                f"{fewer if one.name else 'Ask for fewer components'}."
+            )
+        given.check(one.model, one.k, features)
     return given
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emdist.composition.make import checked_start
 from emdist.composition.recipe import Recipe
-from emdist.fit.start import Given
 from emdist.interfaces import Source
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
@@ -22,10 +20,6 @@ class FitJob(Job[Config, Summary]):
     """The stages of the run of one model."""
 
     chosen = 0
-
-    @staticmethod
-    def start(recipes: Sequence[Recipe], source: Source) -> Given:
-        return checked_start(recipes[0], source)
 
     @staticmethod
     def opening(config: Config, recipes: Sequence[Recipe], source: Source) -> str:

@@ -17,7 +17,6 @@ from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.plan import Plan
 from emdist.fit.run import Run
-from emdist.fit.start import Given
 from emdist.fit.together.sweep import SweepState
 from emdist.interfaces import Source
 from emdist.jobs.finished import SUMMARY, sealed
@@ -95,11 +94,6 @@ class Job(ABC, Generic[C, T]):
         self.replaces = replaces
         self.seconds: dict[str, float] = {}
         self._listen = listen
-
-    @staticmethod
-    @abstractmethod
-    def start(recipes: Sequence[Recipe], source: Source) -> Given:
-        """The given start, if any; StartError if it, or the components, do not fit the rows."""
 
     @staticmethod
     @abstractmethod

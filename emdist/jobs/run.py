@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from emdist.composition.make import (
+    checked_start,
     kept_source,
     make_engine,
     make_run,
@@ -80,7 +81,7 @@ def open_job(
     source = make_source(config.data)
     location = run_location(config, key)
     target = labels_location(config, location, kind.own)
-    given = kind.start(recipes, source)
+    given = checked_start(recipes, source)
     needs = checked_memory(
         recipes,
         source,

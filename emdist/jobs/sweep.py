@@ -9,9 +9,7 @@ from typing import Any
 
 from emdist.composition.recipe import Recipe
 from emdist.composition.sweep_config import SweepConfig
-from emdist.errors import StartError
 from emdist.fit.events import Warned
-from emdist.fit.start import Given
 from emdist.interfaces import Source
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
@@ -34,16 +32,6 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
     own = (MODELS, FIGURE)
     counts = False
     rows: tuple[Row, ...] = ()
-
-    @staticmethod
-    def start(recipes: Sequence[Recipe], source: Source) -> Given:
-        most = max(one.k for one in recipes)
-        if most > source.shape[0]:
-            raise StartError(
-                f"{most} components for {source.shape[0]} rows; wanted at least one row for each. "
-                "Leave the larger numbers out of sweep.n_components."
-            )
-        return Given()
 
     @staticmethod
     def opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source) -> str:
