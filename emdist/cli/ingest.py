@@ -63,17 +63,6 @@ def ingest(
             overwrite=overwrite,
             done=tell,
         )
-        values = {
-            "rows": found.rows,
-            "features": found.features,
-            "dtype": found.dtype,
-            "chunks": found.chunks,
-            "bytes_read": found.bytes_read,
-            "bytes_stored": found.bytes_stored,
-            "target": str(found.target),
-            "weights": None if found.weights is None else str(found.weights),
-            "notes": list(found.notes),
-        }
         facts = [
             ("array", str(found.target)),
             ("holds", f"{found.rows:,} rows x {found.features} {found.dtype}"),
@@ -83,7 +72,7 @@ def ingest(
         ]
         facts += [("weights", str(found.weights))] if found.weights else []
         facts += [("note", note) for note in found.notes]
-        print_result(values, Page(facts), str(found.target), mode, layer)
+        print_result(found.to_dict(), Page(facts), str(found.target), mode, layer)
 
 
 def _one_of(weight_column: str | None, weights: str | None) -> str | None:

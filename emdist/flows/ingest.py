@@ -3,7 +3,7 @@
 # No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
 # `flow.serve` does.
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from prefect import flow, task
@@ -12,12 +12,12 @@ from prefect.runtime import flow_run
 from pydantic import ValidationError
 
 from emdist.errors import ConfigError
-from emdist.fit.events import Began, Listener, Progress
+from emdist.fit.events import Began, Progress
 from emdist.flows.private import check_public, held, storage_options
 from emdist.flows.script import Outcome, current, run_as_script, watched
 from emdist.flows.server import prefect_api
 from emdist.flows.telling import say, teller
-from emdist.ingest import IngestSummary, ingest
+from emdist.ingest import ingest
 from emdist.inputs.validation import explain
 from emdist.settings.config import IngestSection
 from emdist.store.places.location import Location
@@ -42,8 +42,8 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON: ``target``, ``weights``, ``rows``, ``features``, ``dtype``, ``chunks``,
-        ``bytes_read``, ``bytes_stored``, ``notes``.
+        JSON: ``rows``, ``features``, ``dtype``, ``chunks``, ``bytes_read``, ``bytes_stored``,
+        ``target``, ``weights``, ``notes``.
     """
     check_public(config)
     target = Location(config.target, storage_options().get("data", {}))
@@ -54,42 +54,21 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
         @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
             tell(Began("ingest", f"{config.source} -> {target}"))
-            return _told(_ingested(config, target, _progress(tell)))
+            found = ingest(
+                config.source,
+                target,
+                columns=config.columns,
+                weight_column=config.weight_column,
+                dtype=config.dtype,
+                rows_per_chunk=config.rows_per_chunk,
+                overwrite=config.overwrite,
+                done=lambda rows, total: tell(Progress("rows", rows, total)),
+            )
+            return found.to_dict()
 
         summary = work()
     say(logging.INFO, f"{summary['rows']:,} rows x {summary['features']}: {summary['target']}")
     return summary
-
-
-def _ingested(config: Ingest, target: Location, done: Callable[[int, int], None]) -> IngestSummary:
-    return ingest(
-        config.source,
-        target,
-        columns=config.columns,
-        weight_column=config.weight_column,
-        dtype=config.dtype,
-        rows_per_chunk=config.rows_per_chunk,
-        overwrite=config.overwrite,
-        done=done,
-    )
-
-
-def _progress(tell: Listener) -> Callable[[int, int], None]:
-    return lambda done, total: tell(Progress("rows", done, total))
-
-
-def _told(summary: IngestSummary) -> dict[str, Any]:
-    return {
-        "target": str(summary.target),
-        "weights": None if summary.weights is None else str(summary.weights),
-        "rows": summary.rows,
-        "features": summary.features,
-        "dtype": summary.dtype,
-        "chunks": summary.chunks,
-        "bytes_read": summary.bytes_read,
-        "bytes_stored": summary.bytes_stored,
-        "notes": list(summary.notes),
-    }
 
 
 def run(values: Mapping[str, Any], storage: str | None = None) -> int:

@@ -59,6 +59,20 @@ class IngestSummary:
     weights: Location | None
     notes: tuple[str, ...] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "rows": self.rows,
+            "features": self.features,
+            "dtype": self.dtype,
+            "chunks": self.chunks,
+            "bytes_read": self.bytes_read,
+            "bytes_stored": self.bytes_stored,
+            "target": str(self.target),
+            "weights": None if self.weights is None else str(self.weights),
+            "notes": list(self.notes),
+        }
+
 
 @dataclass(frozen=True)
 class _Layout:

@@ -21,6 +21,7 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError, StorageError
 from emdist.ingest.table import File, Selection, Table, index_note, need, refuse_text
+from emdist.inputs.validation import is_number
 from emdist.interfaces import Array
 
 suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -164,9 +165,7 @@ def _faults(file: File) -> Iterator[None]:
     pa = need("pyarrow")
     try:
         yield
-    except (DataError, ConfigError, StorageError):
-        raise
-    except PermissionError:
+    except (DataError, ConfigError, StorageError, PermissionError):
         raise
     except UnicodeDecodeError as error:
         raise _not_utf8(file) from error
@@ -252,13 +251,7 @@ def _delimiter(line: str, file: File) -> str:
 
 
 def _is_number(cell: str) -> bool:
-    if not cell.strip():
-        return True
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+    return not cell.strip() or is_number(cell)
 
 
 def _stream(file: File, dialect: Dialect, types: dict[str, Any]) -> Any:

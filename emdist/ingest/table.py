@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
@@ -13,6 +12,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError
+from emdist.inputs import plugins
+from emdist.inputs.quoting import listed
 from emdist.interfaces import Array
 from emdist.runtime import extras
 
@@ -173,8 +174,7 @@ def need(module: str) -> ModuleType:
 def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
     """``" (did you mean 'x'?)"`` for the name most like `name`, or nothing."""
     candidates = [other for other in list(names)[:_COMPARED] if len(other) <= _LONGEST]
-    close = get_close_matches(name[:_LONGEST], candidates, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return plugins.nearest(name[:_LONGEST], candidates)
 
 
 def brief(text: object) -> str:
@@ -196,9 +196,7 @@ def check_width(features: int, file: File) -> None:
 
 def listing(names: Sequence[str]) -> str:
     """Names for a message: the first few, and how many more."""
-    shown = ", ".join(brief(name) for name in names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown or "none"
+    return listed(names, _SHOWN, brief) or "none"
 
 
 def real(dtype: np.dtype[Any], file: File) -> np.dtype[Any]:
@@ -227,12 +225,11 @@ def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str])
     """Raise DtypeError if there are `bad` columns, pairs of (name, what it holds)."""
     if not bad:
         return
-    shown = ", ".join(f"{brief(name)} ({kind[:_LONGEST]})" for name, kind in bad[:_SHOWN])
-    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    shown = listed(bad, _SHOWN, lambda one: f"{brief(one[0])} ({one[1][:_LONGEST]})")
     remedy = (
         f"choose the numeric ones (ingest.columns): {', '.join(brief(n) for n in good[:_SHOWN])}"
         f"{', ...' if len(good) > _SHOWN else ''}"
         if good
         else "there is no numeric column to choose instead"
     )
-    raise DtypeError(f"{file} has columns without real numbers: {shown}{more}; {remedy}.")
+    raise DtypeError(f"{file} has columns without real numbers: {shown}; {remedy}.")

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import zarr
@@ -40,11 +40,7 @@ KEY = "emdist.ingest"
 
 def sibling(location: Location, name: str) -> Location:
     """`name` in the folder in which `location` lies."""
-    if location.is_local:
-        return Location(str(location.path.with_name(name)), location.options)
-    parts = urlsplit(location.url)
-    folder = parts.path.rpartition("/")[0]
-    return Location(urlunsplit(parts._replace(path=f"{folder}/{name}")), location.options)
+    return location.parent.child(name).given
 
 
 @contextmanager

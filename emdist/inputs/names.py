@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from emdist.inputs.quoting import listed
+
 #: Names of the features in their order, or None where they have none.
 Names: TypeAlias = tuple[str, ...] | None
 
@@ -83,9 +85,7 @@ def both(known: Names, found: Names, model: str = "The model", data: str = "the 
 
 def listing(names: Sequence[str]) -> str:
     """Names for a message: the first few, and how many more."""
-    shown = ", ".join(brief(name) for name in names[:_SHOWN])
-    more = len(names) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown or "none"
+    return listed(names, _SHOWN, brief) or "none"
 
 
 def brief(name: str) -> str:

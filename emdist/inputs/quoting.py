@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 #: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
 #: server's answer, what it says beyond its status, for it may repeat the request.
@@ -68,7 +70,7 @@ def without_credentials(text: str) -> str:
     return text
 
 
-def listed(found: Sequence[int], shown: int = 8) -> str:
-    """Indices as text, the first few of them."""
+def listed(found: Sequence[T], shown: int = 8, each: Callable[[T], str] = str) -> str:
+    """What was found as text, the first few, and how many more."""
     more = f" and {len(found) - shown} more" if len(found) > shown else ""
-    return ", ".join(map(str, found[:shown])) + more
+    return ", ".join(map(each, found[:shown])) + more
