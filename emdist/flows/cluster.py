@@ -7,8 +7,8 @@ from typing import Any
 
 from prefect import flow
 
-from emdist.flows.private import check_public, joined, storage_options
-from emdist.flows.stages import keyed, perform, run_command
+from emdist.flows.command import keyed, run_command
+from emdist.flows.stages import perform
 from emdist.flows.telling import Teller
 from emdist.report.summary import Summary
 from emdist.settings.config import Config, make_config
@@ -30,9 +30,7 @@ def cluster(config: Config) -> dict[str, Any]:
     dict
         JSON: ``run``, ``status``, ``iterations``, ``objective``, ``labels``, ``already_done``.
     """
-    check_public(config)
-    config = joined(make_config(config.model_dump()), storage_options())
-    summary, before = perform(config, _publish)
+    summary, before = perform(config, make_config, _publish)
     result = summary["result"]
     return {
         "run": summary["run"],
@@ -58,7 +56,7 @@ def _components(summary: Summary) -> list[dict[str, Any]]:
 def run(
     path: str, settings: Sequence[str] = (), key: str | None = None, deployment: str | None = None
 ) -> int:
-    """The flow as a command; see `emdist.flows.stages.run_command`.
+    """The flow as a command; see `emdist.flows.command.run_command`.
 
     Parameters
     ----------

@@ -9,17 +9,14 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from pydantic import ValidationError
 
-from emdist.errors import ConfigError
 from emdist.fit.events import Began, Progress
-from emdist.flows.private import check_public, held, storage_options
-from emdist.flows.script import Outcome, current, run_as_script, watched
-from emdist.flows.server import prefect_api
+from emdist.flows.command import run_command
+from emdist.flows.private import check_public, storage_options
+from emdist.flows.script import current
 from emdist.flows.telling import say, teller
 from emdist.ingest import ingest
-from emdist.inputs.validation import explain
-from emdist.settings.config import IngestSection
+from emdist.settings.config import IngestSection, make_section
 from emdist.store.places.location import Location
 
 
@@ -86,18 +83,14 @@ def run(values: Mapping[str, Any], storage: str | None = None) -> int:
     int
         Exit code, as of `emdist.flows.cluster.run`.
     """
-    outcome = Outcome()
 
-    def call() -> None:
-        try:
-            config = Ingest.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(explain(error, Ingest, "the command line")) from None
-        check_public(config)
-        with prefect_api(), held(storage_options(storage)), watched(outcome):
-            done = ingest_files(config)
-        print(f"{done['target']}: {done['rows']:,} rows x {done['features']} {done['dtype']}")
-        for note in done["notes"]:
-            print(f"note: {note}")
+    def read() -> Ingest:
+        return make_section(Ingest, values, "the command line")
 
-    return run_as_script(call, outcome)
+    return run_command(read, ingest_files, _print, storage=storage)
+
+
+def _print(done: dict[str, Any]) -> None:
+    print(f"{done['target']}: {done['rows']:,} rows x {done['features']} {done['dtype']}")
+    for note in done["notes"]:
+        print(f"note: {note}")

@@ -10,17 +10,14 @@ import yaml
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
-from pydantic import ValidationError
 
-from emdist.errors import ConfigError
-from emdist.flows.private import check_public, held, joined, split, storage_options
-from emdist.flows.script import Outcome, current, run_as_script, watched
-from emdist.flows.server import prefect_api
+from emdist.flows.command import run_command
+from emdist.flows.private import check_public, joined, storage_options
+from emdist.flows.script import current
 from emdist.flows.telling import say, teller
-from emdist.inputs.validation import explain
 from emdist.jobs.label import label_data
 from emdist.report.summary import page_of_labelling
-from emdist.settings.config import ClusterSection, NewDataSection, Section
+from emdist.settings.config import ClusterSection, NewDataSection, Section, make_section
 from emdist.settings.file import overridden
 from emdist.store.places.location import Location
 
@@ -98,21 +95,12 @@ def run(values: Mapping[str, Any], settings: Sequence[str] = (), storage: str | 
     int
         Exit code, as of `emdist.flows.cluster.run`.
     """
-    outcome = Outcome()
 
-    def call() -> None:
-        config, options = split(make_labelling(values, settings))
-        check_public(config)
-        options = {**storage_options(storage), **options}
-        with prefect_api(), held(options), watched(outcome):
-            print(yaml.safe_dump(label(config), sort_keys=False).rstrip())
+    def read() -> Labelling:
+        return make_section(Labelling, overridden(values, settings), "the command line")
 
-    return run_as_script(call, outcome)
+    return run_command(read, label, _print, storage=storage)
 
 
-def make_labelling(values: Mapping[str, Any], settings: Sequence[str] = ()) -> Labelling:
-    """The parameters of a command line, checked; ConfigError."""
-    try:
-        return Labelling.model_validate(overridden(values, settings))
-    except ValidationError as error:
-        raise ConfigError(explain(error, Labelling, "the command line")) from None
+def _print(done: dict[str, Any]) -> None:
+    print(yaml.safe_dump(done, sort_keys=False).rstrip())

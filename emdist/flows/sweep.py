@@ -9,8 +9,8 @@ from typing import Any
 from prefect import flow
 
 from emdist.composition.sweep_config import SweepConfig, make_sweep_config
-from emdist.flows.private import check_public, joined, storage_options
-from emdist.flows.stages import keyed, perform, run_command
+from emdist.flows.command import keyed, run_command
+from emdist.flows.stages import perform
 from emdist.flows.telling import Teller
 from emdist.quality.ranking import Row
 from emdist.report.sweep import SweepSummary
@@ -32,9 +32,7 @@ def sweep(config: SweepConfig) -> dict[str, Any]:
     dict
         JSON: ``run``, ``best``, ``criterion``, ``models``, ``labels``, ``already_done``.
     """
-    check_public(config)
-    config = joined(make_sweep_config(config.model_dump()), storage_options())
-    summary, before = perform(config, _publish)
+    summary, before = perform(config, make_sweep_config, _publish)
     return {
         "run": summary["run"],
         "best": summary["best"],
