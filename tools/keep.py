@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 import tarfile
 import time
 from pathlib import Path
 
-from tools.artefacts import ROOT, built, check, has_git, run
+from tools.artefacts import ROOT, built, check, commit_of, has_git, run
 from tools.pins import PINS, index_of_pip, uv_of
 
 KEPT = ROOT / "tests" / "kept"
@@ -37,12 +36,7 @@ def installed(folder: Path, wheel: Path) -> Path:
 
 def commit() -> str:
     """Of the working tree's HEAD; empty where there is no git."""
-    if not has_git():
-        return ""
-    asked = ["git", "rev-parse", "HEAD"]
-    return subprocess.run(
-        asked, cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return commit_of("HEAD") if has_git() else ""
 
 
 def packed(things: Path, archive: Path) -> int:

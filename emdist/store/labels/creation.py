@@ -37,7 +37,6 @@ def label_writer(
     bounds: Sequence[int],
     n_components: int,
     identity: Mapping[str, Any],
-    dimension: str = "row",
     overwrite: bool = False,
     noise: bool = False,
     stamps: Mapping[str, str] | None = None,
@@ -60,8 +59,6 @@ def label_writer(
         Components of the model.
     identity
         JSON that says which model labels which data; another one there is refused.
-    dimension
-        Name of the rows' dimension.
     overwrite
         Whether what emdist wrote there may be replaced.
     noise
@@ -95,7 +92,7 @@ def label_writer(
         with storing(action, location):
             if found == "replace":
                 remove(location)
-            _create(writer, identity, dimension, stamps or {}, policies)
+            _create(writer, identity, stamps or {}, policies)
     with telling(action, location):
         if found in ("continue", "add"):
             writer = _continued(writer, stamps or {}, policies)
@@ -128,22 +125,14 @@ def _continued(
     whole = bool("created" in mark and mark.get("complete") and not added and not renewed)
     group = zarr.open_group(open_zarr_store(location, read_only=False), mode="r+")
     # Labels of other files: no block of them counts as done.
-    _create_arrays(writer, group, (*added, *(["progress"] if renewed else [])), _dimension(group))
+    _create_arrays(writer, group, (*added, *(["progress"] if renewed else [])))
     put_mark(location, news | {"complete": whole})
     return writer
-
-
-def _dimension(group: zarr.Group) -> str:
-    """Name of the rows' dimension in a group of labels."""
-    each = (array.metadata for name, array in group.arrays() if name in OUTPUTS)
-    names = next((getattr(metadata, "dimension_names", None) for metadata in each), None)
-    return str(names[0]) if names else "row"
 
 
 def _create(
     writer: LabelWriter,
     identity: Mapping[str, Any],
-    dimension: str,
     stamps: Mapping[str, str],
     policies: Mapping[str, str],
 ) -> None:
@@ -160,15 +149,13 @@ def _create(
     if writer.noise:
         mark["left_out"], mark["noise"] = writer.masked, -1
     group = zarr.create_group(store, attributes={MARK: mark | {"created": False}})
-    _create_arrays(writer, group, (*writer.outputs, "progress"), dimension)
+    _create_arrays(writer, group, (*writer.outputs, "progress"))
     group.attrs[MARK] = mark | {"created": True}
 
 
-def _create_arrays(
-    writer: LabelWriter, group: zarr.Group, names: tuple[str, ...], dimension: str
-) -> None:
+def _create_arrays(writer: LabelWriter, group: zarr.Group, names: tuple[str, ...]) -> None:
     """Make the arrays called `names`, empty."""
-    wanted = arrays_wanted(writer.outputs, *writer.layout, fill=writer.masked, dim=dimension)
+    wanted = arrays_wanted(writer.outputs, *writer.layout, fill=writer.masked)
     for name in names:
         shape, chunks, dtype, fill, dims = wanted[name]
         group.create_array(

@@ -19,14 +19,14 @@ _MAX_CHUNK_ROWS = 1 << 22
 
 
 def arrays_wanted(
-    outputs: tuple[str, ...], rows: int, block: int, k: int, fill: int = MASKED, dim: str = "row"
+    outputs: tuple[str, ...], rows: int, block: int, k: int, fill: int = MASKED
 ) -> dict[str, Layout]:
     """How each array of a labelling is laid out; `fill` is the label of rows left out."""
     chunk = chunk_rows((*range(0, rows, block), rows))
     shapes: dict[str, Layout] = {
-        "labels": ((rows,), (chunk,), "int32", fill, [dim]),
-        "score": ((rows,), (chunk,), "float64", np.nan, [dim]),
-        "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, [dim, "component"]),
+        "labels": ((rows,), (chunk,), "int32", fill, ["row"]),
+        "score": ((rows,), (chunk,), "float64", np.nan, ["row"]),
+        "responsibilities": ((rows, k), (chunk, k), "float32", np.nan, ["row", "component"]),
     }
     blocks = -(-rows // block)
     progress = ((blocks, 3 + k), (1, 3 + k), "float64", np.nan, ["block", "sum"])

@@ -11,7 +11,7 @@ import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,50 +52,32 @@ class LocalFolder:
     def write(self, name: str, data: bytes) -> None:
         """Put or replace `name`, durably: after a crash it is the old or the new one."""
         path = self._path(name)
-        with told("write", path):
-            _make_folder(path.parent)
-            temporary = path.with_name(_temporary())
-            try:
-                _write_new(temporary, data)
-                _verify(temporary, data)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+        with _making(path) as temporary:
+            _write_new(temporary, data)
+            _verify(temporary, data)
+            temporary.replace(path)
 
     def create(self, name: str, data: bytes) -> None:
         """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
         path = self._path(name)
-        with told("write", path):
-            _make_folder(path.parent)
-            temporary = path.with_name(_temporary())
-            try:
-                _write_new(temporary, data)
-                _verify(temporary, data)
-                taken = not _link(temporary, path, data)
-            finally:
-                temporary.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+        with _making(path) as temporary:
+            _write_new(temporary, data)
+            _verify(temporary, data)
+            taken = not _link(temporary, path, data)
         if taken:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
     def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
         """Put the new folder `name` with `files`; the rename, made after `check()`, commits."""
         path = self._path(name)
-        with told("write", path):
-            _make_folder(path.parent)
-            temporary = path.with_name(_temporary())
-            try:
-                temporary.mkdir()
-                for file, data in files.items():
-                    _write_new(temporary / file, data)
-                    _verify(temporary / file, data)
-                _sync_folder(temporary)
-                check()
-                temporary.rename(path)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-            _sync_folder(path.parent)
+        with _making(path) as temporary:
+            temporary.mkdir()
+            for file, data in files.items():
+                _write_new(temporary / file, data)
+                _verify(temporary / file, data)
+            _sync_folder(temporary)
+            check()
+            temporary.rename(path)
 
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names of all files below the folder `prefix`, without unfinished ones."""
@@ -145,6 +127,25 @@ class LocalFolder:
                 except OSError:
                     continue
             folders[:] = [name for name in folders if not name.startswith(TEMPORARY)]
+
+
+@contextmanager
+def _making(path: Path) -> Iterator[Path]:
+    """A name beside `path` for what gets that name once it is complete; then it lasts.
+
+    What still has the temporary name at the end is removed.
+    """
+    with told("write", path):
+        _make_folder(path.parent)
+        temporary = path.with_name(_temporary())
+        try:
+            yield temporary
+        finally:
+            if temporary.is_dir():
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
 
 
 def _temporary() -> str:

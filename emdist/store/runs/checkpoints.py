@@ -36,7 +36,7 @@ from emdist.store.runs.run_record import (
     identity_differences,
     new_record,
 )
-from emdist.store.runs.sealed import MANIFEST_LIMIT, Saved, document, parse
+from emdist.store.runs.sealed import Saved, document, read_document
 from emdist.store.runs.series import Series
 
 #: Leftovers are removed when nobody can be writing them any more, in seconds.
@@ -97,7 +97,7 @@ class RunFolder:
         asked = new_record(record)
         for _ in range(2):
             try:
-                stored = parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+                stored = self.record()
                 try:
                     return compare(stored, asked, where, extend)
                 except RunMismatchError:
@@ -174,13 +174,12 @@ class RunFolder:
 
     def record(self) -> dict[str, Any]:
         """What run.json holds; NotFoundError or CheckpointError."""
-        where = self.location.child("run.json")
-        return parse(self.folder.read("run.json", MANIFEST_LIMIT), where)
+        return read_document(self.folder, "run.json")
 
     def stamps(self) -> Mapping[str, Any]:
         """Of the data's files when the run last made sure of them; empty if that is not known."""
         try:
-            found = parse(self.folder.read(_STAMPS, MANIFEST_LIMIT), self.location.child(_STAMPS))
+            found = read_document(self.folder, _STAMPS)
         except (NotFoundError, CheckpointError):
             return {}  # the data is looked at again
         stamps = found.get("stamps")

@@ -17,15 +17,13 @@ from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import RESULT, former
 from emdist.store.runs.sealed import (
-    MANIFEST_LIMIT,
     Saved,
     Seal,
     document,
     pack,
-    parse,
+    read_document,
+    read_sealed,
     seals,
-    unpack,
-    verify,
 )
 
 _DATA = "model.safetensors"
@@ -105,9 +103,8 @@ def read_model(location: Location) -> Saved:
         )
     for place in (location, location.child("final")):
         folder = open_folder(place)
-        where = place.child(_JSON)
         try:
-            vouched = parse(folder.read(_JSON, MANIFEST_LIMIT), where)
+            vouched = read_document(folder, _JSON)
         except NotFoundError:
             if folder.exists(_DATA):
                 raise CheckpointError(
@@ -127,13 +124,11 @@ def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
     where = folder.location.child(_DATA)
     accepted = seals(vouched, _DATA, folder.location.child(_JSON))
     try:
-        data = folder.read(_DATA, max(seal.size for seal in accepted))
+        found = read_sealed(folder, _DATA, accepted, where)
     except NotFoundError:
         raise CheckpointError(f"{where} is missing, and {_JSON} beside it is not.") from None
-    verify(data, accepted, where)
-    _check_run(folder.location, Seal.of(data).sha256)
-    arrays, meta = unpack(data, where)
-    return Saved(arrays, meta, Seal.of(data).sha256)
+    _check_run(folder.location, found.sha256)
+    return found
 
 
 def _check_run(location: Location, sha256: str) -> None:
@@ -145,9 +140,7 @@ def _check_run(location: Location, sha256: str) -> None:
     for _ in range(_DEPTH):
         name, place = f"{place.name}/{name}".rstrip("/"), place.parent
         try:
-            run = parse(
-                open_folder(place).read("run.json", MANIFEST_LIMIT), place.child("run.json")
-            )
+            run = read_document(open_folder(place), "run.json")
         except NewerFormatError:
             raise
         except (NotFoundError, CheckpointError, StorageError):
@@ -166,9 +159,8 @@ def _check_run(location: Location, sha256: str) -> None:
 
 def _seals(folder: Folder) -> list[Seal]:
     """What the model.json that is there now vouches for; empty if there is none to trust."""
-    where = folder.location.child(_JSON)
     try:
-        return seals(parse(folder.read(_JSON, MANIFEST_LIMIT), where), _DATA, where)
+        return seals(read_document(folder, _JSON), _DATA, folder.location.child(_JSON))
     except NewerFormatError:
         raise
     except (CheckpointError, NotFoundError):

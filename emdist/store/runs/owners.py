@@ -21,7 +21,7 @@ from emdist.errors import (
 from emdist.interfaces import FORMAT_VERSION
 from emdist.store.places.files import Folder
 from emdist.store.places.processes import Process, this_process
-from emdist.store.runs.sealed import MANIFEST_LIMIT, document, parse
+from emdist.store.runs.sealed import document, read_document
 
 _OWNER = re.compile(r"owners/(\d{8,})\.json")
 
@@ -54,7 +54,7 @@ def release(folder: Folder, epoch: int) -> None:
     """Note that the process of `epoch` has failed and holds the run no more; best effort."""
     name = _name(epoch)
     with suppress(EmdistError):
-        owner = parse(folder.read(name, MANIFEST_LIMIT), name)
+        owner = read_document(folder, name)
         folder.write(name, document(owner | {"ended": _now()}))
 
 
@@ -64,7 +64,7 @@ def is_free(folder: Folder) -> bool:
     if epoch == 0:
         return True
     try:
-        owner = parse(folder.read(_name(epoch), MANIFEST_LIMIT), _name(epoch))
+        owner = read_document(folder, _name(epoch))
     except (CheckpointError, NotFoundError):
         return False
     if owner.get("ended"):
@@ -80,9 +80,8 @@ def _now() -> str:
 
 
 def _is(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
-    name = _name(epoch)
     try:
-        return parse(folder.read(name, MANIFEST_LIMIT), name) == owner
+        return read_document(folder, _name(epoch)) == owner
     except (CheckpointError, NotFoundError):
         return False
 
@@ -109,9 +108,8 @@ def _name(epoch: int) -> str:
 
 
 def _describe(folder: Folder, epoch: int) -> str:
-    name = _name(epoch)
     try:
-        owner = parse(folder.read(name, MANIFEST_LIMIT), name)
+        owner = read_document(folder, _name(epoch))
     except (CheckpointError, NotFoundError, StorageError):
         return f"epoch {epoch}"
     keys = ("host", "pid", "time")

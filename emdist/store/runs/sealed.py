@@ -15,6 +15,7 @@ from safetensors.numpy import load, save
 from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.chunks.bounded import memory_here
+from emdist.store.places.files import Folder
 
 #: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
 _META = "emdist"
@@ -160,8 +161,22 @@ def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
     return found
 
 
-def verify(data: bytes, accepted: list[Seal], where: object) -> None:
-    """CheckpointError unless `data` has one of the `accepted` seals."""
+def read_document(folder: Folder, name: str) -> dict[str, Any]:
+    """The JSON object in the file `name`; NotFoundError, or CheckpointError as `parse`."""
+    return parse(folder.read(name, MANIFEST_LIMIT), folder.location.child(name))
+
+
+def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) -> Saved:
+    """What `pack` made the file `name` of, if that has one of the `accepted` seals.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such file.
+    CheckpointError
+        If it is another one, which `where` names, or damaged.
+    """
+    data = folder.read(name, max(seal.size for seal in accepted))
     seal = Seal.of(data)
     if seal not in accepted:
         wanted = accepted[-1]
@@ -171,3 +186,4 @@ def verify(data: bytes, accepted: list[Seal], where: object) -> None:
             else f"sha256 {seal.sha256[:12]}..., not {wanted.sha256[:12]}..."
         )
         raise CheckpointError(f"{where} is torn or damaged: it has {what}.")
+    return Saved(*unpack(data, where), seal.sha256)

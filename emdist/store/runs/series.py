@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
@@ -20,9 +20,8 @@ from emdist.store.runs.sealed import (
     document,
     pack,
     parse,
+    read_sealed,
     seals,
-    unpack,
-    verify,
 )
 
 log = logging.getLogger(__name__)
@@ -188,10 +187,8 @@ class Series:
             raise CheckpointError(f"{where} has the manifest of {told}: it is damaged.")
         # File names are ours, never the manifest's: it cannot lead a reader elsewhere.
         accepted = seals(manifest, _STATE, where)
-        state = self.folder.read(f"{name}/{_STATE}", max(seal.size for seal in accepted))
-        verify(state, accepted, where)
-        arrays, meta = unpack(state, where)
-        return Saved(arrays, meta, Seal.of(state).sha256, entry.sequence, entry.epoch)
+        found = read_sealed(self.folder, f"{name}/{_STATE}", accepted, where)
+        return replace(found, sequence=entry.sequence, epoch=entry.epoch)
 
     def _entries(self) -> list[_Entry]:
         """Checkpoints of this kind, oldest first, whether they are good or not."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -132,9 +131,8 @@ class ArrayRef:
 
     def open(self) -> zarr.Array[Any]:
         """As it is now, opened anew: what `checked` and descriptions look at."""
-        if self.location is None:
-            return zarr.open_array(self.held.store, mode="r", path=self.path)
-        store = open_zarr_store(self.location, read_only=True)
+        there = self.location
+        store = self.held.store if there is None else open_zarr_store(there, read_only=True)
         return zarr.open_array(store, mode="r", path=self.path)
 
     def checked(self, array: zarr.Array[Any]) -> ArrayRef:
@@ -160,15 +158,12 @@ def is_stored(x: object) -> TypeGuard[str | os.PathLike[str] | zarr.Array[Any]]:
     return isinstance(x, str | os.PathLike | zarr.Array)
 
 
-def reference(
-    x: str | os.PathLike[str] | Location | zarr.Array[Any],
-    options: Mapping[str, str] | None = None,
-) -> ArrayRef:
+def reference(x: str | os.PathLike[str] | Location | zarr.Array[Any]) -> ArrayRef:
     """Where an array lies, from a path, a URL or an open ``zarr.Array``."""
     if isinstance(x, Location):
         return ArrayRef(x)
     if not isinstance(x, zarr.Array):
-        return ArrayRef(Location(os.fspath(x), options or {}))
+        return ArrayRef(Location(os.fspath(x)))
     if isinstance(x.store, LocalStore):
         return ArrayRef(Location(str(x.store.root)), x.path)
     return ArrayRef(None, x.path, x)

@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 from zarr.buffer.cpu import NDBuffer
 
-from emdist.errors import (
-    CorruptChunkError,
-    EmdistError,
-)
+from emdist.errors import CorruptChunkError, EmdistError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
 from emdist.runtime.defects import REPORT, is_defect
