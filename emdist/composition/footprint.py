@@ -11,7 +11,7 @@ from typing import Any
 
 from emdist.composition.model import CENTRES
 from emdist.composition.recipe import Recipe
-from emdist.fit.groups import DEFAULT
+from emdist.fit.block_groups import DEFAULT
 from emdist.interfaces import Source
 from emdist.kernels.tiles.tiles import tile_rows
 from emdist.models.kmedians import KMedians

@@ -1,4 +1,4 @@
-"""The composition root: from a configuration to the objects that do the work."""
+"""From a configuration and its data to source, engine, survey, fit and run; models: `model.py`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from emdist.composition.memory import shown_size
 from emdist.composition.model import CENTROIDS, make_model, named
 from emdist.composition.recipe import Recipe
 from emdist.composition.start_file import read_start as read_start
-from emdist.composition.stop import make_stop
 from emdist.composition.sweep_config import SweepConfig
+from emdist.composition.tolerances import make_stop
 from emdist.engines.budget import AT_WORST, shares, spare
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, StartError
@@ -29,8 +29,8 @@ from emdist.fit.run import Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
-from emdist.fit.suited import check_survey
 from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.survey_checks import check_survey
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.validation import checked_options
 from emdist.interfaces import Engine, Source

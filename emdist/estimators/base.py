@@ -27,11 +27,11 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
-from emdist.estimators.kept_parameters import to_json
-from emdist.estimators.listening import listener
 from emdist.estimators.parameters import parameters
+from emdist.estimators.parameters_json import to_json
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
+from emdist.estimators.verbose import listener
 from emdist.fit.fitted import Collect, Collected, result
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given

@@ -11,6 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.model import make_family, make_weights
 from emdist.errors import ConfigError
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
 from emdist.estimators.gaussian import (
     FAMILIES,
     VARIATIONAL,
@@ -20,10 +22,8 @@ from emdist.estimators.gaussian import (
     kind_of,
     prior_parameters,
 )
-from emdist.estimators.given import Parameters, array, names_for, with_number
-from emdist.estimators.handover import posteriors_of
-from emdist.estimators.learned import Learned
 from emdist.estimators.parameters import parameters
+from emdist.estimators.to_sklearn import posteriors_of
 from emdist.families.gaussian.variational import Variational
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given

@@ -6,7 +6,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 

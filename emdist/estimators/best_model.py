@@ -14,7 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.estimators.base import Estimator
-from emdist.estimators.learned import Learned, Learning
+from emdist.estimators.fitted_attributes import Learned, Learning
 from emdist.interfaces import Array
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from emdist.errors import ConfigError, DomainError, DtypeError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.parameters import parameters
 from emdist.inputs.arrays import real_array
 from emdist.interfaces import Floats

@@ -7,8 +7,8 @@ from dataclasses import KW_ONLY
 from typing import Any, ClassVar, Self
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.given import array, with_number
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import array, with_number
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 

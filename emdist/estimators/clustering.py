@@ -13,18 +13,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.errors import ConfigError, DataError
 from emdist.estimators.base import Estimator
-from emdist.estimators.given import Parameters, array, names_for, with_number
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
-from emdist.estimators.learned import Learned
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
 from emdist.fit.assigned import check_scores
+from emdist.fit.data_changes import stamps
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import Status
 from emdist.fit.survey import check_block
-from emdist.fit.unchanged import stamps
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.tiles.plusplus import Between
 from emdist.kernels.tiles.tiles import tile_rows, tiles

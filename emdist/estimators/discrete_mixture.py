@@ -10,7 +10,7 @@ import numpy as np
 
 from emdist.composition.model import make_family
 from emdist.errors import StartError
-from emdist.estimators.given import (
+from emdist.estimators.from_parameters import (
     Parameters,
     array,
     check_shares,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, StartError
-from emdist.estimators.given import array
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import array
 from emdist.estimators.mixture import MixtureEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats

@@ -10,6 +10,13 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.errors import ConfigError, StartError
+from emdist.estimators.from_parameters import (
+    Parameters,
+    array,
+    names_for,
+    weights_of,
+    with_number,
+)
 from emdist.estimators.gaussian import (
     FAMILIES,
     GaussianEstimator,
@@ -19,17 +26,10 @@ from emdist.estimators.gaussian import (
     kind_of,
     prior_parameters,
 )
-from emdist.estimators.given import (
-    Parameters,
-    array,
-    names_for,
-    weights_of,
-    with_number,
-)
-from emdist.estimators.handover import gaussians_of
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
+from emdist.estimators.to_sklearn import gaussians_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.settings.config import FitSection, ModelSection

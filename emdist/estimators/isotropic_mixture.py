@@ -10,12 +10,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.model import make_family
-from emdist.estimators.given import Parameters, array, names_for, weights_of, with_number
-from emdist.estimators.handover import gaussians_of
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import Parameters, array, names_for, weights_of, with_number
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
+from emdist.estimators.to_sklearn import gaussians_of
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats

@@ -16,10 +16,10 @@ from emdist.dissimilarities.base import Normalised
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, Clustering
-from emdist.estimators.given import array, check_means
-from emdist.estimators.handover import kmeans_of, without_equivalent
+from emdist.estimators.from_parameters import array, check_means
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
+from emdist.estimators.to_sklearn import kmeans_of, without_equivalent
 from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Rows
 from emdist.fit.observed import observed_source

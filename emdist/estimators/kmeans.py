@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, CentreDistances
-from emdist.estimators.handover import kmeans_of
 from emdist.estimators.parameters import parameters
+from emdist.estimators.to_sklearn import kmeans_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.absolute import squares_of_rows

@@ -12,8 +12,8 @@ from emdist.composition.model import make_distribution
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import as_location
-from emdist.estimators.kept_parameters import from_json
-from emdist.estimators.speaking import in_parameters
+from emdist.estimators.parameters_json import from_json
+from emdist.estimators.wording import in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.inputs.plugins import plugins

@@ -9,10 +9,10 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.recipe import Recipe
-from emdist.estimators.handover import minibatch_of
 from emdist.estimators.kmeans import KMeansEstimator
 from emdist.estimators.parameters import parameters
 from emdist.estimators.streams import Streaming
+from emdist.estimators.to_sklearn import minibatch_of
 from emdist.fit.online import Fold
 from emdist.fit.schedules.minibatch import cumulated
 

@@ -22,8 +22,8 @@ from emdist.composition.model import (
 )
 from emdist.composition.recipe import Recipe
 from emdist.errors import StartError
+from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
-from emdist.estimators.learned import Learned
 from emdist.estimators.parameters import parameters
 from emdist.estimators.streams import Streaming
 from emdist.fit.completion import Complete, Completed

@@ -10,7 +10,8 @@ import numpy as np
 
 from emdist.errors import ConfigError
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.given import (
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import (
     Parameters,
     array,
     check_shares,
@@ -18,7 +19,6 @@ from emdist.estimators.given import (
     weights_of,
     with_number,
 )
-from emdist.estimators.learned import Learned
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 from emdist.settings.config import ModelSection

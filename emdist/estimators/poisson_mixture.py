@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
-from emdist.estimators.learned import Learned
+from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
 

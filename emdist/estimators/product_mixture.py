@@ -10,7 +10,8 @@ import numpy as np
 
 from emdist.composition.model import make_family
 from emdist.errors import ConfigError
-from emdist.estimators.given import (
+from emdist.estimators.fitted_attributes import Learned
+from emdist.estimators.from_parameters import (
     Parameters,
     array,
     names_for,
@@ -18,7 +19,6 @@ from emdist.estimators.given import (
     weights_of,
     with_number,
 )
-from emdist.estimators.learned import Learned
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from emdist.estimators.handover import without_equivalent
-from emdist.estimators.learned import Learned, Learning
+from emdist.estimators.fitted_attributes import Learned, Learning
+from emdist.estimators.to_sklearn import without_equivalent
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Record, Status
 from emdist.settings.config import ModelSection
 
 if TYPE_CHECKING:
-    from emdist.estimators.given import Parameters
+    from emdist.estimators.from_parameters import Parameters
 
 #: Fitted attributes that a model of given parameters does not have.
 _OF_A_FIT = ("inertia_", "labels_", "lower_bound_", "lower_bounds_", "converged_")

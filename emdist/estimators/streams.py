@@ -11,8 +11,8 @@ from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
-from emdist.estimators.listening import listener
 from emdist.estimators.stream_shape import check_shape
+from emdist.estimators.verbose import listener
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener
 from emdist.fit.fit import Fit

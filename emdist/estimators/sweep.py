@@ -22,7 +22,7 @@ from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
-from emdist.estimators.listening import listener
+from emdist.estimators.verbose import listener
 from emdist.fit.criteria import CRITERIA
 from emdist.fit.together.sweep import scored_together
 from emdist.fit.unsaved import completed

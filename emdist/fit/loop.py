@@ -1,4 +1,4 @@
-"""The one loop: from state to state, one map-reduce an iteration."""
+"""The loop over iterations and restarts: a schedule's step takes a fit from state to state."""
 
 from __future__ import annotations
 

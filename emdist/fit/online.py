@@ -15,9 +15,9 @@ from typing import Annotated, Any, TypeAlias
 import numpy as np
 from pydantic import Field
 
+from emdist.fit.block_groups import group_sums, groups
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
-from emdist.fit.groups import group_sums, groups
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Record, Status
 from emdist.fit.turn import mended, numerics_of, overflowed, resolved, turned

@@ -1,4 +1,4 @@
-"""What a fit does and how often it is saved, as `build` puts it together; and what it tells."""
+"""A plan: what one fit of a run does and how often it is saved, as `composition.make` makes it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from emdist.dissimilarities.squared_euclidean import SquaredEuclidean
 from emdist.families.densities import NearestMeans
-from emdist.fit.drift import Drift
+from emdist.fit.movements import Drift
 from emdist.interfaces import Array, Floats, Model, Numerics, Source, Spread
 from emdist.kernels.tiles.exact import grid, in_two, inertia
 from emdist.kernels.vector.bounds import passes_left, rescore, unsafe

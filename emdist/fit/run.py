@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from emdist.errors import CheckpointError, EmdistError
+from emdist.fit.data_changes import Watch, stamps
 from emdist.fit.events import (
     Planned,
     Progress,
@@ -37,7 +38,6 @@ from emdist.fit.together.sweep import (
     narrowed,
     scored_together,
 )
-from emdist.fit.unchanged import Watch, stamps
 from emdist.inputs.names import names_of
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.runs.checkpoints import RunFolder

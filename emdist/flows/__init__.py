@@ -1,1 +1,1 @@
-"""Prefect only here: ingest, the main job, labelling."""
+"""The Prefect flows: ingest, fit (`cluster`), sweep and label. Only this package uses Prefect."""

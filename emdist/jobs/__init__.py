@@ -1,1 +1,1 @@
-"""What the command line, flows and estimators have done: fit, sweep, label, inspect, repeat."""
+"""What commands and flows do: fit, sweep, label, inspect, repeat and compress."""

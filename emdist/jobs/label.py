@@ -9,9 +9,9 @@ from emdist.composition.make import ahead_source, make_engine, make_source, make
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.errors import RunMismatchError
+from emdist.fit.data_changes import stamps
 from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
-from emdist.fit.unchanged import stamps
 from emdist.interfaces import Source
 from emdist.jobs.records import load_fitted, reading_of
 from emdist.settings.config import (

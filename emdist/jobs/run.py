@@ -17,8 +17,8 @@ from emdist.composition.make import (
 )
 from emdist.composition.memory import checked_memory
 from emdist.composition.sweep_config import SweepConfig, recipes_of
+from emdist.fit.data_changes import untouched
 from emdist.fit.events import Began, Listener, Warned, unheard
-from emdist.fit.unchanged import untouched
 from emdist.ingest import IngestSummary, ingest
 from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary

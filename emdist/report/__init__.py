@@ -1,1 +1,1 @@
-"""What a run tells its user when it is done."""
+"""What users are shown: the lines and warnings of a run, its summary, the answers of commands."""

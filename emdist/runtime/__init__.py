@@ -1,1 +1,1 @@
-"""The Python process and its installation: versions, arithmetic, interrupts, defects."""
+"""The Python process: versions, optional packages, arithmetic, interrupts, threads, caches."""

@@ -1,1 +1,1 @@
-"""Everything that touches Zarr, object stores and files."""
+"""Stored things: folders and objects, Zarr arrays as rows, labels, runs and saved models."""

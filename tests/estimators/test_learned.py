@@ -26,7 +26,7 @@ from emdist import (
     ProductMixture,
 )
 from emdist.errors import DataError
-from emdist.estimators.learned import Learned, learned_names
+from emdist.estimators.fitted_attributes import Learned, learned_names
 
 
 def published(est: Any) -> list[str]:

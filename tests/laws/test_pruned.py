@@ -24,9 +24,9 @@ from emdist import KMeans
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
-from emdist.fit.drift import Track, group_sizes
 from emdist.fit.events import Event, Pruning
 from emdist.fit.loop import iterate
+from emdist.fit.movements import Track, group_sizes
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Array, Block, Engine, Floats, Numerics, Source

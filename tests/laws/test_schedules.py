@@ -34,8 +34,8 @@ from emdist.composition.recipe import Recipe
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import CheckpointError, CollapseError, ConfigError
+from emdist.fit.block_groups import groups
 from emdist.fit.events import Event, Progress, Warned
-from emdist.fit.groups import groups
 from emdist.fit.loop import iterate
 from emdist.fit.schedules.incremental import Records
 from emdist.fit.start import Given

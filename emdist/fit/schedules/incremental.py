@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import CheckpointError
+from emdist.fit.block_groups import Groups, check_steady, group_sums, groups
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
-from emdist.fit.groups import Groups, check_steady, group_sums, groups
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState
 from emdist.fit.turn import advanced, numerics_of, resolved, shared_of, turned

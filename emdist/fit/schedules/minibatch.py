@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emdist.errors import ConfigError
+from emdist.fit.block_groups import Groups, check_steady
 from emdist.fit.fit import Fit
-from emdist.fit.groups import Groups, check_steady
 from emdist.fit.online import Folded, Passes, online_step
 from emdist.fit.state import FitState
 from emdist.interfaces import Model

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from emdist.errors import ConfigError
-from emdist.fit.drift import Track
 from emdist.fit.events import Pruning
 from emdist.fit.fit import Fit
+from emdist.fit.movements import Track
 from emdist.fit.passes import EStep
 from emdist.fit.pruning import (
     PrunedStep,

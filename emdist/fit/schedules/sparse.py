@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import ConfigError
+from emdist.fit.block_groups import check_steady
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
-from emdist.fit.groups import check_steady
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
 from emdist.fit.turn import advanced, measured, named, resolved, turned

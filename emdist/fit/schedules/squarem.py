@@ -20,9 +20,9 @@ import numpy as np
 from pydantic import Field
 
 from emdist.errors import ConfigError
+from emdist.fit.block_groups import check_steady
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
-from emdist.fit.groups import check_steady
 from emdist.fit.state import FitState, Record, Status
 from emdist.fit.turn import (
     ROUNDING,

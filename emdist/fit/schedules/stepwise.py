@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from emdist.fit.block_groups import Groups, check_steady
 from emdist.fit.fit import Fit
-from emdist.fit.groups import Groups, check_steady
 from emdist.fit.online import Folded, Passes, online_step, scaled
 from emdist.fit.state import FitState
 from emdist.interfaces import Model

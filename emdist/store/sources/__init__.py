@@ -1,1 +1,1 @@
-"""Sources of rows: Zarr arrays and NumPy arrays, block by block."""
+"""Sources of rows: Zarr and NumPy arrays, block by block (Dask arrays: `emdist.engines.dask`)."""

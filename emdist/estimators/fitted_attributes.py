@@ -8,7 +8,7 @@ from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 
 import numpy as np
 
-from emdist.estimators.speaking import Speaking
+from emdist.estimators.wording import Speaking
 
 T = TypeVar("T")
 
