@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -70,13 +70,7 @@ def cluster(
 
     Example: emdist flow cluster config.yaml --key monday
     """
-
-    def work() -> int:
-        from emdist.flows.cluster import run
-
-        return run(config, settings or (), key, deployment)
-
-    _done(work)
+    _run("cluster", config, settings or (), key, deployment)
 
 
 @app.command(epilog=EPILOG)
@@ -85,13 +79,7 @@ def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> Non
 
     Example: emdist flow sweep sweep.yaml --key monday
     """
-
-    def work() -> int:
-        from emdist.flows.sweep import run
-
-        return run(config, settings or (), key)
-
-    _done(work)
+    _run("sweep", config, settings or (), key)
 
 
 @app.command(epilog=EPILOG)
@@ -116,14 +104,8 @@ def label(
 
     Example: emdist flow label runs/monday new.zarr new-labels.zarr -o labels -o score
     """
-
-    def work() -> int:
-        from emdist.flows.label import run
-
-        values = {"model": model, "data": {"path": data}, "out": out, "overwrite": overwrite}
-        return run(values | {"outputs": outputs or ["labels"]}, settings or (), storage)
-
-    _done(work)
+    values = {"model": model, "data": {"path": data}, "out": out, "overwrite": overwrite}
+    _run("label", values | {"outputs": outputs or ["labels"]}, settings or (), storage)
 
 
 @app.command(epilog=EPILOG)
@@ -150,41 +132,36 @@ def ingest(
 
     Example: emdist flow ingest measurements.parquet measurements.zarr -c temp -c salinity
     """
-
-    def work() -> int:
-        from emdist.flows.ingest import run
-
-        values = {
-            "source": source,
-            "target": target,
-            "columns": columns,
-            "weight_column": weight_column,
-            "dtype": dtype,
-            "rows_per_chunk": rows_per_chunk,
-            "overwrite": overwrite,
-        }
-        return run(values, storage)
-
-    _done(work)
+    values = {
+        "source": source,
+        "target": target,
+        "columns": columns,
+        "weight_column": weight_column,
+        "dtype": dtype,
+        "rows_per_chunk": rows_per_chunk,
+        "overwrite": overwrite,
+    }
+    _run("ingest", values, storage)
 
 
-def _done(work: Callable[[], int]) -> NoReturn:
-    """End the process with the exit code that `work`, which imports a flow, returns."""
+def _run(name: str, *arguments: Any) -> NoReturn:
+    """Call `run` of the flow `name`, and end the process with the exit code that it returns."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
         # Prefect catches interrupts, reports them and raises them again: none is to be sent twice.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        code = work()
+        # Not before now: it imports Prefect.
+        code: int = import_module(f"emdist.flows.{name}").run(*arguments)
     from emdist.flows.script import leave
 
     leave(code)
 
 
-def script(name: str, arguments: Sequence[str] | None = None) -> NoReturn:
+def script(name: str) -> NoReturn:
     """The command `name` as ``python -m flows.NAME``, its entry point in a clone."""
     heed_signals()
     keep_lines_whole()
     command = typer.main.get_group(app).commands[name]
     with not_swallowed(SIGNALS), ending(), reported(False, REPEAT):
-        command.main(arguments, prog_name=f"python -m flows.{name}")
+        command.main(prog_name=f"python -m flows.{name}")
     raise AssertionError("a command ends with SystemExit")

@@ -95,7 +95,7 @@ def sweep(
             "sweep.n_components": k,
             "sweep.families": models if several else None,
             "sweep.criterion": criterion,
-            "sweep.allow_degenerate": True if allow_degenerate else None,
+            "sweep.allow_degenerate": allow_degenerate or None,
             "model.name": models[0] if models else None,
             "fit.init": init,
             "fit.seed": seed,
@@ -112,10 +112,8 @@ def sweep(
                 "Name the data and the numbers of components, as in `emdist sweep pixels.zarr "
                 "-k 2..16`, or a --config."
             )
-        values = read_values(config) if config is not None else {}
-        values = laid_over(values, {key: v for key, v in given.items() if v is not None})
+        values = laid_over(read_values(config) if config is not None else {}, given)
+        values = overridden(values, settings or [])
         where = str(config or "the command line")
-        checked = make_sweep_config(
-            overridden(values, settings or []), where, named(given, settings)
-        )
+        checked = make_sweep_config(values, where, named(given, settings))
         run_job(checked, mode, layer)

@@ -28,7 +28,7 @@ from emdist.fit.events import (
     Warned,
     unheard,
 )
-from emdist.report.lines import say
+from emdist.report.lines import finite, say
 from emdist.report.outlook import Outlook, PassOutlook, duration
 from emdist.wording import Layer, renamed
 
@@ -237,15 +237,7 @@ class JsonLines:
                 return
             self._told = now
         values = {"event": type(event).__name__.lower(), **asdict(event)}
-        say(json.dumps(_finite(values), allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+        say(json.dumps(finite(values), allow_nan=False))
 
 
 @contextmanager

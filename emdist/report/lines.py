@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
-from typing import TextIO
+from typing import Any, TextIO
 
 #: One for all streams: standard output and standard error may be one pipe.
 _LOCK = threading.Lock()
@@ -25,6 +26,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
     with _LOCK:
         to.write(f"{text}\n")
         to.flush()
+
+
+def finite(value: Any) -> Any:
+    """JSON values, with null for numbers that JSON has not: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def keep_lines_whole() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
+from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
@@ -70,6 +71,14 @@ def counted(count: float) -> str:
     """Rows, or a sum of sample weights, for people: ``36,369``."""
     number = whole(count)
     return f"{number:,}" if isinstance(number, int) else f"{number:,.12g}"
+
+
+def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was read, as a summary has it: its shape, and its blocks."""
+    return [
+        ("data", f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}"),
+        ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
+    ]
 
 
 def page_of(values: Mapping[str, Any]) -> Page:

@@ -8,14 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from rich.filesize import decimal
 
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
 from emdist.quality.doubts import Doubt
 from emdist.report.outlook import duration
-from emdist.report.page import Page, counted
+from emdist.report.page import Page, counted, data_facts
 from emdist.sums import Sums, whole
 
 _SHOWN = 32
@@ -84,11 +83,7 @@ class Summary:
         data, result = self.data, self.result
         model = ("model", f"{self.model['name']}, {self.model['components']} components")
         rows = [
-            (
-                "data",
-                f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
-            ),
-            ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
+            *data_facts(data),
             model,
             ("status", f"{result['status']}: {result['advice']}"),
             *(("doubt", doubt["message"]) for doubt in result["doubts"]),

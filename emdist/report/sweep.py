@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.filesize import decimal
-
 from emdist.fit.criteria import CRITERIA
 from emdist.quality.ranking import Row
+from emdist.report.lines import finite
 from emdist.report.outlook import duration
-from emdist.report.page import Page
+from emdist.report.page import Page, data_facts
 
 #: Inches and dots per inch of the figure.
 _SIZE, _DPI = (6.4, 4.0), 150
@@ -65,7 +64,7 @@ class SweepSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values; NaN, which JSON has not, as null."""
-        values: dict[str, Any] = _finite(asdict(self))
+        values: dict[str, Any] = finite(asdict(self))
         return values
 
     def to_json(self) -> bytes:
@@ -80,16 +79,12 @@ class SweepSummary:
         return Page(self._facts(), header, [self._cells(row, criteria) for row in self.models])
 
     def _facts(self) -> list[tuple[str, str]]:
-        data, title = self.data, CRITERIA[self.criterion].title
+        title = CRITERIA[self.criterion].title
         asked = ", the default for these models" if self.by_default else ""
         return [
             ("best", f"{self.best}, by {title}{asked} ({self._chosen()})"),
             *(("doubt", doubt["message"]) for doubt in self.doubts),
-            (
-                "data",
-                f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}",
-            ),
-            ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
+            *data_facts(self.data),
             ("models", f"{len(self.models)}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
@@ -126,14 +121,6 @@ class SweepSummary:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.10g}"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
