@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -23,6 +22,7 @@ from zarr.core.sync import sync
 from emdist.errors import ConfigError, DataError, EmdistError, OutputExistsError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.runtime.defects import is_defect
+from emdist.runtime.locks import holding, taken_over
 from emdist.store.chunks.controls import open_sound_arrays
 from emdist.store.places.files_local import flush
 from emdist.store.places.location import Location, open_zarr_store
@@ -192,9 +192,8 @@ class Output:
     def owned(self) -> Iterator[None]:
         """Around the work: says that this process is at it, so that a later one can tell.
 
-        A lock beside the local folder that is built is the kernel's to let go of, however the owner
-        ends. So a lock that can be had proves that its owner is gone: what it left is removed, and
-        nothing else.
+        There is a lock beside the local folder that is built. What an earlier process left, which
+        provably is gone, is removed, and nothing else.
         """
         if not self.building.is_local:
             yield
@@ -202,18 +201,8 @@ class Output:
         _remove_abandoned(self.final.path)
         place = self.building.path.with_name(f"{self.building.name}{_LOCK}")
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Under its own name only once it is held, for whoever looks meanwhile.
-        new = place.with_name(f"{place.name}.new")
-        lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            with suppress(OSError):  # some network file systems know no locks
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                new.rename(place)
+        with holding(place):
             yield
-        finally:
-            for path in (new, place):
-                path.unlink(missing_ok=True)
-            os.close(lock)
 
     def commit(self, overwrite: bool) -> None:
         """Make the complete array visible at `final`."""
@@ -244,16 +233,11 @@ def _remove_abandoned(final: Path) -> None:
             found = _PARTIAL.fullmatch(place.name.removeprefix(final.name))
             if found is None or place.is_symlink():
                 continue
-            with suppress(OSError):
-                lock = os.open(place, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    left = place.with_name(place.name.removesuffix(_LOCK))
-                    if not left.is_symlink() and place.lstat().st_uid == os.getuid():
-                        shutil.rmtree(left, ignore_errors=True)
-                        place.unlink()
-                finally:
-                    os.close(lock)
+            with suppress(OSError), taken_over(place):
+                left = place.with_name(place.name.removesuffix(_LOCK))
+                if not left.is_symlink() and place.lstat().st_uid == os.getuid():
+                    shutil.rmtree(left, ignore_errors=True)
+                    place.unlink()
 
 
 def exists(location: Location) -> bool:

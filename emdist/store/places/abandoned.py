@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import shutil
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+
+from emdist.runtime.locks import holding, taken_over
 
 _LOCK = ".lock"
 #: A folder without a lock is one that is being made or removed, unless it is older: seconds.
 _STALE = 3600.0
 
 
-@contextlib.contextmanager
-def in_use(folder: Path) -> Iterator[None]:
-    """Hold a lock on `folder`, which the kernel lets go of however this process ends."""
-    fd = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems know no locks
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(fd)
+def in_use(folder: Path) -> AbstractContextManager[None]:
+    """Hold a lock on `folder`."""
+    return holding(folder / _LOCK)
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
@@ -32,7 +24,7 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
     Best effort: what cannot be removed costs space and nothing else.
     """
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for folder in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
             if folder.is_dir() and not folder.is_symlink() and _is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -40,15 +32,9 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
 def _is_abandoned(folder: Path) -> bool:
     try:
-        fd = os.open(folder / _LOCK, os.O_WRONLY | os.O_CLOEXEC)
+        with taken_over(folder / _LOCK):
+            return True
     except FileNotFoundError:
         return time.time() - folder.stat().st_mtime > _STALE
     except OSError:
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
