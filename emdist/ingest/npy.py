@@ -25,15 +25,7 @@ from numpy.lib import format as npy_format
 
 from emdist.errors import ConfigError, DataError, EmdistError, ShapeError
 from emdist.ingest.npz import archive, check_member, unpacked
-from emdist.ingest.table import (
-    File,
-    Selection,
-    Table,
-    check_width,
-    listing,
-    nearest,
-    real,
-)
+from emdist.ingest.table import File, Selection, Table, check_width, listing, nearest, real
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
 

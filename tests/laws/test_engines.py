@@ -33,9 +33,10 @@ from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
 from emdist.engines.dask import packages
 from emdist.engines.dask.array import MIB, DaskArraySource, dask_source, plan
-from emdist.engines.dask.engine import DaskEngine, check_workers
+from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.dask.faults import ask, roster
 from emdist.engines.dask.graph import LEVELS, Shape, join
+from emdist.engines.dask.packages import check_workers
 from emdist.engines.dask.persisted import check_client
 from emdist.engines.dask.placement import choose, place
 from emdist.engines.dask.trust import Blamed

@@ -184,7 +184,7 @@ def test_a_zombie_is_fenced_and_leaves_nothing(run: RunFolder) -> None:
     with pytest.raises(RunFencedError):
         run.retain("ckpt", epoch=zombie)
     with pytest.raises(RunFencedError):
-        run.write_final(arrays(1), {}, zombie)
+        run.accept({}, zombie)
     assert newest(run) == 2
     run.save("ckpt", 3, arrays(3), {"sequence": 3}, owner)
     run.retain("ckpt", epoch=owner)
@@ -414,6 +414,7 @@ import sys
 import numpy as np
 from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.places.location import Location
+from emdist.store.runs.model_files import save_model
 run = RunFolder(Location(sys.argv[1]))
 run.create_or_check({"config": {}, "data": {}, "plan": "", "versions": {}})
 epoch = run.claim()
@@ -425,7 +426,7 @@ while True:
     x = np.full((200, 200), sequence, dtype="f8")
     run.save("ckpt", sequence, {"x": x}, {"sequence": sequence}, epoch)
     run.retain("ckpt", epoch=epoch)
-    run.write_final({"x": x}, {"sequence": sequence}, epoch)
+    save_model(run.location.child("final"), {"x": x}, {"sequence": sequence})
     print(sequence, flush=True)
 """
 
@@ -469,7 +470,7 @@ def test_a_file_too_large_is_told_and_changes_nothing(local: RunFolder) -> None:
         with pytest.raises(StorageError, match="larger than") as caught:
             local.save("ckpt", 2, {"x": np.zeros(10_000)}, {"sequence": 2}, epoch)
         with pytest.raises(StorageError, match="larger than"):
-            local.write_final({"x": np.zeros(10_000)}, {})
+            save_model(local.location.child("final"), {"x": np.zeros(10_000)}, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert str(local.location) in str(caught.value)
@@ -558,7 +559,7 @@ def test_errors_of_an_object_store_show_no_signature(monkeypatch: pytest.MonkeyP
     import obstore
     from obstore.exceptions import GenericError
 
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise GenericError("GET https://me:hunter2@host/b?sig=tok123 failed <?xml 503>\ntok123")
 
     monkeypatch.setattr(obstore, "get", fail)
@@ -615,7 +616,7 @@ def test_a_model_is_found_in_a_run_its_final_and_a_folder(run: RunFolder) -> Non
     fill(run, 1)
     with pytest.raises(NotFoundError, match="has not finished"):
         read_model(run.location)
-    digest = run.write_final(arrays(4), {"family": "full"})
+    digest = save_model(run.location.child("final"), arrays(4), {"family": "full"})
     for place in (run.location, run.location.child("final")):
         found = read_model(place)
         assert found.sha256 == digest

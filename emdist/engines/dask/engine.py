@@ -13,15 +13,12 @@ import cloudpickle  # type: ignore[import-untyped]
 from distributed import Client
 
 from emdist.engines.dask.attempts import Order, Pass
-from emdist.engines.dask.packages import check_workers
 from emdist.engines.dask.persisted import Key, needs_of
 from emdist.engines.dask.trust import Blamed
 from emdist.engines.loop import require_blocks
 from emdist.errors import ConfigError
 from emdist.runtime.interrupts import interrupts_first
 from emdist.sums import Monoid
-
-__all__ = ["DaskEngine", "check_workers"]
 
 S = TypeVar("S", bound=Monoid)
 

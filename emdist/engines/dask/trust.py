@@ -46,9 +46,6 @@ class Blamed:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._avoided))
 
-    def __contains__(self, address: object) -> bool:
-        return address in self._avoided
-
     def blame(self, addresses: Iterable[str], stall: float) -> None:
         """Avoid `addresses`, which stood still for `stall` seconds."""
         for address in addresses:

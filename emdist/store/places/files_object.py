@@ -37,10 +37,8 @@ class ObjectFolder:
     def read(self, name: str, limit: int | None = None) -> bytes:
         """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
         store, key = self._at(name)
-        import obstore
-
         with object_told("read", self._where(name)):
-            return patiently(lambda: self._get(obstore.get(store, key), name, limit))
+            return patiently(lambda: self._get(store.get(key), name, limit))
 
     def _get(self, found: Any, name: str, limit: int | None) -> bytes:
         size = found.meta["size"]
@@ -53,21 +51,18 @@ class ObjectFolder:
     def write(self, name: str, data: bytes) -> None:
         """Put or replace `name`."""
         store, key = self._at(name)
-        import obstore
-
         with object_told("write", self._where(name)):
-            patiently(lambda: obstore.put(store, key, data))
+            patiently(lambda: store.put(key, data))
 
     def create(self, name: str, data: bytes) -> None:
         """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
         store, key = self._at(name)
-        import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         with object_told("write", self._where(name)):
             try:
                 # A multipart upload cannot be conditional, whatever its size.
-                patiently(lambda: obstore.put(store, key, data, mode="create", use_multipart=False))
+                patiently(lambda: store.put(key, data, mode="create", use_multipart=False))
             except (AlreadyExistsError, PreconditionError):
                 raise FileExistsError(f"{self._where(name)} exists already") from None
 
@@ -87,20 +82,17 @@ class ObjectFolder:
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names of all objects below `prefix`."""
         store, key = self._at(prefix)
-        import obstore
-
         above = len(key) - len(prefix)
         with object_told("list", self._where(prefix)):
-            found = patiently(lambda: obstore.list(store, key or None).collect())
+            found = patiently(lambda: store.list(key or None).collect())
             return sorted(meta["path"][above:].lstrip("/") for meta in found)
 
     def is_empty(self) -> bool:
         """Whether there is no object but hidden ones."""
         store, key = self._at("")
-        import obstore
 
         def look() -> bool:
-            for batch in obstore.list(store, key or None):
+            for batch in store.list(key or None):
                 names = (meta["path"][len(key) :].lstrip("/") for meta in batch)
                 if not all(name.startswith(".") for name in names):
                     return False
@@ -112,11 +104,9 @@ class ObjectFolder:
     def exists(self, name: str) -> bool:
         """Whether there is an object `name`."""
         store, key = self._at(name)
-        import obstore
-
         with object_told("look at", self._where(name)):
             try:
-                patiently(lambda: obstore.head(store, key))
+                patiently(lambda: store.head(key))
             except FileNotFoundError:
                 return False
         return True
@@ -124,14 +114,12 @@ class ObjectFolder:
     def delete(self, name: str) -> None:
         """Remove the object `name` and all below it; nothing happens if there is none."""
         store, _ = self._at("")
-        import obstore
-
         names = {name, *self.list(name)}
         with object_told("delete", self._where(name)):
             # In this order a checkpoint's manifest goes before its state.
             for key in sorted(self._at(one)[1] for one in names):
                 with suppress(FileNotFoundError):
-                    patiently(partial(obstore.delete, store, key))
+                    patiently(partial(store.delete, key))
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
         """Nothing: a put that was cut off leaves no object."""

@@ -16,18 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import (
-    CheckpointError,
-    EmdistError,
-    NotFoundError,
-    RunError,
-    RunMismatchError,
-)
+from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunError, RunMismatchError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs import owners
-from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_record import (
     RESULT,
     compare,
@@ -226,14 +220,6 @@ class RunFolder:
             return False
         stored = self.record()
         return stored.get(RESULT) is not None or not former(stored)
-
-    def write_final(
-        self, arrays: Mapping[str, Array], meta: Mapping[str, Any], epoch: int | None = None
-    ) -> str:
-        """Commit the result of the run; its sha256. RunFencedError if `epoch` is not newest."""
-        if epoch is not None:
-            self.check_owner(epoch)
-        return save_model(self.location.child("final"), arrays, meta)
 
     def read_final(self) -> Saved | None:
         """The result of the run, or None if it has none yet; CheckpointError if damaged."""

@@ -16,15 +16,7 @@ from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import RESULT, former
-from emdist.store.runs.sealed import (
-    Saved,
-    Seal,
-    document,
-    pack,
-    read_document,
-    read_sealed,
-    seals,
-)
+from emdist.store.runs.sealed import Saved, Seal, document, pack, read_document, read_sealed, seals
 
 _DATA = "model.safetensors"
 _JSON = "model.json"

@@ -11,13 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from emdist.errors import (
-    CheckpointError,
-    EmdistError,
-    NotFoundError,
-    RunFencedError,
-    StorageError,
-)
+from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunFencedError, StorageError
 from emdist.interfaces import FORMAT_VERSION
 from emdist.store.places.files import Folder
 from emdist.store.places.processes import Process, this_process

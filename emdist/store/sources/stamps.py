@@ -55,12 +55,10 @@ def _listed(ref: ArrayRef) -> list[_Stamp]:
         with told("look at the files of", ref):
             root = ref.location.path / ref.path
             return [stamp for stamp in _files(root, "") if is_chunk(stamp[0])]
-    import obstore
-
     store = open_object_store(ref.location)
     prefix = f"{ref.path}/" if ref.path else ""
     with object_told("list", ref):
-        found = patiently(lambda: obstore.list(store, ref.path or None).collect())
+        found = patiently(lambda: store.list(ref.path or None).collect())
     return [
         (name, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
         for meta in found
