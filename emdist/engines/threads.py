@@ -89,7 +89,7 @@ def expecting(task: Callable[[int], S]) -> Callable[[int], None]:
     expect: Any = getattr(task, "expect", sources)
 
     def hint(block: int) -> None:
-        # What is amiss is told by whoever reads the block.
+        # What is amiss, whatever a source raises, is told by whoever reads the block.
         with suppress(Exception):
             expect(block)
 
@@ -141,7 +141,7 @@ class _Pass(Generic[S]):
         """As `work`, on a thread of its own: whoever waits for the pass is told of an error."""
         try:
             self.work(_silent)
-        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it, or waits for ever
             self.end(error)
 
     def _next(self) -> int | None:

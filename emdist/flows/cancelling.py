@@ -40,7 +40,8 @@ def heeded(told: Callable[[UUID], None]) -> Iterator[None]:
 
 def _heed(run: UUID, told: Callable[[UUID], None], over: threading.Event) -> None:
     while not over.wait(INTERVAL):
-        with suppress(Exception), get_client(sync_client=True) as client:  # the fit goes on
+        # Whatever the API's trouble, the fit goes on.
+        with suppress(Exception), get_client(sync_client=True) as client:
             state = client.read_flow_run(run).state
             if state is None or not (state.is_cancelling() or state.is_cancelled()):
                 continue
@@ -52,5 +53,6 @@ def _heed(run: UUID, told: Callable[[UUID], None], over: threading.Event) -> Non
 
 def close(run: UUID) -> None:
     """Call the flow run cancelled: of a process that got SIGTERM, Prefect says "Crashed"."""
+    # Whatever the API's trouble, the flow has ended as it did.
     with suppress(Exception), get_client(sync_client=True) as client:
         client.set_flow_run_state(run, Cancelled(message="Ended by its own script."), force=True)

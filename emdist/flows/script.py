@@ -74,7 +74,7 @@ class Outcome:
         try:
             with heeded(self._cancel) if _watched.get() is self else nullcontext():
                 yield
-        except BaseException as error:
+        except BaseException as error:  # signals are no Exceptions, nor is Prefect's end of a run
             self._over(*_ending(error, self))
             raise
         self.done = True

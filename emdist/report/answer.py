@@ -46,7 +46,7 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
     try:
         with _renamings_told():
             yield layer
-    except BaseException as error:
+    except BaseException as error:  # ends of commands and signals are no Exceptions
         code = None if _is_deliberate(error) else cut_by(error)
         HEARD.heed()
         if code is not None:

@@ -123,7 +123,7 @@ class ByClass:
                 client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
             except TypeError as error:
                 raise ConfigError(f"{self.cluster_class} refuses its settings: {error}") from error
-            except Exception as error:
+            except Exception as error:  # of a queue, a cloud or Kubernetes: each has its own
                 raise SchedulerError(
                     f"{self.cluster_class} did not start: {type(error).__name__}: {error}. Check "
                     "cluster_kwargs, your credentials and your quota."

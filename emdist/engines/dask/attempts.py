@@ -263,7 +263,7 @@ class Pass(Generic[S]):
     def _fetch(self, future: Future) -> S | Refusal:
         try:
             value: S | Refusal = future.result(timeout=self._order.stall)
-        except Exception as error:
+        except Exception as error:  # the task's own errors come back here
             if isinstance(error, TimeoutError) and future.status != "error":
                 raise Stalled from None  # finished, on a worker that does not answer
             raise translated(self._client, error) from error

@@ -161,7 +161,7 @@ def _store(path: Path, pieces: list[Any]) -> int:
             os.close(fd)
         beside.replace(path)
         return checksum
-    except BaseException:
+    except BaseException:  # an interrupt leaves no unfinished file either
         with suppress(OSError):
             beside.unlink()
         raise

@@ -99,7 +99,7 @@ class LabelWriter:
                 crc = digest_of(self.key, i)
                 for name in self.outputs:  # decoding verifies the checksum of each chunk
                     crc = extended(crc, np.asarray(group[name][a:b]))
-            except Exception as error:
+            except Exception as error:  # codecs raise what they like
                 if is_access_failure(error) or isinstance(error, EmdistError) or is_defect(error):
                     raise
                 # Not written yet, or lost or torn by a crash: written again.

@@ -40,7 +40,7 @@ def patiently(work: Callable[[], T]) -> T:
     for attempt in range(_TRIES - 1):
         try:
             return work()
-        except Exception as error:
+        except Exception as error:  # of obstore, which need not be installed: told by its name
             if not is_passing(error):
                 raise
         time.sleep(_pause(attempt))
@@ -51,7 +51,7 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
     for attempt in range(_TRIES - 1):
         try:
             return await work()
-        except Exception as error:
+        except Exception as error:  # as above
             if not is_passing(error):
                 raise
         await asyncio.sleep(_pause(attempt))

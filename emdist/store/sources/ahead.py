@@ -72,7 +72,9 @@ class _Reading:
         if not self._claim.acquire(blocking=False):
             return
         found = None
-        with suppress(BaseException):  # whoever asks for the block meets it too
+        # Whoever asks for the block meets it too, and must not wait for ever: obstore panics with a
+        # BaseException.
+        with suppress(BaseException):
             found = self._read()
         self._found.put(found)
 

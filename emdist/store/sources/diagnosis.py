@@ -100,7 +100,7 @@ def salvaged(
             out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
         except AbsentChunk:
             raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
-        except Exception as error:
+        except Exception as error:  # codecs raise what they like
             # A process short of memory says nothing about the chunk.
             if is_access_failure(error) or isinstance(error, MemoryError):
                 raise diagnosed(ref, a, b, block, error) from shown_cause(ref, error)

@@ -185,7 +185,9 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         return ref.open()
     except EmdistError:
         raise
-    except Exception as error:
+    except (
+        Exception
+    ) as error:  # Zarr meets metadata that it did not write with whatever comes of it
         if is_defect(error, open_sound_arrays):
             raise
         cause = shown_cause(ref, error)
@@ -225,7 +227,7 @@ def _members(ref: ArrayRef) -> list[str] | None:
         store = open_zarr_store(ref.location, read_only=True)
         group = zarr.open_group(store, mode="r", path=ref.path)
         found = [name for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)]
-    except Exception as error:
+    except Exception as error:  # as in `open_checked`
         if is_defect(error, open_sound_arrays):
             raise
         return None  # it is no group that could be listed

@@ -32,12 +32,7 @@ from emdist.store.sources.diagnosis import diagnosed, salvaged, torn
 from emdist.store.sources.direct import expect_rows, is_mapped, may_map, read_rows
 from emdist.store.sources.feature_names import stored_names
 from emdist.store.sources.plan import block_bounds, native, usable_dtype
-from emdist.store.sources.references import (
-    ArrayRef,
-    open_checked,
-    reference,
-    shown_cause,
-)
+from emdist.store.sources.references import ArrayRef, open_checked, reference, shown_cause
 from emdist.store.sources.resident import Keep
 from emdist.store.sources.source_checks import checked_array, checked_weight, gaps_of
 from emdist.store.sources.stamps import stamps_of
@@ -165,7 +160,7 @@ class ZarrSource:
                 ref.reader(strict=not gap).get_basic_selection(selection, out=view)
         except EmdistError:
             raise
-        except Exception as error:
+        except Exception as error:  # codecs and stores raise what they like
             found = diagnosed(ref, a, b, i, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
                 return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
