@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from emdist.errors import ConfigError
 from emdist.inputs.written import as_written
+from emdist.runtime.contexts import set_to
 from emdist.settings.file import read_yaml
 
 FILE = "EMDIST_STORAGE_OPTIONS"
@@ -39,14 +40,9 @@ M = TypeVar("M", bound=BaseModel)
 _held: ContextVar[Options | None] = ContextVar("emdist_storage_options", default=None)
 
 
-@contextmanager
-def held(options: Options) -> Iterator[None]:
+def held(options: Options) -> AbstractContextManager[None]:
     """Have `storage_options` give these inside the block."""
-    token = _held.set(options)
-    try:
-        yield
-    finally:
-        _held.reset(token)
+    return set_to(_held, options)
 
 
 def storage_options(path: str | None = None) -> Options:

@@ -26,6 +26,7 @@ from emdist.inputs.quoting import without_credentials
 from emdist.report.defect import told
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed
+from emdist.runtime.contexts import set_to
 from emdist.runtime.interrupts import interrupt_behind
 
 _RUNS = ("prefect.flow_runs", "prefect.task_runs")
@@ -92,11 +93,10 @@ _watched: ContextVar[Outcome | None] = ContextVar("emdist_outcome", default=None
 @contextmanager
 def watched(outcome: Outcome) -> Iterator[None]:
     """Have the flows called inside the block leave word in `outcome`."""
-    token = _watched.set(outcome)
     try:
-        yield
+        with set_to(_watched, outcome):
+            yield
     finally:
-        _watched.reset(token)
         if outcome.cancelled is not None:
             close(outcome.cancelled)
 

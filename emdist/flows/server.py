@@ -36,6 +36,7 @@ from prefect.settings import (
 
 from emdist.errors import EmdistError
 from emdist.inputs.quoting import without_credentials
+from emdist.runtime.contexts import set_to
 
 #: Seconds that a server may take to start: 20 in a new PREFECT_HOME on two idle cores.
 PATIENCE = 240.0
@@ -69,20 +70,12 @@ def prefect_api() -> Iterator[None]:
     try:
         url = _wait(process, time.monotonic() + PATIENCE)
         auth = PREFECT_SERVER_API_AUTH_STRING.value()
-        with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth}), _marked():
+        own = temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth})
+        with own, set_to(_own, True):
             yield
     finally:
         drained()
         _stop(process)
-
-
-@contextmanager
-def _marked() -> Iterator[None]:
-    token = _own.set(True)
-    try:
-        yield
-    finally:
-        _own.reset(token)
 
 
 def drained() -> bool:

@@ -181,12 +181,9 @@ def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
             "Zarr array; for several use dask.array.concatenate([dask.array.from_zarr(path) for "
             f"path in {name}]), and bring files of another kind into one with `emdist ingest`."
         )
-    if is_a(first, "dask", "Array") or is_a(first, "zarr", "Array"):
-        lazy = (
-            f"{name}"
-            if is_a(first, "dask", "Array")
-            else f"[dask.array.from_zarr(a) for a in {name}]"
-        )
+    is_dask = is_a(first, "dask", "Array")
+    if is_dask or is_a(first, "zarr", "Array"):
+        lazy = name if is_dask else f"[dask.array.from_zarr(a) for a in {name}]"
         return (
             f"{name} is a list of {len(value)} lazy or stored arrays; pass "
             f"dask.array.concatenate({lazy})."

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from emdist.errors import EmdistError
+from emdist.runtime.contexts import set_to
 
 #: Errors of a store, or of too little memory.
 _OF_MACHINE = (OSError, MemoryError)
@@ -71,11 +72,9 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def _fails(control: Callable[[], object]) -> bool:
-    token = _controlling.set(True)
     try:
-        control()
+        with set_to(_controlling, True):
+            control()
     except Exception as error:  # noqa: BLE001  whatever it is, it is told by its kind
         return not isinstance(error, _OF_MACHINE)
-    finally:
-        _controlling.reset(token)
     return False

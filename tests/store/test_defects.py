@@ -200,7 +200,7 @@ def test_labels_that_cannot_be_written(
 def test_labels_that_cannot_be_looked_at(
     writer: LabelWriter, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(labels, "extended", failing(error))
+    monkeypatch.setattr(labels, "extend", failing(error))
     met(lambda: writer.done(0), error)
     met(lambda: is_labelled(writer.location), error)
 

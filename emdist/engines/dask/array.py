@@ -84,7 +84,7 @@ class DaskArraySource:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Futures would have each worker become a client of its scheduler.
-        return _travelled, (self.array, self.weight, self.persisted, self.owner)
+        return DaskArraySource, (self.array, self.weight, {}, self.persisted, self.owner)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -178,12 +178,6 @@ def dask_source(array: DaskArray, weight: Floats | None = None) -> DaskArraySour
     """`array` as a source, persisted or not; errors as `DaskArraySource`."""
     lying, futures = detached(array)
     return DaskArraySource(lying, weight, futures, bool(futures))
-
-
-def _travelled(
-    array: DaskArray, weight: Floats | None, persisted: bool, owner: str
-) -> DaskArraySource:
-    return DaskArraySource(array, weight, {}, persisted, owner)
 
 
 def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ a lost chunk again, and sends it to another worker where that is needed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from emdist.engines.dask.faults import ask
 from emdist.engines.dask.placement import Places
 from emdist.errors import ConfigError
+from emdist.runtime.contexts import set_to
 
 if TYPE_CHECKING:
     # Every worker imports this module, and dask.array brings pandas and xarray: 100 MB.
@@ -78,14 +79,9 @@ def with_chunks(graph: Mapping[Any, Any], keys: Sequence[Any]) -> dict[Any, Any]
     }
 
 
-@contextmanager
-def supplied(keys: Sequence[Key], chunks: Sequence[Any]) -> Iterator[None]:
+def supplied(keys: Sequence[Key], chunks: Sequence[Any]) -> AbstractContextManager[None]:
     """While it lasts, sources of this thread find these chunks."""
-    token = _SUPPLIED.set(dict(zip(keys, chunks, strict=True)))
-    try:
-        yield
-    finally:
-        _SUPPLIED.reset(token)
+    return set_to(_SUPPLIED, dict(zip(keys, chunks, strict=True)))
 
 
 def needs_of(task: Any) -> Callable[[int], tuple[Key, ...]] | None:

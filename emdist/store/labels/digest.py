@@ -8,9 +8,6 @@ tells of accidents (one in 2^32 goes unnoticed), not of forgers.
 
 from __future__ import annotations
 
-import numpy as np
-
-from emdist.interfaces import Array
 from emdist.store.chunks.crc32c import extend
 
 #: How blocks are digested, as the mark of a group of labels says it.
@@ -20,8 +17,3 @@ DIGEST = "crc32c"
 def digest_of(key: str, index: int) -> int:
     """Of block `index` of the labels `key` before any of its values; float64 holds it exactly."""
     return extend(0, f"{key}:{index}".encode())
-
-
-def extended(digest: int, values: Array) -> int:
-    """The digest with `values`, in the dtype in which they are stored, behind what it has."""
-    return extend(digest, np.ascontiguousarray(values))

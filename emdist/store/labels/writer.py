@@ -20,8 +20,9 @@ from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.runtime.defects import is_defect
 from emdist.store.chunks.apart import apart
 from emdist.store.chunks.bounded import bounded
+from emdist.store.chunks.crc32c import extend
 from emdist.store.chunks.writing import put_rows
-from emdist.store.labels.digest import digest_of, extended
+from emdist.store.labels.digest import digest_of
 from emdist.store.labels.layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
 from emdist.store.labels.place import damaged, put_mark, storing, telling
 from emdist.store.places.location import Location, open_zarr_store
@@ -98,7 +99,7 @@ class LabelWriter:
                 row = np.asarray(group["progress"][i])
                 crc = digest_of(self.key, i)
                 for name in self.outputs:  # decoding verifies the checksum of each chunk
-                    crc = extended(crc, np.asarray(group[name][a:b]))
+                    crc = extend(crc, np.ascontiguousarray(group[name][a:b]))
             except Exception as error:  # codecs raise what they like
                 if is_access_failure(error) or isinstance(error, EmdistError) or is_defect(error):
                     raise
