@@ -68,7 +68,7 @@ def find(source: str | Path | Sequence[str | Path]) -> tuple[File, ...]:
             raise ConfigError(
                 f"{file} has no known suffix; these can be read: {', '.join(sorted(formats()))}."
             )
-    readers = {formats()[suffix_of(file.path) or ""]: file for file in files}
+    readers = {reader_of(file): file for file in files}
     if len(readers) > 1:
         first, second = list(readers.values())[:2]
         raise ConfigError(
