@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from emdist.components import Components, Density
 from emdist.errors import ConfigError
+from emdist.families.base import MeansAsLocations, replaced
 from emdist.families.densities import expanded, itself, no_base
 from emdist.families.discrete import summed_base, term_size, unmoved
-from emdist.families.gaussian.base import DUST, MeansAsLocations, Uninformed, replaced
+from emdist.families.gaussian.base import DUST
 from emdist.families.isotropic import Centres
-from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
+from emdist.interfaces import Array, Floats, Numerics, Spread
 from emdist.kernels.tiles.assign import scatter
 from emdist.sums import Sums
 
@@ -102,13 +103,8 @@ class Direct:
         return math.nan  # D does not follow from sums of T(x).
 
 
-class CentreBased(MeansAsLocations, Uninformed, ABC):
+class CentreBased(MeansAsLocations[Centres]):
     """Base of dissimilarities: k centres, and their M-step from means of T(x)."""
-
-    @property
-    @abstractmethod
-    def domain(self) -> Domain | None:
-        """What features can be; None for any real numbers."""
 
     @abstractmethod
     def density(self, params: Centres, numerics: Numerics) -> Density:
@@ -160,11 +156,6 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
         return False
 
     @property
-    def approximation(self) -> str:
-        """None: the centre minimises exactly."""
-        return ""
-
-    @property
     def params(self) -> type[Centres]:
         return Centres
 
@@ -180,20 +171,6 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
             means[has] = self.centre(sums["t"][has] / n[has, None], params.means[has])
         return Centres(means)
 
-    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        return {}
-
-    def shared_base(
-        self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
-    ) -> float:
-        return 0.0
-
-    def log_prior(self, params: Centres) -> float:
-        return 0.0
-
-    def collapsed(self, params: Centres) -> NDArray[np.bool_]:
-        return np.zeros(len(params.means), bool)
-
     def translate(self, params: Centres, shift: Floats) -> Centres:
         if not self.shifted:
             unmoved(shift)
@@ -203,9 +180,6 @@ class CentreBased(MeansAsLocations, Uninformed, ABC):
         self, params: Centres, index: NDArray[np.int64], rows: Floats, spread: Spread
     ) -> Centres:
         return Centres(replaced(params.means, index, self.seed(rows, spread)))
-
-    def take(self, params: Centres, index: NDArray[np.int64]) -> Centres:
-        return Centres(params.means[index])
 
     def with_missing(self) -> Dissimilarity[Centres]:
         """Refused, unless a dissimilarity says what it is over the features that a row has."""

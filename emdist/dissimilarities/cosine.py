@@ -23,11 +23,6 @@ class Cosine(Normalised):
     Learning 42.
     """
 
-    @property
-    def domain(self) -> None:
-        """Any real numbers."""
-        return None
-
     def expand(self, x: Array) -> Array:
         return directions(x)
 

@@ -64,11 +64,6 @@ class Mahalanobis(Expandable):
         return True
 
     @property
-    def domain(self) -> None:
-        """Any real numbers."""
-        return None
-
-    @property
     def squares(self) -> bool:
         """Yes."""
         return True

@@ -168,8 +168,5 @@ class IncompletePairs(Incomplete[Means]):
             "modelled. The probability of success is predict_proba(X) @ probabilities_."
         )
 
-    def with_missing(self) -> IncompletePairs:
-        return self
-
 
 family = BinomialPairs

@@ -7,14 +7,12 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.components import Density, IncompleteFamily
-from emdist.families.closures import Features, IndependentFeatures
+from emdist.families.closures import Features
 from emdist.families.densities import expanded
-from emdist.families.discrete import FEW_NATS, Pseudo, floored, mean_of, row_growth, unmoved
-from emdist.families.gaussian.base import Uninformed, UnsharedBase, replaced
+from emdist.families.discrete import FEW_NATS, AsTheyAre, Pseudo, floored, mean_of, row_growth
 from emdist.families.incomplete import Incomplete, no_variance
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.tiles.counts import indicators
@@ -37,7 +35,7 @@ class Categories:
 
 
 @dataclass(frozen=True)
-class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
+class Categorical(AsTheyAre[Categories]):
     """``prod_j p_kj[x_j]``: latent class analysis.
 
     Attributes
@@ -56,16 +54,6 @@ class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
     def domain(self) -> Domain:
         what = f"codes of categories in 0..{self.categories - 1} (categories={self.categories})"
         return Domain(what, 0.0, self.categories - 1.0, whole=True)
-
-    @property
-    def approximation(self) -> str:
-        """The M-step is exact."""
-        return ""
-
-    @property
-    def shifted(self) -> bool:
-        """Codes are not shifted."""
-        return False
 
     @property
     def params(self) -> type[Categories]:
@@ -113,22 +101,6 @@ class Categorical(IndependentFeatures, UnsharedBase, Uninformed):
         codes: Floats = params.probabilities @ np.arange(float(self.categories))
         return codes
 
-    def collapsed(self, params: Categories) -> NDArray[np.bool_]:
-        return np.zeros(len(params.probabilities), bool)
-
-    def translate(self, params: Categories, shift: Floats) -> Categories:
-        unmoved(shift)
-        return params
-
-    def reseat(
-        self, params: Categories, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> Categories:
-        fresh = self.start(rows, spread).probabilities
-        return Categories(replaced(params.probabilities, index, fresh))
-
-    def take(self, params: Categories, index: NDArray[np.int64]) -> Categories:
-        return Categories(params.probabilities[index])
-
     def sample(self, params: Categories, k: int, n: int, rng: np.random.Generator) -> Floats:
         above = params.probabilities[k].cumsum(axis=1)[:, :-1]
         drawn: Floats = (rng.random((n, len(above), 1)) > above).sum(axis=2).astype(np.float64)
@@ -175,9 +147,6 @@ class IncompleteCategorical(Incomplete[Categories]):
         p = (resp.T @ params.probabilities.reshape(k, -1)).reshape(-1, d, c)
         no_variance(variance)
         return filled(x, p.argmax(axis=2).astype(np.float64)), None
-
-    def with_missing(self) -> IncompleteCategorical:
-        return self
 
 
 family = Categorical

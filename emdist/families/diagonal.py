@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
+from emdist.families.base import entrywise
 from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
 from emdist.families.full import Full, FullParams
 from emdist.families.gaussian.base import (
-    UnsharedBase,
     about_mean,
     positive,
-    replaced,
 )
 from emdist.families.gaussian.incomplete import IncompleteDiagonal
 from emdist.families.gaussian.normal_wishart import Conjugate
@@ -43,8 +42,33 @@ class DiagonalParams:
     variances: Floats
 
 
+class Variances(Protocol):
+    """Parameters with means (k, d), and variances (k, d) or (k,)."""
+
+    @property
+    def means(self) -> Floats: ...
+
+    @property
+    def variances(self) -> Floats: ...
+
+
+V = TypeVar("V", bound=Variances)
+
+
+class OwnVariances(IndependentFeatures, Conjugate[V]):
+    """Base of the Gaussians along the axes, each component with variances of its own."""
+
+    def scales(self, params: V) -> Floats:
+        return params.variances
+
+    def sample(self, params: V, k: int, n: int, rng: np.random.Generator) -> Floats:
+        noise = rng.standard_normal((n, params.means.shape[1]))
+        drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
+        return drawn
+
+
 @dataclass(frozen=True)
-class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
+class Diagonal(OwnVariances[DiagonalParams]):
     """``N(mean_k, diag(variance_k))``.
 
     Attributes
@@ -60,9 +84,6 @@ class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
     @property
     def shape(self) -> Shape:
         return Axes()
-
-    def scales(self, params: DiagonalParams) -> Floats:
-        return params.variances
 
     @property
     def params(self) -> type[DiagonalParams]:
@@ -103,26 +124,6 @@ class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
     def collapsed(self, params: DiagonalParams) -> NDArray[np.bool_]:
         return np.asarray(~(params.variances > 0).all(axis=1))
 
-    def translate(self, params: DiagonalParams, shift: Floats) -> DiagonalParams:
-        return DiagonalParams(params.means + shift, params.variances)
-
-    def reseat(
-        self, params: DiagonalParams, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> DiagonalParams:
-        fresh = self.start(rows, spread)
-        return DiagonalParams(
-            replaced(params.means, index, rows),
-            replaced(params.variances, index, fresh.variances),
-        )
-
-    def take(self, params: DiagonalParams, index: NDArray[np.int64]) -> DiagonalParams:
-        return DiagonalParams(params.means[index], params.variances[index])
-
-    def sample(self, params: DiagonalParams, k: int, n: int, rng: np.random.Generator) -> Floats:
-        noise = rng.standard_normal((n, params.means.shape[1]))
-        drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
-        return drawn
-
     def within(self, params: DiagonalParams, weights: Floats) -> Floats:
         return np.diag(weights @ params.variances)
 
@@ -134,10 +135,7 @@ class Diagonal(IndependentFeatures, Conjugate, UnsharedBase):
     def convolved(
         self, params: DiagonalParams, other: Diagonal, theirs: DiagonalParams
     ) -> tuple[Diagonal, DiagonalParams]:
-        return self, DiagonalParams(
-            pairwise_sums(params.means, theirs.means),
-            pairwise_sums(params.variances, theirs.variances),
-        )
+        return self, entrywise(pairwise_sums, params, theirs)
 
     def widened(self, params: DiagonalParams) -> tuple[Full, FullParams]:
         covariances = params.variances[:, :, None] * np.eye(params.means.shape[1])

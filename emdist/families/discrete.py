@@ -6,7 +6,7 @@ the values themselves.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeAlias
@@ -17,9 +17,10 @@ from pydantic import Field
 
 from emdist.components import Density, IncompleteFamily
 from emdist.errors import DomainError
+from emdist.families.base import MeansAsLocations, P, Plain
 from emdist.families.closures import Features, IndependentFeatures
 from emdist.families.densities import expanded, no_base
-from emdist.families.gaussian.base import DUST, MeansAsLocations, Uninformed, by_feature, replaced
+from emdist.families.gaussian.base import DUST, by_feature
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.kernels.tiles.missing import filled, with_observed
@@ -56,7 +57,20 @@ class Means:
     means: Floats
 
 
-class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
+class AsTheyAre(IndependentFeatures, Plain[P]):
+    """For families of features independent given the component whose rows are not shifted."""
+
+    @property
+    def shifted(self) -> bool:
+        """Rows are not shifted by the data's mean."""
+        return False
+
+    def translate(self, params: P, shift: Floats) -> P:
+        unmoved(shift)
+        return params
+
+
+class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
     """Base of the families with T(x) = x whose parameters are means within bounds.
 
     Given the component, features are independent; a family whose are not overrides `marginal` and
@@ -100,16 +114,6 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
         return no_base(x)
 
     @property
-    def approximation(self) -> str:
-        """The M-step is exact."""
-        return ""
-
-    @property
-    def shifted(self) -> bool:
-        """Rows are not shifted by the data's mean."""
-        return False
-
-    @property
     def params(self) -> type[Means]:
         return Means
 
@@ -143,21 +147,6 @@ class Discrete(IndependentFeatures, MeansAsLocations, Uninformed, ABC):
 
     def shared_base(self, params: Means, shared: Mapping[str, Floats], numerics: Numerics) -> float:
         return float(shared["base"])
-
-    def collapsed(self, params: Means) -> NDArray[np.bool_]:
-        return np.zeros(len(params.means), bool)
-
-    def translate(self, params: Means, shift: Floats) -> Means:
-        unmoved(shift)
-        return params
-
-    def reseat(
-        self, params: Means, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> Means:
-        return Means(replaced(params.means, index, self.start(rows, spread).means))
-
-    def take(self, params: Means, index: NDArray[np.int64]) -> Means:
-        return Means(params.means[index])
 
     def variances(self, means: Floats) -> Floats:
         """(k, d) variances of the features: ``d mean / d eta``, for one-parameter families.
@@ -221,9 +210,6 @@ class IncompleteDiscrete(Incomplete[Means]):
     ) -> tuple[Floats, None]:
         no_variance(variance)
         return filled(x, resp.T @ params.means), None
-
-    def with_missing(self) -> IncompleteDiscrete:
-        return self
 
 
 def _same(x: Array) -> Array:

@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
+from emdist.families.base import entrywise
 from emdist.families.closures import Features, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredFull, expanded_full
 from emdist.families.gaussian.base import (
-    UnsharedBase,
     about_mean,
     conditioned,
     factors,
     indefinite,
-    replaced,
 )
 from emdist.families.gaussian.conditional import IncompleteGaussian
 from emdist.families.gaussian.normal_wishart import Conjugate
@@ -43,7 +42,7 @@ class FullParams:
 
 
 @dataclass(frozen=True)
-class Full(Conjugate, UnsharedBase):
+class Full(Conjugate[FullParams]):
     """``N(mean_k, covariance_k)``.
 
     Attributes
@@ -94,21 +93,6 @@ class Full(Conjugate, UnsharedBase):
     def collapsed(self, params: FullParams) -> NDArray[np.bool_]:
         return indefinite(params.covariances)
 
-    def translate(self, params: FullParams, shift: Floats) -> FullParams:
-        return FullParams(params.means + shift, params.covariances)
-
-    def reseat(
-        self, params: FullParams, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> FullParams:
-        fresh = self.start(rows, spread)
-        return FullParams(
-            replaced(params.means, index, rows),
-            replaced(params.covariances, index, fresh.covariances),
-        )
-
-    def take(self, params: FullParams, index: NDArray[np.int64]) -> FullParams:
-        return FullParams(params.means[index], params.covariances[index])
-
     def sample(self, params: FullParams, k: int, n: int, rng: np.random.Generator) -> Floats:
         noise = rng.standard_normal((n, params.means.shape[1]))
         drawn: Floats = params.means[k] + noise @ np.linalg.cholesky(params.covariances[k]).T
@@ -135,10 +119,7 @@ class Full(Conjugate, UnsharedBase):
     def convolved(
         self, params: FullParams, other: Full, theirs: FullParams
     ) -> tuple[Full, FullParams]:
-        return self, FullParams(
-            pairwise_sums(params.means, theirs.means),
-            pairwise_sums(params.covariances, theirs.covariances),
-        )
+        return self, entrywise(pairwise_sums, params, theirs)
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * (n_features + n_features * (n_features + 1) // 2)

@@ -98,6 +98,9 @@ class Incomplete(Generic[P]):
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         return self.complete.take(params, index)
 
+    def with_missing(self) -> Self:
+        return self
+
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
         return self.complete.sample(params, k, n, rng)
 

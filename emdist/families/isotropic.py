@@ -8,7 +8,6 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.components import Density, IncompleteFamily
@@ -20,7 +19,7 @@ from emdist.families.densities import (
     exact_distance,
     itself,
 )
-from emdist.families.gaussian.base import DUST, RealRows, by_feature, replaced
+from emdist.families.gaussian.base import DUST, RealRows, by_feature
 from emdist.families.gaussian.incomplete import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
@@ -49,7 +48,7 @@ def _norm(x: Array, scale: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Isotropic(IndependentFeatures, RealRows):
+class Isotropic(IndependentFeatures, RealRows[Centres]):
     """``N(mean_k, variance I)`` with the variance given, T(x) = x.
 
     Attributes
@@ -124,20 +123,6 @@ class Isotropic(IndependentFeatures, RealRows):
     ) -> float:
         # Centred scores leave nothing out.
         return 0.0 if numerics.centred else -self._scale * float(shared["norm"])
-
-    def collapsed(self, params: Centres) -> NDArray[np.bool_]:
-        return np.zeros(len(params.means), bool)
-
-    def translate(self, params: Centres, shift: Floats) -> Centres:
-        return Centres(params.means + shift)
-
-    def reseat(
-        self, params: Centres, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> Centres:
-        return Centres(replaced(params.means, index, rows))
-
-    def take(self, params: Centres, index: NDArray[np.int64]) -> Centres:
-        return Centres(params.means[index])
 
     def sample(self, params: Centres, k: int, n: int, rng: np.random.Generator) -> Floats:
         d = params.means.shape[1]

@@ -9,17 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
-from emdist.families.closures import Features, IndependentFeatures, pairwise_sums
+from emdist.families.base import entrywise
+from emdist.families.closures import Features, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredDiagonal, expanded
-from emdist.families.diagonal import Diagonal, DiagonalParams
+from emdist.families.diagonal import Diagonal, DiagonalParams, OwnVariances
 from emdist.families.gaussian.base import (
-    UnsharedBase,
     about_mean,
     positive,
-    replaced,
 )
 from emdist.families.gaussian.incomplete import IncompleteSpherical
-from emdist.families.gaussian.normal_wishart import Conjugate
 from emdist.families.gaussian.shapes import Shape, Spheres
 from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.tiles.moments import with_norm
@@ -44,7 +42,7 @@ class SphericalParams:
 
 
 @dataclass(frozen=True)
-class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
+class Spherical(OwnVariances[SphericalParams]):
     """``N(mean_k, variance_k I)``.
 
     Attributes
@@ -60,9 +58,6 @@ class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
     @property
     def shape(self) -> Shape:
         return Spheres()
-
-    def scales(self, params: SphericalParams) -> Floats:
-        return params.variances
 
     @property
     def params(self) -> type[SphericalParams]:
@@ -107,26 +102,6 @@ class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
     def collapsed(self, params: SphericalParams) -> NDArray[np.bool_]:
         return ~(params.variances > 0)
 
-    def translate(self, params: SphericalParams, shift: Floats) -> SphericalParams:
-        return SphericalParams(params.means + shift, params.variances)
-
-    def reseat(
-        self, params: SphericalParams, index: NDArray[np.int64], rows: Floats, spread: Spread
-    ) -> SphericalParams:
-        fresh = self.start(rows, spread)
-        return SphericalParams(
-            replaced(params.means, index, rows),
-            replaced(params.variances, index, fresh.variances),
-        )
-
-    def take(self, params: SphericalParams, index: NDArray[np.int64]) -> SphericalParams:
-        return SphericalParams(params.means[index], params.variances[index])
-
-    def sample(self, params: SphericalParams, k: int, n: int, rng: np.random.Generator) -> Floats:
-        noise = rng.standard_normal((n, params.means.shape[1]))
-        drawn: Floats = params.means[k] + np.sqrt(params.variances[k]) * noise
-        return drawn
-
     def within(self, params: SphericalParams, weights: Floats) -> Floats:
         return float(weights @ params.variances) * np.eye(params.means.shape[1])
 
@@ -138,10 +113,7 @@ class Spherical(IndependentFeatures, Conjugate, UnsharedBase):
     def convolved(
         self, params: SphericalParams, other: Spherical, theirs: SphericalParams
     ) -> tuple[Spherical, SphericalParams]:
-        return self, SphericalParams(
-            pairwise_sums(params.means, theirs.means),
-            pairwise_sums(params.variances, theirs.variances),
-        )
+        return self, entrywise(pairwise_sums, params, theirs)
 
     def widened(self, params: SphericalParams) -> tuple[Diagonal, DiagonalParams]:
         variances = np.repeat(params.variances[:, None], params.means.shape[1], axis=1)

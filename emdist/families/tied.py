@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, IncompleteFamily
+from emdist.families.base import replaced
 from emdist.families.closures import Features, pairwise_sums
 from emdist.families.densities import LOG_2PI, CentredFull, expanded, itself
 from emdist.families.full import Full, FullParams
@@ -19,7 +20,6 @@ from emdist.families.gaussian.base import (
     conditioned,
     factor,
     indefinite,
-    replaced,
 )
 from emdist.families.gaussian.conditional import IncompleteGaussian
 from emdist.families.gaussian.normal_wishart import Conjugate
@@ -53,7 +53,7 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Tied(Conjugate):
+class Tied(Conjugate[TiedParams]):
     """``N(mean_k, covariance)``.
 
     ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
@@ -132,9 +132,6 @@ class Tied(Conjugate):
 
     def collapsed(self, params: TiedParams) -> NDArray[np.bool_]:
         return np.full(len(params.means), indefinite(params.covariance[None])[0])
-
-    def translate(self, params: TiedParams, shift: Floats) -> TiedParams:
-        return TiedParams(params.means + shift, params.covariance)
 
     def reseat(
         self, params: TiedParams, index: NDArray[np.int64], rows: Floats, spread: Spread

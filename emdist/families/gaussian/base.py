@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Protocol, Self, TypeAlias
+from dataclasses import replace
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.errors import CollapseError
+from emdist.families.base import L, MeansAsLocations
 from emdist.families.closures import Features
-from emdist.interfaces import Floats, Numerics, Spread
+from emdist.interfaces import Floats, Numerics
 from emdist.sums import Sums
 
 #: Share of the total weight below which a component's weight is no longer divided by: far below
@@ -28,50 +29,16 @@ ADVICE = (
 )
 
 
-class Located(Protocol):
-    """Parameters with a mean per component."""
+class RealRows(MeansAsLocations[L]):
+    """For families of any real numbers, taken relative to their mean.
 
-    @property
-    def means(self) -> Floats: ...
-
-
-class MeansAsLocations:
-    """For families whose components lie at their means."""
-
-    def locations(self, params: Located) -> Floats:
-        """(k, d) means."""
-        return params.means
-
-    def component_means(self, params: Located) -> Floats:
-        """(k, d) means."""
-        return params.means
-
-
-class Uninformed:
-    """For families whose options say all: no prior depends on the data."""
-
-    @property
-    def needs_covariance(self) -> bool:
-        """No."""
-        return False
-
-    def informed(self, spread: Spread) -> Self:
-        """The family itself."""
-        return self
-
-
-class RealRows(MeansAsLocations, Uninformed):
-    """For families of any real numbers, taken relative to their mean."""
+    No prior belongs to `reg_covar`, which only widens components.
+    """
 
     @property
     def shifted(self) -> bool:
         """Rows are taken relative to the data's mean."""
         return True
-
-    @property
-    def domain(self) -> None:
-        """Any real numbers."""
-        return None
 
     @property
     def approximation(self) -> str:
@@ -83,23 +50,10 @@ class RealRows(MeansAsLocations, Uninformed):
             "maximum where components are narrow; lower reg_covar"
         )
 
-    def log_prior(self, params: object) -> float:
-        """None is added: `reg_covar` widens components without one."""
-        return 0.0
-
-
-class UnsharedBase:
-    """For families whose score leaves nothing out: no shared statistics, no base."""
-
-    def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Nothing is gathered once."""
-        return {}
-
-    def shared_base(
-        self, params: object, shared: Mapping[str, Floats], numerics: Numerics
-    ) -> float:
-        """Zero."""
-        return 0.0
+    def translate(self, params: L, shift: Floats) -> L:
+        values: Any = params
+        moved: L = replace(values, means=params.means + shift)
+        return moved
 
 
 def by_feature(n: Floats) -> Floats:
@@ -220,10 +174,3 @@ def conditioned(covariances: Floats, kept: Features, observed: Features) -> tupl
     # across = slopes lower_b, with lower_b the factor of S_bb.
     slopes = np.linalg.solve(lower[:, :b, :b].transpose(0, 2, 1), across.transpose(0, 2, 1))
     return slopes.transpose(0, 2, 1), rest @ rest.transpose(0, 2, 1)
-
-
-def replaced(values: Floats, index: NDArray[np.int64], new: Floats | float) -> Floats:
-    """A copy of `values` with entries `index` along the first axis set to `new`."""
-    out = values.copy()
-    out[index] = new
-    return out

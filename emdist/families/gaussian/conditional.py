@@ -221,6 +221,3 @@ class IncompleteGaussian(Incomplete[P]):
         missing = np.isnan(x)
         spread = np.where(missing, blend.variance(), 0.0) if variance else None
         return np.where(missing, blend.mean, x), spread
-
-    def with_missing(self) -> IncompleteGaussian[P]:
-        return self

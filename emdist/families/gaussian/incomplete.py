@@ -166,9 +166,6 @@ class IncompleteDiagonal(Independent[P]):
             variances=np.where(seen, new.variances, params.variances),
         )
 
-    def with_missing(self) -> IncompleteDiagonal[P]:
-        return self
-
 
 @dataclass(frozen=True)
 class IncompleteSpherical(Independent[P]):
@@ -219,9 +216,6 @@ class IncompleteSpherical(Independent[P]):
         centres, between = posterior(prior, Axes(), n, means, np.zeros_like(means))
         scatter = prior.scale + cells * variances + between.sum(axis=1)
         return {"means": centres, "variances": scatter / (prior.degrees + 2.0 + cells + d)}
-
-    def with_missing(self) -> IncompleteSpherical[P]:
-        return self
 
 
 @dataclass(frozen=True)
@@ -284,9 +278,6 @@ class IncompleteIsotropic(Independent[P]):
         if numerics.centred:
             return 0.0
         return self._each * float(shared["cells"]) - self._scale * float(shared["norm"])
-
-    def with_missing(self) -> IncompleteIsotropic[P]:
-        return self
 
 
 def _norm(x: Array, scale: float, each: float) -> Floats:

@@ -11,7 +11,7 @@ With n rows of mean x and covariance S, both end in the same sums (Bishop 2006, 
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 from scipy.special import digamma, multigammaln
 
 from emdist.errors import ConfigError
+from emdist.families.base import L
 from emdist.families.densities import LOG_2PI
 from emdist.families.gaussian.base import RealRows, Width, by_feature
 from emdist.families.gaussian.shapes import Measured, Shape
@@ -136,7 +137,7 @@ def posterior(
 
 
 @dataclass(frozen=True)
-class Conjugate(RealRows, ABC):
+class Conjugate(RealRows[L]):
     """Base of the Gaussian families that can have this prior.
 
     Without one, `estimate` is maximum likelihood; with one, the most probable value: Fraley and

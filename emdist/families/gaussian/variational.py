@@ -38,7 +38,7 @@ Q = TypeVar("Q")
 
 
 @dataclass(frozen=True)
-class Variational(Conjugate, Generic[Q]):
+class Variational(Conjugate[Any], Generic[Q]):
     """Base: `likelihood` is the family without a prior, `Q` its parameters with ``counts`` (k,).
 
     The counts, the weights of the components' rows, are what the posterior's widths follow from:
@@ -138,17 +138,15 @@ class Variational(Conjugate, Generic[Q]):
         found: NDArray[np.bool_] = self.likelihood.collapsed(params)
         return found
 
-    def translate(self, params: Any, shift: Floats) -> Q:
-        moved: Q = replace(params, means=params.means + shift)
-        return moved
-
     def reseat(self, params: Any, index: NDArray[np.int64], rows: Floats, spread: Spread) -> Q:
         counts = params.counts.copy()
         counts[index] = spread.weight / len(counts)
-        return self._counted(self.likelihood.reseat(params, index, rows, spread), counts)
+        _, bare = self.expected_components(params)
+        return self._counted(self.likelihood.reseat(bare, index, rows, spread), counts)
 
     def take(self, params: Any, index: NDArray[np.int64]) -> Q:
-        return self._counted(self.likelihood.take(params, index), params.counts[index])
+        _, bare = self.expected_components(params)
+        return self._counted(self.likelihood.take(bare, index), params.counts[index])
 
     def sample(self, params: Any, k: int, n: int, rng: np.random.Generator) -> Floats:
         drawn: Floats = self.likelihood.sample(params, k, n, rng)
