@@ -19,7 +19,6 @@ from emdist.inputs.validation import checked_options
 from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
-from emdist.models.assignments.hard import Hard
 from emdist.models.kcentroids import KCentroids
 from emdist.models.kmedians import KMedians
 from emdist.models.mixture import Mixture
@@ -28,7 +27,6 @@ from emdist.models.noise.mixture import NoiseMixture, NoisyParams
 from emdist.models.noise.weights import BesideNoise
 from emdist.models.params import MixtureParams
 from emdist.models.weights import Posterior, Weights
-from emdist.models.weights.uniform import Uniform
 from emdist.settings.config import (
     ASSIGNMENTS,
     DISSIMILARITIES,
@@ -148,12 +146,11 @@ def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any
 
     Of incomplete rows if the section says so.
     """
-    model: KCentroids | KMedians | Mixture[Any]
+    model: KMedians | Mixture[Any]
     if section.noise is not None:
         return _with_noise(section, section.noise, spread)
     if section.name in CENTROIDS:
-        dissimilarity = make_dissimilarity(section)
-        model = KCentroids(Mixture(dissimilarity, Hard(), Uniform(), section.precision))
+        model = KCentroids(make_dissimilarity(section), precision=section.precision)
     elif section.name == "kmedians":
         model = make_kmedians(section)
     else:
@@ -212,7 +209,7 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
             "A mixture with noise is no distribution of its family: noise has no moments or "
             "marginals there. Use the estimator's own score_samples and sample, or fit without it."
         )
-    if not isinstance(model, Mixture):
+    if section.name in CENTRES:
         raise ConfigError(
             f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
             "Fit a mixture (spherical Gaussians are the nearest to K-means)."

@@ -68,9 +68,9 @@ class Centres:
 def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> Centres:
     """The centres of `params` as plain K-means scores them."""
     assert isinstance(model, KCentroids)
-    density = READY.density(model.mixture.family, params.components, numerics)
+    density = READY.density(model.family, params.components, numerics)
     assert isinstance(density, NearestMeans)
-    offset = density.offset + model.mixture.weights.logarithms(params).astype(numerics.dtype)
+    offset = density.offset + model.weights.logarithms(params).astype(numerics.dtype)
     k, d = density.eta.shape
     parts: list[Any] = []
     ends = np.cumsum(drift.sizes)

@@ -13,18 +13,15 @@ from hypothesis import strategies as st
 from emdist.families.isotropic import Centres
 from emdist.fit.start import Given
 from emdist.interfaces import Block, Floats, Numerics, Spread
-from emdist.models.assignments.hard import Hard
 from emdist.models.kcentroids import KCentroids
-from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
-from emdist.models.weights.uniform import Uniform
 from emdist.sums import Sums
 
 NUMERICS = [Numerics("float64"), Numerics("float64", True), Numerics("float32")]
 
 
 def model(name: str) -> KCentroids:
-    return KCentroids(Mixture(dissimilarity(name), Hard(), Uniform()))
+    return KCentroids(dissimilarity(name))
 
 
 def assign(name: str, x: Floats, centres: Floats, numerics: Numerics) -> Any:
