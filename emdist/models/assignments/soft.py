@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,33 +11,19 @@ from numpy.typing import NDArray
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
 from emdist.kernels.tiles.assign import hard_labels, softmax
-from emdist.models.assignments import Share, Tile, gathered, softly_alone
+from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_alone
 
 
-@dataclass(frozen=True)
-class Soft:
-    """Expectation-maximisation: Dempster, Laird and Rubin 1977."""
-
-    @property
-    def temperature(self) -> float:
-        return 1.0
+class Softened(ABC):
+    """Base of assignments whose responsibilities come from a softmax of the scores."""
 
     @property
     def leaves_base_out(self) -> bool:
         return True
 
-    @property
-    def settled(self) -> bool:
-        return True
-
-    def at(self, turn: Turn) -> Soft:
-        return self
-
-    def share(self, tile: Tile) -> Share:
-        return gathered(tile, tile.score, softmax(tile.score, tile.offset))
-
+    @abstractmethod
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
-        return density.logits(log_weight, 1.0) if does_soft_blocks(density) else None
+        """What the responsibilities of stored rows are the softmax of; None if of no such thing."""
 
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
@@ -46,6 +33,28 @@ class Soft:
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, _ = hard_labels(tile.score, tile.offset)
         return labels, softmax(tile.score, tile.offset) + tile.density.base(tile.x)
+
+
+@dataclass(frozen=True)
+class Soft(Softened):
+    """Expectation-maximisation: Dempster, Laird and Rubin 1977."""
+
+    @property
+    def temperature(self) -> float:
+        return 1.0
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    def at(self, turn: Turn) -> Assignment:
+        return self
+
+    def share(self, tile: Tile) -> Share:
+        return gathered(tile, tile.score, softmax(tile.score, tile.offset))
+
+    def logits(self, density: Density, log_weight: Array) -> Logits | None:
+        return density.logits(log_weight, 1.0) if does_soft_blocks(density) else None
 
 
 assignment = Soft

@@ -16,16 +16,16 @@ from pydantic import Field
 
 from emdist.components import Density, Logits, does_soft_blocks
 from emdist.interfaces import Array, Floats, Turn
-from emdist.kernels.tiles.assign import hard_labels, softmax
-from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_alone
+from emdist.kernels.tiles.assign import softmax
+from emdist.models.assignments import Assignment, Share, Tile, gathered
 from emdist.models.assignments.hard import Hard
-from emdist.models.assignments.soft import Soft
+from emdist.models.assignments.soft import Soft, Softened
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class At:
+class At(Softened):
     """Responsibilities ``softmax(score / temperature)``, at one temperature above 0.
 
     Attributes
@@ -39,10 +39,6 @@ class At:
     temperature: float
     settled: bool = True
 
-    @property
-    def leaves_base_out(self) -> bool:
-        return True
-
     def at(self, turn: Turn) -> At:
         return self
 
@@ -53,15 +49,6 @@ class At:
         if not does_soft_blocks(density):
             return None
         return density.logits(log_weight, self.temperature)
-
-    def whole(
-        self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
-    ) -> Share | None:
-        return softly_alone(self.logits(density, log_weight), x, weight, origin)
-
-    def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
-        labels, _ = hard_labels(tile.score, tile.offset)
-        return labels, softmax(tile.score, tile.offset) + tile.density.base(tile.x)
 
     def _soften(self, tile: Tile) -> Floats:
         """Responsibilities in place of the scores; ``Q + temperature * H`` of each row (m,)."""
