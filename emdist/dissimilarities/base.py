@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emdist.components import Components, Density
 from emdist.errors import ConfigError
 from emdist.families.base import MeansAsLocations, replaced
-from emdist.families.densities import expanded, itself, no_base
+from emdist.families.densities import Unexpanded, expanded, itself
 from emdist.families.discrete import summed_base, term_size, unmoved
 from emdist.families.gaussian.base import DUST
 from emdist.families.isotropic import Centres
@@ -55,7 +55,7 @@ class Dissimilarity(Components[P], Protocol[P]):
 
 
 @dataclass(frozen=True)
-class Direct:
+class Direct(Unexpanded):
     """Scores that are minus the dissimilarities, each computed by itself.
 
     Attributes
@@ -83,12 +83,6 @@ class Direct:
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         np.negative(self.pairs(x, t), out=out)
-
-    def base(self, x: Array) -> Floats:
-        return no_base(x)
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        return score.astype(np.float64)
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         out: Array = np.matmul(resp, t)

@@ -8,6 +8,7 @@ times narrower than the data. Which one a pass uses is in `Numerics`.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -168,8 +169,63 @@ def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: s
     return expanded(eta, offset, dtype, expand=with_products, constant=constant, lines=lines)
 
 
+class Unexpanded:
+    """For densities whose scores are of the rows themselves and leave nothing out."""
+
+    def statistics(self, x: Array) -> Array:
+        return x
+
+    def base(self, x: Array) -> Floats:
+        return no_base(x)
+
+    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
+        return score.astype(np.float64)
+
+
+class AboutMeans(Unexpanded):
+    """For densities that subtract the `means` (k, d) before they square."""
+
+    means: Floats
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+
+class WithCovariances(AboutMeans, ABC):
+    """For those that gather (x, upper(x x^T)), component by component."""
+
+    @property
+    def width(self) -> int:
+        d = self.means.shape[1]
+        return int(d + d * (d + 1) // 2)
+
+    @abstractmethod
+    def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
+        """(width,) what component `k` gathers of rows (m, d) with responsibilities (m,)."""
+
+    def scatter(
+        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
+    ) -> tuple[Floats, Floats]:
+        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
+        for k in np.unique(labels):
+            own = np.flatnonzero(labels == k)
+            resp = np.ones(len(own)) if weight is None else weight[own]
+            n[k], out[k] = resp.sum(), self.own_sums(k, x[own], resp)
+        return n, out
+
+    def about_means(self, n: Floats, t: Floats, about: Floats | None) -> Floats:
+        """(k, d, d) sums of second moments about the means, from those about `about` (k, d)."""
+        d = self.means.shape[1]
+        moved = self.means if about is None else self.means - about
+        crossed = moved[:, :, None] * t[:, None, :d]
+        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
+        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        return second
+
+
 @dataclass(frozen=True)
-class CentredDiagonal:
+class CentredDiagonal(AboutMeans):
     """Scores from ``(x - mean)^2`` feature by feature.
 
     Attributes
@@ -192,24 +248,11 @@ class CentredDiagonal:
     constant: float = 0.0
 
     @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
     def width(self) -> int:
         return self.moments * int(self.means.shape[1])
 
-    def statistics(self, x: Array) -> Array:
-        return x
-
     def score(self, x: Array, t: Array, out: Array) -> None:
         centred_quadratic(x, self.means, self.precisions, out)
-
-    def base(self, x: Array) -> Floats:
-        return np.zeros(len(x))
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        return score.astype(np.float64)
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         if self.moments == 1:
@@ -240,7 +283,7 @@ class CentredDiagonal:
 
 
 @dataclass(frozen=True)
-class CentredFull:
+class CentredFull(WithCovariances):
     """Full-covariance scores by whitening ``x - mean_k`` with each component's own factor.
 
     Attributes
@@ -260,18 +303,6 @@ class CentredFull:
     offset: Floats
     constant: float = 0.0
 
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
-    def width(self) -> int:
-        d = self.means.shape[1]
-        return int(d + d * (d + 1) // 2)
-
-    def statistics(self, x: Array) -> Array:
-        return x
-
     def score(self, x: Array, t: Array, out: Array) -> None:
         for k, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
             z = (x - mean) @ factor
@@ -280,36 +311,16 @@ class CentredFull:
             out[k][np.isnan(out[k])] = np.inf
         out *= -0.5
 
-    def base(self, x: Array) -> Floats:
-        return np.zeros(len(x))
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        return score.astype(np.float64)
-
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
-        return np.stack([self._about(k, x, resp[k]) for k in range(self.n_components)])
+        return np.stack([self.own_sums(k, x, resp[k]) for k in range(self.n_components)])
 
-    def _about(self, k: int, x: Array, resp: Array) -> Floats:
+    def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
         diff = x - self.means[k]
         weighted = resp[:, None] * diff
         return np.concatenate([weighted.sum(axis=0), pack(weighted.T @ diff)])
 
-    def scatter(
-        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
-    ) -> tuple[Floats, Floats]:
-        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
-        for k in np.unique(labels):
-            own = np.flatnonzero(labels == k)
-            resp = np.ones(len(own)) if weight is None else weight[own]
-            n[k], out[k] = resp.sum(), self._about(k, x[own], resp)
-        return n, out
-
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        d = self.means.shape[1]
-        moved = self.means if about is None else self.means - about
-        crossed = moved[:, :, None] * t[:, None, :d]
-        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
-        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        second = self.about_means(n, t, about)
         white = self.factors.transpose(0, 2, 1) @ second @ self.factors
         return float(n @ self.offset - 0.5 * np.einsum("kii->", white))
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density
-from emdist.families.densities import LOG_2PI, expanded_full
+from emdist.families.densities import LOG_2PI, WithCovariances, expanded_full
 from emdist.families.gaussian.base import factors
 from emdist.families.incomplete import Blend, Incomplete
 from emdist.interfaces import Array, Floats, Numerics
@@ -34,7 +34,7 @@ _NONE = np.empty((0, 0))
 
 
 @dataclass(frozen=True)
-class Conditional:
+class Conditional(WithCovariances):
     """Scores of what rows have, and moments of rows completed.
 
     Attributes
@@ -57,15 +57,6 @@ class Conditional:
     half_logs: Floats
     whole: Density | None
     constant: float = 0.0
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
-    def width(self) -> int:
-        d = self.means.shape[1]
-        return int(d + d * (d + 1) // 2)
 
     @property
     def offset(self) -> Floats:
@@ -111,12 +102,6 @@ class Conditional:
         e = np.where(missing, 0.0, x - self.means[k])
         return e, e @ self.precisions[k]
 
-    def base(self, x: Array) -> Floats:
-        return np.zeros(len(x))
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        return score.astype(np.float64)
-
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         kept, rest = self._split(x)
         out = np.zeros((self.n_components, self.width))
@@ -125,10 +110,10 @@ class Conditional:
         if rest.any():
             rows = x[rest]
             for k in range(self.n_components):
-                out[k] += self._completed_sums(k, rows, resp[k, rest])
+                out[k] += self.own_sums(k, rows, resp[k, rest])
         return out
 
-    def _completed_sums(self, k: int, x: Array, resp: Array) -> Floats:
+    def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
         """(width,) sums of rows completed, about the pivot of the numerics."""
         r = resp.astype(np.float64)
         own, _, spread = self.completed(k, x, r)
@@ -156,23 +141,10 @@ class Conditional:
         conditional(e, pe, self.precisions[k], missing, *groups, weight, spread, each)
         return e, each, spread
 
-    def scatter(
-        self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
-    ) -> tuple[Floats, Floats]:
-        n, out = np.zeros(self.n_components), np.zeros((self.n_components, self.width))
-        for k in np.unique(labels):
-            own = np.flatnonzero(labels == k)
-            resp = np.ones(len(own)) if weight is None else weight[own]
-            n[k], out[k] = resp.sum(), self._completed_sums(k, x[own], resp)
-        return n, out
-
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         """Sum of resp * E[log p(x|k) | x_observed] from its sums, about `about` (k, d): nats."""
         d = self.means.shape[1]
-        moved = self.means if about is None else self.means - about
-        crossed = moved[:, :, None] * t[:, None, :d]
-        second = unpack(t[:, d:], d) - crossed - crossed.transpose(0, 2, 1)
-        second += n[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        second = self.about_means(n, t, about)
         whole = n @ (self.half_logs - 0.5 * d * LOG_2PI)
         return float(whole - 0.5 * np.sum(self.precisions * second))
 

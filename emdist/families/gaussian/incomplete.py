@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density
-from emdist.families.densities import LOG_2PI, expanded
+from emdist.families.densities import LOG_2PI, AboutMeans, expanded
 from emdist.families.gaussian.base import DUST, positive
 from emdist.families.gaussian.normal_wishart import Prior, posterior
 from emdist.families.gaussian.shapes import Axes
@@ -39,7 +39,7 @@ P = TypeVar("P")
 
 
 @dataclass(frozen=True)
-class CentredObserved:
+class CentredObserved(AboutMeans):
     """Scores from ``(x - mean)^2`` of the observed features, subtracting before squaring.
 
     Attributes
@@ -57,10 +57,6 @@ class CentredObserved:
     constant: float = 0.0
 
     @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-    @property
     def width(self) -> int:
         return (1 + self.moments) * int(self.means.shape[1])
 
@@ -68,17 +64,8 @@ class CentredObserved:
     def offset(self) -> Floats:
         return np.zeros(len(self.means))
 
-    def statistics(self, x: Array) -> Array:
-        return x
-
     def score(self, x: Array, t: Array, out: Array) -> None:
         observed_quadratic(x, self.means, self.precisions, self.half_logs, out)
-
-    def base(self, x: Array) -> Floats:
-        return np.zeros(len(x))
-
-    def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        return score.astype(np.float64)
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         if self.moments == 1:
