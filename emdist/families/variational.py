@@ -13,7 +13,7 @@ from emdist.interfaces import Floats
 
 
 @dataclass(frozen=True)
-class FullPosterior(FullParams):
+class Counted:
     """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
 
     Attributes
@@ -23,129 +23,58 @@ class FullPosterior(FullParams):
     """
 
     counts: Floats
+
+
+@dataclass(frozen=True)
+class FullPosterior(Counted, FullParams):
+    """Posteriors of `Full`."""
 
 
 @dataclass(frozen=True)
 class VariationalFull(Variational[FullPosterior]):
-    """`Full` with a posterior instead of one value.
+    """`Full` with a posterior instead of one value."""
 
-    Attributes
-    ----------
-    reg_covar
-        Added to the diagonal of the rows' covariances: squared units of the data.
-    prior
-        Of means and precisions.
-    """
-
-    @property
-    def likelihood(self) -> Full:
-        return Full(self.reg_covar)
-
-    @property
-    def params(self) -> type[FullPosterior]:
-        return FullPosterior
+    without = Full
+    counted = FullPosterior
 
 
 @dataclass(frozen=True)
-class TiedPosterior(TiedParams):
-    """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
-
-    Attributes
-    ----------
-    counts
-        (k,) weight of the rows of each component.
-    """
-
-    counts: Floats
+class TiedPosterior(Counted, TiedParams):
+    """Posteriors of `Tied`."""
 
 
 @dataclass(frozen=True)
 class VariationalTied(Variational[TiedPosterior]):
-    """`Tied` with a posterior instead of one value.
+    """`Tied` with a posterior instead of one value."""
 
-    Attributes
-    ----------
-    reg_covar
-        Added to the diagonal of the rows' covariances: squared units of the data.
-    prior
-        Of means and precisions.
-    """
-
-    @property
-    def likelihood(self) -> Tied:
-        return Tied(self.reg_covar)
-
-    @property
-    def params(self) -> type[TiedPosterior]:
-        return TiedPosterior
+    without = Tied
+    counted = TiedPosterior
 
 
 @dataclass(frozen=True)
-class DiagonalPosterior(DiagonalParams):
-    """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
-
-    Attributes
-    ----------
-    counts
-        (k,) weight of the rows of each component.
-    """
-
-    counts: Floats
+class DiagonalPosterior(Counted, DiagonalParams):
+    """Posteriors of `Diagonal`."""
 
 
 @dataclass(frozen=True)
 class VariationalDiagonal(Variational[DiagonalPosterior]):
-    """`Diagonal` with a posterior instead of one value.
+    """`Diagonal` with a posterior instead of one value."""
 
-    Attributes
-    ----------
-    reg_covar
-        Added to the diagonal of the rows' covariances: squared units of the data.
-    prior
-        Of means and precisions.
-    """
-
-    @property
-    def likelihood(self) -> Diagonal:
-        return Diagonal(self.reg_covar)
-
-    @property
-    def params(self) -> type[DiagonalPosterior]:
-        return DiagonalPosterior
+    without = Diagonal
+    counted = DiagonalPosterior
 
 
 @dataclass(frozen=True)
-class SphericalPosterior(SphericalParams):
-    """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
-
-    Attributes
-    ----------
-    counts
-        (k,) weight of the rows of each component.
-    """
-
-    counts: Floats
+class SphericalPosterior(Counted, SphericalParams):
+    """Posteriors of `Spherical`."""
 
 
 @dataclass(frozen=True)
 class VariationalSpherical(Variational[SphericalPosterior]):
-    """`Spherical` with a posterior instead of one value.
+    """`Spherical` with a posterior instead of one value."""
 
-    Attributes
-    ----------
-    reg_covar
-        Added to the diagonal of the rows' covariances: squared units of the data.
-    prior
-        Of means and precisions.
-    """
-
-    @property
-    def likelihood(self) -> Spherical:
-        return Spherical(self.reg_covar)
-
-    @property
-    def params(self) -> type[SphericalPosterior]:
-        return SphericalPosterior
+    without = Spherical
+    counted = SphericalPosterior
 
 
 family = {

@@ -12,10 +12,9 @@ Normal-Wishart, with a scale of the family's shape: that is what scikit-learn co
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,19 +42,30 @@ class Variational(Conjugate[Any], Generic[Q]):
 
     The counts, the weights of the components' rows, are what the posterior's widths follow from:
     ``mean_precision = kappa0 + counts``, ``degrees_of_freedom = nu0 + counts``.
+
+    Attributes
+    ----------
+    reg_covar
+        Added to the diagonal of the rows' covariances: squared units of the data.
+    prior
+        Of means and precisions.
     """
+
+    #: The family of the same covariances without a prior, and its parameters with ``counts``.
+    without: ClassVar[type[Any]]
+    counted: ClassVar[type[Any]]
 
     prior: NormalWishart = field(default_factory=NormalWishart)
 
     @property
-    @abstractmethod
     def likelihood(self) -> Any:
         """The family of the same covariances without a prior."""
+        return self.without(self.reg_covar)
 
     @property
-    @abstractmethod
     def params(self) -> type[Q]:
         """Its parameters and ``counts``."""
+        return self.counted
 
     @property
     def shape(self) -> Shape:
