@@ -14,6 +14,7 @@ from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
 from emdist.sums import Sums
 
 P = TypeVar("P")
+Q = TypeVar("Q", contravariant=True)
 
 
 class Density(Protocol):
@@ -143,15 +144,8 @@ def does_soft_blocks(density: Density) -> TypeGuard[SoftBlocks]:
     return offers(type(density), SoftBlocks)
 
 
-class Components(Protocol[P]):
-    """k components that a model is made of: the E-step's density and the M-step's estimate.
-
-    All parameters are relative to `Spread.origin`.
-    """
-
-    @property
-    def params(self) -> type[P]:
-        """The frozen dataclass of arrays that holds k components."""
+class Described(Protocol):
+    """What components are like: asked by the driver before anything is computed."""
 
     @property
     def shifted(self) -> bool | NDArray[np.bool_]:
@@ -172,23 +166,25 @@ class Components(Protocol[P]):
     def needs_covariance(self) -> bool:
         """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
 
-    def informed(self, spread: Spread) -> Components[P]:
-        """The family that is fitted to data of this spread: a prior may depend on it."""
 
-    def start(self, seeds: Floats, spread: Spread) -> P:
-        """k components at `seeds` (k, d), each as wide as the data."""
+class Scored(Protocol[Q]):
+    """What a pass over the blocks calls, and the choice of its arithmetic."""
 
-    def density(self, params: P, numerics: Numerics) -> Density:
+    def density(self, params: Q, numerics: Numerics) -> Density:
         """`params` made ready for the tiles of a pass."""
 
-    def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
-        """The M-step: from ``n`` (k,), ``t`` (k, width) and what `shared` gave."""
-
-    def amplification(self, params: P, spread: Spread) -> float:
+    def amplification(self, params: Q, spread: Spread) -> float:
         """How many times rounding error grows in the expanded score, per feature (>= 1)."""
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         """Statistics that no responsibility enters, gathered once: tied needs sum x x^T."""
+
+
+class Estimated(Protocol[P]):
+    """What the driver calls after a pass: the M-step, and what the objective counts besides."""
+
+    def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
+        """The M-step: from ``n`` (k,), ``t`` (k, width) and what `shared` gave."""
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
         """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
@@ -199,20 +195,41 @@ class Components(Protocol[P]):
         The log-density of a prior, or minus a posterior's divergence from it.
         """
 
+
+class Placed(Protocol[P]):
+    """What starts and policies do to components: place them, find the weak, move and pick them."""
+
+    def start(self, seeds: Floats, spread: Spread) -> P:
+        """k components at `seeds` (k, d), each as wide as the data."""
+
     def locations(self, params: P) -> Floats:
         """(k, d) where the components lie, relative to the origin."""
 
     def collapsed(self, params: P) -> NDArray[np.bool_]:
         """(k,) components that are too narrow to have a density."""
 
-    def translate(self, params: P, shift: Floats) -> P:
-        """The same components with `shift` (d,) added to every location."""
-
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
         """Components `index` started anew at `rows`; the others as they are."""
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Only the components `index`."""
+
+    def translate(self, params: P, shift: Floats) -> P:
+        """The same components with `shift` (d,) added to every location."""
+
+
+class Components(Described, Scored[P], Estimated[P], Placed[P], Protocol[P]):
+    """k components that a model is made of: the E-step's density and the M-step's estimate.
+
+    All parameters are relative to `Spread.origin`.
+    """
+
+    @property
+    def params(self) -> type[P]:
+        """The frozen dataclass of arrays that holds k components."""
+
+    def informed(self, spread: Spread) -> Components[P]:
+        """The family that is fitted to data of this spread: a prior may depend on it."""
 
     def with_missing(self) -> Components[P]:
         """The same for rows whose NaN are missing at random; ConfigError if there is none.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.components import Components, Density
+from emdist.components import Density, Scored
 from emdist.interfaces import Array, Floats
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.assignments import Share
@@ -45,7 +45,7 @@ def labelled_sums(
 
 
 def shared_sums(
-    family: Components[Any], x: Array, weight: Floats | None, origin: Floats
+    family: Scored[Any], x: Array, weight: Floats | None, origin: Floats
 ) -> dict[str, Floats]:
     """``shared.*`` of rows (m, d): what the family gathers once."""
     # Also a block without rows has every field, or its sums would not add to the others'.

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from emdist.components import Components, Density
+from emdist.components import Density, Scored
 from emdist.interfaces import Numerics, Spread
 
 V = TypeVar("V")
@@ -26,11 +26,11 @@ class Ready:
         self._lock = threading.Lock()
         self._held: dict[int, tuple[Any, list[tuple[Any, Any, Any]]]] = {}
 
-    def density(self, family: Components[Any], params: Any, numerics: Numerics) -> Density:
+    def density(self, family: Scored[Any], params: Any, numerics: Numerics) -> Density:
         """``family.density(params, numerics)``, perhaps as it was made before."""
         return self.once(params, family, numerics, lambda: family.density(params, numerics))
 
-    def amplification(self, family: Components[Any], params: Any, spread: Spread) -> float:
+    def amplification(self, family: Scored[Any], params: Any, spread: Spread) -> float:
         """``family.amplification(params, spread)``, perhaps as it was found before."""
         return self.once(params, family, spread, lambda: family.amplification(params, spread))
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.spatial import cKDTree
 
-from emdist.components import Family
+from emdist.components import Family, Placed
 from emdist.composition.model import CENTRES, make_family
 from emdist.families.gaussian.floors import Narrow, floors, narrow
 from emdist.families.gaussian.normal_wishart import Conjugate
@@ -145,7 +145,7 @@ def _alike(section: ModelSection, fitted: Fitted) -> list[Doubt]:
     return [Doubt("coincident", same, message)]
 
 
-def _flat(family: Family[Any], components: Any, spread: Spread) -> Floats:
+def _flat(family: Placed[Any], components: Any, spread: Spread) -> Floats:
     """(k, w) parameters of the components: locations in units of the data, widths of the widest."""
     unit = np.sqrt(spread.variance)
     where = family.locations(components)
