@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,9 +149,7 @@ class CentreBased(MeansAsLocations[Centres]):
         """Rows are taken as they are."""
         return False
 
-    @property
-    def params(self) -> type[Centres]:
-        return Centres
+    params: ClassVar[type[Centres]] = Centres
 
     def start(self, seeds: Floats, spread: Spread) -> Centres:
         return Centres(self.bounded(np.array(seeds, np.float64)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -55,9 +55,7 @@ class Categorical(AsTheyAre[Categories]):
         what = f"codes of categories in 0..{self.categories - 1} (categories={self.categories})"
         return Domain(what, 0.0, self.categories - 1.0, whole=True)
 
-    @property
-    def params(self) -> type[Categories]:
-        return Categories
+    params: ClassVar[type[Categories]] = Categories
 
     def start(self, seeds: Floats, spread: Spread) -> Categories:
         c = self.categories

@@ -81,13 +81,8 @@ class Diagonal(OwnVariances[DiagonalParams]):
 
     wider: ClassVar[type[Full]] = Full
 
-    @property
-    def shape(self) -> Shape:
-        return Axes()
-
-    @property
-    def params(self) -> type[DiagonalParams]:
-        return DiagonalParams
+    shape: ClassVar[Shape] = Axes()
+    params: ClassVar[type[DiagonalParams]] = DiagonalParams
 
     def start(self, seeds: Floats, spread: Spread) -> DiagonalParams:
         variance = spread.variance + self.reg_covar

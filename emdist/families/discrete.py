@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from emdist.components import Density, IncompleteFamily
 from emdist.errors import DomainError
 from emdist.families.base import MeansAsLocations, P, Plain
 from emdist.families.closures import Features, IndependentFeatures
-from emdist.families.densities import expanded, no_base
+from emdist.families.densities import expanded, itself, no_base
 from emdist.families.gaussian.base import DUST, by_feature
 from emdist.families.incomplete import Incomplete, no_variance, observed_sums
 from emdist.interfaces import Array, Domain, Floats, Numerics, Spread
@@ -113,9 +113,7 @@ class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
         """log h(x), which no parameter enters: (m, d) -> (m,). A feature of 0 adds nothing."""
         return no_base(x)
 
-    @property
-    def params(self) -> type[Means]:
-        return Means
+    params: ClassVar[type[Means]] = Means
 
     def start(self, seeds: Floats, spread: Spread) -> Means:
         half_way = 0.5 * (np.asarray(seeds, np.float64) + self.middle(spread))
@@ -129,7 +127,7 @@ class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
             total,
             numerics.dtype,
             base_of=self.log_base,
-            expand=_same,
+            expand=itself,
             lines=features(eta.shape[1]),
         )
 
@@ -210,10 +208,6 @@ class IncompleteDiscrete(Incomplete[Means]):
     ) -> tuple[Floats, None]:
         no_variance(variance)
         return filled(x, resp.T @ params.means), None
-
-
-def _same(x: Array) -> Array:
-    return x
 
 
 def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +54,12 @@ class Full(Conjugate[FullParams]):
         Of means and covariances; None for maximum likelihood.
     """
 
-    @property
-    def shape(self) -> Shape:
-        return Matrices()
+    shape: ClassVar[Shape] = Matrices()
 
     def scales(self, params: FullParams) -> Floats:
         return params.covariances
 
-    @property
-    def params(self) -> type[FullParams]:
-        return FullParams
+    params: ClassVar[type[FullParams]] = FullParams
 
     def start(self, seeds: Floats, spread: Spread) -> FullParams:
         covariance = np.diag(spread.variance + self.reg_covar)

@@ -61,9 +61,7 @@ class Isotropic(IndependentFeatures, RealRows[Centres]):
 
     variance: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.5
 
-    @property
-    def params(self) -> type[Centres]:
-        return Centres
+    params: ClassVar[type[Centres]] = Centres
 
     @property
     def _scale(self) -> float:

@@ -55,13 +55,8 @@ class Spherical(OwnVariances[SphericalParams]):
 
     wider: ClassVar[type[Diagonal]] = Diagonal
 
-    @property
-    def shape(self) -> Shape:
-        return Spheres()
-
-    @property
-    def params(self) -> type[SphericalParams]:
-        return SphericalParams
+    shape: ClassVar[Shape] = Spheres()
+    params: ClassVar[type[SphericalParams]] = SphericalParams
 
     def start(self, seeds: Floats, spread: Spread) -> SphericalParams:
         variance = float(spread.variance.mean()) + self.reg_covar

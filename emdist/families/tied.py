@@ -69,16 +69,12 @@ class Tied(Conjugate[TiedParams]):
 
     wider: ClassVar[type[Full]] = Full
 
-    @property
-    def shape(self) -> Shape:
-        return Matrices(pooled=True)
+    shape: ClassVar[Shape] = Matrices(pooled=True)
 
     def scales(self, params: TiedParams) -> Floats:
         return params.covariance
 
-    @property
-    def params(self) -> type[TiedParams]:
-        return TiedParams
+    params: ClassVar[type[TiedParams]] = TiedParams
 
     def start(self, seeds: Floats, spread: Spread) -> TiedParams:
         return TiedParams(np.array(seeds, np.float64), np.diag(spread.variance + self.reg_covar))

@@ -6,7 +6,7 @@ Source: Leisch 2006, "A toolbox for K-centroids cluster analysis", Comput. Stat.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -41,9 +41,7 @@ class KCentroids(Mixture[Any]):
         """Of rows to centres."""
         return self.family
 
-    @property
-    def minimises(self) -> bool:
-        return True
+    minimises: ClassVar[bool] = True
 
     @property
     def squares(self) -> bool:

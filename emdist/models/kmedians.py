@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,39 +55,24 @@ class KMedians:
     bins: Annotated[int, Field(ge=8, le=4096)] = 64
     precision: Literal["auto", "float64"] = "auto"
 
-    @property
-    def shifted(self) -> bool:
-        """Rows are taken as they are: a median is one of their values, to the last bit."""
-        return False
-
-    @property
-    def needs_covariance(self) -> bool:
-        """Nothing but extremes."""
-        return False
-
-    @property
-    def approximation(self) -> str:
-        """Centres move only as far as J is sure to fall."""
-        return ""
-
-    @property
-    def settled(self) -> bool:
-        return True
-
-    @property
-    def temperature(self) -> float:
-        """Rows belong to one cluster."""
-        return 0.0
-
-    @property
-    def additive(self) -> bool:
-        """A median is no mean of sums."""
-        return False
-
-    @property
-    def squares(self) -> bool:
-        """Distances are sums of absolute differences."""
-        return False
+    params: ClassVar[type[Brackets]] = Brackets
+    #: Any real numbers, and none missing.
+    domain: ClassVar[None] = None
+    missing: ClassVar[bool] = False
+    #: Rows are taken as they are: a median is one of their values, to the last bit.
+    shifted: ClassVar[bool] = False
+    #: Nothing but extremes.
+    needs_covariance: ClassVar[bool] = False
+    #: Centres move only as far as J is sure to fall.
+    approximation: ClassVar[str] = ""
+    minimises: ClassVar[bool] = True
+    settled: ClassVar[bool] = True
+    #: Rows belong to one cluster.
+    temperature: ClassVar[float] = 0.0
+    #: A median is no mean of sums.
+    additive: ClassVar[bool] = False
+    #: Distances are sums of absolute differences.
+    squares: ClassVar[bool] = False
 
     def at(self, turn: Turn) -> KMedians:
         return self
@@ -96,27 +81,9 @@ class KMedians:
         """Not a number: distances to other centres do not follow from bins."""
         return math.nan
 
-    @property
-    def params(self) -> type[Brackets]:
-        return Brackets
-
-    @property
-    def minimises(self) -> bool:
-        return True
-
-    @property
-    def domain(self) -> None:
-        """Any real numbers."""
-        return None
-
     def cells(self, d: int) -> None:
         """Rows miss nothing."""
         return
-
-    @property
-    def missing(self) -> bool:
-        """No."""
-        return False
 
     def with_missing(self) -> NoReturn:
         """Refused: histograms of a cluster hold as many rows of one feature as of another."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +69,7 @@ class Mixture(Generic[P]):
     min_weight: float = 0.0
     missing: bool = False
 
-    @property
-    def minimises(self) -> bool:
-        return False
+    minimises: ClassVar[bool] = False
 
     @property
     def domain(self) -> Domain | None:
@@ -98,10 +96,8 @@ class Mixture(Generic[P]):
         """The assignment's."""
         return self.assignment.temperature
 
-    @property
-    def additive(self) -> bool:
-        """Statistics of an exponential family are sums over rows."""
-        return True
+    #: Statistics of an exponential family are sums over rows.
+    additive: ClassVar[bool] = True
 
     @property
     def squares(self) -> bool:

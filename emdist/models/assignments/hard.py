@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +18,9 @@ from emdist.models.assignments import Share, Tile, scattered
 class Hard:
     """Classification EM: Celeux and Govaert 1992."""
 
-    @property
-    def temperature(self) -> float:
-        return 0.0
-
-    @property
-    def leaves_base_out(self) -> bool:
-        return False
-
-    @property
-    def settled(self) -> bool:
-        return True
+    temperature: ClassVar[float] = 0.0
+    leaves_base_out: ClassVar[bool] = False
+    settled: ClassVar[bool] = True
 
     def at(self, turn: Turn) -> Hard:
         return self

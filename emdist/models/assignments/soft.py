@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,7 @@ from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_
 class Softened(ABC):
     """Base of assignments whose responsibilities come from a softmax of the scores."""
 
-    @property
-    def leaves_base_out(self) -> bool:
-        return True
+    leaves_base_out: ClassVar[bool] = True
 
     @abstractmethod
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
@@ -39,13 +38,8 @@ class Softened(ABC):
 class Soft(Softened):
     """Expectation-maximisation: Dempster, Laird and Rubin 1977."""
 
-    @property
-    def temperature(self) -> float:
-        return 1.0
-
-    @property
-    def settled(self) -> bool:
-        return True
+    temperature: ClassVar[float] = 1.0
+    settled: ClassVar[bool] = True
 
     def at(self, turn: Turn) -> Assignment:
         return self

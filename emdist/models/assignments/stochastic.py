@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -35,13 +35,8 @@ class Drawn(Softened):
 
     key: tuple[int, ...]
 
-    @property
-    def temperature(self) -> float:
-        return math.nan
-
-    @property
-    def settled(self) -> bool:
-        return False
+    temperature: ClassVar[float] = math.nan
+    settled: ClassVar[bool] = False
 
     def at(self, turn: Turn) -> Drawn:
         return self

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,9 +90,7 @@ class Tempered:
     def leaves_base_out(self) -> bool:
         return self._last.leaves_base_out
 
-    @property
-    def settled(self) -> bool:
-        return True
+    settled: ClassVar[bool] = True
 
     @property
     def _last(self) -> Assignment:

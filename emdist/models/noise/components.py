@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,9 +157,7 @@ class WithNoise(Generic[P]):
                 "this family's features are not. Remove it, or take a Gaussian family."
             )
 
-    @property
-    def params(self) -> type[Any]:
-        return Levelled
+    params: ClassVar[type[Any]] = Levelled
 
     @property
     def shifted(self) -> bool | NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +66,7 @@ class NoiseMixture(Generic[P]):
     mixture: Mixture[Levelled[P]]
     share: float
 
-    @property
-    def minimises(self) -> bool:
-        return False
+    minimises: ClassVar[bool] = False
 
     @property
     def domain(self) -> Domain | None:
@@ -94,10 +92,8 @@ class NoiseMixture(Generic[P]):
         """The assignment's."""
         return self.mixture.temperature
 
-    @property
-    def additive(self) -> bool:
-        """The noise's share of them has no component to go to in another pass."""
-        return False
+    #: The noise's share of them has no component to go to in another pass.
+    additive: ClassVar[bool] = False
 
     @property
     def squares(self) -> bool:
@@ -113,10 +109,8 @@ class NoiseMixture(Generic[P]):
         mixture = self.mixture.at(turn)
         return self if mixture is self.mixture else replace(self, mixture=mixture)
 
-    @property
-    def missing(self) -> bool:
-        """Noise is a density of whole rows."""
-        return False
+    #: Noise is a density of whole rows.
+    missing: ClassVar[bool] = False
 
     @property
     def family(self) -> Components[Any]:
