@@ -18,4 +18,4 @@ def test_without_git_the_same_modules_are_packed(monkeypatch: pytest.MonkeyPatch
         name for name in artefacts.tracked() if name.startswith(("emdist/", "flows/", "docs/"))
     }
     assert found == known
-    assert "emdist/store/runs/checkpoints.py" in found
+    assert "emdist/store/runs/run_folder.py" in found

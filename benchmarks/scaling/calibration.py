@@ -24,7 +24,7 @@ from emdist.fit.passes import EStep
 from emdist.interfaces import Block, Numerics, Source, Spread
 from emdist.settings.config import ModelSection
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.references import ArrayRef
 from emdist.store.sources.stamps import stamps_of
 from emdist.store.sources.zarr_source import zarr_source

@@ -43,7 +43,7 @@ from emdist.settings.config import (
     FitSection,
 )
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.resident import Keep

@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 from emdist.engines.blas import one_thread
 from emdist.engines.loop import require_blocks
 from emdist.inputs.validation import whole_number
-from emdist.runtime.crew import Crew
 from emdist.runtime.interrupts import interrupts_first
+from emdist.runtime.worker_threads import Crew
 from emdist.sums import Monoid, Tree
 
 S = TypeVar("S", bound=Monoid)

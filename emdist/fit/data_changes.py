@@ -12,8 +12,8 @@ from emdist.errors import RunMismatchError
 from emdist.fit.events import Listener, Warned
 from emdist.fit.survey import Survey
 from emdist.interfaces import Source
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.codec import encode
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import differences
 from emdist.store.sources.stamps import Stamped
 

@@ -40,8 +40,8 @@ from emdist.fit.together.sweep import (
 )
 from emdist.inputs.names import names_of
 from emdist.store.labels.writer import LabelWriter
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.codec import decode, encode
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import former
 from emdist.sums import Sums
 

@@ -11,8 +11,8 @@ from emdist.fit.survey import Survey
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.records import recorded_config
 from emdist.settings.config import FitSection, make_section
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.codec import decode
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import former, identity_differences
 
 

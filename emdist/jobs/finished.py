@@ -9,7 +9,7 @@ from typing import Any
 from emdist.errors import CheckpointError, NewerFormatError, NotFoundError
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
 from emdist.store.runs.sealed import MANIFEST_LIMIT
 

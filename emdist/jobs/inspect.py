@@ -16,8 +16,8 @@ from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import former
 from emdist.store.sources.zarr_source import ArrayRef
 

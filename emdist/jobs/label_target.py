@@ -10,7 +10,7 @@ from emdist.settings.config import Config
 from emdist.store.labels.check import is_labelled
 from emdist.store.labels.place import Wanted, check_place
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import OWN
+from emdist.store.runs.run_folder import OWN
 
 
 def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:

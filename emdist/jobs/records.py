@@ -23,9 +23,9 @@ from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.run_folder import RunFolder
 
 #: Packages whose versions are recorded with every run and model, beside those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")

@@ -15,8 +15,8 @@ from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import differences, digest
 
 #: Sections that decide the result: a repetition has those of the run.

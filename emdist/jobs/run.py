@@ -31,7 +31,7 @@ from emdist.settings.config import Config, IngestSection
 from emdist.store.labels.place import are_labels_of
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
 
 

@@ -28,7 +28,7 @@ from emdist.kernels.tiles.absolute import absolute_distances, columns, nearest_c
 from emdist.kernels.tiles.assign import softmax
 from emdist.kernels.tiles.histograms import grid, tally
 from emdist.kernels.tiles.tiles import tile_rows, tiles
-from emdist.models.brackets import Brackets, chosen, moved, narrowed, whole
+from emdist.models.median_brackets import Brackets, chosen, moved, narrowed, whole
 from emdist.models.params import MixtureParams
 from emdist.sums import Sums
 

@@ -25,7 +25,7 @@ from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location, open_zarr_store
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.zarr_source import reference, zarr_source
 
 SECRETS = ("an-example-secret-that-nobody-may-see", "AKIAEXAMPLEKEYID")

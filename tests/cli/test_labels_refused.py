@@ -11,7 +11,7 @@ from emdist.errors import ConfigError
 from emdist.jobs.label_target import labels_location
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import OWN
+from emdist.store.runs.run_folder import OWN
 
 FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a")
 

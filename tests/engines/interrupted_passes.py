@@ -26,7 +26,7 @@ import numpy as np
 
 from emdist.engines.threads import LocalEngine
 from emdist.interfaces import Block
-from emdist.runtime.crew import Crew
+from emdist.runtime.worker_threads import Crew
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 
 #: Longer than anything here takes on a busy machine: seconds.

@@ -29,8 +29,8 @@ from emdist.errors import (
 from emdist.interfaces import Array
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.checkpoints import RunFolder
 from emdist.store.runs.model_files import read_model, save_model
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import compare, new_record
 
 RECORD = {
@@ -412,7 +412,7 @@ def test_a_manifest_leads_nowhere_else(local: RunFolder, tmp_path: Path) -> None
 WRITER = """
 import sys
 import numpy as np
-from emdist.store.runs.checkpoints import RunFolder
+from emdist.store.runs.run_folder import RunFolder
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import save_model
 run = RunFolder(Location(sys.argv[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emdist.errors import CheckpointError
-from emdist.store.chunks.apart import apart
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import DIGEST
 from emdist.store.labels.place import (
     OUTPUTS,

@@ -9,8 +9,8 @@ from typing import Any
 import zarr
 
 from emdist.errors import ConfigError
-from emdist.store.chunks.apart import apart
 from emdist.store.chunks.writing import packers
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import DIGEST
 from emdist.store.labels.layout import arrays_wanted, chunk_rows
 from emdist.store.labels.place import (

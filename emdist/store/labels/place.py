@@ -24,10 +24,10 @@ from emdist.errors import (
 )
 from emdist.interfaces import Floats
 from emdist.runtime.defects import is_defect
-from emdist.store.chunks.apart import apart
 from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.controls import open_sound_arrays
 from emdist.store.chunks.layout import stored_cells
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import DIGEST
 from emdist.store.places.faults import first_line, object_told, told
 from emdist.store.places.files import open_folder

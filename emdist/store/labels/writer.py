@@ -18,10 +18,10 @@ import zarr
 from emdist.errors import EmdistError
 from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.runtime.defects import is_defect
-from emdist.store.chunks.apart import apart
 from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.crc32c import extend
 from emdist.store.chunks.writing import put_rows
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import digest_of
 from emdist.store.labels.layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
 from emdist.store.labels.place import damaged, put_mark, storing, telling

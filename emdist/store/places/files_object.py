@@ -11,7 +11,7 @@ from typing import Any
 from emdist.errors import CheckpointError
 from emdist.store.places.faults import object_told
 from emdist.store.places.location import Location, check_name, open_object_store
-from emdist.store.places.patience import patiently
+from emdist.store.places.retries import patiently
 
 
 @dataclass(frozen=True)

@@ -256,7 +256,7 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
         from emdist.store.places.local_store import RegularFiles
 
         return RegularFiles(location.path, read_only=read_only)
-    from emdist.store.places.patience import Patient
+    from emdist.store.places.retries import Patient
 
     return Patient(zarr.storage.ObjectStore(open_object_store(location), read_only=read_only))
 

@@ -1,228 +1,217 @@
-"""RunFolder: checkpoints and the result of one fit, safe against crashes and second owners.
-
-::
-
-    run.json                                configuration, data fingerprint, block plan, versions
-    stamps.json                             sizes and times of the data's files, as last read
-    owners/<epoch>.json                     one per process that took the run over
-    <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
-    final/                                  model.safetensors, then model.json: the commit
-"""
+"""Checkpoints of one kind: committed whole, verified when read, retained by rule."""
 
 from __future__ import annotations
 
+import logging
+import re
+import secrets
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunError, RunMismatchError
+from emdist.errors import CheckpointError, NewerFormatError, NotFoundError, StorageError
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store.places.files import Folder, open_folder
-from emdist.store.places.location import Location
-from emdist.store.runs import owners
-from emdist.store.runs.model_files import read_model
-from emdist.store.runs.run_record import (
-    RESULT,
-    compare,
-    extended,
-    former,
-    identity_differences,
-    new_record,
+from emdist.store.places.files import Folder
+from emdist.store.runs.owners import check_owner
+from emdist.store.runs.sealed import (
+    MANIFEST_LIMIT,
+    Saved,
+    Seal,
+    document,
+    pack,
+    parse,
+    read_sealed,
+    seals,
 )
-from emdist.store.runs.sealed import Saved, document, read_document
-from emdist.store.runs.series import Series
 
-#: Leftovers are removed when nobody can be writing them any more, in seconds.
-_STALE = 3600.0
-_STAMPS = "stamps.json"
-#: What a run keeps in its folder under its own names; labels and whatever else lie beside it.
-OWN = (
-    "ckpt",
-    "survey",
-    "final",
-    "owners",
-    "run.json",
-    _STAMPS,
-    "summary.json",
-    "summary.md",
-)
-_TAKES_OVER = (
-    "{} holds another run, which ended before its first checkpoint; this one takes its place"
-)
+log = logging.getLogger(__name__)
+
+_STATE = "state.safetensors"
+_MANIFEST = "manifest.json"
+_CHECKPOINT = re.compile(r"(\d{8,})-(\d+)-([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, order=True)
+class _Entry:
+    """A checkpoint by name; the last in order is the newest.
+
+    A later owner's comes first, however far an older one got that did not know that it was
+    replaced: its checkpoint may be committed after the later owner has begun.
+    """
+
+    epoch: int
+    sequence: int
+    name: str
+    complete: bool
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The folder of one run. Nothing is kept between calls: the folder is all the truth."""
+class Series:
+    """The checkpoints ``<kind>/<sequence>-<epoch>-<nonce>/`` of a run folder.
 
-    location: Location
+    The sequence number says how far the run is, the epoch whose work it is, and the nonce keeps
+    a checkpoint that is written again apart from the first try.
+    """
 
-    @property
-    def folder(self) -> Folder:
-        """The files of the run."""
-        return open_folder(self.location)
-
-    def create_or_check(self, record: Mapping[str, Any], extend: bool = False) -> list[str]:
-        """Start the run, or make sure that it is the one that `record` describes.
-
-        Parameters
-        ----------
-        record
-            See `new_record`. Must not hold credentials: it is stored and shown.
-        extend
-            Whether the run is there already, and its stop rules may be others; see `extend`.
-
-        Returns
-        -------
-        list of str
-            Warnings: library versions that differ from those of the start.
-
-        Raises
-        ------
-        RunMismatchError
-            If the folder belongs to another configuration or other data, or is no run folder
-            and not empty. Nothing is changed. A run that has failed, or was killed, before its
-            first checkpoint is no obstacle: see `take_over`.
-        CheckpointError
-            If run.json is damaged or of a newer format.
-        """
-        where = self.location.child("run.json")
-        asked = new_record(record)
-        for _ in range(2):
-            try:
-                stored = self.record()
-                try:
-                    return compare(stored, asked, where, extend)
-                except RunMismatchError:
-                    if extend or not self._is_stillborn():
-                        raise
-                    return [_TAKES_OVER.format(self.location)]
-            except NotFoundError:
-                if extend:
-                    raise NotFoundError(
-                        f"There is no run in {self.location} to extend. Name the run that is to go "
-                        "on, or start it without extending."
-                    ) from None
-                if not self.folder.is_empty() and not self.folder.exists("run.json"):
-                    raise RunMismatchError(
-                        f"{self.location} is not empty and has no run.json, so it is no run "
-                        "folder. Nothing was changed. Use another run.key (an empty or new folder)."
-                    ) from None
-            try:
-                self.folder.create("run.json", document(asked))
-                return []
-            except FileExistsError:
-                continue  # another process was first: compare with what it wrote
-        raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
-
-    def _is_stillborn(self) -> bool:
-        """Whether the run has nothing of value, and nobody is at work on it."""
-        return not self._has_value() and owners.is_free(self.folder)
-
-    def _has_value(self) -> bool:
-        made = ("summary.json", "final/model.json")
-        found = any(self.folder.exists(name) for name in made)
-        return found or Series(self.folder, "ckpt").exists()
-
-    def take_over(self, record: Mapping[str, Any], epoch: int) -> None:
-        """Make this the run of `record`, where another one ended before its first checkpoint.
-
-        RunFencedError as `save`; RunMismatchError if it has come to one meanwhile.
-        """
-        asked, stored = new_record(record), self.record()
-        if identity_differences(stored, asked):
-            if self._has_value():
-                compare(stored, asked, self.location.child("run.json"))
-            self.check_owner(epoch)
-            # The survey first: it depends on the configuration that run.json says.
-            for name in ("survey", _STAMPS):
-                self.folder.delete(name)
-            self.folder.write("run.json", document(asked))
-
-    def release(self, epoch: int) -> None:
-        """Note that this process has failed, if the run has no checkpoint yet; best effort."""
-        with suppress(EmdistError):
-            if not Series(self.folder, "ckpt").exists():
-                owners.release(self.folder, epoch)
-
-    def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
-        """Note that the run goes on from a `checkpoint` as `record` says; see `extended`.
-
-        RunFencedError as `save`.
-        """
-        found = extended(self.record(), new_record(record), checkpoint)
-        if found is not None:
-            self.check_owner(epoch)
-            self.folder.write("run.json", document(found))
-
-    def vouch(self, files: Mapping[str, str], epoch: int) -> None:
-        """Note the sha256 of the run's models, by the folders that they are in.
-
-        RunFencedError as `save`.
-        """
-        stored = self.record()
-        if stored.get(RESULT) != dict(files):
-            self.check_owner(epoch)
-            self.folder.write("run.json", document(stored | {RESULT: dict(files)}))
-
-    def record(self) -> dict[str, Any]:
-        """What run.json holds; NotFoundError or CheckpointError."""
-        return read_document(self.folder, "run.json")
-
-    def stamps(self) -> Mapping[str, Any]:
-        """Of the data's files when the run last made sure of them; empty if that is not known."""
-        try:
-            found = read_document(self.folder, _STAMPS)
-        except (NotFoundError, CheckpointError):
-            return {}  # the data is looked at again
-        stamps = found.get("stamps")
-        return stamps if isinstance(stamps, dict) else {}
-
-    def accept(self, stamps: Mapping[str, Any], epoch: int) -> None:
-        """Note that the data with these `stamps` is the run's; RunFencedError as `save`."""
-        self.check_owner(epoch)
-        self.folder.write(_STAMPS, document({"format": FORMAT_VERSION, "stamps": dict(stamps)}))
-
-    def claim(self) -> int:
-        """Take the run over: a new owner epoch, counted from 1; earlier owners are fenced off."""
-        self.folder.clean(age=_STALE)
-        return owners.claim(self.folder)
-
-    def check_owner(self, epoch: int) -> None:
-        """RunFencedError if a later owner than `epoch` has claimed the run."""
-        owners.check_owner(self.folder, epoch)
+    folder: Folder
+    kind: str
 
     def save(
         self,
-        kind: str,
         sequence: int,
         arrays: Mapping[str, Array],
         meta: Mapping[str, Any],
         epoch: int,
     ) -> str:
-        """Commit a checkpoint and return its sha256; see `Series.save`."""
-        return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
+        """Commit checkpoint number `sequence` of this `kind`; durable when this returns.
 
-    def load(self, kind: str) -> Saved | None:
-        """The newest good checkpoint of this `kind`, or None; see `Series.load`."""
-        return Series(self.folder, kind).load()
+        Returns
+        -------
+        str
+            sha256 of the state: equal for equal `arrays` and `meta`.
 
-    def retain(
-        self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
-    ) -> None:
-        """Delete all but the last, every K-th and the best; see `Series.retain`."""
-        Series(self.folder, kind).retain(last, every, best, epoch=epoch)
+        Raises
+        ------
+        RunFencedError
+            If the run has another owner by now; the checkpoint does not exist then.
+        StorageError
+            If it could not be written; earlier checkpoints are untouched.
+        """
+        state = pack(arrays, meta)
+        seal = Seal.of(state)
+        manifest = {
+            "format": FORMAT_VERSION,
+            "kind": self.kind,
+            "sequence": sequence,
+            "epoch": epoch,
+            "files": {_STATE: [seal.entry()]},
+        }
+        name = f"{self.kind}/{sequence:08d}-{epoch}-{secrets.token_hex(4)}"
+        files = {_STATE: state, _MANIFEST: document(manifest)}
+        try:
+            self.folder.publish(name, files, lambda: check_owner(self.folder, epoch))
+        except StorageError:
+            check_owner(self.folder, epoch)  # a new owner may have cleaned up below our feet
+            raise
+        return seal.sha256
 
-    def has_result(self) -> bool:
-        """Whether the run has a result that is its own as it is now: not of before an extension."""
-        if not self.folder.exists("final/model.json"):
-            return False
-        stored = self.record()
-        return stored.get(RESULT) is not None or not former(stored)
+    def load(self) -> Saved | None:
+        """The newest good checkpoint of this `kind`, or None if there never was one.
 
-    def read_final(self) -> Saved | None:
-        """The result of the run, or None if it has none yet; CheckpointError if damaged."""
-        if not self.folder.exists("final/model.json"):
+        Raises
+        ------
+        CheckpointError
+            If there are checkpoints and none of them is good: never starts over silently.
+        StorageError
+            If they could not be read.
+        """
+        entries = self._entries()
+        while True:
+            problems: list[Exception] = []
+            for entry in reversed(entries):
+                try:
+                    return self._load(entry)
+                except NewerFormatError:
+                    raise  # falling back would fork the history that a newer emdist wrote
+                except (CheckpointError, NotFoundError, StorageError) as error:
+                    problems.append(error)
+                    log.warning("skipping checkpoint %s/%s: %s", self.kind, entry.name, error)
+            # Retention of a live owner may have removed what was listed: look once more.
+            again = self._entries()
+            if again == entries:
+                break
+            entries = again
+        # In an object store a writer killed before its first commit leaves a state and no
+        # manifest; a local rename is atomic, so there a missing manifest is damage.
+        if not any(entry.complete or self.folder.location.is_local for entry in entries):
             return None
-        return read_model(self.location.child("final"))
+        raise self._none_good(problems)
+
+    def exists(self) -> bool:
+        """Whether there is any checkpoint of this `kind`, good or damaged."""
+        # In an object store, what was never committed is none; see `load`.
+        is_local = self.folder.location.is_local
+        return any(entry.complete or is_local for entry in self._entries())
+
+    def retain(self, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int) -> None:
+        """Delete checkpoints of this `kind` but the last ones, every K-th and the best.
+
+        Parameters
+        ----------
+        last
+            How many of the newest sequence numbers to keep, at least 1.
+        every
+            Keep those whose sequence number is a multiple of this; 0 for none.
+        best
+            Sequence number to keep, or None.
+        epoch
+            From `claim`. RunFencedError if the run has another owner by now.
+        """
+        if last < 1:
+            raise ValueError(f"retention must keep at least 1 checkpoint, got last={last}")
+        check_owner(self.folder, epoch)
+        entries = self._entries()
+        newest = _line(entries)
+        keep = {
+            *sorted(newest)[-last:],
+            *(number for number in newest if every and number % every == 0),
+            *(number for number in newest if number == best),
+        }
+        for entry in entries:
+            if entry == newest.get(entry.sequence) and entry.sequence in keep:
+                continue
+            if entry.complete or entry.epoch <= epoch:
+                # The manifest goes first, so that a kill in between leaves no half that counts.
+                self.folder.delete(f"{self.kind}/{entry.name}/{_MANIFEST}")
+                self.folder.delete(f"{self.kind}/{entry.name}")
+        self.folder.clean(self.kind)
+
+    def _none_good(self, problems: list[Exception]) -> Exception:
+        for problem in problems:
+            if isinstance(problem, StorageError):
+                return problem
+        return CheckpointError(
+            f"none of the {len(problems)} checkpoints in {self.folder.location.child(self.kind)} "
+            f"is good; the newest: {problems[0]} Restore the folder from a copy, or use another "
+            "run key to start from the beginning."
+        )
+
+    def _load(self, entry: _Entry) -> Saved:
+        name = f"{self.kind}/{entry.name}"
+        where = self.folder.location.child(name)
+        if not entry.complete:
+            raise CheckpointError(f"{where} has no {_MANIFEST}: it was never committed.")
+        manifest = parse(self.folder.read(f"{name}/{_MANIFEST}", MANIFEST_LIMIT), where)
+        told = (manifest.get("kind"), manifest.get("sequence"), manifest.get("epoch"))
+        if told != (self.kind, entry.sequence, entry.epoch):
+            raise CheckpointError(f"{where} has the manifest of {told}: it is damaged.")
+        # File names are ours, never the manifest's: it cannot lead a reader elsewhere.
+        accepted = seals(manifest, _STATE, where)
+        found = read_sealed(self.folder, f"{name}/{_STATE}", accepted, where)
+        return replace(found, sequence=entry.sequence, epoch=entry.epoch)
+
+    def _entries(self) -> list[_Entry]:
+        """Checkpoints of this kind, oldest first, whether they are good or not."""
+        files: dict[str, set[str]] = {}
+        for path in self.folder.list(self.kind):
+            name, _, file = path.removeprefix(f"{self.kind}/").partition("/")
+            files.setdefault(name, set()).add(file)
+        matches = [(_CHECKPOINT.fullmatch(name), inside) for name, inside in files.items()]
+        return sorted(
+            _Entry(int(match[2]), int(match[1]), match[0], _MANIFEST in inside)
+            for match, inside in matches
+            if match
+        )
+
+
+def _line(entries: list[_Entry]) -> dict[int, _Entry]:
+    """What led to the newest checkpoint, by sequence number: not what an older owner did too.
+
+    `entries` are in order.
+    """
+    line: dict[int, _Entry] = {}
+    for entry in reversed(entries):
+        later = min((n for n, one in line.items() if one.epoch > entry.epoch), default=None)
+        if entry.complete and (later is None or entry.sequence < later):
+            line.setdefault(entry.sequence, entry)
+    return line

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from emdist.interfaces import Block, Source
-from emdist.runtime.crew import Crew
+from emdist.runtime.worker_threads import Crew
 
 #: Blocks that a process reads ahead at a time, at most; the budget is less as a rule.
 _THREADS = 8

@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 from emdist.store.chunks.layout import is_chunk_of
 from emdist.store.places.faults import object_told, told
 from emdist.store.places.location import open_object_store
-from emdist.store.places.patience import patiently
+from emdist.store.places.retries import patiently
 from emdist.store.sources.references import ArrayRef, open_checked
 
 #: Size in bytes, and what changes when the file is written: time in ns, or the store's ETag.

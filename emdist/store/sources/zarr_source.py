@@ -16,7 +16,6 @@ from emdist.errors import CorruptChunkError, EmdistError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
 from emdist.runtime.defects import REPORT, is_defect
-from emdist.store.chunks.apart import apart
 from emdist.store.chunks.layout import (
     Ranges,
     chunk_keys,
@@ -25,6 +24,7 @@ from emdist.store.chunks.layout import (
     sampled_digest,
     unit_rows,
 )
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.arrays import check_matrix, finite_rows
 from emdist.store.sources.chunk_files import Torn, chunk_files

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.histograms import grid, ordinals, tally
-from emdist.models.brackets import Brackets, narrowed
+from emdist.models.median_brackets import Brackets, narrowed
 
 #: Few enough values to collide, near and far from each other.
 VALUES = st.one_of(

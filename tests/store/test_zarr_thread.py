@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from emdist.store.chunks.apart import apart
+from emdist.store.chunks.zarr_thread import apart
 
 SEEN: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="nothing")
 

@@ -1,0 +1,228 @@
+"""RunFolder: checkpoints and the result of one fit, safe against crashes and second owners.
+
+::
+
+    run.json                                configuration, data fingerprint, block plan, versions
+    stamps.json                             sizes and times of the data's files, as last read
+    owners/<epoch>.json                     one per process that took the run over
+    <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
+    final/                                  model.safetensors, then model.json: the commit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunError, RunMismatchError
+from emdist.interfaces import FORMAT_VERSION, Array
+from emdist.store.places.files import Folder, open_folder
+from emdist.store.places.location import Location
+from emdist.store.runs import owners
+from emdist.store.runs.checkpoints import Series
+from emdist.store.runs.model_files import read_model
+from emdist.store.runs.run_record import (
+    RESULT,
+    compare,
+    extended,
+    former,
+    identity_differences,
+    new_record,
+)
+from emdist.store.runs.sealed import Saved, document, read_document
+
+#: Leftovers are removed when nobody can be writing them any more, in seconds.
+_STALE = 3600.0
+_STAMPS = "stamps.json"
+#: What a run keeps in its folder under its own names; labels and whatever else lie beside it.
+OWN = (
+    "ckpt",
+    "survey",
+    "final",
+    "owners",
+    "run.json",
+    _STAMPS,
+    "summary.json",
+    "summary.md",
+)
+_TAKES_OVER = (
+    "{} holds another run, which ended before its first checkpoint; this one takes its place"
+)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run. Nothing is kept between calls: the folder is all the truth."""
+
+    location: Location
+
+    @property
+    def folder(self) -> Folder:
+        """The files of the run."""
+        return open_folder(self.location)
+
+    def create_or_check(self, record: Mapping[str, Any], extend: bool = False) -> list[str]:
+        """Start the run, or make sure that it is the one that `record` describes.
+
+        Parameters
+        ----------
+        record
+            See `new_record`. Must not hold credentials: it is stored and shown.
+        extend
+            Whether the run is there already, and its stop rules may be others; see `extend`.
+
+        Returns
+        -------
+        list of str
+            Warnings: library versions that differ from those of the start.
+
+        Raises
+        ------
+        RunMismatchError
+            If the folder belongs to another configuration or other data, or is no run folder
+            and not empty. Nothing is changed. A run that has failed, or was killed, before its
+            first checkpoint is no obstacle: see `take_over`.
+        CheckpointError
+            If run.json is damaged or of a newer format.
+        """
+        where = self.location.child("run.json")
+        asked = new_record(record)
+        for _ in range(2):
+            try:
+                stored = self.record()
+                try:
+                    return compare(stored, asked, where, extend)
+                except RunMismatchError:
+                    if extend or not self._is_stillborn():
+                        raise
+                    return [_TAKES_OVER.format(self.location)]
+            except NotFoundError:
+                if extend:
+                    raise NotFoundError(
+                        f"There is no run in {self.location} to extend. Name the run that is to go "
+                        "on, or start it without extending."
+                    ) from None
+                if not self.folder.is_empty() and not self.folder.exists("run.json"):
+                    raise RunMismatchError(
+                        f"{self.location} is not empty and has no run.json, so it is no run "
+                        "folder. Nothing was changed. Use another run.key (an empty or new folder)."
+                    ) from None
+            try:
+                self.folder.create("run.json", document(asked))
+                return []
+            except FileExistsError:
+                continue  # another process was first: compare with what it wrote
+        raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
+
+    def _is_stillborn(self) -> bool:
+        """Whether the run has nothing of value, and nobody is at work on it."""
+        return not self._has_value() and owners.is_free(self.folder)
+
+    def _has_value(self) -> bool:
+        made = ("summary.json", "final/model.json")
+        found = any(self.folder.exists(name) for name in made)
+        return found or Series(self.folder, "ckpt").exists()
+
+    def take_over(self, record: Mapping[str, Any], epoch: int) -> None:
+        """Make this the run of `record`, where another one ended before its first checkpoint.
+
+        RunFencedError as `save`; RunMismatchError if it has come to one meanwhile.
+        """
+        asked, stored = new_record(record), self.record()
+        if identity_differences(stored, asked):
+            if self._has_value():
+                compare(stored, asked, self.location.child("run.json"))
+            self.check_owner(epoch)
+            # The survey first: it depends on the configuration that run.json says.
+            for name in ("survey", _STAMPS):
+                self.folder.delete(name)
+            self.folder.write("run.json", document(asked))
+
+    def release(self, epoch: int) -> None:
+        """Note that this process has failed, if the run has no checkpoint yet; best effort."""
+        with suppress(EmdistError):
+            if not Series(self.folder, "ckpt").exists():
+                owners.release(self.folder, epoch)
+
+    def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
+        """Note that the run goes on from a `checkpoint` as `record` says; see `extended`.
+
+        RunFencedError as `save`.
+        """
+        found = extended(self.record(), new_record(record), checkpoint)
+        if found is not None:
+            self.check_owner(epoch)
+            self.folder.write("run.json", document(found))
+
+    def vouch(self, files: Mapping[str, str], epoch: int) -> None:
+        """Note the sha256 of the run's models, by the folders that they are in.
+
+        RunFencedError as `save`.
+        """
+        stored = self.record()
+        if stored.get(RESULT) != dict(files):
+            self.check_owner(epoch)
+            self.folder.write("run.json", document(stored | {RESULT: dict(files)}))
+
+    def record(self) -> dict[str, Any]:
+        """What run.json holds; NotFoundError or CheckpointError."""
+        return read_document(self.folder, "run.json")
+
+    def stamps(self) -> Mapping[str, Any]:
+        """Of the data's files when the run last made sure of them; empty if that is not known."""
+        try:
+            found = read_document(self.folder, _STAMPS)
+        except (NotFoundError, CheckpointError):
+            return {}  # the data is looked at again
+        stamps = found.get("stamps")
+        return stamps if isinstance(stamps, dict) else {}
+
+    def accept(self, stamps: Mapping[str, Any], epoch: int) -> None:
+        """Note that the data with these `stamps` is the run's; RunFencedError as `save`."""
+        self.check_owner(epoch)
+        self.folder.write(_STAMPS, document({"format": FORMAT_VERSION, "stamps": dict(stamps)}))
+
+    def claim(self) -> int:
+        """Take the run over: a new owner epoch, counted from 1; earlier owners are fenced off."""
+        self.folder.clean(age=_STALE)
+        return owners.claim(self.folder)
+
+    def check_owner(self, epoch: int) -> None:
+        """RunFencedError if a later owner than `epoch` has claimed the run."""
+        owners.check_owner(self.folder, epoch)
+
+    def save(
+        self,
+        kind: str,
+        sequence: int,
+        arrays: Mapping[str, Array],
+        meta: Mapping[str, Any],
+        epoch: int,
+    ) -> str:
+        """Commit a checkpoint and return its sha256; see `Series.save`."""
+        return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
+
+    def load(self, kind: str) -> Saved | None:
+        """The newest good checkpoint of this `kind`, or None; see `Series.load`."""
+        return Series(self.folder, kind).load()
+
+    def retain(
+        self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
+    ) -> None:
+        """Delete all but the last, every K-th and the best; see `Series.retain`."""
+        Series(self.folder, kind).retain(last, every, best, epoch=epoch)
+
+    def has_result(self) -> bool:
+        """Whether the run has a result that is its own as it is now: not of before an extension."""
+        if not self.folder.exists("final/model.json"):
+            return False
+        stored = self.record()
+        return stored.get(RESULT) is not None or not former(stored)
+
+    def read_final(self) -> Saved | None:
+        """The result of the run, or None if it has none yet; CheckpointError if damaged."""
+        if not self.folder.exists("final/model.json"):
+            return None
+        return read_model(self.location.child("final"))
