@@ -51,47 +51,133 @@ class BayesianGaussianMixture(GaussianEstimator):
 
     Parameters
     ----------
-    n_components
-        Components at most.
-    covariance_type
-        "full", "tied", "diag" (or "diagonal") or "spherical".
-    tol
-        Stop when an iteration changes the bound of all rows together by less: nats, as in
-        scikit-learn. Components that the data do not need empty by a few nats of the whole bound.
-    reg_covar
-        Added to the diagonal of the rows' covariances.
-    max_iter, n_init
-        Iterations of one start at most, and starts.
-    init_params
-        As in `GaussianMixture`.
-    weight_concentration_prior_type
-        "dirichlet_process" (truncated; the order of components matters) or
-        "dirichlet_distribution".
-    weight_concentration_prior
-        Positive; None for 1 / n_components. The smaller, the fewer components are used.
-    mean_precision_prior
-        How many rows the prior's mean is worth; None for 1.
-    mean_prior
-        (d,); None for the data's mean.
-    degrees_of_freedom_prior
-        More than d - 1; None for d.
-    covariance_prior
-        (d, d), (d,) for "diag", a number for "spherical"; None for the data's.
-    random_state
-        Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start
-        Start from the previous fit's parameters.
-    verbose, verbose_interval
-        As in `GaussianMixture`.
-    on_collapse
-        What happens to a component without rows: "regularise" keeps it at its prior, "drop"
-        removes it, "reseed" and "raise" as in `GaussianMixture`.
-    assignment, assignment_options
-        How rows are shared among components, as in `GaussianMixture`: "hard" gives each row to one.
-    schedule, schedule_options
-        How passes become iterations, as in `GaussianMixture`.
-    precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
-        As in `KMeans`.
+    n_components : int, default=1
+        Maximum number of components; those that the data do not need become empty.
+    covariance_type : {'full', 'tied', 'diag', 'spherical'}, default='full'
+        Shape of the covariance matrices. Simpler shapes need fewer rows and less time.
+
+        - 'full': One matrix for each component.
+        - 'tied': One matrix for all components.
+        - 'diag': Variances of the features for each component; 'diagonal' is the same.
+        - 'spherical': One variance for each component.
+
+    tol : float, default=0.001
+        Stop when the lower bound of all rows together improves by less than this in an iteration
+        (in nats), as in scikit-learn. Components become empty by a few nats, so do not raise it
+        much.
+    reg_covar : float, default=1e-06
+        Value added to the diagonal of the covariance matrices, which keeps them positive definite
+        (squared units of the data). Raise it if components collapse; lower it if features vary by
+        less than 1e-3.
+    max_iter : int, default=100
+        Maximum number of iterations of one restart. Raise it if a ConvergenceWarning says that the
+        fit has not converged.
+    n_init : int, default=1
+        Number of restarts. The one with the best objective is kept. All restarts share their reads
+        of the data. Raise it (to 10, say) if restarts end at different objectives.
+    init_params : {'kmeans', 'k-means++', 'k-means||', 'random_from_data'}, default='kmeans'
+        How the starting means are chosen, on a sample of the rows. With noise, 'kmeans' leaves out
+        rows that have no near neighbours (Byers and Raftery 1998).
+
+        - 'kmeans': K-means on the sample until it converges.
+        - 'k-means++': Greedy k-means++.
+        - 'k-means||': k-means|| with oversampling.
+        - 'random_from_data': Random rows; 'random' is the same.
+
+    weight_concentration_prior_type : {'dirichlet_process', 'dirichlet_distribution'},
+        default='dirichlet_process'
+        Prior of the weights.
+
+        - 'dirichlet_process': Truncated stick-breaking; the order of the components matters.
+        - 'dirichlet_distribution': A symmetric Dirichlet distribution.
+
+    weight_concentration_prior : float or None, default=None
+        Concentration of the prior of the weights, above 0; None is 1 / n_components. Lower it to
+        use fewer components.
+    mean_precision_prior : float or None, default=None
+        Number of rows that the prior of the means is worth; None is 1.
+    mean_prior : array-like of shape (n_features,) or None, default=None
+        Mean of the prior of the means; None is the mean of the data.
+    degrees_of_freedom_prior : float or None, default=None
+        Degrees of freedom of the prior of the precisions, more than n_features - 1; None is
+        n_features.
+    covariance_prior : array-like, float or None, default=None
+        Scale of the prior of the covariances: of shape (n_features, n_features), (n_features,) for
+        'diag', a number for 'spherical'; None is that of the data.
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    warm_start : bool, default=False
+        Start from the parameters of the previous fit of this estimator.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    verbose_interval : int, default=10
+        Accepted for compatibility with scikit-learn; it has no effect.
+    on_collapse : {'regularise', 'reseed', 'drop', 'raise'}, default='regularise'
+        What to do with a component that has no rows left.
+
+        - 'regularise': Keep it at its prior.
+        - 'reseed': Move it to the row that the model explains worst.
+        - 'drop': Remove it, and go on with fewer components.
+        - 'raise': Stop with an error.
+
+    assignment : {'soft', 'hard', 'tempered', 'stochastic'}, default='soft'
+        How rows are shared among components. Change it only for these reasons; centres always use
+        hard assignment.
+
+        - 'soft': By responsibility: EM.
+        - 'hard': Each row to its most probable component: classification EM.
+        - 'tempered': Deterministic annealing: soft, from nearly equal shares to EM. It depends less
+          on the start.
+        - 'stochastic': Each row to a component drawn by responsibility, then EM.
+
+    assignment_options : dict or None, default=None
+        Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
+    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise'}, default='batch'
+        How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
+
+        - 'batch': One M-step after each pass over all rows.
+        - 'squarem': Extrapolates slow EM.
+        - 'incremental': An M-step after each group of blocks.
+        - 'sparse': Skips components that do not matter for a row.
+        - 'stepwise': Online EM, then batch.
+
+    schedule_options : dict or None, default=None
+        Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists
+        them.
+    precision : {'auto', 'float32', 'float64'}, default='auto'
+        Floating-point type of the arithmetic within a block. Sums over rows are always float64.
+
+        - 'auto': The type of the data where that is accurate enough.
+        - 'float32': Faster, accurate to about six digits.
+        - 'float64'
+
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop', 'missing'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
+        - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
     Attributes
     ----------

@@ -41,29 +41,94 @@ class KCentroids(Clustering):
 
     Parameters
     ----------
-    n_clusters
-        Clusters.
-    dissimilarity
-        D by name: "squared_euclidean" (K-means), "cosine", "mahalanobis", "kullback_leibler",
-        "generalised_i", "itakura_saito", "logistic"; or a function of rows (m, d) and centres
-        (k, d) in float64 to (m, k) numbers >= 0.
-    dissimilarity_options
-        Of a named one: ``{"matrix": A}`` or ``{"covariance": S}`` for "mahalanobis".
-    dissimilarity_params
-        Deprecated: the name that `dissimilarity_options` had before.
-    centre
-        For a function: None, the mean of a cluster's rows; a function of means (k, d) to centres
-        (k, d); or a pair ``(statistics, centre)`` of functions, (m, d) -> (m, W) of rows and
-        (k, W) -> (k, d) of their means by cluster. It should minimise D over the cluster, or the
-        objective may rise. On a cluster of machines functions travel by pickle.
-    init, n_init, max_iter, verbose, random_state
-        As in `KMeans`; seeds are drawn in proportion to D.
-    tol
-        Of the summed squared movement of the centres, relative to the mean variance of the
-        features where centres lie: directions for "cosine", proportions for "kullback_leibler".
-    on_collapse, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
-        As in `KMeans`; a function is always computed in float64, and missing values are for
-        "squared_euclidean".
+    n_clusters : int, default=8
+        Number of clusters. Compare several with `Sweep`.
+    dissimilarity : str or callable, default='squared_euclidean'
+        Dissimilarity D between rows and centres: a name, or a function of rows (m, n_features) and
+        centres (k, n_features) that returns (m, k) values >= 0 in float64.
+
+        - 'squared_euclidean': K-means.
+        - 'cosine': Directions: spherical K-means.
+        - 'mahalanobis': With one given matrix.
+        - 'kullback_leibler': Between proportions.
+        - 'generalised_i': Between non-negative values.
+        - 'itakura_saito': Between spectra.
+        - 'logistic': Between probabilities.
+
+    dissimilarity_options : dict or None, default=None
+        Options of a named dissimilarity: {'matrix': A} or {'covariance': S} for 'mahalanobis'.
+    dissimilarity_params : dict or None, default=None
+        Deprecated: the old name of `dissimilarity_options`.
+    centre : callable, tuple of two callables or None, default=None
+        For a dissimilarity of your own: how a centre is made. None: the mean of the rows. A
+        function: maps means (k, n_features) to centres. A pair (statistics, centre): maps rows (m,
+        n_features) to statistics (m, W), and their means (k, W) to centres. The centre should
+        minimise D over its cluster, or the objective may rise.
+    precision : {'auto', 'float32', 'float64'}, default='auto'
+        Floating-point type of the arithmetic within a block. Sums over rows are always float64.
+
+        - 'auto': The type of the data where that is accurate enough.
+        - 'float32': Faster, accurate to about six digits.
+        - 'float64'
+
+    init : {'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape (n_clusters,
+        n_features), default='k-means++'
+        Starting centres, or how they are chosen on a sample of the rows.
+
+        - 'k-means++': Greedy k-means++.
+        - 'random': Random rows.
+        - 'k-means||': k-means|| with oversampling.
+        - 'kmeans': K-means on the sample until it converges.
+
+    n_init : int or 'auto', default='auto'
+        Number of restarts; the one with the lowest inertia is kept. 'auto' is 10 for init='random'
+        and 1 otherwise. Raise it if restarts end at different inertias.
+    max_iter : int, default=300
+        Maximum number of iterations of one restart. Raise it if a ConvergenceWarning says that the
+        fit has not converged.
+    tol : float, default=0.0001
+        Stop when the summed squared movement of the centres falls below this, relative to the mean
+        variance of the features where centres lie: directions for 'cosine', proportions for
+        'kullback_leibler'.
+    on_collapse : {'reseed', 'drop', 'regularise', 'raise'}, default='reseed'
+        What to do with a centre that loses its rows.
+
+        - 'reseed': Move it to the row that is farthest from its centre.
+        - 'drop': Remove it, and go on with fewer clusters.
+        - 'regularise': Leave it where it is.
+        - 'raise': Stop with an error.
+
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop', 'missing'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
+        - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
     Attributes
     ----------

@@ -60,51 +60,93 @@ class KMeans(KMeansEstimator):
 
     Parameters
     ----------
-    n_clusters
-        Clusters.
-    init
-        "k-means++" (greedy, on a sample), "random", "k-means||", "kmeans" (converged on a
-        sample) or an array (n_clusters, n_features).
-    n_init
-        Starts; "auto" is 10 for init="random" and 1 otherwise.
-    max_iter
-        Iterations of one start at most.
-    tol
-        Of the summed squared movement of the centres, relative to the mean variance of the
-        features.
-    verbose
-        Print a line per iteration.
-    random_state
-        Seed. The same seed gives the same bits on any number of threads and workers.
-    copy_x
-        Accepted for scikit-learn's sake: X is never changed.
-    algorithm
-        The result is Lloyd's in any case. "lloyd" holds every row against every centre in each
-        iteration; "elkan" leaves out what the triangle inequality rules out, at 10 bytes a row:
-        the schedule "pruned".
-    on_collapse
-        What happens to a centre that has lost its rows: "reseed" moves it to the row that is
-        farthest from its own, "drop" leaves it out, "regularise" leaves it where it is, "raise"
-        is an error.
-    schedule, schedule_options
-        How passes become iterations: "batch" (Lloyd), "pruned" (the same, faster), "incremental",
-        "minibatch" or "stepwise", and a dict of its options; see docs/schedules.md.
-    precision
-        "auto", "float32" or "float64" for the arithmetic of a tile. "auto" takes the data's own
-        where that is enough, and float64 for the scores, labels and responsibilities that
-        mixtures return; "float32" is faster and right to about six digits.
-    engine
-        None for threads here, or a ``distributed.Client``.
-    block_size
-        Decoded size of a unit of work, such as "64 MiB"; None by the size of the data.
-    missing_chunks
-        Chunks of a Zarr array that were never written: "raise", "drop" (leave rows out) or "fill"
-        (take the fill value).
-    corrupt_chunks
-        Chunks of a Zarr array that do not decode: "raise", or "drop" to leave their rows out.
-    non_finite
-        "raise", "drop" to leave rows with NaN or infinity out, or "missing": NaN counts as missing
-        at random, and infinity is refused.
+    n_clusters : int, default=8
+        Number of clusters. Compare several with `Sweep`.
+    init : {'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape (n_clusters,
+        n_features), default='k-means++'
+        Starting centres, or how they are chosen on a sample of the rows.
+
+        - 'k-means++': Greedy k-means++.
+        - 'random': Random rows.
+        - 'k-means||': k-means|| with oversampling.
+        - 'kmeans': K-means on the sample until it converges.
+
+    n_init : int or 'auto', default='auto'
+        Number of restarts; the one with the lowest inertia is kept. 'auto' is 10 for init='random'
+        and 1 otherwise. Raise it if restarts end at different inertias.
+    max_iter : int, default=300
+        Maximum number of iterations of one restart. Raise it if a ConvergenceWarning says that the
+        fit has not converged.
+    tol : float, default=0.0001
+        Stop when the summed squared movement of the centres, relative to the mean variance of the
+        features, falls below this. Set it to 0 to iterate until no row changes its cluster.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    copy_x : bool, default=True
+        Accepted for compatibility with scikit-learn; X is never changed.
+    algorithm : {'lloyd', 'elkan'}, default='lloyd'
+        How an iteration is computed; the result is the same.
+
+        - 'lloyd': Compares every row with every centre.
+        - 'elkan': Skips rows whose cluster cannot change (the schedule 'pruned'); it keeps 10 bytes
+          per row.
+
+    schedule : {'batch', 'pruned', 'incremental', 'stepwise', 'minibatch'}, default='batch'
+        How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
+
+        - 'batch': One M-step after each pass over all rows.
+        - 'pruned': Exact K-means that skips rows whose cluster cannot change.
+        - 'incremental': An M-step after each group of blocks.
+        - 'stepwise': Online EM, then batch.
+        - 'minibatch': Online K-means, then batch.
+
+    schedule_options : dict or None, default=None
+        Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists
+        them.
+    precision : {'auto', 'float32', 'float64'}, default='auto'
+        Floating-point type of the arithmetic within a block. Sums over rows are always float64.
+
+        - 'auto': The type of the data where that is accurate enough.
+        - 'float32': Faster, accurate to about six digits.
+        - 'float64'
+
+    on_collapse : {'reseed', 'drop', 'regularise', 'raise'}, default='reseed'
+        What to do with a centre that loses its rows.
+
+        - 'reseed': Move it to the row that is farthest from its centre.
+        - 'drop': Remove it, and go on with fewer clusters.
+        - 'regularise': Leave it where it is.
+        - 'raise': Stop with an error.
+
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop', 'missing'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
+        - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
     Attributes
     ----------

@@ -23,41 +23,67 @@ class KMedians(CentreDistances):
 
     Parameters
     ----------
-    n_clusters
-        Clusters.
-    init
-        "k-means++" (greedy, on a sample, by L1 distance), "random", "k-means||", "kmeans" or an
-        array (n_clusters, n_features).
-    n_init
-        Starts; "auto" is 10 for init="random" and 1 otherwise.
-    max_iter
-        Passes of one start at most: those that move centres, and the few that close in on the
-        exact medians.
-    tol
-        Stop sooner: when the sum of squares of how far the medians may lie from the centres is at
-        most `tol` times the mean variance of the features. 0 goes on until they are exact.
-    bins
-        Of the histogram of each cluster and feature, at least 8. A pass holds 24 bytes for each
-        bin; with more bins there are fewer passes.
-    verbose
-        Print a line per iteration.
-    random_state
-        Seed. The same seed gives the same bits on any number of threads and workers.
-    on_collapse
-        What happens to a centre that has lost its rows: "reseed" moves it to the row that is
-        farthest from its own, "drop" leaves it out, "regularise" leaves it where it is, "raise"
-        is an error.
-    engine
-        None for threads here, or a ``distributed.Client``.
-    block_size
-        Decoded size of a unit of work, such as "64 MiB"; None by the size of the data.
-    missing_chunks
-        Chunks of a Zarr array that were never written: "raise", "drop" (leave rows out) or "fill"
-        (take the fill value).
-    corrupt_chunks
-        Chunks of a Zarr array that do not decode: "raise", or "drop" to leave their rows out.
-    non_finite
-        "raise", or "drop" to leave rows with NaN or infinity out.
+    n_clusters : int, default=8
+        Number of clusters. Compare several with `Sweep`.
+    tol : float, default=0.0
+        Stop when the summed squared distance by which the medians may still be off is at most this
+        times the mean variance of the features. 0 gives exact medians. Raise it to stop sooner.
+    bins : int, default=64
+        Number of histogram bins for each cluster and feature, at least 8. Raise it to need fewer
+        passes; a pass holds 24 bytes for each bin.
+    init : {'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape (n_clusters,
+        n_features), default='k-means++'
+        Starting centres, or how they are chosen on a sample of the rows.
+
+        - 'k-means++': Greedy k-means++.
+        - 'random': Random rows.
+        - 'k-means||': k-means|| with oversampling.
+        - 'kmeans': K-means on the sample until it converges.
+
+    n_init : int or 'auto', default='auto'
+        Number of restarts; the one with the lowest inertia is kept. 'auto' is 10 for init='random'
+        and 1 otherwise. Raise it if restarts end at different inertias.
+    max_iter : int, default=300
+        Maximum number of passes of one restart: those that move centres, and those that close in on
+        the exact medians.
+    on_collapse : {'reseed', 'drop', 'regularise', 'raise'}, default='reseed'
+        What to do with a centre that loses its rows.
+
+        - 'reseed': Move it to the row that is farthest from its centre.
+        - 'drop': Remove it, and go on with fewer clusters.
+        - 'regularise': Leave it where it is.
+        - 'raise': Stop with an error.
+
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
 
     Attributes
     ----------

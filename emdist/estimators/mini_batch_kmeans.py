@@ -26,14 +26,76 @@ class MiniBatchKMeans(Streaming, KMeansEstimator):
 
     Parameters
     ----------
-    n_clusters, init, n_init, max_iter, tol, verbose, random_state
-        As in `KMeans`. Sweeps and batch iterations alike count towards `max_iter`.
-    n_batches
-        Mini-batches of a sweep over all rows.
-    passes
-        Sweeps before batch iterations; with ``max_iter=passes`` there are none of these.
-    on_collapse, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
-        As in `KMeans`.
+    n_clusters : int, default=8
+        Number of clusters. Compare several with `Sweep`.
+    init : {'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape (n_clusters,
+        n_features), default='k-means++'
+        Starting centres, or how they are chosen on a sample of the rows.
+
+        - 'k-means++': Greedy k-means++.
+        - 'random': Random rows.
+        - 'k-means||': k-means|| with oversampling.
+        - 'kmeans': K-means on the sample until it converges.
+
+    n_init : int or 'auto', default='auto'
+        Number of restarts; the one with the lowest inertia is kept. 'auto' is 10 for init='random'
+        and 1 otherwise. Raise it if restarts end at different inertias.
+    max_iter : int, default=300
+        Maximum number of iterations; mini-batch passes and batch iterations both count.
+    tol : float, default=0.0001
+        Stop when the summed squared movement of the centres, relative to the mean variance of the
+        features, falls below this. Set it to 0 to iterate until no row changes its cluster.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    n_batches : int, default=16
+        Number of mini-batches in one pass over all rows.
+    passes : int, default=1
+        Number of passes with mini-batches before the batch iterations. Set max_iter to the same
+        number for mini-batches alone.
+    precision : {'auto', 'float32', 'float64'}, default='auto'
+        Floating-point type of the arithmetic within a block. Sums over rows are always float64.
+
+        - 'auto': The type of the data where that is accurate enough.
+        - 'float32': Faster, accurate to about six digits.
+        - 'float64'
+
+    on_collapse : {'reseed', 'drop', 'regularise', 'raise'}, default='reseed'
+        What to do with a centre that loses its rows.
+
+        - 'reseed': Move it to the row that is farthest from its centre.
+        - 'drop': Remove it, and go on with fewer clusters.
+        - 'regularise': Leave it where it is.
+        - 'raise': Stop with an error.
+
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop', 'missing'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
+        - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
     Attributes
     ----------

@@ -33,28 +33,107 @@ class MultinomialMixture(DiscreteMixture):
 
     Parameters
     ----------
-    n_components
-        Components.
-    tol
-        Of the bound per row: nats.
-    max_iter, n_init
-        Iterations of one start at most, and starts.
-    init_params
-        "kmeans", "k-means++", "k-means||", "random_from_data" or "random": see
-        `GaussianMixture`.
-    weights_init, probabilities_init
-        A start: (k,) and (k, d), rows summing to 1; what is not given is estimated from the rows
-        nearest.
-    uniform_weights
-        Keep all weights at 1 / n_components.
-    smoothing
+    n_components : int, default=1
+        Number of mixture components. Compare several with `Sweep`.
+    probabilities_init : array-like of shape (n_components, n_features) or None, default=None
+        Starting probabilities, which sum to 1 along each row.
+    smoothing : float, default=0.0
         Pseudo-count of every feature.
-    random_state
-        Seed. The same seed gives the same bits on any number of threads and workers.
-    warm_start, on_collapse, assignment, assignment_options, schedule, schedule_options
-        As in `GaussianMixture`.
-    verbose, precision, engine, block_size, missing_chunks, corrupt_chunks, non_finite
-        As in `KMeans`.
+    weights_init : array-like of shape (n_components,) or None, default=None
+        Starting weights. Parameters that are not given are estimated from the rows nearest to the
+        means.
+    uniform_weights : bool, default=False
+        Keep all mixture weights at 1 / n_components.
+    tol : float, default=0.001
+        Stop when the lower bound per row improves by less than this in an iteration (in nats).
+        Lower it for more exact parameters, at the cost of more iterations.
+    max_iter : int, default=100
+        Maximum number of iterations of one restart. Raise it if a ConvergenceWarning says that the
+        fit has not converged.
+    n_init : int, default=1
+        Number of restarts. The one with the best objective is kept. All restarts share their reads
+        of the data. Raise it (to 10, say) if restarts end at different objectives.
+    init_params : {'kmeans', 'k-means++', 'k-means||', 'random_from_data'}, default='kmeans'
+        How the starting means are chosen, on a sample of the rows. With noise, 'kmeans' leaves out
+        rows that have no near neighbours (Byers and Raftery 1998).
+
+        - 'kmeans': K-means on the sample until it converges.
+        - 'k-means++': Greedy k-means++.
+        - 'k-means||': k-means|| with oversampling.
+        - 'random_from_data': Random rows; 'random' is the same.
+
+    warm_start : bool, default=False
+        Start from the parameters of the previous fit of this estimator.
+    on_collapse : {'regularise', 'reseed', 'drop', 'raise'}, default='regularise'
+        What to do with a component that loses its rows, or becomes too narrow to have a density.
+
+        - 'regularise': Keep it as the M-step leaves it.
+        - 'reseed': Move it to the row that the model explains worst.
+        - 'drop': Remove it, and go on with fewer components.
+        - 'raise': Stop with an error.
+
+    assignment : {'soft', 'hard', 'tempered', 'stochastic'}, default='soft'
+        How rows are shared among components. Change it only for these reasons; centres always use
+        hard assignment.
+
+        - 'soft': By responsibility: EM.
+        - 'hard': Each row to its most probable component: classification EM.
+        - 'tempered': Deterministic annealing: soft, from nearly equal shares to EM. It depends less
+          on the start.
+        - 'stochastic': Each row to a component drawn by responsibility, then EM.
+
+    assignment_options : dict or None, default=None
+        Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
+    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise'}, default='batch'
+        How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
+
+        - 'batch': One M-step after each pass over all rows.
+        - 'squarem': Extrapolates slow EM.
+        - 'incremental': An M-step after each group of blocks.
+        - 'sparse': Skips components that do not matter for a row.
+        - 'stepwise': Online EM, then batch.
+
+    schedule_options : dict or None, default=None
+        Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists
+        them.
+    precision : {'auto', 'float32', 'float64'}, default='auto'
+        Floating-point type of the arithmetic within a block. Sums over rows are always float64.
+
+        - 'auto': The type of the data where that is accurate enough.
+        - 'float32': Faster, accurate to about six digits.
+        - 'float64'
+
+    random_state : int, RandomState instance or None, default=None
+        Random seed. The same integer gives bit-identical results with any number of threads or
+        workers; None draws a new seed. Pass an integer for results that can be repeated.
+    verbose : int, default=0
+        Print one line per iteration if it is not 0.
+    engine : distributed.Client or None, default=None
+        Where blocks are computed: on the workers of a Dask client, or on threads of this process
+        (None). Results do not depend on it.
+    block_size : str or None, default=None
+        Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one
+        block at a time. Make it smaller if memory is short. Results for another block size agree to
+        about ten digits; they are not bit-identical.
+    missing_chunks : {'raise', 'drop', 'fill'}, default='raise'
+        What to do with chunks of a Zarr array that were never written.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+        - 'fill': Use the fill value of the array.
+
+    corrupt_chunks : {'raise', 'drop'}, default='raise'
+        What to do with chunks of a Zarr array that cannot be decoded.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out their rows.
+
+    non_finite : {'raise', 'drop', 'missing'}, default='raise'
+        What to do with rows that contain NaN or infinity.
+
+        - 'raise': Stop with an error.
+        - 'drop': Leave out these rows.
+        - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
     Attributes
     ----------

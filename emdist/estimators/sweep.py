@@ -59,24 +59,32 @@ class Sweep(BestModel):
 
     Parameters
     ----------
-    estimator
-        `KMeans`, `GaussianMixture` or another one of this package; it is cloned.
-    param_grid
-        Parameter to list of values, or a list of such dicts, as for ``GridSearchCV``. `engine`
-        and what is said about reading are the estimator's own.
-    criterion
-        "bic", "aic" or "icl" for mixtures (the lower the better), "bound" for posteriors,
-        "icl", "calinski_harabasz" or "elbow" for centres; None: "bic" for mixtures, "bound" for
-        posteriors, "icl" for K-means and K-medians. The elbow is a heuristic.
-    allow_degenerate
-        Whether a model with components on the variance floor may be the best: its likelihood is as
-        high as the floor is low. With centres, a model whose rows all lie on them.
-    sums_memory
-        For the sums of all models of one block; more take more than one read a pass.
-    verbose
-        Print a line per iteration of each model.
-    memory
-        Deprecated: the name that `sums_memory` had before.
+    estimator : estimator
+        A `KMeans`, `GaussianMixture` or other estimator of emdist; it is cloned.
+    param_grid : dict or list of dict
+        Parameters and the values to compare, as for GridSearchCV. `engine` and the parameters about
+        reading data are those of the estimator.
+    criterion : {'bic', 'aic', 'icl', 'bound', 'calinski_harabasz', 'elbow'} or None, default=None
+        How the best model is chosen. None: 'bic' for mixtures, 'bound' for variational models,
+        'icl' for K-means and K-medians.
+
+        - 'bic': Bayesian information criterion.
+        - 'aic': Akaike information criterion.
+        - 'icl': Integrated completed likelihood.
+        - 'bound': Evidence lower bound.
+        - 'calinski_harabasz': Variance between clusters by variance within.
+        - 'elbow': Where the objective bends: a heuristic.
+
+    allow_degenerate : bool, default=False
+        Whether a model whose components lie on the variance floor may be the best. Its likelihood
+        depends on the floor alone.
+    sums_memory : str, default='256 MiB'
+        Memory for the sums of all models of one block. If they need more, a pass takes more than
+        one read of the data.
+    verbose : int, default=0
+        Print one line per iteration of each model.
+    memory : str or None, default=None
+        Deprecated: the old name of `sums_memory`.
 
     Attributes
     ----------

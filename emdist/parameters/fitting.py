@@ -1,0 +1,91 @@
+"""Parameters of a fit: starts, when it stops, what happens to lost components, schedules."""
+
+from __future__ import annotations
+
+from emdist.parameters.entry import Parameter
+
+FITTING = {
+    "seed": Parameter(
+        "int",
+        "Random seed. The same seed gives bit-identical results with any number of threads or "
+        "workers.",
+        "Try other seeds to see how much a result depends on its start.",
+    ),
+    "n_init": Parameter(
+        "int",
+        "Number of restarts. The one with the best objective is kept. All restarts share their "
+        "reads of the data.",
+        "Raise it (to 10, say) if restarts end at different objectives.",
+    ),
+    "init": Parameter(
+        "",
+        "How the starting centres or means are chosen, on a sample of the rows.",
+        choices={
+            "k-means++": "Greedy k-means++.",
+            "k-means||": "k-means|| with oversampling.",
+            "kmeans": "K-means on the sample until it converges.",
+            "random": "Random rows.",
+            "standardised": "K-means with every feature divided by its standard deviation.",
+            "cleaned": "K-means without rows that have no near neighbours, for data with noise "
+            "(Byers and Raftery 1998).",
+        },
+        default="k-means++ for centres; kmeans for mixtures; standardised for products; cleaned "
+        "with noise.",
+    ),
+    "start": Parameter(
+        "str",
+        "An .npz file with starting parameters: means (k, d) and, if wanted, weights (k,) and the "
+        "scales of the family.",
+        default="Starting values are chosen by fit.init.",
+    ),
+    "max_iter": Parameter(
+        "int",
+        "Maximum number of iterations of one restart.",
+        "Raise it if a fit ends without having converged.",
+        "300 for models of centres, 1000 for variational models, 100 for other mixtures.",
+    ),
+    "tol": Parameter(
+        "float",
+        "Stop when the improvement per iteration falls below this. For mixtures it is the gain in "
+        "log-likelihood per row in nats; for variational models the gain in the bound of all rows "
+        "together; for centres their summed squared movement relative to the mean variance of the "
+        "features.",
+        "Lower it for more exact parameters, at the cost of more iterations.",
+        "1e-3 for mixtures, 1e-4 for centres, 0 (exact) for kmedians.",
+    ),
+    "on_collapse": Parameter(
+        "",
+        "What to do with a component that loses its rows, or becomes too narrow to have a "
+        "density.",
+        choices={
+            "regularise": "Keep it as the M-step leaves it.",
+            "reseed": "Move it to the row that the model explains worst.",
+            "drop": "Remove it, and go on with fewer components.",
+            "raise": "Stop with an error.",
+        },
+        default="reseed for centres, regularise for mixtures.",
+    ),
+    "sample_rows": Parameter(
+        "int",
+        "Number of rows that the driver holds to choose starting values from.",
+        "Raise it if clusters are small: a cluster with no row in the sample gets no start.",
+        "16384, or 64 for each component, up to 16 MiB.",
+    ),
+    "schedule": Parameter(
+        "",
+        "How EM iterates over the data. The default suits most data; docs/schedules.md compares "
+        "them.",
+        choices={
+            "batch": "One M-step after each pass over all rows.",
+            "pruned": "Exact K-means that skips rows whose cluster cannot change.",
+            "squarem": "Extrapolates slow EM.",
+            "incremental": "An M-step after each group of blocks.",
+            "sparse": "Skips components that do not matter for a row.",
+            "stepwise": "Online EM, then batch.",
+            "minibatch": "Online K-means, then batch.",
+        },
+    ),
+    "schedule_options": Parameter(
+        "dict", "Options of the schedule, such as {'groups': 8} for incremental."
+    ),
+}

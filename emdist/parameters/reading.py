@@ -1,0 +1,71 @@
+"""Parameters of data: where rows lie, and how they are read."""
+
+from __future__ import annotations
+
+from emdist.parameters.entry import Parameter
+
+READING = {
+    "block_size": Parameter(
+        "str",
+        "Size of a block of rows in memory, such as '64 MiB'. Each thread or worker processes one "
+        "block at a time.",
+        "Make it smaller if memory is short. Results for another block size agree to about ten "
+        "digits; they are not bit-identical.",
+        "A sixteenth of the data, between 2 and 128 MiB.",
+    ),
+    "missing_chunks": Parameter(
+        "",
+        "What to do with chunks of a Zarr array that were never written.",
+        choices={
+            "raise": "Stop with an error.",
+            "drop": "Leave out their rows.",
+            "fill": "Use the fill value of the array.",
+        },
+    ),
+    "corrupt_chunks": Parameter(
+        "",
+        "What to do with chunks of a Zarr array that cannot be decoded.",
+        choices={"raise": "Stop with an error.", "drop": "Leave out their rows."},
+    ),
+    "non_finite": Parameter(
+        "",
+        "What to do with rows that contain NaN or infinity.",
+        choices={
+            "raise": "Stop with an error.",
+            "drop": "Leave out these rows.",
+            "missing": "Treat NaN as missing at random and fit what is observed; infinity is an "
+            "error.",
+        },
+    ),
+}
+
+PLACES = {
+    "data.path": Parameter(
+        "str",
+        "Path or URL (s3://, gs://, az://, http://) of a Zarr array of shape (rows, features).",
+    ),
+    "data.array": Parameter("str", "Path of the array inside a Zarr group."),
+    "data.weights": Parameter(
+        "str",
+        "Path or URL of a 1-D Zarr array with one sample weight >= 0 for each row.",
+        default="Every row has weight 1.",
+    ),
+    "data.storage_options": Parameter(
+        "dict",
+        "Options of the object store, such as endpoint, region and allow_http.",
+        "Put credentials into environment variables, not here.",
+    ),
+    "ingest.source": Parameter(
+        "str",
+        "File, folder or glob of NPY, NPZ, CSV, Parquet or image files. They are copied to "
+        "data.path if nothing is there yet.",
+    ),
+    "ingest.columns": Parameter("list of str", "Columns to use as features.", default="All."),
+    "ingest.weight_column": Parameter("str", "Column of sample weights.", default="None."),
+    "ingest.dtype": Parameter(
+        "str", "Data type of the array. 'auto' keeps the type of the source."
+    ),
+    "ingest.rows_per_chunk": Parameter(
+        "int", "Rows in each chunk of the array.", default="As many as make 8 MiB."
+    ),
+}

@@ -1,0 +1,100 @@
+"""Parameters of a run: where it computes, where its results go, and sweeps."""
+
+from __future__ import annotations
+
+from emdist.parameters.entry import Parameter
+
+RUNNING = {
+    "cluster.kind": Parameter(
+        "",
+        "Where blocks are computed.",
+        choices={
+            "threads": "Threads of this process.",
+            "local": "A Dask cluster started on this machine.",
+            "address": "A running Dask scheduler, by address or scheduler file.",
+            "by_class": "A Dask cluster started by a class: Kubernetes, SLURM, a cloud.",
+        },
+    ),
+    "cluster.threads": Parameter(
+        "int", "Number of threads, for kind threads.", default="One for each available core."
+    ),
+    "cluster.stall_timeout": Parameter(
+        "float",
+        "Seconds without progress after which blocks are given to other workers. Dask only.",
+        "Raise it if one block takes longer than ten minutes.",
+    ),
+    "cluster.memory": Parameter(
+        "str",
+        "Memory that a process may use, such as '4 GiB'. What the blocks at work leave free is "
+        "used to read ahead and to keep decoded blocks between passes.",
+        "Set it to speed up data that fit into memory once decoded.",
+        "Blocks are not kept.",
+    ),
+    "run.folder": Parameter("str", "Local folder or URL that contains the runs."),
+    "run.key": Parameter(
+        "str",
+        "Name of the run. Starting a run of the same name resumes it.",
+        default="Made from the configuration, so that the same configuration finds its run.",
+    ),
+    "run.checkpoint_seconds": Parameter(
+        "float",
+        "Write a checkpoint after this many seconds of iterations.",
+        "Lower it if machines are often lost; a lost run repeats at most this much.",
+    ),
+    "run.checkpoint_iterations": Parameter(
+        "int", "Write a checkpoint after this many iterations, too.", default="No limit."
+    ),
+    "run.keep_last": Parameter("int", "Number of newest checkpoints to keep."),
+    "run.keep_every": Parameter(
+        "int", "Also keep every checkpoint whose number is a multiple of this; 0 keeps none."
+    ),
+    "run.extend": Parameter(
+        "bool",
+        "Continue an existing run with another fit.max_iter or fit.tol instead of refusing the "
+        "change.",
+    ),
+    "run.storage_options": Parameter("dict", "Options of the object store of run.folder."),
+    "labels.write": Parameter("bool", "Write a label for every row once the fit has ended."),
+    "labels.path": Parameter(
+        "str",
+        "Path or URL of the Zarr group for the labels.",
+        default="labels.zarr in the folder of the run.",
+    ),
+    "labels.outputs": Parameter(
+        "list",
+        "What to write for each row: 'labels' (index of the cluster or component), 'score' "
+        "(log-likelihood, or squared or L1 distance), 'responsibilities' (one column for each "
+        "component).",
+    ),
+    "labels.overwrite": Parameter("bool", "Replace labels that are already at labels.path."),
+    "labels.storage_options": Parameter("dict", "Options of the object store of labels.path."),
+    "sweep.n_components": Parameter(
+        "list of int", "Numbers of components to compare: [2, 4, 8], '2..16' or '2..30..4'."
+    ),
+    "sweep.families": Parameter(
+        "list of str", "Models to compare, by name.", default="model.name alone."
+    ),
+    "sweep.criterion": Parameter(
+        "",
+        "How the best model is chosen.",
+        choices={
+            "bic": "Bayesian information criterion.",
+            "aic": "Akaike information criterion.",
+            "icl": "Integrated completed likelihood.",
+            "bound": "Evidence lower bound, for variational models.",
+            "calinski_harabasz": "Variance between clusters by variance within.",
+            "elbow": "Where the objective bends: a heuristic.",
+        },
+        default="bic for mixtures, bound for variational models, icl for kmeans and kmedians.",
+    ),
+    "sweep.allow_degenerate": Parameter(
+        "bool",
+        "Whether a model whose components lie on the variance floor may be the best. Its "
+        "likelihood depends on the floor alone.",
+    ),
+    "sweep.sums_memory": Parameter(
+        "str",
+        "Memory for the sums of all models of one block. If they need more, a pass takes more "
+        "than one read of the data.",
+    ),
+}
