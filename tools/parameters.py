@@ -14,7 +14,9 @@ from typing import Any
 import emdist
 from emdist.parameters.estimators import entry
 
-_SECTION = re.compile(r"    Parameters\n    -{10}\n(?P<body>.*?)(?=\n\n    [A-Z]\w+\n    -{3,}|\n    \"\"\")", re.S)
+_SECTION = re.compile(
+    r"    Parameters\n    -{10}\n(?P<body>.*?)(?=\n\n    [A-Z]\w+\n    -{3,}|\n    \"\"\")", re.S
+)
 
 
 def estimators() -> list[type[Any]]:

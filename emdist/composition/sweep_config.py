@@ -57,23 +57,15 @@ def _known(name: str) -> str:
 class SweepSection(Section):
     """Which models are fitted, and how the best is chosen."""
 
+    place = "sweep"
+
     n_components: Annotated[
         list[Annotated[int, Field(ge=1)]], BeforeValidator(numbers), Field(min_length=1)
-    ] = Field(description="Such as [2, 4, 8], or 2..16, or 2..30..4")
-    families: list[Annotated[str, AfterValidator(family_name)]] | None = Field(
-        None, min_length=1, description="Models by name; default model.name alone"
-    )
-    criterion: Annotated[str, AfterValidator(_known)] | None = Field(
-        None,
-        description="bic, aic, icl, bound, elbow or calinski_harabasz; default bic for mixtures, "
-        "bound for posteriors, icl for kmeans and kmedians",
-    )
-    allow_degenerate: bool = Field(
-        False, description="Whether a model with components on the variance floor may be the best"
-    )
-    sums_memory: Annotated[str, AfterValidator(size)] = Field(
-        f"{BUDGET >> 20} MiB", description="For the sums of all models of one block"
-    )
+    ]
+    families: list[Annotated[str, AfterValidator(family_name)]] | None = Field(None, min_length=1)
+    criterion: Annotated[str, AfterValidator(_known)] | None = None
+    allow_degenerate: bool = False
+    sums_memory: Annotated[str, AfterValidator(size)] = f"{BUDGET >> 20} MiB"
 
     @model_validator(mode="before")
     @classmethod

@@ -213,7 +213,7 @@ ESTIMATORS: Mapping[str, Parameter] = {
         "callable, tuple of two callables or None",
         "For a dissimilarity of your own: how a centre is made. None: the mean of the rows. A "
         "function: maps means (k, n_features) to centres. A pair (statistics, centre): maps rows "
-        "(m, n_features) to statistics (m, W), and their means (k, W) to centres. The centre should "
+        "(m, n_features) to statistics (m, W), and their means (k, W) to centres. It should "
         "minimise D over its cluster, or the objective may rise.",
     ),
     "algorithm": Parameter(

@@ -55,8 +55,7 @@ FITTING = {
     ),
     "on_collapse": Parameter(
         "",
-        "What to do with a component that loses its rows, or becomes too narrow to have a "
-        "density.",
+        "What to do with a component that loses its rows, or becomes too narrow to have a density.",
         choices={
             "regularise": "Keep it as the M-step leaves it.",
             "reseed": "Move it to the row that the model explains worst.",

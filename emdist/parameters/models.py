@@ -62,14 +62,11 @@ MODELS = {
             "variational_process": "The same under a truncated Dirichlet process.",
         },
     ),
-    "weights_options": Parameter(
-        "dict", "Options of the weights: concentration of the prior."
-    ),
+    "weights_options": Parameter("dict", "Options of the weights: concentration of the prior."),
     "uniform_weights": Parameter("bool", "Keep all mixture weights at 1 / n_components."),
     "precision": Parameter(
         "",
-        "Floating-point type of the arithmetic within a block. Sums over rows are always "
-        "float64.",
+        "Floating-point type of the arithmetic within a block. Sums over rows are always float64.",
         choices={
             "auto": "The type of the data where that is accurate enough.",
             "float32": "Faster, accurate to about six digits.",

@@ -48,52 +48,30 @@ CLUSTERS = "emdist.engines.clusters"
 class FitSection(Section):
     """How it is fitted."""
 
+    place = "fit"
+
     seed: int = Field(0, ge=0)
-    init: Annotated[str, one_of(SEEDERS, "seeder")] | None = Field(
-        None,
-        description="Seeder; default k-means++ where there are centres, kmeans for mixtures, "
-        "standardised for products, cleaned with noise",
-    )
-    start: str | None = Field(
-        None, description=".npz with means (k, d) and, if wanted, weights and the family's scales"
-    )
+    init: Annotated[str, one_of(SEEDERS, "seeder")] | None = None
+    start: str | None = None
     n_init: int = Field(1, ge=1)
-    max_iter: int | None = Field(
-        None, ge=1, description="Default 300 for kmeans and kmedians, 1000 for posteriors, else 100"
-    )
-    tol: float | None = Field(
-        None,
-        ge=0,
-        allow_inf_nan=False,
-        description="Default 1e-3 nats a row, of all rows for posteriors; 1e-4 of the mean "
-        "variance for kmeans, 0 for kmedians, which are exact then",
-    )
-    on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = Field(
-        None, description="Default reseed for kmeans and kmedians, regularise otherwise"
-    )
-    sample_rows: int | None = Field(None, ge=1, description="Rows held for seeding")
-    schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = Field(
-        "batch", description="How passes become iterations"
-    )
+    max_iter: int | None = Field(None, ge=1)
+    tol: float | None = Field(None, ge=0, allow_inf_nan=False)
+    on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = None
+    sample_rows: int | None = Field(None, ge=1)
+    schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = "batch"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
 
 
 class ClusterSection(Section):
     """Where it runs: ``threads`` in this process, or a kind of Dask cluster with its options."""
 
+    place = "cluster"
+
     model_config = ConfigDict(extra="allow")
 
     kind: Annotated[str, one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
-    stall_timeout: float = Field(
-        600.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Seconds without progress before blocks are given to others",
-    )
-    memory: Annotated[str, AfterValidator(size)] | None = Field(
-        None,
-        description="Of a process, such as '4 GiB'; what work leaves reads ahead and keeps blocks",
-    )
+    stall_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
+    memory: Annotated[str, AfterValidator(size)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -126,26 +104,25 @@ class ClusterSection(Section):
 class RunSection(Section):
     """Where checkpoints and results go, and how often."""
 
+    place = "run"
+
     folder: str = "runs"
-    key: Annotated[str, AfterValidator(run_key)] | None = Field(
-        None, description="Name of the run; the same key resumes it"
-    )
+    key: Annotated[str, AfterValidator(run_key)] | None = None
     checkpoint_seconds: float = Field(60.0, gt=0)
     checkpoint_iterations: int | None = Field(None, ge=1)
     keep_last: int = Field(3, ge=1)
     keep_every: int = Field(0, ge=0)
-    extend: bool = Field(
-        False,
-        description="Whether a run that is there goes on with another fit.max_iter or fit.tol",
-    )
+    extend: bool = False
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
 class LabelsSection(Section):
     """What is written for every row once the fit is done."""
 
+    place = "labels"
+
     write: bool = True
-    path: str | None = Field(None, description="Default labels.zarr in the run's folder")
+    path: str | None = None
     outputs: list[Literal["labels", "score", "responsibilities"]] = Field(["labels"])
     overwrite: bool = False
     storage_options: Secrets = Field(default_factory=dict, repr=False)

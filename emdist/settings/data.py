@@ -13,16 +13,14 @@ from emdist.settings.section import Secrets, Section
 class ReadingSection(Section):
     """How rows are read, wherever they lie."""
 
+    place = "data"
+
     #: What of it decides which rows count, and so what labels say.
     POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
 
-    block_size: Annotated[str, AfterValidator(size)] | None = Field(
-        None, description="Decoded size of a block, such as '128 MiB'; default by the data's size"
-    )
+    block_size: Annotated[str, AfterValidator(size)] | None = None
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
-    corrupt_chunks: Literal["raise", "drop"] = Field(
-        "raise", description="Chunks of a Zarr array that do not decode; drop leaves their rows out"
-    )
+    corrupt_chunks: Literal["raise", "drop"] = "raise"
     non_finite: Literal["raise", "drop", "missing"] = "raise"
 
     @property
@@ -38,16 +36,12 @@ class ReadingSection(Section):
 class PlaceSection(Section):
     """Where rows lie."""
 
-    path: str = Field(
-        description="Local path or URL (s3://, gs://, az://, http://) of a Zarr array"
-    )
-    array: str = Field("", description="Path of the array inside a group")
-    weights: str | None = Field(None, description="Path or URL of a 1-D Zarr array, one per row")
-    storage_options: Secrets = Field(
-        default_factory=dict,
-        repr=False,
-        description="Of the object store; credentials belong in the environment",
-    )
+    place = "data"
+
+    path: str
+    array: str = ""
+    weights: str | None = None
+    storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
 class DataSection(ReadingSection, PlaceSection):
@@ -57,9 +51,9 @@ class DataSection(ReadingSection, PlaceSection):
 class NewDataSection(PlaceSection):
     """What is labelled with a model: read as the model's own data unless it says otherwise."""
 
-    block_size: Annotated[str, AfterValidator(size)] | None = Field(
-        None, description="As of data; default that of the model's own data"
-    )
+    place = "data"
+
+    block_size: Annotated[str, AfterValidator(size)] | None = None
     missing_chunks: Literal["raise", "drop", "fill"] | None = None
     corrupt_chunks: Literal["raise", "drop"] | None = None
     non_finite: Literal["raise", "drop", "missing"] | None = None
@@ -72,6 +66,8 @@ class NewDataSection(PlaceSection):
 
 class IngestSection(Section):
     """Where the data comes from if ``data.path`` does not exist yet."""
+
+    place = "ingest"
 
     source: str
     columns: list[str] | None = None

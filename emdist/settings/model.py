@@ -26,10 +26,10 @@ _SAID = {"yes": True, "on": True, "no": False, "off": False}
 class NoiseSection(Section):
     """Uniform noise beside the components of a family of real numbers."""
 
-    weight: float = Field(0.05, gt=0, lt=1, description="Share of the rows at the start")
-    volume: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Default that of the data's bounding box"
-    )
+    place = "model.noise"
+
+    weight: float = Field(0.05, gt=0, lt=1)
+    volume: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 def _noise(value: Any) -> Any:
@@ -56,49 +56,25 @@ def _dissimilarity(value: Any) -> Any:
 class ModelSection(Section):
     """What is fitted."""
 
+    place = "model"
+
     name: Annotated[
         str,
         AfterValidator(family_name),
         one_of(FAMILIES, "family", ["kmeans", "kmedians", "kcentroids"]),
-    ] = Field(
-        "kmeans",
-        description="kmeans, kmedians, kcentroids, or a family: full, tied, diagonal, spherical, "
-        "isotropic, bernoulli, binomial, binomial_pairs, poisson, multinomial, categorical, "
-        "product, variational_full and the like",
-    )
+    ] = "kmeans"
     n_components: int = Field(8, ge=1)
-    assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = Field(
-        "soft", description="soft, hard, tempered (deterministic annealing) or stochastic"
-    )
-    assignment_options: dict[str, Any] = Field(
-        default_factory=dict, description="Such as start, factor and end of the temperature"
-    )
-    weights: Annotated[str, one_of(WEIGHTS, "weights")] = Field(
-        "free",
-        description="How mixture weights are estimated: free, uniform, dirichlet, "
-        "variational_dirichlet, variational_process",
-    )
-    weights_options: dict[str, Any] = Field(
-        default_factory=dict, description="Of the weights, such as concentration"
-    )
-    uniform_weights: bool = Field(False, description="Short for weights: uniform")
+    assignment: Annotated[str, one_of(ASSIGNMENTS, "assignment")] = "soft"
+    assignment_options: dict[str, Any] = Field(default_factory=dict)
+    weights: Annotated[str, one_of(WEIGHTS, "weights")] = "free"
+    weights_options: dict[str, Any] = Field(default_factory=dict)
+    uniform_weights: bool = False
     precision: Literal["auto", "float32", "float64"] = "auto"
-    min_weight: float = Field(
-        0.0, ge=0, lt=1, description="Share of the weight below which a component has collapsed"
-    )
-    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
-        None, description="true, a weight to start with, or weight and volume; labels are -1"
-    )
-    missing: bool = Field(False, description="Whether NaN is missing; set by data.non_finite")
-    dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = Field(
-        None,
-        description="For kcentroids: squared_euclidean, cosine, mahalanobis, kullback_leibler, "
-        "generalised_i, itakura_saito, logistic",
-    )
-    options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="Of the family, such as reg_covar, trials, categories; or the dissimilarity",
-    )
+    min_weight: float = Field(0.0, ge=0, lt=1)
+    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = None
+    missing: bool = False
+    dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod

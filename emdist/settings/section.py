@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeAlias, TypeVar, get_origin
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar, get_origin
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    GetJsonSchemaHandler,
     ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import nearest, plugins
 from emdist.inputs.validation import explain, wrong_kind
 from emdist.inputs.written import as_written
+from emdist.parameters.configuration import CONFIGURATION
+from emdist.parameters.entry import Parameter
 
 
 def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
@@ -65,10 +68,36 @@ def _is_section(field: FieldInfo | None) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
 
 
+def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON schema of a key says of it: its description, and its choices as an enum."""
+    found: dict[str, Any] = {"description": entry.sentences}
+    if entry.choices and "enum" not in schema:
+        empty = [None] if {"type": "null"} in schema.get("anyOf", ()) else []
+        found["enum"] = [*entry.choices, *empty]
+    return found
+
+
 class Section(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused."""
+    """A frozen part of the configuration; unknown keys are refused.
+
+    What its keys mean stands in `emdist.parameters`, from which its JSON schema has descriptions
+    and choices.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    #: What its keys begin with in a configuration.
+    place: ClassVar[str] = ""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        for name, found in schema.get("properties", {}).items():
+            if (entry := CONFIGURATION.get(f"{cls.place}.{name}")) is not None:
+                found.update(described(entry, found))
+        return schema
 
     @model_validator(mode="before")
     @classmethod

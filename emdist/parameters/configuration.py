@@ -1,0 +1,24 @@
+"""Parameters of the configuration, by section and key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from emdist.parameters.entry import Parameter
+from emdist.parameters.fitting import FITTING
+from emdist.parameters.models import MODELS
+from emdist.parameters.reading import PLACES, READING
+from emdist.parameters.running import RUNNING
+
+#: By "section.key".
+CONFIGURATION: Mapping[str, Parameter] = {
+    **PLACES,
+    **{f"data.{name}": one for name, one in READING.items()},
+    **{f"model.{name}": one for name, one in MODELS.items()},
+    "model.noise.weight": Parameter("float", "Share of the rows that is noise at the start."),
+    "model.noise.volume": Parameter(
+        "float", "Volume of the noise.", default="The bounding box of the data."
+    ),
+    **{f"fit.{name}": one for name, one in FITTING.items()},
+    **RUNNING,
+}
