@@ -62,8 +62,8 @@ class KCentroids(Clustering):
     centre : callable, tuple of two callables or None, default=None
         For a dissimilarity of your own: how a centre is made. None: the mean of the rows. A
         function: maps means (k, n_features) to centres. A pair (statistics, centre): maps rows (m,
-        n_features) to statistics (m, W), and their means (k, W) to centres. The centre should
-        minimise D over its cluster, or the objective may rise.
+        n_features) to statistics (m, W), and their means (k, W) to centres. It should minimise D
+        over its cluster, or the objective may rise.
     precision : {'auto', 'float32', 'float64'}, default='auto'
         Floating-point type of the arithmetic within a block. Sums over rows are always float64.
 
