@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 import emdist
 from emdist.composition.sweep_config import SweepConfig, SweepSection
+from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
 from emdist.parameters.estimators import entry
@@ -31,9 +32,13 @@ from emdist.wording import OPTIONS, PARAMETERS
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "emdist" / "configurations"
 
-_SECTION = re.compile(
-    r"    Parameters\n    -{10}\n(?P<body>.*?)(?=\n\n    [A-Z]\w+\n    -{3,}|\n    \"\"\")", re.S
-)
+_END = r"(?=\n\n    [A-Z]\w+\n    -{3,}|\n    \"\"\")"
+_SECTIONS = [
+    re.compile(rf"    {name}\n    -{{10}}\n(?P<body>.*?){_END}", re.S)
+    for name in ("Parameters", "Attributes")
+]
+#: Names before the description of an attribute, one or several.
+_NAMES = re.compile(r"^    (\w+_(?:, *\w+_)*)(?=,?$| :)", re.M)
 
 
 def estimators() -> list[type[Any]]:
@@ -42,7 +47,7 @@ def estimators() -> list[type[Any]]:
     return [one for one in found if inspect.isclass(one) and hasattr(one, "get_params")]
 
 
-def docstring(cls: type[Any]) -> str:
+def parameters_of(cls: type[Any]) -> str:
     """The section "Parameters" in the docstring of an estimator."""
     told = []
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -51,13 +56,26 @@ def docstring(cls: type[Any]) -> str:
     return "\n".join(told).rstrip()
 
 
+def attributes_of(cls: type[Any], before: str) -> str:
+    """The section "Attributes", of the attributes that it had `before`."""
+    names = [name for found in _NAMES.findall(before) for name in re.findall(r"\w+", found)]
+    return "\n".join(attribute(cls.__name__, name).docstring(name, "") for name in names)
+
+
 def with_docstring(text: str, cls: type[Any]) -> str:
-    """The source `text` of a module with the section of `cls` renewed."""
+    """The source `text` of a module with the sections of `cls` renewed."""
     at = re.search(rf"^class {cls.__name__}\b", text, re.M)
-    found = at and _SECTION.search(text, at.start())
-    if not found:
-        raise SystemExit(f"{cls.__name__} has no section of parameters")
-    return text[: found.start("body")] + docstring(cls) + text[found.end("body") :]
+    for section, made in zip(
+        _SECTIONS,
+        (lambda _: parameters_of(cls), lambda body: attributes_of(cls, body)),
+        strict=True,
+    ):
+        found = at and section.search(text, at.start())
+        if not found:
+            raise SystemExit(f"{cls.__name__} has no section of parameters or attributes")
+        body = made(found["body"])
+        text = text[: found.start("body")] + body + text[found.end("body") :]
+    return text
 
 
 def sections() -> Iterator[tuple[str, type[Section], bool]]:
@@ -127,7 +145,7 @@ def page() -> str:
         "",
         "This page lists every parameter of a configuration, with the option of the command line",
         "and the parameter in Python that do the same. Parameters that only Python has are in the",
-        "docstrings of the estimators. `python -m tools.parameters` makes it from `emdist/parameters`.",
+        "docstrings of the estimators.",
     ]
     for name, kind, _ in sections():
         lines += ["", f"## {name}"]

@@ -181,24 +181,47 @@ class BayesianGaussianMixture(GaussianEstimator):
 
     Attributes
     ----------
-    weights_, means_
-        (k,) and (k, d): the posterior's expectations.
-    covariances_, precisions_, precisions_cholesky_
-        In scikit-learn's shapes; `precisions_` are expected, `covariances_` their inverses.
-    weight_concentration_
-        (k,), or two (k,) of the breaks of the stick for the process.
-    mean_precision_, degrees_of_freedom_
-        (k,), the latter a number for "tied".
-    weight_concentration_prior_, mean_precision_prior_, mean_prior_, degrees_of_freedom_prior_,
-    covariance_prior_
-        The priors with their defaults.
-    converged_, n_iter_, lower_bound_, lower_bounds_
-        Of the best start; the bound is the whole evidence lower bound per unit of weight: nats.
-        scikit-learn's is that of all rows, without its constants.
-    n_features_in_
-        Features seen by `fit`.
-    history_
-        One `emdist.fit.state.Record` per iteration of the best start.
+    weights_ : ndarray of shape (n_components,)
+        Expected mixture weights under the posterior.
+    means_ : ndarray of shape (n_components, n_features)
+        Expected means under the posterior.
+    covariances_ : ndarray
+        Inverses of the expected precisions, in the shape that `covariance_type` gives in
+        scikit-learn.
+    precisions_ : ndarray
+        Expected precisions, in the same shape.
+    precisions_cholesky_ : ndarray
+        Cholesky factors of the precisions, in the same shape.
+    weight_concentration_ : ndarray or tuple of two ndarray
+        Concentration of the posterior of the weights, of shape (n_components,); for
+        'dirichlet_process' two such arrays, of the stick's breaks.
+    mean_precision_ : ndarray of shape (n_components,)
+        Precision of the posterior of each mean, in rows.
+    degrees_of_freedom_ : ndarray of shape (n_components,) or float
+        Degrees of freedom of the posterior of each precision; one number for 'tied'.
+    weight_concentration_prior_ : float
+        `weight_concentration_prior`, or its default.
+    mean_precision_prior_ : float
+        `mean_precision_prior`, or its default.
+    mean_prior_ : ndarray of shape (n_features,)
+        `mean_prior`, or its default.
+    degrees_of_freedom_prior_ : float
+        `degrees_of_freedom_prior`, or its default.
+    covariance_prior_ : ndarray or float
+        `covariance_prior`, or its default.
+    converged_ : bool
+        Whether the best restart has converged.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    lower_bound_ : float
+        Evidence lower bound of the best restart per unit of sample weight, in nats, with all of its
+        constants. That of scikit-learn is of all rows together and leaves constants out.
+    lower_bounds_ : list of float
+        Lower bound after each iteration.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
 
     Examples
     --------

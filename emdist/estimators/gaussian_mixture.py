@@ -184,19 +184,31 @@ class GaussianMixture(GaussianEstimator, Criteria):
 
     Attributes
     ----------
-    weights_, means_
-        (k,) and (k, d). With noise, `weights_` and `noise_weight_` sum to 1.
-    noise_weight_
-        Share of the rows that is noise; only with noise.
-    covariances_, precisions_, precisions_cholesky_
-        In scikit-learn's shapes.
-    converged_, n_iter_, lower_bound_, lower_bounds_
-        Of the best start; the bound is the log-likelihood, with a prior its log-density too, per
-        unit of weight: nats.
-    n_features_in_
-        Features seen by `fit`.
-    history_
-        One `emdist.fit.state.Record` per iteration of the best start.
+    weights_ : ndarray of shape (n_components,)
+        Mixture weights. With noise, they and `noise_weight_` sum to 1.
+    means_ : ndarray of shape (n_components, n_features)
+        Means of the components.
+    noise_weight_ : float
+        Weight of the noise component; only with `noise`.
+    covariances_ : ndarray
+        Covariances, in the shape that `covariance_type` gives in scikit-learn.
+    precisions_ : ndarray
+        Inverses of the covariances, in the same shape.
+    precisions_cholesky_ : ndarray
+        Cholesky factors of the precisions, in the same shape.
+    converged_ : bool
+        Whether the best restart has converged.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    lower_bound_ : float
+        Lower bound of the best restart per unit of sample weight, in nats: the log-likelihood, plus
+        the log-prior where there is a prior or `smoothing`.
+    lower_bounds_ : list of float
+        Lower bound after each iteration.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
 
     Examples
     --------

@@ -135,12 +135,23 @@ class IsotropicMixture(Criteria):
 
     Attributes
     ----------
-    weights_, means_
-        (k,) and (k, d).
-    converged_, n_iter_, lower_bound_, lower_bounds_
-        Of the best start; the bound is the log-likelihood per unit of weight: nats.
-    n_features_in_, history_
-        As in `GaussianMixture`.
+    weights_ : ndarray of shape (n_components,)
+        Mixture weights.
+    means_ : ndarray of shape (n_components, n_features)
+        Means of the components.
+    converged_ : bool
+        Whether the best restart has converged.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    lower_bound_ : float
+        Lower bound of the best restart per unit of sample weight, in nats: the log-likelihood, plus
+        the log-prior where there is a prior or `smoothing`.
+    lower_bounds_ : list of float
+        Lower bound after each iteration.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
     """
 
     means_ = Learned[Floats]()

@@ -132,13 +132,19 @@ class KCentroids(Clustering):
 
     Attributes
     ----------
-    cluster_centers_
-        (n_clusters, n_features) float64: unit vectors for "cosine", proportions for
-        "kullback_leibler".
-    labels_, n_iter_, n_features_in_, history_
-        As in `KMeans`.
-    inertia_
-        Weighted sum of D to the nearest centre.
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, in float64: unit vectors for 'cosine', proportions for 'kullback_leibler'.
+    labels_ : ndarray of shape (n_samples,)
+        Index of the cluster of each training row, in int32. For data that is not in memory it is
+        computed when it is first used.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
+    inertia_ : float
+        Weighted sum of the dissimilarity of rows and their nearest centre.
 
     Examples
     --------

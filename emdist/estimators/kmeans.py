@@ -150,18 +150,19 @@ class KMeans(KMeansEstimator):
 
     Attributes
     ----------
-    cluster_centers_
-        (n_clusters, n_features) float64.
-    labels_
-        (n,) int32 of the training rows; for data that is not in memory, computed on first use.
-    inertia_
-        Weighted sum of squared distances to the nearest centre.
-    n_iter_
-        Iterations of the best start.
-    n_features_in_
-        Features seen by `fit`.
-    history_
-        One `emdist.fit.state.Record` per iteration of the best start.
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, in float64.
+    labels_ : ndarray of shape (n_samples,)
+        Index of the cluster of each training row, in int32. For data that is not in memory it is
+        computed when it is first used.
+    inertia_ : float
+        Weighted sum of the squared distances of rows to their nearest centre.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
 
     Examples
     --------

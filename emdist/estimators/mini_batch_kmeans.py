@@ -99,9 +99,20 @@ class MiniBatchKMeans(Streaming, KMeansEstimator):
 
     Attributes
     ----------
-    cluster_centers_, labels_, inertia_, n_iter_, n_features_in_, history_
-        As in `KMeans`; after `partial_fit`, `labels_` and `inertia_` are of the last chunk, and
-        the inertia that of the centres before it.
+    cluster_centers_ : ndarray of shape (n_clusters, n_features)
+        Centres, in float64.
+    labels_ : ndarray of shape (n_samples,)
+        Index of the cluster of each training row, in int32; after `partial_fit` of the rows of the
+        last chunk.
+    inertia_ : float
+        Weighted sum of the squared distances of rows to their nearest centre; after `partial_fit`
+        of the last chunk under the centres before it.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
 
     Examples
     --------

@@ -141,18 +141,26 @@ class ProductMixture(Criteria):
 
     Attributes
     ----------
-    weights_
-        (k,).
-    means_
-        (k, d) where the components lie: means, and expected codes of categories.
-    parts_
-        One mapping for each group: the family's arrays by name, such as ``means``, ``variances`` or
-        ``probabilities``.
-    converged_, n_iter_, lower_bound_, lower_bounds_
-        Of the best start; the bound is the log-likelihood, and log-prior if a part has one, per
-        unit of weight: nats.
-    n_features_in_, history_
-        As in `GaussianMixture`.
+    weights_ : ndarray of shape (n_components,)
+        Mixture weights.
+    means_ : ndarray of shape (n_components, n_features)
+        Where the components lie: means, and expected codes of categories.
+    parts_ : list of dict
+        For each group, the arrays of its family by name, such as 'means', 'variances' or
+        'probabilities'.
+    converged_ : bool
+        Whether the best restart has converged.
+    n_iter_ : int
+        Number of iterations of the best restart.
+    lower_bound_ : float
+        Lower bound of the best restart per unit of sample weight, in nats: the log-likelihood, plus
+        the log-prior where there is a prior or `smoothing`.
+    lower_bounds_ : list of float
+        Lower bound after each iteration.
+    n_features_in_ : int
+        Number of features seen by `fit`.
+    history_ : tuple of Record
+        One `emdist.fit.state.Record` for each iteration of the best restart.
 
     Examples
     --------

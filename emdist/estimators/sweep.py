@@ -88,16 +88,22 @@ class Sweep(BestModel):
 
     Attributes
     ----------
-    results_
-        Dict of arrays, one entry per model, in the order of ``ParameterGrid``: "params",
-        "param_<name>", "objective", "score", every criterion that is known, "n_iter",
-        "converged", "degenerate" (with components on the variance floor) and "rank" (1 is best).
-    estimators_
+    results_ : dict of ndarray
+        One entry per model, in the order of ``ParameterGrid``: 'params', 'param_<name>',
+        'objective', 'score', every criterion that is known, 'n_iter', 'converged', 'degenerate'
+        (whether components lie on the variance floor) and 'rank' (1 is the best).
+    estimators_ : list of estimator
         The fitted estimators, in the same order.
-    best_index_, best_params_, best_estimator_, best_score_
-        Of the best model; its score is the criterion.
-    criterion_
-        That decided.
+    best_index_ : int
+        Index of the best model.
+    best_params_ : dict
+        Parameters of the best model.
+    best_estimator_ : estimator
+        The best model.
+    best_score_ : float
+        Value of the criterion for the best model.
+    criterion_ : str
+        The criterion that was used.
 
     Examples
     --------
