@@ -33,10 +33,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "emdist" / "configurations"
 
 _END = r"(?=\n\n    [A-Z]\w+\n    -{3,}|\n    \"\"\")"
-_SECTIONS = [
-    re.compile(rf"    {name}\n    -{{10}}\n(?P<body>.*?){_END}", re.S)
+_SECTIONS = {
+    name: re.compile(rf"    {name}\n    -{{10}}\n(?P<body>.*?){_END}", re.S)
     for name in ("Parameters", "Attributes")
-]
+}
 #: Names before the description of an attribute, one or several.
 _NAMES = re.compile(r"^    (\w+_(?:, *\w+_)*)(?=,?$| :)", re.M)
 
@@ -65,16 +65,12 @@ def attributes_of(cls: type[Any], before: str) -> str:
 def with_docstring(text: str, cls: type[Any]) -> str:
     """The source `text` of a module with the sections of `cls` renewed."""
     at = re.search(rf"^class {cls.__name__}\b", text, re.M)
-    for section, made in zip(
-        _SECTIONS,
-        (lambda _: parameters_of(cls), lambda body: attributes_of(cls, body)),
-        strict=True,
-    ):
+    for name, section in _SECTIONS.items():
         found = at and section.search(text, at.start())
         if not found:
-            raise SystemExit(f"{cls.__name__} has no section of parameters or attributes")
-        body = made(found["body"])
-        text = text[: found.start("body")] + body + text[found.end("body") :]
+            raise SystemExit(f"{cls.__name__} has no section {name}")
+        made = parameters_of(cls) if name == "Parameters" else attributes_of(cls, found["body"])
+        text = text[: found.start("body")] + made + text[found.end("body") :]
     return text
 
 

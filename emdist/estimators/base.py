@@ -43,6 +43,7 @@ from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
+from emdist.parameters.choices import CorruptChunks, MissingChunks, NonFinite
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
@@ -60,13 +61,13 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     """
 
     _: KW_ONLY
-    random_state: Any = None
+    random_state: int | np.random.RandomState | None = None
     verbose: int = 0
     engine: Any = None
     block_size: str | None = None
-    missing_chunks: str = "raise"
-    corrupt_chunks: str = "raise"
-    non_finite: str = "raise"
+    missing_chunks: MissingChunks = "raise"
+    corrupt_chunks: CorruptChunks = "raise"
+    non_finite: NonFinite = "raise"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

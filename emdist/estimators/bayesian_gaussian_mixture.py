@@ -29,9 +29,10 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.models.weights import Posterior
+from emdist.parameters.choices import WeightPrior
 from emdist.settings.config import FitSection, ModelSection
 
-_WEIGHTS = {
+_WEIGHTS: dict[WeightPrior, str] = {
     "dirichlet_process": "variational_process",
     "dirichlet_distribution": "variational_dirichlet",
 }
@@ -244,7 +245,7 @@ class BayesianGaussianMixture(GaussianEstimator):
 
     _: KW_ONLY
     n_components: int = 1  # a keyword, as scikit-learn has it here
-    weight_concentration_prior_type: str = "dirichlet_process"
+    weight_concentration_prior_type: WeightPrior = "dirichlet_process"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

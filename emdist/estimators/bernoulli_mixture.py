@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.fitted_attributes import Learned
@@ -154,7 +155,7 @@ class BernoulliMixture(DiscreteMixture):
     probabilities_ = Learned[Floats]()
 
     _: KW_ONLY
-    probabilities_init: Any = None
+    probabilities_init: ArrayLike | None = None
 
 
 estimator = BernoulliMixture

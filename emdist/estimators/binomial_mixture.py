@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from emdist.errors import ConfigError, DomainError, DtypeError, ShapeError
 from emdist.estimators.discrete_mixture import DiscreteMixture
@@ -171,7 +172,7 @@ class BinomialMixture(DiscreteMixture):
 
     _: KW_ONLY
     n_trials: int | Sequence[int] | str = 1
-    probabilities_init: Any = None
+    probabilities_init: ArrayLike | None = None
 
     @property
     def _cells(self) -> bool:

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
 from typing import Any, ClassVar, Self
 
+from numpy.typing import ArrayLike
+
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import array, with_number
 from emdist.estimators.parameters import parameters
 from emdist.interfaces import Floats
+from emdist.parameters.choices import MixtureInit
 
 
 @parameters()
@@ -150,8 +153,8 @@ class CategoricalMixture(DiscreteMixture):
 
     _: KW_ONLY
     n_categories: int = 2
-    init_params: str = "random"
-    probabilities_init: Any = None
+    init_params: MixtureInit = "random"
+    probabilities_init: ArrayLike | None = None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -28,6 +28,7 @@ from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.tiles.plusplus import Between
 from emdist.kernels.tiles.tiles import tile_rows, tiles
+from emdist.parameters.choices import CentreInit, OnCollapse
 from emdist.settings.config import FitSection, ModelSection
 
 #: What a section calls a parameter.
@@ -45,11 +46,11 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     n_clusters: int = 8
     _: KW_ONLY
-    init: Any = "k-means++"
-    n_init: Any = "auto"
+    init: CentreInit | ArrayLike = "k-means++"
+    n_init: int | Literal["auto"] = "auto"
     max_iter: int = 300
     tol: float = 1e-4
-    on_collapse: str = "reseed"
+    on_collapse: OnCollapse = "reseed"
 
     def _start(self, k: int, d: int) -> tuple[FitSection, Given]:
         """The fit's section, and the centres if `init` gives them."""

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.fitted_attributes import Learned
@@ -18,10 +19,16 @@ from emdist.families.gaussian.base import factors
 from emdist.fit.fitted import Fitted
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Floats
+from emdist.parameters.choices import CovarianceType
 from emdist.settings.config import ModelSection
 
 #: scikit-learn's names of covariances, and our families.
-FAMILIES = {"full": "full", "tied": "tied", "diag": "diagonal", "spherical": "spherical"}
+FAMILIES: dict[CovarianceType, str] = {
+    "full": "full",
+    "tied": "tied",
+    "diag": "diagonal",
+    "spherical": "spherical",
+}
 _SCALE = {
     "full": "covariances",
     "tied": "covariance",
@@ -56,12 +63,12 @@ class GaussianEstimator(MixtureEstimator):
     precisions_cholesky_ = Learned[Floats]()
 
     _: KW_ONLY
-    covariance_type: str = "full"
+    covariance_type: CovarianceType = "full"
     reg_covar: float = 1e-6
     mean_precision_prior: float | None = None
-    mean_prior: Any = None
+    mean_prior: ArrayLike | None = None
     degrees_of_freedom_prior: float | None = None
-    covariance_prior: Any = None
+    covariance_prior: ArrayLike | None = None
     weight_concentration_prior: float | None = None
     verbose_interval: int = 10
 
@@ -114,7 +121,7 @@ class GaussianEstimator(MixtureEstimator):
         }
 
 
-def kind_of(section: ModelSection) -> str:
+def kind_of(section: ModelSection) -> CovarianceType:
     """scikit-learn's name of the covariances of a model."""
     return _KINDS[section.name.removeprefix(VARIATIONAL)]
 

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.errors import ConfigError, StartError
@@ -219,9 +220,9 @@ class GaussianMixture(GaussianEstimator, Criteria):
     """
 
     _: KW_ONLY
-    means_init: Any = None
-    precisions_init: Any = None
-    noise: Any = None
+    means_init: ArrayLike | None = None
+    precisions_init: ArrayLike | None = None
+    noise: float | bool | None = None
     noise_volume: float | None = None
 
     @classmethod

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.model import make_family
@@ -158,7 +159,7 @@ class IsotropicMixture(Criteria):
 
     _: KW_ONLY
     variance: float = 1.0
-    means_init: Any = None
+    means_init: ArrayLike | None = None
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

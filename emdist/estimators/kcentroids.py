@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
@@ -29,6 +29,7 @@ from emdist.inputs.renamed import told_of_name
 from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.models.precision import CAREFUL
+from emdist.parameters.choices import Precision
 from emdist.settings.config import FitSection, ModelSection
 
 #: Dissimilarities of rows that are not negative.
@@ -155,11 +156,11 @@ class KCentroids(Clustering):
     """
 
     _: KW_ONLY
-    dissimilarity: Any = "squared_euclidean"
+    dissimilarity: str | Callable[..., Any] = "squared_euclidean"
     dissimilarity_options: Mapping[str, Any] | None = None
     dissimilarity_params: Mapping[str, Any] | None = None
-    centre: Any = None
-    precision: str = "auto"
+    centre: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | None = None
+    precision: Precision = "auto"
 
     _deprecated: ClassVar[Mapping[str, str]] = {"dissimilarity_params": "dissimilarity_options"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.absolute import squares_of_rows
 from emdist.kernels.tiles.plusplus import Between
+from emdist.parameters.choices import Algorithm, Precision, Schedule
 from emdist.settings.config import FitSection, ModelSection
 
 
@@ -29,7 +31,7 @@ class KMeansEstimator(CentreDistances):
     """What K-means and its mini-batches share. It has state as every scikit-learn estimator has."""
 
     _: KW_ONLY
-    precision: str = "auto"
+    precision: Precision = "auto"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
@@ -173,9 +175,9 @@ class KMeans(KMeansEstimator):
 
     _: KW_ONLY
     copy_x: bool = True
-    algorithm: str = "lloyd"
-    schedule: str = "batch"
-    schedule_options: Any = None
+    algorithm: Algorithm = "lloyd"
+    schedule: Schedule = "batch"
+    schedule_options: Mapping[str, Any] | None = None
 
     def _schedule(self) -> dict[str, Any]:
         chosen = super()._schedule()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from sklearn.exceptions import ConvergenceWarning
 
@@ -22,24 +22,47 @@ from emdist.mixtures.distribution import MixtureDistribution
 from emdist.settings.config import ModelSection
 from emdist.store.places.location import Location
 
+E = TypeVar("E", bound=Estimator)
+
 _WANTED = "the folder of a saved model or of a run"
 
 
-@in_parameters
-def load(path: str | os.PathLike[str]) -> Estimator:
-    """The estimator that `save` stored at `path`, or that of a run's folder.
+@overload
+def load(path: str | os.PathLike[str]) -> Estimator: ...
 
-    Of a run that has not finished it is the last checkpoint: with a warning, and ``converged_`` is
-    False. It predicts, and with ``warm_start`` its `fit` begins there.
+
+@overload
+def load(path: str | os.PathLike[str], kind: type[E]) -> E: ...
+
+
+@in_parameters
+def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Estimator:
+    """Load a saved estimator, or the model of a run.
+
+    If the run has not finished, this is its last checkpoint: emdist warns, and ``converged_`` is
+    False. The estimator predicts, and with ``warm_start`` its `fit` starts there.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Folder or URL that `save` has written, or the folder of a run.
+    kind : type, default=Estimator
+        The class that is expected, such as `GaussianMixture`. A model of another kind is an error.
+        Give it so that type checkers know what `load` returns.
+
+    Returns
+    -------
+    Estimator
+        Fitted, of the class `kind`.
 
     Raises
     ------
     NotFoundError
-        If there is no model.
+        If there is no model at `path`.
     CheckpointError
-        If it is damaged.
+        If the model is damaged.
     ConfigError
-        If `path` is no path.
+        If `path` is not a path, or the model is of another kind.
     """
     place = as_location(path, _WANTED)
     section, fitted, meta = _loaded(place)
@@ -58,6 +81,11 @@ def load(path: str | os.PathLike[str]) -> Estimator:
                 params[new] = value
         estimator.set_params(**{k: v for k, v in params.items() if k in known})
     estimator._adopt(fitted, section)
+    if not isinstance(estimator, kind):
+        raise ConfigError(
+            f"{place} holds a {type(estimator).__name__}, and kind is {kind.__name__}. Leave kind "
+            "out, or load another folder."
+        )
     return estimator
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -35,6 +35,7 @@ from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.mixtures.draws import check_draws
+from emdist.parameters.choices import Assignment, MixtureInit, OnCollapse, Precision, Schedule
 from emdist.settings.config import FitSection, ModelSection
 
 #: scikit-learn's names of starts, and ours.
@@ -55,14 +56,14 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     tol: float = 1e-3
     max_iter: int = 100
     n_init: int = 1
-    init_params: str = "kmeans"
+    init_params: MixtureInit = "kmeans"
     warm_start: bool = False
-    on_collapse: str = "regularise"
-    assignment: str = "soft"
-    assignment_options: Any = None
-    schedule: str = "batch"
-    schedule_options: Any = None
-    precision: str = "auto"
+    on_collapse: OnCollapse = "regularise"
+    assignment: Assignment = "soft"
+    assignment_options: Mapping[str, Any] | None = None
+    schedule: Schedule = "batch"
+    schedule_options: Mapping[str, Any] | None = None
+    precision: Precision = "auto"
 
     def _model_section(
         self, family: str, options: Mapping[str, Any], uniform: bool = False, **settings: Any
@@ -237,7 +238,7 @@ class Criteria(MixtureEstimator):
     """For mixtures whose parameters are numbers, so that they can be counted."""
 
     _: KW_ONLY
-    weights_init: Any = None
+    weights_init: ArrayLike | None = None
     uniform_weights: bool = False
 
     def _free(self) -> int:

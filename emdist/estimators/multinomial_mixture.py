@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from emdist.errors import ConfigError
 from emdist.estimators.discrete_mixture import DiscreteMixture
@@ -162,7 +163,7 @@ class MultinomialMixture(DiscreteMixture):
     probabilities_ = Learned[Floats]()
 
     _: KW_ONLY
-    probabilities_init: Any = None
+    probabilities_init: ArrayLike | None = None
 
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
         return np.asarray(values / values.sum(axis=1, keepdims=True), np.float64)

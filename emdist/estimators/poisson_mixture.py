@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from emdist.estimators.discrete_mixture import DiscreteMixture
 from emdist.estimators.fitted_attributes import Learned
@@ -151,7 +152,7 @@ class PoissonMixture(DiscreteMixture):
     rates_ = Learned[Floats]()
 
     _: KW_ONLY
-    rates_init: Any = None
+    rates_init: ArrayLike | None = None
 
     @classmethod
     def from_parameters(  # type: ignore[override]  # it has rates in place of probabilities

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from emdist.composition.model import make_family
 from emdist.errors import ConfigError
@@ -27,6 +28,7 @@ from emdist.fit.start import Given
 from emdist.inputs.arrays import plain
 from emdist.interfaces import Array, Floats
 from emdist.models.arrays import arrays_of
+from emdist.parameters.choices import MixtureInit
 from emdist.settings.config import FitSection, ModelSection
 
 
@@ -179,10 +181,10 @@ class ProductMixture(Criteria):
     parts_ = Learned[list[dict[str, Array]]]()
 
     _: KW_ONLY
-    groups: Any = None
-    ignored: Any = ()
-    init_params: str = "standardised"
-    means_init: Any = None
+    groups: Sequence[Mapping[str, Any]] | None = None
+    ignored: Sequence[int] | str = ()
+    init_params: MixtureInit = "standardised"
+    means_init: ArrayLike | None = None
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:

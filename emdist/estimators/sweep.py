@@ -30,6 +30,7 @@ from emdist.inputs.quoting import shown
 from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
+from emdist.parameters.choices import Criterion
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 
 #: Default for the sums of all models of one block.
@@ -120,7 +121,7 @@ class Sweep(BestModel):
         estimator: Any,
         param_grid: Any,
         *,
-        criterion: str | None = None,
+        criterion: Criterion | None = None,
         allow_degenerate: bool = False,
         sums_memory: str = _SUMS_MEMORY,
         verbose: int = 0,

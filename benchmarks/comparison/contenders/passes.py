@@ -17,6 +17,7 @@ from benchmarks.comparison.contenders.gaussian_start import given
 from benchmarks.comparison.workload import Outcome, Turn, Work
 from emdist.fit.loop import iterate
 from emdist.fit.state import FitState, Record
+from emdist.parameters.choices import Schedule
 from emdist.settings.config import FitSection, ModelSection
 
 NEEDS = ("emdist",)
@@ -42,7 +43,7 @@ def kmeans_passes(work: Work) -> Turn:
     return turn
 
 
-def _history(work: Work, schedule: str) -> tuple[Record, ...]:
+def _history(work: Work, schedule: Schedule) -> tuple[Record, ...]:
     x, start = work.array("x"), work.start()
     mixture = emdist.GaussianMixture(
         len(start),
