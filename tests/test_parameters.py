@@ -12,7 +12,7 @@ from emdist.composition.sweep_config import SweepConfig
 from emdist.fit.criteria import CRITERIA
 from emdist.inputs.plugins import plugins
 from emdist.parameters.configuration import CONFIGURATION
-from emdist.parameters.estimators import VARIANTS, entry
+from emdist.parameters.variants import VARIANTS, entry
 from emdist.settings.config import (
     ASSIGNMENTS,
     CLUSTERS,

@@ -24,7 +24,7 @@ from emdist.composition.sweep_config import SweepConfig, SweepSection
 from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
-from emdist.parameters.estimators import entry
+from emdist.parameters.variants import entry
 from emdist.settings.config import Config
 from emdist.settings.section import Section
 from emdist.wording import OPTIONS, PARAMETERS
