@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def reference() -> str:
         lines += ["", f"{name}: null" if optional else f"{name}:"]
         for key, default in _defaults(name, kind).items():
             shown = _yaml(default)
-            lines += _commented(CONFIGURATION[f"{name}.{key}"], "# " if optional else "  ")
+            known = CONFIGURATION[f"{name}.{key}"]
+            known = known if default is None else replace(known, default="")
+            lines += _commented(known, "# " if optional else "  ")
             lines.append(f"#   {key}: {shown}" if optional else f"  {key}: {shown}")
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The command line: ingest, fit, sweep, label, inspect, compress, config, flow."""
+"""The command line: ingest, fit, sweep, label, inspect, compress, config, completion, flow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from emdist.cli import flow
+from emdist.cli.completion import completion
 from emdist.cli.compress import compress
 from emdist.cli.configurations import config as configuration
 from emdist.cli.fit import fit
@@ -20,7 +21,7 @@ from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
 
-app = command_group()
+app = command_group(completion=True)
 
 
 def _show_version(wanted: bool) -> None:
@@ -48,6 +49,7 @@ def _options(
 for command in (ingest, fit, label, inspect, compress, sweep):
     app.command(epilog=EPILOG)(command)
 app.command("config")(configuration)
+app.command("completion")(completion)
 app.add_typer(flow.app, name="flow")
 
 

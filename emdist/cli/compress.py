@@ -18,25 +18,37 @@ def compress(
             help="PNG, JPEG, TIFF or BMP file, or sklearn:china.jpg, sklearn:flower.jpg."
         ),
     ],
-    out: Annotated[str, typer.Argument(help="The .png to write.")],
+    out: Annotated[str, typer.Argument(help="PNG file to write.")],
     colours: Annotated[
-        int, typer.Option("--colours", "--colors", "-k", help="Of the palette, 1 to 256.")
+        int,
+        typer.Option(
+            "--colours", "--colors", "-k", help="Number of colours in the palette, 1 to 256."
+        ),
     ] = 16,
-    init: Annotated[str | None, typer.Option(help="k-means++, k-means|| or random.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="How starting colours are chosen: k-means++, k-means|| or random. "
+            "(default: k-means++)"
+        ),
+    ] = None,
     seed: Seed = None,
     n_init: Starts = None,
     max_iter: MaxIter = None,
     tol: Annotated[
         float | None,
-        typer.Option(help="Last movement of the centres, as a share of the mean variance."),
+        typer.Option(
+            help="Stop when the squared movement of the colours, relative to the mean variance, "
+            "falls below this. (default: 1e-4)"
+        ),
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compress an image to the K-means palette of its pixels, as an indexed-colour PNG.
+    """Compress an image to a palette of K colours by K-means, as an indexed-colour PNG.
 
-    Costs 24 K + N ceil(log2 K) bits for N pixels, before PNG deflates them; any viewer opens it.
+    N pixels take 24 K + N ceil(log2 K) bits before PNG compresses them.
 
     Example: emdist compress photo.jpg photo-10.png --colours 10
     """

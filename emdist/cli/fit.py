@@ -11,6 +11,7 @@ from emdist.cli.options import (
     ConfigFile,
     Data,
     Extend,
+    Init,
     Json,
     MaxIter,
     ModelName,
@@ -32,6 +33,7 @@ from emdist.cli.options import (
 from emdist.cli.repeat import repeat_run
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
+from emdist.parameters.configuration import help_of
 from emdist.report.answer import RESUMES, mode_of, reported
 
 
@@ -40,21 +42,15 @@ def fit(
     config: ConfigFile = None,
     model: ModelName = None,
     k: Components = None,
-    init: Annotated[
-        str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")
-    ] = None,
+    init: Init = None,
     seed: Seed = None,
     n_init: Starts = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Path or URL of a 1-D Zarr array, one weight per row.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help=help_of("data.weights"))] = None,
     run: RunFolder = None,
-    labels: Annotated[
-        str | None, typer.Option(help="Where labels go; default labels.zarr in the run's folder.")
-    ] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Fit only.")] = False,
+    labels: Annotated[str | None, typer.Option(help=help_of("labels.path"))] = None,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Do not write labels.")] = False,
     repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -63,7 +59,9 @@ def fit(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Cluster a Zarr array; interrupted, the same command goes on where it stopped.
+    """Fit a model to a Zarr array and label its rows.
+
+    If it is interrupted, the same command continues where it stopped.
 
     Examples:
 

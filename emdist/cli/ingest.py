@@ -10,6 +10,7 @@ from rich.filesize import decimal
 
 from emdist.cli.options import Json, Overwrite, Quiet
 from emdist.inputs.renamed import told_of_name
+from emdist.parameters.configuration import help_of
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.page import Page
 
@@ -18,28 +19,34 @@ def ingest(
     source: Annotated[
         str,
         typer.Argument(
-            help="File, folder or glob of NPY, NPZ, CSV, Parquet or images, or "
+            help="File, folder or glob of NPY, NPZ, CSV, Parquet or image files; or "
             "sklearn:china.jpg, sklearn:flower.jpg."
         ),
     ],
     target: Annotated[str, typer.Argument(help="Path or URL of the Zarr array to write.")],
     columns: Annotated[
-        list[str] | None, typer.Option("--column", "-c", help="Feature to take; repeat for more.")
+        list[str] | None,
+        typer.Option(
+            "--column", "-c", help="Column to use as a feature. Repeatable. (default: all)"
+        ),
     ] = None,
     weight_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Column of sample weights, written beside the target."),
+        typer.Option(
+            metavar="NAME",
+            help="Column of sample weights, written to a second array next to the target.",
+        ),
     ] = None,
     weights: Annotated[str | None, typer.Option(hidden=True)] = None,
-    dtype: Annotated[str, typer.Option(help="Of the array; 'auto' keeps the source's.")] = "auto",
+    dtype: Annotated[str, typer.Option(help=help_of("ingest.dtype"))] = "auto",
     rows_per_chunk: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a chunk; default by their size.")
+        int | None, typer.Option(min=1, help=help_of("ingest.rows_per_chunk"))
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Bring files into one chunked, checksummed Zarr array of rows by features.
+    """Copy files into one chunked, checksummed Zarr array of shape (rows, features).
 
     Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
     """

@@ -15,17 +15,27 @@ from emdist.report.page import page_of, show
 
 
 def inspect(
-    path: Annotated[str, typer.Argument(help="A run, a model, labels, or a Zarr array.")],
-    array: Annotated[str, typer.Option(help="Path of an array inside a group.")] = "",
+    path: Annotated[
+        str, typer.Argument(help="Path or URL of a run, a model, labels or a Zarr array.")
+    ],
+    array: Annotated[str, typer.Option(help="Path of the array inside a Zarr group.")] = "",
     verify: Annotated[
         bool,
         typer.Option(
-            "--verify", help="Read all labels; exit code 1 if some are missing or damaged."
+            "--verify",
+            help="Read all labels and check them. Exit code 1 if some are missing or damaged.",
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what lies at a path: shape and blocks of an array, progress of a run, a model."""
+    """Show what is at a path: the result or progress of a run, a model, labels or an array.
+
+    Examples:
+
+      emdist inspect runs/profiles
+
+      emdist inspect runs/profiles --verify
+    """
     with reported(as_json, REPEAT):
         from emdist.jobs.inspect import faults
         from emdist.jobs.inspect import inspect as look

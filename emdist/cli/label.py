@@ -28,7 +28,11 @@ def label(
     out: Annotated[str, typer.Argument(help="Path or URL of the labels to write.")],
     outputs: Annotated[
         list[str] | None,
-        typer.Option("--output", "-o", help="labels, score, responsibilities; repeat for more."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
+        ),
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -37,7 +41,9 @@ def label(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Label data with a fitted model; interrupted, the same command goes on.
+    """Label the rows of new data with a fitted model.
+
+    If it is interrupted, the same command continues where it stopped.
 
     Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
     """

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from emdist.errors import ConfigError
+from emdist.parameters.configuration import help_of
 from emdist.wording import OPTIONS
 
 EPILOG = (
@@ -18,37 +19,39 @@ EPILOG = (
 )
 
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print nothing but the place of the result.")
+    bool, typer.Option("--quiet", "-q", help="Print only the location of the result.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines: one per event, the result last.")]
-Overwrite = typer.Option("--overwrite", help="Replace what is there.")
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON lines: one per event, the result last.")
+]
+Overwrite = typer.Option("--overwrite", help="Replace what is already there.")
 Workers = Annotated[
-    int | None, typer.Option(help="Dask workers on this machine; default threads instead.")
+    int | None,
+    typer.Option(help="Number of Dask workers to start on this machine. (default: threads)"),
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a running Dask scheduler, tcp://host:8786.")
+    str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786.")
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Any setting of the configuration: section.key=value."),
+    typer.Option("--set", help="Set any key of the configuration: section.key=value. Repeatable."),
 ]
 Extend = Annotated[
     bool,
-    typer.Option(
-        "--extend", help="Go on with the run in --run where --max-iter or --tol is another now."
-    ),
+    typer.Option("--extend", help="Continue the run in --run with another --max-iter or --tol."),
 ]
 Repeat = Annotated[
-    str | None, typer.Option(help="Folder of a finished run to do once more and compare.")
+    str | None,
+    typer.Option(help="Folder of a finished run: run it again and compare the results."),
 ]
 
 
-def command_group() -> typer.Typer:
-    """An empty group of commands; all of them have -h and --help."""
+def command_group(completion: bool = False) -> typer.Typer:
+    """An empty group of commands, each with -h and --help; the outermost has `completion`."""
     return typer.Typer(
         epilog=EPILOG,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completion,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -130,26 +133,26 @@ def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any
     return out
 
 
-Data = Annotated[str | None, typer.Argument(help="Path or URL of a Zarr array (rows, features).")]
+Data = Annotated[str | None, typer.Argument(help=help_of("data.path"))]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", "-f", help="YAML; options below override it.")
+    Path | None,
+    typer.Option(
+        "--config", "-f", help="YAML file with the configuration. Other options override it."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Random seed (default 0).")]
-Starts = Annotated[int | None, typer.Option(help="Starts; keep the best (default 1).")]
-MaxIter = Annotated[int | None, typer.Option(help="Iterations of a start at most.")]
-Tol = Annotated[float | None, typer.Option(help="Stop when the improvement falls below this.")]
+Seed = Annotated[int | None, typer.Option(help=help_of("fit.seed"))]
+Starts = Annotated[int | None, typer.Option(help=help_of("fit.n_init"))]
+MaxIter = Annotated[int | None, typer.Option(help=help_of("fit.max_iter"))]
+Tol = Annotated[float | None, typer.Option(help=help_of("fit.tol"))]
 RunFolder = Annotated[
-    str | None, typer.Option(help="Folder of the run; the same folder resumes it.")
+    str | None, typer.Option(help="Folder of the run. The same folder resumes it.")
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option(
-        "--model", "-m", help="kmeans (default), kmedians, or a mixture: full, diagonal, ..."
-    ),
+    typer.Option("--model", "-m", help=help_of("model.name")),
 ]
 Components = Annotated[
     int | None,
-    typer.Option(
-        "-k", parser=whole_number, metavar="<int>", help="Number of components (default 8)."
-    ),
+    typer.Option("-k", parser=whole_number, metavar="<int>", help=help_of("model.n_components")),
 ]
+Init = Annotated[str | None, typer.Option(help=help_of("fit.init"))]

@@ -10,6 +10,7 @@ from emdist.cli.options import (
     ConfigFile,
     Data,
     Extend,
+    Init,
     Json,
     MaxIter,
     Quiet,
@@ -27,23 +28,24 @@ from emdist.cli.options import (
 )
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
+from emdist.parameters.configuration import help_of
 from emdist.report.answer import RESUMES, mode_of, reported
 
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", "-m", help="As of emdist fit; repeat to compare several."),
+    typer.Option(
+        "--model", "-m", help="Model to fit, as in `emdist fit`. Repeat it to compare several."
+    ),
 ]
 Criterion = Annotated[
     str | None,
-    typer.Option(
-        help="bic, aic, icl, bound, calinski_harabasz or elbow (a heuristic); default by model."
-    ),
+    typer.Option(help=help_of("sweep.criterion")),
 ]
-Init = Annotated[str | None, typer.Option(help="k-means++, k-means||, kmeans or random.")]
 AllowDegenerate = Annotated[
     bool,
     typer.Option(
-        "--allow-degenerate", help="Let a model with components on the variance floor be the best."
+        "--allow-degenerate",
+        help="Allow a model with components on the variance floor to be the best.",
     ),
 ]
 
@@ -52,20 +54,21 @@ def sweep(
     data: Data = None,
     config: ConfigFile = None,
     k: Annotated[
-        str | None, typer.Option("-k", help="Numbers of components: 2,4,8 or 2..16 or 2..30..4.")
+        str | None,
+        typer.Option("-k", help="Numbers of components to compare: 2,4,8 or 2..16 or 2..30..4."),
     ] = None,
     models: Models = None,
     criterion: Criterion = None,
     allow_degenerate: AllowDegenerate = False,
     init: Init = None,
     seed: Seed = None,
-    n_init: Annotated[int | None, typer.Option(help="Starts of each model.")] = None,
+    n_init: Annotated[
+        int | None, typer.Option(help="Number of restarts of each model. (default: 1)")
+    ] = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
     run: RunFolder = None,
-    no_labels: Annotated[
-        bool, typer.Option("--no-labels", help="Do not label with the best model.")
-    ] = False,
+    no_labels: Annotated[bool, typer.Option("--no-labels", help="Do not write labels.")] = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
     extend: Extend = False,
@@ -73,9 +76,10 @@ def sweep(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Fit many models in the same reads of the data, and choose one; interrupted, it goes on.
+    """Fit several models in the same reads of the data, and choose the best.
 
-    Each model has the bits of `emdist fit` alone, and is saved under models/ in the run's folder.
+    If it is interrupted, the same command continues where it stopped. Each model is bit-identical
+    to that of `emdist fit` alone, and is saved under models/ in the folder of the run.
 
     Examples:
 

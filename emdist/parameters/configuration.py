@@ -22,3 +22,14 @@ CONFIGURATION: Mapping[str, Parameter] = {
     **{f"fit.{name}": one for name, one in FITTING.items()},
     **RUNNING,
 }
+
+
+def help_of(key: str) -> str:
+    """What an option of the command line says of itself: meaning, choices and default."""
+    known = CONFIGURATION[key]
+    told = [known.meaning.partition(". ")[0].rstrip(".") + "."]
+    if known.choices:
+        told.append(f"One of {', '.join(known.choices)}.")
+    if known.default:
+        told.append(f"(default: {known.default.rstrip('.')})")
+    return " ".join(told)

@@ -10,12 +10,14 @@ FITTING = {
         "Random seed. The same seed gives bit-identical results with any number of threads or "
         "workers.",
         "Try other seeds to see how much a result depends on its start.",
+        "0",
     ),
     "n_init": Parameter(
         "int",
         "Number of restarts. The one with the best objective is kept. All restarts share their "
         "reads of the data.",
         "Raise it (to 10, say) if restarts end at different objectives.",
+        "1",
     ),
     "init": Parameter(
         "",

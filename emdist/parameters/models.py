@@ -29,9 +29,10 @@ MODELS = {
             "variational_diagonal": "Variational Bayes, as diagonal.",
             "variational_spherical": "Variational Bayes, as spherical.",
         },
+        default="kmeans",
     ),
     "n_components": Parameter(
-        "int", "Number of components or clusters.", "Compare several with `emdist sweep`."
+        "int", "Number of components or clusters.", "Compare several with `emdist sweep`.", "8"
     ),
     "assignment": Parameter(
         "",
