@@ -11,7 +11,7 @@ import typer
 from emdist.cli.options import Json
 from emdist.report.answer import REPEAT, reported
 from emdist.report.lines import say
-from emdist.report.page import page_of, show
+from emdist.report.page import show
 
 
 def inspect(
@@ -26,6 +26,10 @@ def inspect(
             help="Read all labels and check them. Exit code 1 if some are missing or damaged.",
         ),
     ] = False,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Show all settings, versions and hashes too."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show what is at a path: the result or progress of a run, a model, labels or an array.
@@ -39,13 +43,14 @@ def inspect(
     with reported(as_json, REPEAT):
         from emdist.jobs.inspect import faults
         from emdist.jobs.inspect import inspect as look
+        from emdist.report.inspection import page_of_inspection
         from emdist.store.places.location import Location
 
         found = look(Location(path), array, verify)
         if as_json:
             say(json.dumps(found))
         else:
-            show(page_of(found))
+            show(page_of_inspection(found, full))
         if verify and (wrong := faults(found)):
             for line in () if as_json else wrong:
                 say(f"emdist: {line}", sys.stderr)

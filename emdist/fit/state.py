@@ -13,14 +13,22 @@ from emdist.sums import Sums
 
 
 class Status(Enum):
-    """How a fit stands; the value is a sentence of advice."""
+    """How a fit has ended, or that it has not; the value says it in words."""
 
-    RUNNING = "The fit has not stopped yet; start it again with the same run to continue."
-    CONVERGED = "The objective changed by less than tol."
-    SETTLED = "The parameters moved by less than tol."
-    UNCHANGED = "No row changed its label: an exact fixed point."
-    GIVEN = "The parameters were given; nothing was fitted."
-    MAX_ITER = "max_iter was reached first; raise max_iter or tol, or look at the history."
+    RUNNING = "not finished. Start the same run again to continue."
+    CONVERGED = "converged (the objective stopped changing)"
+    SETTLED = "converged (the centres stopped moving)"
+    UNCHANGED = "converged (no row changes its cluster any more)"
+    GIVEN = "given (nothing was fitted)"
+    MAX_ITER = (
+        "not converged (max_iter was reached). Raise max_iter or tol, or look at the history."
+    )
+
+    @property
+    def outcome(self) -> str:
+        """One word for programs: running, converged, given or max_iter."""
+        converged = self in (Status.CONVERGED, Status.SETTLED, Status.UNCHANGED)
+        return "converged" if converged else self.name.lower()
 
 
 @dataclass(frozen=True)

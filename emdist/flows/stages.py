@@ -71,7 +71,7 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
     def finish() -> dict[str, Any]:
         job.finish()
         fitted = job.fitted
-        return {"status": fitted.status.name.lower(), "objective": fitted.objective}
+        return {"status": fitted.status.outcome, "objective": fitted.objective}
 
     def label() -> dict[str, Any]:
         # The sums are arrays: they stay here. Labels and their progress are in the store.

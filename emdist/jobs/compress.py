@@ -120,7 +120,7 @@ def compress_image(
         psnr=20 * math.log10(255 / found.rmse) if found.rmse else None,
         inertia=fitted.objective,
         iterations=fitted.iterations,
-        status=fitted.status.name.lower(),
+        status=fitted.status.outcome,
         seconds=round(time.monotonic() - began, 3),
         notes=notes,
     )

@@ -86,7 +86,7 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
         "feature_names": None if fitted.feature_names is None else list(fitted.feature_names),
         "objective": None if math.isnan(fitted.objective) else fitted.objective,
         "iterations": fitted.iterations,
-        "status": f"{fitted.status.name.lower()}: {fitted.status.value}",
+        "status": fitted.status.value,
     }
 
 

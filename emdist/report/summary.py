@@ -85,7 +85,7 @@ class Summary:
         rows = [
             *data_facts(data),
             model,
-            ("status", f"{result['status']}: {result['advice']}"),
+            ("status", result["advice"]),
             *(("doubt", doubt["message"]) for doubt in result["doubts"]),
             ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
             (self.model["objective"], f"{result['objective']:.10g}"),
@@ -176,7 +176,7 @@ def summarise(
         for part, mean in zip(parts, means.tolist(), strict=False):
             part["means"] = dict(zip(names, mean, strict=True))
     result: dict[str, Any] = {
-        "status": fitted.status.name.lower(),
+        "status": fitted.status.outcome,
         "advice": fitted.status.value,
         "iterations": fitted.iterations,
         "start": fitted.restart,

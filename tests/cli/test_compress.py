@@ -127,7 +127,7 @@ def _from_the_same_start(photo: Path, start: Array) -> tuple[Compression, Any]:
     np.savez(photo.with_name("start.npz"), means=start)
     fit = FitSection(start=str(photo.with_name("start.npz")), tol=0, max_iter=1000)
     found = compress_image(photo, photo.with_name("out.png"), k, fit)
-    assert found.status == "unchanged"
+    assert found.status == "converged"
     return found, cluster.KMeans(k, init=start, n_init=1, tol=0, max_iter=1000).fit(pixels)
 
 

@@ -168,7 +168,7 @@ def test_labelling_with_a_model_of_given_parameters(tmp_path: Path) -> None:
     made.save(tmp_path / "model")
     found = inspect(Location(str(tmp_path / "model")))
     assert found["objective"] is None
-    assert found["status"] == "given: The parameters were given; nothing was fitted."
+    assert found["status"] == "given (nothing was fitted)"
     json.dumps(found, allow_nan=False)
     out = tmp_path / "labels.zarr"
     data = DataSection(path=str(tmp_path / "x.zarr"))

@@ -1,0 +1,64 @@
+"""What ``emdist inspect`` shows: the result first, and hashes only if they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from emdist.report.page import Page, page_of
+from emdist.settings.config import Config
+
+#: What comes first, in this order.
+_FIRST = ("kind", "run", "progress", "result", "done", "labels_complete", "blocks_damaged")
+#: What is for those who look into a run's files.
+_DETAILS = ("versions", "plan", "checkpoint", "created")
+_LAST_ITERATIONS = 3
+
+
+def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
+    """Facts about a run, a model, labels or an array.
+
+    Parameters
+    ----------
+    found
+        From `emdist.jobs.inspect.inspect`.
+    full
+        Also settings that have their default, versions and hashes.
+    """
+    ordered = {**{key: found[key] for key in _FIRST if key in found}, **found}
+    if full:
+        return page_of(ordered)
+    shown = {key: value for key, value in ordered.items() if key not in _DETAILS}
+    if "config" in shown:
+        shown["config"] = _changed(shown["config"])
+    if isinstance(shown.get("data"), dict):
+        shown["data"] = {k: v for k, v in shown["data"].items() if k in ("array", "shape", "dtype")}
+    if "history" in shown:
+        shown["history"] = shown["history"][-_LAST_ITERATIONS:]
+    page = page_of(_without_hashes(shown))
+    if shown.keys() == ordered.keys():
+        return page
+    more = ("more", "`emdist inspect --full` shows all settings, versions and hashes")
+    return Page([*page.facts, more], page.header, page.rows)
+
+
+def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a recorded configuration that differ from their defaults."""
+    least = Config.model_validate({"data": {"path": ""}}).model_dump()
+    always = {("model", "name"), ("model", "n_components"), ("fit", "seed")}
+    return {
+        section: {
+            key: value
+            for key, value in values.items()
+            if (section, key) in always or value != least.get(section, {}).get(key)
+        }
+        if isinstance(values, dict)
+        else values
+        for section, values in config.items()
+    }
+
+
+def _without_hashes(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: _without_hashes(v) for k, v in value.items() if not k.endswith("sha256")}
