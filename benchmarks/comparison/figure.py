@@ -1,4 +1,4 @@
-"""The figure: ratios beside what is wanted."""
+"""The figure: ratios and their targets."""
 
 from __future__ import annotations
 
@@ -52,4 +52,4 @@ def _panel(ax: mpl.axes.Axes, title: str, rows: Sequence[Row]) -> None:
     ax.set_xlim(low, max(high, 2 * max((row.at_least or 0) for row in rows)))
     ax.axvline(1, color="0.6", lw=0.8, zorder=0)
     ax.set_title(title, loc="left", fontsize=9)
-    ax.set_xlabel("bar: median; line: rounds; mark: wanted")
+    ax.set_xlabel("bar: median; line: range of the rounds; mark: target")

@@ -12,10 +12,13 @@ from rich.table import Table
 from benchmarks.comparison.rows import Row
 
 GROUPS = {
-    "peers": "Time of the peer / time of emdist",
-    "limits": "Shares of the limit: what it allows / what emdist takes",
+    "peers": "Ratio: time of the peer / time of emdist",
+    "limits": "Ratio to a limit: what the limit allows / what emdist takes",
 }
-HEADINGS = ("workload", "beside", "ratio", "rounds", "wanted", "emdist", "other", "peak", "other's")
+HEADINGS = (
+    "workload", "compared with", "ratio", "range", "target", "emdist", "other", "peak memory",
+    "other's peak",
+)  # fmt: skip
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -48,22 +48,34 @@ def calibration(machine: Machine) -> str:
     """Two tables: constants, and models."""
     m = machine
     general = [
-        ("q, plain", "blocks read uncompressed from the page cache", f"{amount(m.plain)}/s a core"),
-        ("q, packed", "blocks read and decoded, Zstandard 3", f"{amount(m.packed)}/s a core"),
-        ("c", "stored bytes per decoded byte of these", f"{m.stored:.2f}"),
-        ("a", "any pass on Dask", span(m.first)),
-        ("g", "client and scheduler, per task, before the first block", span(m.graph)),
-        ("s", "client and scheduler, per task, after", span(m.task)),
-        ("w", "worker, per task", span(m.leaf)),
+        (
+            "q, plain",
+            "rate of reading uncompressed blocks from the page cache",
+            f"{amount(m.plain)}/s a core",
+        ),
+        (
+            "q, packed",
+            "rate of reading and decoding blocks, Zstandard 3",
+            f"{amount(m.packed)}/s a core",
+        ),
+        ("c", "stored bytes per decoded byte of these blocks", f"{m.stored:.2f}"),
+        ("a", "fixed cost of a pass on Dask", span(m.first)),
+        ("g", "work of client and scheduler per task, before the first block", span(m.graph)),
+        ("s", "work of client and scheduler per task, after that", span(m.task)),
+        ("w", "work of a worker per task", span(m.leaf)),
         ("m", "memory of client and scheduler per task", amount(m.task_bytes)),
-        ("h", "placing, per block and worker, once a run", span(m.place)),
-        ("b", "memory of placing per block and worker", amount(m.place_bytes)),
-        ("A", "sums added", f"{amount(m.add)}/s"),
-        ("Z", "sums pickled and unpickled", f"{amount(m.pickle)}/s"),
-        ("", "sums from worker to worker, loopback", f"{amount(m.move)}/s"),
-        ("l", "submit, fetch, answer", span(m.latency)),
-        ("", "smallest checkpoint, and more", f"{span(m.checkpoint)}, {amount(m.seal)}/s"),
-        ("", "listing and stamping, per chunk file", span(m.listing)),
+        ("h", "placing blocks, per block and worker, once a run", span(m.place)),
+        ("b", "memory for placing blocks, per block and worker", amount(m.place_bytes)),
+        ("A", "rate of adding sums", f"{amount(m.add)}/s"),
+        ("Z", "rate of pickling and unpickling sums", f"{amount(m.pickle)}/s"),
+        ("", "rate of sums from worker to worker, loopback", f"{amount(m.move)}/s"),
+        ("l", "time to submit, fetch and answer", span(m.latency)),
+        (
+            "",
+            "time of the smallest checkpoint; rate of larger ones",
+            f"{span(m.checkpoint)}, {amount(m.seal)}/s",
+        ),
+        ("", "listing a chunk file and reading its time", span(m.listing)),
     ]
     models = [
         (
