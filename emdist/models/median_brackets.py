@@ -55,7 +55,7 @@ def chosen(found: Brackets, index: NDArray[np.int64]) -> Brackets:
 
 
 def moved(found: Brackets, index: NDArray[np.int64], rows: Floats, spread: Spread) -> Brackets:
-    """Return `found` with centres `index` at `rows` (c, d), and brackets there as wide as the data."""
+    """Return `found` with centres `index` at `rows` (c, d), their brackets as wide as the data."""
     fresh = whole(rows, spread)
     arrays = {}
     for name in ("means", "low", "high", "reach"):
