@@ -207,7 +207,7 @@ class WithCovariances(AboutMeans, ABC):
 
     @abstractmethod
     def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
-        """Return the sums of component `k` over rows (m, d) with responsibilities (m,): (width,)."""
+        """Return sums of component `k` over rows (m, d) with responsibilities (m,): (width,)."""
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
