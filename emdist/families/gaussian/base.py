@@ -169,9 +169,9 @@ def conditioned(covariances: Floats, kept: Features, observed: Features) -> tupl
     """Return slopes (k, a, b) of `kept` on `observed`, and conditional covariances (k, a, a).
 
     These are ``S_ab S_bb^-1`` and ``S_aa - S_ab S_bb^-1 S_ba`` (Bishop 2006, 2.3.1), where a stands
-    for the features `kept` and b for the features `observed`. Both follow from the Cholesky factor of the
-    covariances (k, d, d) in the order (b, a). The last block of this factor is a factor of the
-    conditional covariance, which is therefore positive definite. The difference might not be.
+    for the features `kept` and b for the features `observed`. Both follow from the Cholesky factor
+    of the covariances (k, d, d) in the order (b, a). The last block of this factor is a factor of
+    the conditional covariance, which is therefore positive definite. The difference might not be.
     """
     b = len(observed)
     order = np.concatenate([observed, kept])
