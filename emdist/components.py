@@ -227,7 +227,7 @@ class Placed(Protocol[P]):
         """Return which components are too narrow to have a density: (k,)."""
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """Return `params` with components `index` started anew at `rows`."""
+        """Return `params` with components `index` reseeded at `rows`."""
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
         """Return parameters of the components `index` only."""

@@ -96,6 +96,7 @@ class Tree(Generic[S]):
         self._waiting: dict[tuple[int, int], S] = {}
 
     def _width(self, level: int) -> int:
+        """Return the number of nodes at `level`: half of those below, rounded up at each level."""
         return (
             -(-self._n_leaves >> (level - self._level)) if level > self._level else self._n_leaves
         )

@@ -118,6 +118,7 @@ def renamed(
 
 
 def _option(found: re.Match[str]) -> str:
+    """Return the option of the command line that sets the key in `found`, or ``--set`` and it."""
     known = None if found["option"] else OPTIONS.get(found["key"])
     # Messages may spell out "--set fit.tol=0". It must not become "--set --tol=0".
     before = found.string[max(0, found.start() - 6) : found.start()]
@@ -125,10 +126,15 @@ def _option(found: re.Match[str]) -> str:
 
 
 def _passed(found: re.Match[str]) -> str:
+    """Return advice to pass an option, in place of advice to set a key to a value."""
     return f"{'Pass' if found[1] == 'S' else 'pass'} {found[2]}='{found[3]}'"
 
 
 def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
+    """Return the parameter in Python that corresponds to the key in `found`.
+
+    An option of a key becomes an item, as in ``schedule_options['groups']``.
+    """
     key, option = found["key"], found["option"]
     if key == "model.options" and option:
         return options.get(option, option)

@@ -267,7 +267,7 @@ class Expandable(CentreBased):
     def shared_base(
         self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         return 0.0 if numerics.centred else float(shared["base"])
 
 
@@ -302,6 +302,7 @@ def zero_rows(x: Array) -> NDArray[np.bool_]:
 
 
 def _wide(x: Array) -> Floats:
+    """Return `x` in float64, without a copy if it is float64 already."""
     return x.astype(np.float64, copy=False)
 
 

@@ -80,7 +80,7 @@ class Plain(ABC, Generic[P]):
         return np.zeros(len(self.locations(params)), bool)
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """Return `params` with components `index` started anew at `rows`."""
+        """Return `params` with components `index` reseeded at `rows`."""
         fresh = self.start(rows, spread)
         made: P = entrywise(lambda old, new: replaced(old, index, new), params, fresh)
         return made

@@ -64,6 +64,7 @@ class Categorical(AsTheyAre[Categories]):
         return Categories(floored(0.5 * (own + 1.0 / c)))
 
     def _eta(self, params: Categories) -> Floats:
+        """Return the natural parameters, which are logarithms of probabilities: (k, d c)."""
         table = floored(params.probabilities)
         return np.log(table).reshape(len(table), -1)
 

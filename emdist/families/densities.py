@@ -165,7 +165,7 @@ def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: s
     log-determinants of `precisions`.
     """
     linear = np.einsum("kij,kj->ki", precisions, means)
-    # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
+    # x^T P x contains every off-diagonal product twice, but the upper triangle of x x^T only once.
     doubled = -0.5 * (2 * precisions - precisions * np.eye(means.shape[1]))
     eta = np.concatenate([linear, pack(doubled)], axis=1)
     offset = half_logs - 0.5 * np.einsum("ki,ki->k", linear, means)

@@ -71,7 +71,7 @@ class Incomplete(Generic[P]):
         return self.complete.start(filled(np.asarray(seeds, np.float64), spread.mean), spread)
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """Return `params` with components `index` started anew at `rows`.
+        """Return `params` with components `index` reseeded at `rows`.
 
         Missing values of the rows are replaced by the mean of the data.
         """

@@ -125,7 +125,7 @@ class Isotropic(IndependentFeatures, RealRows[Centres]):
     def shared_base(
         self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         return 0.0 if numerics.centred else -self._scale * float(shared["norm"])
 
     def sample(self, params: Centres, k: int, n: int, rng: np.random.Generator) -> Floats:

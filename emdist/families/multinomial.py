@@ -104,7 +104,7 @@ class Multinomial(Discrete):
         total = means.sum()
         check_trials(total)
         whole = round(total)
-        # A total that is whole up to rounding errors needs no random numbers.
+        # A total that is whole up to rounding errors needs no random rounding.
         totals = whole if abs(total - whole) < 1e-9 * total else whole_draws(total, n, rng)
         return rng.multinomial(totals, means / total, n).astype(np.float64)
 

@@ -125,7 +125,7 @@ class Tied(Conjugate[TiedParams]):
     def shared_base(
         self, params: TiedParams, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        if numerics.centred:  # Centred scores leave nothing out.
+        if numerics.centred:  # Centred scores are complete, so they have no base.
             return 0.0
         whitening, _ = factor(params.covariance, "shared covariance")
         return -0.5 * float(np.sum((whitening.T @ shared["outer"]) * whitening.T))

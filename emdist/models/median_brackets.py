@@ -87,7 +87,7 @@ def narrowed(found: Brackets, total: Floats, least: Floats, most: Floats) -> Bra
     low, high = _pick(least, at), _pick(most, at)
     over = _pick(upto, at) - half
     under = _pick(total, at) - over
-    # If exactly half of the weight is up to here, the last value of the bin is a median.
+    # If exactly half of the weight is in the bins up to this one, its last value is a median.
     low = np.where(over == 0, high, low)
     means = _towards(found.means, low, high, under, over)
     reach = _gap(low, high, least, most, at)

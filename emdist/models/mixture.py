@@ -159,6 +159,7 @@ class Mixture(Generic[P]):
         return self.assignment.logits(density, self._log_weight(params, numerics))
 
     def _log_weight(self, params: MixtureParams[P], numerics: Numerics) -> Array:
+        """Return the logarithms of the mixture weights in the precision of tiles: (k,) nats."""
         return self.weights.logarithms(params).astype(numerics.dtype)
 
     def e_step(

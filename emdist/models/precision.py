@@ -13,7 +13,8 @@ from emdist.models.ready import READY
 #: float32 tiles are accurate enough if rounding errors in the score of a feature grow at most by
 #: this factor: 100 * 2^-24 = 6e-6 nats.
 FLOAT32_LIMIT = 100.0
-#: Beyond this factor, the expansion about the origin loses too much in float64 too: 1e-11 nats.
+#: Beyond this factor, the expansion about the origin loses too much in float64 too: more than
+#: 1e5 * 2^-53 = 1e-11 nats.
 EXPANDED_LIMIT = 1e5
 
 #: The most accurate arithmetic, for the few passes where accuracy matters more than speed.
@@ -45,6 +46,7 @@ def cheapest(growth: float, precision: Precision, spread: Spread, dtype: np.dtyp
 
 
 def _fits_float32(spread: Spread) -> bool:
+    """Return `_squares_fit_float32` from the cache, which has it once for each spread."""
     return READY.once(spread, _squares_fit_float32, None, lambda: _squares_fit_float32(spread))
 
 

@@ -59,6 +59,7 @@ class Ready:
         return value
 
     def _found(self, params: Any, family: Any, given: Any) -> list[Any]:
+        """Return a list with the remembered value, or an empty list if there is none."""
         with self._lock:
             own, made = self._held.get(id(params), (None, []))
             if own is None or own() is not params:
@@ -66,6 +67,11 @@ class Ready:
             return [v for f, g, v in made if f is family and _same(g, given)]
 
     def _keep(self, params: Any, family: Any, given: Any, value: Any) -> None:
+        """Remember `value` as long as `params` exists.
+
+        The key is ``id(params)``, which Python gives to another object later. So a weak reference
+        in the entry says whether the entry is still about `params`.
+        """
         key = id(params)
         try:
             # The callback must not take the lock: parameters may be garbage-collected in this
@@ -82,6 +88,7 @@ class Ready:
 
 
 def _same(a: Any, b: Any) -> bool:
+    """Return whether `a` and `b` are one object, or equal `Numerics`."""
     return a is b or (isinstance(a, Numerics) and a == b)
 
 

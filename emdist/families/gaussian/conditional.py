@@ -176,6 +176,7 @@ class IncompleteGaussian(Incomplete[P]):
         return self._conditional(params.means, covariances, numerics)
 
     def _conditional(self, means: Floats, covariances: Floats, numerics: Numerics) -> Conditional:
+        """Return the density of k Gaussians with these means (k, d) and covariances (k, d, d)."""
         inverse, half_logs = factors(covariances)
         precisions = inverse @ inverse.transpose(0, 2, 1)
         whole = None

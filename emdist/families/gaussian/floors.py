@@ -89,6 +89,10 @@ def narrow(
 
 
 def _of_axes(rows: Floats, floor: Floats, names: NDArray[np.int64]) -> list[Narrow]:
+    """Return the narrow components of diagonal covariances `rows` (k, d), with `floor` (d,).
+
+    `names` (d,) are the indices of the features in the data.
+    """
     ratio = rows / floor
     out = []
     for k in np.flatnonzero((ratio <= 1).any(axis=1)):
@@ -100,6 +104,12 @@ def _of_axes(rows: Floats, floor: Floats, names: NDArray[np.int64]) -> list[Narr
 def _of_matrices(
     rows: Floats, means: Floats, shares: Floats, floor: Floats, names: NDArray[np.int64]
 ) -> list[Narrow]:
+    """Return the narrow components of covariances `rows` (k, d, d), with `floor` (d,).
+
+    Directions in which the whole mixture does not vary are left out. A component is narrow if its
+    covariance minus the floor is not positive definite in the other directions. `names` (d,) are
+    the indices of the features in the data.
+    """
     scale, basis = _directions(rows, means, shares)
     both = scale[:, None] * scale
     above = basis.T @ (rows * both - np.diag(floor * scale * scale)) @ basis

@@ -272,7 +272,7 @@ class IncompleteIsotropic(Independent[P]):
         return {"norm": np.array(w @ norm), "cells": np.array(w @ present)}
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         if numerics.centred:
             return 0.0
         return self._each * float(shared["cells"]) - self._scale * float(shared["norm"])

@@ -115,12 +115,14 @@ def _local(columns: Features, features: Features) -> Features:
 
 
 def _moments(family: Any) -> Moments:
+    """Return `family` if it has moments; ConfigError otherwise."""
     if not isinstance(family, Moments):
         raise _unstated(family, "moments")
     return family
 
 
 def _marginals(family: Any) -> Marginals:
+    """Return `family` if it has marginals; ConfigError otherwise."""
     if not isinstance(family, Marginals):
         raise _unstated(family, "marginals")
     return family

@@ -99,12 +99,13 @@ class Tempered:
 
     @property
     def _last(self) -> Assignment:
+        """The assignment at the last temperature, `end`."""
         if self.end == 0:
             return Hard()
         return Soft() if self.end == 1 else At(self.end)
 
     def at(self, turn: Turn) -> Assignment:
-        # Logarithms, because factor^iteration underflows.
+        # Compare logarithms, because factor^iteration underflows.
         log_eps = math.log(self.start) + (turn.iteration - 1) * math.log(self.factor)
         floor = self.end if self.end > 0 else min(self.start, 1.0) * self._COLD
         if log_eps <= math.log(floor):

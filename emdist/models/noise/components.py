@@ -1,4 +1,4 @@
-"""A noise component beside the components of any family of real numbers.
+"""A noise component for mixtures of any family of real numbers.
 
 Source: Banfield and Raftery 1993. The noise is one more component, the last. Its density is 1 / V
 everywhere, where V is the volume of the bounding box of the data. `WithNoise` wraps a family and
@@ -182,7 +182,7 @@ class WithNoise(Generic[P]):
         return self.family.needs_covariance
 
     def informed(self, spread: Spread) -> WithNoise[P]:
-        """Return the noise beside the family for data of this spread."""
+        """Return the family with noise, for data of this spread."""
         return replace(self, family=self.family.informed(spread))
 
     def start(self, seeds: Floats, spread: Spread) -> Levelled[P]:
