@@ -60,7 +60,8 @@ class Density(Protocol):
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
         """Return the sums of resp * T(x) over the rows, (k, width), for `resp` (k, m).
 
-        Centred densities sum about the means of the components, others about the origin.
+        Centred densities that need second moments sum about the means of the components. All others
+        sum about the origin.
         """
 
     def scatter(
@@ -79,7 +80,7 @@ class Density(Protocol):
             The weights (k,) and statistics (k, width) that the pass summed.
         about
             The locations (k, d) about which a centred pass summed statistics, or None if it
-            summed about the origin.
+            summed about the origin. Densities that cannot be centred ignore it.
         """
 
 

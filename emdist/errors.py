@@ -161,7 +161,7 @@ class RenamedWarning(FutureWarning):
 
 
 class DegenerateWarning(RuntimeWarning):
-    """A fit is degenerate, so its result may be misleading: see "Degenerate" in the glossary."""
+    """There is a reason to doubt a fit, such as components on the variance floor."""
 
 
 class EngineError(EmdistError, RuntimeError):

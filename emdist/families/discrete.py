@@ -278,7 +278,7 @@ def unmoved(shift: Floats) -> None:
 def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return whole numbers next to `expected` that equal it on average: (n, ...).
 
-    Each number is rounded up with a probability of its fractional part.
+    Each number is rounded up with a probability that equals its fractional part.
     """
     check_trials(expected)
     drawn: NDArray[np.int64] = np.floor(expected + rng.random((n, *np.shape(expected)))).astype(
