@@ -105,7 +105,7 @@ class WeightError(DataError):
 
 
 class NonFiniteError(DataError):
-    """The data hold NaN or infinity, and `non_finite` does not allow them."""
+    """The data hold NaN or infinity where these are not allowed."""
 
 
 class MissingChunksError(DataError):

@@ -1,8 +1,8 @@
 """The wording of messages: names of settings as the user knows them, and a limit of length.
 
-The code that finds an error does not know who will read the message: a user of Python, who passes
-parameters, of a configuration, or of the command line. So the message names settings by their key
-in a configuration (``fit.n_init``). The layer that shows it replaces the keys by its own names.
+The code that finds an error does not know whether the reader passes parameters in Python, writes a
+configuration, or types options of a command. So it names settings by their key in a configuration
+(``fit.n_init``). The layer that shows the message replaces the keys by its own names.
 """
 
 from __future__ import annotations

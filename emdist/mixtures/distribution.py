@@ -238,8 +238,9 @@ class MixtureDistribution:
 
         With k and l components, the result has k l. The component of the pair (i, j) has the index
         ``i l + j``, and its weight is the product of both weights. If the Gaussian families differ,
-        the result has the narrowest one that contains both, in the order isotropic, spherical,
-        diagonal, full, or tied, full. Do not confuse the sum with a mixture of the two.
+        the result has the narrowest family that contains both: spherical contains isotropic,
+        diagonal contains spherical, and full contains diagonal and tied. Do not confuse the sum
+        with a mixture of the two.
 
         Raises
         ------

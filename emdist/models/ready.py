@@ -69,8 +69,8 @@ class Ready:
     def _keep(self, params: Any, family: Any, given: Any, value: Any) -> None:
         """Remember `value` as long as `params` exists.
 
-        The key is ``id(params)``, which Python gives to another object later. So a weak reference
-        in the entry says whether the entry is still about `params`.
+        The key is ``id(params)``, which Python may give to another object later. So each entry has
+        a weak reference, which says whether it is still about `params`.
         """
         key = id(params)
         try:
