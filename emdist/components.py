@@ -1,4 +1,4 @@
-"""What mixtures are made of: families of components, and densities ready for tiles."""
+"""The interfaces of families of components, and of densities that score and sum tiles."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Q = TypeVar("Q", contravariant=True)
 
 
 class Density(Protocol):
-    """k components at one parameter value, ready to score and gather tiles.
+    """k components with given parameters, prepared to score tiles and to sum their statistics.
 
-    Tiles lie as (m, d); scores and responsibilities as (k, m), so that the loop over rows is
-    the inner one and vectorises.
+    Tiles have the shape (m, d). Scores and responsibilities have the shape (k, m), so that the
+    loop over rows is the inner one and vectorises.
     """
 
     @property
@@ -29,82 +29,92 @@ class Density(Protocol):
 
     @property
     def width(self) -> int:
-        """Columns of the sufficient statistic T(x)."""
+        """Number of columns of the sufficient statistic T(x)."""
 
     @property
     def offset(self) -> Array:
-        """(k,) to be added to the scores of each component: the caller does it with its own."""
+        """Number to add to the scores of each component: (k,).
+
+        `score` leaves it to the caller, who adds it together with numbers of its own.
+        """
 
     @property
     def constant(self) -> float:
-        """What is added to every score of every row: nats."""
+        """Number in nats that is part of log p(x|k) for all rows and components."""
 
     def statistics(self, x: Array) -> Array:
-        """T(x): (m, d) -> (m, width)."""
+        """Return T(x) of the rows `x` (m, d): (m, width)."""
 
     def score(self, x: Array, t: Array, out: Array) -> None:
-        """Fill `out` (k, m) with log p(x|k) up to `offset`, `base` and `constant`."""
+        """Fill `out` (k, m) with log p(x|k) without `offset`, `base` and `constant`."""
 
     def base(self, x: Array) -> Floats:
-        """(m,) the part of log p(x|k) that all components share and `score` leaves out."""
+        """Return the part of log p(x|k) that all components share and `score` leaves out: (m,)."""
 
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
-        """(m,) log p(x|label) without `constant`, free of cancellation where it matters.
+        """Return log p(x|label) without `constant`, free of cancellation where it matters: (m,).
 
-        `score` (m,) is that of the label, with its `offset`.
+        `score` (m,) is the score of each row's label, with its `offset`.
         """
 
     def gather(self, x: Array, t: Array, resp: Array) -> Array:
-        """Sum of resp * T(x): (k, m) -> (k, width), about the pivot of the numerics."""
+        """Return the sums of resp * T(x) over the rows, (k, width), for `resp` (k, m).
+
+        Centred densities that need second moments sum about the means of the components. All others
+        sum about the origin.
+        """
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
     ) -> tuple[Floats, Floats]:
-        """Sums for hard labels: (k,) weights and (k, width) statistics."""
+        """Return the sums for hard labels: weights (k,) and statistics (k, width)."""
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        """Sum of resp * log p(x|k) from its sums, without `base` and `constant`: nats.
+        """Return the sum of resp * log p(x|k), without `base` and `constant`, in nats.
+
+        It follows from the sums of a pass, which may have used other parameters.
 
         Parameters
         ----------
         n, t
-            (k,) weights and (k, width) statistics of a pass.
+            The weights (k,) and statistics (k, width) that the pass summed.
         about
-            (k, d) locations of a centred pass, about which densities that can be centred
-            gather; None for the origin.
+            The locations (k, d) about which a centred pass summed statistics, or None if it
+            summed about the origin. Densities that cannot be centred ignore it.
         """
 
 
 @runtime_checkable
 class WholeBlocks(Protocol):
-    """A density whose hard assignment does a block in one compiled call."""
+    """A density that assigns and sums all rows of a block in one compiled call: hard assignment."""
 
     def hard_sums(
         self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> tuple[Floats, Floats, float]:
-        """Weights (k,), statistics (k, width) and log-likelihood of stored rows (m, d).
+        """Return weights (k,), statistics (k, width) and log-likelihood of stored rows (m, d).
 
-        `log_weight` (k,) comes to the scores; the log-likelihood lacks `constant`.
+        `log_weight` (k,) is added to the scores. The log-likelihood lacks `constant`.
         """
 
     def hard_rows(
         self, x: Array, origin: Floats, log_weight: Array
     ) -> tuple[NDArray[np.int32], Floats]:
-        """Labels (m,) and log-likelihoods (m,), as `hard_sums` has them."""
+        """Return labels (m,) and log-likelihoods (m,) as `hard_sums` computes them."""
 
 
 @dataclass(frozen=True)
 class Logits:
-    """What responsibilities are the softmax of: ``eta T(x) + offset``.
+    """The numbers of which responsibilities are the softmax: ``eta T(x) + offset``.
 
     Attributes
     ----------
     eta, offset
-        (k, D) and (k,), divided by the temperature, in the precision of tiles.
+        Coefficients (k, D) and offsets (k,), divided by the temperature, in the precision of
+        tiles.
     pairs, extras
-        What T(x) is, as `kernels.lines.Lines` says it.
+        The definition of T(x), in the form of `kernels.vector.lines.Lines`.
     temperature
-        By which the logarithm of the softmax's sum is multiplied to give the objective.
+        The factor that turns the log-sum-exp of the logits into the objective of a row.
     """
 
     eta: Array
@@ -119,155 +129,167 @@ class SoftBlocks(Protocol):
     """A density whose responsibilities and their sums come from one compiled call for a block."""
 
     def logits(self, log_weight: Array, temperature: float) -> Logits | None:
-        """Of ``softmax((score + log_weight) / temperature)``, `base` and `constant` left out.
+        """Return the logits of ``softmax((score + log_weight) / temperature)``.
 
-        None where tiles have to be gone through.
+        `base` and `constant` are left out. The result is None if the density has no compiled call
+        for its statistics, so that the block must be processed tile by tile.
         """
 
 
 @lru_cache(maxsize=256)
 def offers(kind: type, protocol: Any) -> bool:
-    """Whether instances of a class have the methods of a protocol.
+    """Return whether instances of a class have the methods of a protocol.
 
-    As `issubclass`, which takes as long as all the rest that a small block costs besides its rows.
+    This is `issubclass` with a cache: for a small block, `issubclass` alone takes as long as all
+    other costs that do not depend on the number of rows.
     """
     return issubclass(kind, protocol)
 
 
 def does_whole_blocks(density: Density) -> TypeGuard[WholeBlocks]:
-    """Whether `density` is one of `WholeBlocks`."""
+    """Return whether `density` implements `WholeBlocks`."""
     return offers(type(density), WholeBlocks)
 
 
 def does_soft_blocks(density: Density) -> TypeGuard[SoftBlocks]:
-    """Whether `density` is one of `SoftBlocks`."""
+    """Return whether `density` implements `SoftBlocks`."""
     return offers(type(density), SoftBlocks)
 
 
 class Described(Protocol):
-    """What components are like: asked by the driver before anything is computed."""
+    """Properties of components, which the driver reads before anything is computed."""
 
     @property
     def shifted(self) -> bool | NDArray[np.bool_]:
-        """Whether features are taken relative to their mean, for all or (d,) for each.
+        """Whether the mean of the data is subtracted from features: for all, or (d,) for each.
 
-        Real numbers are; counts and categories are not.
+        It is subtracted from real numbers, but not from counts and categories.
         """
 
     @property
     def domain(self) -> Domain | None:
-        """What its features can be, held against all rows; None for any real numbers."""
+        """The values that features can have, or None for any real numbers.
+
+        All rows are checked against it.
+        """
 
     @property
     def approximation(self) -> str:
-        """Why `estimate` is not quite the maximum, so that the bound may fall; else empty."""
+        """Why `estimate` misses the exact maximum, so that the bound may fall; else empty."""
 
     @property
     def needs_covariance(self) -> bool:
-        """Whether `informed` needs `Spread.covariance`, which the survey then gathers."""
+        """Whether `informed` needs `Spread.covariance`. If so, the survey computes it."""
 
 
 class Scored(Protocol[Q]):
-    """What a pass over the blocks calls, and the choice of its arithmetic."""
+    """The methods of components that a pass calls for its blocks, and to choose its arithmetic."""
 
     def density(self, params: Q, numerics: Numerics) -> Density:
-        """`params` made ready for the tiles of a pass."""
+        """Return the density of components with `params`, for the tiles of a pass."""
 
     def amplification(self, params: Q, spread: Spread) -> float:
-        """How many times rounding error grows in the expanded score, per feature (>= 1)."""
+        """Return how many times rounding errors grow in the expanded score, per feature (>= 1)."""
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Statistics that no responsibility enters, gathered once: tied needs sum x x^T."""
+        """Return sums over rows that do not depend on responsibilities.
+
+        They are computed once per run. For example, `Tied` needs the sum of x x^T.
+        """
 
 
 class Estimated(Protocol[P]):
-    """What the driver calls after a pass: the M-step, and what the objective counts besides."""
+    """The methods of components that the driver calls after a pass."""
 
     def estimate(self, sums: Sums, params: P, numerics: Numerics) -> P:
-        """The M-step: from ``n`` (k,), ``t`` (k, width) and what `shared` gave."""
+        """Make the M-step from ``n`` (k,), ``t`` (k, width) and the sums of `shared`."""
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        """Sum of ``weight * base(x)`` over all rows, from what `shared` gathered."""
+        """Return the sum of ``weight * base(x)`` over all rows, from the sums of `shared`."""
 
     def log_prior(self, params: P) -> float:
-        """What the M-step maximises besides the log-likelihood, up to a constant: nats.
+        """Return what the M-step adds to the log-likelihood that it maximises, in nats.
 
-        The log-density of a prior, or minus a posterior's divergence from it.
+        It is the log-density of a prior, or minus the divergence of a posterior from its prior. A
+        constant may be left out.
         """
 
 
 class Placed(Protocol[P]):
-    """What starts and policies do to components: place them, find the weak, move and pick them."""
+    """The methods of components that seeding and the policies for collapses call."""
 
     def start(self, seeds: Floats, spread: Spread) -> P:
-        """k components at `seeds` (k, d), each as wide as the data."""
+        """Return parameters of k components at `seeds` (k, d), each as wide as the data."""
 
     def locations(self, params: P) -> Floats:
-        """(k, d) where the components lie, relative to the origin."""
+        """Return the locations of the components relative to the origin: (k, d)."""
 
     def collapsed(self, params: P) -> NDArray[np.bool_]:
-        """(k,) components that are too narrow to have a density."""
+        """Return which components are too narrow to have a density: (k,)."""
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """Components `index` started anew at `rows`; the others as they are."""
+        """Return `params` with components `index` reseeded at `rows`."""
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
-        """Only the components `index`."""
+        """Return parameters of the components `index` only."""
 
     def translate(self, params: P, shift: Floats) -> P:
-        """The same components with `shift` (d,) added to every location."""
+        """Return parameters of the same components with `shift` (d,) added to every location."""
 
 
 class Components(Described, Scored[P], Estimated[P], Placed[P], Protocol[P]):
-    """k components that a model is made of: the E-step's density and the M-step's estimate.
+    """k components of a model: their density for the E-step, their estimate for the M-step.
 
     All parameters are relative to `Spread.origin`.
     """
 
     @property
     def params(self) -> type[P]:
-        """The frozen dataclass of arrays that holds k components."""
+        """The frozen dataclass of arrays that holds the parameters of k components."""
 
     def informed(self, spread: Spread) -> Components[P]:
-        """The family that is fitted to data of this spread: a prior may depend on it."""
+        """Return the family for data of this spread. Its prior may depend on the data."""
 
     def with_missing(self) -> Components[P]:
-        """The same for rows whose NaN are missing at random; ConfigError if there is none.
+        """Return the family for rows with missing values (NaN), which are missing at random.
 
-        Its components are the same `params`, and its density the marginal of what is observed.
+        It has the same `params`. Its density is the marginal density of the observed values.
+        It is a ConfigError if there is no such family.
         """
 
 
 class Family(Components[P], Protocol[P]):
-    """k components of one distribution: what a mixture can also draw from and count."""
+    """k components of one distribution, which can be sampled and whose parameters are counted."""
 
     def informed(self, spread: Spread) -> Family[P]:
-        """As of any components: a family stays one."""
+        """Return the family for data of this spread; see `Components.informed`."""
 
     def sample(self, params: P, k: int, n: int, rng: np.random.Generator) -> Floats:
-        """(n, d) draws from component `k`."""
+        """Return `n` draws from component `k`: (n, d)."""
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
-        """For information criteria."""
+        """Return the number of free parameters of all components, for information criteria."""
 
     def with_missing(self) -> IncompleteFamily[P]:
-        """As of `Components`; it can also complete rows."""
+        """Return the family for rows with missing values, which can also fill them in."""
 
 
 class IncompleteFamily(Family[P], Protocol[P]):
-    """A family for rows with missing values, NaN: what `Family.with_missing` gives."""
+    """A family for rows with missing values (NaN), as `Family.with_missing` returns it."""
 
     def fill(
         self, params: P, x: Floats, resp: Array, variance: bool = False
     ) -> tuple[Floats, Floats | None]:
-        """Rows `x` (m, d) with what is expected, given what is observed, in place of NaN.
+        """Return rows `x` (m, d) with expected values in place of NaN, and their variances.
+
+        The expectations and the variances are conditional on the observed values of each row.
 
         Parameters
         ----------
         params, x
-            Relative to the origin.
+            Parameters and rows, relative to the origin.
         resp
-            (k, m) responsibilities of the components for the observed part of each row.
+            The responsibilities (k, m), given the observed values of each row.
         variance
-            Whether to return also the (m, d) variances of what was filled in.
+            Whether to return the variances (m, d) of the values filled in, else None.
         """

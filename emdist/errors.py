@@ -1,4 +1,4 @@
-"""Every error that emdist raises on purpose.
+"""The exceptions and warnings of emdist, and the exit codes of its commands.
 
 ::
 
@@ -9,7 +9,7 @@
     |   |-- NotFoundError             3  nothing at that path
     |   |-- NotAnArrayError           3  something is there, but no Zarr array
     |   |-- ShapeError                3  not two-dimensional, no rows, wrong number of features
-    |   |-- FeatureNamesError         3  features of other names, or in another order
+    |   |-- FeatureNamesError         3  features with other names, or in another order
     |   |-- DtypeError                3  object, string, complex, ...
     |   |-- WeightError               3  sample weights negative, non-finite or of another length
     |   |-- NonFiniteError            3  NaN or Inf, with the block and the first rows
@@ -18,20 +18,20 @@
     |   |-- DomainError               3  values outside the family's domain: bits, counts
     |   `-- DistinctRowsError         3  fewer distinct rows than clusters
     |-- RunError (RuntimeError)       4  the run folder cannot be used
-    |   |-- RunMismatchError          4  it belongs to other data or another configuration
+    |   |-- RunMismatchError          4  the folder belongs to other data or another configuration
     |   |-- RunFencedError            4  another process has taken the run over
     |   |-- CheckpointError           4  no readable checkpoint, model or manifest
     |   |   `-- NewerFormatError      4  a newer emdist wrote it
     |   `-- OutputExistsError         4  something is already where labels should go
     |-- StorageError (OSError)        5  disk full, read-only, no permission, store unreachable
-    |-- EngineError (RuntimeError)    6  the cluster cannot do the work
+    |-- EngineError (RuntimeError)    6  the threads or the Dask cluster cannot do the work
     |   |-- SchedulerError            6  the scheduler is unreachable or was lost
-    |   |-- WorkersError              6  no workers, workers that keep dying or stand still
+    |   |-- WorkersError              6  no workers, workers that keep dying or make no progress
     |   `-- WorkerPackageError        6  workers lack a package that the work needs
-    `-- CollapseError (ValueError)    7  a component collapsed and the policy says raise
+    `-- CollapseError (ValueError)    7  a component collapsed and `on_collapse` is "raise"
 
-The exit code is what the command line returns. A message says what was got, what was wanted
-and what to do.
+The number is the exit code of a command that ends with the error. A message says what happened,
+what was expected and what to do.
 """
 
 from __future__ import annotations
@@ -43,14 +43,15 @@ from emdist.wording import Layer, worded
 
 
 class EmdistError(Exception):
-    """Base of all errors that emdist raises on purpose.
+    """Base class of all errors that emdist raises on purpose.
 
     Attributes
     ----------
     layer
-        Where the user is who reads the message: it names settings as that layer does.
+        The layer in which the user works: Python, a configuration or the command line. The
+        message names settings as this layer does.
     options
-        Parameters of an estimator by the option of its model that they are.
+        The names of an estimator's parameters, by the option of the model that each one sets.
     """
 
     exit_code = 1
@@ -70,7 +71,7 @@ class ConfigError(EmdistError, ValueError):
 
 
 class StartError(ConfigError):
-    """The start of the fit does not fit the data or the number of components."""
+    """The starting values do not match the data or the number of components."""
 
 
 class DataError(EmdistError, ValueError):
@@ -88,27 +89,27 @@ class NotAnArrayError(DataError):
 
 
 class ShapeError(DataError):
-    """The array is not two-dimensional, is empty, or has another number of features."""
+    """The array is not two-dimensional, is empty, or has the wrong number of features."""
 
 
 class FeatureNamesError(DataError):
-    """The data's features have other names than the model's, or another order."""
+    """The features of the data and of the model have different names, or a different order."""
 
 
 class DtypeError(DataError, TypeError):
-    """The array's data type holds no real numbers."""
+    """The data type of the array is not one of real numbers."""
 
 
 class WeightError(DataError):
-    """Sample weights are negative, not finite, all zero, or of another length."""
+    """Sample weights are negative, not finite, all zero, or not as many as the rows."""
 
 
 class NonFiniteError(DataError):
-    """The data holds NaN or Inf and the policy is to raise."""
+    """The data hold NaN or infinity where these are not allowed."""
 
 
 class MissingChunksError(DataError):
-    """Chunks of the array were never written and the policy is to raise."""
+    """Chunks of the array were never written, and `missing_chunks` is "raise"."""
 
 
 class CorruptChunkError(DataError):
@@ -116,11 +117,11 @@ class CorruptChunkError(DataError):
 
 
 class DomainError(DataError):
-    """The data holds values that the family cannot produce."""
+    """The data hold values that the family cannot produce, such as counts below 0."""
 
 
 class DistinctRowsError(DataError):
-    """The data has fewer distinct rows than clusters were asked for."""
+    """The data have fewer distinct rows than there should be clusters."""
 
 
 class RunError(EmdistError, RuntimeError):
@@ -134,33 +135,33 @@ class RunMismatchError(RunError):
 
 
 class RunFencedError(RunError):
-    """Another process has taken the run over; this one must stop."""
+    """Another process has taken over the run, so this one must stop."""
 
 
 class CheckpointError(RunError):
-    """A checkpoint, model or manifest is missing, torn or not of this format."""
+    """A checkpoint, model or manifest is missing, incomplete or in another format."""
 
 
 class NewerFormatError(CheckpointError):
-    """A newer emdist wrote this."""
+    """A newer version of emdist wrote the file, in a format that this one cannot read."""
 
 
 class OutputExistsError(RunError):
-    """There is already something where an output should go."""
+    """Something exists already where an output should be written."""
 
 
 class StorageError(EmdistError, OSError):
-    """Reading or writing failed: disk full, read-only, no permission, unreachable."""
+    """Reading or writing failed: disk full, read-only, no permission, store unreachable."""
 
     exit_code = 5
 
 
 class RenamedWarning(FutureWarning):
-    """A setting was given by a name that it had before; what it says still counts."""
+    """A setting was given by its former name. The value still counts."""
 
 
 class DegenerateWarning(RuntimeWarning):
-    """A fit has components that a careful statistician would doubt."""
+    """There is a reason to doubt a fit, such as components on the variance floor."""
 
 
 class EngineError(EmdistError, RuntimeError):
@@ -174,14 +175,14 @@ class SchedulerError(EngineError):
 
 
 class WorkersError(EngineError):
-    """There are no workers, or they keep dying, or they stand still."""
+    """There are no workers, or they keep dying, or they make no progress."""
 
 
 class WorkerPackageError(EngineError):
-    """Workers lack a package, or have another version of it than the driver."""
+    """Workers lack a package, or have a different version of it from the driver's."""
 
 
 class CollapseError(EmdistError, ValueError):
-    """A component collapsed and the policy is to raise, or no policy can mend it."""
+    """A component collapsed, and `on_collapse` is "raise" or cannot repair it."""
 
     exit_code = 7

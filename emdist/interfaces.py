@@ -1,7 +1,7 @@
-"""The architecture on one page: what a source, a model and an engine are.
+"""The interfaces of the architecture: sources of data, models, engines and what they exchange.
 
-Data flows one way: a `Source` gives blocks of rows, a `Model` turns each block into `Sums`
-(the E-step), an `Engine` adds the `Sums` of all blocks in a fixed order, the model turns them
+Data flows one way. A `Source` gives blocks of rows. A `Model` turns each block into `Sums` (the
+E-step). An `Engine` adds the `Sums` of all blocks in a fixed order. The model turns the total
 into new parameters (the M-step), and the loop records both in a `FitState`.
 """
 
@@ -20,7 +20,8 @@ from emdist.sums import Monoid, Sums
 Array: TypeAlias = NDArray[Any]
 Floats: TypeAlias = NDArray[np.float64]
 
-#: Features of a row that a model looks at, those together of which one is of no use alone.
+#: Groups of features that a model looks at. A value of a row is of use only if the row has values
+#: of all other features of its group as well. Most models have one feature in each group.
 Cells: TypeAlias = tuple[list[int], ...]
 
 P = TypeVar("P")
@@ -29,27 +30,28 @@ S = TypeVar("S", bound=Monoid)
 
 FORMAT_VERSION = 1
 
-#: What a sum of squared movements counts as where it overflows.
+#: The value of a sum of squared movements that overflows.
 LARGEST_MOVE = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A run of consecutive rows, as stored.
+    """Consecutive rows of the data, as stored.
 
     Attributes
     ----------
     index
-        Position in the block plan.
+        The position of this block in the block plan.
     start
-        Global index of the first row.
+        The index of the first row in the whole data.
     x
-        (n, d), C-contiguous, native byte order: float32, float64 or an integer type.
+        The rows, (n, d), C-contiguous and in native byte order, as float32, float64 or an
+        integer type.
     weight
-        (n,) float64 sample weights, or None for 1.
+        The sample weights, (n,) float64, or None if all are 1.
     mask
-        (n,) bool, True where the row counts, or None for all. Rows whose mask is False are
-        neither fitted nor labelled.
+        Which rows count, (n,) bool, or None if all do. Rows whose mask is False are left out:
+        they are neither fitted nor labelled.
     """
 
     index: int
@@ -60,73 +62,74 @@ class Block:
 
     @property
     def nbytes(self) -> int:
-        """Of its arrays, in bytes."""
+        """Size of its arrays in bytes."""
         parts = (self.x, self.weight, self.mask)
         return sum(part.nbytes for part in parts if part is not None)
 
     def rows(self) -> NDArray[np.int64]:
-        """(m,) global indices of the rows that count."""
+        """Return the indices, in the whole data, of the m rows that count: (m,)."""
         local = np.arange(len(self.x)) if self.mask is None else np.flatnonzero(self.mask)
         return local.astype(np.int64) + self.start
 
     def valid(self) -> tuple[Array, Floats | None]:
-        """``(x, weight)`` of the rows that count: (m, d) and (m,) or None."""
+        """Return ``(x, weight)`` of the m rows that count: (m, d), and (m,) or None."""
         if self.mask is None or bool(self.mask.all()):
             return self.x, self.weight
         return self.x[self.mask], None if self.weight is None else self.weight[self.mask]
 
 
 class Source(Protocol):
-    """A recipe for blocks: small, picklable, a URL and not an open store.
+    """The data of a fit, from which blocks are read.
 
-    The union of all blocks covers every row exactly once, in order. The plan depends on the
+    A source is small and can be pickled: it holds the URL of a store, for example, and not the
+    open store. Its blocks cover every row exactly once, in order. The block plan depends on the
     data and the configuration alone, never on the engine.
     """
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, features)."""
+        """Number of rows and number of features."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of `Block.x`."""
+        """Data type of `Block.x`."""
 
     @property
     def bounds(self) -> Sequence[int]:
-        """First row of each block, and the number of rows at the end."""
+        """The block plan: the first row of each block, then the number of rows."""
 
     def __len__(self) -> int:
-        """Number of blocks."""
+        """Return the number of blocks."""
 
     def read(self, i: int) -> Block:
-        """Block `i`. Pure: the same bits on every call, on any machine."""
+        """Read block `i`. Every call, on any machine, returns bit-identical data."""
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """JSON that changes when the data does; cheap, no full read."""
+        """Return JSON that changes when the data change. It is cheap: not all data are read."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the data lie, feature by feature, from the survey pass.
+    """Location and spread of each feature of the data. The survey computes them.
 
     Attributes
     ----------
     origin
-        (d,) stored origin, the mean or, for counts and categories, zero; all moments and
-        parameters inside emdist are relative to it, because raw moments at an offset of 1e6
-        lose every digit.
+        The point that is subtracted from all rows, (d,): the mean or, for counts and categories,
+        zero. All moments and parameters inside emdist are relative to it, because raw moments at
+        an offset of 1e6 lose every digit.
     mean
-        (d,) weighted mean, relative to `origin`.
+        The weighted mean, (d,), relative to `origin`.
     variance
-        (d,) weighted variance.
+        The weighted variance, (d,).
     low, high
-        (d,) smallest and largest value, relative to `origin`.
+        The smallest and the largest value of each feature, (d,), relative to `origin`.
     whole
-        (d,) whether all values are whole numbers.
+        Whether all values of a feature are whole numbers, (d,).
     weight
-        Total sample weight.
+        The sum of the sample weights.
     covariance
-        (d, d) weighted covariance, where a family needs it.
+        The weighted covariance, (d, d), if a family needs it; otherwise None.
     """
 
     origin: Floats
@@ -141,16 +144,16 @@ class Spread:
 
 @dataclass(frozen=True)
 class Domain:
-    """The values that a family's features can take: the same for all, or given for each.
+    """The values that a family's features can take, for all features or for each of them.
 
     Attributes
     ----------
     what
-        In words, such as "bits, 0 or 1".
+        A description in words, such as "bits, 0 or 1".
     low, high
-        Smallest and largest.
+        The smallest and the largest possible value.
     whole
-        Whether only whole numbers occur.
+        Whether only whole numbers are possible.
     """
 
     what: str | tuple[str, ...]
@@ -161,18 +164,19 @@ class Domain:
 
 @dataclass(frozen=True)
 class Numerics:
-    """How one pass computes: chosen on the driver, the same for every block.
+    """The arithmetic of one pass. The driver chooses it, and it is the same for every block.
 
     Attributes
     ----------
     dtype
-        "float32" or "float64": the precision of tiles. Sums are float64 always.
+        The precision of tiles, "float32" or "float64". Sums are always float64.
     centred
-        False: scores and moments expanded about the data's origin, two matrix products.
-        True: taken about each component's own mean, slower and free of cancellation.
+        Whether scores and moments are computed about the mean of each component. This is slower
+        and free of cancellation. Otherwise they are expanded about the origin of the data, which
+        takes two matrix products.
     unit
-        Where sums of sample weights must be exact (K-medians), weights are rounded to multiples
-        of this; 0 for as they are.
+        The number to whose multiples sample weights are rounded, where their sums must be exact
+        (K-medians). 0 leaves the weights as they are.
     """
 
     dtype: Literal["float32", "float64"]
@@ -182,16 +186,19 @@ class Numerics:
 
 @dataclass(frozen=True)
 class Turn:
-    """Where a fit stands when a pass is made: what changes from pass to pass, and names draws.
+    """Which iteration of which restart a pass belongs to.
+
+    These numbers determine the random numbers of the pass. Schedules and assignments that change
+    from iteration to iteration also depend on them.
 
     Attributes
     ----------
     seed
-        Root of every random choice.
+        The random seed.
     restart
-        0-based start.
+        The number of the restart, counted from 0.
     iteration
-        1-based within the start.
+        The number of the iteration within the restart, counted from 1.
     """
 
     seed: int
@@ -201,20 +208,22 @@ class Turn:
 
 @dataclass(frozen=True)
 class Terms:
-    """What an objective is made of in one iteration; NaN where a model has no such term.
+    """The terms of the objective in one iteration. A term that a model lacks is NaN.
 
-    All are per unit of weight, in nats, but `updated` of models that minimise: their objective.
+    All terms are in nats per unit of weight, except for `updated` of models that minimise: it is
+    in the units of their objective.
 
     Attributes
     ----------
     expected
-        Q: expected complete-data log-likelihood, log-prior included, of the parameters that
-        entered, under the responsibilities they gave.
+        Q, the expected complete-data log-likelihood plus the log-prior, of the parameters before
+        the M-step and under the responsibilities that they gave.
     entropy
-        H of these responsibilities, and of missing values where Q is expected over them too.
+        H, the entropy of these responsibilities. If Q is an expectation over missing values too,
+        H includes their entropy.
     updated
-        The objective after the M-step's half of the iteration: the new parameters under the
-        same responsibilities. ``objective <= updated <= next objective``, or the other way
+        The objective after the M-step, before the next E-step: that of the new parameters under
+        the same responsibilities. ``objective <= updated <= next objective``, or the other way
         round for models that minimise.
     """
 
@@ -225,18 +234,18 @@ class Terms:
 
 @dataclass(frozen=True)
 class Worst:
-    """Rows that the model explains worst, one for each component to be started anew.
+    """The rows that a model explains worst, one for each component that is to be reseeded.
 
     Attributes
     ----------
     index
-        (c,) components to start anew.
+        The components to reseed, (c,).
     rows
-        (c, d) relative to the origin, worst first.
+        The rows at which they are reseeded, (c, d), relative to the origin, worst first.
     labels
-        (c,) components that hold these rows now.
+        The components to which these rows belong so far, (c,).
     weight
-        (c,) their sample weights.
+        The sample weights of these rows, (c,).
     """
 
     index: NDArray[np.int64]
@@ -247,16 +256,16 @@ class Worst:
 
 @dataclass(frozen=True)
 class Assigned:
-    """What a model says of the rows of a block that count.
+    """Labels, scores and responsibilities of the m rows of a block that count.
 
     Attributes
     ----------
     labels
-        (m,) int32.
+        The label of each row, (m,) int32.
     score
-        (m,) log-likelihood in nats, or the squared distance for K-means.
+        The log-likelihood of each row in nats, or its squared distance for K-means: (m,).
     resp
-        (m, k) responsibilities, only on request.
+        The responsibilities, (m, k), if they were asked for; otherwise None.
     """
 
     labels: NDArray[np.int32]
@@ -265,7 +274,7 @@ class Assigned:
 
 
 class Traits(Protocol):
-    """What a model is like: asked by the driver, which decides by it what may be done."""
+    """Properties of a model. The driver reads them to decide what a fit can do."""
 
     @property
     def minimises(self) -> bool:
@@ -273,138 +282,158 @@ class Traits(Protocol):
 
     @property
     def domain(self) -> Domain | None:
-        """What features can be; None for any real numbers."""
+        """The values that features can have, or None for any real numbers."""
 
     @property
     def missing(self) -> bool:
-        """Whether NaN counts as a value missing at random; otherwise rows have none."""
+        """Whether NaN is a missing value, at random. Otherwise no row may contain NaN."""
 
     @property
     def approximation(self) -> str:
-        """Why the M-step is not quite the maximum, so that the bound may fall; else empty."""
+        """Why the M-step misses the exact maximum, so that the lower bound may fall; else empty."""
 
     @property
     def settled(self) -> bool:
-        """Whether the model computes the same in every later turn, so that a fit may stop."""
+        """Whether the model computes the same in every later iteration, so that a fit may stop."""
 
     @property
     def temperature(self) -> float:
-        """Of the responsibilities: 1 for EM, 0 for hard assignment, NaN for draws."""
+        """Temperature of the responsibilities: 1 for EM, 0 for hard assignment, NaN for draws."""
 
     @property
     def additive(self) -> bool:
-        """Whether sums of any rows, added and scaled, are sums that `m_step` can be given."""
+        """Whether `m_step` accepts sums of any rows that were added and scaled."""
 
     @property
     def squares(self) -> bool:
         """Whether squares of the features are added up, so that they must not overflow."""
 
     def cells(self, d: int) -> Cells | None:
-        """What a row of `d` features must have one of to tell anything; None for any feature."""
+        """Return the groups of features of which a row of `d` features needs one complete group.
+
+        A row without a complete group says nothing about the model. None stands for groups of
+        one feature each.
+        """
 
 
 class Passes(Protocol[Q]):
-    """What a pass over the blocks calls, in whatever process they are worked on."""
+    """The methods of a model that a pass calls for each block, in any process."""
 
     def e_step(self, block: Block, params: Q, origin: Floats, numerics: Numerics) -> Sums:
-        """Sums of one block, ``n``, ``t``, ``objective`` and ``weight`` among them."""
+        """Return the sums of one block, among them ``n``, ``t``, ``objective`` and ``weight``."""
 
     def first_step(
         self, block: Block, start: Q, nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
-        """Sums of one block for rows already labelled: an M-step makes a start of them."""
+        """Return the sums of a block whose rows have labels `nearest`, to compute starting values.
+
+        An M-step with these sums gives the starting values.
+        """
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """Statistics of one block that no responsibility enters; gathered once per run."""
+        """Return sums of a block that do not depend on responsibilities.
+
+        They are computed once per run.
+        """
 
 
 class Updates(Protocol[P]):
-    """What the driver calls after a pass: new parameters, and what the pass was worth."""
+    """The methods of a model that the driver calls after a pass."""
 
     def m_step(self, sums: Sums, params: P, numerics: Numerics) -> P:
-        """New parameters from the sums of a pass with `params` and `numerics`."""
+        """Return new parameters from the sums of a pass with `params` and `numerics`."""
 
     def objective(self, sums: Sums, params: P, numerics: Numerics) -> float:
-        """Of `params`, from the sums of a pass with them: nats per unit of weight, or inertia.
+        """Return the objective of `params` from the sums of a pass with them.
 
-        What never falls (or never rises): a family's `log_prior` is part of it.
+        It is in nats per unit of weight, or an inertia. EM never lowers it (or never raises it,
+        for models that minimise). A family's `log_prior` is part of it.
         """
 
     def expected(self, sums: Sums, params: P) -> float:
-        """What `params` contribute to the field ``objective``, responsibilities given: nats.
+        """Return what `params` contribute to the field ``objective`` of `sums`, in nats.
 
-        From sums about the origin, gathered with any parameters. The rest of the field, entropy
-        and what no parameter enters, depends on the responsibilities alone; so sums of passes
-        with different parameters can be held against one.
+        `sums` are about the origin. Any parameters may have given their responsibilities. The rest
+        of the field, which is the entropy and the terms without parameters, depends on the
+        responsibilities alone. So sums of passes with different parameters can be compared under
+        the same `params`.
         """
 
     def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:
-        """Parts of the objective of `params`, and what the M-step to `new` made of it."""
+        """Return the terms of the objective of `params`, and its value after the step to `new`."""
 
     def shift(self, params: P, new: P) -> float:
-        """Sum of squared movements of the locations by an M-step, in squared units of the data.
+        """Return the sum of the squared movements of all locations, in squared units of the data.
 
-        Where `new` only tells within what bounds a location will come to lie, at most so much.
+        If `new` only bounds where a location will be, the result is the largest possible sum.
         """
         ...
 
     def unchanged(self, sums: Sums, previous: Sums | None, params: P, new: P) -> bool:
-        """Whether hard labels, and so all that follows, stay as they are from here on.
+        """Return whether hard labels will never change again, so that the fit can stop.
 
-        `sums` of the pass that made `new` of `params`, `previous` of the pass before, if any.
+        `sums` are those of the pass that led from `params` to `new`. `previous` are those of the
+        pass before it, or None if there was none.
         """
         ...
 
     def weak(self, sums: Sums, params: P) -> NDArray[np.int64]:
-        """Components of the new `params` that have collapsed."""
+        """Return the indices of the components of the new `params` that have collapsed."""
 
     def reseed(self, sums: Sums, params: P, numerics: Numerics, worst: Worst, spread: Spread) -> P:
-        """The M-step with components `worst.index` started anew at `worst.rows`."""
+        """Make the M-step, with components `worst.index` reseeded at `worst.rows`."""
 
 
 class Labels(Protocol[Q]):
-    """What a label pass calls, and whatever shows users labels, scores and responsibilities."""
+    """The methods of a model that compute the labels, scores and responsibilities users see."""
 
     def assign(
         self, block: Block, params: Q, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
-        """Labels and scores of the rows of a block that count."""
+        """Return labels and scores of the rows of a block that count.
+
+        Responsibilities come with them if `resp` is True.
+        """
 
     def shown(self, params: Q, numerics: Numerics, resp: bool = False) -> Numerics:
-        """How `assign` computes what users see, where a fit computes with `numerics`.
+        """Return the arithmetic with which `assign` computes what users see.
 
-        Sums over rows forgive float32 much that a score and a criterion do not.
+        `numerics` is the arithmetic of the fit. It may be less accurate: float32 does little harm
+        to sums over rows, but more to the score of a row and to a criterion.
         """
 
 
 class Operations(Protocol[P]):
-    """What is done to parameters besides: made from seeds, moved, picked, shown."""
+    """Other methods of a model: make parameters from seeds, move them, select components."""
 
     def start(self, seeds: Floats, spread: Spread) -> P:
-        """Equal weights, components at `seeds` (k, d)."""
+        """Return parameters with equal weights and components at `seeds` (k, d)."""
 
     def numerics(self, params: P, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+        """Return the cheapest arithmetic that is accurate enough for these parameters."""
 
     def take(self, params: P, index: NDArray[np.int64]) -> P:
-        """Only components `index`."""
+        """Return parameters of the components `index` only."""
 
     def translate(self, params: P, shift: Floats) -> P:
-        """Every location moved by `shift` (d,)."""
+        """Return parameters with `shift` (d,) added to every location."""
 
     def locations(self, params: P) -> Floats:
-        """(k, d) where the components lie."""
+        """Return the locations of the components: (k, d)."""
 
 
 class Model(Traits, Passes[P], Updates[P], Labels[P], Operations[P], Protocol[P]):
-    """Family, assignment and weights as one: what is fitted. `P` holds weights and components."""
+    """What is fitted: a family, an assignment and a way to estimate mixture weights.
+
+    Its parameters, of type `P`, hold the mixture weights and the parameters of the components.
+    """
 
     def at(self, turn: Turn) -> Model[P]:
-        """The model as it computes in one turn: its temperature, its draws."""
+        """Return the model as it computes in one iteration, with its temperature and its draws."""
 
 
 class Engine(Protocol):
-    """Runs a task over blocks and adds the results in a fixed order; knows nothing of EM."""
+    """Applies a task to blocks and adds the results in a fixed order. It knows nothing of EM."""
 
     def map_reduce(
         self,
@@ -412,14 +441,16 @@ class Engine(Protocol):
         blocks: Sequence[int],
         done: Callable[[int], None] | None = None,
     ) -> S:
-        """``tree_sum([task(i) for i in blocks])``, bit for bit.
+        """Return ``tree_sum([task(i) for i in blocks])``, bit for bit.
 
         Parameters
         ----------
         task
-            Pure and picklable: it may run twice, and in another process.
+            A function of a block's index. It must be pure and picklable, because it may run twice
+            for the same block, and in another process.
         blocks
-            Block indices, at least one.
+            The indices of the blocks, at least one.
         done
-            Called on the driver with the number of blocks finished so far. For display only.
+            A function that is called on the driver with the number of blocks finished so far. It
+            only serves to display progress.
         """

@@ -1,4 +1,4 @@
-"""Sums: sufficient statistics that add, and the fixed-order tree that adds them."""
+"""Sums: sufficient statistics that can be added, and the tree that adds them in a fixed order."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-#: Siblings that one worker-side reduction task joins: a power of two, so that the binary tree
-#: inside such a task is a subtree of the binary tree over all blocks.
+#: Number of siblings that one reduction task on a worker adds up. It is a power of two, so that the
+#: binary tree inside such a task is a subtree of the binary tree over all blocks.
 FAN_IN = 8
 
-#: How fields of such names join; all others add.
+#: How to join fields whose names have these prefixes. All other fields are added.
 _JOIN = {"min.": np.minimum, "max.": np.maximum}
 
 
 class Monoid(Protocol):
-    """Anything that a pass can reduce: ``a + b``, associative up to rounding."""
+    """Anything that a pass can add up: ``a + b`` exists and is associative up to rounding."""
 
     def __add__(self, other: Self, /) -> Self: ...
 
@@ -28,13 +28,14 @@ S = TypeVar("S", bound=Monoid)
 
 @dataclass(frozen=True)
 class Sums:
-    """Named float64 arrays that add field by field.
+    """Named float64 arrays, which are added field by field.
 
     Parameters
     ----------
     fields
-        Statistic name to array. Two ``Sums`` add only if they have the same names and shapes.
-        Extremes are no sums and join like them: of ``min.*`` the smaller, of ``max.*`` the larger.
+        The arrays by the names of the statistics. Two ``Sums`` can be added only if they have the
+        same names and shapes. Fields may also hold extremes: adding keeps the smaller values of
+        ``min.*`` and the larger values of ``max.*``.
     """
 
     fields: Mapping[str, NDArray[np.float64]]
@@ -56,7 +57,7 @@ class Sums:
         )
 
     def equals(self, other: Sums) -> bool:
-        """Whether both hold the same bits."""
+        """Return whether both hold the same names and bit-identical arrays."""
         return self.fields.keys() == other.fields.keys() and all(
             np.array_equal(value, other.fields[name]) for name, value in self.fields.items()
         )
@@ -69,22 +70,22 @@ class Sums:
 
 
 class Tree(Generic[S]):
-    """Adds leaves in the order of one fixed binary tree, in whatever order they arrive.
+    """Adds leaves in the order of one fixed binary tree, whatever the order in which they arrive.
 
-    Node ``(level, i)`` is the sum of nodes ``(level - 1, 2 i)`` and ``(level - 1, 2 i + 1)``; a
-    node without a right sibling moves up unchanged. The shape depends on ``n_leaves`` alone, so
-    the result has the same bits for any completion order and any number of workers.
+    Node ``(level, i)`` is the sum of nodes ``(level - 1, 2 i)`` and ``(level - 1, 2 i + 1)``. A
+    node without a right sibling moves up unchanged. The shape of the tree depends on ``n_leaves``
+    alone, so the results are bit-identical for any order of arrival and any number of workers.
 
-    It has state because leaves arrive one at a time: only nodes that wait for a sibling are
-    held, about log2(n) of them when the arrival order is near the index order.
+    A tree has state, because leaves arrive one at a time. It only holds nodes that wait for a
+    sibling: about log2(n) of them if leaves arrive nearly in the order of their indices.
 
     Parameters
     ----------
     n_leaves
-        How many leaves will be given, at least 1.
+        The number of leaves that will be added, at least 1.
     level
-        Tree level of the leaves given to `add`. Level 0 are blocks; a worker that has already
-        joined `FAN_IN` blocks hands in nodes of level 3.
+        The level of the leaves that `add` receives. Blocks have level 0. A worker that has added
+        `FAN_IN` blocks already sends nodes of level 3.
     """
 
     def __init__(self, n_leaves: int, level: int = 0) -> None:
@@ -95,12 +96,13 @@ class Tree(Generic[S]):
         self._waiting: dict[tuple[int, int], S] = {}
 
     def _width(self, level: int) -> int:
+        """Return the number of nodes at `level`: half of those below, rounded up at each level."""
         return (
             -(-self._n_leaves >> (level - self._level)) if level > self._level else self._n_leaves
         )
 
     def add(self, index: int, value: S) -> None:
-        """Give leaf `index` (0-based); joins every pair that this completes."""
+        """Add leaf `index` (counted from 0), and every pair of nodes that it completes."""
         level, i = self._level, index
         while self._width(level) > 1:
             sibling = i ^ 1
@@ -114,11 +116,11 @@ class Tree(Generic[S]):
 
     @property
     def pending(self) -> int:
-        """Nodes held now."""
+        """Number of nodes that the tree holds now."""
         return len(self._waiting)
 
     def result(self) -> S:
-        """The root; every leaf must have been given."""
+        """Return the sum of all leaves; ValueError if leaves are missing."""
         if len(self._waiting) != 1:
             raise ValueError(f"{self._n_leaves} leaves were announced and some are missing")
         ((level, _), root), *_ = self._waiting.items()
@@ -128,7 +130,7 @@ class Tree(Generic[S]):
 
 
 def tree_sum(leaves: list[S], level: int = 0) -> S:
-    """The sum of `leaves` in the order of the fixed tree."""
+    """Return the sum of `leaves`, added in the order of the fixed tree."""
     tree: Tree[S] = Tree(len(leaves), level)
     for index, leaf in enumerate(leaves):
         tree.add(index, leaf)
@@ -136,6 +138,9 @@ def tree_sum(leaves: list[S], level: int = 0) -> S:
 
 
 def whole(count: float) -> int | float:
-    """Rows counted in float64 as the whole number that they are; sums of sample weights as such."""
+    """Return `count` as an int if it is a whole number that float64 holds exactly, else as a float.
+
+    Counts of rows become whole numbers this way, and sums of sample weights stay as they are.
+    """
     value = float(count)
     return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -1,8 +1,8 @@
-"""The words of messages: settings under the name that the user gave them, and a bounded length.
+"""The wording of messages: names of settings as the user knows them, and a limit of length.
 
-A fault is found where nobody knows who will read of it: someone who passes parameters in Python,
-writes a configuration, or types options. So messages name settings by their key in a configuration
-(``fit.n_init``), and the layer that shows them puts its own names in place of the keys.
+The code that finds an error does not know whether the reader passes parameters in Python, writes a
+configuration, or types options of a command. So it names settings by their key in a configuration
+(``fit.n_init``). The layer that shows the message replaces the keys by its own names.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
-#: Where the user is: parameters of Python, keys of a configuration, options of a command.
+#: The layer in which the user works, named by how it calls settings: parameters in Python, keys of
+#: a configuration, or options of a command.
 Layer = Literal["parameters", "configuration", "command"]
 
-#: Characters of a line, and lines of a message, at most; the middle of what is longer is left out.
+#: The largest number of characters of a line, and of lines of a message. Longer lines lose their
+#: middle, and longer messages their last lines.
 LONGEST, LINES = 900, 24
 
-#: Options of the command line by the key that they set.
+#: Options of the command line, by the key that each one sets.
 OPTIONS: Mapping[str, str] = {
     "data.weights": "--weights",
     "ingest.columns": "--column",
@@ -42,7 +44,7 @@ OPTIONS: Mapping[str, str] = {
     "sweep.criterion": "--criterion",
     "sweep.allow_degenerate": "--allow-degenerate",
 }
-#: Parameters by the key that they are in a configuration, where the names differ.
+#: Parameters in Python, by the key of the configuration for the same setting, if the names differ.
 PARAMETERS: Mapping[str, str] = {
     "fit.seed": "random_state",
     "fit.start": "the start (init, means_init, weights_init)",
@@ -50,7 +52,7 @@ PARAMETERS: Mapping[str, str] = {
     "data.path": "X",
 }
 
-#: Keys that messages name: `data.zarr` is none, but the name of a file.
+#: The keys that messages can name, by section. All others are left alone: `data.zarr` is a file.
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
     "missing_chunks corrupt_chunks non_finite",
@@ -70,40 +72,45 @@ _KEY = re.compile(
     + r")(?:(?<=options)\.(?P<option>[a-z][a-z_]*))?(?![\w/]|\.\w)"
 )
 _VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+) to '([^']*)'")
-#: Characters between which two texts stand, for Python and for runs: no text of a user has them.
+#: Characters that enclose and separate the two texts of `either`. They are from a private area of
+#: Unicode, so texts of users do not contain them.
 _OPEN, _BETWEEN, _CLOSE = "\ue000", "\ue001", "\ue002"
 _EITHER = re.compile(f"{_OPEN}([^{_OPEN}]*?){_BETWEEN}([^{_OPEN}]*?){_CLOSE}")
 
 
 def either(parameters: str, runs: str) -> str:
-    """A text that is one in Python, and another where there is a run, which can be resumed."""
+    """Return a text that reads as `parameters` in Python, and as `runs` in the other layers.
+
+    The other layers have runs, which can be resumed, so their advice may differ. `renamed` chooses
+    one of the two.
+    """
     return f"{_OPEN}{parameters}{_BETWEEN}{runs}{_CLOSE}"
 
 
 def worded(
     text: str, layer: Layer = "configuration", options: Mapping[str, str] | None = None
 ) -> str:
-    """`text` with the names of a layer, and of a length that can be read; see `renamed`."""
+    """Return `text` with the names of a layer (see `renamed`), cut to a readable length."""
     return bounded(renamed(text, layer, options))
 
 
 def renamed(
     text: str, layer: Layer = "configuration", options: Mapping[str, str] | None = None
 ) -> str:
-    """`text` with the names of a layer.
+    """Return `text` with its keys of a configuration replaced by the names of a layer.
 
     Parameters
     ----------
     text
-        With keys of a configuration.
+        A message that names settings by their keys.
     layer
-        Where the user is.
+        The layer in which the user works.
     options
-        Parameters in Python by the option of the model, where the names differ.
+        The parameters in Python that set options of the model, by option, if the names differ.
     """
     text = _EITHER.sub(lambda found: found[1 if layer == "parameters" else 2], text)
     if layer == "command":
-        # "Set data.block_size to '1 MiB'" is "Pass --set data.block_size='1 MiB'".
+        # "Set data.block_size to '1 MiB'" becomes "Pass --set data.block_size='1 MiB'".
         text = _VALUE.sub(_passed, _KEY.sub(_option, text))
     elif layer == "parameters":
         text = _KEY.sub(partial(_parameter, options or {}), text)
@@ -111,17 +118,23 @@ def renamed(
 
 
 def _option(found: re.Match[str]) -> str:
+    """Return the option of the command line that sets the key in `found`, or ``--set`` and it."""
     known = None if found["option"] else OPTIONS.get(found["key"])
-    # "--set fit.tol=0" stands there already.
+    # Messages may spell out "--set fit.tol=0". It must not become "--set --tol=0".
     before = found.string[max(0, found.start() - 6) : found.start()]
     return known or (found[0] if before == "--set " else f"--set {found[0]}")
 
 
 def _passed(found: re.Match[str]) -> str:
+    """Return advice to pass an option, in place of advice to set a key to a value."""
     return f"{'Pass' if found[1] == 'S' else 'pass'} {found[2]}='{found[3]}'"
 
 
 def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
+    """Return the parameter in Python that corresponds to the key in `found`.
+
+    An option of a key becomes an item, as in ``schedule_options['groups']``.
+    """
     key, option = found["key"], found["option"]
     if key == "model.options" and option:
         return options.get(option, option)
@@ -130,7 +143,10 @@ def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
 
 
 def bounded(text: str) -> str:
-    """`text` without the middle of lines that are too long, and without lines that are too many."""
+    """Return `text` with long lines shortened in the middle, and without lines beyond `LINES`.
+
+    A text of up to `LONGEST` characters in all stays as it is.
+    """
     if len(text) <= LONGEST:
         return text
     lines = text.split("\n")
@@ -140,7 +156,7 @@ def bounded(text: str) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """`text` without its middle where it is longer than `longest` characters."""
+    """Return `text`, without its middle if it is longer than `longest` characters."""
     if len(text) <= longest:
         return text
     first = longest * 2 // 3

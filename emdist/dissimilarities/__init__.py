@@ -1,1 +1,4 @@
-"""One dissimilarity per file; a module with a constant ``dissimilarity`` is found by its name."""
+"""Dissimilarities of K-centroids, one per file.
+
+A module with a constant ``dissimilarity`` is a plug-in, which is found by the name of the module.
+"""

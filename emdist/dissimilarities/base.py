@@ -1,4 +1,4 @@
-"""What dissimilarities share: centres as parameters, scores ready for tiles, sums to centres."""
+"""Base classes of dissimilarities: scores of tiles, and centres from sums."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ P = TypeVar("P")
 
 
 class Dissimilarity(Components[P], Protocol[P]):
-    """k centres, scored by minus the dissimilarity D(x, centre) >= 0: K-centroids.
+    """k centres whose scores are minus the dissimilarity D(x, centre) >= 0, for K-centroids.
 
-    In centred numerics the scores are -D itself, nothing left out.
+    In centred arithmetic, the scores are exactly -D. Otherwise they leave out what all centres
+    share.
     """
 
     @property
@@ -36,36 +37,39 @@ class Dissimilarity(Components[P], Protocol[P]):
         """Whether squares of the features are added up, so that they must not overflow."""
 
     def check(self, x: Floats) -> None:
-        """ConfigError unless it can be computed for rows like the few in `x` (m, d)."""
+        """Raise a ConfigError unless D can be computed for rows like the few in `x` (m, d)."""
 
     def seed(self, rows: Floats, spread: Spread) -> Floats:
-        """`rows` (k, d) as centres that are at a finite D from all rows."""
+        """Return centres (k, d) at `rows` (k, d), or near them so that D is finite for all rows."""
 
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
-        """Mean variance of a feature in the space of the centres: the unit of `tol`.
+        """Return the mean variance of a feature in the space of the centres: the unit of `tol`.
 
-        `x` (m, d) and `weight` (m,) are a sample of the rows.
+        `x` (m, d) and `weight` (m,) are a sample of the rows and its sample weights.
         """
 
     def gain(self, sums: Sums, params: P, new: P) -> float:
-        """What the sum of D falls by when `params` become `new`; NaN if sums do not tell.
+        """Return by how much the sum of D falls if centres move from `params` to `new`.
 
-        `sums` are those of the pass with `params`; no row changes its label.
+        `sums` are those of the pass with `params`. No row changes its label. The result is NaN if
+        it does not follow from sums.
         """
 
 
 @dataclass(frozen=True)
 class Direct(Unexpanded):
-    """Scores that are minus the dissimilarities, each computed by itself.
+    """A density whose scores are minus the dissimilarities, computed without an expansion.
 
     Attributes
     ----------
     n_components, width
-        Centres, and columns of T(x).
+        The number of centres, and the number of columns of T(x).
     expand
-        T: (m, d) -> (m, width).
+        The function T, from (m, d) to (m, width).
     pairs
-        D of rows x (m, d), with T(x), to all centres: (k, m).
+        The function that computes D of rows x (m, d), with their T(x), to all centres: (k, m).
+    constant
+        The number that is part of every score.
     """
 
     n_components: int
@@ -98,38 +102,41 @@ class Direct(Unexpanded):
 
 
 class CentreBased(MeansAsLocations[Centres]):
-    """Base of dissimilarities: k centres, and their M-step from means of T(x)."""
+    """Base class of dissimilarities whose centres follow from the means of T(x) of their rows."""
 
     @abstractmethod
     def density(self, params: Centres, numerics: Numerics) -> Density:
-        """Scores of minus D, up to what all centres share."""
+        """Return a density that scores -D, perhaps without what all centres share."""
 
     @abstractmethod
     def amplification(self, params: Centres, spread: Spread) -> float:
-        """How many times rounding error grows in the expanded score."""
+        """Return how many times rounding errors grow in the expanded score."""
 
     @abstractmethod
     def centre(self, mean: Floats, before: Floats) -> Floats:
-        """Centres (c, d) of clusters with `mean` (c, W) of T, `before` where any is as good."""
+        """Return the centres (c, d) of clusters in which T has the means `mean` (c, W).
+
+        Clusters for which every centre is equally good keep the centres `before` (c, d).
+        """
 
     def expand(self, x: Array) -> Array:
-        """T: (m, d) -> (m, W), of which clusters keep the mean."""
+        """Return T(x) of rows `x` (m, d), whose mean in a cluster determines the centre: (m, W)."""
         return itself(x)
 
     def bounded(self, centres: Floats) -> Floats:
-        """The nearest centres (k, d) that are at a finite D from all rows."""
+        """Return the nearest centres (k, d) for which D is finite for all rows."""
         return centres
 
     @property
     def squares(self) -> bool:
-        """No."""
+        """False: squares of the features are not added up."""
         return False
 
     def check(self, x: Floats) -> None:
-        """Nothing can be wrong."""
+        """Accept all rows: D exists for every row in the domain."""
 
     def seed(self, rows: Floats, spread: Spread) -> Floats:
-        """The centre of each row alone."""
+        """Return the centres of clusters that consist of one row each: (k, d)."""
         rows = np.asarray(rows, np.float64)
         return self.centre(self.expand(rows), rows)
 
@@ -137,7 +144,7 @@ class CentreBased(MeansAsLocations[Centres]):
         return float(spread.variance.mean())
 
     def gain(self, sums: Sums, params: Centres, new: Centres) -> float:
-        # T(x) is summed about the origin in either numerics.
+        # T(x) is summed about the origin in both arithmetics, centred or not.
         plain = Numerics("float64")
         before, after = (
             self.density(p, plain).expected(sums["n"], sums["t"], None) for p in (params, new)
@@ -146,7 +153,7 @@ class CentreBased(MeansAsLocations[Centres]):
 
     @property
     def shifted(self) -> bool:
-        """Rows are taken as they are."""
+        """False: the mean of the data is not subtracted."""
         return False
 
     params: ClassVar[type[Centres]] = Centres
@@ -156,7 +163,7 @@ class CentreBased(MeansAsLocations[Centres]):
 
     def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:
         n = sums["n"]
-        # A cluster without rows stays where it is; the collapse policy may move it later.
+        # A cluster without rows keeps its centre. The policy for collapses may move it later.
         has = n > DUST * sums["weight"]
         means = params.means.copy()
         if has.any():
@@ -174,7 +181,10 @@ class CentreBased(MeansAsLocations[Centres]):
         return Centres(replaced(params.means, index, self.seed(rows, spread)))
 
     def with_missing(self) -> Dissimilarity[Centres]:
-        """Refused, unless a dissimilarity says what it is over the features that a row has."""
+        """Raise a ConfigError: D is not defined for rows with missing values.
+
+        A dissimilarity that is defined for them overrides this method.
+        """
         raise ConfigError(
             "Of the dissimilarities only squared_euclidean takes missing values: this one is not "
             "stated over the features that a row has. Take it (K-means), fill the values, or set "
@@ -183,29 +193,29 @@ class CentreBased(MeansAsLocations[Centres]):
 
 
 class Expandable(CentreBased):
-    """Base of dissimilarities ``D(x, mu) = -log_base(x) - <eta(mu), T(x)> - b(mu)``.
+    """Base class of dissimilarities ``D(x, mu) = -log_base(x) - <eta(mu), T(x)> - b(mu)``.
 
-    One states its domain, T, the centres that it allows, eta and b, the part that all centres
-    share, and D itself, free of cancellation; K-centroids follows.
+    A subclass defines its domain, T, the bounds of centres, eta and b, the part that all centres
+    share, and D itself without cancellation. K-centroids follows from these.
     """
 
     @abstractmethod
     def natural(self, centres: Floats) -> tuple[Floats, Floats]:
-        """eta (k, W) and b (k,) of bounded `centres` (k, d)."""
+        """Return eta (k, W) and b (k,) of bounded `centres` (k, d)."""
 
     @abstractmethod
     def log_base(self, x: Array) -> Floats:
-        """Minus what D has of the row alone: (m, d) -> (m,)."""
+        """Return minus the part of D that depends on the rows `x` (m, d) alone: (m,)."""
 
     @abstractmethod
     def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
-        """D of rows T(x) (m, W) to the bounded centres of their labels: (m,)."""
+        """Return D of rows with T(x) = `t` (m, W) and the bounded centres of their labels: (m,)."""
 
     def centre(self, mean: Floats, before: Floats) -> Floats:
         return self.bounded(mean)
 
     def size(self, spread: Spread) -> Floats:
-        """(W,) size of T(x), for the size of rounding errors."""
+        """Return the size of T(x), from which the size of rounding errors follows: (W,)."""
         found: Floats = np.abs(spread.mean) + deviation(spread)
         return found
 
@@ -230,22 +240,24 @@ class Expandable(CentreBased):
         )
 
     def _from(self, t: Array, centres: Floats, c: int) -> Floats:
+        """Return D of rows with T(x) = `t` and the centre number `c`: (m,)."""
         return self.exact(t, centres, np.full(len(t), c, np.int32))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
         centres = self.bounded(params.means)
         eta, b = self.natural(centres)
         terms = term_size(eta, b, self.size(spread)) * centres.shape[1]
-        # Expanded as well, at k^2 d flops; what it gets wrong is small beside its terms.
+        # D between centres is expanded as well, which takes k^2 d operations. Its errors are small
+        # relative to its terms, so only a very small result has to be computed again.
         apart = _nearest(-(eta @ centres.T + b[:, None] + self.log_base(centres)))
         if apart < 1e-9 * terms:
             apart = _nearest(np.stack([self._from(centres, centres, c) for c in range(len(b))]))
-        if not 0 < apart < np.inf:  # One centre, or all the same.
+        if not 0 < apart < np.inf:  # There is one centre, or all are the same.
             apart = self._scale(spread)
         return max(1.0, float(terms / apart)) if apart > 0 else 1.0
 
     def _scale(self, spread: Spread) -> float:
-        """D of a row one standard deviation from the mean."""
+        """Return D of a row at one standard deviation from the mean in each feature."""
         low, high = self.expand(spread.mean + deviation(spread) * [[0.0], [1.0]])
         return float(self._from(high[None], self.bounded(low[None]), 0)[0])
 
@@ -255,25 +267,29 @@ class Expandable(CentreBased):
     def shared_base(
         self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         return 0.0 if numerics.centred else float(shared["base"])
 
 
 def deviation(spread: Spread) -> Floats:
-    """(d,) standard deviations of the features, or what they reach over where squares overflow."""
+    """Return the standard deviations of the features, or their ranges if squares overflow: (d,)."""
     known = np.isfinite(spread.variance)
     with np.errstate(invalid="ignore"):
         return np.where(known, np.sqrt(spread.variance), spread.high - spread.low)
 
 
 def _nearest(between: Floats) -> float:
-    """Median of each centre's smallest D (k, k) to another: what labels are told apart by."""
+    """Return the median over centres of the smallest D to another centre, of `between` (k, k).
+
+    Labels are reliable if rounding errors are small compared with it. The diagonal of `between`
+    is overwritten.
+    """
     np.fill_diagonal(between, np.inf)
     return float(np.median(between.min(axis=0)))
 
 
 def mean_variance(x: Floats, weight: Floats) -> float:
-    """Of the features of rows (m, d) with weights (m,)."""
+    """Return the mean over features of the variances of rows (m, d) with weights (m,)."""
     share = weight / weight.sum()
     deviation = x - share @ x
     variances: Floats = share @ (deviation * deviation)
@@ -281,16 +297,20 @@ def mean_variance(x: Floats, weight: Floats) -> float:
 
 
 def zero_rows(x: Array) -> NDArray[np.bool_]:
-    """(m,) rows without a direction or proportions."""
+    """Return which rows are all zero, and so have neither direction nor proportions: (m,)."""
     return ~np.asarray((x != 0).any(axis=1))
 
 
 def _wide(x: Array) -> Floats:
+    """Return `x` in float64, without a copy if it is float64 already."""
     return x.astype(np.float64, copy=False)
 
 
 class Normalised(Expandable):
-    """For dissimilarities of rows brought to one size first, in whose space the centres lie."""
+    """Base class of dissimilarities that first scale every row to the same size.
+
+    Centres are in the space of the scaled rows.
+    """
 
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
         return mean_variance(self.expand(x), weight)

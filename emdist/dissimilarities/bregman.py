@@ -1,4 +1,4 @@
-"""Bregman divergences: D(x, mu) = phi(x) - phi(mu) - <x - mu, grad phi(mu)>."""
+"""The base class of Bregman divergences: D(x, mu) = phi(x) - phi(mu) - <x - mu, grad phi(mu)>."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from emdist.interfaces import Array, Floats, Spread
 
 
 class Bregman(Expandable):
-    """Base of the divergences of a convex phi; the centre is the weighted mean, whatever phi is.
+    """Base class of the divergences of a convex function phi.
 
-    With eta = grad phi(mu) and b = phi(mu) - <mu, eta> a row scores <eta, x> + b - phi(x) = -D.
-    Source: Banerjee, Merugu, Dhillon and Ghosh 2005, "Clustering with Bregman divergences", J.
-    Mach. Learn. Res. 6.
+    For any phi, the best centre is the weighted mean. With eta = grad phi(mu) and
+    b = phi(mu) - <mu, eta>, the score of a row is <eta, x> + b - phi(x) = -D. Source: Banerjee,
+    Merugu, Dhillon and Ghosh 2005, "Clustering with Bregman divergences", J. Mach. Learn. Res. 6.
     """
 
     @abstractmethod
     def phi(self, t: Array) -> Floats:
-        """The convex function, summed over features: (m, d) -> (m,)."""
+        """Return the convex function phi of rows `t` (m, d), summed over features: (m,)."""
 
     @abstractmethod
     def kernel(self, t: Array, centres: Floats, labels: NDArray[np.int32], out: Floats) -> Any:
@@ -37,9 +37,10 @@ class Bregman(Expandable):
         return out
 
     def seed(self, rows: Floats, spread: Spread) -> Floats:
-        """`rows` (k, d), those on the edge of the domain drawn half-way to the data's mean.
+        """Return centres at `rows` (k, d), or half-way to the mean if rows are on the edge.
 
-        From a centre on the edge, such as a rate of 0, nearly all rows are infinitely far.
+        The edge is that of the domain. From a centre on the edge, such as a rate of 0, nearly all
+        rows are infinitely far.
         """
         t = self.expand(np.asarray(rows, np.float64))
         inside = self.bounded(t)

@@ -1,4 +1,4 @@
-"""Cosine dissimilarity: spherical K-means."""
+"""The cosine dissimilarity, for spherical K-means: rows are compared by their directions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from emdist.kernels.tiles.moments import distance_to_own
 
 @dataclass(frozen=True)
 class Cosine(Normalised):
-    """``1 - <x, mu> / |x| |mu|``, the centre the direction of the mean of x / |x|.
+    """The cosine dissimilarity: ``D = 1 - <x, mu> / (|x| |mu|)``.
 
-    A row of zeros has no direction: it is at 0 from every centre and moves none. Source: Dhillon
-    and Modha 2001, "Concept decompositions for large sparse text data using clustering", Machine
-    Learning 42.
+    The centre is the direction of the mean of x / |x|. A row of zeros has no direction: its D is 0
+    for every centre, and it moves no centre. Source: Dhillon and Modha 2001, "Concept
+    decompositions for large sparse text data using clustering", Machine Learning 42.
     """
 
     def expand(self, x: Array) -> Array:
@@ -30,7 +30,7 @@ class Cosine(Normalised):
         return directions(centres)
 
     def centre(self, mean: Floats, before: Floats) -> Floats:
-        # Where directions cancel, each centre is as near to the rows as any other.
+        # If the directions of the rows cancel, every centre is equally near to them.
         known = np.einsum("ij,ij->i", mean, mean) > DUST**2
         return np.where(known[:, None], directions(mean), before)
 
@@ -43,7 +43,7 @@ class Cosine(Normalised):
     def exact(self, t: Array, centres: Floats, labels: NDArray[np.int32]) -> Floats:
         out = np.empty(len(t))
         distance_to_own(t, centres, labels, out)
-        # |t - mu|^2 / 2 = 1 - <t, mu> of two directions, without the 1 that cancels.
+        # For two directions, |t - mu|^2 / 2 = 1 - <t, mu>, but without the cancelling 1.
         out *= 0.5
         out += 0.5 * zero_rows(centres)[labels]
         out[zero_rows(t)] = 0.0

@@ -1,4 +1,4 @@
-"""Generalised I-divergence: positive amounts, such as counts and intensities."""
+"""The generalised I-divergence, for non-negative amounts such as counts and intensities."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from emdist.kernels.tiles.divergences import TINY, generalised_i, negentropy
 
 @dataclass(frozen=True)
 class GeneralisedI(Bregman):
-    """``sum_j x_j log(x_j / mu_j) - x_j + mu_j``, phi = x log x - x: hard EM of Poisson rates.
+    """The generalised I-divergence: ``D = sum_j x_j log(x_j / mu_j) - x_j + mu_j``.
 
-    Where a centre is 0 and the row is not, the infinite D is taken at mu = 1e-200.
+    It is the Bregman divergence of phi = x log x - x, and corresponds to hard EM of Poisson rates.
+    Centres are at least 1e-200, so that D is finite if a centre is 0 and the row is not.
     """
 
     @property

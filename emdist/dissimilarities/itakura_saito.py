@@ -1,4 +1,4 @@
-"""Itakura-Saito divergence: positive amounts of which ratios matter, such as spectra."""
+"""The Itakura-Saito divergence, for positive amounts whose ratios matter, such as spectra."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from emdist.kernels.tiles.divergences import TINY, itakura_saito
 
 @dataclass(frozen=True)
 class ItakuraSaito(Bregman):
-    """``sum_j x_j / mu_j - log(x_j / mu_j) - 1``, phi = -log x: the same for x and mu scaled alike.
+    """The Itakura-Saito divergence: ``D = sum_j x_j / mu_j - log(x_j / mu_j) - 1``.
 
-    Source: Itakura and Saito 1968; Banerjee et al. 2005 for clustering.
+    It is the Bregman divergence of phi = -log x. It does not change if x and mu are scaled by the
+    same factor. Sources: Itakura and Saito 1968; Banerjee et al. 2005 for clustering.
     """
 
     @property

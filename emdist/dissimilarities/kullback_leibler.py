@@ -1,4 +1,4 @@
-"""Kullback-Leibler divergence: rows as proportions."""
+"""The Kullback-Leibler divergence: rows are compared as proportions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from emdist.kernels.tiles.divergences import generalised_i, negentropy, proporti
 
 @dataclass(frozen=True)
 class KullbackLeibler(Bregman, Normalised):
-    """``sum_j p_j log(p_j / mu_j)`` of p = x / sum x, phi = sum p log p on the simplex.
+    """The Kullback-Leibler divergence: ``D = sum_j p_j log(p_j / mu_j)`` with p = x / sum x.
 
-    A row of zeros has no proportions: with 0 log 0 = 0 it is at 0 from every centre and moves
-    none. Probabilities of a centre are kept at 1e-9 or more. Source: Dhillon, Mallela and Kumar
-    2003, "A divisive information-theoretic feature clustering algorithm", J. Mach. Learn. Res. 3.
+    It is the Bregman divergence of phi = sum p log p on the simplex. A row of zeros has no
+    proportions: with 0 log 0 = 0, its D is 0 for every centre, and it moves no centre. The
+    probabilities of a centre are at least 1e-9. Source: Dhillon, Mallela and Kumar 2003, "A
+    divisive information-theoretic feature clustering algorithm", J. Mach. Learn. Res. 3.
     """
 
     @property

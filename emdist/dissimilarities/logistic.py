@@ -1,4 +1,4 @@
-"""Logistic loss: probabilities and bits."""
+"""The logistic loss, for probabilities and bits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from emdist.kernels.tiles.divergences import logistic, negentropy
 
 @dataclass(frozen=True)
 class Logistic(Bregman):
-    """``sum_j x_j log(x_j / mu_j) + (1 - x_j) log((1 - x_j) / (1 - mu_j))``: hard EM of Bernoulli.
+    """The logistic loss of rows with values from 0 to 1.
 
-    Centres are kept 1e-9 from 0 and 1.
+    ``D = sum_j x_j log(x_j / mu_j) + (1 - x_j) log((1 - x_j) / (1 - mu_j))``. It corresponds to
+    hard EM of Bernoulli distributions. Centres stay 1e-9 away from 0 and 1.
     """
 
     @property
@@ -32,7 +33,7 @@ class Logistic(Bregman):
 
     def phi(self, t: Array) -> Floats:
         ones, zeros = np.empty(len(t)), np.empty(len(t))
-        # Rows of weight 0 may hold anything.
+        # Rows of weight 0 may contain values outside the domain.
         inside = np.clip(t.astype(np.float64), 0.0, 1.0)
         negentropy(inside, ones)
         negentropy(1.0 - inside, zeros)

@@ -1,4 +1,4 @@
-"""Squared Mahalanobis distance with a given matrix."""
+"""The squared Mahalanobis distance with a given matrix."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from emdist.dissimilarities.base import Expandable
 from emdist.errors import ConfigError
 from emdist.interfaces import Array, Floats
 
-#: Rows of a square matrix, as a configuration gives them.
+#: The rows of a square matrix, as a configuration gives them.
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
 class Mahalanobis(Expandable):
-    """``(x - mu)^T A (x - mu)``, the centre the mean.
+    """The squared Mahalanobis distance: ``D = (x - mu)^T A (x - mu)``. The centre is the mean.
 
     Attributes
     ----------
     matrix
-        A, (d, d), symmetric and positive definite: the inverse of a covariance.
+        The matrix A, (d, d), symmetric and positive definite: the inverse of a covariance.
     covariance
-        The inverse of A, where that is at hand; exactly one of both.
+        The inverse of A, (d, d). Exactly one of `matrix` and `covariance` must be given.
     """
 
     matrix: Matrix | None = None
@@ -40,7 +40,10 @@ class Mahalanobis(Expandable):
         self.whitening()
 
     def whitening(self) -> Floats:
-        """W (d, d) with ``W W^T = A``; ConfigError if A is not symmetric positive definite."""
+        """Return W (d, d) with ``W W^T = A``.
+
+        It is a ConfigError if A is not symmetric and positive definite.
+        """
         name = "covariance" if self.matrix is None else "matrix"
         given = self.covariance if self.matrix is None else self.matrix
         assert given is not None
@@ -60,12 +63,12 @@ class Mahalanobis(Expandable):
 
     @property
     def shifted(self) -> bool:
-        """Rows are taken relative to their mean."""
+        """True: the mean of the data is subtracted from rows."""
         return True
 
     @property
     def squares(self) -> bool:
-        """Yes."""
+        """True: squares of the features are added up."""
         return True
 
     def check(self, x: Floats) -> None:

@@ -1,4 +1,4 @@
-"""A dissimilarity of the user's own, with the centre that belongs to it."""
+"""A dissimilarity that the user defines by functions: D, the centre, and the statistics for it."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ from emdist.errors import ConfigError
 from emdist.families.isotropic import Centres
 from emdist.interfaces import Array, Floats, Numerics, Spread
 
-#: (m, d), (k, d) -> (m, k), and (m, d) -> (m, W) or (k, W) -> (k, d).
+#: Functions of the user: `Pairs` from (m, d) and (k, d) to (m, k), `Rows` from (m, d) to (m, W), or
+#: from (k, W) to (k, d).
 Pairs: TypeAlias = Callable[[Floats, Floats], Any]
 Rows: TypeAlias = Callable[[Floats], Any]
 
 
 @dataclass(frozen=True)
 class OwnPair(CentreBased):
-    """A pair (D, centre) in the units of the data, in float64, D taken as it is given.
+    """A dissimilarity D and its centre, as functions of the user.
 
-    Data need not fit in memory, so a centre follows from a mean: ``centre(mean of statistics(x))``
-    over the rows of a cluster, by weight.
+    They receive rows in the units of the data, in float64. D is used as the function returns it.
+    The data need not fit in memory, so a centre must follow from means: it is ``centre(mean of
+    statistics(x))``, where the weighted mean is that over the rows of a cluster.
 
     Attributes
     ----------
     dissimilarity
-        D: (m, d) rows, (k, d) centres -> (m, k), >= 0. Called with up to 8192 rows.
+        The function D, from rows (m, d) and centres (k, d) to (m, k) numbers >= 0. It is called
+        with up to 8192 rows.
     centre_of
-        (k, W) means of the statistics -> (k, d) centres; None: the mean itself.
+        The function from means of the statistics (k, W) to centres (k, d), or None if the means
+        are the centres.
     statistics
-        (m, d) -> (m, W); None: the rows themselves.
+        The function from rows (m, d) to statistics (m, W), or None for the rows themselves.
     """
 
     dissimilarity: Pairs
@@ -42,22 +46,23 @@ class OwnPair(CentreBased):
 
     @property
     def domain(self) -> None:
-        """What the functions make of the rows is for them to say."""
+        """None: the functions of the user decide which rows they accept."""
         return None
 
     @property
     def approximation(self) -> str:
-        """What a centre of one's own may be."""
+        """Why the objective may rise: the centre may not minimise the sum of D."""
         return "the centre given is not where the sum of the dissimilarity given is least"
 
     def check(self, x: Floats) -> None:
-        """ConfigError unless the functions give what they should for the few rows `x` (m, d)."""
+        """Raise a ConfigError unless the functions return what they should for rows `x` (m, d)."""
+        # One centre less than rows, so that a transposed result is noticed.
         centres = x[: max(1, len(x) - 1)]
         self.pairs(x, centres)
         self.centre(self.expand(x), x)
 
     def pairs(self, x: Array, centres: Floats) -> Floats:
-        """D as (k, m), held to its shape and sign."""
+        """Return D as (k, m); ConfigError if the result has another shape or negative numbers."""
         found = _array("dissimilarity", self.dissimilarity(x, centres), (len(x), len(centres)))
         if not (found >= 0).all():
             row, c = np.argwhere(~(found >= 0))[0]
@@ -95,12 +100,15 @@ class OwnPair(CentreBased):
         return Direct(len(centres), width, self.expand, lambda x, t: self.pairs(x, centres))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
-        # Nothing is expanded: all is computed in float64, as the function does it.
+        # D is never expanded. The infinite growth selects float64.
         return np.inf
 
 
 def _array(what: str, value: Any, shape: tuple[int, int | None]) -> Floats:
-    """`value` as float64 of `shape`, whose second length may be open; ConfigError otherwise."""
+    """Return `value` as float64 of the given shape; ConfigError if it has another shape.
+
+    `what` names the function that returned it. A second length of None means any.
+    """
     try:
         found = np.asarray(value)
         if found.dtype.kind not in "biuf":

@@ -1,4 +1,4 @@
-"""Squared Euclidean distance: K-means."""
+"""The squared Euclidean distance, which makes K-centroids K-means."""
 
 from __future__ import annotations
 
@@ -15,28 +15,37 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class SquaredEuclidean(Isotropic):
-    """``|x - mu|^2``, the centre the mean: isotropic Gaussians of variance 1/2, to the bit."""
+    """The squared Euclidean distance: ``D = |x - mu|^2``. The centre is the mean.
+
+    Results are bit-identical to those of isotropic Gaussians with variance 1/2.
+    """
 
     variance: float = field(default=0.5, init=False)
 
     @property
     def squares(self) -> bool:
-        """Yes."""
+        """True: squares of the features are added up."""
         return True
 
     def check(self, x: Floats) -> None:
-        """Nothing can be wrong."""
+        """Accept all rows."""
 
     def seed(self, rows: Floats, spread: Spread) -> Floats:
         return np.asarray(rows, np.float64)
 
     def gain(self, sums: Sums, params: Centres, new: Centres) -> float:
-        """A centre that moves to its mean gains the weight times the squared distance."""
+        """Return by how much the sum of D falls if centres move from `params` to `new`.
+
+        A centre that moves to the mean of its rows gains their weight times the squared distance.
+        """
         moved = new.means - params.means
         return float(sums["n"] @ np.einsum("ij,ij->i", moved, moved))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
-        """Of labels alone: distances are taken by themselves."""
+        """Return how rounding errors grow in differences of scores, which decide labels.
+
+        Only labels depend on the expanded scores: distances are computed without an expansion.
+        """
         return self.between(params, spread)
 
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
@@ -47,22 +56,25 @@ class SquaredEuclidean(Isotropic):
 
 
 class IncompleteSquaredEuclidean(IncompleteIsotropic[Centres]):
-    """``|x - mu|^2`` over what a row has."""
+    """The squared Euclidean distance over the observed features of rows with missing values."""
 
     @property
     def squares(self) -> bool:
-        """Yes."""
+        """True: squares of the features are added up."""
         return True
 
     def check(self, x: Floats) -> None:
-        """Nothing can be wrong."""
+        """Accept all rows."""
 
     def seed(self, rows: Floats, spread: Spread) -> Floats:
-        """`rows` (k, d), what they miss filled with the data's mean."""
+        """Return `rows` (k, d) with the mean of the data in place of missing values."""
         return filled(np.asarray(rows, np.float64), spread.mean)
 
     def gain(self, sums: Sums, params: Centres, new: Centres) -> float:
-        """As of complete rows, feature by feature: by the weight of the rows that have it."""
+        """Return by how much the sum of D falls if centres move from `params` to `new`.
+
+        Each feature counts with the weight of the rows in which it was observed.
+        """
         moved = new.means - params.means
         return float(np.sum(sums["t"][:, moved.shape[1] :] * moved * moved))
 

@@ -1,1 +1,4 @@
-"""One distribution per file; a module with a constant ``family`` is found by its name."""
+"""Families of distributions, one per file.
+
+A module with a constant ``family`` is a plug-in, which is found by the name of the module.
+"""

@@ -1,4 +1,4 @@
-"""What families inherit rather than each write again; one that differs says so itself."""
+"""Base classes of families, with defaults that a family overrides where it differs."""
 
 from __future__ import annotations
 
@@ -16,71 +16,71 @@ P = TypeVar("P")
 
 
 def entrywise(of: Callable[..., Floats], *params: Any) -> Any:
-    """Parameters whose arrays are `of` those with the same names in each of `params`."""
+    """Apply `of` to the arrays of the same name in all of `params`, and return new parameters."""
     first = params[0]
     names = [each.name for each in fields(first)]
     return type(first)(*(of(*(getattr(each, name) for each in params)) for name in names))
 
 
 def replaced(values: Floats, index: NDArray[np.int64], new: Floats | float) -> Floats:
-    """A copy of `values` with entries `index` along the first axis set to `new`."""
+    """Return a copy of `values` with entries `index` along the first axis set to `new`."""
     out = values.copy()
     out[index] = new
     return out
 
 
 class Plain(ABC, Generic[P]):
-    """Base of families and dissimilarities whose parameters are arrays, an entry a component.
+    """Base class of families and dissimilarities whose arrays have one entry per component.
 
-    Features are any real numbers, the M-step is exact and without a prior, the score leaves
-    nothing out, and no component collapses.
+    By default, features are any real numbers, the M-step is exact and has no prior, the score is
+    complete, and no component collapses.
     """
 
     @property
     def domain(self) -> Domain | None:
-        """Any real numbers."""
+        """None: features are any real numbers."""
         return None
 
     @property
     def approximation(self) -> str:
-        """The M-step is exact."""
+        """Empty: the M-step is exact."""
         return ""
 
     @property
     def needs_covariance(self) -> bool:
-        """No."""
+        """False: the covariance of the data is not needed."""
         return False
 
     def informed(self, spread: Spread) -> Self:
-        """The family itself: its options say all."""
+        """Return the family itself: it does not depend on the data."""
         return self
 
     @abstractmethod
     def start(self, seeds: Floats, spread: Spread) -> P:
-        """k components at `seeds` (k, d)."""
+        """Return parameters of k components at `seeds` (k, d)."""
 
     @abstractmethod
     def locations(self, params: P) -> Floats:
-        """(k, d) where the components lie."""
+        """Return the locations of the components: (k, d)."""
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Nothing is gathered once."""
+        """Return no sums: all sums depend on responsibilities."""
         return {}
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        """Zero."""
+        """Return 0: the score has no part that it leaves out."""
         return 0.0
 
     def log_prior(self, params: P) -> float:
-        """Zero."""
+        """Return 0: there is no prior."""
         return 0.0
 
     def collapsed(self, params: P) -> NDArray[np.bool_]:
-        """None."""
+        """Return False for each component: none can collapse."""
         return np.zeros(len(self.locations(params)), bool)
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """With a start at `rows` in place of components `index`."""
+        """Return `params` with components `index` reseeded at `rows`."""
         fresh = self.start(rows, spread)
         made: P = entrywise(lambda old, new: replaced(old, index, new), params, fresh)
         return made
@@ -91,7 +91,7 @@ class Plain(ABC, Generic[P]):
 
 
 class Located(Protocol):
-    """Parameters with a mean per component."""
+    """Parameters with one mean per component."""
 
     @property
     def means(self) -> Floats: ...
@@ -101,12 +101,12 @@ L = TypeVar("L", bound=Located)
 
 
 class MeansAsLocations(Plain[L]):
-    """For families whose components lie at their means."""
+    """Base class of families whose components are located at their means."""
 
     def locations(self, params: L) -> Floats:
-        """(k, d) means."""
+        """Return the means: (k, d)."""
         return params.means
 
     def component_means(self, params: L) -> Floats:
-        """(k, d) means."""
+        """Return the means: (k, d)."""
         return params.means

@@ -1,4 +1,4 @@
-"""Bernoulli: independent bits, T(x) = x in {0, 1}."""
+"""The Bernoulli family, for binary data: independent features 0 or 1, T(x) = x."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from emdist.interfaces import Domain, Floats, Spread
 
 @dataclass(frozen=True)
 class Bernoulli(Discrete):
-    """``prod_j theta_kj^x_j (1 - theta_kj)^(1 - x_j)``: Bishop 2006, 9.3.3.
+    """Independent bits: ``p(x | k) = prod_j theta_kj^x_j (1 - theta_kj)^(1 - x_j)``.
+
+    Source: Bishop 2006, 9.3.3.
 
     Attributes
     ----------
     smoothing
-        Ones, and as many zeros, added to each component's counts: the prior is
-        Beta(1 + smoothing, 1 + smoothing).
+        The number of ones, and of zeros, that are added to the counts of each component and
+        feature. The prior is Beta(1 + smoothing, 1 + smoothing).
     """
 
     smoothing: Pseudo = 0.0

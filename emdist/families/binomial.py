@@ -1,4 +1,7 @@
-"""Binomial: m trials per feature, T(x) = x in 0..m, log h = log C(m, x)."""
+"""The binomial family: independent counts of successes in m trials.
+
+T(x) = x in 0..m, and log h = log C(m, x).
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ Trials: TypeAlias = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True)
 class Binomial(Discrete):
-    """``prod_j C(m, x_j) theta_kj^x_j (1 - theta_kj)^(m - x_j)``.
+    """Binomial counts: ``p(x | k) = prod_j C(m, x_j) theta_kj^x_j (1 - theta_kj)^(m - x_j)``.
 
     Attributes
     ----------
     trials
-        m, the same for every feature or one for each.
+        The number of trials m, the same for every feature or one for each.
     smoothing
-        Successes, and as many failures, added to each component's counts: the prior is
-        Beta(1 + smoothing, 1 + smoothing).
+        The number of successes, and of failures, that are added to the counts of each component
+        and feature. The prior is Beta(1 + smoothing, 1 + smoothing).
     """
 
     trials: Trials | Annotated[tuple[Trials, ...], Field(min_length=1)] = 1

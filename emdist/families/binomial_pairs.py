@@ -1,4 +1,7 @@
-"""Binomial with its own trials in each cell: pairs of successes and failures, T(x) = x."""
+"""The binomial family for pairs of successes and failures: each row has its own numbers of trials.
+
+T(x) = x.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,19 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class BinomialPairs(Discrete):
-    """``prod_j C(s_j + f_j, s_j) theta_kj^s_j (1 - theta_kj)^f_j``, given the trials s + f.
+    """Pairs of counts, of which the numbers of trials s + f are given.
 
-    A row holds the successes s of its d cells and then their failures f, 2 d columns. A cell
-    without trials says nothing, which makes it a missing one. Means are expected counts; only
-    their proportions theta enter the likelihood, and their sums tell how many trials to sample.
+    ``p(x | k) = prod_j C(s_j + f_j, s_j) theta_kj^s_j (1 - theta_kj)^f_j``. A row contains the
+    successes s of its d cells and then their failures f, so it has 2 d columns. A cell without
+    trials adds nothing to the likelihood, and so it also stands for a missing value. The means
+    are expected counts. Only their proportions theta enter the likelihood. Their sums are the
+    expected numbers of trials, which `sample` uses.
 
     Attributes
     ----------
     smoothing
-        Successes, and as many failures, added to each component's counts: the prior is
-        Beta(1 + smoothing, 1 + smoothing).
+        The number of successes, and of failures, that are added to the counts of each component
+        and cell. The prior is Beta(1 + smoothing, 1 + smoothing).
     """
 
     smoothing: Pseudo = 0.0
@@ -80,7 +85,7 @@ class BinomialPairs(Discrete):
         counts = sums["t"] + self.smoothing
         successes, failures = np.split(counts, 2, axis=1)
         n = np.maximum(sums["n"], np.finfo(float).tiny)[:, None]
-        # Cells without trials in any row of a component keep what it had.
+        # A cell without trials in any row of a component keeps its previous means.
         known = np.tile(successes + failures > 0, 2)
         return Means(self.bounded(np.where(known, counts / n, params.means)))
 
@@ -93,7 +98,7 @@ class BinomialPairs(Discrete):
         return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
 
     def within(self, params: Means, weights: Floats) -> Floats:
-        """(2 d, 2 d) covariances of draws, summed over components with `weights` (k,)."""
+        """Return the covariances of draws, summed over components with `weights`: (2 d, 2 d)."""
         successes, failures = np.split(self.bounded(params.means), 2, axis=1)
         trials = successes + failures
         theta = successes / trials
@@ -105,7 +110,7 @@ class BinomialPairs(Discrete):
         return np.block([[first, both], [both, second]])
 
     def marginal(self, params: Means, features: Any) -> NoReturn:
-        """Refused: one half of a pair alone depends on its trials, which are not modelled."""
+        """Raise a ConfigError: half of a pair depends on its trials, which are not modelled."""
         raise ConfigError(
             "Successes or failures alone, or either given the other, depend on the trials, which "
             "are given and not modelled. Fit the binomial family if all rows have the same trials."
@@ -122,18 +127,18 @@ class BinomialPairs(Discrete):
         return n_components * (n_features // 2)
 
     def with_missing(self) -> IncompleteFamily[Means]:
-        """A pair with NaN in either half is a cell without trials."""
+        """Return the family for which a pair with NaN in either half is a cell without trials."""
         return IncompletePairs(self)
 
 
 @dataclass(frozen=True)
 class IncompletePairs(Incomplete[Means]):
-    """`BinomialPairs` of the cells that have both successes and failures."""
+    """`BinomialPairs` for rows with missing values: it uses cells that have both counts."""
 
     complete: BinomialPairs
 
     def cells(self, d: int) -> Cells:
-        """Pairs of columns, of `d` in all."""
+        """Return the columns of each pair, for `d` columns in all."""
         return tuple([j, d // 2 + j] for j in range(d // 2))
 
     def density(self, params: Means, numerics: Numerics) -> Density:
@@ -148,7 +153,7 @@ class IncompletePairs(Incomplete[Means]):
         )
 
     def log_base(self, x: Array) -> Floats:
-        """log h of what is observed: (m, 2 d) -> (m,)."""
+        """Return log h of the observed pairs of rows `x` (m, 2 d): (m,)."""
         return self.complete.log_base(filled_pairs(x))
 
     def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:

@@ -1,4 +1,4 @@
-"""Categorical: independent codes 0..c-1, T(x) = one-hot(x)."""
+"""The categorical family, for codes of categories: independent codes 0..c-1, T(x) = one-hot(x)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Categories:
-    """k tables of probabilities.
+    """The parameters of k components: tables of probabilities.
 
     Attributes
     ----------
     probabilities
-        (k, d, c), summing to 1 along the last axis.
+        The probability of each category, (k, d, c), summing to 1 along the last axis.
     """
 
     probabilities: Floats
@@ -36,15 +36,15 @@ class Categories:
 
 @dataclass(frozen=True)
 class Categorical(AsTheyAre[Categories]):
-    """``prod_j p_kj[x_j]``: latent class analysis.
+    """Independent codes, as in latent class analysis: ``p(x | k) = prod_j p_kj[x_j]``.
 
     Attributes
     ----------
     categories
-        c, the same for every feature; a feature may leave some out.
+        The number of categories c, the same for every feature. A feature need not have all.
     smoothing
-        Added to each component's count of every category: the prior is
-        Dirichlet(1 + smoothing).
+        The number that is added to the count of every category, for each component and feature.
+        The prior is Dirichlet(1 + smoothing).
     """
 
     categories: Annotated[int, Field(ge=1)] = 2
@@ -64,6 +64,7 @@ class Categorical(AsTheyAre[Categories]):
         return Categories(floored(0.5 * (own + 1.0 / c)))
 
     def _eta(self, params: Categories) -> Floats:
+        """Return the natural parameters, which are logarithms of probabilities: (k, d c)."""
         table = floored(params.probabilities)
         return np.log(table).reshape(len(table), -1)
 
@@ -87,7 +88,7 @@ class Categorical(AsTheyAre[Categories]):
 
     def amplification(self, params: Categories, spread: Spread) -> float:
         eta = self._eta(params)
-        # One indicator of each feature is 1.
+        # One of the c indicators of each feature is 1, so their mean size is 1 / c.
         share = np.full(eta.shape[1], 1.0 / self.categories)
         return row_growth(eta, np.zeros(len(eta)), share, FEW_NATS)
 
@@ -95,7 +96,7 @@ class Categorical(AsTheyAre[Categories]):
         return self.smoothing * float(self._eta(params).sum())
 
     def locations(self, params: Categories) -> Floats:
-        """(k, d) expected codes."""
+        """Return the expected codes of the components: (k, d)."""
         codes: Floats = params.probabilities @ np.arange(float(self.categories))
         return codes
 
@@ -120,19 +121,22 @@ class Categorical(AsTheyAre[Categories]):
         return n_components * n_features * (self.categories - 1)
 
     def with_missing(self) -> IncompleteFamily[Categories]:
-        """A missing code has no indicator and drops out of the score."""
+        """Return the family for rows with missing codes, which have no indicator that is 1.
+
+        So they add nothing to the score.
+        """
         return IncompleteCategorical(self)
 
 
 @dataclass(frozen=True)
 class IncompleteCategorical(Incomplete[Categories]):
-    """`Categorical` of what is observed: a missing code is in none of the categories."""
+    """`Categorical` for rows with missing values: a missing code is in none of the categories."""
 
     def density(self, params: Categories, numerics: Numerics) -> Density:
         return self.complete.density(params, numerics)
 
     def estimate(self, sums: Sums, params: Categories, numerics: Numerics) -> Categories:
-        # Indicators of a feature sum to the weight of the rows that have it.
+        # The indicators of a feature sum to the weight of the rows in which it is observed.
         k, d, c = params.probabilities.shape
         n = np.repeat(sums["t"].reshape(k, d, c).sum(axis=2), c, axis=1)
         return self.complete.estimate(Sums({**sums.fields, "n": n}), params, numerics)
@@ -140,7 +144,7 @@ class IncompleteCategorical(Incomplete[Categories]):
     def fill(
         self, params: Categories, x: Floats, resp: Array, variance: bool = False
     ) -> tuple[Floats, None]:
-        """The most probable code: codes have no mean."""
+        """Replace each NaN by the most probable code. A mean of codes would have no meaning."""
         k, d, c = params.probabilities.shape
         p = (resp.T @ params.probabilities.reshape(k, -1)).reshape(-1, d, c)
         no_variance(variance)

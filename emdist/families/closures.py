@@ -1,7 +1,7 @@
-"""What a family may state besides EM: moments, marginals, conditionals, sums of two variables.
+"""Optional abilities of a family: moments, marginals, conditionals, sums of two variables.
 
-A family without one of these fits and labels all the same; `emdist.mixtures` refuses the operation
-that would need it. All parameters are in the units of the data here, origin added.
+EM needs none of them. `emdist.mixtures` refuses an operation if the family lacks the ability for
+it. All parameters here are in the units of the data, with the origin added.
 """
 
 from __future__ import annotations
@@ -13,54 +13,61 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
 
-#: Indices of features: (m,), distinct, in 0..d-1.
+#: The indices of m features, (m,), distinct and in 0..d-1.
 Features: TypeAlias = NDArray[np.int64]
 
-#: A family and the parameters of its components.
+#: A family, and the parameters of its components.
 Components: TypeAlias = tuple[Any, Any]
 
 
 @runtime_checkable
 class Moments(Protocol):
-    """Components that have a mean and a covariance."""
+    """A family whose components have a mean and a covariance in closed form."""
 
     def component_means(self, params: Any) -> Floats:
-        """(k, d) expectation of a row."""
+        """Return the expected row of each component: (k, d)."""
 
     def within(self, params: Any, weights: Floats) -> Floats:
-        """(d, d) covariances of the components, summed with `weights` (k,)."""
+        """Return the covariances of the components, summed with `weights` (k,): (d, d)."""
 
 
 @runtime_checkable
 class Posteriors(Protocol):
-    """Components that are posteriors of components."""
+    """A family whose parameters describe posteriors of components."""
 
     def expected_components(self, params: Any) -> Components:
-        """The family without posteriors, and its components as they are expected."""
+        """Return the family without posteriors, and the expected parameters of its components."""
 
 
 @runtime_checkable
 class Marginals(Protocol):
-    """Components whose features, some of them alone or given the others, have a family too."""
+    """A family whose marginal and conditional distributions are in a family too."""
 
     def marginal(self, params: Any, features: Features) -> Components:
-        """The components of `features` alone, in that order."""
+        """Return the marginal components of `features`, in that order."""
 
     def conditional(
         self, params: Any, kept: Features, observed: Features, values: Floats
     ) -> Components:
-        """The components of features `kept` where features `observed` have `values` (m,)."""
+        """Return the components of features `kept`, given `values` (m,) of features `observed`."""
 
     def slopes(self, params: Any, kept: Features, observed: Features) -> Floats | None:
-        """(k, a, b) what the mean of `kept` gains per unit of `observed`; None for nothing."""
+        """Return how the mean of `kept` changes per unit of `observed`: (k, a, b).
+
+        The result is None if the mean does not change.
+        """
 
 
 @runtime_checkable
 class Convolutions(Protocol):
-    """Components whose sum with independent ones of the same family has that family too."""
+    """A family that contains the sum of two independent variables of the family."""
 
     def convolved(self, params: Any, other: Any, theirs: Any) -> Components:
-        """All pairs, `params` of this family and `theirs` of `other`: pair (i, j) at i l + j."""
+        """Return the components of sums of two variables, for all pairs of components.
+
+        One is of k components with `params` of this family, the other of l components with
+        `theirs` of the family `other`. The pair (i, j) has the index ``i l + j``.
+        """
 
 
 @runtime_checkable
@@ -70,24 +77,30 @@ class Widening(Protocol):
     wider: ClassVar[type[Any]]
 
     def widened(self, params: Any) -> Components:
-        """The same components as members of `wider`."""
+        """Return the same components as members of the family `wider`."""
 
 
 class IndependentFeatures:
-    """For families with a `marginal` whose features are independent given the component."""
+    """Base class of families whose features are independent given the component.
+
+    It needs their method `marginal`.
+    """
 
     def conditional(
         self: Any, params: Any, kept: Features, observed: Features, values: Floats
     ) -> Components:
-        """Their marginal: given the component, what was observed tells nothing more."""
+        """Return the marginal: given the component, `kept` does not depend on `observed`."""
         own: Components = self.marginal(params, kept)
         return own
 
     def slopes(self, params: Any, kept: Features, observed: Features) -> None:
-        """None: the means of a component do not move."""
+        """Return None: the means of a component do not depend on other features."""
 
 
 def pairwise_sums(a: Array, b: Array) -> Array:
-    """Every entry of `a` (k, ...) plus every one of `b` (l, ...): (k l, ...), `b` running first."""
+    """Return the sums of each entry of `a` (k, ...) and each of `b` (l, ...): (k l, ...).
+
+    The sum of entries i and j has the index ``i l + j``.
+    """
     sums: Array = a[:, None] + b[None]
     return sums.reshape(-1, *a.shape[1:])

@@ -1,8 +1,8 @@
-"""Densities ready for tiles: expanded about the origin, or centred on each component.
+"""Densities that score and sum tiles: expanded about the origin, or centred on each component.
 
-Expanded, a tile costs two matrix products, ``eta T(x)`` and ``resp T(x)``. Centred costs more
-and subtracts the mean before it squares, so it keeps its digits when a component is a million
-times narrower than the data. Which one a pass uses is in `Numerics`.
+An expanded density needs two matrix products for a tile, ``eta T(x)`` and ``resp T(x)``. A centred
+density subtracts the mean before it squares. It costs more, but stays accurate for a component that
+is a million times narrower than the data. `Numerics` says which one a pass uses.
 """
 
 from __future__ import annotations
@@ -35,35 +35,36 @@ LOG_2PI = float(np.log(2 * np.pi))
 
 
 def itself(x: Array) -> Array:
-    """T(x) = x."""
+    """Return T(x) = x."""
     return x
 
 
 def no_base(x: Array) -> Floats:
-    """A base of zero: nothing is left out of the score."""
+    """Return a base of 0 for each row, for scores that leave nothing out: (m,)."""
     return np.zeros(len(x))
 
 
 @dataclass(frozen=True)
 class Expanded:
-    """Exponential-family scores ``<eta_k, T(x)>``, with ``offset_k`` to be added.
+    """A density of an exponential family, with scores ``<eta_k, T(x)>`` and offsets ``offset_k``.
 
     Attributes
     ----------
     eta
-        (k, D) natural parameters.
+        The natural parameters, (k, D).
     offset
-        (k,) minus the log-partition function, to be added to the scores.
+        The numbers to add to the scores, (k,): minus the log-partition functions.
     expand
-        T: (m, d) -> (m, D).
+        The function T, from (m, d) to (m, D).
     base_of
-        log h(x), shared by all components: (m, d) -> (m,).
+        The function log h(x), which all components share, from (m, d) to (m,).
     constant
-        Added to every score: nats.
+        The number that is part of every log p(x|k), in nats.
     own
-        Exact log p(x|label) per row, or None where the score is good enough.
+        The function that computes log p(x|label) of each row without cancellation, or None if
+        the score is accurate enough.
     lines
-        What `expand` gives, for the compiled pass over a block; None where it has no such form.
+        The definition of T for the compiled pass over a block, or None if T has no such form.
     """
 
     eta: Array
@@ -115,25 +116,25 @@ class Expanded:
         return Logits(eta, offset, self.lines.pairs, self.lines.extras, temperature)
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        # Expanded sums are about the origin always.
+        # Expanded sums are about the origin in any case, so `about` does not matter.
         return float(np.sum(self.eta * t) + n @ self.offset)
 
 
 def expanded(eta: Floats, offset: Floats, dtype: str, **options: Any) -> Expanded:
-    """An `Expanded` with its parameters rounded to the precision of the tiles."""
+    """Return an `Expanded` with `eta` and `offset` rounded to the precision of tiles."""
     return Expanded(np.ascontiguousarray(eta, dtype), offset.astype(dtype), **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NearestMeans(Expanded):
-    """Isotropic Gaussians of one variance: scores are distances.
+    """Isotropic Gaussians of one variance, whose scores follow from distances to the means.
 
     Attributes
     ----------
     means
-        (k, d).
+        The means of the components, (k, d).
     scale
-        Of squared distances in the log-likelihood: half a precision.
+        The factor of squared distances in the log-likelihood: half of the precision.
     """
 
     means: Floats
@@ -158,9 +159,13 @@ class NearestMeans(Expanded):
 
 
 def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: str) -> Expanded:
-    """Full-covariance scores by ``T(x) = (x, upper(x x^T))``."""
+    """Return the expanded density of Gaussians with full covariances: T(x) = (x, upper(x x^T)).
+
+    `precisions` (k, d, d) are the inverse covariances, and `half_logs` (k,) are half of the
+    log-determinants of `precisions`.
+    """
     linear = np.einsum("kij,kj->ki", precisions, means)
-    # x^T P x counts every off-diagonal product twice, the upper triangle holds it once.
+    # x^T P x contains every off-diagonal product twice, but the upper triangle of x x^T only once.
     doubled = -0.5 * (2 * precisions - precisions * np.eye(means.shape[1]))
     eta = np.concatenate([linear, pack(doubled)], axis=1)
     offset = half_logs - 0.5 * np.einsum("ki,ki->k", linear, means)
@@ -170,7 +175,7 @@ def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: s
 
 
 class Unexpanded:
-    """For densities whose scores are of the rows themselves and leave nothing out."""
+    """Base class of densities that score the rows themselves, T(x) = x, and leave nothing out."""
 
     def statistics(self, x: Array) -> Array:
         return x
@@ -183,7 +188,7 @@ class Unexpanded:
 
 
 class AboutMeans(Unexpanded):
-    """For densities that subtract the `means` (k, d) before they square."""
+    """Base class of densities that subtract the `means` (k, d) before they square."""
 
     means: Floats
 
@@ -193,7 +198,7 @@ class AboutMeans(Unexpanded):
 
 
 class WithCovariances(AboutMeans, ABC):
-    """For those that gather (x, upper(x x^T)), component by component."""
+    """Base class of centred densities that sum (x, upper(x x^T)), component by component."""
 
     @property
     def width(self) -> int:
@@ -202,7 +207,7 @@ class WithCovariances(AboutMeans, ABC):
 
     @abstractmethod
     def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
-        """(width,) what component `k` gathers of rows (m, d) with responsibilities (m,)."""
+        """Return sums of component `k` over rows (m, d) with responsibilities (m,): (width,)."""
 
     def scatter(
         self, x: Array, t: Array, labels: NDArray[np.int32], weight: Floats | None
@@ -215,7 +220,10 @@ class WithCovariances(AboutMeans, ABC):
         return n, out
 
     def about_means(self, n: Floats, t: Floats, about: Floats | None) -> Floats:
-        """(k, d, d) sums of second moments about the means, from those about `about` (k, d)."""
+        """Return sums of second moments about the means, from those about `about`: (k, d, d).
+
+        `about` is (k, d), or None for the origin.
+        """
         d = self.means.shape[1]
         moved = self.means if about is None else self.means - about
         crossed = moved[:, :, None] * t[:, None, :d]
@@ -226,19 +234,19 @@ class WithCovariances(AboutMeans, ABC):
 
 @dataclass(frozen=True)
 class CentredDiagonal(AboutMeans):
-    """Scores from ``(x - mean)^2`` feature by feature.
+    """The centred density of Gaussians along the axes: scores from ``(x - mean)^2`` per feature.
 
     Attributes
     ----------
     means, precisions
-        (k, d).
+        The means and the inverse variances, (k, d).
     offset
-        (k,) half log-determinants of the precisions, to be added to the scores.
+        The numbers to add to the scores, (k,): half the log-determinants of the precisions.
     moments
-        Powers that the family gathers: 1 gathers x, 2 gathers first and second moments about
-        the means.
+        The highest power that the family needs. With 1, x is summed. With 2, the first and second
+        moments about the means are summed.
     constant
-        Added to every score: nats.
+        The number that is part of every log p(x|k), in nats.
     """
 
     means: Floats
@@ -275,7 +283,7 @@ class CentredDiagonal(AboutMeans):
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         if self.moments == 1:
-            return math.nan  # The second moments that it takes were not gathered.
+            return math.nan  # It needs second moments, which were not summed.
         d = self.means.shape[1]
         moved = self.means if about is None else self.means - about
         second = t[:, d:] - 2 * moved * t[:, :d] + n[:, None] * moved * moved
@@ -284,18 +292,18 @@ class CentredDiagonal(AboutMeans):
 
 @dataclass(frozen=True)
 class CentredFull(WithCovariances):
-    """Full-covariance scores by whitening ``x - mean_k`` with each component's own factor.
+    """The centred density of Gaussians with full covariances: it whitens ``x - mean_k``.
 
     Attributes
     ----------
     means
-        (k, d).
+        The means, (k, d).
     factors
-        (k, d, d) with ``factor factor^T`` the precision.
+        The factors of the precisions, (k, d, d): ``precision = factor factor^T``.
     offset
-        (k,) half log-determinants of the precisions, to be added to the scores.
+        The numbers to add to the scores, (k,): half the log-determinants of the precisions.
     constant
-        Added to every score: nats.
+        The number that is part of every log p(x|k), in nats.
     """
 
     means: Floats
@@ -307,7 +315,8 @@ class CentredFull(WithCovariances):
         for k, (mean, factor) in enumerate(zip(self.means, self.factors, strict=True)):
             z = (x - mean) @ factor
             out[k] = np.einsum("ij,ij->i", z, z)
-            # Rows are finite: where infinities of either sign met, it is infinitely far.
+            # Rows are finite. NaN means that infinities of both signs met in the product: the row
+            # is infinitely far from the mean.
             out[k][np.isnan(out[k])] = np.inf
         out *= -0.5
 
@@ -326,7 +335,10 @@ class CentredFull(WithCovariances):
 
 
 def exact_distance(means: Floats, scale: float) -> Callable[[Array, NDArray[np.int32]], Floats]:
-    """``-scale |x - mean_label|^2`` per row, subtracting before squaring."""
+    """Return a function that computes ``-scale |x - mean_label|^2`` for each row.
+
+    It subtracts before it squares, and so is free of cancellation.
+    """
 
     def own(x: Array, labels: NDArray[np.int32]) -> Floats:
         out = np.empty(len(x))

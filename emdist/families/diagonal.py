@@ -1,4 +1,4 @@
-"""Diagonal Gaussians: one variance per component and feature, T(x) = (x, x^2)."""
+"""The family of diagonal Gaussians: one variance per component and feature, T(x) = (x, x^2)."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class DiagonalParams:
-    """k axis-aligned Gaussians.
+    """The parameters of k Gaussians with diagonal covariances.
 
     Attributes
     ----------
     means
-        (k, d), relative to the origin.
+        The means, (k, d), relative to the origin.
     variances
-        (k, d).
+        The variances, (k, d).
     """
 
     means: Floats
@@ -56,7 +56,7 @@ V = TypeVar("V", bound=Variances)
 
 
 class OwnVariances(IndependentFeatures, Conjugate[V]):
-    """Base of the Gaussians along the axes, each component with variances of its own."""
+    """Base class of Gaussians without correlations, whose components have their own variances."""
 
     def scales(self, params: V) -> Floats:
         return params.variances
@@ -69,14 +69,14 @@ class OwnVariances(IndependentFeatures, Conjugate[V]):
 
 @dataclass(frozen=True)
 class Diagonal(OwnVariances[DiagonalParams]):
-    """``N(mean_k, diag(variance_k))``.
+    """Gaussians with diagonal covariances: ``p(x | k) = N(mean_k, diag(variance_k))``.
 
     Attributes
     ----------
     reg_covar
-        Added to every variance: squared units of the data.
+        The number that is added to every variance, in squared units of the data.
     prior
-        Of means and covariances; None for maximum likelihood.
+        The prior of means and covariances, or None for maximum likelihood.
     """
 
     wider: ClassVar[type[Full]] = Full
@@ -112,7 +112,8 @@ class Diagonal(OwnVariances[DiagonalParams]):
         return DiagonalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: DiagonalParams, spread: Spread) -> float:
-        # A collapsed component has no digits left: infinite, or NaN for a constant feature.
+        # For a collapsed component no digit is correct. The result is infinite then, or NaN if the
+        # feature is constant.
         with np.errstate(divide="ignore", invalid="ignore"):
             return float((spread.variance / params.variances).mean(axis=1).max())
 

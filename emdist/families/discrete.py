@@ -1,7 +1,7 @@
-"""What the families of bits and counts share: mean parameters within bounds, and pseudo-counts.
+"""The base class of families of bits and counts: bounded mean parameters and pseudo-counts.
 
-Their rows are taken as they are, not relative to an origin: the logarithm of 0 and of m - x need
-the values themselves.
+The origin is not subtracted from their rows, because terms such as log h(x) need the values
+themselves.
 """
 
 from __future__ import annotations
@@ -27,42 +27,46 @@ from emdist.kernels.tiles.missing import filled, with_observed
 from emdist.kernels.vector.lines import features
 from emdist.sums import Sums
 
-#: An option that counts pseudo-observations: finite and not negative.
+#: An option that is a number of pseudo-observations: finite and not negative.
 Pseudo: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
-#: Probabilities and rates stay this far from where their logarithm ends: the likelihood is concave
-#: in each, so its maximum under the bound is the mean moved to it, and the bound still never falls.
+#: Probabilities and rates stay this far from 0, and probabilities from 1, so that logarithms are
+#: finite. The likelihood is concave in each of them, so its maximum within these limits is the mean
+#: moved to the limit, and the lower bound still never falls.
 FLOOR = 1e-9
 
 
-#: Nats that the terms of a row may reach in float32, which loses up to 2^-24 of them: 2e-6 for
-#: bits and codes, 1e-5 for counts, of whose terms the largest cancel.
+#: The size in nats that the terms of a row may have in float32, which loses up to 2^-24 of it. That
+#: is 2e-6 nats for bits and codes, and 1e-5 nats for counts, whose largest terms cancel.
 FEW_NATS, MANY_NATS = 32.0, 160.0
-#: Trials that NumPy draws from are numbers of 64 bits.
+#: The largest number of trials that can be drawn: NumPy draws integers of 64 bits.
 MOST_TRIALS = 2.0**62
-#: How often rounding may be said to grow where float32 is too coarse and float64 is not.
+#: A growth of rounding errors for which float32 is too coarse, but float64 is accurate enough.
 _TOO_COARSE = 200.0
 
 
 @dataclass(frozen=True)
 class Means:
-    """Mean parameters of k components.
+    """The mean parameters of k components.
 
     Attributes
     ----------
     means
-        (k, d) expectation of a row: probabilities of 1, expected counts.
+        The expected row of each component, (k, d): probabilities of 1, or expected counts.
     """
 
     means: Floats
 
 
 class AsTheyAre(IndependentFeatures, Plain[P]):
-    """For families of features independent given the component whose rows are not shifted."""
+    """Base class of families from whose rows the mean of the data is not subtracted.
+
+    Features are independent given the component.
+    """
 
     @property
     def shifted(self) -> bool:
-        """Rows are not shifted by the data's mean."""
+        """False: the mean of the data is not subtracted."""
         return False
 
     def translate(self, params: P, shift: Floats) -> P:
@@ -71,46 +75,52 @@ class AsTheyAre(IndependentFeatures, Plain[P]):
 
 
 class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
-    """Base of the families with T(x) = x whose parameters are means within bounds.
+    """Base class of the families with T(x) = x whose parameters are means within bounds.
 
-    Given the component, features are independent; a family whose are not overrides `marginal` and
-    `within`.
+    Features are independent given the component. A family for which they are not overrides
+    `marginal` and `within`.
 
-    A family states its domain, bounds, natural parameters, base, pseudo-observations and prior,
-    and how to sample; EM follows.
+    A family defines its domain, the bounds of means, natural parameters, log h, pseudo-counts, the
+    log-prior and how to sample. EM follows from these.
     """
 
     @property
     @abstractmethod
     def domain(self) -> Domain:
-        """What its features can be."""
+        """The values that features can have."""
 
     @abstractmethod
     def bounded(self, means: Floats) -> Floats:
-        """The nearest `means` (k, d) whose logarithms are finite."""
+        """Return the nearest `means` (k, d) whose logarithms are finite."""
 
     @abstractmethod
     def natural(self, means: Floats) -> tuple[Floats, Floats]:
-        """Natural parameters and minus the log-partition of bounded `means`: (k, d), (k, d)."""
+        """Return natural parameters and minus the log-partition of bounded `means`: (k, d) each."""
 
     @abstractmethod
     def pseudo(self) -> tuple[float, float | Floats]:
-        """Pseudo-count added to each sum of a feature, and to each component's weight."""
+        """Return the numbers to add to each sum of a feature, and to each component's weight."""
 
     @abstractmethod
     def middle(self, spread: Spread) -> Floats:
-        """(d,) mean that a start is drawn towards, so that nothing begins impossible."""
+        """Return the mean (d,) towards which starting values are moved.
+
+        Without it, a seed such as 0 would give other values the probability 0.
+        """
 
     @abstractmethod
     def log_prior(self, params: Means) -> float:
-        """Log-density of the pseudo-observations' prior, up to a constant: nats."""
+        """Return the log-density of the prior of the pseudo-counts, up to a constant, in nats."""
 
     @abstractmethod
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
-        """(n, d) draws from component `k`."""
+        """Return `n` draws from component `k`: (n, d)."""
 
     def log_base(self, x: Array) -> Floats:
-        """log h(x), which no parameter enters: (m, d) -> (m,). A feature of 0 adds nothing."""
+        """Return log h(x) of rows `x` (m, d), which is the same for all parameters: (m,).
+
+        A feature that is 0 must add nothing: missing values are replaced by 0.
+        """
         return no_base(x)
 
     params: ClassVar[type[Means]] = Means
@@ -147,10 +157,11 @@ class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
         return float(shared["base"])
 
     def variances(self, means: Floats) -> Floats:
-        """(k, d) variances of the features: ``d mean / d eta``, for one-parameter families.
+        """Return the variances of the features, (k, d): ``d mean / d eta``.
 
-        By the derivative of `natural` along the imaginary axis, exact to rounding (Squire and Trapp
-        1998). Override it where `natural` takes no complex numbers.
+        This holds for families with one parameter per feature. The derivative of `natural` is taken
+        by a step along the imaginary axis, which is accurate up to rounding (Squire and Trapp
+        1998). Override this method if `natural` does not accept complex numbers.
         """
         step = 1e-20
         eta, _ = self.natural(self.bounded(means) + 1j * step)  # type: ignore[arg-type]
@@ -163,20 +174,26 @@ class Discrete(AsTheyAre[Means], MeansAsLocations[Means]):
         return self.restricted(features), Means(params.means[:, features])
 
     def restricted(self, features: Features) -> Self:
-        """The family of `features` alone: override it if an option is given feature by feature."""
+        """Return the family for `features` only.
+
+        Override this method if an option can have one value per feature.
+        """
         return self
 
     def free_parameters(self, n_components: int, n_features: int) -> int:
         return n_components * n_features
 
     def with_missing(self) -> IncompleteFamily[Means]:
-        """Features are independent, so a missing one drops out of the product."""
+        """Return the family for rows with missing values.
+
+        Features are independent, so a missing value drops out of the product over features.
+        """
         return IncompleteDiscrete(self)
 
 
 @dataclass(frozen=True)
 class IncompleteDiscrete(Incomplete[Means]):
-    """A discrete family of what is observed: T = (x o, o), with o whether x was observed."""
+    """A discrete family for rows with missing values: T = (x o, o), with o = 1 if x is observed."""
 
     complete: Discrete
 
@@ -191,7 +208,7 @@ class IncompleteDiscrete(Incomplete[Means]):
         )
 
     def log_base(self, x: Array) -> Floats:
-        """log h of what is observed: (m, d) -> (m,)."""
+        """Return log h of the observed values of rows `x` (m, d): (m,)."""
         return self.complete.log_base(filled(x))
 
     def estimate(self, sums: Sums, params: Means, numerics: Numerics) -> Means:
@@ -211,9 +228,9 @@ class IncompleteDiscrete(Incomplete[Means]):
 
 
 def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) -> Floats:
-    """``(t + count) / (n + weight)``: the mean of T with pseudo-observations.
+    """Return ``(t + count) / (n + weight)``: the mean of T, with pseudo-observations.
 
-    Components without either keep what they had `before`.
+    Components without rows and without pseudo-observations keep their means `before`.
     """
     n = by_feature(sums["n"]) + weight
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -222,42 +239,47 @@ def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) ->
 
 
 def term_size(eta: Floats, offset: Floats, size: Floats) -> float:
-    """Nats per feature that the terms of a score reach before they cancel, at least 1.
+    """Return the size of the terms of a score before they cancel, in nats per feature, at least 1.
 
     Parameters
     ----------
     eta, offset
-        (k, width) and (k,), of the components.
+        The natural parameters of the components, (k, width), and their offsets, (k,).
     size
-        (width,) size of T(x).
+        The size of T(x), (width,).
     """
     terms = (np.abs(eta) @ size + np.abs(offset)) / eta.shape[1]
     return max(1.0, float(terms.max()))
 
 
 def row_growth(eta: Floats, offset: Floats, size: Floats, nats: float) -> float:
-    """`term_size`, raised to what float32 is too coarse for where a row's terms exceed `nats`.
+    """Return how rounding errors grow, per feature: `term_size`, or more if terms exceed `nats`.
 
-    Features of other families vary about their mean, and what is lost of each has any sign; terms
-    of bits and counts have one, and so has what is lost of them in every row.
+    If the terms of a whole row exceed `nats`, the result is large enough to exclude float32. In
+    other families, features vary about their mean, so the rounding errors of terms have either
+    sign and partly cancel. The terms of bits and counts all have one sign, and so have their
+    errors, which add up over rows.
     """
     each = term_size(eta, offset, size)
     return max(each, _TOO_COARSE) if each * eta.shape[1] > nats else each
 
 
 def summed_base(base: Floats, weight: Floats | None) -> dict[str, Floats]:
-    """The weighted sum of log h(x), which no parameter enters: gathered once per run."""
+    """Return the weighted sum of log h(x). It has no parameters, so it is computed once per run."""
     return {"base": np.array(base.sum() if weight is None else weight @ base)}
 
 
 def unmoved(shift: Floats) -> None:
-    """DomainError unless `shift` is zero."""
+    """Raise a DomainError unless `shift` is zero."""
     if np.any(shift != 0):
         raise DomainError("Bits, counts and categories cannot be shifted; wanted a shift of 0.")
 
 
 def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(n, ...) whole numbers next to those `expected`, and on average equal to them."""
+    """Return whole numbers next to `expected` that equal it on average: (n, ...).
+
+    Each number is rounded up with a probability that equals its fractional part.
+    """
     check_trials(expected)
     drawn: NDArray[np.int64] = np.floor(expected + rng.random((n, *np.shape(expected)))).astype(
         np.int64
@@ -266,7 +288,7 @@ def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np
 
 
 def check_trials(trials: Array) -> None:
-    """DomainError where there are more than can be drawn from."""
+    """Raise a DomainError if there are more trials than NumPy can draw."""
     if not np.max(trials) < MOST_TRIALS:
         raise DomainError(
             f"A row has {np.max(trials):g} trials or counts in all; draws take at most "
@@ -275,22 +297,22 @@ def check_trials(trials: Array) -> None:
 
 
 def whole_variance(expected: Floats) -> Floats:
-    """The variance of `whole_draws`, of numbers of any shape."""
+    """Return the variances of `whole_draws` for numbers `expected` of any shape."""
     part = expected % 1
     return part * (1 - part)
 
 
 def logit(theta: Floats) -> Floats:
-    """``log(theta / (1 - theta))``."""
+    """Return ``log(theta / (1 - theta))``."""
     odds: Floats = np.log(theta) - np.log1p(-theta)
     return odds
 
 
 def floored(p: Floats, floor: float = FLOOR) -> Floats:
-    """Probabilities along the last axis, none below `floor`, maximising ``sum p log q``.
+    """Return the probabilities q >= `floor` that maximise ``sum p log q`` along the last axis.
 
-    Those too small are set to `floor` and the others scaled alike, until none is too small.
-    Where all are zero the result is uniform.
+    Values that are too small are set to `floor`, and the others are scaled by one factor. This is
+    repeated until no value is too small. If all of `p` are zero, q is uniform.
     """
     total = p.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

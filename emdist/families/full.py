@@ -1,4 +1,4 @@
-"""Full-covariance Gaussians: T(x) = (x, upper(x x^T))."""
+"""The family of Gaussians with full covariances: T(x) = (x, upper(x x^T))."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class FullParams:
-    """k Gaussians, each with its own covariance.
+    """The parameters of k Gaussians, each with its own covariance.
 
     Attributes
     ----------
     means
-        (k, d), relative to the origin.
+        The means, (k, d), relative to the origin.
     covariances
-        (k, d, d).
+        The covariances, (k, d, d).
     """
 
     means: Floats
@@ -44,14 +44,14 @@ class FullParams:
 
 @dataclass(frozen=True)
 class Full(Conjugate[FullParams]):
-    """``N(mean_k, covariance_k)``.
+    """Gaussians with full covariances: ``p(x | k) = N(mean_k, covariance_k)``.
 
     Attributes
     ----------
     reg_covar
-        Added to the diagonal of every covariance: squared units of the data.
+        The number that is added to the diagonal of every covariance, in squared units of the data.
     prior
-        Of means and covariances; None for maximum likelihood.
+        The prior of means and covariances, or None for maximum likelihood.
     """
 
     shape: ClassVar[Shape] = Matrices()

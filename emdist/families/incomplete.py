@@ -1,8 +1,8 @@
-"""Families of incomplete rows: what they take from those of complete rows.
+"""The base class of families for rows with missing values, and the completion of such rows.
 
-A value is missing where a row holds NaN, at random: whether it is missing may depend on what was
-observed, not on the value itself (Rubin 1976). Then the likelihood of what was observed is the
-component's marginal, and parameters are those of the family of complete rows.
+NaN in a row stands for a missing value. Values are missing at random: whether a value is missing
+may depend on observed values, but not on the value itself (Rubin 1976). Then the likelihood of the
+observed values is the marginal density, and parameters are those of the family for complete rows.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Incomplete(Generic[P]):
-    """Base of the families of incomplete rows; a subclass says density, M-step and completion.
+    """Base class of families for rows with missing values.
+
+    A subclass defines the density, the M-step and the completion of rows.
 
     Attributes
     ----------
     complete
-        The same family for rows without NaN.
+        The same family for rows without missing values.
     """
 
     complete: Family[P]
@@ -41,46 +43,49 @@ class Incomplete(Generic[P]):
 
     @property
     def shifted(self) -> bool | NDArray[np.bool_]:
-        """As the family of complete rows."""
+        """Whether the mean of the data is subtracted, as in the family for complete rows."""
         return self.complete.shifted
 
     @property
     def domain(self) -> Domain | None:
-        """Of what is observed."""
+        """The values that observed features can have, or None for any real numbers."""
         return self.complete.domain
 
     @property
     def approximation(self) -> str:
-        """Why the M-step is not quite the maximum; as that of complete rows."""
+        """Why the M-step for complete rows misses the exact maximum; empty if it does not."""
         return self.complete.approximation
 
     @property
     def needs_covariance(self) -> bool:
-        """As the family of complete rows."""
+        """Whether the family for complete rows needs the covariance of the data."""
         return self.complete.needs_covariance
 
     def informed(self, spread: Spread) -> Self:
-        """With the family of complete rows informed."""
+        """Return the family for data of this spread."""
         whole: Any = self.complete.informed(spread)
         return replace(self, complete=whole)
 
     def start(self, seeds: Floats, spread: Spread) -> P:
-        """As that of complete rows, what a seed misses filled with the data's mean."""
+        """Return components at `seeds` (k, d), whose missing values become the data's mean."""
         return self.complete.start(filled(np.asarray(seeds, np.float64), spread.mean), spread)
 
     def reseat(self, params: P, index: NDArray[np.int64], rows: Floats, spread: Spread) -> P:
-        """As that of complete rows, what a row misses filled with the data's mean."""
+        """Return `params` with components `index` reseeded at `rows`.
+
+        Missing values of the rows are replaced by the mean of the data.
+        """
         return self.complete.reseat(params, index, filled(rows, spread.mean), spread)
 
     def amplification(self, params: P, spread: Spread) -> float:
         return self.complete.amplification(params, spread)
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Nothing is gathered once."""
+        """Return no sums: all sums depend on responsibilities."""
         return {}
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        """Zero."""
+        """Return 0: the score has no part that it leaves out."""
         return 0.0
 
     def log_prior(self, params: P) -> float:
@@ -110,17 +115,17 @@ class Incomplete(Generic[P]):
 
 @dataclass
 class Blend:
-    """Mean and variance of a mixture of predictions, component by component: West 1979.
+    """The running mean and variance of predictions of several components: West 1979.
 
-    It has state because components arrive one at a time: k predictions of a tile are never held
-    together, and no difference of large squares is taken.
+    It has state because components are added one at a time. So the k predictions of a tile are
+    never all in memory, and no difference of large squares is computed.
 
     Attributes
     ----------
     mean, squares
-        (m, d) mean, and weighted sum of squared deviations, so far.
+        The mean and the weighted sum of squared deviations so far, (m, d).
     weight
-        (m, 1) sum of weights so far.
+        The sum of weights so far, (m, 1).
     """
 
     mean: Floats
@@ -132,7 +137,7 @@ class Blend:
         self.weight = np.zeros((len(self.mean), 1))
 
     def add(self, share: Array, mean: Floats, variance: Floats | float) -> None:
-        """A component's prediction (m, d), by its responsibilities (m,)."""
+        """Add the prediction of a component (m, d), weighted by its responsibilities (m,)."""
         r = share[:, None].astype(np.float64)
         self.weight = self.weight + r
         delta = mean - self.mean
@@ -142,19 +147,23 @@ class Blend:
         self.squares = self.squares + r * (variance + delta * (mean - self.mean))
 
     def variance(self) -> Floats:
-        """(m, d)."""
+        """Return the variance of the predictions: (m, d)."""
         return self.squares / self.weight
 
 
 def observed_sums(sums: Sums, d: int) -> Sums:
-    """Sums of independent features as if complete: ``n`` (k, d), the weight observed of each."""
+    """Return sums of independent features in the form of those for complete rows.
+
+    ``n`` (k, d) has the weight of the rows in which each feature was observed. ``t`` loses the
+    columns that counted it.
+    """
     t = sums["t"]
     kept = np.concatenate([t[:, :d], t[:, 2 * d :]], axis=1)
     return Sums({**sums.fields, "n": t[:, d : 2 * d], "t": kept})
 
 
 def no_variance(wanted: bool) -> None:
-    """ConfigError if variances are `wanted` of a family that is no Gaussian."""
+    """Raise a ConfigError if variances are `wanted` from a family that is not Gaussian."""
     if wanted:
         raise ConfigError(
             "Standard deviations of what was filled in are there for Gaussian mixtures; set "
@@ -163,7 +172,7 @@ def no_variance(wanted: bool) -> None:
 
 
 def refused(what: str, why: str) -> NoReturn:
-    """Raise for a family that has no density of incomplete rows: ConfigError with the reason."""
+    """Raise a ConfigError, with the reason, for a family without a density of incomplete rows."""
     raise ConfigError(
         f"Missing values make no sense for {what}: {why} Fill them, set data.non_finite to 'drop' "
         "to leave their rows out, or take another family."

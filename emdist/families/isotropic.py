@@ -1,4 +1,4 @@
-"""Isotropic Gaussians of one fixed variance; with hard assignment, K-means."""
+"""The family of isotropic Gaussians with one given variance. Hard assignment makes it K-means."""
 
 from __future__ import annotations
 
@@ -31,30 +31,32 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Centres:
-    """k centres.
+    """The parameters of k components that have a centre and nothing else.
 
     Attributes
     ----------
     means
-        (k, d), relative to the origin.
+        The centres, (k, d), relative to the origin.
     """
 
     means: Floats
 
 
 def _norm(x: Array, scale: float) -> Floats:
+    """Return ``-scale |x|^2`` of each row: (m,)."""
     out: Floats = -scale * np.einsum("ij,ij->i", x, x, dtype=np.float64)
     return out
 
 
 @dataclass(frozen=True)
 class Isotropic(IndependentFeatures, RealRows[Centres]):
-    """``N(mean_k, variance I)`` with the variance given, T(x) = x.
+    """Isotropic Gaussians with a given variance: ``p(x | k) = N(mean_k, variance I)``, T(x) = x.
 
     Attributes
     ----------
     variance
-        Squared units of the data. One half makes the hard log-likelihood minus the inertia.
+        The variance in squared units of the data. With 1/2, the log-likelihood of hard assignment
+        is minus the inertia, up to a constant.
     """
 
     wider: ClassVar[type[Spherical]] = Spherical
@@ -91,22 +93,26 @@ class Isotropic(IndependentFeatures, RealRows[Centres]):
 
     def estimate(self, sums: Sums, params: Centres, numerics: Numerics) -> Centres:
         n = by_feature(sums["n"])
-        # A component without rows stays where it is; the collapse policy may move it later.
+        # A component without rows keeps its centre. The policy for collapses may move it later.
         with np.errstate(invalid="ignore", divide="ignore"):
             return Centres(np.where(n > DUST * sums["weight"], sums["t"] / n, params.means))
 
     def amplification(self, params: Centres, spread: Spread) -> float:
-        # All of a score has to be right, also what components share.
+        # The whole score must be accurate, including the part that all components share.
         return max(self.between(params, spread), float(spread.variance.mean()) / self.variance)
 
     def between(self, params: Centres, spread: Spread) -> float:
-        """As `amplification`, of what tells centres apart."""
+        """Return how rounding errors grow in the differences of scores, which decide labels.
+
+        The part of the score that all components share is left out.
+        """
         if len(params.means) < 2:
             return 1.0
         nearest, between = nearest_others(params.means)
         separation = float(np.median(between))
         if separation < 1e-9 * float(spread.variance.sum()):
-            # Rounding of the expanded distances may be all there is: subtract before squaring.
+            # Such expanded distances may be rounding errors only, so compute them once more by
+            # subtracting before squaring.
             exact = np.empty(len(params.means))
             distance_to_own(params.means, params.means, nearest, exact)
             separation = float(np.median(exact))
@@ -119,7 +125,7 @@ class Isotropic(IndependentFeatures, RealRows[Centres]):
     def shared_base(
         self, params: Centres, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         return 0.0 if numerics.centred else -self._scale * float(shared["norm"])
 
     def sample(self, params: Centres, k: int, n: int, rng: np.random.Generator) -> Floats:

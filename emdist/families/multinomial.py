@@ -1,4 +1,7 @@
-"""Multinomial: counts that share a row's total, T(x) = x, log h = log(sum x)! - sum log x!."""
+"""The multinomial family: counts that sum to the given total of their row.
+
+T(x) = x, and log h = log (sum x)! - sum log x!.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +31,17 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Multinomial(Discrete):
-    """``(sum_j x_j)! / prod_j x_j! prod_j p_kj^x_j``, given each row's total.
+    """Counts, given the total of each row: ``(sum_j x_j)! / prod_j x_j! prod_j p_kj^x_j``.
 
-    Means are expected counts, ``total_k p_k``; only their proportions p enter the likelihood. The
-    total is the mean of a component's rows; draws have whole totals of that mean.
+    The means are expected counts, ``total_k p_k``. Only their proportions p enter the likelihood.
+    ``total_k`` is the mean total of the rows of component k. Draws have whole totals, whose mean
+    is ``total_k``.
 
     Attributes
     ----------
     smoothing
-        Added to each component's counts of every feature: the prior is Dirichlet(1 + smoothing).
+        The number that is added to the count of every feature, for each component. The prior is
+        Dirichlet(1 + smoothing).
     """
 
     smoothing: Pseudo = 0.0
@@ -75,9 +80,10 @@ class Multinomial(Discrete):
         return self.smoothing * float(self.natural(self.bounded(params.means))[0].sum())
 
     def within(self, params: Means, weights: Floats) -> Floats:
-        """(d, d) covariances of draws, summed over components with `weights` (k,).
+        """Return the covariances of draws, summed over components with `weights` (k,): (d, d).
 
-        ``total diag(p) - (total - var) p p^T``, with var the variance of a draw's whole total.
+        That of a component is ``total diag(p) - (total - var) p p^T``, where var is the variance
+        of the whole total of a draw.
         """
         means = self.bounded(params.means)
         totals = means.sum(axis=1, keepdims=True)
@@ -98,7 +104,7 @@ class Multinomial(Discrete):
         total = means.sum()
         check_trials(total)
         whole = round(total)
-        # Nothing is drawn for a total that is whole but for rounding.
+        # A total that is whole up to rounding errors needs no random rounding.
         totals = whole if abs(total - whole) < 1e-9 * total else whole_draws(total, n, rng)
         return rng.multinomial(totals, means / total, n).astype(np.float64)
 

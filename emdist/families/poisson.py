@@ -1,4 +1,4 @@
-"""Poisson: independent counts, T(x) = x, log h = -log x!."""
+"""The Poisson family: independent counts without a limit. T(x) = x, and log h = -log x!."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.tiles.counts import log_factorials
 
-#: Counts are normal from here on, to a part in 10^7 of their deviation.
+#: From this rate on, counts are drawn from a normal distribution. The two differ by a part in 10^7
+#: of the standard deviation.
 _LARGE = 1e15
 
 
 @dataclass(frozen=True)
 class Poisson(Discrete):
-    """``prod_j rate_kj^x_j exp(-rate_kj) / x_j!``.
+    """Poisson counts: ``p(x | k) = prod_j rate_kj^x_j exp(-rate_kj) / x_j!``.
 
     Attributes
     ----------
     smoothing
-        Rows of one count per feature added to each component: the prior is
-        Gamma(1 + smoothing, smoothing).
+        The number of pseudo-rows, with a count of 1 in each feature, that are added to each
+        component. The prior is Gamma(1 + smoothing, smoothing).
     """
 
     smoothing: Pseudo = 0.0

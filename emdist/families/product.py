@@ -1,8 +1,9 @@
-"""Products: each group of features has its own family, given the component: mixed data.
+"""The product of families, for mixed data: each group of features has a family of its own.
 
-log p(x|k) is the sum over the groups, so statistics stand beside each other, scores add, and each
-part does its own M-step from its own columns. Hunt and Jorgensen 1999, "Mixture model clustering
-using the MULTIMIX program", Australian & New Zealand Journal of Statistics 41.
+Groups are independent given the component, so log p(x|k) is a sum over groups. Statistics of groups
+are joined as columns, scores are added, and each group makes its own M-step from its columns.
+Source: Hunt and Jorgensen 1999, "Mixture model clustering using the MULTIMIX program", Australian &
+New Zealand Journal of Statistics 41.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ Parts = TypeVar("Parts")
 
 @dataclass(frozen=True)
 class ProductParams(Generic[Parts]):
-    """k components, part by part.
+    """The parameters of k components of a product.
 
     Attributes
     ----------
     parts
-        The parameters of each group's family, for its own columns.
+        The parameters of each group's family, in the order of the groups.
     """
 
     parts: Parts
@@ -50,14 +51,15 @@ class ProductParams(Generic[Parts]):
 
 @dataclass(frozen=True)
 class Product:
-    """``prod_g p_g(x[columns_g] | k)``, each group of features of its own family.
+    """The product of one family for each group of features: ``prod_g p_g(x[columns_g] | k)``.
 
     Attributes
     ----------
     groups
-        Every feature is in exactly one of them ...
+        The groups of features, with their families. Every feature is in exactly one group, unless
+        it is ignored.
     ignored
-        ... or among these indices, which the model does not look at.
+        The indices of features that the model does not use.
     """
 
     groups: tuple[Group, ...]
@@ -77,7 +79,7 @@ class Product:
 
     @property
     def n_features(self) -> int:
-        """That the data must have."""
+        """Number of features that the data must have."""
         return len(self._ignored) + sum(len(columns) for columns, _ in self.parts)
 
     @property
@@ -108,7 +110,7 @@ class Product:
 
     @property
     def approximation(self) -> str:
-        """Of the parts, each once."""
+        """Why M-steps of the parts miss the exact maximum, without repetitions; may be empty."""
         return "; ".join(dict.fromkeys(f.approximation for _, f in self.parts if f.approximation))
 
     @property
@@ -116,18 +118,18 @@ class Product:
         return any(family.needs_covariance for _, family in self.parts)
 
     def informed(self, spread: Spread) -> Product:
-        """Each part of its own columns."""
+        """Return the product of families for data of this spread."""
         return self._with([family.informed(of_columns(spread, c)) for c, family in self.parts])
 
     def _with(self, families: Sequence[Family[Any]]) -> Product:
-        """The same groups with other families, one for each."""
+        """Return a product of the same groups with other families, one for each group."""
         twin = copy.copy(self)
         parts = tuple((c, other) for (c, _), other in zip(self.parts, families, strict=True))
-        object.__setattr__(twin, "parts", parts)  # The copy is nobody else's yet.
+        object.__setattr__(twin, "parts", parts)  # No other code has the copy yet.
         return twin
 
     def expected_components(self, params: ProductParams[Any]) -> tuple[Product, ProductParams[Any]]:
-        """Parts that are posteriors as they are expected; the others as they are."""
+        """Return the product with posteriors replaced by expected components."""
         found = [
             family.expected_components(own) if isinstance(family, Posteriors) else (family, own)
             for _, family, own in self._each(params)
@@ -135,6 +137,7 @@ class Product:
         return self._with([f for f, _ in found]), ProductParams(tuple(own for _, own in found))
 
     def _each(self, params: ProductParams[Any]) -> list[tuple[Columns, Family[Any], Any]]:
+        """Return the columns, the family and the parameters of each part."""
         return [(*part, own) for part, own in zip(self.parts, params.parts, strict=True)]
 
     def start(self, seeds: Floats, spread: Spread) -> ProductParams[Any]:
@@ -166,7 +169,8 @@ class Product:
         return ProductParams(tuple(found))
 
     def amplification(self, params: ProductParams[Any], spread: Spread) -> float:
-        # Not their mean: many features that lose nothing do not make up for a part that does.
+        # This is the sum and not the mean: many accurate features do not compensate for one part
+        # that is inaccurate.
         each = [_growth(f, own, of_columns(spread, c)) for c, f, own in self._each(params)]
         return float(np.sum(each))
 
@@ -189,7 +193,7 @@ class Product:
         return sum(family.log_prior(own) for _, family, own in self._each(params))
 
     def locations(self, params: ProductParams[Any]) -> Floats:
-        """(k, d), at the origin in features that are ignored."""
+        """Return the locations of the components, (k, d), which are 0 in ignored features."""
         found = [(c, family.locations(own)) for c, family, own in self._each(params)]
         out = np.zeros((len(found[0][1]), self.n_features))
         for columns, where in found:
@@ -224,7 +228,7 @@ class Product:
     def sample(
         self, params: ProductParams[Any], k: int, n: int, rng: np.random.Generator
     ) -> Floats:
-        """(n, d) draws, 0 (relative to the origin) in features that are ignored."""
+        """Return `n` draws, (n, d), which are 0 (relative to the origin) in ignored features."""
         out = np.zeros((n, self.n_features))
         for columns, family, own in self._each(params):
             out[:, columns] = family.sample(own, k, n, rng)
@@ -254,7 +258,7 @@ class Product:
         return product_closures.slopes(self._each(params), k, kept, observed)
 
     def _whole(self) -> int:
-        """Its features; ConfigError if it ignores some, of which it knows nothing."""
+        """Return the number of features; ConfigError if some of them are ignored."""
         if self.ignored:
             raise ConfigError(
                 "The product ignores some features and has no distribution of them. Fit it to "
@@ -265,13 +269,17 @@ class Product:
     def _of_parts(
         self, parts: Sequence[tuple[Columns, Family[Any], Any]]
     ) -> tuple[Product, ProductParams[Any]]:
-        """The product of some parts, which the options of no configuration may amount to."""
+        """Return the product of `parts`. No configuration may be able to describe it."""
         twin = copy.copy(self)
         object.__setattr__(twin, "parts", tuple((c, family) for c, family, _ in parts))
         return twin, ProductParams(tuple(own for *_, own in parts))
 
     def cells(self, d: int) -> Cells | None:
-        """Those of the parts; None where every feature is one by itself."""
+        """Return the groups of features of which a row needs one complete group.
+
+        They are those of the parts. The result is None if each feature is a group of its own, and
+        none is ignored.
+        """
         stated = [getattr(family, "cells", lambda _: None)(len(c)) for c, family in self.parts]
         if not self.ignored and all(each is None for each in stated):
             return None
@@ -287,10 +295,10 @@ class Product:
     def fill(
         self, params: ProductParams[Any], x: Floats, resp: Array, variance: bool = False
     ) -> tuple[Floats, Floats | None]:
-        """Each part its own columns; those that are ignored stay as they are."""
+        """Fill in the missing values of each part. Ignored features stay as they are."""
         filled, spread = x.copy(), np.zeros(x.shape)
         for columns, family, own in self._each(params):
-            part: Any = family  # Of incomplete rows, or nothing would be asked of it.
+            part: Any = family  # `with_missing` has made it an `IncompleteFamily`.
             values = np.take(x, columns, axis=1)
             filled[:, columns], variances = part.fill(own, values, resp, variance)
             if variances is not None:
@@ -303,9 +311,10 @@ class Product:
 
 
 def _growth(family: Family[Any], own: Any, spread: Spread) -> float:
-    """`amplification` of a part, also of what its components have in common.
+    """Return the `amplification` of a part, including what its components have in common.
 
-    Between themselves its components may be right where each is far off by the same.
+    Relative to each other, components may be accurate although all of their scores have the same
+    large error.
     """
     growth = family.amplification(own, spread)
     if family.domain is not None or not np.isfinite(growth):
@@ -316,7 +325,7 @@ def _growth(family: Family[Any], own: Any, spread: Spread) -> float:
 
 
 def of_columns(spread: Spread, columns: Columns) -> Spread:
-    """Where these features lie."""
+    """Return the spread of the features `columns` only."""
     return Spread(
         spread.origin[columns],
         spread.mean[columns],
@@ -330,7 +339,7 @@ def of_columns(spread: Spread, columns: Columns) -> Spread:
 
 
 def _below(named: Mapping[str, Floats], prefix: str) -> dict[str, Floats]:
-    """What has names that begin with `prefix`, without it."""
+    """Return the arrays whose names begin with `prefix`, under names without it."""
     return {n.removeprefix(prefix): v for n, v in named.items() if n.startswith(prefix)}
 
 

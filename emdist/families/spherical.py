@@ -1,4 +1,4 @@
-"""Spherical Gaussians: one variance per component, T(x) = (x, |x|^2)."""
+"""The family of spherical Gaussians: one variance per component, T(x) = (x, |x|^2)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class SphericalParams:
-    """k spherical Gaussians.
+    """The parameters of k spherical Gaussians.
 
     Attributes
     ----------
     means
-        (k, d), relative to the origin.
+        The means, (k, d), relative to the origin.
     variances
-        (k,).
+        The variances, (k,).
     """
 
     means: Floats
@@ -43,14 +43,14 @@ class SphericalParams:
 
 @dataclass(frozen=True)
 class Spherical(OwnVariances[SphericalParams]):
-    """``N(mean_k, variance_k I)``.
+    """Spherical Gaussians: ``p(x | k) = N(mean_k, variance_k I)``.
 
     Attributes
     ----------
     reg_covar
-        Added to every variance: squared units of the data.
+        The number that is added to every variance, in squared units of the data.
     prior
-        Of means and covariances; None for maximum likelihood.
+        The prior of means and covariances, or None for maximum likelihood.
     """
 
     wider: ClassVar[type[Diagonal]] = Diagonal
@@ -90,7 +90,7 @@ class Spherical(OwnVariances[SphericalParams]):
         return SphericalParams(*self.most_probable(sums["n"], means, variances))
 
     def amplification(self, params: SphericalParams, spread: Spread) -> float:
-        # A collapsed component has no digits left: infinite.
+        # For a collapsed component no digit is correct, so the result is infinite.
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(spread.variance.mean() / params.variances.min())
 

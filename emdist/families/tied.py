@@ -1,4 +1,7 @@
-"""Gaussians that share one covariance: T(x) = x, and one sum of x x^T for the whole run."""
+"""The family of Gaussians with one common covariance: T(x) = x.
+
+The sum of x x^T over all rows is computed once per run.
+"""
 
 from __future__ import annotations
 
@@ -32,14 +35,14 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class TiedParams:
-    """k Gaussians of one covariance.
+    """The parameters of k Gaussians with one common covariance.
 
     Attributes
     ----------
     means
-        (k, d), relative to the origin.
+        The means, (k, d), relative to the origin.
     covariance
-        (d, d).
+        The common covariance, (d, d).
     """
 
     means: Floats
@@ -47,6 +50,7 @@ class TiedParams:
 
 
 def _quadratic(x: Array, whitening: Floats) -> Floats:
+    """Return ``-1/2 x^T precision x`` of each row, with ``precision = whitening whitening^T``."""
     z = x.astype(np.float64, copy=False) @ whitening
     out: Floats = -0.5 * np.einsum("ij,ij->i", z, z)
     return out
@@ -54,17 +58,17 @@ def _quadratic(x: Array, whitening: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Tied(Conjugate[TiedParams]):
-    """``N(mean_k, covariance)``.
+    """Gaussians with one common covariance: ``p(x | k) = N(mean_k, covariance)``.
 
-    ``-1/2 x^T precision x`` is common to all components, so it is left out of the score; its
-    sum over all rows follows from the one shared sum of x x^T.
+    The term ``-1/2 x^T precision x`` is the same for all components, so the score leaves it out.
+    Its sum over all rows follows from the shared sum of x x^T.
 
     Attributes
     ----------
     reg_covar
-        Added to the diagonal of the covariance: squared units of the data.
+        The number that is added to the diagonal of the covariance, in squared units of the data.
     prior
-        Of means and covariances; None for maximum likelihood.
+        The prior of means and covariances, or None for maximum likelihood.
     """
 
     wider: ClassVar[type[Full]] = Full
@@ -101,7 +105,7 @@ class Tied(Conjugate[TiedParams]):
     def estimate(self, sums: Sums, params: TiedParams, numerics: Numerics) -> TiedParams:
         n, means, shift, second = about_mean(sums, params.means, numerics)
         if numerics.centred:
-            # The difference below would lose what the pass was centred to keep.
+            # With sums about the origin, the difference below would cancel most digits.
             scatter = unpack(n.T @ second, len(means.T))[0]
         else:
             scatter = sums["shared.outer"]
@@ -121,7 +125,7 @@ class Tied(Conjugate[TiedParams]):
     def shared_base(
         self, params: TiedParams, shared: Mapping[str, Floats], numerics: Numerics
     ) -> float:
-        if numerics.centred:  # Centred scores leave nothing out.
+        if numerics.centred:  # Centred scores are complete, so they have no base.
             return 0.0
         whitening, _ = factor(params.covariance, "shared covariance")
         return -0.5 * float(np.sum((whitening.T @ shared["outer"]) * whitening.T))
@@ -175,11 +179,16 @@ class Tied(Conjugate[TiedParams]):
         return n_components * n_features + n_features * (n_features + 1) // 2
 
     def with_missing(self) -> IncompleteFamily[TiedParams]:
-        """As `Full`: what is missing has a share in the covariance that responsibilities enter."""
+        """Return the family for rows with missing values, which works as that of `Full`.
+
+        The conditional covariance of missing values depends on responsibilities. So the sum of
+        x x^T does as well, and it cannot be computed once per run.
+        """
         return IncompleteGaussian(self, _covariances)
 
 
 def _covariances(params: TiedParams) -> Floats:
+    """Return the common covariance once for each component: (k, d, d)."""
     return np.tile(params.covariance, (len(params.means), 1, 1))
 
 

@@ -1,4 +1,4 @@
-"""Variational Gaussians of every covariance type: posteriors of means and precisions."""
+"""The families of variational Gaussians, with posteriors of means and precisions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from emdist.interfaces import Floats
 
 @dataclass(frozen=True)
 class Counted:
-    """Normal-Wishart posteriors of k Gaussians: expected means, inverse expected precisions.
+    """Normal-Wishart posteriors of k Gaussians.
+
+    The subclasses have the arrays of the family without posteriors: the means are the expected
+    means, and the covariances are the inverses of the expected precisions.
 
     Attributes
     ----------
     counts
-        (k,) weight of the rows of each component.
+        The weight of the rows of each component, (k,). The widths of posteriors follow from it.
     """
 
     counts: Floats
@@ -27,12 +30,12 @@ class Counted:
 
 @dataclass(frozen=True)
 class FullPosterior(Counted, FullParams):
-    """Posteriors of `Full`."""
+    """The parameters of posteriors of `Full`."""
 
 
 @dataclass(frozen=True)
 class VariationalFull(Variational[FullPosterior]):
-    """`Full` with a posterior instead of one value."""
+    """The family `Full` with posteriors of means and precisions."""
 
     without = Full
     counted = FullPosterior
@@ -40,12 +43,12 @@ class VariationalFull(Variational[FullPosterior]):
 
 @dataclass(frozen=True)
 class TiedPosterior(Counted, TiedParams):
-    """Posteriors of `Tied`."""
+    """The parameters of posteriors of `Tied`."""
 
 
 @dataclass(frozen=True)
 class VariationalTied(Variational[TiedPosterior]):
-    """`Tied` with a posterior instead of one value."""
+    """The family `Tied` with posteriors of means and precisions."""
 
     without = Tied
     counted = TiedPosterior
@@ -53,12 +56,12 @@ class VariationalTied(Variational[TiedPosterior]):
 
 @dataclass(frozen=True)
 class DiagonalPosterior(Counted, DiagonalParams):
-    """Posteriors of `Diagonal`."""
+    """The parameters of posteriors of `Diagonal`."""
 
 
 @dataclass(frozen=True)
 class VariationalDiagonal(Variational[DiagonalPosterior]):
-    """`Diagonal` with a posterior instead of one value."""
+    """The family `Diagonal` with posteriors of means and precisions."""
 
     without = Diagonal
     counted = DiagonalPosterior
@@ -66,12 +69,12 @@ class VariationalDiagonal(Variational[DiagonalPosterior]):
 
 @dataclass(frozen=True)
 class SphericalPosterior(Counted, SphericalParams):
-    """Posteriors of `Spherical`."""
+    """The parameters of posteriors of `Spherical`."""
 
 
 @dataclass(frozen=True)
 class VariationalSpherical(Variational[SphericalPosterior]):
-    """`Spherical` with a posterior instead of one value."""
+    """The family `Spherical` with posteriors of means and precisions."""
 
     without = Spherical
     counted = SphericalPosterior

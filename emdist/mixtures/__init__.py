@@ -1,1 +1,1 @@
-"""What a fitted mixture can tell: densities, draws, moments, marginals, conditionals, sums."""
+"""A mixture as a distribution: densities, draws, moments, marginals, conditionals, sums."""

@@ -1,4 +1,7 @@
-"""The sum of two independent variables, each of a mixture: all pairs of components."""
+"""The distribution of the sum of two independent variables, each distributed as a mixture.
+
+Its components are those of all pairs of components.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,15 @@ from emdist.families.closures import Components, Convolutions
 
 
 def convolved(a: Components, b: Components) -> Components:
-    """The components of ``x + y`` for x of one component of `a` and y of one of `b`.
+    """Return the components of ``x + y``, for all pairs of a component of `a` and one of `b`.
 
-    Families that differ are widened to the nearest that holds both.
+    x has the distribution of the first component and y that of the second. If the families
+    differ, both are converted to the narrowest family that contains both.
 
     Raises
     ------
     ConfigError
-        If sums of these families have no family.
+        If no family contains sums of these two.
     """
     common = next((cls for cls in _lineage(type(a[0])) if cls in _lineage(type(b[0]))), None)
     if common is not None:
@@ -33,13 +37,14 @@ def convolved(a: Components, b: Components) -> Components:
 
 
 def _lineage(cls: type[Any] | None) -> Iterator[type[Any]]:
-    """`cls` and the ever wider families that hold its members."""
+    """Yield the family `cls`, then wider and wider families that contain its members."""
     while cls is not None:
         yield cls
         cls = getattr(cls, "wider", None)
 
 
 def _as(cls: type[Any], components: Components) -> Components:
+    """Return `components` as members of the wider family `cls`."""
     while type(components[0]) is not cls:
         components = components[0].widened(components[1])
     return components

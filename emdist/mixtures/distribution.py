@@ -1,4 +1,4 @@
-"""A mixture as a distribution: a value in the units of the data, and what can be asked of it."""
+"""`MixtureDistribution`: a mixture in the units of the data, with densities, draws and moments."""
 
 from __future__ import annotations
 
@@ -36,14 +36,16 @@ from emdist.store.sources.arrays import array_source
 
 @dataclass(frozen=True, eq=False)
 class Covariance:
-    """A covariance (d, d) by the law of total variance, in squared units of the data.
+    """The covariance of a mixture in two parts, in squared units of the data.
+
+    The parts are those of the law of total variance.
 
     Attributes
     ----------
     within
-        Mean of the components' covariances: ``sum_k weight_k Sigma_k``.
+        The mean of the components' covariances, (d, d): ``sum_k weight_k Sigma_k``.
     between
-        Covariance of their means: ``sum_k weight_k (mu_k - mu) (mu_k - mu)^T``.
+        The covariance of their means, (d, d): ``sum_k weight_k (mu_k - mu) (mu_k - mu)^T``.
     """
 
     within: Floats
@@ -51,27 +53,28 @@ class Covariance:
 
     @property
     def total(self) -> Floats:
-        """(d, d) covariance of a row."""
+        """The covariance of a row: (d, d)."""
         return self.within + self.between
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureDistribution:
-    """``p(x) = sum_k weight_k p(x | k)``, a value that operations make others of.
+    """The distribution ``p(x) = sum_k weight_k p(x | k)``.
 
-    Rows are scored in tiles, in float64 and about each component's own mean, so that data far from
-    zero keeps its digits.
+    It never changes. Operations such as `marginal` return new distributions. Rows are scored in
+    tiles, in float64 and about each component's own mean, so that results for data far from zero
+    are accurate.
 
     Attributes
     ----------
     family
-        Of a component.
+        The family of the components.
     weights
-        (k,) >= 0, summing to 1.
+        The mixture weights, (k,), all >= 0 and summing to 1.
     components
-        The family's parameters, in the units of the data.
+        The parameters of the components, in the units of the data.
     feature_names
-        Of the features, or None; those of data frames are held to them.
+        The names of the features, or None. Data frames must have the same names.
     """
 
     family: Family[Any]
@@ -88,48 +91,49 @@ class MixtureDistribution:
 
     @property
     def n_components(self) -> int:
-        """k."""
+        """Number of components, k."""
         return len(self.weights)
 
     @property
     def n_features(self) -> int:
-        """d."""
+        """Number of features, d."""
         return int(self.family.locations(self.components).shape[1])
 
     def log_density(self, x: Any) -> Floats:
-        """log p of each row of `x` (n, d): (n,) nats.
+        """Return log p of each row of `x` (n, d) in nats: (n,).
 
         Raises
         ------
         DataError
-            If `x` is no matrix of finite numbers, has other features or columns in another order,
-            or holds what the family cannot produce.
+            If `x` is not a matrix of finite numbers, has other features or columns in another
+            order, or contains values that the family cannot produce.
         """
         return self._explained(x).score
 
     def density(self, x: Any) -> Floats:
-        """p of each row of `x` (n, d): (n,), a probability where features are discrete."""
+        """Return p of each row of `x` (n, d): (n,). For discrete features it is a probability."""
         return np.exp(self.log_density(x))
 
     def labels(self, x: Any) -> NDArray[np.int32]:
-        """Most probable component of each row of `x` (n, d): (n,)."""
+        """Return the index of the most probable component of each row of `x` (n, d): (n,)."""
         return self._explained(x).labels
 
     def responsibilities(self, x: Any) -> Floats:
-        """p(k | x) of each row of `x` (n, d): (n, k), all in memory."""
+        """Return p(k | x) of each row of `x` (n, d): (n, k). The result must fit into memory."""
         resp = self._explained(x, resp=True).resp
         assert resp is not None
         return resp
 
     def sample(self, n: int, seed: Any = None) -> tuple[Floats, NDArray[np.int64]]:
-        """`n` independent draws (n, d), and the components (n,) that they come from.
+        """Return `n` independent draws (n, d), and the component of each draw (n,).
 
         Parameters
         ----------
         n
-            At least 1.
+            The number of draws, at least 1.
         seed
-            An integer for the same draws each time, a ``numpy.random.Generator``, or None.
+            An integer, which gives the same draws each time, a ``numpy.random.Generator``, or
+            None for different draws each time.
         """
         n = whole_number(n, "n", 1)
         if isinstance(seed, bool | np.bool_ | float | str):
@@ -145,24 +149,27 @@ class MixtureDistribution:
         return rows, labels
 
     def component_means(self) -> Floats:
-        """Expectation of a row of each component: (k, d)."""
+        """Return the expected row of each component: (k, d)."""
         return self._moments().component_means(self.components)
 
     def mean(self) -> Floats:
-        """Expectation of a row: (d,)."""
+        """Return the expected row: (d,)."""
         means = self.component_means()
-        # About one of them: far from zero, the weights' rounding would be multiplied by the offset.
+        # Average the differences from one of the means: for means far from zero, the rounding
+        # errors of the weights would otherwise be multiplied by their distance from zero.
         mean: Floats = means[0] + self.weights @ (means - means[0])
         return mean
 
     def covariance(self) -> Covariance:
-        """Covariance of a row, split into that within components and that between them."""
+        """Return the covariance of a row, as the parts within components and between them."""
         within = self._moments().within(self.components, self.weights)
         from_mean = self.component_means() - self.mean()
         return Covariance(within, from_mean.T @ (self.weights[:, None] * from_mean))
 
     def marginal(self, features: Which) -> MixtureDistribution:
-        """The mixture of `features` alone, in the order given; weights stay.
+        """Return the marginal distribution of `features`, in the given order.
+
+        The mixture weights stay the same.
 
         Raises
         ------
@@ -176,15 +183,16 @@ class MixtureDistribution:
         return MixtureDistribution(family, self.weights, components, self._names(index))
 
     def conditional(self, features: Which, values: Any) -> MixtureDistribution:
-        """The mixture of the other features, given that `features` have `values`.
+        """Return the distribution of the other features, given that `features` have `values`.
 
-        ``p(a | b) = sum_k w_k p(a | b, k)`` with ``w_k = weight_k p(b | k) / p(b)``; what is left
-        keeps its order.
+        ``p(a | b) = sum_k w_k p(a | b, k)`` with ``w_k = weight_k p(b | k) / p(b)``. The other
+        features keep their order.
 
         Raises
         ------
         ConfigError
-            If there is no such feature, none is left, or the family has no conditionals.
+            If there is no such feature, no other feature is left, or the family has no
+            conditionals.
         DataError
             If `values` are not numbers that the features can have.
         """
@@ -208,10 +216,10 @@ class MixtureDistribution:
         return MixtureDistribution(family, weights, components, self._names(kept))
 
     def conditional_mean(self, features: Which, x: Any) -> Floats:
-        """Expectation of the other features given `features`, row by row: (n, d - m).
+        """Return the expected other features, given `features` in each row of `x` (n, m).
 
-        Gaussian mixture regression (Ghahramani and Jordan 1994): the mean of ``conditional`` of
-        each row of `x` (n, m), in tiles.
+        The result is (n, d - m). Each row is the mean of ``conditional`` for the values of that
+        row: Gaussian mixture regression (Ghahramani and Jordan 1994). Rows are processed in tiles.
         """
         able, means = self._marginals(), self.component_means()
         observed, kept = self._split(features)
@@ -226,20 +234,22 @@ class MixtureDistribution:
         return found.x
 
     def convolve(self, other: MixtureDistribution) -> MixtureDistribution:
-        """The distribution of ``x + y`` for independent x of this mixture and y of `other`.
+        """Return the distribution of ``x + y``, for independent x of this mixture and y of `other`.
 
-        Component (i, j) is at ``i l + j`` of k l, with the product of the weights. Different
-        Gaussian families give the nearest that both widen to (isotropic, spherical, diagonal,
-        full; tied, full). Not to be confused with a mixture of the two.
+        With k and l components, the result has k l. The component of the pair (i, j) has the index
+        ``i l + j``, and its weight is the product of both weights. If the Gaussian families differ,
+        the result has the narrowest family that contains both: spherical contains isotropic,
+        diagonal contains spherical, and full contains diagonal and tied. Do not confuse the sum
+        with a mixture of the two.
 
         Raises
         ------
         ShapeError
-            If the features differ in number.
+            If the two differ in the number of features.
         FeatureNamesError
-            If they have the same names in another order.
+            If both have the same feature names in a different order.
         ConfigError
-            If sums of these families have no family.
+            If no family contains sums of these two.
         """
         if other.n_features != self.n_features:
             raise ShapeError(
@@ -259,12 +269,12 @@ class MixtureDistribution:
         return MixtureDistribution(family, weights, components, names)
 
     def _names(self, index: NDArray[np.int64]) -> Names:
-        """Of some of the features."""
+        """Return the names of the features `index`, or None if there are no names."""
         names = self.feature_names
         return None if names is None else tuple(names[j] for j in index)
 
     def _split(self, features: Which) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Observed features, and those left: in order."""
+        """Return the indices of the observed features as given, and of the others in order."""
         observed = feature_index(features, self.n_features)
         kept = np.setdiff1d(np.arange(self.n_features), observed)
         if not len(kept):
@@ -275,22 +285,26 @@ class MixtureDistribution:
         return observed, kept
 
     def _moments(self) -> Moments:
+        """Return the family if it has moments; ConfigError otherwise."""
         if not isinstance(self.family, Moments):
             raise unstated(self.family, "moments")
         return self.family
 
     def _marginals(self) -> Marginals:
+        """Return the family if it has marginals; ConfigError otherwise."""
         if not isinstance(self.family, Marginals):
             raise unstated(self.family, "marginals")
         return self.family
 
     def _explain(self, x: Any, resp: bool) -> Explain:
+        """Return the task that scores rows `x`, after checking them."""
         rows = checked_rows(x, self.n_features, self.family.domain, self.feature_names)
         source = array_source(rows)
         params = MixtureParams(self.weights, self.components)
         return Explain(source, Mixture(self.family), params, resp)
 
     def _explained(self, x: Any, resp: bool = False) -> Collected:
+        """Return labels, log-densities and, on request, responsibilities of rows `x`."""
         task = self._explain(x, resp)
         found: Collected = LocalEngine().map_reduce(task, range(len(task.source)))
         return found

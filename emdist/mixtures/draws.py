@@ -1,4 +1,4 @@
-"""Whether memory holds what is to be drawn."""
+"""A check that draws from a mixture fit into memory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from emdist.errors import ConfigError
 
 
 def check_draws(n: int, d: int, name: str) -> None:
-    """ConfigError, of the parameter `name`, if memory cannot hold `n` draws of `d` features."""
-    # At worst three of an array of the draws: a component's noise, scaled and moved; or the parts,
-    # joined and moved. Besides, the label of each, twice.
+    """Raise a ConfigError about the parameter `name` if `n` draws do not fit into memory.
+
+    Each draw has `d` features.
+    """
+    # At worst, three arrays as large as the draws exist at once: the noise of a component, scaled
+    # and moved; or the parts of a product, joined and moved. Labels of draws exist twice.
     each, free = 8 * (3 * d + 2), available_memory()
     if n * each > free:
         raise ConfigError(

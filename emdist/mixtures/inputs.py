@@ -1,4 +1,4 @@
-"""What is asked of a mixture, checked: rows, and which features."""
+"""Checks of the arguments of mixtures as distributions: rows, features and observed values."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from emdist.interfaces import Array, Domain, Floats
 from emdist.store.sources.arrays import check_matrix, finite_rows
 from emdist.store.sources.plan import native, usable_dtype
 
-#: Features by index, one or several; negative ones count from the end.
+#: The index of a feature, or several. Negative indices count from the end.
 Which: TypeAlias = int | Sequence[int] | Array
-#: Names that advice spells out.
+#: The largest number of names that a message lists.
 _FEW = 5
 
 
 def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> Array:
-    """`x` as an array (n, d) that kernels take; DataError if it is none, or not in `domain`.
+    """Return `x` as an array (n, d) that kernels accept.
 
-    Columns of other names than `names`, or in another order, are refused.
+    It is a DataError if `x` is not such an array, has values outside `domain`, or has columns with
+    other names than `names` or in another order.
     """
     found = as_array(x, "x", lists=True)
     check_matrix(found.shape, "x")
@@ -52,7 +53,10 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
 
 
 def check_columns(known: Names, found: Names, name: str) -> None:
-    """FeatureNamesError if data that the user calls `name` has other names than the mixture."""
+    """Raise a FeatureNamesError if the names `found` in data differ from the names `known`.
+
+    `known` are the names of the mixture. `name` is the argument with the data.
+    """
     index = ".loc" if name == "values" else ""
     known_few = known is not None and len(known) <= _FEW
     order = str(list(known or ())) if known_few else "list(mixture.feature_names)"
@@ -62,7 +66,10 @@ def check_columns(known: Names, found: Names, name: str) -> None:
 
 
 def feature_index(which: Which, d: int) -> Features:
-    """(m,) indices in 0..d-1, in the order given; ConfigError if not, or if one comes twice."""
+    """Return the indices in 0..d-1 of the features `which`, in the order given: (m,).
+
+    It is a ConfigError if there is no such feature, or if one is named twice.
+    """
     found = np.atleast_1d(as_array(which, "features", ConfigError))
     if found.size == 0:
         found = found.astype(np.int64)
@@ -82,7 +89,10 @@ def feature_index(which: Which, d: int) -> Features:
 
 
 def observed_values(values: Any, m: int) -> Floats:
-    """(1, m) finite numbers; ShapeError, DtypeError or NonFiniteError if `values` are not."""
+    """Return `values` as a row of `m` finite numbers: (1, m).
+
+    It is a ShapeError, DtypeError or NonFiniteError if `values` are something else.
+    """
     found = np.atleast_1d(real_array(values, "values", DtypeError, f"{m} numbers"))
     if found.shape != (m,):
         raise ShapeError(
@@ -98,7 +108,7 @@ def observed_values(values: Any, m: int) -> Floats:
 
 
 def unstated(family: object, what: str) -> ConfigError:
-    """That a family has none of `what`, which an operation needs."""
+    """Return an error which says that `family` lacks `what`, such as its moments."""
     return ConfigError(
         f"The family {type(family).__name__} states no {what} of its components (see "
         "emdist/families/closures.py), so this is not known in closed form. Estimate what you need "

@@ -1,4 +1,4 @@
-"""Questions that are answered row by row, as tasks of an engine: what one block contributes."""
+"""Tasks of an engine that score the rows of a block, or compute their conditional means."""
 
 from __future__ import annotations
 
@@ -15,14 +15,24 @@ from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
 from emdist.models.precision import CAREFUL
 
-#: Responsibilities held at a time while rows are regressed: bytes. Components are factorised anew
-#: for each such stretch, so it is longer than a tile.
+#: The size in bytes of arrays that `Regress` has in memory at a time. The covariances are factored
+#: again for each such part of a block, so it is larger than a tile.
 _STRETCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Explain:
-    """Labels, log-densities and, on request, responsibilities of one block of checked rows."""
+    """A task that computes labels, log-densities and, on request, responsibilities of a block.
+
+    Attributes
+    ----------
+    source
+        The rows, which have been checked.
+    mixture, params
+        The mixture and its parameters, in the units of the data.
+    resp
+        Whether to compute responsibilities.
+    """
 
     source: Source
     mixture: Mixture[Any]
@@ -34,7 +44,7 @@ class Explain:
         return self.of(block.x, block.start)
 
     def of(self, x: Array, start: int) -> Collected:
-        """The same of rows `x` (m, d), the first of which is row `start`."""
+        """Return the same for rows `x` (m, d), the first of which is row number `start`."""
         block, origin = Block(0, start, x), np.zeros(x.shape[1])
         found = assigned(self.mixture, block, self.params, origin, CAREFUL, self.resp)
         return Collected((found,))
@@ -42,16 +52,17 @@ class Explain:
 
 @dataclass(frozen=True)
 class Regress:
-    """Expectations of the features left, given the rows of one block.
+    """A task that computes the expected values of other features, given the rows of a block.
 
     Attributes
     ----------
     known
-        Explains the features observed, with responsibilities.
+        The task that computes responsibilities from the observed features.
     at, means
-        (k, b) and (k, a) means of the features observed and of those left.
+        The means of the observed features, (k, b), and of the other features, (k, a).
     slopes
-        (k, a, b), or None where the means do not move.
+        The changes of the means of the other features per unit of the observed ones, (k, a, b),
+        or None if these means do not change.
     """
 
     known: Explain
@@ -70,6 +81,7 @@ class Regress:
         return Rows(out)
 
     def _expected(self, x: Array, start: int) -> Floats:
+        """Return the expected values for rows `x` (m, b), beginning with row `start`: (m, a)."""
         resp = self.known.of(x, start).resp
         assert resp is not None
         out: Floats = resp @ self.means

@@ -1,1 +1,1 @@
-"""What EM sees: a family, an assignment and the weights, as one model."""
+"""Models: a family, an assignment and a way to estimate mixture weights, as one object for EM."""

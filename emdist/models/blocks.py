@@ -1,4 +1,4 @@
-"""Sums of a block of rows: of their shares, of labelled rows, and what a family gathers once."""
+"""Sums of the rows of a block: of an E-step, of labelled rows, and those that are computed once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from emdist.sums import Sums
 
 
 def total_weight(x: Array, weight: Floats | None) -> Floats:
-    """Of rows (m, d), whose own is `weight` (m,) or 1: ()."""
+    """Return the total weight of rows `x` (m, d) with weights `weight` (m,), or None for 1: ()."""
     return np.array(len(x) if weight is None else weight.sum(), np.float64)
 
 
 def share_sums(share: Share, x: Array, weight: Floats | None) -> Sums:
-    """``n`` (k,), ``t`` (k, width), ``objective`` and ``weight`` of a block of rows (m, d)."""
+    """Return the sums of a block of rows (m, d), given what its rows add up to in `share`.
+
+    The fields are ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``.
+    """
     found = {"n": share.n, "t": share.t, "objective": np.array(share.objective)}
     return Sums({**found, "weight": total_weight(x, weight)})
 
@@ -33,7 +36,7 @@ def labelled_sums(
     labels: NDArray[np.int32],
     origin: Floats,
 ) -> dict[str, Floats]:
-    """``n`` (k,), ``t`` (k, width) and ``weight`` of rows (m, d) with labels (m,)."""
+    """Return ``n`` (k,), ``t`` (k, width) and ``weight`` of rows (m, d) with labels (m,)."""
     n, t = np.zeros(density.n_components), np.zeros((density.n_components, density.width))
     for a, b in tiles(len(x), tile_rows(x.shape[1] + density.width, 8)):
         tile = shifted(x[a:b], origin, CAREFUL.dtype)
@@ -47,8 +50,8 @@ def labelled_sums(
 def shared_sums(
     family: Scored[Any], x: Array, weight: Floats | None, origin: Floats
 ) -> dict[str, Floats]:
-    """``shared.*`` of rows (m, d): what the family gathers once."""
-    # Also a block without rows has every field, or its sums would not add to the others'.
+    """Return the fields ``shared.*`` of rows (m, d): sums that no responsibility enters."""
+    # A block without rows needs every field as well: otherwise its sums could not be added.
     total = family.shared(np.empty((0, x.shape[1])), None)
     if not total:
         return {}

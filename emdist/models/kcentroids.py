@@ -1,4 +1,4 @@
-"""K-centroids: rows hardly assigned to centres by a dissimilarity; squared Euclidean is K-means.
+"""K-centroids: hard assignment of rows to centres by a dissimilarity, such as K-means.
 
 Source: Leisch 2006, "A toolbox for K-centroids cluster analysis", Comput. Stat. Data Anal. 51.
 """
@@ -27,10 +27,10 @@ Params = MixtureParams[Any]
 
 @dataclass(frozen=True)
 class KCentroids(Mixture[Any]):
-    """``min sum_n D(x_n, centre of x_n)``: a hard mixture without weights, its objective D.
+    """Centres that minimise ``sum_n D(x_n, centre of x_n)``.
 
-    The log-likelihood of a row is minus its dissimilarity: for K-means, `family` is isotropic
-    Gaussians with variance 1/2.
+    This is a mixture with hard assignment and without mixture weights. The log-likelihood of a row
+    is minus its dissimilarity D. For K-means, `family` is isotropic Gaussians with variance 1/2.
     """
 
     assignment: Assignment = field(default_factory=Hard)
@@ -38,19 +38,22 @@ class KCentroids(Mixture[Any]):
 
     @property
     def dissimilarity(self) -> Any:
-        """Of rows to centres."""
+        """The dissimilarity of rows and centres."""
         return self.family
 
     minimises: ClassVar[bool] = True
 
     @property
     def squares(self) -> bool:
-        """The dissimilarity's."""
+        """Whether the dissimilarity adds up squares of the features."""
         found: bool = self.dissimilarity.squares
         return found
 
     def numerics(self, params: Params, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """As of any mixture; ConfigError where float32 is asked for and cannot hold the squares."""
+        """Return the cheapest arithmetic that is accurate enough for these parameters.
+
+        It is a ConfigError if the user asked for float32 and it cannot hold the squares.
+        """
         found = super().numerics(params, spread, dtype)
         if self.squares:
             whitening = getattr(self.dissimilarity, "whitening", None)
@@ -58,31 +61,37 @@ class KCentroids(Mixture[Any]):
         return found
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """Nothing is shared: D is summed row by row, free of cancellation."""
+        """Return no sums: D is summed row by row, free of cancellation, so no sum is shared."""
         return Sums({})
 
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
-        """Inertia of `params`: weighted sum of D, for K-means in squared units of the data."""
-        return 0.0 - float(sums["objective"])  # -0.0 would be shown
+        """Return the inertia of `params`: the weighted sum of D.
+
+        For K-means, it is in squared units of the data.
+        """
+        return 0.0 - float(sums["objective"])  # A unary minus would turn 0.0 into -0.0.
 
     def expected(self, sums: Sums, params: Params) -> float:
-        """Minus the inertia of `params` under the same labels, but for the rows' own squares."""
+        """Return minus the inertia of `params` under the same labels, without a common term.
+
+        The part of D that depends on the row alone is left out: for K-means, the rows' squares.
+        """
         return self.linear(sums, None, params)
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
-        """The inertia after the assignment is the objective; this is that of the new centres."""
+        """Return the inertia of the new centres under the same labels, in `Terms.updated`."""
         gain = self.dissimilarity.gain(sums, params.components, new.components)
         return Terms(updated=self.objective(sums, params, numerics) - gain)
 
     def reseed(
         self, sums: Sums, params: Params, numerics: Numerics, worst: Worst, spread: Spread
     ) -> Params:
-        """The M-step with each empty cluster given one far row, taken from its own cluster.
+        """Make the M-step after each empty cluster took a far row from the row's own cluster.
 
-        As scikit-learn relocates, so that both walk the same path.
+        scikit-learn relocates empty clusters in the same way, so both fits proceed alike.
         """
         n, t = sums["n"].copy(), sums["t"].copy()
-        # T(x) is summed about the origin in either numerics.
+        # T(x) is summed about the origin in both arithmetics, centred or not.
         density = self.family.density(params.components, Numerics("float64"))
         statistics = density.statistics(worst.rows)
         for at, (index, label) in enumerate(zip(worst.index, worst.labels, strict=True)):
@@ -95,12 +104,15 @@ class KCentroids(Mixture[Any]):
     def assign(
         self, block: Block, params: Params, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
-        """Labels and dissimilarities of a block."""
+        """Return labels and dissimilarities of the rows of a block."""
         found = self.explain(block, params, origin, numerics, resp)
         return replace(found, score=np.maximum(0.0 - found.score, 0.0))
 
     def shown(self, params: Params, numerics: Numerics, resp: bool = False) -> Numerics:
-        """As of any mixture, but for K-means: its distances are taken in float64 in any case."""
+        """Return the arithmetic for what users see, which is `numerics` itself for K-means.
+
+        K-means computes distances in float64 in any case, unless responsibilities are asked for.
+        """
         density = READY.density(self.family, params.components, numerics)
         if does_whole_blocks(density) and not resp:
             return numerics

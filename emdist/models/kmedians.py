@@ -1,4 +1,4 @@
-"""K-medians: L1 distances, and centres that are exact component-wise weighted medians."""
+"""K-medians: clusters by L1 distances, with centres that are exact weighted medians per feature."""
 
 from __future__ import annotations
 
@@ -37,56 +37,59 @@ Params = MixtureParams[Brackets]
 
 @dataclass(frozen=True)
 class KMedians:
-    """The hard limit of a mixture of Laplace distributions of one scale, with uniform weights.
+    """Clusters whose centres minimise the sum of L1 distances to the nearest centre.
 
-    A pass labels rows by the nearest centre and fills one histogram for each cluster and feature;
-    the M-step finds each median's bin, which is the next pass's bracket. While labels stay as they
-    are brackets shrink to one value, the median itself; when they change, bins outside the bracket
-    find it again. The fit ends where every centre is the exact median of the rows nearest to it.
+    It is the hard limit of a mixture of Laplace distributions with one scale and uniform weights.
+    A pass labels rows by the nearest centre and fills one histogram for each cluster and feature.
+    The M-step finds the bin that contains each median. This bin is the bracket of the next pass.
+    While labels do not change, brackets shrink to one value, the median itself. When they change,
+    the bins outside the bracket find the median again. The fit ends when every centre is the exact
+    median of the rows nearest to it.
 
     Attributes
     ----------
     bins
-        Of each histogram, at least 8: more take more memory and fewer passes.
+        The number of bins of each histogram, at least 8. More bins take more memory and need
+        fewer passes.
     precision
-        float64 always: medians are values of the data, with all their digits.
+        The precision, which is always float64: medians are values of the data with all digits.
     """
 
     bins: Annotated[int, Field(ge=8, le=4096)] = 64
     precision: Literal["auto", "float64"] = "auto"
 
     params: ClassVar[type[Brackets]] = Brackets
-    #: Any real numbers, and none missing.
+    #: Features are any real numbers, and no value is missing.
     domain: ClassVar[None] = None
     missing: ClassVar[bool] = False
-    #: Rows are taken as they are: a median is one of their values, to the last bit.
+    #: The origin is not subtracted: a median is a value of the data, bit for bit.
     shifted: ClassVar[bool] = False
-    #: Nothing but extremes.
+    #: Of the spread of the data, only the extremes matter.
     needs_covariance: ClassVar[bool] = False
-    #: Centres move only as far as J is sure to fall.
+    #: Centres move only as far as the objective certainly falls, so it never rises.
     approximation: ClassVar[str] = ""
     minimises: ClassVar[bool] = True
     settled: ClassVar[bool] = True
-    #: Rows belong to one cluster.
+    #: Assignment is hard: each row belongs to one cluster.
     temperature: ClassVar[float] = 0.0
-    #: A median is no mean of sums.
+    #: A median does not follow from scaled sums of other rows.
     additive: ClassVar[bool] = False
-    #: Distances are sums of absolute differences.
+    #: Distances are sums of absolute differences, not of squares.
     squares: ClassVar[bool] = False
 
     def at(self, turn: Turn) -> KMedians:
         return self
 
     def expected(self, sums: Sums, params: Params) -> float:
-        """Not a number: distances to other centres do not follow from bins."""
+        """Return NaN: distances to other centres do not follow from the weights of bins."""
         return math.nan
 
     def cells(self, d: int) -> None:
-        """Rows miss nothing."""
+        """Return None: rows have no missing values."""
         return
 
     def with_missing(self) -> NoReturn:
-        """Refused: histograms of a cluster hold as many rows of one feature as of another."""
+        """Raise a ConfigError: the histograms of a cluster need every feature of its rows."""
         raise ConfigError(
             "K-medians want rows that miss nothing: their histograms hold every feature of every "
             "row. Fill the values, set data.non_finite to 'drop' to leave their rows out, or take "
@@ -94,15 +97,16 @@ class KMedians:
         )
 
     def start(self, seeds: Floats, spread: Spread) -> Params:
-        """Centres at `seeds` (k, d)."""
+        """Return parameters with centres at `seeds` (k, d)."""
         k = len(seeds)
         return MixtureParams(np.full(k, 1.0 / k), whole(seeds, spread))
 
     def numerics(self, params: Params, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """Always float64, which holds the data's own values, and weights whose sums are exact.
+        """Return float64, which holds the values of the data, and a unit for exact sums of weights.
 
-        Multiples of 2^-52 of the total, or a little more, add without rounding in any order. So
-        ties at one half stay ties, and no median depends on how rows are cut into blocks.
+        Weights are rounded to multiples of 2^-52 of their total, or a little more. Such multiples
+        are added without rounding in any order. So cumulative weights of exactly one half stay
+        exact, and no median depends on the division of rows into blocks.
         """
         unit = 2.0 ** (math.ceil(math.log2(spread.weight)) - 52)
         return Numerics("float64", unit=max(unit, np.finfo(float).smallest_subnormal))
@@ -110,24 +114,30 @@ class KMedians:
     def _tiles(
         self, x: Array, params: Params, origin: Floats
     ) -> Iterator[tuple[slice, Floats, Floats]]:
-        """Row range, features (d, m) and distances (k, m) of each tile."""
+        """Yield the range of rows, the features (d, m) and the distances (k, m) of each tile."""
         centres = params.components.means
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
             tile = columns(x[a:b], origin)
             yield slice(a, b), tile, absolute_distances(tile, centres)
 
     def e_step(self, block: Block, params: Params, origin: Floats, numerics: Numerics) -> Sums:
-        """Sums of one block: ``n`` (k,), the bins' weights and extremes, each (d, k, bins)."""
+        """Return the sums of one block: ``n``, weights and extremes of bins, and the objective.
+
+        ``n`` is (k,). ``bins``, ``min.bins`` and ``max.bins`` are (d, k, bins) each.
+        """
         return self._gathered(block, params, origin, numerics.unit)
 
     def first_step(
         self, block: Block, start: Params, nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
-        """As `e_step`, for rows already labelled with `nearest` (m,)."""
+        """Return the sums of `e_step` for rows that have the labels `nearest` (m,) already.
+
+        Sample weights are not rounded here.
+        """
         return self._gathered(block, start, origin, 0.0, nearest)
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """Nothing is shared."""
+        """Return no sums: every sum of K-medians depends on labels."""
         return Sums({})
 
     def _gathered(
@@ -138,6 +148,10 @@ class KMedians:
         unit: float,
         given: NDArray[np.int32] | None = None,
     ) -> Sums:
+        """Return the sums of a block, with weights rounded to multiples of `unit` unless it is 0.
+
+        Rows have the labels `given` (m,), or that of the nearest centre if `given` is None.
+        """
         x, weight = block.valid()
         found = params.components
         shape = (x.shape[1], len(params.weights), self.bins)
@@ -164,56 +178,57 @@ class KMedians:
         )
 
     def m_step(self, sums: Sums, params: Params, numerics: Numerics) -> Params:
-        """Centres nearer to the medians, brackets one bin wide."""
+        """Return centres that are nearer to the medians, and brackets that are one bin wide."""
         bins = (sums[name].swapaxes(0, 1) for name in ("bins", "min.bins", "max.bins"))
         return replace(params, components=narrowed(params.components, *bins))
 
     def objective(self, sums: Sums, params: Params, numerics: Numerics) -> float:
-        """Weighted sum of L1 distances to the nearest centre, in units of the data."""
+        """Return the weighted sum of L1 distances to the nearest centre, in units of the data."""
         return float(sums["objective"])
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
-        """Nothing: the bins do not tell the distances to the new centres."""
+        """Return only NaN: distances to the new centres do not follow from the bins."""
         return Terms()
 
     def shift(self, params: Params, new: Params) -> float:
-        """Sum of squares of how far the medians may lie from the centres of `params`."""
+        """Return a bound: the sum of squares of how far medians can be from centres of `params`."""
         found = new.components
         slack = np.maximum(found.high - found.means, found.means - found.low)
         most = np.abs(found.means - params.components.means) + slack
-        # Squares of moves below 1e-162 are 0, and are moves.
+        # Squares of moves below 1e-162 underflow to 0. The result must be above 0 all the same,
+        # because 0 means that nothing moves.
         with np.errstate(over="ignore"):
             moved = min(float(np.sum(most * most)), LARGEST_MOVE)
         return max(moved, 1e-300 * float(most.any()))
 
     def unchanged(self, sums: Sums, previous: Sums | None, params: Params, new: Params) -> bool:
-        """Whether the centres are the medians of their rows: then nothing changes any more."""
+        """Return whether the centres are the medians of their rows: then nothing changes again."""
         found = new.components
         exact = np.array_equal(found.low, found.high)
         return exact and np.array_equal(found.means, params.components.means)
 
     def weak(self, sums: Sums, params: Params) -> NDArray[np.int64]:
-        """Clusters without weight."""
+        """Return the indices of the clusters whose rows have no weight."""
         return np.flatnonzero(sums["n"] <= 1e-12 * sums["weight"])
 
     def shown(self, params: Params, numerics: Numerics, resp: bool = False) -> Numerics:
-        """Always float64."""
+        """Return `numerics`, which are float64 in any case."""
         return numerics
 
     def reseed(
         self, sums: Sums, params: Params, numerics: Numerics, worst: Worst, spread: Spread
     ) -> Params:
-        """The M-step with each cluster without rows moved to a far row."""
+        """Make the M-step, and move each cluster without rows to a far row."""
         new = self.m_step(sums, params, numerics)
         return replace(new, components=moved(new.components, worst.index, worst.rows, spread))
 
     def take(self, params: Params, index: NDArray[np.int64]) -> Params:
-        """Only clusters `index`."""
+        """Return parameters of the clusters `index` only."""
         k = len(index)
         return MixtureParams(np.full(k, 1.0 / k), chosen(params.components, index))
 
     def translate(self, params: Params, shift: Floats) -> Params:
-        """Every centre and bracket moved by `shift` (d,)."""
+        """Return parameters with `shift` (d,) added to every centre and bracket."""
         found = params.components
         there = replace(
             found, means=found.means + shift, low=found.low + shift, high=found.high + shift
@@ -221,13 +236,16 @@ class KMedians:
         return replace(params, components=there)
 
     def locations(self, params: Params) -> Floats:
-        """(k, d) centres."""
+        """Return the centres: (k, d)."""
         return params.components.means
 
     def assign(
         self, block: Block, params: Params, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
-        """Labels, L1 distances and, on request, a Laplace mixture's responsibilities of a block."""
+        """Return labels, L1 distances and, on request, responsibilities of the rows of a block.
+
+        The responsibilities are those of a mixture of Laplace distributions with scale 1.
+        """
         x, _ = block.valid()
         k = len(params.weights)
         labels, nearest = np.empty(len(x), np.int32), np.empty(len(x))

@@ -1,4 +1,4 @@
-"""A mixture of any family, softly or hardly assigned: the one E-step and the one M-step."""
+"""Mixtures of any family: the E-step, the M-step and the objective, for every assignment."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Mixture(Generic[P]):
-    """``sum_k weight_k p(x | k)``.
+    """A mixture of distributions of one family: ``sum_k weight_k p(x | k)``.
 
     Attributes
     ----------
     family
-        The distribution of a component.
+        The family of the components.
     assignment
-        Soft, hard, tempered or stochastic.
+        How rows are divided among components: soft, hard, tempered or stochastic.
     weights
-        How the weights are estimated.
+        How mixture weights are estimated.
     precision
-        Of tiles: "auto" takes the data's own and moves to float64, and to centred sums, where
-        rounding would show.
+        The precision of tiles. "auto" is the precision of the data, but changes to float64, and
+        to centred sums, where rounding errors would be too large.
     min_weight
-        A component below this share of the total weight counts as collapsed.
+        The share of the total weight below which a component counts as collapsed.
     missing
-        Whether the family is one of incomplete rows. `with_missing` makes it so.
+        Whether the family is one for rows with missing values. `with_missing` sets it.
     """
 
     family: Components[P]
@@ -73,48 +73,51 @@ class Mixture(Generic[P]):
 
     @property
     def domain(self) -> Domain | None:
-        """What the family's features can be."""
+        """The values that features of the family can have, or None for any real numbers."""
         return self.family.domain
 
     def cells(self, d: int) -> Cells | None:
-        """The family's, where it has any."""
+        """Return the family's groups of features, of which a row needs one; None for any feature.
+
+        `Traits.cells` says more.
+        """
         stated = getattr(self.family, "cells", None)
         return None if stated is None else stated(d)
 
     @property
     def approximation(self) -> str:
-        """The family's."""
+        """Why the family's M-step misses the exact maximum; empty if it does not."""
         return self.family.approximation
 
     @property
     def settled(self) -> bool:
-        """The assignment's."""
+        """Whether the assignment works the same way in every later iteration."""
         return self.assignment.settled
 
     @property
     def temperature(self) -> float:
-        """The assignment's."""
+        """Temperature of the assignment: 1 for EM, 0 for hard assignment, NaN for draws."""
         return self.assignment.temperature
 
-    #: Statistics of an exponential family are sums over rows.
+    #: Statistics of an exponential family are sums over rows, so they can be added and scaled.
     additive: ClassVar[bool] = True
 
     @property
     def squares(self) -> bool:
-        """Of the components, or of the K-means that a start is seeded by."""
+        """True: the components, or the K-means that seeds them, add up squares of the features."""
         return True
 
     def at(self, turn: Turn) -> Mixture[P]:
-        """The mixture as its assignment works in one turn."""
+        """Return the mixture with the assignment of one iteration."""
         assignment = self.assignment.at(turn)
         return self if assignment is self.assignment else replace(self, assignment=assignment)
 
     def with_missing(self) -> Mixture[P]:
-        """The same mixture for rows whose NaN are missing at random; ConfigError if it has none."""
+        """Return the mixture for rows with missing values; ConfigError if the family has none."""
         return replace(self, family=self.family.with_missing(), missing=True)
 
     def start(self, seeds: Floats, spread: Spread) -> MixtureParams[P]:
-        """Equal weights, components at `seeds` (k, d)."""
+        """Return parameters with equal weights and components at `seeds` (k, d)."""
         k = len(seeds)
         components = self.family.start(seeds, spread)
         if self.weights.keeps_counts:
@@ -122,13 +125,14 @@ class Mixture(Generic[P]):
         return MixtureParams(np.full(k, 1.0 / k), components)
 
     def _weighed(self, n: Floats, components: P) -> MixtureParams[P]:
-        """`components` with the weights that follow from the weight `n` (k,) of their rows."""
+        """Return parameters of `components`, whose rows have the weight `n` (k,)."""
         counts = n if self.weights.keeps_counts else None
         return MixtureParams(self.weights.estimate(n), components, counts)
 
     def numerics(self, params: MixtureParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+        """Return the cheapest arithmetic that is accurate enough for these parameters."""
         growth = READY.amplification(self.family, params.components, spread)
+        # A temperature below 1 divides scores, and so enlarges their rounding errors as well.
         if 0 < self.assignment.temperature < 1:
             growth /= self.assignment.temperature
         return cheapest(growth, self.precision, spread, dtype)
@@ -141,19 +145,21 @@ class Mixture(Generic[P]):
         origin: Floats,
         numerics: Numerics,
     ) -> Iterator[tuple[slice, Tile]]:
-        """Tiles of the rows that count, with their scores, and where they lie among them.
+        """Yield scored tiles of the rows that count, each with its range among these rows.
 
-        `density` is the family's of `params`: to make it may mean k factorisations.
+        `density` is that of `params`. The caller gives it because it may be costly to make: k
+        factorisations for full covariances.
         """
         log_weight = self._log_weight(params, numerics)
         return scored_tiles(density, block, origin, numerics, log_weight)
 
     def logits(self, params: MixtureParams[P], numerics: Numerics) -> Logits | None:
-        """What responsibilities are the softmax of; None if of no such thing."""
+        """Return the logits of the responsibilities; None if these are not a softmax of T(x)."""
         density = READY.density(self.family, params.components, numerics)
         return self.assignment.logits(density, self._log_weight(params, numerics))
 
     def _log_weight(self, params: MixtureParams[P], numerics: Numerics) -> Array:
+        """Return the logarithms of the mixture weights in the precision of tiles: (k,) nats."""
         return self.weights.logarithms(params).astype(numerics.dtype)
 
     def e_step(
@@ -164,9 +170,10 @@ class Mixture(Generic[P]):
         numerics: Numerics,
         seen: Callable[[Tile], None] | None = None,
     ) -> Sums:
-        """Sums of one block: ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``.
+        """Return the sums of one block: ``n`` (k,), ``t`` (k, width), ``objective``, ``weight``.
 
-        `seen` is told of every tile once the assignment has shared it out.
+        `seen` is called with every tile after the assignment has processed it. The block is then
+        processed tile by tile, and not by one compiled call.
         """
         x, weight = block.valid()
         density = READY.density(self.family, params.components, numerics)
@@ -185,32 +192,37 @@ class Mixture(Generic[P]):
     def first_step(
         self, block: Block, start: MixtureParams[P], nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
-        """Sums of one block for rows already labelled with `nearest` (m,): the M-step's start.
+        """Return the sums of a block whose rows have labels `nearest` (m,).
 
-        Taken about the locations of `start`, so the estimate wants ``Numerics("float64", True)``.
+        An M-step computes starting values from them. Densities that can be centred sum about the
+        locations of `start`, so this M-step needs ``Numerics("float64", True)``.
         """
         x, weight = block.valid()
         density = self.family.density(start.components, CAREFUL)
         return Sums(labelled_sums(density, x, weight, nearest, origin))
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """Statistics of one block that no responsibility enters, named ``shared.*``."""
+        """Return sums of a block that do not depend on responsibilities, named ``shared.*``."""
         x, weight = block.valid()
         return Sums(shared_sums(self.family, x, weight, origin))
 
     def m_step(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> MixtureParams[P]:
-        """New parameters from the sums of a pass with `params` and `numerics`."""
+        """Return new parameters from the sums of a pass with `params` and `numerics`."""
         components = self.family.estimate(sums, params.components, numerics)
         return self._weighed(sums["n"], components)
 
     def objective(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
-        """Log-likelihood and log-priors per unit of weight of `params`: nats."""
+        """Return log-likelihood plus log-priors of `params`, in nats per unit of weight.
+
+        With hard and tempered assignment, their objective takes the place of the log-likelihood.
+        """
         total = float(sums["objective"]) + self.log_prior(params)
         if self.assignment.leaves_base_out:
             total += self._shared_base(sums, params, numerics)
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def _shared_base(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
+        """Return the sum over all rows of the part of the score that all components share: nats."""
         shared = {
             name.removeprefix("shared."): sums[name] for name in sums if name.startswith("shared.")
         }
@@ -219,29 +231,40 @@ class Mixture(Generic[P]):
     def terms(
         self, sums: Sums, params: MixtureParams[P], new: MixtureParams[P], numerics: Numerics
     ) -> Terms:
-        """Q before and after the M-step, from the sums alone; H is what the objective adds."""
+        """Return Q before and after the M-step, and H, from the sums alone.
+
+        H is the difference of the objective and Q, divided by the temperature.
+        """
         temperature = self.assignment.temperature
         if math.isnan(temperature):
             return Terms()
         objective = self.objective(sums, params, numerics)
         try:
             before, after = (self._expected(sums, params, p, numerics) for p in (params, new))
-        except CollapseError:  # Left to the policy.
+        except CollapseError:  # The policy for collapses deals with it later.
             return Terms()
         entropy = (objective - before) / temperature if temperature > 0 else 0.0
         return Terms(before, entropy, objective + after - before)
 
     def expected(self, sums: Sums, params: MixtureParams[P]) -> float:
-        """Q of `params` as the field ``objective`` counts it, from sums about the origin: nats."""
+        """Return Q of `params` as part of the field ``objective``, in nats.
+
+        `sums` are about the origin. Whether the field includes the part of the score that all
+        components share depends on the assignment.
+        """
         total = self.linear(sums, None, params)
         if self.assignment.leaves_base_out:
             return total
         return total + self._shared_base(sums, params, Numerics("float64"))
 
     def linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
-        """Sum of resp * score of `params`, weights included, from sums about `about`: nats."""
+        """Return the sum of resp * score of `params`, mixture weights included, in nats.
+
+        `sums` are about `about` (k, d), or about the origin if `about` is None.
+        """
         numerics = Numerics("float64", centred=about is not None)
         density = READY.density(self.family, params.components, numerics)
+        # A component without rows adds nothing, though the logarithm of its weight may be -inf.
         held = sums["n"] > 0
         weights = float(sums["n"][held] @ self.weights.logarithms(params)[held])
         return density.expected(sums["n"], sums["t"], about) + weights
@@ -249,7 +272,10 @@ class Mixture(Generic[P]):
     def _expected(
         self, sums: Sums, pivot: MixtureParams[P], params: MixtureParams[P], numerics: Numerics
     ) -> float:
-        """Q of `params` and log-prior per unit of weight, from a pass with `pivot`: nats."""
+        """Return Q plus log-prior of `params`, in nats per unit of weight.
+
+        `sums` are those of a pass with the parameters `pivot`.
+        """
         about = self.family.locations(pivot.components) if numerics.centred else None
         total = self.linear(sums, about, params)
         total += self._shared_base(sums, params, numerics)
@@ -257,16 +283,19 @@ class Mixture(Generic[P]):
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
     def log_prior(self, params: MixtureParams[P]) -> float:
-        """Of weights and components, or minus their posteriors' divergences: nats."""
+        """Return the log-prior of mixture weights and components, in nats.
+
+        Where these have posteriors, minus the divergence from the prior takes its place.
+        """
         return self.weights.log_prior(params) + self.family.log_prior(params.components)
 
     def constant(self, params: MixtureParams[P], numerics: Numerics) -> float:
-        """What every row's log-likelihood has in common: nats."""
+        """Return the part of the log-likelihood that is the same for every row, in nats."""
         density = READY.density(self.family, params.components, numerics)
         return density.constant + self.weights.constant(density.n_components)
 
     def shift(self, params: MixtureParams[P], new: MixtureParams[P]) -> float:
-        """Sum of squared movements of the locations."""
+        """Return the sum of squared movements of all locations, in squared units of the data."""
         moved = self.locations(new) - self.locations(params)
         with np.errstate(over="ignore"):
             return min(float(np.sum(moved * moved)), LARGEST_MOVE)
@@ -274,17 +303,21 @@ class Mixture(Generic[P]):
     def unchanged(
         self, sums: Sums, previous: Sums | None, params: MixtureParams[P], new: MixtureParams[P]
     ) -> bool:
-        """Whether two hard passes gave every row the same label, judged by their sums.
+        """Return whether two passes with hard assignment gave every row the same label.
 
-        Equal labels give the same sums to the last bit, because sums are added in a fixed order,
-        and so the same parameters; comparing sums therefore needs no memory of labels.
+        Equal labels give bit-identical sums, because sums are added in a fixed order, and so the
+        same parameters. Thus it is enough to compare sums, and no labels have to be stored.
         """
         return previous is not None and all(
             np.array_equal(sums[name], previous[name]) for name in ("n", "t")
         )
 
     def weak(self, sums: Sums, params: MixtureParams[P]) -> NDArray[np.int64]:
-        """Components without weight, below `min_weight`, or too narrow for a density."""
+        """Return the indices of collapsed components.
+
+        These have no weight, or a share of the weight below `min_weight`, or are too narrow to
+        have a density.
+        """
         total = float(sums["weight"])
         light = sums["n"] <= max(self.min_weight, 1e-12) * total
         return np.flatnonzero(light | self.family.collapsed(params.components))
@@ -297,7 +330,7 @@ class Mixture(Generic[P]):
         numerics: Numerics,
         resp: bool = False,
     ) -> Assigned:
-        """As `assign`, its score without the `constant` that all rows have in common."""
+        """Return what `assign` does, with scores that lack the `constant` common to all rows."""
         x, _ = block.valid()
         density = READY.density(self.family, params.components, numerics)
         if self.assignment.temperature == 0 and does_whole_blocks(density) and not resp:
@@ -322,19 +355,22 @@ class Mixture(Generic[P]):
         numerics: Numerics,
         resp: bool = False,
     ) -> Assigned:
-        """Labels, log-likelihoods (nats) and, on request, responsibilities of a block."""
+        """Return labels, log-likelihoods (nats) and, on request, responsibilities of a block."""
         found = self.explain(block, params, origin, numerics, resp)
         return replace(found, score=found.score + self.constant(params, numerics))
 
     def shown(self, params: MixtureParams[P], numerics: Numerics, resp: bool = False) -> Numerics:
-        """In float64, unless float32 was asked for."""
+        """Return the arithmetic for what users see: float64, unless the user chose float32."""
         wide = self.precision == "auto" and numerics.dtype == "float32"
         return Numerics("float64") if wide else numerics
 
     def reseed(
         self, sums: Sums, params: MixtureParams[P], numerics: Numerics, worst: Worst, spread: Spread
     ) -> MixtureParams[P]:
-        """The M-step with components `worst.index` started anew at `worst.rows`, weight 1/k."""
+        """Make the M-step, with components `worst.index` reseeded at `worst.rows`, weight 1/k each.
+
+        All weights are scaled afterwards, so that they sum to 1.
+        """
         new = self.m_step(sums, params, numerics)
         components = self.family.reseat(new.components, worst.index, worst.rows, spread)
         if new.counts is not None:
@@ -346,7 +382,7 @@ class Mixture(Generic[P]):
         return MixtureParams(weights / weights.sum(), components)
 
     def take(self, params: MixtureParams[P], index: NDArray[np.int64]) -> MixtureParams[P]:
-        """Only components `index`, their weights scaled to 1."""
+        """Return parameters of the components `index` only, with weights scaled to sum to 1."""
         components = self.family.take(params.components, index)
         if params.counts is not None:
             return self._weighed(params.counts[index], components)
@@ -354,9 +390,9 @@ class Mixture(Generic[P]):
         return MixtureParams(weights / weights.sum(), components)
 
     def translate(self, params: MixtureParams[P], shift: Floats) -> MixtureParams[P]:
-        """The same mixture with every location moved by `shift` (d,)."""
+        """Return parameters of the same mixture, with `shift` (d,) added to every location."""
         return replace(params, components=self.family.translate(params.components, shift))
 
     def locations(self, params: MixtureParams[P]) -> Floats:
-        """(k, d) where the components lie."""
+        """Return the locations of the components: (k, d)."""
         return self.family.locations(params.components)

@@ -1,4 +1,4 @@
-"""What a mixture is at one moment: weights and components."""
+"""The parameters of a mixture: mixture weights, and the parameters of its components."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class MixtureParams(Generic[P]):
-    """Weights and components.
+    """Mixture weights and components.
 
     Attributes
     ----------
     weights
-        (k,), summing to 1: as estimated, or the posterior's expectation.
+        The mixture weights, (k,), summing to 1. If they have a posterior, this is its expectation.
     components
-        The family's parameters, relative to the origin.
+        The family's parameters of k components, relative to the origin.
     counts
-        (k,) weight of the rows of each component, where the weights have a posterior.
+        The weight of the rows of each component, (k,), if the mixture weights have a posterior,
+        which follows from it. Otherwise None.
     """
 
     weights: Floats
@@ -30,5 +31,5 @@ class MixtureParams(Generic[P]):
 
     @property
     def shares(self) -> Floats:
-        """(c,) of all rows, one for each column of responsibilities."""
+        """The share of all rows for each column of responsibilities: (k,)."""
         return self.weights

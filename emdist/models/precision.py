@@ -1,4 +1,4 @@
-"""Which arithmetic keeps the promised digits."""
+"""The choice of the cheapest arithmetic of a pass that is accurate enough."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from emdist.errors import ConfigError
 from emdist.interfaces import Numerics, Spread
 from emdist.models.ready import READY
 
-#: float32 tiles are good enough while rounding grows at most so often in a feature's score:
-#: 100 * 2^-24 = 6e-6 nats.
+#: float32 tiles are accurate enough if rounding errors in the score of a feature grow at most by
+#: this factor: 100 * 2^-24 = 6e-6 nats.
 FLOAT32_LIMIT = 100.0
-#: Beyond this the expansion about the origin loses too much in float64 as well: 1e-11 nats.
+#: Beyond this factor, the expansion about the origin loses too much in float64 too: more than
+#: 1e5 * 2^-53 = 1e-11 nats.
 EXPANDED_LIMIT = 1e5
 
-#: For the few passes where accuracy is all that counts.
+#: The most accurate arithmetic, for the few passes where accuracy matters more than speed.
 CAREFUL = Numerics("float64", centred=True)
 
 Precision = Literal["auto", "float32", "float64"]
 
 
 def cheapest(growth: float, precision: Precision, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-    """The cheapest arithmetic where rounding errors grow `growth` times in an expanded score.
+    """Return the cheapest arithmetic for scores in which rounding errors grow by `growth`.
 
     Parameters
     ----------
     growth
-        Per feature, at least 1; infinite or NaN where nothing is left of a difference.
+        The factor by which rounding errors grow in the expanded score of a feature, at least 1.
+        It is infinite or NaN if an expansion leaves no correct digit.
     precision
-        Asked for; "auto" takes the data's own while that is enough.
+        The precision that the user chose. "auto" is that of the data, if it is accurate enough.
     spread, dtype
-        Of the data.
+        The spread and the type of the data.
     """
     if not growth <= EXPANDED_LIMIT:
         return Numerics("float64", centred=True)
@@ -44,35 +46,38 @@ def cheapest(growth: float, precision: Precision, spread: Spread, dtype: np.dtyp
 
 
 def _fits_float32(spread: Spread) -> bool:
+    """Return `_squares_fit_float32` from the cache, which has it once for each spread."""
     return READY.once(spread, _squares_fit_float32, None, lambda: _squares_fit_float32(spread))
 
 
 def _squares_fit_float32(spread: Spread) -> bool:
-    """Whether no sum of squares in a tile overflows float32, or falls below its normal range."""
+    """Return whether no sum of squares in a tile leaves the normal range of float32."""
     reach = np.maximum(np.abs(spread.low), np.abs(spread.high))
     return bool(((reach < 1e15) & ((reach > 1e-15) | (reach == 0))).all())
 
 
 def check_squares_fit(owner: Any, numerics: Numerics, spread: Spread, whitening: Any) -> None:
-    """ConfigError if `numerics` takes squared distances in float32, which cannot hold them.
+    """Raise a ConfigError if `numerics` is float32 and it cannot hold squared distances.
 
-    For models whose rows are compared by squares that no scale divides. "auto" never comes here:
-    it leaves float32 before.
+    This is for models that compare rows by squares without dividing them by a scale. Only a user
+    who chose float32 gets the error: "auto" has changed to float64 by then.
 
     Parameters
     ----------
     owner
-        Of the `whitening`: the check is made once for it and `spread`.
+        The object to which `whitening` belongs. The check is made once for it and `spread`.
     numerics, spread
-        Of the data.
+        The arithmetic of a pass, and the spread of the data.
     whitening
-        (d, d) that rows are multiplied by before they are squared, or None.
+        A function that returns the matrix (d, d) by which rows are multiplied before they are
+        squared, or None.
     """
     if numerics.dtype == "float32":
         READY.once(spread, owner, check_squares_fit, lambda: _refuse_squares(spread, whitening))
 
 
 def _refuse_squares(spread: Spread, whitening: Any) -> None:
+    """Raise a ConfigError if squared distances overflow or underflow in float32."""
     reach = np.maximum(np.abs(spread.low), np.abs(spread.high))
     white = reach if whitening is None else reach @ np.abs(whitening())
     float32 = np.finfo(np.float32)

@@ -1,6 +1,7 @@
-"""What follows from parameters alone: made once for all blocks of a pass, and for the driver.
+"""A cache of values that follow from parameters alone, such as densities.
 
-To make a density may mean k factorisations of d x d matrices, seconds for many features.
+They are computed once in a process, for all blocks of a pass and for the driver. To make a density
+may need k factorisations of d x d matrices, which takes seconds if there are many features.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ V = TypeVar("V")
 
 
 class Ready:
-    """What was made of parameters in use. It has state: it remembers, guarded by a lock.
+    """Remembers values that were computed from parameters, as long as these parameters exist.
 
-    Parameters are told apart by identity and never change; what was made of them goes with them.
+    It has state, which a lock guards. Parameters are distinguished by identity and never change.
+    When they are garbage-collected, the values that were computed from them are dropped.
     """
 
     def __init__(self) -> None:
@@ -27,15 +29,28 @@ class Ready:
         self._held: dict[int, tuple[Any, list[tuple[Any, Any, Any]]]] = {}
 
     def density(self, family: Scored[Any], params: Any, numerics: Numerics) -> Density:
-        """``family.density(params, numerics)``, perhaps as it was made before."""
+        """Return ``family.density(params, numerics)``, from the cache if it is there."""
         return self.once(params, family, numerics, lambda: family.density(params, numerics))
 
     def amplification(self, family: Scored[Any], params: Any, spread: Spread) -> float:
-        """``family.amplification(params, spread)``, perhaps as it was found before."""
+        """Return ``family.amplification(params, spread)``, from the cache if it is there."""
         return self.once(params, family, spread, lambda: family.amplification(params, spread))
 
     def once(self, owner: Any, what: Any, given: Any, make: Callable[[], V]) -> V:
-        """``make()``, called `what`, of `owner` and what is `given`, perhaps as it was before."""
+        """Return ``make()``, from the cache if it is there.
+
+        Parameters
+        ----------
+        owner
+            The object from which the value is computed. The cache keeps the value as long as the
+            object exists.
+        what
+            The object that identifies the kind of value, compared by identity.
+        given
+            The argument of the computation, compared by identity, or by value if it is `Numerics`.
+        make
+            The function that computes the value. Two threads may both call it.
+        """
         found: list[V] = self._found(owner, what, given)
         if found:
             return found[0]
@@ -44,6 +59,7 @@ class Ready:
         return value
 
     def _found(self, params: Any, family: Any, given: Any) -> list[Any]:
+        """Return a list with the remembered value, or an empty list if there is none."""
         with self._lock:
             own, made = self._held.get(id(params), (None, []))
             if own is None or own() is not params:
@@ -51,11 +67,17 @@ class Ready:
             return [v for f, g, v in made if f is family and _same(g, given)]
 
     def _keep(self, params: Any, family: Any, given: Any, value: Any) -> None:
+        """Remember `value` as long as `params` exists.
+
+        The key is ``id(params)``, which Python may give to another object later. So each entry has
+        a weak reference, which says whether it is still about `params`.
+        """
         key = id(params)
         try:
-            # Without the lock: parameters may go while it is held.
+            # The callback must not take the lock: parameters may be garbage-collected in this
+            # thread while it holds the lock.
             own = weakref.ref(params, lambda _: self._held.pop(key, None))
-        except TypeError:  # Such as tuples, which nothing can be tied to.
+        except TypeError:  # Objects without weak references, such as tuples, are not cached.
             return
         with self._lock:
             known, made = self._held.get(key, (None, []))
@@ -66,8 +88,9 @@ class Ready:
 
 
 def _same(a: Any, b: Any) -> bool:
+    """Return whether `a` and `b` are one object, or equal `Numerics`."""
     return a is b or (isinstance(a, Numerics) and a == b)
 
 
-#: The one of this process: tasks arrive pickled and have nowhere else to look.
+#: The cache of this process. It is global because tasks arrive pickled, without a shared object.
 READY = Ready()

@@ -1,4 +1,4 @@
-"""Scores of a block, tile by tile: what every pass by tiles begins with."""
+"""The scores of a block, tile by tile. Every pass that processes tiles begins with them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from emdist.models.assignments import Tile
 def scored_tiles(
     density: Density, block: Block, origin: Floats, numerics: Numerics, log_weight: Array
 ) -> Iterator[tuple[slice, Tile]]:
-    """Tiles of the rows that count, with their scores, and where they lie among them.
+    """Yield scored tiles of the rows that count, each with its range among these rows.
+
+    All tiles share one array of scores, so a tile is only valid until the next one.
 
     Parameters
     ----------
     density
-        Made ready for the pass.
+        The density of the components, for the arithmetic of the pass.
     block, origin, numerics
-        As in `Model.e_step`.
+        The arguments of `Model.e_step`.
     log_weight
-        (k,) logarithms of the components' weights.
+        The logarithms of the mixture weights, (k,).
     """
     x, weight = block.valid()
     masked = None if len(x) == len(block.x) else block.rows()

@@ -1,10 +1,10 @@
-"""Sparse E-steps: responsibilities that hardly matter stay as they were, the others are computed.
+"""Sparse E-steps: only the larger responsibilities are computed, and the others stay frozen.
 
-Neal and Hinton 1998, section 5. The rows of a block are grouped by their most likely component
-under some earlier parameters, and each group has its `active` components. For the others
-responsibilities are frozen: a row keeps the mass m that they had, and shares 1 - m out among the
-active ones. The objective is the bound F(q, theta) = Q + H of responsibilities so chosen, which
-never falls: what is frozen is one more thing that the E-step may not change.
+Source: Neal and Hinton 1998, section 5. The rows of a block are grouped by their most likely
+component under some earlier parameters. Each group has `active` components, whose responsibilities
+are computed. Those of the other components are frozen: if they sum to m for a row, the active
+components share 1 - m of that row. The objective is the lower bound F(q, theta) = Q + H of these
+responsibilities. It never falls, because freezing only restricts what the E-step can change.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Frozen:
-    """What a block's rows keep: a pure function of the block, parameters and `active`.
+    """The frozen responsibilities of a block, which follow from block, parameters and `active`.
 
     Attributes
     ----------
     order
-        (m,) the rows that count, by group.
+        The rows that count, ordered by group: (m,).
     bounds
-        (k + 1,) where each group begins in `order`.
+        The index in `order` at which each group begins, then the number of rows: (k + 1,).
     mass
-        (m,) in `order`: responsibility that is frozen. In float32 the bound would fall by 1e-10.
+        The sum of the frozen responsibilities of each row, in the order of `order`: (m,). It is
+        float64, because in float32 the lower bound could fall by 1e-10.
     n, t
-        (k,) and (k, width) sums of the frozen responsibilities.
+        The sums of the frozen responsibilities, (k,), and of statistics with them, (k, width).
     entropy
-        Theirs, weighted: nats.
+        The weighted entropy of the frozen responsibilities in nats.
     """
 
     order: NDArray[np.int32]
@@ -54,7 +55,7 @@ class Frozen:
 
     @property
     def nbytes(self) -> int:
-        """Twelve for a row, and the sums."""
+        """Size in bytes: twelve for each row, and the sums."""
         return self.order.nbytes + self.mass.nbytes + self.n.nbytes + self.t.nbytes
 
 
@@ -65,7 +66,10 @@ def full_step(
     origin: Floats,
     numerics: Numerics,
 ) -> Sums:
-    """The E-step's sums, and ``overlap`` (k, k): what rows of each group give to each component."""
+    """Return the sums of a full E-step, with ``overlap`` as a further field.
+
+    ``overlap`` (k, k) is the mass that the rows of each group give to each component.
+    """
     k = len(params.weights)
     shared = np.zeros((k, k))
 
@@ -78,7 +82,11 @@ def full_step(
 
 
 def active_components(shared: Floats, threshold: float) -> Bools:
-    """(k, k) whether a group's rows give a component at least `threshold` of their mass."""
+    """Return which components are active in each group: (k, k).
+
+    These are the components to which the rows of the group give at least `threshold` of their
+    mass in `shared` (k, k), and the group's own component.
+    """
     mass = shared.sum(axis=1, keepdims=True)
     active = shared >= threshold * mass
     np.fill_diagonal(active, True)
@@ -93,7 +101,7 @@ def freeze(
     numerics: Numerics,
     active: Bools,
 ) -> Frozen:
-    """What the rows of one block keep of their responsibilities under `params`."""
+    """Return the responsibilities of a block under `params` that are to be frozen."""
     x, _ = block.valid()
     density = mixture.family.density(params.components, numerics)
     k = density.n_components
@@ -109,7 +117,8 @@ def freeze(
         if tile.weight is not None:
             resp *= tile.weight
             kept = kept * tile.weight
-        # -sum r log r, with log r the score less log-sum-exp: what the scores add to comes below.
+        # The entropy is -sum r log r, and log r is the score minus log-sum-exp. This adds the part
+        # of log-sum-exp. The part of the scores follows from n and t below.
         entropy += float(kept @ evidence)
         n += resp.sum(axis=1, dtype=np.float64)
         t += density.gather(tile.x, tile.t, resp)
@@ -121,14 +130,14 @@ def freeze(
 
 @dataclass(frozen=True)
 class Part:
-    """The active components of a group, ready for tiles.
+    """The active components of a group, prepared to score tiles.
 
     Attributes
     ----------
     index
-        (a,) which they are.
+        The indices of the components, (a,).
     density, offset
-        Of them alone, and (a,) what is added to their scores.
+        The density of these components, and the offsets that are added to its scores, (a,).
     """
 
     index: NDArray[np.int64]
@@ -139,7 +148,7 @@ class Part:
 def parts(
     mixture: Mixture[Any], params: MixtureParams[Any], numerics: Numerics, active: Bools
 ) -> tuple[Part, ...]:
-    """The active components of every group: the same for all blocks of a pass."""
+    """Return the active components of every group. They are the same for all blocks of a pass."""
     log_weight, found = mixture.weights.logarithms(params), []
     for group in active:
         index = np.flatnonzero(group)
@@ -158,7 +167,7 @@ def sparse_step(
     scored: tuple[Part, ...],
     frozen: Frozen,
 ) -> Sums:
-    """Sums of one block, scored for each group's active components only."""
+    """Return the sums of one block, where each group is scored for its active components only."""
     x, weight = block.valid()
     n, t = frozen.n.copy(), frozen.t.copy()
     objective = frozen.entropy + mixture.expected(Sums({"n": n, "t": t}), params)
@@ -185,7 +194,10 @@ def _group(
     origin: Floats,
     numerics: Numerics,
 ) -> tuple[Floats, Floats, float]:
-    """Weights, statistics and bound of `rows`, whose mass `free` goes to those of `part`."""
+    """Return weights, statistics and lower bound of `rows`, for the components of `part` alone.
+
+    These share the mass `free` of each row, which is not frozen.
+    """
     density, k = part.density, len(part.index)
     n, t, objective = np.zeros(k), np.zeros((k, density.width)), 0.0
     size = tile_rows(x.shape[1] + density.width + 2 * k, np.dtype(numerics.dtype).itemsize)
@@ -195,7 +207,7 @@ def _group(
         resp = np.empty((k, b - a), numerics.dtype)
         density.score(tile, statistics, resp)
         given = free[a:b] if weight is None else free[a:b] * weight[rows[a:b]]
-        # Of mass f shared out as f softmax(score): Q + H = f (log-sum-exp(score) - log f).
+        # A mass f that is divided as f softmax(score) has Q + H = f (log-sum-exp(score) - log f).
         objective += float(given @ (softmax(resp, part.offset) - np.log(free[a:b])))
         resp *= given
         n += resp.sum(axis=1, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""E-steps of several models over the rows of a block: what rows are expanded into is made once."""
+"""E-steps of several models for one block: statistics T(x) of rows are computed only once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from emdist.sums import Sums
 
 @runtime_checkable
 class Softmax(Protocol):
-    """A model that can say what its responsibilities are the softmax of."""
+    """A model whose responsibilities are the softmax of logits."""
 
     def logits(self, params: Any, numerics: Numerics) -> Logits | None:
-        """Of `params`; None if of no such thing."""
+        """Return the logits for `params`; None if responsibilities are not a softmax of T(x)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Parted:
     numerics: Numerics
 
     def logits(self) -> Logits | None:
-        """The model's, if it has any."""
+        """Return the logits of the model, or None if it has none."""
         if not offers(type(self.model), Softmax):
             return None
         model: Any = self.model
@@ -39,10 +39,10 @@ class Parted:
 
 
 def e_steps(block: Block, origin: Floats, parts: Sequence[Parted]) -> list[Sums]:
-    """``model.e_step`` of each, bit for bit.
+    """Return the sums of ``model.e_step`` for each of `parts`, bit for bit.
 
-    Mixtures whose responsibilities are a softmax, of one T(x) and one precision, are scored by one
-    compiled call; all others by their own.
+    One compiled call scores all mixtures whose responsibilities are a softmax of the same T(x) in
+    the same precision. All other models are scored one by one.
     """
     x, weight = block.valid()
     found: dict[int, Sums] = {}
@@ -61,6 +61,6 @@ def e_steps(block: Block, origin: Floats, parts: Sequence[Parted]) -> list[Sums]
 
 
 def _kind(logits: Logits) -> tuple[Any, ...]:
-    """Equal where one call can score both."""
+    """Return a key that is equal for logits that one compiled call can score together."""
     tables = (logits.pairs, logits.extras)
     return logits.eta.dtype, *((*table.shape, table.tobytes()) for table in tables)

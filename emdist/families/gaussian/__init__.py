@@ -1,1 +1,1 @@
-"""What families of Gaussians share: shapes of covariances, floors, priors, conditionals, gaps."""
+"""Code that Gaussian families share: covariance types, variance floors, priors, missing values."""

@@ -1,4 +1,4 @@
-"""What the five Gaussian families share: factors, guards and moments."""
+"""Factors of covariances, checks for collapses, and moments, for the five Gaussian families."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from emdist.families.closures import Features
 from emdist.interfaces import Floats, Numerics
 from emdist.sums import Sums
 
-#: Share of the total weight below which a component's weight is no longer divided by: far below
-#: what the collapse policy calls a component without rows.
+#: The share of the total weight below which nothing is divided by the weight of a component. It is
+#: far below the share at which the policy for collapses calls a component empty.
 DUST = 10 * float(np.finfo(np.float64).eps)
 
-#: An option that widens components: finite and not negative.
+#: An option that is added to variances: finite and not negative.
 Width: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 ADVICE = (
@@ -30,19 +30,19 @@ ADVICE = (
 
 
 class RealRows(MeansAsLocations[L]):
-    """For families of any real numbers, taken relative to their mean.
+    """Base class of families of real numbers, from which the mean of the data is subtracted.
 
-    No prior belongs to `reg_covar`, which only widens components.
+    `reg_covar` makes components wider. It does not correspond to a prior.
     """
 
     @property
     def shifted(self) -> bool:
-        """Rows are taken relative to the data's mean."""
+        """True: the mean of the data is subtracted from rows."""
         return True
 
     @property
     def approximation(self) -> str:
-        """Variances are widened after they have been estimated."""
+        """Why the M-step misses the exact maximum: `reg_covar`. Empty if it is 0."""
         if not getattr(self, "reg_covar", 0.0):
             return ""
         return (
@@ -57,17 +57,21 @@ class RealRows(MeansAsLocations[L]):
 
 
 def by_feature(n: Floats) -> Floats:
-    """Weights of components as (k, 1), or (k, d) where each feature was observed in other rows."""
+    """Return weights of components that divide (k, d) arrays: (k, 1), or (k, d) as they are.
+
+    They are (k, d) if features have missing values, so that each is observed in other rows.
+    """
     return n[:, None] if n.ndim == 1 else n
 
 
 def about_mean(
     sums: Sums, pivot: Floats, numerics: Numerics
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Weights (k, 1) or (k, d), new means (k, d), shift from the pivot (k, d) and second moments.
+    """Return weights, new means, shifts of the means from the pivot, and second moments.
 
-    In centred numerics the moments were taken about `pivot`, the means of the pass; otherwise
-    about the origin. Either way ``E[(x - mean)^2] = second - shift^2``.
+    Weights are (k, 1) or (k, d), means and shifts (k, d). If `numerics` is centred, the pivot is
+    `pivot`, the means of the pass; otherwise it is the origin. The second moments are about the
+    pivot, so ``E[(x - mean)^2] = second - shift^2`` in both cases.
     """
     d = pivot.shape[1]
     n = np.maximum(by_feature(sums["n"]), DUST * sums["weight"])
@@ -77,21 +81,21 @@ def about_mean(
 
 
 def indefinite(covariances: Floats) -> NDArray[np.bool_]:
-    """Which of k covariances (k, d, d) are singular, as far as float64 can tell: (k,)."""
+    """Return which of k covariances (k, d, d) are singular within the accuracy of float64: (k,)."""
     return _lower(covariances)[1]
 
 
 def _lower(covariances: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Cholesky factors (k, d, d), and which covariances have none that means anything: (k,)."""
+    """Return Cholesky factors (k, d, d), and which covariances have no usable factor (k,)."""
     lower: Floats = np.full(covariances.shape, np.nan)
     try:
         lower = np.asarray(np.linalg.cholesky(covariances), np.float64)
-    except np.linalg.LinAlgError:  # of any: most often there is none
+    except np.linalg.LinAlgError:  # At least one is not positive definite, so try each alone.
         for k, covariance in enumerate(covariances):
             with suppress(np.linalg.LinAlgError):
                 lower[k] = np.linalg.cholesky(covariance)
-    # What those before leave of a feature's variance: whatever the scale of the features, less
-    # than this is what rounding has made of nothing.
+    # `left` is the variance of each feature given the features before it. If it is less than
+    # `floor` times the variance, it consists of rounding errors, whatever the scale of features.
     left = np.diagonal(lower, axis1=1, axis2=2) ** 2
     of = np.diagonal(covariances, axis1=1, axis2=2)
     floor = 16 * float(np.sqrt(covariances.shape[1]) * np.finfo(np.float64).eps)
@@ -99,7 +103,7 @@ def _lower(covariances: Floats) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def positive(variances: Floats, what: str) -> Floats:
-    """`variances` if all are positive and finite; CollapseError otherwise."""
+    """Return `variances` if all are positive and finite; CollapseError otherwise."""
     bad = ~(np.isfinite(variances) & (variances > 0))
     if bad.any():
         rows = np.unique(np.argwhere(bad)[:, 0])[:5].tolist() if variances.ndim else ""
@@ -113,7 +117,11 @@ def positive(variances: Floats, what: str) -> Floats:
 
 
 def factor(covariance: Floats, what: str) -> tuple[Floats, float]:
-    """``(L^-T, log |L^-T|)`` of one covariance (d, d), so that ``L^-T (L^-T)^T`` inverts it."""
+    """Return ``L^-T`` and ``log |L^-T|`` for one covariance (d, d) with the Cholesky factor L.
+
+    ``L^-T (L^-T)^T`` is the inverse of the covariance. `what` names the covariance in the message
+    of the CollapseError if it is singular.
+    """
     lower, bad = _lower(covariance[None])
     if bad[0]:
         raise _singular(covariance, what)
@@ -122,7 +130,7 @@ def factor(covariance: Floats, what: str) -> tuple[Floats, float]:
 
 
 def factors(covariances: Floats) -> tuple[Floats, Floats]:
-    """`factor` of each of k covariances: (k, d, d) and (k,)."""
+    """Return what `factor` does for each of k covariances: (k, d, d) and (k,)."""
     lower, bad = _lower(covariances)
     if bad.any():
         first = int(np.argmax(bad))
@@ -133,7 +141,10 @@ def factors(covariances: Floats) -> tuple[Floats, Floats]:
 
 
 def _singular(covariance: Floats, what: str) -> CollapseError:
-    """Why a covariance (d, d) is singular: features that are constant, or follow from others."""
+    """Return an error that says why a covariance (d, d) is singular.
+
+    It names the features that are constant, or those that follow from each other.
+    """
     variances = np.diag(covariance)
     flat = np.flatnonzero(~(variances > 0))
     if len(flat) or not np.isfinite(covariance).all():
@@ -155,11 +166,12 @@ def _singular(covariance: Floats, what: str) -> CollapseError:
 
 
 def conditioned(covariances: Floats, kept: Features, observed: Features) -> tuple[Floats, Floats]:
-    """Slopes (k, a, b) of `kept` on `observed`, and covariances (k, a, a) of what they leave.
+    """Return slopes (k, a, b) of `kept` on `observed`, and conditional covariances (k, a, a).
 
-    ``S_ab S_bb^-1`` and ``S_aa - S_ab S_bb^-1 S_ba`` (Bishop 2006, 2.3.1), from the factor of the
-    covariances (k, d, d) in the order (b, a): its last block is a factor of the second, which is
-    therefore positive definite where a difference might not be.
+    These are ``S_ab S_bb^-1`` and ``S_aa - S_ab S_bb^-1 S_ba`` (Bishop 2006, 2.3.1), where a stands
+    for the features `kept` and b for the features `observed`. Both follow from the Cholesky factor
+    of the covariances (k, d, d) in the order (b, a). The last block of this factor is a factor of
+    the conditional covariance, which is therefore positive definite. The difference might not be.
     """
     b = len(observed)
     order = np.concatenate([observed, kept])
@@ -171,6 +183,6 @@ def conditioned(covariances: Floats, kept: Features, observed: Features) -> tupl
             f"The covariance of component(s) {where} is not positive definite. {ADVICE}"
         ) from None
     rest, across = lower[:, b:, b:], lower[:, b:, :b]
-    # across = slopes lower_b, with lower_b the factor of S_bb.
+    # across = slopes @ lower_b, where lower_b is the factor of S_bb.
     slopes = np.linalg.solve(lower[:, :b, :b].transpose(0, 2, 1), across.transpose(0, 2, 1))
     return slopes.transpose(0, 2, 1), rest @ rest.transpose(0, 2, 1)

@@ -1,8 +1,9 @@
-"""Gaussians with covariances, for rows with missing values: Ghahramani and Jordan 1994.
+"""Gaussians with full or tied covariances, for rows with missing values.
 
-*Supervised learning from incomplete data via an EM approach*, NIPS 6. The E-step takes the marginal
-of what a row has, and the expectations of x and x x^T given it: sums are those of completed rows,
-with the covariance of what was missing. Rows that miss the same features share their factors.
+Source: Ghahramani and Jordan 1994, "Supervised learning from incomplete data via an EM approach",
+NIPS 6. The E-step uses the marginal density of the observed values of a row, and the expectations
+of x and x x^T given these values. So sums are those of completed rows, plus the conditional
+covariances of missing values. Rows in which the same features are missing share their factors.
 """
 
 from __future__ import annotations
@@ -35,20 +36,22 @@ _NONE = np.empty((0, 0))
 
 @dataclass(frozen=True)
 class Conditional(WithCovariances):
-    """Scores of what rows have, and moments of rows completed.
+    """A density that scores the observed values of rows, and sums the moments of completed rows.
 
     Attributes
     ----------
     means
-        (k, d).
+        The means, (k, d).
     covariances, precisions
-        (k, d, d).
+        The covariances and their inverses, (k, d, d).
     half_logs
-        (k,) half log-determinants of the precisions.
+        Half of the log-determinants of the precisions, (k,).
     whole
-        The expanded density of rows that miss nothing, which takes them; None in centred numerics,
-        where moments are about the means and the covariance of what is observed is factored: that
-        costs more where most of it is, and is free of cancellation.
+        The expanded density that processes rows without missing values. It is None in centred
+        arithmetic: moments are then about the means, and the covariance of the observed features
+        is factored. This costs more if most features are observed, but is free of cancellation.
+    constant
+        The number that is part of every log p(x|k), in nats.
     """
 
     means: Floats
@@ -66,7 +69,7 @@ class Conditional(WithCovariances):
         return x if self.whole is None else self.whole.statistics(x)
 
     def _split(self, x: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(m,) rows for `whole`, and the others."""
+        """Return which rows `whole` processes, and which are left: (m,) each."""
         rest = np.ones(len(x), bool)
         if self.whole is not None:
             rest = np.asarray(np.isnan(x).any(axis=1))
@@ -83,7 +86,7 @@ class Conditional(WithCovariances):
             out[:, rest] = self._marginal(x[rest])
 
     def _marginal(self, x: Array) -> Floats:
-        """(k, m) log-densities of what rows have."""
+        """Return the log-densities of the observed values of rows, in nats: (k, m)."""
         missing = np.isnan(x)
         groups = patterns(missing)
         out = np.empty((self.n_components, len(x)))
@@ -98,7 +101,7 @@ class Conditional(WithCovariances):
         return out
 
     def _errors(self, k: int, x: Array, missing: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-        """``x - mean``, 0 where missing, and the precision times it: (m, d) each."""
+        """Return ``x - mean``, 0 where missing, and its product with the precision: (m, d) each."""
         e = np.where(missing, 0.0, x - self.means[k])
         return e, e @ self.precisions[k]
 
@@ -114,7 +117,10 @@ class Conditional(WithCovariances):
         return out
 
     def own_sums(self, k: int, x: Array, resp: Array) -> Floats:
-        """(width,) sums of rows completed, about the pivot of the numerics."""
+        """Return the sums of component `k` over completed rows: (width,).
+
+        They are about the means in centred arithmetic, and about the origin otherwise.
+        """
         r = resp.astype(np.float64)
         own, _, spread = self.completed(k, x, r)
         if self.whole is not None:
@@ -125,13 +131,14 @@ class Conditional(WithCovariances):
     def completed(
         self, k: int, x: Array, weight: Floats, variance: bool = False
     ) -> tuple[Floats, Floats, Floats]:
-        """Rows completed by component `k`, relative to its mean, and the spread of what was missed.
+        """Complete rows by component `k`, and return the spread of their missing values.
 
         Returns
         -------
         tuple
-            (m, d) conditional expectations (those of rows of weight 0 are not taken); (m, d)
-            conditional variances if asked for; (d, d) conditional covariances summed by `weight`.
+            The conditional expectations relative to the mean of the component, (m, d), which are
+            not computed for rows of weight 0. The conditional variances, (m, d), or an empty array
+            unless `variance` is True. The conditional covariances summed by `weight`, (d, d).
         """
         missing = np.isnan(x)
         e, pe = self._errors(k, x, missing)
@@ -142,7 +149,10 @@ class Conditional(WithCovariances):
         return e, each, spread
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        """Sum of resp * E[log p(x|k) | x_observed] from its sums, about `about` (k, d): nats."""
+        """Return the sum of resp * E[log p(x|k) | observed values of x] from sums, in nats.
+
+        The sums are about `about` (k, d), or about the origin if it is None.
+        """
         d = self.means.shape[1]
         second = self.about_means(n, t, about)
         whole = n @ (self.half_logs - 0.5 * d * LOG_2PI)
@@ -151,12 +161,12 @@ class Conditional(WithCovariances):
 
 @dataclass(frozen=True)
 class IncompleteGaussian(Incomplete[P]):
-    """``N(mean_k, covariance_k)`` of what is observed.
+    """The family of Gaussians with covariances for rows with missing values.
 
     Attributes
     ----------
     covariances_of
-        (k, d, d) covariances of parameters.
+        The function that returns the covariances (k, d, d) of given parameters.
     """
 
     covariances_of: Callable[[Any], Floats]
@@ -166,6 +176,7 @@ class IncompleteGaussian(Incomplete[P]):
         return self._conditional(params.means, covariances, numerics)
 
     def _conditional(self, means: Floats, covariances: Floats, numerics: Numerics) -> Conditional:
+        """Return the density of k Gaussians with these means (k, d) and covariances (k, d, d)."""
         inverse, half_logs = factors(covariances)
         precisions = inverse @ inverse.transpose(0, 2, 1)
         whole = None
@@ -174,7 +185,8 @@ class IncompleteGaussian(Incomplete[P]):
         return Conditional(means, covariances, precisions, half_logs, whole)
 
     def estimate(self, sums: Sums, params: Any, numerics: Numerics) -> P:
-        # Tied: x x^T of rows completed is no statistic of the rows alone, as that of whole rows is.
+        # For `Tied`: with complete rows, the sum of x x^T follows from the rows alone. With missing
+        # values, it depends on parameters, and so it is taken from the sums of this pass.
         d = params.means.shape[1]
         outer = unpack(sums["t"][:, d:].sum(axis=0)[None], d)[0]
         return self.complete.estimate(

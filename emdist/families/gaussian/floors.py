@@ -1,8 +1,8 @@
-"""Components that stand on the variance floor: narrower than `reg_covar` or the data's own steps.
+"""Detection of components on the variance floor: as narrow as `reg_covar` or the data's own steps.
 
-A Gaussian that holds repeated or saturated values has no width but what `reg_covar` gives it. Its
-density, and with it the likelihood and every criterion, is then as high as the floor is low (Day
-1969, "Estimating the components of a mixture of normal distributions", Biometrika 56).
+A Gaussian of repeated or saturated values has no width but that of `reg_covar`. The lower the floor
+is, the higher is its density, and with it the likelihood and every criterion (Day 1969, "Estimating
+the components of a mixture of normal distributions", Biometrika 56).
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from emdist.families.gaussian.base import indefinite
 from emdist.families.gaussian.shapes import Matrices, Shape, Spheres
 from emdist.interfaces import Floats, Spread
 
-#: Variance of rounding to whole numbers.
+#: The variance of rounding to whole numbers.
 STEP = 1.0 / 12.0
-#: Parts of the data's variance: below the first nothing varies, below the second a correlation
-#: matrix has no such direction.
+#: Two shares of a variance. Below the first, with respect to the variance of the data, nothing
+#: varies. Below the second, an eigenvalue of a correlation matrix counts as 0.
 _NOTHING, _DEPENDENT = 1e-16, 1e-9
 
 
 @dataclass(frozen=True)
 class Narrow:
-    """A component on the floor.
+    """A component on the variance floor.
 
     Attributes
     ----------
     component
-        Its index.
+        The index of the component.
     feature
-        That it is narrowest in, measured by the floor.
+        The index of the feature in which it is narrowest, relative to the floor.
     variance
-        Of its rows there.
+        The variance of its rows in the narrowest direction.
     point
-        Whether it is as narrow in every direction: it holds one repeated row.
+        Whether it is as narrow in every direction, because its rows are all the same.
     """
 
     component: int
@@ -46,7 +46,10 @@ class Narrow:
 
 
 def floors(spread: Spread, reg_covar: float) -> Floats:
-    """(d,) variances that say nothing: `reg_covar`, or that of rounding to whole numbers."""
+    """Return the variance floor of each feature: (d,).
+
+    It is `reg_covar`, or the variance of rounding to whole numbers if that is larger.
+    """
     step = np.where(spread.whole, STEP, 0.0)
     return np.maximum(np.maximum(step, reg_covar), _NOTHING * spread.variance)
 
@@ -54,17 +57,20 @@ def floors(spread: Spread, reg_covar: float) -> Floats:
 def narrow(
     rows: Floats, shape: Shape, means: Floats, shares: Floats, spread: Spread, reg_covar: float
 ) -> list[Narrow]:
-    """Components whose rows vary by no more than the floor in some direction.
+    """Return the components whose rows vary by no more than the floor in some direction.
 
-    Features that are constant, or follow from others, in all of the data tell no component from
-    another and do not count.
+    Features that are constant in all data, or follow from others, do not distinguish components.
+    So they do not count.
 
     Parameters
     ----------
     rows
-        Covariances of the components' rows alone, in the family's shape.
-    shape, means, shares, spread, reg_covar
-        Of the family, its components, their weights, the data and the option.
+        The covariances of the rows of components in the family's shape, as `Conjugate.of_rows`
+        returns them.
+    shape, means, shares
+        The shape of the covariances, the means of components and their mixture weights.
+    spread, reg_covar
+        The spread of the data, and the number that was added to variances.
     """
     varies = np.flatnonzero(spread.variance > 0)
     if not len(varies):
@@ -75,7 +81,7 @@ def narrow(
         inner = covariances[:, varies[:, None], varies]
         return _of_matrices(inner, means[:, varies], shares, floor[varies], varies)
     if isinstance(shape, Spheres):
-        # The mean of all features: those that are constant add nothing to it.
+        # The variance is the mean over all features, to which constant features add nothing.
         low = float(floor[varies].sum()) / len(floor)
         found = np.flatnonzero(rows <= low)
         return [Narrow(int(k), int(varies[0]), float(rows[k]), True) for k in found]
@@ -83,6 +89,10 @@ def narrow(
 
 
 def _of_axes(rows: Floats, floor: Floats, names: NDArray[np.int64]) -> list[Narrow]:
+    """Return the narrow components of diagonal covariances `rows` (k, d), with `floor` (d,).
+
+    `names` (d,) are the indices of the features in the data.
+    """
     ratio = rows / floor
     out = []
     for k in np.flatnonzero((ratio <= 1).any(axis=1)):
@@ -94,6 +104,12 @@ def _of_axes(rows: Floats, floor: Floats, names: NDArray[np.int64]) -> list[Narr
 def _of_matrices(
     rows: Floats, means: Floats, shares: Floats, floor: Floats, names: NDArray[np.int64]
 ) -> list[Narrow]:
+    """Return the narrow components of covariances `rows` (k, d, d), with `floor` (d,).
+
+    Directions in which the whole mixture does not vary are left out. A component is narrow if its
+    covariance minus the floor is not positive definite in the other directions. `names` (d,) are
+    the indices of the features in the data.
+    """
     scale, basis = _directions(rows, means, shares)
     both = scale[:, None] * scale
     above = basis.T @ (rows * both - np.diag(floor * scale * scale)) @ basis
@@ -109,7 +125,7 @@ def _of_matrices(
 
 
 def _directions(rows: Floats, means: Floats, shares: Floats) -> tuple[Floats, Floats]:
-    """Scales (d,) of the features, and (d, r) directions in which the mixture has a variance."""
+    """Return scales of the features (d,), and r directions in which the mixture varies (d, r)."""
     w = shares / shares.sum()
     centred = means - w @ means
     within = rows[0] if len(rows) == 1 else np.einsum("k,kij->ij", w, rows)

@@ -1,7 +1,8 @@
-"""Gaussians with independent features, for rows with missing values: the rest of the product.
+"""Gaussians with independent features, for rows with missing values.
 
-``log p(x_observed | k) = sum_observed_j log N(x_j | mean_kj, variance_kj)``: with o_j = 1 where x_j
-is observed and 0 elsewhere, an exponential family of T = (x o, o, x^2 o).
+Missing values drop out of the product over features:
+``log p(x_observed | k) = sum_observed_j log N(x_j | mean_kj, variance_kj)``. With o_j = 1 if x_j is
+observed, and 0 if not, this is an exponential family with T = (x o, o, x^2 o).
 """
 
 from __future__ import annotations
@@ -40,14 +41,18 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class CentredObserved(AboutMeans):
-    """Scores from ``(x - mean)^2`` of the observed features, subtracting before squaring.
+    """The centred density of observed features: it subtracts means before it squares.
 
     Attributes
     ----------
-    means, precisions, half_logs
-        (k, d); ``half_logs`` is added for each observed feature.
+    means, precisions
+        The means and the inverse variances, (k, d).
+    half_logs
+        The numbers that each observed feature adds to the score, (k, d).
     moments
-        1 gathers (x, o); 2 gathers (x, o, x^2) about the means.
+        With 1, (x, o) is summed. With 2, (x, o, x^2) is summed, about the means.
+    constant
+        The number that is part of every log p(x|k), in nats.
     """
 
     means: Floats
@@ -82,9 +87,12 @@ class CentredObserved(AboutMeans):
         return resp.sum(axis=1), self.gather(x, t, resp)
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
-        """Sum of resp * log p(x_observed|k) from its sums, gathered about `about` (k, d): nats."""
+        """Return the sum of resp * log p(x_observed|k) from sums about `about` (k, d), in nats.
+
+        They are about the origin if `about` is None.
+        """
         if self.moments == 1:
-            return math.nan  # The second moments that it takes were not gathered.
+            return math.nan  # It needs second moments, which were not summed.
         first, seen, second = np.split(t, 3, axis=1)
         moved = self.means if about is None else self.means - about
         squares = second - 2 * moved * first + seen * moved * moved
@@ -92,18 +100,18 @@ class CentredObserved(AboutMeans):
 
 
 class Independent(Incomplete[P]):
-    """Base of the Gaussians whose features are independent given the component."""
+    """Base class of Gaussians whose features are independent given the component."""
 
     @abstractmethod
     def variances(self, params: Any, d: int) -> Floats:
-        """(k, d)."""
+        """Return the variances of all features, for `d` features: (k, d)."""
 
     @abstractmethod
     def statistics(self) -> Callable[[Array], Array]:
-        """T, (x, o) and squares, when expanded."""
+        """Return the function T of the expanded density: (x, o), and squares if needed."""
 
     def _squares(self, precisions: Floats) -> Floats:
-        """Natural parameters of the squares in T(x)."""
+        """Return the natural parameters of the squares in T(x)."""
         return -0.5 * precisions
 
     def density(self, params: Any, numerics: Numerics) -> Density:
@@ -130,7 +138,7 @@ class Independent(Incomplete[P]):
 
 
 class IncompleteDiagonal(Independent[P]):
-    """``N(mean_k, diag(variance_k))`` of what is observed."""
+    """The family of diagonal Gaussians for rows with missing values."""
 
     def statistics(self) -> Callable[[Array], Array]:
         return with_observed_squares
@@ -145,7 +153,7 @@ class IncompleteDiagonal(Independent[P]):
         new: Any = whole.estimate(each, params, numerics)
         if whole.prior is not None:
             return new
-        # What no row tells anything of stays as it is.
+        # A feature without an observed value in any row of a component keeps its parameters.
         seen = each["n"] > DUST * sums["weight"]
         return replace(
             new,
@@ -156,12 +164,12 @@ class IncompleteDiagonal(Independent[P]):
 
 @dataclass(frozen=True)
 class IncompleteSpherical(Independent[P]):
-    """``N(mean_k, variance_k I)`` of what is observed.
+    """The family of spherical Gaussians for rows with missing values.
 
     Attributes
     ----------
     reg_covar
-        As in the family of complete rows.
+        The number that is added to every variance, in squared units of the data.
     """
 
     reg_covar: float = 0.0
@@ -198,7 +206,10 @@ class IncompleteSpherical(Independent[P]):
     def _most_probable(
         self, prior: Prior, n: Floats, means: Floats, variances: Floats
     ) -> dict[str, Floats]:
-        """As `Conjugate.most_probable`, each feature with the weight `n` (k, d) of its rows."""
+        """Return means and variances at the mode of the posterior, by name.
+
+        Unlike `Conjugate.most_probable`, each feature has its own weight of rows, `n` (k, d).
+        """
         cells, d = n.sum(axis=1), n.shape[1]
         centres, between = posterior(prior, Axes(), n, means, np.zeros_like(means))
         scatter = prior.scale + cells * variances + between.sum(axis=1)
@@ -207,15 +218,15 @@ class IncompleteSpherical(Independent[P]):
 
 @dataclass(frozen=True)
 class IncompleteIsotropic(Independent[P]):
-    """``N(mean_k, variance I)`` of what is observed, the variance given.
+    """The family of isotropic Gaussians with a given variance, for rows with missing values.
 
     Attributes
     ----------
     variance
-        Squared units of the data.
+        The variance in squared units of the data.
     normalised
-        Whether the density integrates to 1. K-means leaves its constant out, which depends on how
-        many features a row has, and is left with squared distances.
+        Whether the density integrates to 1. K-means leaves the constant out, so that scores are
+        squared distances: the constant depends on the number of observed features.
     """
 
     variance: float = 0.5
@@ -233,7 +244,7 @@ class IncompleteIsotropic(Independent[P]):
 
     @property
     def _each(self) -> float:
-        """Added for each observed feature: nats."""
+        """Number that each observed feature adds to log p(x|k), in nats."""
         return -0.5 * (LOG_2PI + float(np.log(self.variance))) if self.normalised else 0.0
 
     def density(self, params: Any, numerics: Numerics) -> Density:
@@ -254,20 +265,21 @@ class IncompleteIsotropic(Independent[P]):
         return self.complete.estimate(observed_sums(sums, params.means.shape[1]), params, numerics)
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
-        """Sums over what is observed, of squares and of ones."""
+        """Return the weighted sum of squares of observed values, and their weighted number."""
         present = (~np.isnan(x)).sum(axis=1).astype(np.float64)
         norm = np.einsum("ij,ij->i", filled(x), filled(x))
         w = np.ones(len(x)) if weight is None else weight
         return {"norm": np.array(w @ norm), "cells": np.array(w @ present)}
 
     def shared_base(self, params: P, shared: Mapping[str, Floats], numerics: Numerics) -> float:
-        # Centred scores leave nothing out.
+        # Centred scores are complete, so they have no base.
         if numerics.centred:
             return 0.0
         return self._each * float(shared["cells"]) - self._scale * float(shared["norm"])
 
 
 def _norm(x: Array, scale: float, each: float) -> Floats:
+    """Return the sum of ``each - scale x_j^2`` over the observed features of each row: (m,)."""
     present = (~np.isnan(x)).sum(axis=1)
     known = filled(x)
     out: Floats = each * present - scale * np.einsum("ij,ij->i", known, known, dtype=np.float64)
@@ -277,6 +289,10 @@ def _norm(x: Array, scale: float, each: float) -> Floats:
 def _to_own(
     x: Array, labels: NDArray[np.int32], means: Floats, scale: float, each: float
 ) -> Floats:
+    """Return the sum of ``each - scale (x_j - mean_j)^2`` over the observed features: (m,).
+
+    The mean is that of the row's label.
+    """
     out = np.empty(len(x))
     observed_distance_to_own(x, means, labels, out)
     out *= -scale

@@ -1,6 +1,7 @@
-"""The conjugate prior of Gaussians: Normal-Wishart of precisions, Normal-inverse-Wishart of widths.
+"""The conjugate prior of Gaussians.
 
-With n rows of mean x and covariance S, both end in the same sums (Bishop 2006, 10.60 to 10.63):
+It is Normal-Wishart for precisions and Normal-inverse-Wishart for covariances. With n rows of mean
+x and covariance S, both lead to the same sums (Bishop 2006, 10.60 to 10.63):
 
     mean_precision    kappa = kappa0 + n
     degrees           nu = nu0 + n
@@ -32,19 +33,19 @@ Vector: TypeAlias = tuple[float, ...]
 
 @dataclass(frozen=True)
 class NormalWishart:
-    """A prior of means and covariances, as an option; the defaults are scikit-learn's.
+    """The prior of means and covariances as an option. The defaults are scikit-learn's.
 
     Attributes
     ----------
     mean
-        (d,) in the units of the data; None for the data's mean.
+        The mean of the prior, (d,), in the units of the data, or None for the mean of the data.
     mean_precision
-        kappa0: how many rows the prior's mean is worth.
+        The number kappa0 of rows to which the mean of the prior is equivalent.
     degrees_of_freedom
-        nu0, more than d - 1; None for d.
+        The degrees of freedom nu0, more than d - 1, or None for d.
     covariance
-        The scale: (d, d) for full and tied, (d,) for diagonal, one number for spherical; None
-        for the data's own, unbiased.
+        The scale of the prior: (d, d) for full and tied, (d,) for diagonal, one number for
+        spherical. None stands for the unbiased covariance of the data.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -55,22 +56,22 @@ class NormalWishart:
     covariance: float | Vector | tuple[Vector, ...] | None = None
 
     def degrees(self, d: int) -> float:
-        """nu0 for d features."""
+        """Return the degrees of freedom nu0 for `d` features."""
         return float(d) if self.degrees_of_freedom is None else self.degrees_of_freedom
 
 
 @dataclass(frozen=True)
 class Prior:
-    """A prior with its numbers, relative to the origin.
+    """The numbers of a prior for given data, relative to the origin.
 
     Attributes
     ----------
     mean
-        (d,).
+        The mean of the prior, (d,).
     mean_precision, degrees
-        kappa0 and nu0.
+        The numbers kappa0 and nu0.
     scale
-        In the family's shape.
+        The scale of the prior, as one covariance in the family's shape.
     """
 
     mean: Floats
@@ -80,25 +81,25 @@ class Prior:
 
 
 def made(option: NormalWishart, spread: Spread, shape: Shape, least: int, floor: float) -> Prior:
-    """The prior that `option` amounts to for data of this spread.
+    """Return the numbers of the prior `option` for data of this spread.
 
     Parameters
     ----------
     option
-        As given.
+        The prior as the user gave it.
     spread
-        Of the data.
+        The spread of the data.
     shape
-        Of the family's covariances.
+        The shape of the family's covariances.
     least
-        Degrees of freedom must be more than this.
+        The number above which degrees of freedom must be.
     floor
-        Of a default scale, where features are constant.
+        The variance of constant features in a default scale.
 
     Raises
     ------
     ConfigError
-        If an option does not fit the data's features.
+        If an option does not match the features of the data.
     """
     d = len(spread.origin)
     mean = np.zeros(d) + spread.mean
@@ -120,16 +121,17 @@ def made(option: NormalWishart, spread: Spread, shape: Shape, least: int, floor:
 def posterior(
     prior: Prior, shape: Shape, n: Floats, means: Floats, covariances: Floats
 ) -> tuple[Floats, Floats]:
-    """Means (k, d) and scatters, from those of rows of weight `n` (k,).
+    """Return posterior means (k, d) and scatters, given the rows of weight `n` (k,).
 
-    Scatters have the family's shape. Where it is one for all, they are summed over components.
-    Along the axes `n` may be (k, d): features observed in other rows have posteriors of their own.
+    `means` and `covariances` are those of the rows. Scatters have the family's shape, and lack the
+    scale of the prior. If components share one covariance, scatters are summed over components.
+    If covariances are diagonal, `n` may be (k, d): with missing values, each feature has its own.
     """
     lift = (..., *[None] * (shape.outer(means[:1]).ndim - n.ndim))
     kappa = prior.mean_precision + n
     diff = means - prior.mean
     between = (prior.mean_precision * n / kappa)[lift] * shape.outer(diff)
-    # From the prior's mean, so that a component without rows has it to the bit.
+    # This form gives a component without rows exactly the mean of the prior, bit for bit.
     centres = prior.mean + by_feature(n / kappa) * diff
     if shape.pooled:
         return centres, n.sum() * covariances + between.sum(axis=0)
@@ -138,70 +140,75 @@ def posterior(
 
 @dataclass(frozen=True)
 class Conjugate(RealRows[L]):
-    """Base of the Gaussian families that can have this prior.
+    """Base class of the Gaussian families that can have this prior.
 
-    Without one, `estimate` is maximum likelihood; with one, the most probable value: Fraley and
-    Raftery 2007, "Bayesian regularization for normal mixture estimation and model-based
-    clustering".
+    Without a prior, `estimate` returns the maximum of the likelihood. With one, it returns the most
+    probable value. Source: Fraley and Raftery 2007, "Bayesian regularization for normal mixture
+    estimation and model-based clustering".
     """
 
     reg_covar: Width = 1e-6
     prior: NormalWishart | None = None
-    # Any, because options are validated by these annotations, and this is none.
+    # The type is Any because annotations serve to validate options, and this field is no option.
     known: Any = field(default=None, init=False, repr=False, compare=False)
 
     @property
     @abstractmethod
     def shape(self) -> Shape:
-        """Of its covariances."""
+        """The shape of the family's covariances."""
 
     @abstractmethod
     def scales(self, params: Any) -> Floats:
-        """The covariances among its parameters."""
+        """Return the covariances in `params`, in the family's shape."""
 
     def least(self, d: int) -> int:
-        """Degrees of freedom of a prior must be more than this."""
+        """Return the number above which the degrees of freedom of a prior must be."""
         return self.shape.dimension(d) - 1
 
     @property
     def needs_covariance(self) -> bool:
-        """For the default scale of a prior of matrices."""
+        """Whether the covariance of the data is needed, as the default scale of a prior."""
         return self.prior is not None and self.prior.covariance is None and self.shape.matrices
 
     def informed(self, spread: Spread) -> Self:
-        """With the prior's numbers."""
+        """Return the family with the numbers of its prior, for data of this spread."""
         if self.prior is None:
             return self
         least = self.least(len(spread.origin))
         twin = copy.copy(self)
         numbers = made(self.prior, spread, self.shape, least, self.reg_covar)
-        object.__setattr__(twin, "known", numbers)  # The copy is nobody else's yet.
+        object.__setattr__(twin, "known", numbers)  # No other code has the copy yet.
         return twin
 
     @property
     def numbers(self) -> Prior:
-        """The prior's; ValueError before `informed`."""
+        """The numbers of the prior; ValueError before `informed`."""
         if not isinstance(self.known, Prior):
             raise ValueError(f"{type(self).__name__} with a prior is fitted after informed(spread)")
         return self.known
 
     def most_probable(self, n: Floats, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
-        """Means and covariances at the posterior's mode, from those of maximum likelihood."""
+        """Return means and covariances at the mode of the posterior.
+
+        `means` and `covariances` are those of maximum likelihood. They are returned unchanged if
+        there is no prior.
+        """
         if self.prior is None:
             return means, covariances
         prior, d = self.numbers, means.shape[1]
         q, m = self.shape.dimension(d), self.shape.repeats(d)
         centres, scatter = posterior(prior, self.shape, n, means, covariances)
-        # The means' own prior counts as an observation of each width.
+        # The prior of the means counts as one more observation of each covariance.
         observed = m * (n.sum() + len(n) if self.shape.pooled else n + 1.0)
         divisor = np.asarray(prior.degrees + q + 1.0 + observed)
         lift = (slice(None),) * divisor.ndim + (None,) * (scatter.ndim - divisor.ndim)
         return centres, (prior.scale + m * scatter) / divisor[lift]
 
     def of_rows(self, params: Any, n: Floats) -> Floats:
-        """Covariances of the components' rows, of weight `n` (k,), in the family's shape.
+        """Return the covariances of the rows of components, in the family's shape.
 
-        Without what `reg_covar` and a prior have added: what was estimated is linear in them.
+        `n` (k,) is the weight of the rows. What `reg_covar` and a prior have added is subtracted
+        again. This is possible because estimated covariances are linear in those of the rows.
         """
         d = params.means.shape[1]
         scales, unit = self.scales(params), self.shape.unit(d)
@@ -215,14 +222,14 @@ class Conjugate(RealRows[L]):
             _, high = self.most_probable(n, means, ones)
             lift = (..., *[None] * unit.ndim)
             size = (high - low).reshape(*k, -1)[..., 0]
-            # Where the prior's numbers drown the unit, nothing is taken away.
+            # If the prior is so strong that the unit is lost in rounding, nothing is subtracted.
             told = np.broadcast_to(size[lift] > 0, np.shape(scales))
             own = np.array(scales, np.float64)
             scales = np.divide(scales - low, size[lift], out=own, where=told)
         return np.asarray(scales - self.reg_covar * unit)
 
     def log_prior(self, params: Any) -> float:
-        """Log-density of means and covariances under the prior: nats."""
+        """Return the log-density of means and covariances under the prior, in nats."""
         if self.prior is None:
             return 0.0
         prior, shape = self.numbers, self.shape
@@ -235,7 +242,11 @@ class Conjugate(RealRows[L]):
 
 
 def _log_inverse_wishart(found: Measured, prior: Prior, shape: Shape, d: int) -> Floats:
-    """(k,) log-densities of covariances, features together, one by one or as one width."""
+    """Return the log-densities of covariances under the prior, in nats: (k,).
+
+    Depending on the shape, the prior is one distribution of a matrix, one of each variance, or one
+    of a variance that all features share.
+    """
     q, m, nu = shape.dimension(d), shape.repeats(d), prior.degrees
     parts = d // (q * m)
     norm = 0.5 * nu * shape.log_det(prior.scale, d) / m
@@ -244,9 +255,9 @@ def _log_inverse_wishart(found: Measured, prior: Prior, shape: Shape, d: int) ->
 
 
 def expected_log_det(nu: Floats, d: int) -> Floats:
-    """(k,) ``E log |precision|`` of Wishart distributions of expectation 1 and `nu` (k,) degrees.
+    """Return ``E log |precision|`` of Wishart distributions whose expectation is 1: (k,).
 
-    Bishop 2006, 10.65, with the scale 1 / nu.
+    `nu` (k,) are their degrees of freedom. Source: Bishop 2006, 10.65, with the scale 1 / nu.
     """
     halves = 0.5 * (nu[:, None] - np.arange(d))
     return np.asarray((digamma(halves) - np.log(0.5 * nu)[:, None]).sum(axis=1))
@@ -255,20 +266,22 @@ def expected_log_det(nu: Floats, d: int) -> Floats:
 def divergence(
     found: Measured, kappa: Floats, nu: Floats, prior: Prior, log_det: float, d: int
 ) -> Floats:
-    """(k,) of Normal-Wishart posteriors from the prior (Kullback and Leibler): nats, >= 0.
+    """Return Kullback-Leibler divergences of Normal-Wishart posteriors from the prior: (k,).
+
+    They are in nats and >= 0.
 
     Parameters
     ----------
     found
-        Of the covariances, the inverses of the expected precisions.
+        The covariances, which are the inverses of the expected precisions, compared with the prior.
     kappa, nu
-        (k,) of the posteriors.
+        The mean precisions and degrees of freedom of the posteriors, (k,) each.
     prior
-        That they come from.
+        The prior of the posteriors.
     log_det
-        Of its scale.
+        The logarithm of the determinant of the scale of the prior.
     d
-        Features.
+        The number of features.
     """
     kappa0, nu0 = prior.mean_precision, prior.degrees
     ratio = kappa0 / kappa
@@ -282,5 +295,8 @@ def divergence(
 
 
 def _log_norm(nu: Floats, log_det: Floats, d: int) -> Floats:
-    """(k,) logarithms of the Wishart normalisers (Bishop 2006, B.79), of inverse scales."""
+    """Return the logarithms of normalisers of Wishart distributions (Bishop 2006, B.79): (k,).
+
+    `log_det` (k,) are the log-determinants of the inverse scales.
+    """
     return np.asarray(0.5 * nu * (log_det - d * np.log(2.0)) - multigammaln(0.5 * nu, d))

@@ -1,7 +1,7 @@
-"""Shapes of k covariances, as priors see them: matrices, one matrix, axes, spheres.
+"""The shapes of k covariances, one class for each covariance type: what priors need to know.
 
-An array of covariances is (k, d, d), (d, d), (k, d) or (k,) by shape, and so is what is
-computed of them here.
+Arrays of covariances have the shape (k, d, d) for full, (d, d) for tied, (k, d) for diagonal and
+(k,) for spherical. "In the family's shape" means the one of these that the family has.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from emdist.interfaces import Floats, Spread
 
 @dataclass(frozen=True)
 class Measured:
-    """k covariances against a prior's scale, about its mean.
+    """k means and covariances, compared with the mean and the scale of a prior.
 
     Attributes
     ----------
     log_det
-        (k,) logarithms of the determinants of the covariances.
+        The logarithms of the determinants of the covariances, (k,).
     trace
-        (k,) ``tr(scale covariance^-1)``.
+        The traces ``tr(scale covariance^-1)``, (k,).
     distance
-        (k,) ``diff^T covariance^-1 diff`` of the means from the prior's.
+        The distances ``diff^T covariance^-1 diff``, (k,), where diff is the difference of a mean
+        from that of the prior.
     """
 
     log_det: Floats
@@ -36,7 +37,7 @@ class Measured:
 
 
 class Shape(Protocol):
-    """What a prior needs to know of a kind of covariance."""
+    """What a prior needs to know of a covariance type."""
 
     @property
     def pooled(self) -> bool:
@@ -45,44 +46,47 @@ class Shape(Protocol):
 
     @property
     def matrices(self) -> bool:
-        """Whether features are correlated."""
+        """Whether features can be correlated, so that covariances are matrices."""
         ...
 
     def dimension(self, d: int) -> int:
-        """Of the inverse Wishart distributions that a covariance is made of: d, or 1."""
+        """Return the dimension of the inverse Wishart distributions of a covariance: d or 1."""
         ...
 
     def repeats(self, d: int) -> int:
-        """Observations of a parameter that one row gives: d for a width, else 1."""
+        """Return how many observations of a parameter one row gives: d if spherical, else 1."""
         ...
 
     def unit(self, d: int) -> Floats:
-        """A covariance of 1 in every direction: (d, d), (d,) or ()."""
+        """Return a covariance that is 1 in every direction: (d, d), (d,) or ()."""
         ...
 
     def outer(self, diff: Floats) -> Floats:
-        """(k, d) deviations multiplied with themselves, one for each component."""
+        """Return the squares of deviations `diff` (k, d), as k covariances in this shape."""
         ...
 
     def measure(self, diff: Floats, covariances: Floats, scale: Floats) -> Measured:
-        """Covariances against a prior's `scale`, of means that differ from its by `diff` (k, d)."""
+        """Compare covariances with the `scale` of a prior.
+
+        `diff` (k, d) are the differences of the means from the mean of the prior.
+        """
         ...
 
     def log_det(self, scale: Floats, d: int) -> float:
-        """Logarithm of the determinant of a prior's scale, as a (d, d) matrix."""
+        """Return the logarithm of the determinant of a prior's scale, as a (d, d) matrix."""
         ...
 
     def scale(self, given: Any, spread: Spread, floor: float) -> Floats:
-        """A prior's scale: as `given`, else the unbiased covariance of the data.
+        """Return the scale of a prior: `given`, or by default the unbiased covariance of the data.
 
-        `floor` is added where features are constant or copies of others.
+        The default gets `floor` where features are constant or copies of others.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Matrices:
-    """Full covariances, one for each component or one for all."""
+    """Full covariances: one matrix for each component, or one for all if `pooled`."""
 
     pooled: bool = False
 
@@ -136,7 +140,7 @@ class Matrices:
 
 @dataclass(frozen=True)
 class Axes:
-    """Variances along the axes, one for each component and feature."""
+    """Diagonal covariances: one variance for each component and feature."""
 
     pooled: bool = False
 
@@ -176,7 +180,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class Spheres(Axes):
-    """One variance for each component."""
+    """Spherical covariances: one variance for each component."""
 
     def repeats(self, d: int) -> int:
         return d
@@ -203,11 +207,15 @@ class Spheres(Axes):
 
 
 def _unbiased(spread: Spread) -> float:
-    """n / (n - 1), as scikit-learn estimates; 1 where the rows weigh too little to tell."""
+    """Return the factor n / (n - 1) of unbiased covariances, as scikit-learn estimates them.
+
+    It is 1 if the total weight n is less than 2.
+    """
     return spread.weight / (spread.weight - 1.0) if spread.weight >= 2.0 else 1.0
 
 
 def _shaped(given: Any, shape: tuple[int, ...]) -> Floats:
+    """Return `given` as an array of the given shape; ConfigError if it is not, or not finite."""
     found = np.asarray(given, np.float64)
     if found.shape != shape or not np.isfinite(found).all():
         wanted = f"numbers of shape {shape}" if shape else "one number"
@@ -219,6 +227,7 @@ def _shaped(given: Any, shape: tuple[int, ...]) -> Floats:
 
 
 def _above_zero(found: Floats) -> Floats:
+    """Return `found` if all values are positive; ConfigError otherwise."""
     if not (found > 0).all():
         raise ConfigError("The prior's covariance holds values <= 0; wanted positive variances.")
     return found

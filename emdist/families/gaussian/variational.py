@@ -1,13 +1,13 @@
-"""Gaussians whose means and precisions have a posterior: variational Bayes.
+"""The base class of variational Gaussians, whose means and precisions have posteriors.
 
-Corduneanu and Bishop 2001; Bishop 2006, 10.2; Attias 2000. The expected log-density is the
-density at the expected precision, plus what the posterior's width costs:
+Sources: Corduneanu and Bishop 2001; Bishop 2006, 10.2; Attias 2000. The expected log-density is the
+log-density at the expected precision, plus terms that come from the width of the posterior:
 
     E log N(x) = log N(x | mean, covariance) + E log |precision| / 2 + log |covariance| / 2
                  - d / (2 kappa)
 
-so the E-step is that of the family of maximum likelihood with another offset. Posteriors are
-Normal-Wishart, with a scale of the family's shape: that is what scikit-learn computes.
+So the E-step is that of the family without posteriors, with another offset. Posteriors are
+Normal-Wishart, with a scale in the family's shape. scikit-learn computes the same.
 """
 
 from __future__ import annotations
@@ -38,20 +38,22 @@ Q = TypeVar("Q")
 
 @dataclass(frozen=True)
 class Variational(Conjugate[Any], Generic[Q]):
-    """Base: `likelihood` is the family without a prior, `Q` its parameters with ``counts`` (k,).
+    """Base class of variational Gaussians, one subclass for each covariance type.
 
-    The counts, the weights of the components' rows, are what the posterior's widths follow from:
-    ``mean_precision = kappa0 + counts``, ``degrees_of_freedom = nu0 + counts``.
+    `likelihood` is the family without a prior. `Q` is its parameters with ``counts`` (k,), the
+    weights of the rows of each component. The widths of posteriors follow from the counts:
+    ``mean_precision = kappa0 + counts`` and ``degrees_of_freedom = nu0 + counts``.
 
     Attributes
     ----------
     reg_covar
-        Added to the diagonal of the rows' covariances: squared units of the data.
+        The number that is added to the diagonal of the rows' covariances, in squared units of the
+        data.
     prior
-        Of means and precisions.
+        The prior of means and precisions.
     """
 
-    #: The family of the same covariances without a prior, and its parameters with ``counts``.
+    #: The family with the same covariance type without a prior, and its parameters with ``counts``.
     without: ClassVar[type[Any]]
     counted: ClassVar[type[Any]]
 
@@ -59,12 +61,12 @@ class Variational(Conjugate[Any], Generic[Q]):
 
     @property
     def likelihood(self) -> Any:
-        """The family of the same covariances without a prior."""
+        """The family with the same covariance type, without a prior."""
         return self.without(self.reg_covar)
 
     @property
     def params(self) -> type[Q]:
-        """Its parameters and ``counts``."""
+        """The dataclass of the parameters of `likelihood` and ``counts``."""
         return self.counted
 
     @property
@@ -80,18 +82,22 @@ class Variational(Conjugate[Any], Generic[Q]):
         return d - 1
 
     def _counted(self, bare: Any, counts: Floats) -> Q:
+        """Return the parameters `bare` of `likelihood` with `counts` (k,) added."""
         cls: Any = self.params
         found: Q = cls(*(getattr(bare, f.name) for f in fields(bare)), counts)
         return found
 
     def widths(self, params: Any) -> tuple[Floats, Floats]:
-        """kappa and nu of the posteriors: (k,), (k,)."""
+        """Return the mean precisions kappa and degrees of freedom nu of posteriors: (k,) each."""
         counts, d = params.counts, params.means.shape[1]
         own = np.full(len(counts), counts.mean()) if self.shape.pooled else counts
         return self.prior.mean_precision + counts, self.prior.degrees(d) + own
 
     def cost(self, params: Any) -> Floats:
-        """(k,) what the posterior's width adds to every score: nats, <= 0."""
+        """Return what the widths of posteriors add to the scores of each component: (k,).
+
+        It is in nats and <= 0.
+        """
         d = params.means.shape[1]
         kappa, nu = self.widths(params)
         return np.asarray(0.5 * (expected_log_det(nu, d) - d / kappa))
@@ -101,7 +107,7 @@ class Variational(Conjugate[Any], Generic[Q]):
         return self._counted(bare, np.full(len(seeds), spread.weight / len(seeds)))
 
     def expected_components(self, params: Any) -> Components:
-        """Expected means, and the inverse of expected precisions."""
+        """Return `likelihood` with expected means and the inverses of expected precisions."""
         cls = self.likelihood.params
         return self.likelihood, cls(*(getattr(params, f.name) for f in fields(cls)))
 
@@ -118,7 +124,7 @@ class Variational(Conjugate[Any], Generic[Q]):
         return self._counted(type(rows)(*found), np.array(n))
 
     def most_probable(self, n: Floats, means: Floats, covariances: Floats) -> tuple[Floats, Floats]:
-        """Expected means, and the inverse of expected precisions."""
+        """Return the expected means, and the inverses of the expected precisions."""
         prior = self.numbers
         centres, scatter = posterior(prior, self.shape, n, means, covariances)
         if self.shape.pooled:
@@ -127,7 +133,7 @@ class Variational(Conjugate[Any], Generic[Q]):
         return centres, (prior.scale + scatter) / nu[(...,) + (None,) * (scatter.ndim - 1)]
 
     def log_prior(self, params: Any) -> float:
-        """Minus the divergence of the posteriors from the prior: nats."""
+        """Return minus the divergence of the posteriors from the prior, in nats."""
         prior, d = self.numbers, params.means.shape[1]
         kappa, nu = self.widths(params)
         found = self.shape.measure(params.means - prior.mean, self.scales(params), prior.scale)
@@ -163,7 +169,7 @@ class Variational(Conjugate[Any], Generic[Q]):
         return drawn
 
     def with_missing(self) -> NoReturn:
-        """Refused: a posterior has one count for each component, not one for each feature."""
+        """Raise a ConfigError: a posterior has one count per component, not one per feature."""
         raise ConfigError(
             "Posteriors of Gaussians want rows that miss nothing: how much a component has seen "
             "would differ from feature to feature. Fit Gaussians without posteriors (with a prior, "

@@ -1,1 +1,1 @@
-"""What products of families are made of: groups of features, their densities side by side."""
+"""Code for products of families: groups of features, joined densities, marginals, conditionals."""

@@ -1,4 +1,4 @@
-"""What products are closed under, part by part: moments, marginals, conditionals."""
+"""Moments, marginals and conditionals of products of families, from those of their parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Part = tuple[Features, Family[Any], Any]
 
 
 def component_means(parts: Sequence[Part], d: int) -> Floats:
-    """(k, d) expectation of a row of each component."""
+    """Return the expected row of each component: (k, d)."""
     found = [(c, _moments(f).component_means(own)) for c, f, own in parts]
     out = np.empty((len(found[0][1]), d))
     for columns, means in found:
@@ -26,7 +26,10 @@ def component_means(parts: Sequence[Part], d: int) -> Floats:
 
 
 def within(parts: Sequence[Part], d: int, weights: Floats) -> Floats:
-    """(d, d) covariances summed with `weights`: none between features of different parts."""
+    """Return the covariances of components, summed with `weights` (k,): (d, d).
+
+    Those of features of different parts are 0, because parts are independent.
+    """
     out = np.zeros((d, d))
     for columns, family, own in parts:
         able = _moments(family)
@@ -35,7 +38,10 @@ def within(parts: Sequence[Part], d: int, weights: Floats) -> Floats:
 
 
 def marginal(parts: Sequence[Part], features: Features) -> list[Part]:
-    """The parts of `features` alone, in that order; those without any are gone."""
+    """Return the parts of the marginal of `features`, in that order.
+
+    Parts without any of `features` are left out.
+    """
 
     def part(family: Any, own: Any, local: Features) -> tuple[Any, Any]:
         found: tuple[Any, Any] = _marginals(family).marginal(own, local)
@@ -47,9 +53,9 @@ def marginal(parts: Sequence[Part], features: Features) -> list[Part]:
 def conditional(
     parts: Sequence[Part], kept: Features, observed: Features, values: Floats
 ) -> list[Part]:
-    """The parts of features `kept`, each given what is observed of itself.
+    """Return the parts of the distribution of `kept`, given `values` of the features `observed`.
 
-    Given the component, other parts tell nothing.
+    Each part depends on its own observed features only: parts are independent, given the component.
     """
 
     def part(columns: Features, family: Any, own: Any, local: Features) -> tuple[Any, Any]:
@@ -66,7 +72,7 @@ def conditional(
 
 
 def slopes(parts: Sequence[Part], k: int, kept: Features, observed: Features) -> Floats | None:
-    """(k, a, b) what the mean of `kept` gains per unit of `observed`; None for nothing."""
+    """Return how the mean of `kept` changes per unit of `observed`, (k, a, b); None if never."""
     out, any_of_them = np.zeros((k, len(kept), len(observed))), False
     for columns, family, own in parts:
         mine, seen = (
@@ -88,7 +94,11 @@ def _kept(
     features: Features,
     make: Callable[[Features, Any, Any, Features], tuple[Any, Any]],
 ) -> list[Part]:
-    """What `make` makes of each part that has some of `features`, numbered as they stand there."""
+    """Return what `make` returns for each part that has some of `features`.
+
+    `make` receives the columns, family and parameters of a part, and the positions of its share of
+    `features` among its columns. The columns of a result are positions in `features`.
+    """
     out: list[Part] = []
     for columns, family, own in parts:
         at = np.flatnonzero(np.isin(features, columns))
@@ -98,19 +108,21 @@ def _kept(
 
 
 def _local(columns: Features, features: Features) -> Features:
-    """Where `features` stand among a part's `columns`."""
+    """Return the positions of `features` among the `columns` of a part."""
     order = np.argsort(columns)
     found: Features = order[np.searchsorted(columns, features, sorter=order)]
     return found
 
 
 def _moments(family: Any) -> Moments:
+    """Return `family` if it has moments; ConfigError otherwise."""
     if not isinstance(family, Moments):
         raise _unstated(family, "moments")
     return family
 
 
 def _marginals(family: Any) -> Marginals:
+    """Return `family` if it has marginals; ConfigError otherwise."""
     if not isinstance(family, Marginals):
         raise _unstated(family, "marginals")
     return family

@@ -1,4 +1,4 @@
-"""Groups of features as a configuration names them, for products of families."""
+"""Groups of features of a product, as options of a configuration, and their checks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from emdist.inputs.validation import checked_options
 
 Columns = NDArray[np.int64]
 
-#: Features that groups may name: ranges are written out before the data are known.
+#: The largest number of features that groups can name. Ranges are expanded before the number of
+#: features of the data is known, so they need a limit.
 MOST = 1 << 20
 
 
 def _numbers(value: Any) -> Any:
-    """Booleans are no indices: a mask is a list of them."""
+    """Return `value` unless it contains a boolean: a mask is not a list of indices."""
     if isinstance(value, list | tuple | np.ndarray):
         for one in value:
             if isinstance(one, bool | np.bool_):
@@ -37,16 +38,16 @@ Named = Annotated[tuple[int, ...] | str, BeforeValidator(_numbers)]
 
 @dataclass(frozen=True)
 class Group:
-    """Features of one family.
+    """A group of features that have one family.
 
     Attributes
     ----------
     columns
-        Their indices, or a range as text: "3:40" for 3..39.
+        The indices of the features, or a range as text: "3:40" for 3..39.
     family
-        By its name.
+        The name of the family.
     options
-        Of the family.
+        The options of the family.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -57,7 +58,7 @@ class Group:
 
 
 def indices_of(columns: tuple[int, ...] | str, where: str) -> Columns:
-    """The columns of a group, a range written out."""
+    """Return the indices of `columns`, which may be a range; ConfigError if they are invalid."""
     if not isinstance(columns, str):
         if not columns or min(columns) < 0:
             raise ConfigError(f"{where}={list(columns)}; wanted at least one index, all >= 0.")
@@ -67,7 +68,7 @@ def indices_of(columns: tuple[int, ...] | str, where: str) -> Columns:
     first, colon, end = columns.partition(":")
     if not (colon and first.strip().isdecimal() and end.strip().isdecimal()):
         raise ConfigError(f"{where}={columns!r}; wanted a list of indices, or a range as '3:40'.")
-    # Digits are counted first: Python refuses to read thousands of them.
+    # Check the number of digits first: Python does not convert texts with thousands of digits.
     if len(end.strip()) > 18 or len(first.strip()) > 18 or int(end) > MOST:
         raise _too_far(f"{where}={columns!r:.60}")
     found = np.arange(int(first), int(end))
@@ -85,7 +86,10 @@ def _too_far(what: str) -> ConfigError:
 def check_features(
     groups: Sequence[Group], ignored: tuple[int, ...] | str, named: int, d: int
 ) -> None:
-    """ConfigError for groups that name features 0 to `named` - 1 if the data has only `d`."""
+    """Raise a ConfigError if groups name features that data of `d` features do not have.
+
+    The groups name the features 0 to `named` - 1.
+    """
     places = [(f"groups[{i}].columns", group.columns) for i, group in enumerate(groups)]
     for where, columns in [*places, ("ignored", ignored)]:
         last = int(indices_of(columns, where).max()) if columns else -1
@@ -99,13 +103,13 @@ def check_features(
 
 
 def family_of(group: Group, i: int) -> Family[Any]:
-    """The family of group number `i`, its options checked."""
+    """Return the family of `group`, which has the number `i`, with checked options."""
     if group.family == "product":
         raise ConfigError(
             f"groups[{i}] is a product itself; a product of products is one product: name its "
             "groups here."
         )
-    # Found, not imported: any file of this package can be a part.
+    # The family is looked up by name, because any module of the package can be a part.
     try:
         cls = plugin("emdist.families", "family", group.family)
     except ConfigError as error:
@@ -115,7 +119,7 @@ def family_of(group: Group, i: int) -> Family[Any]:
 
 
 def parts_of(groups: Sequence[Group]) -> tuple[tuple[Columns, Family[Any]], ...]:
-    """The columns and the family of each group, checked."""
+    """Return the columns and the family of each group, after checking them."""
     parts = tuple(
         (indices_of(group.columns, f"groups[{i}].columns"), family_of(group, i))
         for i, group in enumerate(groups)
@@ -126,7 +130,7 @@ def parts_of(groups: Sequence[Group]) -> tuple[tuple[Columns, Family[Any]], ...]
 
 
 def check_columns(columns: Columns) -> None:
-    """ConfigError unless these are 0..d-1, each once."""
+    """Raise a ConfigError unless `columns` are 0..d-1, each exactly once."""
     times = np.bincount(columns)
     twice, left_out = (np.flatnonzero(fault).tolist() for fault in (times > 1, times == 0))
     faults = [
@@ -141,7 +145,7 @@ def check_columns(columns: Columns) -> None:
 
 
 def check_width(family: Family[Any], columns: Columns) -> None:
-    """ConfigError if options that are given feature by feature are not for so many."""
+    """Raise a ConfigError if options have one value per feature, but for another number of them."""
     high = () if family.domain is None else np.shape(family.domain.high)
     if high and high[0] != len(columns):
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Densities of groups of features, joined into that of all features."""
+"""The density of all features of a product, joined from the densities of its groups."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ D = TypeVar("D", bound=Density)
 
 
 def joined(parts: Sequence[tuple[Columns, Density]], d: int) -> Density:
-    """The density whose score is the sum of those of `parts`, each of its own columns of `d`.
+    """Return the density whose score is the sum of those of `parts`, for `d` columns in all.
 
-    Expanded ones join into one expanded density: still two matrix products for a tile.
+    If all parts are expanded, so is the result: it still needs two matrix products for a tile.
     """
     expanded = [(columns, part) for columns, part in parts if isinstance(part, Expanded)]
     if len(expanded) < len(parts):
@@ -39,7 +39,7 @@ def joined(parts: Sequence[tuple[Columns, Density]], d: int) -> Density:
 
 @dataclass(frozen=True)
 class Beside:
-    """T(x) of each group of columns, beside each other."""
+    """A function T(x) that joins the statistics of all groups as columns."""
 
     parts: tuple[tuple[Columns, Callable[[Array], Array]], ...]
 
@@ -49,7 +49,7 @@ class Beside:
 
 @dataclass(frozen=True)
 class Added:
-    """The sum of one number for each group of columns."""
+    """A function of rows that adds up one number from each group of columns: (m, d) -> (m,)."""
 
     parts: tuple[tuple[Columns, Callable[[Array], Floats]], ...]
 
@@ -62,12 +62,12 @@ class Added:
 
 @dataclass(frozen=True)
 class Joined:
-    """Densities of groups of columns of which some are centred, and so look at x themselves.
+    """The joined density if some groups are not expanded and so need the rows themselves.
 
     Attributes
     ----------
     parts
-        Columns and their density.
+        The columns and the density of each group.
     """
 
     parts: tuple[tuple[Columns, Density], ...]
@@ -93,7 +93,7 @@ class Joined:
         return x
 
     def _each(self, x: Array) -> list[tuple[Density, Array, Array]]:
-        """Each part with its own columns and their statistics."""
+        """Return each part, the rows in its columns, and their statistics."""
         own = [(part, np.take(x, columns, axis=1)) for columns, part in self.parts]
         return [(part, mine, part.statistics(mine)) for part, mine in own]
 

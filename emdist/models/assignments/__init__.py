@@ -1,4 +1,7 @@
-"""How rows are shared among components: one file per assignment, each with an ``assignment``."""
+"""Assignments: how an E-step divides rows among components.
+
+Each file contains one assignment. Its constant ``assignment`` is found by the name of the file.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,19 @@ class Tile:
     Attributes
     ----------
     density
-        That scored it.
+        The density that scored the tile.
     x, t
-        (m, d) rows relative to the origin, and their statistics.
+        The rows relative to the origin, (m, d), and their statistics, (m, width).
     score
-        (k, m) without `offset`; an assignment may overwrite it.
+        The scores without `offset`, (k, m). An assignment may overwrite them.
     offset
-        (k,) to be added to the scores: the density's own and `log_weight`.
+        The numbers to add to the scores, (k,): the offset of the density plus `log_weight`.
     log_weight
-        (k,) logarithms of the mixture weights, 0 where they are uniform.
+        The logarithms of the mixture weights, (k,), or 0 if these are uniform.
     weight
-        (m,) sample weights, or None for 1.
+        The sample weights, (m,), or None if all are 1.
     rows
-        (m,) global indices of the rows: what random choices are keyed by.
+        The indices of the rows in the whole data, (m,). Random numbers are derived from them.
     """
 
     density: Density
@@ -49,16 +52,16 @@ class Tile:
 
 @dataclass(frozen=True)
 class Share:
-    """What one tile adds to the sums.
+    """What one tile adds to the sums of its block.
 
     Attributes
     ----------
     n
-        (k,) weight given to each component.
+        The weight that each component receives, (k,).
     t
-        (k, width) statistics given to each component.
+        The sum of statistics that each component receives, (k, width).
     objective
-        Weighted sum of the tile's objective, without the density's constant: nats.
+        The weighted sum of the objective over the rows, without the density's constant, in nats.
     """
 
     n: Floats
@@ -66,7 +69,7 @@ class Share:
     objective: float
 
     def __iadd__(self, other: Share) -> Share:
-        """Add a tile's to those of the tiles before it, in place."""
+        """Add what another tile adds to the sums, in place."""
         np.add(self.n, other.n, out=self.n)
         np.add(self.t, other.t, out=self.t)
         return replace(self, objective=self.objective + other.objective)
@@ -75,43 +78,55 @@ class Share:
 class Assignment(Protocol):
     """How the scores of a tile become responsibilities.
 
-    Its objective is ``Q + temperature * H``, with Q the expected complete-data log-likelihood
-    and H the entropy of the responsibilities: the log-likelihood at temperature 1, and the
-    classification likelihood at 0.
+    The objective is ``Q + temperature * H``, where Q is the expected complete-data log-likelihood
+    and H the entropy of the responsibilities. It is the log-likelihood at temperature 1, and the
+    classification likelihood at temperature 0.
     """
 
     @property
     def temperature(self) -> float:
-        """Of the responsibilities; NaN where the objective is no such sum."""
+        """Temperature of the responsibilities; NaN if the objective is not of this form."""
 
     @property
     def leaves_base_out(self) -> bool:
-        """Whether `Share.objective` lacks the base that components share."""
+        """Whether `Share.objective` lacks the part of the score that all components share."""
 
     @property
     def settled(self) -> bool:
-        """Whether every later turn computes as this one."""
+        """Whether every later iteration works in the same way."""
 
     def at(self, turn: Turn) -> Assignment:
-        """As it works in one turn of a fit; by itself it works as at the end of all turns."""
+        """Return the assignment as it works in one iteration.
+
+        Without `at`, an assignment works as it does after the last change.
+        """
 
     def share(self, tile: Tile) -> Share:
-        """What the tile adds to the sums; overwrites its scores."""
+        """Return what the tile adds to the sums. This overwrites the scores."""
 
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
-        """What the responsibilities of stored rows are the softmax of; None if of no such thing."""
+        """Return the logits of the responsibilities; None if these are not a softmax of T(x)."""
 
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
     ) -> Share | None:
-        """What a block of stored rows (m, d) adds, in one compiled call; None to go by tiles."""
+        """Return what a block of stored rows (m, d) adds to the sums, by one compiled call.
+
+        The result is None if there is no such call, so that tiles must be processed.
+        """
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
-        """Labels (m,) and log-likelihood (m,) without the constant; overwrites the scores."""
+        """Return labels (m,) and log-likelihoods (m,) without the density's constant.
+
+        This overwrites the scores.
+        """
 
 
 def gathered(tile: Tile, resp: Array, value: Floats) -> Share:
-    """The share of a tile with responsibilities (k, m) and objective (m,); overwrites both."""
+    """Return what a tile adds to the sums, with responsibilities (k, m) and objective (m,).
+
+    This overwrites both.
+    """
     if tile.weight is not None:
         value *= tile.weight
         resp *= tile.weight
@@ -122,9 +137,10 @@ def gathered(tile: Tile, resp: Array, value: Floats) -> Share:
 def softly(
     logits: Sequence[Logits], x: Array, weight: Floats | None, origin: Floats
 ) -> Iterator[Share]:
-    """What a block of stored rows (m, d) adds under each of some logits of one T(x) and precision.
+    """Yield what a block of stored rows (m, d) adds to the sums under each of `logits`.
 
-    Each has the bits that it has alone.
+    All logits have the same T(x) and the same precision. The results are bit-identical to those
+    of each logits alone.
     """
     lines = Lines(logits[0].pairs, logits[0].extras)
     found = posteriors(x, origin, [(each.eta, each.offset) for each in logits], lines, weight)
@@ -135,12 +151,12 @@ def softly(
 def softly_alone(
     logits: Logits | None, x: Array, weight: Floats | None, origin: Floats
 ) -> Share | None:
-    """As `softly`, of one; None where there are none."""
+    """Return what a block of stored rows (m, d) adds to the sums; None if `logits` is None."""
     return None if logits is None else next(softly([logits], x, weight, origin))
 
 
 def scattered(tile: Tile, labels: NDArray[np.int32], value: Floats) -> Share:
-    """The share of a tile with labels (m,) and objective (m,)."""
+    """Return what a tile adds to the sums, with hard labels (m,) and objective (m,)."""
     n, sums = tile.density.scatter(tile.x, tile.t, labels, tile.weight)
     total = value.sum() if tile.weight is None else value @ tile.weight
     return Share(n, sums, float(total))

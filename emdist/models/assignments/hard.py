@@ -1,4 +1,4 @@
-"""Hard: the best component takes the whole row. Classification EM, and K-means."""
+"""Hard assignment: each row belongs to its best component. Classification EM and K-means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emdist.models.assignments import Share, Tile, scattered
 
 @dataclass(frozen=True)
 class Hard:
-    """Classification EM: Celeux and Govaert 1992."""
+    """Hard assignment, as in classification EM: Celeux and Govaert 1992."""
 
     temperature: ClassVar[float] = 0.0
     leaves_base_out: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Soft: responsibilities are posterior probabilities. EM."""
+"""Soft assignment: responsibilities are posterior probabilities of components. Ordinary EM."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_
 
 
 class Softened(ABC):
-    """Base of assignments whose responsibilities come from a softmax of the scores."""
+    """Base class of assignments whose responsibilities follow from a softmax of the scores."""
 
     leaves_base_out: ClassVar[bool] = True
 
     @abstractmethod
     def logits(self, density: Density, log_weight: Array) -> Logits | None:
-        """What the responsibilities of stored rows are the softmax of; None if of no such thing."""
+        """Return the logits of the responsibilities; None if these are not a softmax of T(x)."""
 
     def whole(
         self, density: Density, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
@@ -36,7 +36,7 @@ class Softened(ABC):
 
 @dataclass(frozen=True)
 class Soft(Softened):
-    """Expectation-maximisation: Dempster, Laird and Rubin 1977."""
+    """Soft assignment, as in expectation maximisation: Dempster, Laird and Rubin 1977."""
 
     temperature: ClassVar[float] = 1.0
     settled: ClassVar[bool] = True

@@ -1,7 +1,7 @@
-"""Stochastic: every row draws one component from its posterior. Stochastic EM.
+"""Stochastic assignment: each row draws its component from its posterior. Stochastic EM.
 
-Celeux and Diebolt 1985. The draws let a fit leave poor maxima; after `iterations` of them it
-goes on as EM, which converges.
+Source: Celeux and Diebolt 1985. The draws let a fit leave poor maxima. After `iterations` with
+draws, the fit continues as EM, which converges.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from emdist.kernels.tiles.hashing import uniform_of_rows
 from emdist.models.assignments import Assignment, Share, Tile, scattered
 from emdist.models.assignments.soft import Soft, Softened
 
-#: The purpose of these random numbers, so that no other draws share their stream.
+#: The number of this purpose of random numbers, so that no other draws use the same stream.
 _STREAM = 7
 
 
 @dataclass(frozen=True)
 class Drawn(Softened):
-    """One draw per row, from a stream named by `key` and the row's global index.
+    """One draw per row, from random numbers that `key` and the row's global index determine.
+
+    So draws do not depend on blocks, threads or workers.
 
     Attributes
     ----------
     key
-        (seed, restart, iteration).
+        The numbers (seed, restart, iteration).
     """
 
     key: tuple[int, ...]
@@ -47,17 +49,18 @@ class Drawn(Softened):
         return scattered(tile, labels, value)
 
     def logits(self, density: Density, log_weight: Array) -> None:
-        return None  # Draws are keyed by row, tile by tile.
+        return None  # Draws need the index of each row, which only tiles have.
 
 
 @dataclass(frozen=True)
 class Stochastic(Soft):
-    """Draws for `iterations`, then EM.
+    """Stochastic assignment in the first iterations, then soft assignment.
 
     Attributes
     ----------
     iterations
-        With draws. The objective of each is the log-likelihood, which need not rise in them.
+        The number of iterations with draws. Their objective is the log-likelihood, which may fall
+        from one to the next.
     """
 
     iterations: Annotated[int, Field(ge=0)] = 30

@@ -1,7 +1,7 @@
-"""Tempered: responsibilities softmax(score / eps), eps falling by a schedule.
+"""Tempered assignment: responsibilities are softmax(score / eps), and eps falls to its last value.
 
-Deterministic annealing: Ueda and Nakano 1998, "Deterministic annealing EM algorithm", Neural
-Networks 11(2); Rose 1998 for its limit eps -> 0, which is hard assignment.
+This is deterministic annealing. Sources: Ueda and Nakano 1998, "Deterministic annealing EM
+algorithm", Neural Networks 11(2); Rose 1998 for its limit eps -> 0, which is hard assignment.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class At(Softened):
-    """Responsibilities ``softmax(score / temperature)``, at one temperature above 0.
+    """Assignment at one temperature above 0: ``softmax(score / temperature)``.
 
     Attributes
     ----------
     temperature
-        eps: 1 gives posterior probabilities, less sharpens, more flattens them.
+        The temperature eps. 1 gives posterior probabilities. Lower values make responsibilities
+        sharper, and higher values make them more equal.
     settled
-        Whether no other temperature follows.
+        Whether all later iterations have the same temperature.
     """
 
     temperature: float
@@ -51,7 +52,7 @@ class At(Softened):
         return density.logits(log_weight, self.temperature)
 
     def _soften(self, tile: Tile) -> Floats:
-        """Responsibilities in place of the scores; ``Q + temperature * H`` of each row (m,)."""
+        """Overwrite scores by responsibilities, and return ``Q + temperature * H`` of rows (m,)."""
         narrow = tile.score.dtype.type
         np.multiply(tile.score, narrow(1 / self.temperature), out=tile.score)
         value = softmax(tile.score, (tile.offset / self.temperature).astype(narrow))
@@ -61,25 +62,29 @@ class At(Softened):
 
 @dataclass(frozen=True)
 class Tempered:
-    """``eps_i = max(end, start * factor^i)`` in iteration i; where eps ends, EM goes on as usual.
+    """Assignment at a falling temperature: ``eps_i = max(end, start * factor^i)``.
+
+    Here i counts iterations from 0. Once eps is at its last value, the fit continues until it
+    converges.
 
     Attributes
     ----------
     start
-        First eps. Above 1 smooths the likelihood, so that the fit depends less on where it
-        starts. Where it is high, components merge, and those with widths of their own may
-        never part again: keep it near 1 for them; isotropic ones take more.
+        The first eps. A value above 1 smooths the likelihood, so that the fit depends less on its
+        starting values. If it is high, components merge. Components with widths of their own may
+        then never separate again, so keep it near 1 for them. Isotropic components allow higher
+        values.
     factor
-        By which eps is multiplied after every iteration.
+        The factor by which eps is multiplied after every iteration.
     end
-        Last eps: 1 ends in EM, 0 in hard assignment.
+        The last eps: with 1 the fit ends in EM, with 0 in hard assignment.
     """
 
     start: Positive = 2.0
     factor: Annotated[float, Field(gt=0, lt=1)] = 0.9
     end: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
 
-    #: Below this eps all rows but exact ties are as good as hard.
+    #: Below this eps, responsibilities are practically 0 or 1, except for exact ties.
     _COLD = 1e-3
 
     @property
@@ -94,12 +99,13 @@ class Tempered:
 
     @property
     def _last(self) -> Assignment:
+        """The assignment at the last temperature, `end`."""
         if self.end == 0:
             return Hard()
         return Soft() if self.end == 1 else At(self.end)
 
     def at(self, turn: Turn) -> Assignment:
-        # Logarithms, because factor^iteration underflows.
+        # Compare logarithms, because factor^iteration underflows.
         log_eps = math.log(self.start) + (turn.iteration - 1) * math.log(self.factor)
         floor = self.end if self.end > 0 else min(self.start, 1.0) * self._COLD
         if log_eps <= math.log(floor):

@@ -1,1 +1,1 @@
-"""Uniform noise beside the components of a mixture: Banfield and Raftery 1993."""
+"""The noise component of a mixture, which has a uniform density: Banfield and Raftery 1993."""

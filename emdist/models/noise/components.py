@@ -1,7 +1,8 @@
-"""Uniform noise beside the components of any family of real numbers: Banfield and Raftery 1993.
+"""A noise component for mixtures of any family of real numbers.
 
-The noise is one more component, the last, of density 1 / V everywhere, V the volume of the data's
-bounding box. `WithNoise` wraps a family and `NoisyDensity` its density; neither knows which.
+Source: Banfield and Raftery 1993. The noise is one more component, the last. Its density is 1 / V
+everywhere, where V is the volume of the bounding box of the data. `WithNoise` wraps a family and
+`NoisyDensity` its density. Both work for every family.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ Shared = Callable[[Floats, Floats | None], dict[str, Floats]]
 
 @dataclass(frozen=True)
 class Levelled(Generic[P]):
-    """Components, and the noise beside them.
+    """The parameters of k components and of the noise.
 
     Attributes
     ----------
     components
-        The wrapped family's parameters.
+        The parameters of the wrapped family.
     level
-        () logarithm of the noise's density, 1 / V: nats.
+        The logarithm of the density of the noise, 1 / V, in nats: ().
     """
 
     components: P
@@ -41,24 +42,25 @@ class Levelled(Generic[P]):
 
 @dataclass(frozen=True)
 class NoisyDensity:
-    """A density of k components with the noise as number k.
+    """A density of k components, and of the noise as component number k.
 
-    The statistics of rows that are noise count for no component, but a family's shared statistics,
-    which no responsibility enters, hold these rows too. So the noise gathers their part of them,
-    in columns behind the family's own, and the M-step takes it off.
+    The statistics of rows that are noise count for no component. But the shared sums of a family,
+    which no responsibility enters, include these rows. So the noise sums its part of them, in
+    columns behind those of the family, and the M-step subtracts it.
 
     Attributes
     ----------
     inner
-        Of the components.
+        The density of the components without noise.
     level
-        Logarithm of the noise's density without the `constant` of `inner`: nats.
+        The logarithm of the density of the noise minus the `constant` of `inner`, in nats.
     shared
-        The family's shared statistics.
+        The function that computes the shared sums of the family.
     extra
-        Numbers in them.
+        The number of values in these shared sums.
     base_of
-        The sum of ``resp * base(x)`` from the noise's part of them.
+        The function that computes the sum of ``resp * base(x)`` of the noise from its part of the
+        shared sums.
     """
 
     inner: Density
@@ -88,7 +90,7 @@ class NoisyDensity:
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         self.inner.score(x, t, out[:-1])
-        # The others lack their base; the noise, which has none, is set against it.
+        # The caller adds the base to all scores. The noise has none, so it is subtracted here.
         out[-1] = -self.inner.base(x)
 
     def base(self, x: Array) -> Floats:
@@ -125,7 +127,7 @@ class NoisyDensity:
         return self.inner.expected(n[:-1], t[:-1, :width], about) + noise
 
     def _taken(self, x: Array, weight: Array) -> Floats:
-        """The noise's part of the shared statistics: (extra,)."""
+        """Return the part of the noise in the shared sums: (extra,)."""
         if self.extra == 0:
             return np.empty(0)
         found = self.shared(x.astype(np.float64, copy=False), weight.astype(np.float64))
@@ -134,17 +136,18 @@ class NoisyDensity:
 
 @dataclass(frozen=True)
 class WithNoise(Generic[P]):
-    """Any family of real numbers with noise as one more component, the last.
+    """A family of real numbers, with noise as one more component, the last.
 
-    What speaks of components (`collapsed` apart, which says that the noise never is) leaves the
-    noise out.
+    Methods that return or change components, such as `locations` and `take`, leave the noise out.
+    Only `collapsed` includes it, as a component that never collapses.
 
     Attributes
     ----------
     family
-        Of the components.
+        The family of the components.
     volume
-        V, in the units of the data to the power of d; None: of the data's bounding box.
+        The volume V, in the units of the data to the power of d, or None for the volume of the
+        bounding box of the data.
     """
 
     family: Family[P]
@@ -165,21 +168,21 @@ class WithNoise(Generic[P]):
 
     @property
     def domain(self) -> None:
-        """Any real numbers: there is no uniform distribution over counts without a limit."""
+        """None: features are any real numbers. Unlimited counts have no uniform distribution."""
         return None
 
     @property
     def approximation(self) -> str:
-        """The family's."""
+        """Why the family's M-step misses the exact maximum; empty if it does not."""
         return self.family.approximation
 
     @property
     def needs_covariance(self) -> bool:
-        """As the family."""
+        """Whether the family needs the covariance of the data."""
         return self.family.needs_covariance
 
     def informed(self, spread: Spread) -> WithNoise[P]:
-        """Beside the family that is fitted to data of this spread."""
+        """Return the family with noise, for data of this spread."""
         return replace(self, family=self.family.informed(spread))
 
     def start(self, seeds: Floats, spread: Spread) -> Levelled[P]:
@@ -197,13 +200,13 @@ class WithNoise(Generic[P]):
         return NoisyDensity(inner, level, self.family.shared, self._sizes(params)[1], base_of)
 
     def _sizes(self, params: Levelled[P]) -> tuple[dict[str, tuple[int, ...]], int]:
-        """Shapes of the shared statistics, and the numbers in all of them."""
+        """Return the shapes of the shared sums by name, and the number of values in all of them."""
         d = self.family.locations(params.components).shape[1]
         empty = self.family.shared(np.empty((0, d)), None)
         return {n: empty[n].shape for n in sorted(empty)}, sum(v.size for v in empty.values())
 
     def _shaped(self, taken: Floats, params: Levelled[P]) -> dict[str, Floats]:
-        """The noise's part (extra,) of the shared statistics, by name."""
+        """Return the part of the noise in the shared sums, (extra,), as arrays by name."""
         found, at = {}, 0
         for name, shape in self._sizes(params)[0].items():
             size = int(np.prod(shape))
@@ -212,7 +215,7 @@ class WithNoise(Generic[P]):
         return found
 
     def _of_components(self, sums: Sums, params: Levelled[P]) -> Sums:
-        """What a pass without the noise's rows would have summed."""
+        """Return the sums that a pass without the rows of the noise would have had."""
         _, extra = self._sizes(params)
         fields = dict(sums.fields)
         fields["n"] = sums["n"][:-1]
@@ -231,7 +234,8 @@ class WithNoise(Generic[P]):
         growth = self.family.amplification(params.components, spread)
         if not np.isfinite(growth):
             return growth
-        # Components may be right to each other where each is far off by the same; the noise is not.
+        # An error in the base is common to all components and cancels among them, but not between
+        # a component and the noise.
         density = self.family.density(params.components, Numerics("float64"))
         base = density.base((np.abs(spread.mean) + np.sqrt(spread.variance))[None])
         return max(growth, 2 * float(np.abs(base[0])) / len(spread.mean))
@@ -254,7 +258,7 @@ class WithNoise(Generic[P]):
         return np.append(self.family.collapsed(params.components), False)
 
     def with_missing(self) -> NoReturn:
-        """Refused: the box would be another for each pattern of missing values."""
+        """Raise a ConfigError: each pattern of missing values would need a box of its own."""
         raise ConfigError(
             "Uniform noise is a density of whole rows, and data.non_finite: missing asks for rows "
             "with missing values. Leave model.noise out, or set data.non_finite to 'drop'."
@@ -279,10 +283,10 @@ class WithNoise(Generic[P]):
 
 
 def _box_level(family: Family[Any], spread: Spread) -> float:
-    """Logarithm of 1 / V for the bounding box.
+    """Return the logarithm of 1 / V for the bounding box of the data, in nats.
 
-    A constant feature has no extent. It counts for as much as in a component as wide as the data,
-    so that it tells noise from components by nothing.
+    A constant feature has no extent. It adds as much as to the density of a component that is as
+    wide as the data, so that it does not distinguish noise from components.
     """
     extent = spread.high - spread.low
     wide = extent > 0
@@ -294,7 +298,10 @@ def _box_level(family: Family[Any], spread: Spread) -> float:
 
 
 def _peak(family: Family[Any], spread: Spread) -> float:
-    """Log-density at its own location of a component as wide as the data, 0 if it has none."""
+    """Return the log-density of a component as wide as the data, at its location, in nats.
+
+    It is 0 if such a component has no density.
+    """
     at = spread.mean[None]
     try:
         density = family.density(family.start(at, spread), Numerics("float64", centred=True))

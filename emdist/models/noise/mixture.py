@@ -1,4 +1,4 @@
-"""A mixture with uniform noise beside its components: Banfield and Raftery 1993."""
+"""A mixture with a noise component of uniform density: Banfield and Raftery 1993."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ NOISE = -1
 
 @dataclass(frozen=True)
 class NoisyParams(MixtureParams[P]):
-    """Weights, components and noise.
+    """The parameters of a mixture with noise: mixture weights, components and noise.
 
     Attributes
     ----------
     weights
-        (k,) shares of the rows that are no noise, summing to 1.
+        The shares of the components in the rows that are not noise, (k,), summing to 1.
     components
-        The family's parameters, relative to the origin.
+        The family's parameters of k components, relative to the origin.
     noise
-        () share of all rows that is noise.
+        The share of all rows that is noise, the mixture weight of the noise component: ().
     level
-        () logarithm of the noise's density: nats.
+        The logarithm of the density of the noise in nats: ().
     """
 
     noise: Floats = field(kw_only=True)
@@ -43,24 +43,23 @@ class NoisyParams(MixtureParams[P]):
 
     @property
     def shares(self) -> Floats:
-        """(k + 1,) of all rows: the components', then the noise's."""
+        """The shares of all rows: those of the components, then that of the noise: (k + 1,)."""
         return np.append((1.0 - self.noise) * self.weights, self.noise)
 
 
 @dataclass(frozen=True)
 class NoiseMixture(Generic[P]):
-    """``noise / V + (1 - noise) sum_k weight_k p(x | k)``.
+    """A mixture with noise: ``noise / V + (1 - noise) sum_k weight_k p(x | k)``.
 
-    It is the mixture of k + 1 components that `mixture` holds, and knows that the last of them is
-    none: it has no location, is never weak, never started anew or dropped, and its rows have the
-    label -1.
+    It wraps a mixture of k + 1 components, the last of which is the noise. The noise has no
+    location. It never collapses, and is never reseeded or dropped. Its rows have the label -1.
 
     Attributes
     ----------
     mixture
-        Of a family with noise, and of weights `BesideNoise`.
+        The mixture of k + 1 components, of a family `WithNoise` and with weights `BesideNoise`.
     share
-        Of rows that are noise at the start.
+        The share of rows that is noise in the starting values.
     """
 
     mixture: Mixture[Levelled[P]]
@@ -70,46 +69,46 @@ class NoiseMixture(Generic[P]):
 
     @property
     def domain(self) -> Domain | None:
-        """What features can be."""
+        """None: features are any real numbers."""
         return self.mixture.domain
 
     def cells(self, d: int) -> None:
-        """Rows miss nothing."""
+        """Return None: rows have no missing values."""
         return
 
     @property
     def approximation(self) -> str:
-        """The family's."""
+        """Why the family's M-step misses the exact maximum; empty if it does not."""
         return self.mixture.approximation
 
     @property
     def settled(self) -> bool:
-        """The assignment's."""
+        """Whether the assignment works the same way in every later iteration."""
         return self.mixture.settled
 
     @property
     def temperature(self) -> float:
-        """The assignment's."""
+        """Temperature of the assignment: 1 for EM, 0 for hard assignment, NaN for draws."""
         return self.mixture.temperature
 
-    #: The noise's share of them has no component to go to in another pass.
+    #: The noise's part of the sums belongs to no component, so it cannot be used in another pass.
     additive: ClassVar[bool] = False
 
     @property
     def squares(self) -> bool:
-        """As the mixture."""
+        """Whether the mixture adds up squares of the features."""
         return self.mixture.squares
 
     def expected(self, sums: Sums, params: NoisyParams[P]) -> float:
-        """Q as the mixture's, the noise's part included."""
+        """Return Q of `params` as part of the field ``objective``, noise included, in nats."""
         return self.mixture.expected(sums, self._joined(params))
 
     def at(self, turn: Turn) -> NoiseMixture[P]:
-        """The mixture as its assignment works in one turn."""
+        """Return the mixture with the assignment of one iteration."""
         mixture = self.mixture.at(turn)
         return self if mixture is self.mixture else replace(self, mixture=mixture)
 
-    #: Noise is a density of whole rows.
+    #: The density of noise is that of rows without missing values.
     missing: ClassVar[bool] = False
 
     @property
@@ -118,10 +117,12 @@ class NoiseMixture(Generic[P]):
         return self.mixture.family
 
     def _joined(self, params: NoisyParams[P]) -> MixtureParams[Levelled[P]]:
+        """Return `params` as those of the wrapped mixture of k + 1 components."""
         counts = None if params.counts is None else np.append(params.counts, 0.0)
         return MixtureParams(params.shares, Levelled(params.components, params.level), counts)
 
     def _parted(self, joined: MixtureParams[Levelled[P]]) -> NoisyParams[P]:
+        """Return parameters of the wrapped mixture with components and noise apart."""
         own, inner = without_noise(joined), joined.components
         noise = np.asarray(joined.weights[-1])
         return NoisyParams(
@@ -129,7 +130,7 @@ class NoiseMixture(Generic[P]):
         )
 
     def start(self, seeds: Floats, spread: Spread) -> NoisyParams[P]:
-        """Equal weights, components at `seeds` (k, d), and the given share of noise."""
+        """Return equal weights, components at `seeds` (k, d), and noise with the share `share`."""
         k = len(seeds)
         family, weights = self.mixture.family, self.mixture.weights
         n = np.append(np.full(k, (1.0 - self.share) / k), self.share) * spread.weight
@@ -138,74 +139,80 @@ class NoiseMixture(Generic[P]):
         return self._parted(MixtureParams(shares, family.start(seeds, spread), counts))
 
     def numerics(self, params: NoisyParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """The cheapest arithmetic that keeps the promised digits for these parameters."""
+        """Return the cheapest arithmetic that is accurate enough for these parameters."""
         return self.mixture.numerics(self._joined(params), spread, dtype)
 
     def e_step(
         self, block: Block, params: NoisyParams[P], origin: Floats, numerics: Numerics
     ) -> Sums:
-        """Sums of one block: ``n`` (k + 1,) and ``t`` (k + 1, width), the noise's last."""
+        """Return the sums of one block: ``n`` (k + 1,), ``t`` (k + 1, width), noise last."""
         return self.mixture.e_step(block, self._joined(params), origin, numerics)
 
     def first_step(
         self, block: Block, start: NoisyParams[P], nearest: NDArray[np.int32], origin: Floats
     ) -> Sums:
-        """As the mixture's, with the given share of noise."""
+        """Return the sums of a block whose rows have labels `nearest`, with noise added.
+
+        No row is labelled as noise, so its weight is set to give it the share `share`.
+        """
         sums = self.mixture.first_step(block, self._joined(start), nearest, origin)
         n = sums["n"].copy()
         n[-1] = float(sums["weight"]) * self.share / (1.0 - self.share)
         return Sums({**sums.fields, "n": n})
 
     def shared_step(self, block: Block, origin: Floats) -> Sums:
-        """As the mixture's: of all rows, noise or not."""
+        """Return sums of all rows of a block, noise or not: those of the wrapped mixture."""
         return self.mixture.shared_step(block, origin)
 
     def m_step(self, sums: Sums, params: NoisyParams[P], numerics: Numerics) -> NoisyParams[P]:
-        """New parameters from the sums of a pass with `params` and `numerics`."""
+        """Return new parameters from the sums of a pass with `params` and `numerics`."""
         return self._parted(self.mixture.m_step(sums, self._joined(params), numerics))
 
     def objective(self, sums: Sums, params: NoisyParams[P], numerics: Numerics) -> float:
-        """Log-likelihood and log-prior per unit of weight of `params`: nats."""
+        """Return log-likelihood plus log-prior of `params`, in nats per unit of weight."""
         return self.mixture.objective(sums, self._joined(params), numerics)
 
     def terms(
         self, sums: Sums, params: NoisyParams[P], new: NoisyParams[P], numerics: Numerics
     ) -> Terms:
-        """As the mixture's: noise is a part of Q and of the entropy."""
+        """Return Q before and after the M-step, and H. Both include the noise."""
         return self.mixture.terms(sums, self._joined(params), self._joined(new), numerics)
 
     def log_prior(self, params: NoisyParams[P]) -> float:
-        """As the mixture's; the share of noise has no prior."""
+        """Return the log-prior of mixture weights and components in nats. Noise has no prior."""
         return self.mixture.log_prior(self._joined(params))
 
     def shift(self, params: NoisyParams[P], new: NoisyParams[P]) -> float:
-        """Sum of squared movements of the locations."""
+        """Return the sum of squared movements of all locations, in squared units of the data."""
         return self.mixture.shift(self._joined(params), self._joined(new))
 
     def unchanged(
         self, sums: Sums, previous: Sums | None, params: NoisyParams[P], new: NoisyParams[P]
     ) -> bool:
-        """As the mixture's: noise is a label too."""
+        """Return whether two passes with hard assignment gave every row the same label.
+
+        Noise counts as a label too.
+        """
         return self.mixture.unchanged(sums, previous, self._joined(params), self._joined(new))
 
     def weak(self, sums: Sums, params: NoisyParams[P]) -> NDArray[np.int64]:
-        """Components that have collapsed; the noise may do without rows."""
+        """Return the indices of collapsed components. The noise may be without rows."""
         found = self.mixture.weak(sums, self._joined(params))
         return found[found < len(params.weights)]
 
     def shown(self, params: NoisyParams[P], numerics: Numerics, resp: bool = False) -> Numerics:
-        """As the mixture."""
+        """Return the arithmetic for what users see: that of the wrapped mixture."""
         return self.mixture.shown(self._joined(params), numerics, resp)
 
     def reseed(
         self, sums: Sums, params: NoisyParams[P], numerics: Numerics, worst: Worst, spread: Spread
     ) -> NoisyParams[P]:
-        """As the mixture's."""
+        """Make the M-step, with components `worst.index` reseeded at `worst.rows`."""
         joined = self._joined(params)
         return self._parted(self.mixture.reseed(sums, joined, numerics, worst, spread))
 
     def take(self, params: NoisyParams[P], index: NDArray[np.int64]) -> NoisyParams[P]:
-        """Only components `index`, and the noise as it is."""
+        """Return parameters of the components `index` only, with the noise unchanged."""
         counts = None if params.counts is None else params.counts[index]
         if counts is None:
             weights = params.weights[index]
@@ -216,12 +223,12 @@ class NoiseMixture(Generic[P]):
         return replace(params, weights=weights, components=kept.components, counts=counts)
 
     def translate(self, params: NoisyParams[P], shift: Floats) -> NoisyParams[P]:
-        """The same mixture with every location moved by `shift` (d,)."""
+        """Return parameters of the same mixture, with `shift` (d,) added to every location."""
         moved = self.mixture.translate(self._joined(params), shift).components
         return replace(params, components=moved.components)
 
     def locations(self, params: NoisyParams[P]) -> Floats:
-        """(k, d) where the components lie; the noise lies nowhere."""
+        """Return the locations of the components, (k, d). The noise has none."""
         return self.mixture.locations(self._joined(params))
 
     def assign(
@@ -232,7 +239,10 @@ class NoiseMixture(Generic[P]):
         numerics: Numerics,
         resp: bool = False,
     ) -> Assigned:
-        """As the mixture's, with the label -1 and the last responsibility for noise."""
+        """Return labels, log-likelihoods (nats) and, on request, responsibilities of a block.
+
+        Rows that are noise have the label -1. The last responsibility is that of the noise.
+        """
         found = self.mixture.assign(block, self._joined(params), origin, numerics, resp)
         labels = np.where(found.labels == len(params.weights), np.int32(NOISE), found.labels)
         return replace(found, labels=labels)

@@ -1,4 +1,4 @@
-"""Mixture weights with noise as one more component, the last: its share, and what is left of it."""
+"""Mixture weights with a noise component: its weight, and the weight left for the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emdist.models.weights import Held, Weights
 
 @dataclass(frozen=True)
 class OfComponents:
-    """What parameters with noise say of the weights of the components alone.
+    """The mixture weights of the components alone, without the noise.
 
     Attributes
     ----------
     weights
-        (k,) shares of the rows that are no noise, summing to 1.
+        The shares of the components in the rows that are not noise, (k,), summing to 1.
     counts
-        (k,) weight of the rows of each component, or None.
+        The weight of the rows of each component, (k,), or None if there is no posterior.
     """
 
     weights: Floats
@@ -27,33 +27,33 @@ class OfComponents:
 
 
 def without_noise(held: Held) -> OfComponents:
-    """`held` of k components and noise, of the components alone."""
+    """Return the mixture weights of the k components in `held`, which ends with the noise."""
     weights = held.weights[:-1]
     total = float(weights.sum())
-    # Where all is noise nothing tells the components apart.
+    # If all rows are noise, nothing distinguishes the components.
     own = weights / total if total > 0 else np.full(len(weights), 1.0 / len(weights))
     return OfComponents(own, None if held.counts is None else held.counts[:-1])
 
 
 @dataclass(frozen=True)
 class BesideNoise:
-    """``weight_k = (1 - noise) inner_k``, and the share of noise is free: ``n_noise / n``.
+    """Mixture weights with noise: ``weight_k = (1 - noise) inner_k`` and ``noise = n_noise / n``.
 
-    The shares and what is left of them have no parameter in common, so both are at their maximum.
-    A prior or a posterior of `inner` is one of the components' weights among the rows that are no
-    noise; the share itself has none.
+    The weight of the noise and the weights ``inner_k`` are independent parameters, so each can be
+    at its own maximum. A prior or a posterior of `inner` is that of the weights ``inner_k``, among
+    the rows that are not noise. The weight of the noise has no prior.
 
     Attributes
     ----------
     inner
-        How the components' weights are estimated.
+        How the weights ``inner_k`` of the components are estimated.
     """
 
     inner: Weights
 
     @property
     def keeps_counts(self) -> bool:
-        """As `inner`."""
+        """Whether `inner` needs the counts of the components."""
         return self.inner.keeps_counts
 
     def estimate(self, n: Floats) -> Floats:
@@ -71,7 +71,7 @@ class BesideNoise:
             return np.append(own, np.log(noise))
 
     def constant(self, k: int) -> float:
-        """None: that of `inner` is not the noise's."""
+        """Return 0: the constant of `inner` does not apply to the noise, so `logarithms` has it."""
         return 0.0
 
     def log_prior(self, held: Held) -> float:

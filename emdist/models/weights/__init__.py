@@ -1,4 +1,4 @@
-"""How mixture weights are estimated: one strategy per file, found by its name."""
+"""Strategies to estimate mixture weights: one per file, found by the name of the file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from pydantic import Field
 
 from emdist.interfaces import Floats
 
-#: Of a prior: positive and finite.
+#: The concentration of a prior: positive and finite.
 Concentration: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Held(Protocol):
-    """What a mixture's parameters say of its weights.
+    """What the parameters of a mixture say about its mixture weights.
 
     Attributes
     ----------
     weights
-        (k,), summing to 1: as estimated, or the posterior's expectation.
+        The mixture weights, (k,), summing to 1. If they have a posterior, this is its expectation.
     counts
-        (k,) weight of the rows of each component, which determines a posterior; else None.
+        The weight of the rows of each component, (k,), if a posterior follows from it. Otherwise
+        None.
     """
 
     @property
@@ -34,7 +35,7 @@ class Held(Protocol):
 
 
 class Weights(Protocol):
-    """From the weight of the rows of each component to mixture weights, and into the scores."""
+    """A way to estimate mixture weights, and what they add to the scores."""
 
     @property
     def keeps_counts(self) -> bool:
@@ -42,28 +43,34 @@ class Weights(Protocol):
         ...
 
     def estimate(self, n: Floats) -> Floats:
-        """(k,) weights, summing to 1, of components that were given rows of weight `n` (k,)."""
+        """Return mixture weights (k,), summing to 1, from the weight `n` (k,) of the rows."""
         ...
 
     def logarithms(self, held: Held) -> Floats:
-        """(k,) what is added to the scores of each component, without `constant`: nats."""
+        """Return the numbers to add to the scores of each component, without `constant`: (k,) nats.
+
+        They are the logarithms of the mixture weights, or the expected logarithms.
+        """
         ...
 
     def constant(self, k: int) -> float:
-        """What is added to every score: nats."""
+        """Return the number to add to every score, in nats."""
         ...
 
     def log_prior(self, held: Held) -> float:
-        """Log-density of the prior at the weights, or minus the posterior's divergence: nats."""
+        """Return the log-density of the prior at the mixture weights, in nats.
+
+        If the mixture weights have a posterior, return minus its divergence from the prior.
+        """
         ...
 
 
 class Point:
-    """For weights that are numbers, without a prior."""
+    """Base class of strategies whose mixture weights are numbers and have no posterior."""
 
     @property
     def keeps_counts(self) -> bool:
-        """The weights say all."""
+        """False: nothing but the mixture weights is needed."""
         return False
 
     def estimate(self, n: Floats) -> Floats:
@@ -82,34 +89,34 @@ class Point:
 
 @dataclass(frozen=True)
 class Posterior(ABC):
-    """For weights with a posterior distribution, which the counts determine."""
+    """Base class of strategies whose mixture weights have a posterior, based on the counts."""
 
     concentration: Concentration | None = None
 
     def prior(self, n: Floats) -> float:
-        """The prior's concentration: as given, or 1/k."""
+        """Return the concentration of the prior: as given, or 1/k."""
         return 1.0 / len(n) if self.concentration is None else self.concentration
 
     @abstractmethod
     def concentrations(self, n: Floats) -> Floats:
-        """Of the posterior: (k,), or more of them for each component."""
+        """Return the concentrations of the posterior: (k,), or several for each component."""
 
     @property
     def keeps_counts(self) -> bool:
-        """They determine the posterior."""
+        """True: the posterior follows from the counts."""
         return True
 
     @abstractmethod
     def estimate(self, n: Floats) -> Floats:
-        """(k,) expected weights."""
+        """Return the expected mixture weights: (k,)."""
 
     @abstractmethod
     def expected_logarithms(self, n: Floats) -> Floats:
-        """(k,) expected logarithms of the weights: nats."""
+        """Return the expected logarithms of the mixture weights in nats: (k,)."""
 
     @abstractmethod
     def divergence(self, n: Floats) -> float:
-        """Of the posterior from the prior (Kullback and Leibler): nats, >= 0."""
+        """Return the Kullback-Leibler divergence of the posterior from the prior in nats, >= 0."""
 
     def logarithms(self, held: Held) -> Floats:
         return self.expected_logarithms(counts_of(held))
@@ -122,7 +129,7 @@ class Posterior(ABC):
 
 
 def counts_of(held: Held) -> Floats:
-    """The counts of parameters whose weights have a posterior; ValueError without."""
+    """Return the counts of parameters; ValueError if they hold none."""
     if held.counts is None:
         raise ValueError("these parameters hold no counts; variational weights need them")
     return held.counts

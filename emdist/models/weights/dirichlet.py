@@ -1,4 +1,4 @@
-"""Weights with a Dirichlet prior, at their most probable value."""
+"""Mixture weights with a Dirichlet prior, at their most probable value."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from emdist.models.weights import Held, Point
 
 @dataclass(frozen=True)
 class Dirichlet(Point):
-    """``weight_k = (n_k + concentration - 1) / sum``: maximum a posteriori.
+    """Maximum a posteriori: ``weight_k = (n_k + concentration - 1) / sum``.
 
     Attributes
     ----------
     concentration
-        Of the symmetric prior: each component gets this, less 1, rows more. Below 1 the density
-        is infinite where a weight is 0 and has no maximum.
+        The concentration of the symmetric prior, at least 1. It adds (concentration - 1)
+        pseudo-rows to each component. Below 1 there would be no maximum, because the density is
+        infinite where a weight is 0.
     """
 
     concentration: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
@@ -32,7 +33,7 @@ class Dirichlet(Point):
     def log_prior(self, held: Held) -> float:
         k, a = len(held.weights), self.concentration
         norm = gammaln(k * a) - k * gammaln(a)
-        if a == 1.0:  # 0 log 0 is 0.
+        if a == 1.0:  # Here 0 * log(0), which is NaN in floating point, counts as 0.
             return float(norm)
         return float(norm + (a - 1.0) * np.log(held.weights).sum())
 

@@ -1,4 +1,4 @@
-"""Free weights: maximum likelihood, the shares of the rows."""
+"""Free mixture weights: the share of the rows of each component, by maximum likelihood."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from emdist.models.weights import Point
 
 @dataclass(frozen=True)
 class Free(Point):
-    """``weight_k = n_k / n``."""
+    """Maximum likelihood: ``weight_k = n_k / n``."""
 
 
 weights = Free

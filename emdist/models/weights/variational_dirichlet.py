@@ -1,4 +1,4 @@
-"""Weights with a Dirichlet prior and a Dirichlet posterior."""
+"""Mixture weights with a Dirichlet prior and a Dirichlet posterior: variational Bayes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from emdist.models.weights import Posterior
 
 @dataclass(frozen=True)
 class VariationalDirichlet(Posterior):
-    """``q(weights) = Dirichlet(concentration + n)``: Bishop 2006, 10.2.1.
+    """The posterior ``q(weights) = Dirichlet(concentration + n)``: Bishop 2006, 10.2.1.
 
     Attributes
     ----------
     concentration
-        Of the symmetric prior; None for 1/k. The smaller, the more components are left empty.
+        The concentration of the symmetric prior, or None for 1/k. The smaller it is, the more
+        components stay empty.
     """
 
     def concentrations(self, n: Floats) -> Floats:
-        """(k,) of the posterior."""
+        """Return the concentrations of the posterior: (k,)."""
         return n + self.prior(n)
 
     def estimate(self, n: Floats) -> Floats:

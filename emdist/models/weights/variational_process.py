@@ -1,4 +1,4 @@
-"""Weights with a Dirichlet process prior: a stick of length 1, broken k times."""
+"""Mixture weights with a Dirichlet process prior, by stick breaking: variational Bayes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ from emdist.models.weights import Posterior
 
 @dataclass(frozen=True)
 class VariationalProcess(Posterior):
-    """``weight_k = v_k prod_{j<k} (1 - v_j)``, ``q(v_k) = Beta(1 + n_k, c + sum_{j>k} n_j)``.
+    """The stick-breaking posterior of a Dirichlet process, truncated at k components.
 
-    Blei and Jordan 2006, "Variational inference for Dirichlet process mixtures", truncated at k
-    components. The order of the components matters: earlier ones are expected to be larger.
+    ``weight_k = v_k prod_{j<k} (1 - v_j)``, where ``q(v_k) = Beta(1 + n_k, c + sum_{j>k} n_j)``.
+    Source: Blei and Jordan 2006, "Variational inference for Dirichlet process mixtures". The order
+    of the components matters: the prior expects earlier ones to be larger.
 
     Attributes
     ----------
     concentration
-        c of the prior Beta(1, c); None for 1/k. The smaller, the fewer components are used.
+        The concentration c of the prior Beta(1, c), or None for 1/k. The smaller it is, the fewer
+        components are used.
     """
 
     def concentrations(self, n: Floats) -> Floats:
-        """(2, k) of the posterior of each break."""
+        """Return both parameters of the posterior of each v_k, a Beta distribution: (2, k)."""
         after = np.append(np.cumsum(n[:0:-1])[::-1], 0.0)
         return np.stack([1.0 + n, self.prior(n) + after])
 
@@ -36,7 +38,7 @@ class VariationalProcess(Posterior):
         return np.asarray(found / found.sum())
 
     def _logarithms(self, n: Floats) -> tuple[Floats, Floats]:
-        """Expected logarithms of what each break takes (k,), and of what it leaves (k,)."""
+        """Return the expected logarithms of v_k (k,) and of 1 - v_k (k,)."""
         a, b = self.concentrations(n)
         both = digamma(a + b)
         return digamma(a) - both, digamma(b) - both
