@@ -141,6 +141,7 @@ def _refusal(
     fits: Callable[[int], bool],
     budget: MemoryBudget,
 ) -> str:
+    """Return the message for a fit that needs more memory than there is."""
     k, name = recipe.k, recipe.section.name
     what = f"{name} with {k:,} components of {d:,} features"
     what = what if models == 1 else f"{models} models, the largest of them {what},"

@@ -33,6 +33,7 @@ def numbers(value: Any) -> Any:
 
 
 def _written_out(part: Any) -> Iterator[Any]:
+    """Yield the numbers of a range such as ``2..16``; other values unchanged."""
     found = re.fullmatch(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?", part) if isinstance(part, str) else None
     if found is None:
         if isinstance(part, str) and (other := re.fullmatch(r"(\d+)\s*[-:\u2013]\s*(\d+)", part)):
@@ -55,7 +56,7 @@ def _known(name: str) -> str:
 
 
 class SweepSection(Section):
-    """Which models are fitted, and how the best is chosen."""
+    """The models to fit in a sweep, and how to choose the best."""
 
     place = "sweep"
 
@@ -118,6 +119,7 @@ class SweepConfig(Config):
         return tuple(found)
 
     def _recipe(self, name: str, k: int) -> Recipe:
+        """Return the checked recipe of one model of the sweep."""
         values = self.model.model_dump() | {"name": name, "n_components": k}
         try:
             section = ModelSection.model_validate(values)

@@ -82,6 +82,7 @@ def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
 def _assigned(
     model: Model[Any], block: Block, params: Any, origin: Floats, numerics: Numerics, resp: bool
 ) -> Assigned:
+    """Return what the model assigns, without warnings about overflow."""
     # Scores that overflow are checked in `assigned`.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return model.assign(block, params, origin, numerics, resp)

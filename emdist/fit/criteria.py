@@ -138,7 +138,10 @@ def _icl_of_centres(one: Judged) -> float:
 
 
 def _calinski_harabasz(one: Judged) -> float:
-    """Calinski and Harabasz 1974: dispersion between and within, each per degree of freedom."""
+    """Return dispersion between clusters over that within, each per degree of freedom.
+
+    Calinski and Harabasz 1974.
+    """
     k, within = one.n_components, one.total
     if k < 2 or within <= 0 or one.weight <= k:
         return math.nan

@@ -96,6 +96,7 @@ def check_same_survey(before: Survey, now: Survey) -> None:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    """Return whether two arrays of a survey are equal up to rounding."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.dtype.kind != "f":

@@ -44,6 +44,7 @@ def check_rows(domain: Domain, x: Array) -> None:
 
 
 def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> None:
+    """Raise DomainError unless the extremes (d,) of features lie in `domain`."""
     highest = np.asarray(domain.high)
     if highest.ndim and len(highest) != len(high):
         raise ConfigError(

@@ -51,6 +51,7 @@ def _reopened(stop: Stop, state: FitState) -> FitState:
 
 
 def _status(stop: Stop, state: FitState) -> Status:
+    """Return the status that a restart would have under the rules `stop`."""
     if state.params is None or state.iteration == 0 or state.status is Status.UNCHANGED:
         return state.status
     last, change = list(_asked(stop, state))[-1]

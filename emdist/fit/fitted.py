@@ -168,6 +168,7 @@ def leading(state: FitState, minimises: bool) -> Best | None:
 
 
 def _so_far(state: FitState) -> Best:
+    """Return the best result of one restart, which may still run."""
     if state.best is not None:
         return state.best
     known = [r for r in state.history if r.restart == state.restart and not r.rejected]

@@ -80,6 +80,7 @@ class Track:
         self._kind: Any = None
 
     def _begin(self, means: Floats, kind: Any, groups: int) -> None:
+        """Start a new generation, in which no earlier bounds are valid."""
         k, d = means.shape
         self._kind, self._generation, self._now = kind, uuid.uuid4().hex, 0
         self._sizes = group_sizes(k, groups)
@@ -117,6 +118,7 @@ class Track:
         )  # fmt: skip
 
     def _table(self, gamma: float) -> NDArray[np.float32]:
+        """Return the movements (g, ages + 1, k) by which bounds have shrunk; see `Drift`."""
         drift = drifts(self._way, self._means, 1 + 8 * gamma)
         out = np.full((len(self._sizes), len(drift) + 1, drift.shape[1]), np.inf, np.float32)
         valid = 2 * self._floor[0] >= self._floor

@@ -1,4 +1,4 @@
-"""Leaves out rows without any observed value, because such rows tell nothing about a model."""
+"""Leaves out rows without any observed value, because such rows have no information on a model."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def empty_rows(x: Array, cells: Cells | None) -> NDArray[np.bool_] | None:
 
 
 def observed_source(source: Source, model: Model[Any]) -> Source:
-    """Return `source` without rows that tell `model` nothing, if values may be missing."""
+    """Return `source` without rows that are useless to `model`, if values may be missing."""
     if not model.missing:
         return source
     return ObservedSource(bare(source), model.cells(source.shape[1]))

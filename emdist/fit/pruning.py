@@ -275,6 +275,7 @@ class PrunedStep:
     def _call(
         self, held: Held, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
     ) -> None:
+        """Score rows `x[rows]`, which are the rows `at` of the block, and update what is held."""
         c, drift = self.centres, self.drift
         tile = panel_rows(c.eta.itemsize)
         rescore(

@@ -111,7 +111,7 @@ class Run:
             found = stamps(plan.source)
             survey = self._read_survey()
             survey.check()
-            # If setting up refuses the survey, nothing is stored: a corrected command starts anew.
+            # If setting up refuses the survey, nothing is stored: a corrected command starts again.
             self._fits = self._set_up(survey)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
@@ -128,6 +128,7 @@ class Run:
         return survey
 
     def _read_survey(self) -> Survey:
+        """Survey all rows in one pass, for all fits of the run."""
         plan, total = self.plan, len(self.plan.source)
         task = plan.survey if self._alone else merged([one.survey for one in self.plans])
         plan.listen(Progress("survey", 0, total))
@@ -222,6 +223,7 @@ class Run:
             log.warning("the iterations since the last checkpoint were not saved: %s", error)
 
     def _save(self, state: SweepState) -> None:
+        """Write a checkpoint, and delete those that the cadence does not keep."""
         cadence = self.plan.cadence
         arrays, meta = encode_fits(state, self._alone)
         self.folder.save(_CHECKPOINT, state.sequence, arrays, meta, self.epoch)
@@ -252,7 +254,7 @@ class Run:
     def label(self, which: int, writer: LabelWriter | None) -> Sums:
         """Label all rows by one fit; resume where an earlier labelling was interrupted.
 
-        The sums are ``count`` (c,), ``score`` and ``weight``, as of `Fitted.label`.
+        The sums are ``count`` (c,), ``score`` and ``weight``, as in `Fitted.label`.
         """
         plan, total = self.plans[which], len(self.plan.source)
         self.folder.check_owner(self.epoch)

@@ -194,6 +194,7 @@ def _with_rest(params: Any, earlier: Any) -> Any:
 
 
 def _template(model: Model[Any], means: Floats) -> Any:
+    """Return components with arrays of the right shapes, for rows of d features."""
     d = means.shape[1]
     zeros, ones = np.zeros(d), np.ones(d)
     unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)

@@ -26,7 +26,7 @@ class Status(Enum):
 
     @property
     def outcome(self) -> str:
-        """One word for programs: running, converged, given or max_iter."""
+        """The status as one word for programs: running, converged, given or max_iter."""
         converged = self in (Status.CONVERGED, Status.SETTLED, Status.UNCHANGED)
         return "converged" if converged else self.name.lower()
 

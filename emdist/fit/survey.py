@@ -281,6 +281,7 @@ def check_block(block: Block, domain: Domain | None = None, missing: bool = Fals
 
 
 def _check_weight(weight: Floats | None, block: Block) -> None:
+    """Raise WeightError for sample weights that are negative or not finite."""
     if weight is None:
         return
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
@@ -293,6 +294,7 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
 
 
 def _check_finite(x: Array, block: Block, missing: bool) -> None:
+    """Raise NonFiniteError for rows with infinity, or with NaN unless it counts as missing."""
     finite = finite_rows(x, missing)
     if finite is None:
         return
@@ -317,6 +319,7 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
 
 
 def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
+    """Return sorted hashes of up to `wanted` distinct rows, hashing few more rows than needed."""
     found = np.empty(0, np.uint64)
     at, most = 0, tile_rows(x.shape[1], 8)
     rows = min(most, max(64, 2 * wanted))  # usually enough to find `wanted` distinct ones

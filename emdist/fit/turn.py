@@ -93,6 +93,7 @@ def resolved(
 def _estimated(
     fit: Fit, params: Any, gather: Callable[[Numerics], Sums], numerics: Numerics
 ) -> tuple[Pass, Any]:
+    """Return the pass that `gather` makes, and its M-step, which may hold invalid numbers."""
     sums = gather(numerics)
     with np.errstate(invalid="ignore", over="ignore"):
         new = fit.model.m_step(sums, params, numerics)
@@ -230,11 +231,13 @@ def _watch(fit: Fit, state: FitState, record: Record, numerics: Numerics) -> Non
 
 
 def _fell(fit: Fit, record: Record, numerics: Numerics) -> bool:
+    """Return whether the objective got worse by more than rounding explains."""
     worse = record.change if fit.model.minimises else -record.change
     return worse > ROUNDING[numerics.dtype] * max(1.0, abs(record.objective))
 
 
 def _why(fit: Fit, before: Record, numerics: Numerics) -> str:
+    """Return the most likely reason why the objective got worse."""
     if before.reseeded or before.dropped:
         return "components that had collapsed were moved or dropped in the iteration before"
     if fit.model.approximation:

@@ -82,6 +82,7 @@ def mean_floor(spread: Spread) -> float:
 
 
 def _narrow(section: ModelSection, fitted: Fitted) -> list[Narrow]:
+    """Return the components, features and variances that are on the variance floor."""
     family = make_family(section).informed(fitted.spread)
     params = fitted.params
     n = params.weights * fitted.spread.weight
@@ -106,6 +107,7 @@ def _of_family(family: Family[Any], params: Any, n: Floats, spread: Spread) -> l
 
 
 def _on_the_floor(section: ModelSection, fitted: Fitted) -> list[Doubt]:
+    """Return the doubt about components on the variance floor, if there are any."""
     found = _narrow(section, fitted)
     if not found:
         return []
@@ -164,5 +166,6 @@ def _flat(family: Placed[Any], components: Any, spread: Spread) -> Floats:
 
 
 def _pairs(points: Floats) -> Sequence[tuple[int, int]]:
+    """Return pairs of rows of `points` that differ by less than `_ALIKE` in every coordinate."""
     pairs: set[tuple[int, int]] = cKDTree(points).query_pairs(_ALIKE, p=np.inf)
     return sorted(pairs)

@@ -192,6 +192,7 @@ def _some(names: Sequence[str], shown: int = 5) -> str:
 def _floor_doubts(
     rows: Sequence[Row], best: int, criterion: str, naming: Naming
 ) -> Iterator[Doubt]:
+    """Yield the doubt about models that have components on the variance floor."""
     marked = [row for row in rows if row.degenerate]
     if not marked:
         return

@@ -189,7 +189,7 @@ class Config(Section):
 
 
 class LabellingConfig(Section):
-    """What `emdist label` reads, and where it runs."""
+    """The configuration of `emdist label`: the data to label, and where to run."""
 
     data: NewDataSection
     cluster: ClusterSection = ClusterSection()

@@ -15,7 +15,7 @@ class ReadingSection(Section):
 
     place = "data"
 
-    #: The settings that decide which rows count, and so which rows get labels.
+    #: The settings that decide which rows count, and so what the labels are.
     POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
 
     block_size: Annotated[str, AfterValidator(size)] | None = None

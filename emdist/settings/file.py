@@ -60,6 +60,7 @@ class _Loader(yaml.SafeLoader):
         self._anchored: dict[str, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Build a node after checking how many values it adds and how deep it nests."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             # An alias within its own anchor has no size yet, and would never end.
@@ -77,6 +78,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _count(self, values: int) -> None:
+        """Count values as if aliases were expanded; raise once there are too many."""
         self._values += values
         if self._values > _MOST:
             raise yaml.YAMLError(
@@ -85,6 +87,7 @@ class _Loader(yaml.SafeLoader):
             )
 
     def compose_mapping_node(self, anchor: Any) -> Any:
+        """Build a mapping; refuse keys that are not names, or that occur twice."""
         node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:

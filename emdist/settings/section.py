@@ -78,10 +78,10 @@ def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused.
+    """A frozen part of the configuration, which refuses unknown keys.
 
-    What its keys mean stands in `emdist.parameters`, from which its JSON schema has descriptions
-    and choices.
+    `emdist.parameters` says what its keys mean. Its JSON schema takes descriptions and choices from
+    there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

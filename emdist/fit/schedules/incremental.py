@@ -38,7 +38,7 @@ class Records:
     groups
         The sums of each group under the parameters with which it was last read, including the
         shared statistics. Their ``objective`` is the part in which no parameter enters. Empty if
-        the last pass could not be kept; the next pass then starts the records anew.
+        the last pass could not be kept; the next pass then gathers new records.
     """
 
     groups: tuple[Sums, ...] = ()
@@ -82,6 +82,7 @@ class Incremental:
 
 
 def _records(state: FitState, count: int) -> tuple[Sums, ...]:
+    """Return the records of `count` groups; raise CheckpointError if they are not in `state`."""
     if state.iteration == 0:
         return ()
     if not isinstance(state.memory, Records) or len(state.memory.groups) not in (0, count):
@@ -149,7 +150,7 @@ def _gathering(
 
 
 def _record(model: Model[Any], sums: Sums, params: Any) -> Sums:
-    """Return `sums` of a pass with `params`, without their share of the expected objective."""
+    """Return `sums` of a pass with `params`, with `Model.expected` taken off their objective."""
     return Sums({**sums.fields, "objective": sums["objective"] - model.expected(sums, params)})
 
 

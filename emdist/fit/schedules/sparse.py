@@ -169,6 +169,7 @@ class Sparse:
         return done
 
     def _full(self, fit: Fit, state: FitState, ending: bool) -> FitState:
+        """Make a full pass, and find what to freeze in the passes that follow."""
         overlap: list[Floats] = []
 
         def gather(numerics: Numerics) -> Sums:
@@ -195,6 +196,7 @@ class Sparse:
         return Freeze(last.params, last.numerics, active)
 
     def _sparse(self, fit: Fit, state: FitState, memory: Freeze) -> FitState:
+        """Make a sparse pass, and count it."""
         generation = _digest(memory, fit.source)
 
         def gather(numerics: Numerics) -> Sums:

@@ -152,6 +152,7 @@ class Squarem:
     def _leapt(
         self, fit: Fit, state: FitState, last: Pass, path: tuple[Sums, Sums, Sums], limit: float
     ) -> FitState:
+        """Take a long step from three passes' sums, shortened until it gives valid parameters."""
         s0, s1, s2 = path
         wanted = step_length(s0, s1, s2)
         length = min(wanted, limit)
@@ -210,6 +211,7 @@ def _estimated(fit: Fit, last: Pass, sums: Sums) -> Any:
 
 
 def _reaches(fit: Fit, last: Pass, least: float) -> bool:
+    """Return whether the last pass reached the objective `least`, up to rounding."""
     objective = fit.model.objective(last.sums, last.params, last.numerics)
     slack = _SLACK * ROUNDING[last.numerics.dtype] * max(1.0, abs(least))
     return objective >= least - slack

@@ -157,6 +157,7 @@ class Lockstep(Generic[T]):
             self._listen(index, event)
 
     def _begin(self) -> None:
+        """Start a thread for each computation."""
         self._computing = len(self._works)
         for index, work in enumerate(self._works):
             threading.Thread(
@@ -164,6 +165,7 @@ class Lockstep(Generic[T]):
             ).start()
 
     def _play(self, index: int, work: Callable[[Member], Iterator[T]]) -> None:
+        """Run one computation on its own thread, and record what it yields or how it fails."""
         error: BaseException | None = None
         try:
             with self._turns:
@@ -231,6 +233,7 @@ class Lockstep(Generic[T]):
         yield part
 
     def _pass(self, part: list[tuple[Member, _Request]], blocks: tuple[int, ...]) -> None:
+        """Make one pass for a group of requests, and store the result of each."""
         n, total = len(part), len(blocks)
         self._progress(n, 0, total)
         task = Bundle(self._source, tuple(request.task for _, request in part))

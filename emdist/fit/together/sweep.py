@@ -232,6 +232,7 @@ def _scoring_pass(
     entropy: bool,
     listen: Listener,
 ) -> list[tuple[Sums, Sums | None]]:
+    """Label rows and, if asked, make an E-step for several fits in one read."""
     tasks: list[Any] = []
     for fit, state in zip(fits, states, strict=True):
         assert state.best is not None

@@ -87,6 +87,7 @@ def squares_of_rows(x: Floats, centres: Floats) -> Floats:
 
 @jit
 def _nearest(distance: Array, labels: Array, best: Array) -> None:
+    """Fill labels and distances of the nearest centres."""
     k, m = distance.shape
     for i in range(m):
         best[i] = distance[0, i]

@@ -17,6 +17,7 @@ LOWEST = {"float32": -75.0, "float64": -700.0}
 
 @jit
 def _below_top(score: Array, offset: Array, lowest: Any, top: Array) -> None:
+    """Subtract each row's highest score; scores below `lowest` become -inf."""
     k, m = score.shape
     for i in range(m):
         top[i] = score[0, i] + offset[0]
@@ -34,6 +35,7 @@ def _below_top(score: Array, offset: Array, lowest: Any, top: Array) -> None:
 
 @jit
 def _normalise(score: Array, total: Array) -> None:
+    """Divide the values of each row by their sum, which goes to `total`."""
     k, m = score.shape
     for i in range(m):
         total[i] = score[0, i]

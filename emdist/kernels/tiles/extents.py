@@ -19,6 +19,7 @@ def _weight_of(w: Array, i: int) -> Any:
 
 @jit
 def _extents(x: Array, w: Array, floats: bool, out: Array) -> Any:
+    """Fill `out` in three passes over a tile; the second finds what rounding took from the mean."""
     n, d = x.shape
     mean, rest, m2, low, high, broken = out[0], out[1], out[2], out[3], out[4], out[5]
     mass = 0.0

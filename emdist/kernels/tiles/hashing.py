@@ -18,6 +18,7 @@ _MIX2 = np.uint64(0x94D049BB133111EB)
 
 @jit
 def _splitmix(z: Any) -> Any:
+    """Mix the bits of a 64-bit number."""
     # The finaliser of SplitMix64: Steele, Lea and Flood 2014.
     z = (z ^ (z >> np.uint64(30))) * _MIX1
     z = (z ^ (z >> np.uint64(27))) * _MIX2

@@ -91,6 +91,7 @@ def _inverse(width: Floats) -> Floats:
 
 
 def _bit_length(n: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the number of bits of each number, 0 for 0."""
     length = np.zeros(n.shape, np.int64)
     for bit in (32, 16, 8, 4, 2, 1):
         large = n >= np.uint64(1) << np.uint64(bit)

@@ -58,6 +58,7 @@ def _keep_nearer(
 
 
 def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `size` indices in proportion to `potential`."""
     cumulative = np.cumsum(potential)
     at = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
     last: NDArray[np.int64] = np.minimum(at, len(potential) - 1).astype(np.int64)

@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 @jit
 def _squares(panel: Array, out: Array) -> None:
+    """Fill `out` with the squared norms of a panel's rows, in float64."""
     out[:] = 0.0
     for j in range(panel.shape[0]):
         for r in range(panel.shape[1]):

@@ -29,6 +29,8 @@ _TOTALS, _WIDTHS = 2, (8, 16)
 
 
 def _line_gatherer(statistics: int, components: int) -> Any:
+    """Make the function that gathers this many statistics and components at once."""
+
     @inline
     def gather_lines(typing: Any, resp: Any, lines: Any, count: Any, column: Any, out: Any) -> Any:
         """Add sums of resp times a few lines, over the rows of the first `count` panels, to `out`.

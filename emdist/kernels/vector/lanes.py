@@ -115,6 +115,7 @@ class Code:
         return ir.Constant(kind, [value] * self.lanes)
 
     def splat(self, value: Any) -> Any:
+        """Return a vector with `value` in each lane."""
         kind = ir.VectorType(value.type, self.lanes)
         nothing = ir.Constant(kind, ir.Undefined)
         one = self.builder.insert_element(nothing, value, I32(0))
@@ -133,9 +134,11 @@ class Code:
         return self.builder.call(known, [a, b, c])
 
     def above(self, a: Any, b: Any) -> Any:
+        """Return lanes in which a > b; False where either is NaN."""
         return self.builder.fcmp_ordered(">", a, b)
 
     def variable(self, value: Any) -> Any:
+        """Return a stack variable that holds `value`; LLVM can keep it in a register."""
         held = cgutils.alloca_once(self.builder, value.type)
         self.builder.store(value, held)
         return held

@@ -31,6 +31,7 @@ _STRETCH = 1 << 16
 @jit_sums
 def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                  weight: Array, one: Array, n: Array, t: Array) -> Any:  # fmt: skip
+    """Add the last rows one by one; return their weighted squared distances in total."""
     total = 0.0
     for i in range(a, b):
         c = labels[i - a]
@@ -50,6 +51,7 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
 @jit
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
             best: Array, n: Array, t: Array) -> Any:  # fmt: skip
+    """Add rows to the sums of their labels; return their weighted squared distances in total."""
     # `gather_rows` reads whole vectors, and the last rows may not be read beyond their end.
     if (b - 1) * x.shape[1] + means.shape[1] > x.size:
         return _gather_last(x, a, b, origin, means, labels, weight, best[:1], n, t)
@@ -86,6 +88,7 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, means: Array, we
 @jit
 def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
           rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
+    """Add the rows of a block to n and t; return the weighted squared distances in total."""
     panel = aligned((1, x.shape[1], rows), eta)[0]
     best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     return _panels(x, origin, eta, offset, means, weight, panel, best, labels, n, t)
@@ -107,6 +110,7 @@ def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Ar
 @jit
 def _rows(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
           means: Array, rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
+    """Fill labels and squared distances (m,) of the rows of a block."""
     panel = aligned((1, x.shape[1], rows), eta)[0]
     best, own = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     _labelled(x, origin, eta, offset, whole, about, means, panel, best, own, labels, distance)

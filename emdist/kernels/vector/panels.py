@@ -27,6 +27,7 @@ Array = NDArray[Any]
 
 @jit
 def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
+    """Fill a panel that has fewer rows than lanes, and set the rest to 0."""
     for i in range(b - a):
         for j in range(x.shape[1]):
             panel[j, i] = x[a + i, j] - origin[j]
@@ -37,6 +38,7 @@ def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
 
 @jit
 def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
+    """Fill a whole panel with rows of 1 to 7 features."""
     d = x.shape[1]
     if d == 1:
         turn_1(x, a, origin, panel)

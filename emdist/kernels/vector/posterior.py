@@ -67,6 +67,7 @@ def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
 
 @jit
 def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: Array) -> None:
+    """Add responsibilities times statistics of the first `used` panels to `out`."""
     for column in range(0, pairs.shape[0], few.shape[1]):
         count = min(few.shape[1], pairs.shape[0] - column)
         for p in range(used):

@@ -61,6 +61,7 @@ class Rows:
         return self._rounded(value, j)
 
     def _rounded(self, value: Any, j: Any) -> Any:
+        """Subtract the origin, round to the type of the scores, and widen to float64."""
         b, wide = self.code.builder, self.code.type
         origin = self.code.load(self.code.at(self.origin.data, j), self.middle)
         value = value if value.type == self.middle else b.fpext(value, self.middle)

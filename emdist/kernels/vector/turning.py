@@ -20,6 +20,8 @@ from emdist.kernels.vector.lanes import (
 
 
 def _square_turner(side: int) -> Any:
+    """Make the function that transposes squares of this many rows and features."""
+
     @inline
     def turn_square(
         typing: Any, x: Any, row: Any, column: Any, origin: Any, panel: Any, lane: Any
@@ -60,6 +62,8 @@ turn_8, turn_16 = _square_turner(8), _square_turner(16)
 
 
 def _few_turner(d: int) -> Any:
+    """Make the function that transposes rows of `d` features."""
+
     @inline
     def turn_few(typing: Any, x: Any, row: Any, origin: Any, panel: Any) -> Any:
         """Write rows of ``x - origin`` (m, d), from `row` on, to a whole panel. See `turn_square`.
