@@ -58,9 +58,9 @@ def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, 
 
     Scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a squared distance D by
     ``gamma (5 |x|^2 + 3 D)``. A later pass can tell two centres apart if their distances differ by
-    more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``. S is the sum of the distances, and is at
-    least `floor`, the distance between the two centres. Both errors are subtracted, the latter
-    twice.
+    more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``. S is the sum of the distances. It is at
+    least the distance between the two centres, and so at least `floor`, which is half of the
+    distance to the nearest other centre. Both errors are subtracted, the latter twice.
     """
     wide = 1 + 4 * gamma
     for r in range(m):
