@@ -1,1 +1,1 @@
-"""From a configuration to the objects that do the work, held against the memory that there is."""
+"""Makes the objects that do the work from a configuration, and checks that memory suffices."""

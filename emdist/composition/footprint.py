@@ -1,7 +1,7 @@
-"""What the parameters, sums and checkpoints of a fit take in memory.
+"""How much memory the parameters, sums and checkpoints of a fit take.
 
-The formulas are those of ``docs/scaling.md``. They count numbers of a model without making any, so
-that a model that does not fit is refused before anything of its size is allocated.
+The formulas are those of ``docs/scaling.md``. They count the numbers of a model without making one,
+so that a model that is too large is refused before anything of its size is allocated.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from emdist.kernels.tiles.tiles import tile_rows
 from emdist.models.kmedians import KMedians
 from emdist.settings.config import FitSection
 
-#: How often the driver holds parameters at its worst moment, the M-step and the objective's terms:
-#: parameters before and after, the best start's, their factors, inverses and copies.
+#: How many copies of the parameters the driver holds at its peak, in the M-step and the terms of
+#: the objective: before and after, those of the best restart, factors, inverses and copies.
 _DRIVER_PARAMS = 10
-#: How often the driver holds sums at once: eight that are joined, and three made of them.
+#: How many copies of the sums the driver holds at its peak: eight to join, and three made of them.
 _DRIVER_SUMS = 11
-#: How often a process that computes blocks holds parameters: as they came, and made ready.
+#: How many copies of the parameters a process that computes blocks holds: received, and prepared.
 _WORKER_PARAMS = 5
-#: Sums that a process holds: of joins, and of each thread.
+#: How many copies of the sums such a process holds: for joins, and for each thread.
 _WORKER_SUMS, _THREAD_SUMS = 8, 2
-#: What a row of the sample takes: as stored, and as float64 while seeds are chosen.
+#: How many copies of the sample the driver holds: as stored, and as float64 for the seeder.
 _SAMPLE_COPIES = 3
-#: Rows held for seeding: at least so many, and so many for each component ...
+#: The smallest sample in rows, or in rows for each component if that is more ...
 _SAMPLE_ROWS, _SAMPLE_PER_COMPONENT = 16384, 64
-#: ... but no more than fit in so many bytes.
+#: ... but no more rows than fit into this many bytes.
 _SAMPLE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """What one model needs besides blocks, in bytes.
+    """How much memory one model needs besides blocks, in bytes.
 
     Attributes
     ----------
     params
-        Of all components once, in float64.
+        One copy of the parameters of all components, in float64.
     sums
-        Of a pass: the sufficient statistics of all components, in float64.
+        The sums of a pass: the sufficient statistics of all components, in float64.
     tile
-        Of the rows that one thread works on at a time.
+        The rows that one thread works on at a time.
     sample
-        Of the rows held for seeding.
+        The rows that are kept to choose starting values.
     records
-        Of what a schedule remembers in the driver and in checkpoints.
+        What a schedule remembers in the driver and in checkpoints.
     """
 
     params: int
@@ -60,7 +60,7 @@ class Footprint:
 
     @property
     def driver(self) -> int:
-        """At the driver's worst moment, without blocks and imports."""
+        """The peak of the driver in bytes, without blocks and imports."""
         return (
             _DRIVER_PARAMS * self.params
             + _DRIVER_SUMS * self.sums
@@ -69,22 +69,22 @@ class Footprint:
         )
 
     def computing(self, threads: int) -> int:
-        """In a process whose `threads` turn blocks into sums, without blocks and imports."""
+        """Return the bytes of a process with this many threads, without blocks and imports."""
         sums = (_WORKER_SUMS + _THREAD_SUMS * threads) * self.sums
         return _WORKER_PARAMS * self.params + sums + threads * self.tile
 
 
 def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint:
-    """What a fit needs.
+    """Return how much memory a fit needs.
 
     Parameters
     ----------
     recipe
-        Of the fit.
+        The fit.
     source
-        Its shape and type are looked at; nothing is read.
+        The data, of which only shape and type are used; nothing is read.
     k
-        Components, in place of those of the recipe.
+        The number of components, if it differs from that of the recipe.
     """
     fit, k, d = recipe.fit, k or recipe.k, source.shape[1]
     params, sums, width = numbers(recipe, k, d)
@@ -102,7 +102,7 @@ def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint
 
 
 def sample_size(source: Source, k: int, fit: FitSection) -> int:
-    """Rows held for seeding: enough for `k` components, and of bounded size."""
+    """Return the number of rows in the sample: enough for `k` components, and bounded in size."""
     row_bytes = source.shape[1] * source.dtype.itemsize
     default = max(_SAMPLE_ROWS, _SAMPLE_PER_COMPONENT * k)
     default = max(min(default, _SAMPLE_BYTES // row_bytes), 4 * k)
@@ -110,11 +110,11 @@ def sample_size(source: Source, k: int, fit: FitSection) -> int:
 
 
 def numbers(recipe: Recipe, k: int, d: int) -> tuple[int, int, int]:
-    """How many numbers `k` components of `d` features are.
+    """Return how many numbers make up `k` components of `d` features.
 
     Returns
     -------
-    Numbers of the parameters, of the sums, and of the sufficient statistics of one row.
+    How many numbers the parameters have, the sums, and the sufficient statistics of one row.
     """
     model, components = recipe.section, recipe.components
     if isinstance(components, KMedians):
@@ -126,14 +126,14 @@ def numbers(recipe: Recipe, k: int, d: int) -> tuple[int, int, int]:
     family: Any = components
     free: int = family.free_parameters(k, d)
     each: int = family.free_parameters(k + 1, d) - free
-    # A covariance matrix is stored whole; its sums, and free parameters, are one triangle of it.
+    # A covariance matrix is stored whole; its sums and free parameters are only one triangle.
     triangle = d * (d + 1) // 2 if d > 1 else free + 1
     matrices = k if each >= triangle else int(free - k * each >= triangle)
     return free + matrices * d * d // 2, free + k, each
 
 
 def _records(fit: FitSection, source: Source) -> int:
-    """Sums that a schedule keeps between passes."""
+    """Return how many copies of the sums a schedule keeps between passes."""
     if fit.schedule != "incremental":
         return 0
     groups = fit.schedule_options.get("groups")

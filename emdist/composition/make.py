@@ -1,4 +1,4 @@
-"""From a configuration and its data to source, engine, survey, fit and run; models: `model.py`."""
+"""Makes source, engine, survey, fit and run from a configuration and its data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from emdist.store.sources.zarr_source import ArrayRef, ZarrSource, zarr_source
 
 
 def make_source(section: DataSection) -> Source:
-    """The Zarr array of a configuration, checked as far as its metadata allows."""
+    """Return the Zarr array of a configuration, checked as far as its metadata allow."""
     ref = ArrayRef(Location(section.path, section.storage_options), section.array)
     weight = None
     if section.weights is not None:
@@ -68,7 +68,7 @@ def make_source(section: DataSection) -> Source:
 
 
 def make_threads(section: ClusterSection) -> LocalEngine | None:
-    """The engine of threads in this process; None if a cluster computes."""
+    """Return the engine of threads in this process, or None if a cluster does the work."""
     if section.kind != "threads":
         return None
     engine: LocalEngine = checked_options(LocalEngine, section.options, "cluster")
@@ -79,21 +79,22 @@ def make_threads(section: ClusterSection) -> LocalEngine | None:
 def make_engine(
     section: ClusterSection, source: Source, needs: Callable[[int], int] | None = None
 ) -> Iterator[Engine]:
-    """The engine of a configuration; a cluster that it starts is closed at the end.
+    """Yield the engine of a configuration; a cluster started for it is closed at the end.
 
     Parameters
     ----------
     section
-        Where it runs.
+        The settings of the cluster.
     source
-        Whose blocks its workers must hold.
+        The source whose blocks the workers must be able to hold.
     needs
-        Bytes that a worker of so many threads needs for the model, besides its blocks.
+        Returns how many bytes a worker with that many threads needs for the model, besides its
+        blocks.
 
     Raises
     ------
     EngineError
-        If the cluster cannot be had, or its workers cannot hold the blocks of `source`.
+        If the cluster is not available, or if its workers cannot hold the blocks of `source`.
     """
     if (threads := make_threads(section)) is not None:
         yield threads
@@ -104,19 +105,19 @@ def make_engine(
     cluster = named(CLUSTERS, "cluster", section.kind, section.options, "cluster")
     with cluster.open() as client:
         check_memory(client, largest_block(source), partial(smaller_blocks, source), needs)
-        # A cluster that lets go of idle workers needs as long for new ones as for the first.
+        # A cluster that releases idle workers needs as long for new ones as for the first.
         patience = max(DaskEngine.workers_timeout, getattr(cluster, "timeout", 0.0))
         yield DaskEngine(client, stall_timeout=section.stall_timeout, workers_timeout=patience)
 
 
 @contextmanager
 def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iterator[Source]:
-    """`source`, read ahead, and kept in memory as far as the budget goes; forgotten at last.
+    """Yield `source`, read ahead and kept in memory within the budget; at the end, forget it.
 
     Raises
     ------
     ConfigError
-        If ``cluster.memory`` cannot even hold the blocks at work.
+        If ``cluster.memory`` cannot even hold the blocks in progress.
     """
     ready = ahead_source(source, engine, section.memory_bytes, keep=True)
     try:
@@ -130,7 +131,7 @@ def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iter
 def ahead_source(
     source: Source, engine: Engine, memory: int | None = None, keep: bool = False
 ) -> Source:
-    """`source` whose blocks are read before they are asked for, and kept if `keep`; see above."""
+    """Return `source` with read-ahead, and with blocks kept if `keep`. See `kept_source`."""
     if not isinstance(source, ZarrSource):
         return source
     block = largest_block(source)
@@ -150,14 +151,14 @@ def ahead_source(
 
         ahead, kept = shares_of_workers(client, block, memory)
     else:
-        return source  # an engine of the user's, of whose memory nothing is known
+        return source  # It is the user's own engine, of whose memory nothing is known.
     owner = uuid.uuid4().hex
     resident = Keep(owner, kept) if keep and kept >= block else None
     return replace(source, keep=resident, ahead=Ahead(owner, ahead))
 
 
 def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
-    """The survey's task, with a sample that is large enough to seed from and fits in memory."""
+    """Return the survey task, whose sample is large enough for seeds and fits into memory."""
     missing, components = recipe.section.missing, recipe.components
     if missing and components.needs_covariance:
         raise ConfigError(
@@ -176,7 +177,7 @@ def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
 
 
 def make_space(recipe: Recipe, survey: Survey) -> Space:
-    """Where a model's centres lie, and what their seeds are drawn by."""
+    """Return the space of a model's centres, and the geometry by which seeds are drawn."""
     section = recipe.section
     if section.name in CENTROIDS and not section.missing:
         dissimilarity: Any = recipe.components
@@ -188,9 +189,9 @@ def make_space(recipe: Recipe, survey: Survey) -> Space:
 
 
 def check_extension(recipe: Recipe, old: FitSection, saved: tuple[Survey, FitState]) -> None:
-    """RunMismatchError unless a fit by the stop rules of `old` may go on by those of `recipe`.
+    """Raise RunMismatchError unless a fit with the stop rules of `old` may go on with `recipe`.
 
-    `saved` is its survey and the state that it has come to.
+    `saved` has the survey of the fit and the state that it has reached.
     """
     survey, state = saved
     unit = make_space(recipe, survey).unit
@@ -208,14 +209,14 @@ def make_fit(
     listen: Listener = unheard,
     begun: bool = False,
 ) -> Fit:
-    """Everything that stays the same while a fit is advanced, with the model's defaults.
+    """Return everything that stays the same during a fit, with the model's defaults.
 
-    `begun` says that there are parameters to go on from, so that none will be seeded.
+    `begun` says that the fit already has parameters, so that no seeds are needed.
     """
     section, fit = recipe.section, recipe.fit
     given = given or read_start(fit.start)
     check_survey(recipe.model, survey, given, 0 if begun else recipe.k, listen)
-    model = make_model(section, survey.spread)  # whose priors may come from the data
+    model = make_model(section, survey.spread)  # its priors may come from the data
     given.check(model, recipe.k, source.shape[1])
     space, earlier = make_space(recipe, survey), given.earlier
     return Fit(
@@ -238,21 +239,21 @@ def make_fit(
 
 
 def run_location(config: Config, key: str | None = None) -> Location:
-    """The folder of the run: ``run.folder/key``."""
+    """Return the folder of the run: ``run.folder/key``."""
     name = config.key(key) or default_key(config)
     return Location(config.run.folder, config.run.storage_options).child(name).given
 
 
 def default_key(config: Config) -> str:
-    """A name made of what is fitted and a digest of all that decides the result.
+    """Return a name made of what is fitted and a digest of all that decides the result.
 
-    The same configuration finds its run again; another one gets its own.
+    The same configuration finds its run again, and another one gets its own.
     """
     return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
 def checked_start(recipes: Sequence[Recipe], source: Source) -> Given:
-    """The given start, if any; StartError if it, or the components, do not fit the rows."""
+    """Return the given starting values, if any; raise StartError if they or k do not fit rows."""
     given, (rows, features) = read_start(recipes[0].fit.start), source.shape
     for one in sorted(recipes, key=lambda recipe: -recipe.k):
         if one.k > rows and not given.places(one.model, features):
@@ -275,7 +276,7 @@ def make_run(
     record: Mapping[str, Any],
     listen: Listener = unheard,
 ) -> Run:
-    """The run of `config` in `folder`, new or resumed; `given` and `record` as checked before."""
+    """Return the run of `config` in `folder`, new or resumed; `given` and `record` are checked."""
     cadence = Cadence(
         config.run.checkpoint_seconds,
         config.run.checkpoint_iterations,
@@ -295,7 +296,7 @@ def make_plan(
     listen: Listener = unheard,
     cadence: Cadence | None = None,
 ) -> Plan:
-    """What one fit of a run does."""
+    """Return the plan of one fit of a run."""
     return Plan(
         source,
         engine,

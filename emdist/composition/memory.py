@@ -1,4 +1,4 @@
-"""The memory of a process, held against what blocks, samples and models of a fit take."""
+"""Checks that the memory of a process suffices for blocks, samples and models of a fit."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from emdist.store.sources.plan import longest
 from emdist.store.sources.sizes import largest_block
 from emdist.wording import either
 
-#: Of a start that waits, beside its arrays: 110 MB more for 1,000 starts of K-means, k = 3.
+#: Bytes of a waiting restart besides its arrays: 1,000 of K-means with k = 3 take 110 MB more.
 _START = 120_000
-#: Memory of client and scheduler for a Dask task, in bytes.
+#: Bytes that the client and the scheduler need for one Dask task.
 _TASK = 8_500
 
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """The process that updates the parameters, and what else it does.
+    """The memory of the process that updates the parameters, and what else it has to hold.
 
     Attributes
     ----------
     memory
-        Bytes that it may take in all; None for what the machine has free.
+        Bytes that it may take in total; None for what the machine has free.
     threads
-        That compute blocks in it; 0 where workers do.
+        How many threads in it compute blocks; 0 if workers do that.
     block_bytes
-        Of the largest block.
+        The size of the largest block.
     """
 
     memory: int | None = None
@@ -42,12 +42,12 @@ class MemoryBudget:
 
     @property
     def free(self) -> int:
-        """Bytes for what is not there yet."""
+        """Bytes available for what is not yet allocated."""
         return available_memory() if self.memory is None else self.memory - BASE
 
     def needed(self, models: Sequence[Footprint], starts: int, blocks: int) -> int:
-        """Bytes for so many starts of `models`, which share their passes over `blocks` blocks."""
-        # A pass and the update after it are not made at the same time.
+        """Return the bytes for that many restarts of `models`, which share passes over blocks."""
+        # A pass and the update after it never happen at the same time.
         passes = [one.computing(self.threads) if self.threads else 0 for one in models]
         most = max(max(one.driver, made) for one, made in zip(models, passes, strict=True))
         # The others wait with their parameters, and with the sums that one bundle may hold.
@@ -59,7 +59,7 @@ class MemoryBudget:
 
 
 def _waiting(one: Footprint) -> int:
-    """Bytes of a fit while others are at work."""
+    """Return the bytes that a fit holds while others are at work."""
     return 3 * one.params + one.records + _START
 
 
@@ -70,20 +70,22 @@ def checked_memory(
     memory: int | None = None,
     outputs: Sequence[str] = (),
 ) -> Callable[[int], int]:
-    """What a worker of so many threads needs for `recipes` besides its blocks, in bytes.
+    """Check memory; return a function of threads to a worker's bytes besides its blocks.
+
+    The function returns what a worker with that many threads needs for `recipes`.
 
     Parameters
     ----------
     recipes
-        Fitted in the same passes.
+        The fits, which share their passes.
     source
-        Their rows.
+        The rows of the fits.
     engine
-        Where it runs; None for workers that do not run yet.
+        The engine that runs them; None for workers that do not run yet.
     memory
         Bytes that this process may take; None for what the machine has free.
     outputs
-        That are written when rows are labelled.
+        What is written when rows are labelled.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def checked_memory(
     """
     threads = engine.at_work(len(source)) if isinstance(engine, LocalEngine) else 0
     labels = _labels_bytes(source, max(one.k for one in recipes), outputs)
-    # A block at work counts AT_WORST times, and what is made of it once.
+    # A block in progress counts AT_WORST times, and what is made of it counts once.
     block = largest_block(source) + int(labels / AT_WORST)
     budget = MemoryBudget(memory, threads, block)
     check_fit(recipes, source, budget)
@@ -101,15 +103,15 @@ def checked_memory(
 
 
 def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
-    """What a thread holds of one block's responsibilities, if they are among `outputs`."""
+    """Return the bytes of one block's responsibilities in a thread, if `outputs` has them."""
     if "responsibilities" not in outputs:
         return 0
-    # As computed, in float64 at most, and as written, in float32.
+    # Once as computed, at most in float64, and once as written, in float32.
     return longest(source.bounds) * n_columns * (8 + 4)
 
 
 def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -> None:
-    """ConfigError if `budget` cannot hold what the fits of `recipes`, in the same passes, need."""
+    """Raise ConfigError if `budget` cannot hold what the fits of `recipes` need together."""
     found = [footprint(one, source) for one in recipes]
     starts, blocks = recipes[0].fit.n_init, len(source)
     needed, free = budget.needed(found, starts, blocks), budget.free
@@ -139,6 +141,7 @@ def _refusal(
     fits: Callable[[int], bool],
     budget: MemoryBudget,
 ) -> str:
+    """Return the message for a fit that needs more memory than there is."""
     k, name = recipe.k, recipe.section.name
     what = f"{name} with {k:,} components of {d:,} features"
     what = what if models == 1 else f"{models} models, the largest of them {what},"
@@ -160,7 +163,7 @@ def _refusal(
 
 
 def _largest(fits: Callable[[int], bool], k: int) -> int:
-    """The largest number of components below `k` that fits, by bisection; 0 if none does."""
+    """Return the largest number of components below `k` that fits, by bisection, or 0."""
     low, high = 0, k
     while high - low > 1:
         middle = (low + high) // 2
@@ -169,8 +172,8 @@ def _largest(fits: Callable[[int], bool], k: int) -> int:
 
 
 def check_result(rows: int, columns: int) -> None:
-    """ConfigError if memory cannot hold a label, a score and `columns` numbers for each row."""
-    # Parts are joined into a whole that is as large as they are.
+    """Raise ConfigError if memory cannot hold label, score and `columns` numbers for each row."""
+    # Factor 2: while parts are joined, they and the whole are in memory.
     needed, free = rows * 2 * (4 + 8 + 8 * columns), available_memory()
     if needed > free:
         what = f" and {columns} responsibilities" if columns else ""
@@ -183,5 +186,5 @@ def check_result(rows: int, columns: int) -> None:
 
 
 def shown_size(nbytes: float) -> str:
-    """Bytes as people read them: MiB, or GiB with one digit."""
+    """Return bytes in a readable form: MiB, or GiB with one digit."""
     return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**30 else f"{-(-int(nbytes) >> 20)} MiB"

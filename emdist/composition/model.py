@@ -1,4 +1,4 @@
-"""From the model section of a configuration to the model, and to what stores it."""
+"""Makes the model, its schedule and its stored types from the settings of a configuration."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ from emdist.settings.config import (
     NoiseSection,
 )
 
-#: Models that are hard clustering around centres.
+#: The names of models that are hard clustering around centres.
 CENTROIDS = ("kmeans", "kcentroids")
-#: Models without a density.
+#: The names of models without a density.
 CENTRES = (*CENTROIDS, "kmedians")
 
 
 def named(package: str, kind: str, name: str, options: Mapping[str, Any], where: str) -> Any:
-    """The plug-in of a `kind` called `name`, made from its options, which stand at `where`.
+    """Return the plug-in of a `kind` called `name`, made from its options, set at the key `where`.
 
-    ConfigError if there is none of that name, or it does not have these options.
+    Raises ConfigError if there is no such plug-in, or if it does not have these options.
     """
     return checked_options(plugin(package, kind, name), options, where)
 
 
 def make_family(section: ModelSection) -> Family[Any]:
-    """The family that a model is made of, with its options checked."""
+    """Return the family of a model, with its options checked."""
     family: Family[Any] = named(FAMILIES, "family", section.name, section.options, "model.options")
     return family
 
 
 def make_components(section: ModelSection) -> Components[Any] | KMedians:
-    """What parameters are made of: a family, the dissimilarity of K-centroids, or K-medians.
+    """Return the components of a model: a family, a dissimilarity of K-centroids, or K-medians.
 
-    Of incomplete rows if the section says so; ConfigError if there is none for them.
+    They accept missing values if the section says so. Raises ConfigError if they cannot.
     """
     whole = _complete_components(section)
     return whole.with_missing() if section.missing else whole
@@ -74,14 +74,14 @@ def _complete_components(section: ModelSection) -> Components[Any] | KMedians:
 
 
 def make_kmedians(section: ModelSection) -> KMedians:
-    """K-medians with its options checked."""
+    """Return K-medians with its options checked."""
     settings = {"precision": section.precision, **section.options}
     model: KMedians = checked_options(KMedians, settings, "model.options")
     return model
 
 
 def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
-    """The dissimilarity of K-centroids, or of K-means, which has no options."""
+    """Return the dissimilarity of K-centroids, or that of K-means, which has no options."""
     if section.name == "kmeans" and section.options:
         raise ConfigError(
             f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
@@ -91,12 +91,14 @@ def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
 
 
 def dissimilarity_of(name: str | OwnPair | None, options: Mapping[str, Any]) -> Dissimilarity[Any]:
-    """The dissimilarity called `name`, or a pair as it is; None is that of K-means.
+    """Return the dissimilarity called `name`, or the user's own pair unchanged.
+
+    None means that of K-means.
 
     Raises
     ------
     ConfigError
-        If there is none of that name, or it does not have these options.
+        If there is no dissimilarity of that name, or it does not have these options.
     """
     if isinstance(name, OwnPair):
         if options:
@@ -112,7 +114,7 @@ def dissimilarity_of(name: str | OwnPair | None, options: Mapping[str, Any]) -> 
 
 
 def kind_of(section: ModelSection) -> Kind:
-    """What criteria there are for such models."""
+    """Return the kind of model, which decides which criteria there are."""
     if section.name in CENTROIDS and section.dissimilarity in (None, "squared_euclidean"):
         return "kmeans"
     if section.name in CENTRES:
@@ -128,23 +130,23 @@ def _is_posterior(family: Family[Any]) -> bool:
 
 
 def _assignment(section: ModelSection) -> Assignment:
-    """How rows are shared among components, with its options checked."""
+    """Return how rows are shared among components, with its options checked."""
     name, options = section.assignment, section.assignment_options
     made: Assignment = named(ASSIGNMENTS, "assignment", name, options, "model.assignment_options")
     return made
 
 
 def make_weights(section: ModelSection) -> Weights:
-    """How the mixture weights of a model are estimated, with the options checked."""
+    """Return how the mixture weights of a model are estimated, with the options checked."""
     name, options = section.weights_name, section.weights_options
     weights: Weights = named(WEIGHTS, "weights", name, options, "model.weights_options")
     return weights
 
 
 def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any]:
-    """K-means, K-centroids, K-medians, or a mixture; to be fitted, it needs the data's `spread`.
+    """Return K-means, K-centroids, K-medians or a mixture; a fit needs the data's `spread`.
 
-    Of incomplete rows if the section says so.
+    The model accepts missing values if the section says so.
     """
     model: KMedians | Mixture[Any]
     if section.noise is not None:
@@ -159,7 +161,7 @@ def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any
 
 
 def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture[Any]:
-    """A mixture of the family named, of complete rows; to be fitted, it needs the `spread`."""
+    """Return a mixture of the named family, for complete rows; a fit needs the `spread`."""
     family = make_family(section)
     return Mixture(
         family if spread is None else family.informed(spread),
@@ -171,7 +173,7 @@ def make_mixture(section: ModelSection, spread: Spread | None = None) -> Mixture
 
 
 def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | None) -> Model[Any]:
-    """The mixture of the family named, with uniform noise."""
+    """Return the mixture of the named family, with uniform noise."""
     if section.name in CENTRES:
         raise ConfigError(
             f"model.noise: {section.name} has no density to hold noise against. Remove it, or name "
@@ -191,18 +193,18 @@ def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | Non
 
 
 def default_seeder(section: ModelSection) -> str:
-    """The name of the seeder where the configuration gives none."""
+    """Return the name of the seeder to use if the configuration gives none."""
     if section.name in CENTRES:
         return "k-means++"
     if section.noise is not None:
-        # K-means spends its centres on outliers, and EM leaves a component there.
+        # K-means puts centres on outliers, and EM then leaves components there.
         return "cleaned"
     # Features of different families have no common unit to measure distances in.
     return "standardised" if section.name == "product" else "kmeans"
 
 
 def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
-    """The fitted mixture as a distribution, in the units of the data; ConfigError if it is none."""
+    """Return the fitted mixture as a distribution, in units of the data; or raise ConfigError."""
     model = make_model(section)
     if isinstance(model, NoiseMixture):
         raise ConfigError(
@@ -222,16 +224,16 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
 
 
 def free_parameters(section: ModelSection, n_components: int, n_features: int) -> int:
-    """Of a mixture with so many components left, for information criteria."""
+    """Return how many free parameters a mixture of this size has, for information criteria."""
     weights = 0 if section.weights_name == "uniform" else n_components - 1
     if section.noise is not None:
-        # Its weight, and its volume if that is estimated too: as mclust counts.
+        # The weight of noise, and its volume if that is estimated too, as mclust counts them.
         weights += 1 + int(section.noise.volume is None)
     return int(make_family(section).free_parameters(n_components, n_features) + weights)
 
 
 def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict[str, Any]:
-    """Types of the fields that a stored state, or a model, leaves open."""
+    """Return the types of the open fields of a stored state or model."""
     return {
         "params": MixtureParams if section.noise is None else NoisyParams,
         "components": make_components(section).params,
@@ -240,7 +242,7 @@ def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict
 
 
 def make_schedule(section: FitSection, model: Model[Any]) -> Schedule:
-    """How passes become iterations, its options checked; ConfigError if `model` is none for it."""
+    """Return the schedule with its options checked; raise ConfigError if it cannot fit `model`."""
     name, options = section.schedule, section.schedule_options
     made: Schedule = named(SCHEDULES, "schedule", name, options, "fit.schedule_options")
     made.check(model)

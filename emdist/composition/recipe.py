@@ -1,4 +1,4 @@
-"""A recipe: one fit as configured, and what follows from that alone, made once and read by all."""
+"""`Recipe`: one fit as configured, and the objects that follow from its settings alone."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from emdist.settings.config import SEEDERS, FitSection, ModelSection
 
 @dataclass(frozen=True)
 class Recipe:
-    """One fit of a run.
+    """One fit of a run, as configured. What follows from it is made once, when it is needed.
 
     Attributes
     ----------
     section
-        The model, as configured.
+        The settings of the model.
     fit
-        How it is fitted, as configured.
+        The settings of the fit.
     name
-        Of the fit among those of a sweep, such as ``diagonal-8``; empty for a fit by itself.
+        The name of the fit among those of a sweep, such as ``diagonal-8``; empty for a single fit.
     """
 
     section: ModelSection
@@ -44,46 +44,46 @@ class Recipe:
 
     @property
     def k(self) -> int:
-        """Components that are asked for."""
+        """The number of components that was asked for."""
         return self.section.n_components
 
     def checked(self) -> Recipe:
-        """This recipe, once it is known that it can be made; ConfigError otherwise."""
+        """Return this recipe if it can be made; raise ConfigError otherwise."""
         _ = self.schedule
         return self
 
     @cached_property
     def model(self) -> Model[Any]:
-        """The model, before it knows of any data."""
+        """The model, before it has any information from the data."""
         return make_model(self.section)
 
     @cached_property
     def components(self) -> Components[Any] | KMedians:
-        """What its parameters are made of."""
+        """The components that the model consists of."""
         return make_components(self.section)
 
     @cached_property
     def kind(self) -> Kind:
-        """What criteria there are for such models."""
+        """The kind of model, which decides which criteria there are."""
         return kind_of(self.section)
 
     @cached_property
     def schedule(self) -> Schedule:
-        """How passes become iterations; ConfigError if the model is none for it."""
+        """The schedule; raises ConfigError if it cannot fit the model."""
         return make_schedule(self.fit, self.model)
 
     @cached_property
     def seeder(self) -> Seeder:
-        """What chooses the starting locations."""
+        """The method that chooses the starting locations."""
         found: Seeder = plugin(SEEDERS, "seeder", self.fit.init or default_seeder(self.section))
         return found
 
     @cached_property
     def labeller(self) -> Model[Any]:
-        """K-means, which labels rows for a mixture's start."""
+        """A K-means model, which labels the rows when a mixture starts from clusters."""
         return make_model(ModelSection(name="kmeans", missing=self.section.missing))
 
     @cached_property
     def types(self) -> dict[str, Any]:
-        """Types of the fields that a stored state leaves open: see `codec.decode`."""
+        """The types of the open fields of a stored state. See `codec.decode`."""
         return param_types(self.section, self.schedule)

@@ -1,4 +1,4 @@
-"""A start that is stored in a file: means, weights and scales."""
+"""Reads starting values from a file: means, mixture weights and scales."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from emdist.fit.start import Given
 from emdist.inputs.quoting import without_credentials
 from emdist.runtime.defects import is_defect
 
-#: First bytes of an .npy; those of an .npz are a zip's.
+#: The first bytes of an .npy file. An .npz file begins as a zip archive does.
 _NPY = b"\x93NUMPY"
 
 
 def read_start(path: str | None) -> Given:
-    """The start stored in an .npz: ``means`` and, if wanted, ``weights`` and scales."""
+    """Return the starting values in an .npz: ``means`` and, optionally, ``weights`` and scales."""
     if path is None:
         return Given()
     try:
@@ -28,7 +28,7 @@ def read_start(path: str | None) -> Given:
         raise NotFoundError(
             f"There is no start file {without_credentials(path)} (fit.start)."
         ) from None
-    except Exception as error:  # NumPy and zipfile raise what they like
+    except Exception as error:  # NumPy and zipfile raise errors of many types.
         if is_defect(error, _read_sound_start):
             raise
         raise StartError(
@@ -40,12 +40,12 @@ def read_start(path: str | None) -> Given:
 
 
 def _numbers(path: str | IO[bytes]) -> dict[str, Any]:
-    """The arrays of an .npz as float64."""
+    """Return the arrays of an .npz as float64."""
     if isinstance(path, str):
         with Path(path).open("rb") as file:
             first = file.read(len(_NPY))
         if not first.startswith((b"PK", _NPY)):
-            # NumPy would take it for a pickle, and speak of that.
+            # NumPy would take it for a pickle, and its message would be about pickles.
             raise ValueError("it is no .npz or .npy file")
     stored = np.load(path, allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):

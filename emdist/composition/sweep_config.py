@@ -1,4 +1,4 @@
-"""The configuration of a sweep: that of a fit, and which models are fitted instead of its one."""
+"""The configuration of a sweep: that of a fit, plus which models to fit instead of one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import explain, parse_bytes, size
 from emdist.settings.config import Config, ModelSection, Section
 
-#: Fits of one sweep at most: each has a thread on the driver, which waits most of the time.
+#: The most fits in one sweep. Each has a thread on the driver, which waits most of the time.
 _MOST = 1000
 
 
 def numbers(value: Any) -> Any:
-    """``2..16``, ``2..30..4`` and lists of such, written out; anything else as it is."""
+    """Return ``2..16``, ``2..30..4`` and lists of these as numbers; other values unchanged."""
     if isinstance(value, str):
         value = [part for part in value.replace(",", " ").split() if part]
     if not isinstance(value, Sequence):
@@ -33,6 +33,7 @@ def numbers(value: Any) -> Any:
 
 
 def _written_out(part: Any) -> Iterator[Any]:
+    """Yield the numbers of a range such as ``2..16``; other values unchanged."""
     found = re.fullmatch(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?", part) if isinstance(part, str) else None
     if found is None:
         if isinstance(part, str) and (other := re.fullmatch(r"(\d+)\s*[-:\u2013]\s*(\d+)", part)):
@@ -55,7 +56,7 @@ def _known(name: str) -> str:
 
 
 class SweepSection(Section):
-    """Which models are fitted, and how the best is chosen."""
+    """The models to fit in a sweep, and how to choose the best."""
 
     place = "sweep"
 
@@ -70,7 +71,10 @@ class SweepSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _memory(cls, values: Any) -> Any:
-        """``memory``, which is that of a process everywhere else, under the name of now."""
+        """Accept ``memory``, the former name of ``sums_memory``, with a message about the new name.
+
+        Everywhere else, ``memory`` is the RAM of a process.
+        """
         if not isinstance(values, Mapping) or "memory" not in values:
             return values
         told_of_name("sweep.memory", "sweep.sums_memory", "sums_memory" in values)
@@ -78,12 +82,12 @@ class SweepSection(Section):
 
     @property
     def budget(self) -> int:
-        """Bytes for the sums of one block; more take more than one read a pass."""
+        """Bytes for the sums of one block. If the sums are larger, a pass needs several reads."""
         return parse_bytes(self.sums_memory)
 
 
 class SweepConfig(Config):
-    """One sweep: data, model and fit as of a single one, and the models that it has instead."""
+    """The configuration of a sweep: data, model and fit as for a single fit, and its models."""
 
     sweep: SweepSection
 
@@ -97,7 +101,7 @@ class SweepConfig(Config):
         return self
 
     def recipes(self) -> tuple[Recipe, ...]:
-        """The models, family by family; ConfigError for unknown or repeated ones."""
+        """Return the models, family by family; raise ConfigError for unknown or repeated ones."""
         names = self.sweep.families or [self.model.name]
         found = [self._recipe(name, k) for name in names for k in self.sweep.n_components]
         seen = [one.name for one in found]
@@ -115,6 +119,7 @@ class SweepConfig(Config):
         return tuple(found)
 
     def _recipe(self, name: str, k: int) -> Recipe:
+        """Return the checked recipe of one model of the sweep."""
         values = self.model.model_dump() | {"name": name, "n_components": k}
         try:
             section = ModelSection.model_validate(values)
@@ -124,11 +129,11 @@ class SweepConfig(Config):
         return Recipe(section, self.fit, f"{name}-{k}").checked()
 
     def criterion(self) -> str:
-        """The name of the criterion, once it is known to serve the models; ConfigError."""
+        """Return the criterion's name if it can compare the models; raise ConfigError otherwise."""
         return criterion_of(self.recipes(), self.sweep.criterion)
 
     def identity(self) -> dict[str, Any]:
-        """As of a fit, with the models that it has."""
+        """Return the same as for a fit, with the models of the sweep."""
         left_out = (
             {"sums_memory"} if self.sweep.allow_degenerate else {"sums_memory", "allow_degenerate"}
         )
@@ -140,12 +145,12 @@ class SweepConfig(Config):
 
 
 def recipes_of(config: Config) -> tuple[Recipe, ...]:
-    """What a run of `config` fits: the models of a sweep, or its one, without a name.
+    """Return what a run of `config` fits: the models of a sweep, or its only model, unnamed.
 
     Raises
     ------
     ConfigError
-        If one cannot be made, or the criterion does not serve the models of a sweep.
+        If a model cannot be made, or the criterion cannot compare the models of a sweep.
     """
     if isinstance(config, SweepConfig):
         recipes = config.recipes()
@@ -155,12 +160,12 @@ def recipes_of(config: Config) -> tuple[Recipe, ...]:
 
 
 def criterion_of(recipes: Sequence[Recipe], asked: str | None) -> str:
-    """The name of the criterion that models are compared by: `asked`, or their default.
+    """Return the criterion by which models are compared: `asked`, or their default.
 
     Raises
     ------
     ConfigError
-        If it does not serve these models.
+        If it cannot compare these models.
     """
     found = checked_criterion(asked, [one.kind for one in recipes], [one.k for one in recipes])
     for one in recipes if found == "icl" else ():
@@ -177,7 +182,10 @@ def make_sweep_config(
     where: str = "the configuration",
     names: Mapping[str, str] | None = None,
 ) -> SweepConfig:
-    """A checked `SweepConfig`; ConfigError with every fault, its place (see `names`) and remedy."""
+    """Return a checked `SweepConfig`; raise ConfigError with every fault, its place and remedy.
+
+    `names` says what the user calls a key, if that differs from the configuration.
+    """
     try:
         found = SweepConfig.model_validate(dict(values))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""From the configuration to the stop rule of a fit, with the defaults of its model."""
+"""Makes the stop rule of a fit from the configuration, with the default tolerance of its model."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import LARGEST_MOVE
 from emdist.settings.config import FitSection, ModelSection
 
-#: Default tolerances of the models that are no mixtures, and that of mixtures: scikit-learn's.
+#: Default tolerances of models that are no mixtures, and of mixtures, as in scikit-learn.
 _TOL = {"kmeans": 1e-4, "kcentroids": 1e-4, "kmedians": 0.0}
 _TOL_MIXTURE = 1e-3
 
 
 def make_stop(recipe: Recipe, fit: FitSection, survey: Survey, unit: float) -> Stop:
-    """When a fit of `recipe` ends by the rules of `fit`, with the model's defaults.
+    """Return when a fit of `recipe` ends by the rules of `fit`, with the model's defaults.
 
     `unit` is the data's mean variance.
 
-    A prior counts once for all rows. Which components a posterior leaves empty is decided by a few
-    nats of the whole bound, however many rows there are: its `tol` is of all rows together, as
-    scikit-learn's, and not of one row.
+    A prior counts once for all rows. Which components a posterior leaves empty depends on a few
+    nats of the whole bound, however many rows there are. Its `tol` is therefore for all rows
+    together, as in scikit-learn, and not for one row.
     """
     model = recipe.section
     tol = _TOL.get(model.name, _TOL_MIXTURE) if fit.tol is None else fit.tol
     if model.name in CENTRES:
-        # Relative to the data, as scikit-learn's; squares of 1e200 are no numbers.
+        # Relative to the data, as in scikit-learn. Squares of 1e200 would overflow.
         tol = min(tol * unit, LARGEST_MOVE / 2) if tol > 0 else 0.0
         return Stop("shift", tol, fit.max_iter or 300, exact=True)
     exact = recipe.model.temperature == 0
@@ -37,7 +37,7 @@ def make_stop(recipe: Recipe, fit: FitSection, survey: Survey, unit: float) -> S
 
 
 def _is_scikit_learns(model: ModelSection) -> bool:
-    """Whether scikit-learn has the same mixture, and so ends after the same iterations."""
+    """Return whether scikit-learn has the same mixture, so that both end at the same iteration."""
     gaussian = model.name.removeprefix("variational_") in ("full", "tied", "diagonal", "spherical")
     maximum = model.weights_name == "free" and not model.options.get("prior")
     plain = maximum or model.name.startswith("variational_")

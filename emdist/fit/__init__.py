@@ -1,1 +1,1 @@
-"""Survey, seeding, passes, the loop and the run: EM as a value that is advanced."""
+"""How a model is fitted: survey, starting values, passes over blocks, the EM loop and runs."""

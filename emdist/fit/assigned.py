@@ -1,8 +1,8 @@
-"""What a model says of a block's rows where users see it, held to what float64 can tell of them.
+"""Labels, scores and responsibilities as users see them, with a check of their precision.
 
-A row may lie so far from all components that its scores overflow, or that too few of their digits
-are left. Such rows are scored once more with more care; those of which nothing can be told even
-then are refused, as they are when a model is fitted.
+A row may lie so far from all components that its scores overflow, or keep too few digits. Such
+rows are scored again with more care. If even that gives no finite number, the row is refused with
+an error, as it is when a model is fitted.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Assigned, Block, Floats, Model, Numerics
 from emdist.models.precision import CAREFUL
 
-#: Nats per feature that a score of float32 may fall to: its terms are as large, or larger.
+#: Nats per feature below which a float32 score is computed again: its terms are at least as large.
 _FAR = -1e3
-#: Dissimilarities beyond which products of float32 may overflow.
+#: Dissimilarities above which products in float32 may overflow.
 _FAR_APART = 1e30
 
 
@@ -32,12 +32,12 @@ def assigned(
     numerics: Numerics,
     resp: bool = False,
 ) -> Assigned:
-    """Labels, scores and, on request, responsibilities of the rows of a block that count.
+    """Return labels, scores and, on request, responsibilities of the rows of a block that count.
 
     Raises
     ------
     DataError
-        If rows or weights are none that the model takes, or if a score is no finite number.
+        If the model does not accept the rows or weights, or if a score is not finite.
     """
     check_block(block, model.domain, model.missing)
     shown = model.shown(params, numerics, resp)
@@ -45,12 +45,12 @@ def assigned(
     if found.resp is not None:
         found = replace(found, resp=found.resp.astype(numerics.dtype, copy=False))
     if shown.dtype == "float32" and (far := _far(found.score, model, block.x.shape[1])).any():
-        # Not about the means yet: far out, what tells components apart is linear in x.
+        # Not about the means yet: far out, the difference between components is linear in x.
         wide = Numerics("float64")
         found = _patched(
             found, far, _assigned(model, _only(block, far), params, origin, wide, resp)
         )
-    # Noise is set against what components share, which grows with the distance, and cancels.
+        # Noise is compared with what all components share. This grows with distance and cancels.
     lost = ~np.isfinite(found.score) | ((found.labels < 0) & (not shown.centred))
     if lost.any():
         found = _patched(
@@ -61,9 +61,9 @@ def assigned(
 
 
 def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
-    """DataError if not all of `score` (m,) or (m, k), of the rows that count, are finite.
+    """Raise DataError unless all of `score` (m,) or (m, k), of the rows that count, are finite.
 
-    They are `distances`, or log-likelihoods.
+    The scores are distances if `distances` is True, and log-likelihoods otherwise.
     """
     bad = ~np.isfinite(score)
     if not bad.any():
@@ -82,26 +82,27 @@ def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
 def _assigned(
     model: Model[Any], block: Block, params: Any, origin: Floats, numerics: Numerics, resp: bool
 ) -> Assigned:
-    # What overflows is looked at below.
+    """Return what the model assigns, without warnings about overflow."""
+    # Scores that overflow are checked in `assigned`.
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         return model.assign(block, params, origin, numerics, resp)
 
 
 def _far(score: Floats, model: Model[Any], d: int) -> NDArray[np.bool_]:
-    """(m,) rows of float32 to be scored once more, those without a finite score among them."""
+    """Return (m,) which float32 rows to score again, including those without a finite score."""
     near: NDArray[np.bool_] = score <= _FAR_APART if model.minimises else score >= _FAR * d
     return ~near
 
 
 def _only(block: Block, which: NDArray[np.bool_]) -> Block:
-    """The block with those of the rows that count alone."""
+    """Return the block restricted to the rows `which` (m,), counted among those that count."""
     mask = np.zeros(len(block.x), bool)
     mask[(block.rows() - block.start)[which]] = True
     return replace(block, mask=mask)
 
 
 def _patched(found: Assigned, which: NDArray[np.bool_], new: Assigned) -> Assigned:
-    """`found` with `new` in place of some rows."""
+    """Return `found` with `new` in place of the rows `which`."""
     labels, score = found.labels.copy(), found.score.copy()
     labels[which], score[which] = new.labels, new.score
     resp: Array | None = None

@@ -1,4 +1,4 @@
-"""Groups of blocks: what schedules that update more than once a pass go through."""
+"""Groups of blocks, for schedules that make several M-steps in a pass: one after each group."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from emdist.fit.turn import named
 from emdist.interfaces import Model, Numerics, Turn
 from emdist.sums import Sums
 
-#: An option: how many groups the blocks make, None for `DEFAULT` or as many as there are blocks.
+#: An option: the number of groups. None is `DEFAULT`, or the number of blocks if that is smaller.
 Groups: TypeAlias = Annotated[int, Field(ge=1)] | None
 
 DEFAULT = 16
 
 
 def groups(blocks: int, wanted: int | None) -> tuple[range, ...]:
-    """Blocks 0..n-1 in groups, each spread over all of them, so that sorted data mixes."""
+    """Divide blocks 0..n-1 into groups that each spread over all data, so that sorted data mix."""
     count = min(blocks, wanted or DEFAULT)
     return tuple(range(first, blocks, count) for first in range(count))
 
@@ -37,19 +37,19 @@ def group_sums(
     before: int,
     with_shared: bool,
 ) -> Sums:
-    """Sums of one group under `params`; `before` blocks of the same sweep are done."""
+    """Return the sums of one group under `params`; `before` blocks of the pass are already done."""
     task = EStep(fit.source, fit.model, params, fit.origin, numerics, with_shared)
     found: Sums = fit.map_reduce(named(state), task, blocks, before)
     return found
 
 
 def expanded(numerics: Numerics) -> Numerics:
-    """`numerics` about the origin: sums about parameters that change cannot be added."""
+    """Return `numerics` about the origin: sums about parameters that change cannot be added."""
     return replace(numerics, centred=False)
 
 
 def check_steady(model: Model[Any], name: str) -> None:
-    """ConfigError unless `model` computes alike in every turn, from sums that add."""
+    """Raise ConfigError unless `model` computes the same in every iteration, and its sums add."""
     if not model.additive:
         raise ConfigError(
             f"fit.schedule {name!r} adds sums of several passes, and this model's update is not "

@@ -1,4 +1,4 @@
-"""What happens to a component that lost its rows or became too narrow for a density."""
+"""The collapse policy: what happens to a component that lost its rows or became too narrow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Pass:
-    """What one pass had and gave: its sums, and the parameters and numerics it ran with."""
+    """The sums of one pass, with the parameters and the numerics that it used."""
 
     sums: Sums
     params: Any
@@ -26,16 +26,18 @@ class Pass:
 
 
 def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, int, int]:
-    """Parameters after the policy, and how many components it reseeded and dropped.
+    """Apply the policy; return the parameters, and how many components it reseeded and dropped.
 
     Parameters
     ----------
     fit
-        Its policy and what a further pass needs.
+        Has the policy, and what a further pass needs.
     weak
-        Components of `new` that collapsed, at least one.
+        The components of `new` that collapsed; at least one.
     new
-        Parameters from the plain M-step of `last`.
+        The parameters from the plain M-step of `last`.
+    last
+        The last pass.
     """
     if fit.policy == "raise":
         which = listed(weak.tolist(), 10)
@@ -68,17 +70,17 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
 
 
 def worst_rows(fit: Fit, weak: NDArray[np.int64], last: Pass) -> Worst:
-    """One badly explained row for each of `weak`; fewer if all rows are explained perfectly.
+    """Return one badly explained row for each of `weak`; fewer if all rows fit perfectly.
 
     Rows that are noise count as explained.
 
-    Costs one more pass, which is cheaper than keeping candidates in every pass.
+    This costs one more pass. Keeping candidates in every pass would cost more.
     """
     task = WorstRows(fit.source, fit.model, last.params, fit.origin, last.numerics, len(weak))
     found = fit.map_reduce("worst rows", task)
     used = min(len(weak), len(found.x))
     if fit.model.minimises:
-        # A squared distance of 0 is a row on its centre: moving a centre there gains nothing.
+        # A squared distance of 0 is a row on its centre: a centre moved there gains nothing.
         used = int(np.count_nonzero(found.priority[:used] > 0))
     return Worst(
         weak[:used],

@@ -1,4 +1,4 @@
-"""Completion: what is missing of a row, expected given what was observed."""
+"""Completion: fills missing values with their expectation, given the observed values of a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emdist.interfaces import Block, Floats, Numerics, Source
 from emdist.kernels.tiles.tiles import shifted, tiles
 from emdist.models.mixture import Mixture
 
-#: Rows whose responsibilities are held at a time.
+#: How many rows have their responsibilities in memory at a time.
 _STRETCH = 8192
 
 
@@ -26,7 +26,7 @@ class Completed:
     x
         (m, d) float64.
     variance
-        (m, d) of what was filled in, 0 elsewhere; None if it was not asked for.
+        (m, d) the variance of filled values, 0 elsewhere; None if it was not requested.
     """
 
     x: Floats
@@ -41,7 +41,7 @@ class Completed:
 
 @dataclass(frozen=True)
 class Complete:
-    """One block completed, all its rows, whatever the policy for NaN."""
+    """Complete all rows of one block, whatever the policy for NaN."""
 
     source: Source
     model: Mixture[Any]
@@ -57,14 +57,14 @@ class Complete:
         for a, b in tiles(len(out), _STRETCH):
             found, variance = self._filled(block, a, b)
             missing = np.isnan(out[a:b])
-            # What was observed keeps its bits, whatever the origin.
+            # Observed values keep their bits, whatever the origin.
             out[a:b] = np.where(missing, found + self.origin, out[a:b])
             if spread is not None and variance is not None:
                 spread[a:b] = variance
         return Completed(out, spread)
 
     def _filled(self, block: Block, a: int, b: int) -> tuple[Floats, Floats | None]:
-        """Rows a..b of a block, completed relative to the origin."""
+        """Return rows a..b of a block completed, relative to the origin, and the variance."""
         part = Block(block.index, block.start + a, block.x[a:b])
         known = self.model.with_missing()
         found = assigned(known, part, self.params, self.origin, self.numerics, resp=True)

@@ -1,4 +1,4 @@
-"""Criteria by which one of several fitted models is chosen."""
+"""Criteria such as BIC, by which a sweep chooses one of several fitted models."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ import numpy as np
 from emdist.errors import ConfigError
 from emdist.interfaces import Floats
 
-#: What kind of model a criterion is for.
+#: The kinds of models that criteria distinguish.
 Kind = Literal["mixture", "posterior", "centres", "kmeans", "kmedians"]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one fitted model.
+    """What criteria know about one fitted model.
 
     Attributes
     ----------
     n_components
-        Asked for.
+        The number of components that was asked for.
     total
-        Log-likelihood in nats, or inertia, of all rows by their weights.
+        Weighted log-likelihood of all rows in nats, or their inertia.
     weight
-        Of all rows.
+        The total weight of all rows.
     objective
-        Of the fit, as it reports it.
+        The objective that the fit reports.
     free
-        Free parameters; None for models that are no mixtures.
+        The number of free parameters; None for models that are no mixtures.
     entropy
-        Of the responsibilities of all rows: nats, or NaN.
+        The entropy of the responsibilities of all rows in nats, or NaN.
     deviations
-        Weighted sum of squared distances of all rows to their mean.
+        The weighted sum of squared distances of all rows to their mean.
     kind
-        Of model.
+        The kind of model.
     values
-        Weight of all numbers that were observed: rows times features where none is missing.
+        The weight of all numbers that were observed: rows times features if none is missing.
     features
-        Of a row.
+        The number of features of a row.
     count
-        (c,) weight labelled with each component.
+        (c,) the weight of the rows labelled with each component.
     """
 
     n_components: int
@@ -66,17 +66,17 @@ class Criterion:
     Attributes
     ----------
     kinds
-        Of the models that have it.
+        The kinds of models for which it is defined.
     lower
-        Whether the lowest is best.
+        Whether the lowest value is best.
     values
-        Of models judged side by side.
+        Computes the values of models that are compared with each other.
     least
-        Models of different sizes that are needed.
+        How many models of different sizes it needs.
     title
-        For axes and tables.
+        Its name for axes and tables.
     heuristic
-        Why its choice is none to rely on; empty for those that have a foundation.
+        Why its choice is not reliable; empty for criteria with a theoretical foundation.
     across
         Whether its values for models of several kinds can be compared.
     """
@@ -90,11 +90,11 @@ class Criterion:
     across: bool = True
 
     def serves(self, kinds: Sequence[Kind]) -> bool:
-        """Whether it can compare models of these kinds."""
+        """Return whether it can compare models of these kinds."""
         return self.kinds.issuperset(kinds) and (self.across or len(set(kinds)) == 1)
 
     def best(self, values: Sequence[float]) -> int:
-        """Index of the best; of equal ones the first."""
+        """Return the index of the best value; the first one among equals."""
         known = [math.inf if math.isnan(v) else (v if self.lower else -v) for v in values]
         return min(range(len(known)), key=known.__getitem__)
 
@@ -108,10 +108,10 @@ def _aic(one: Judged) -> float:
 
 
 def _icl(one: Judged) -> float:
-    """Biernacki, Celeux and Govaert 2000, IEEE PAMI 22: BIC and twice the entropy.
+    """Return ICL (Biernacki, Celeux and Govaert 2000, IEEE PAMI 22): BIC plus twice the entropy.
 
-    Of centres: -2 log-likelihood of rows and labels together, of the mixture that has them for its
-    hard clusters, and a penalty for its parameters.
+    For centres, it is -2 times the log-likelihood of rows and labels together, under the mixture
+    that has them as its hard clusters, plus a penalty for the parameters.
     """
     if one.kind in ("kmeans", "kmedians"):
         return _icl_of_centres(one)
@@ -119,11 +119,11 @@ def _icl(one: Judged) -> float:
 
 
 def _icl_of_centres(one: Judged) -> float:
-    """Of Gaussians of one variance for all (K-means), or Laplace distributions of one width.
+    """Return ICL for Gaussians of one common variance (K-means), or Laplace of one common width.
 
-    With the width at its maximum, which is the mean of the distances. Cutting a single cluster into
-    more gains as much from distances as the labels cost, so that this has a minimum where the
-    inertia has none.
+    The width is its maximum-likelihood estimate, which is the mean of the distances. Cutting a
+    single cluster into more gains as much from distances as the labels cost. This criterion can
+    therefore have a minimum where the inertia has none.
     """
     if one.total <= 0 or one.values <= 0:
         return math.nan
@@ -138,7 +138,10 @@ def _icl_of_centres(one: Judged) -> float:
 
 
 def _calinski_harabasz(one: Judged) -> float:
-    """Calinski and Harabasz 1974: dispersion between and within, each per degree of freedom."""
+    """Return dispersion between clusters over that within, each per degree of freedom.
+
+    Calinski and Harabasz 1974.
+    """
     k, within = one.n_components, one.total
     if k < 2 or within <= 0 or one.weight <= k:
         return math.nan
@@ -150,10 +153,10 @@ def _each(value: Callable[[Judged], float]) -> Callable[[Sequence[Judged]], list
 
 
 def _elbow(models: Sequence[Judged]) -> list[float]:
-    """Satopaa et al. 2011, "Finding a kneedle in a haystack": how far below the chord.
+    """Return how far the curve of inertias lies below its chord, for each model.
 
-    Sizes and inertias are scaled to 0 to 1; the knee lies farthest below the line from the
-    smallest model to the largest.
+    Satopaa et al. 2011, "Finding a kneedle in a haystack". Sizes and inertias are scaled to 0 to
+    1. The knee lies farthest below the line from the smallest model to the largest.
     """
     sizes, totals = [m.n_components for m in models], [m.total for m in models]
     wide, high = max(sizes) - min(sizes), max(totals) - min(totals)
@@ -194,7 +197,7 @@ CRITERIA: Mapping[str, Criterion] = {
 
 
 def default_criterion(kinds: Sequence[Kind]) -> str:
-    """The first criterion that serves all models and has a foundation; ConfigError if none does."""
+    """Return the first criterion with a foundation for all models; raise ConfigError if none."""
     fitting = [name for name, one in CRITERIA.items() if one.serves(kinds)]
     for name in fitting:
         if not CRITERIA[name].heuristic:
@@ -212,14 +215,14 @@ def default_criterion(kinds: Sequence[Kind]) -> str:
 
 
 def checked_criterion(name: str | None, kinds: Sequence[Kind], sizes: Sequence[int]) -> str:
-    """`name` or the default, if it serves such models; ConfigError otherwise.
+    """Return `name` or the default if it can compare such models; raise ConfigError otherwise.
 
     Parameters
     ----------
     name
-        Asked for.
+        The criterion that was asked for, or None.
     kinds, sizes
-        Kind and number of components of each model.
+        The kind and the number of components of each model.
     """
     name = name or default_criterion(kinds)
     criterion = CRITERIA[name]

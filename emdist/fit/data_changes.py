@@ -1,4 +1,4 @@
-"""Whether the data of a run is still what it was surveyed to be."""
+"""Checks that the data of a run are still those that were surveyed."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import differences
 from emdist.store.sources.stamps import Stamped
 
-#: Other kinds of CPU round sums otherwise in their last digits.
+#: Relative tolerance: other kinds of CPU round sums differently in their last digits.
 _ROUNDING = 1e-12
 
 
 def stamps(source: Source) -> dict[str, str]:
-    """Sizes and times of the data's files; empty where it lies in none."""
+    """Return sizes and times of the files of the data; empty if the data are not in files."""
     return dict(source.stamps()) if isinstance(source, Stamped) else {}
 
 
 def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """RunMismatchError if size, number or sampled bytes of the files are others than recorded."""
+    """Raise RunMismatchError if size, number or sampled bytes of files differ from the record."""
     lines = differences(record.get("data"), dict(source.fingerprint()), "data")
     found = stamps(source)
     if known and known.get("sizes") != found.get("sizes"):
@@ -38,18 +38,18 @@ def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, 
 
 @dataclass(frozen=True)
 class Watch:
-    """Whether the data of a run is still what was surveyed.
+    """Checks whether the data of a run are still those that were surveyed.
 
     Attributes
     ----------
     source
         The data.
     folder, epoch
-        Of the run, and its owner.
+        The folder of the run, and the epoch of its owner.
     again
         Surveys all rows once more.
     listen
-        Told when that is done.
+        Called with a warning when that happens.
     """
 
     source: Source
@@ -59,9 +59,10 @@ class Watch:
     listen: Listener
 
     def check(self, survey: Survey) -> None:
-        """RunMismatchError if the data is no longer what was surveyed.
+        """Raise RunMismatchError if the data are not those that were surveyed.
 
-        Costs a listing of its files; where their times are others (a copy has such) one pass.
+        This costs a listing of the files. If their times differ, as those of a copy do, it also
+        costs one pass.
         """
         known, found = self.folder.stamps(), stamps(self.source)
         if found == known:
@@ -78,15 +79,15 @@ class Watch:
 
 
 def untouched(source: Source, folder: RunFolder) -> bool:
-    """Whether the data's files are those that the run in `folder` has last made sure of."""
+    """Return whether the files are still those that the run in `folder` checked last."""
     return stamps(source) == folder.stamps()
 
 
 def check_same_survey(before: Survey, now: Survey) -> None:
-    """RunMismatchError if a second read of all rows finds others than the first."""
+    """Raise RunMismatchError if a second survey of all rows differs from the first."""
     old, new = encode(before), encode(now)
     if old[1] == new[1] and old[0].keys() == new[0].keys():
-        held = (name for name in old[0] if not name.endswith("/rest"))  # rounding, and no data
+        held = (name for name in old[0] if not name.endswith("/rest"))  # `rest` is only rounding
         wrong = [name for name in held if not _equal(old[0][name], new[0][name])]
     else:
         wrong = ["its layout"]
@@ -95,6 +96,7 @@ def check_same_survey(before: Survey, now: Survey) -> None:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    """Return whether two arrays of a survey are equal up to rounding."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.dtype.kind != "f":

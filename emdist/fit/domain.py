@@ -1,4 +1,4 @@
-"""Whether rows can come from a family: told from extremes, before anything iterates."""
+"""Checks, before any iteration, that the data are values that the family can have."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 
 def whole_features(x: Array) -> NDArray[np.bool_]:
-    """(d,) whether all values of a feature of `x` (n, d) are whole numbers, or NaN."""
+    """Return (d,) whether all values of a feature of `x` (n, d) are whole numbers or NaN."""
     return np.asarray(((x == np.floor(x)) | np.isnan(x)).all(axis=0))
 
 
 def extremes(x: Array) -> tuple[Array, Array]:
-    """Smallest and largest value (d,) of each feature of `x` (n, d), n >= 1; NaN is left out."""
+    """Return the smallest and largest value (d,) of each feature of `x` (n, d), n >= 1.
+
+    NaN is ignored, unless a feature has nothing else.
+    """
     low, high = x.min(axis=0), x.max(axis=0)
     if x.dtype.kind == "f" and np.isnan(low).any():
-        # NaN where there is nothing else: what is not observed is in any domain.
+        # A feature of NaN alone stays NaN: what is not observed is in any domain.
         low, high = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
     return low, high
 
 
 def check_spread(domain: Domain | None, spread: Spread) -> None:
-    """DomainError unless all rows that made `spread` lie in `domain`."""
+    """Raise DomainError unless all rows that `spread` describes lie in `domain`."""
     if domain is not None:
         low, high = spread.origin + spread.low, spread.origin + spread.high
         _check(domain, low, high, spread.whole)
 
 
 def check_rows(domain: Domain, x: Array) -> None:
-    """DomainError unless all of `x` (n, d), which has rows, lie in `domain`."""
+    """Raise DomainError unless all of `x` (n, d), n >= 1, lie in `domain`."""
     whole = np.ones(x.shape[1], bool)
     if np.any(domain.whole) and x.dtype.kind == "f":
         for a, b in tiles(len(x), tile_rows(2 * x.shape[1], x.itemsize)):
@@ -41,6 +44,7 @@ def check_rows(domain: Domain, x: Array) -> None:
 
 
 def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) -> None:
+    """Raise DomainError unless the extremes (d,) of features lie in `domain`."""
     highest = np.asarray(domain.high)
     if highest.ndim and len(highest) != len(high):
         raise ConfigError(
@@ -53,7 +57,7 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         kind = "whole numbers" if whole[first] else "not only whole numbers"
         holds = f" and holds {kind}" if np.any(domain.whole) else ""
-        # scikit-learn's words, which its users and its checks look for.
+        # These are scikit-learn's words, which its users and its estimator checks look for.
         negative = bool((low[bad & (np.asarray(domain.low) >= 0)] < 0).any())
         raise DomainError(
             f"{'Negative values in data: ' if negative else ''}"

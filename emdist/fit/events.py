@@ -1,4 +1,4 @@
-"""What a fit tells whoever watches: for display and logs only, never for the result."""
+"""Events that a fit sends to its listeners. They serve display and logs, never the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emdist.fit.state import Record
 
 @dataclass(frozen=True)
 class Began:
-    """A stage of the run begins: survey, fit, label, or done."""
+    """A stage of the run begins: survey, fit, label or done."""
 
     stage: str
     note: str = ""
@@ -19,7 +19,7 @@ class Began:
 
 @dataclass(frozen=True)
 class Progress:
-    """Blocks done within the pass called `what`."""
+    """How many blocks of the pass called `what` are done, of `total`."""
 
     what: str
     done: int
@@ -28,7 +28,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Planned:
-    """The stop rule of the fit that begins or goes on; `done` iterations are behind it.
+    """The stop rule of a fit that begins or resumes, and how many iterations it has made.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Planned:
     tol, max_iter
         As in `Stop`.
     done
-        Iterations done in this start.
+        The number of iterations done in this restart.
     """
 
     on: str
@@ -55,11 +55,11 @@ class Iterated:
     record
         Its line of the history.
     seconds
-        It took.
+        How long it took.
     rows, nbytes
-        It read, decoded.
+        How many rows it read, and their size in decoded bytes.
     fit
-        Name of the fit within a sweep; empty where there is one.
+        The name of the fit within a sweep; empty for a single fit.
     """
 
     record: Record
@@ -71,14 +71,14 @@ class Iterated:
 
 @dataclass(frozen=True)
 class Pruning:
-    """What a pass of pruned K-means could not do without.
+    """How much work a pass of pruned K-means could not skip.
 
     Attributes
     ----------
     read, blocks
-        Blocks that were read, of so many.
+        How many blocks were read, and how many there are.
     scored, rows
-        Rows that were held against the centres, of so many.
+        How many rows were compared with the centres, and how many there are.
     """
 
     read: int
@@ -89,7 +89,7 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint was committed after `iterations` iterations in all."""
+    """A checkpoint was saved after a total of `iterations` iterations."""
 
     iterations: int
     where: str
@@ -97,7 +97,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know that does not stop the run."""
+    """Something the user should know, but which does not stop the run."""
 
     message: str
 
@@ -107,4 +107,4 @@ Listener: TypeAlias = Callable[[Event], None]
 
 
 def unheard(event: Event) -> None:
-    """Tell nobody."""
+    """Ignore the event: the listener of a fit that nobody watches."""

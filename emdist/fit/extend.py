@@ -1,4 +1,4 @@
-"""Other stop rules for a fit that runs or has stopped: what it goes on from, and when it may."""
+"""Other stop rules for an existing fit: whether it may go on with them, and from which state."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from emdist.errors import RunMismatchError
 from emdist.fit.state import FitState, Record, Status
 from emdist.fit.stop import Stop
 
-#: Where `Stop.tol` has decided.
+#: The statuses of a fit that `Stop.tol` ended.
 _BY_TOL = (Status.CONVERGED, Status.SETTLED)
 
 
 def reopened(stop: Stop, state: FitState) -> FitState:
-    """`state` as a fit with the rules `stop` from its beginning would have come to it.
+    """Return `state` as a fit that had the rules `stop` from its beginning would have reached it.
 
-    `check_path` has to have passed: then the way there is the same under both rules, and only what
-    follows differs.
+    Call this only after `check_path` has passed. The iterations so far are then the same under
+    both rules, and only what follows differs.
     """
     if not state.starts:
         return _reopened(stop, state)
@@ -26,7 +26,7 @@ def reopened(stop: Stop, state: FitState) -> FitState:
     if not state.finished or starts == state.starts:
         return replace(state, starts=starts)
     if all(start.finished for start in starts):
-        # Only what their end is called has changed: it is put together anew.
+        # Only the statuses of the restarts have changed, so the final state is composed again.
         best = state.best
         if best is not None:
             best = starts[best.restart].best
@@ -40,7 +40,7 @@ def reopened(stop: Stop, state: FitState) -> FitState:
 
 
 def _reopened(stop: Stop, state: FitState) -> FitState:
-    """As `reopened`, of one start."""
+    """Do the same as `reopened` for one restart."""
     status = _status(stop, state)
     if status is state.status:
         return state
@@ -51,6 +51,7 @@ def _reopened(stop: Stop, state: FitState) -> FitState:
 
 
 def _status(stop: Stop, state: FitState) -> Status:
+    """Return the status that a restart would have under the rules `stop`."""
     if state.params is None or state.iteration == 0 or state.status is Status.UNCHANGED:
         return state.status
     last, change = list(_asked(stop, state))[-1]
@@ -60,19 +61,19 @@ def _status(stop: Stop, state: FitState) -> Status:
 
 
 def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: str = "") -> None:
-    """Make sure that a fit with the rules `new` would have come to `state`, as one with `old` has.
+    """Check that a fit with the rules `new` would have reached `state` as one with `old` did.
 
     Parameters
     ----------
     tol_steers
-        Whether the schedule decides by `Stop.tol` about more than the end: sparse EM.
+        Whether `Stop.tol` also decides something else than the end, as it does in sparse EM.
     what
-        Names the fit within a sweep, with a blank at its end.
+        The name of the fit within a sweep, followed by a blank.
 
     Raises
     ------
     RunMismatchError
-        If it would have ended before, or is not known to have taken the same way.
+        If the fit would have ended earlier, or is not known to have made the same iterations.
     """
     records = [record for record, _ in _asked(old, state)]
     most = max((record.iteration for record in records), default=0)
@@ -103,7 +104,7 @@ def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: st
 
 
 def _asked(stop: Stop, state: FitState) -> Iterator[tuple[Record, float]]:
-    """Iterations after which the stop rules may have been asked, and what `stop` measured."""
+    """Yield records after which the stop rules may have been applied, and what `stop` measured."""
     previous: dict[int, float] = {}
     for record in state.history:
         if record.rejected:

@@ -1,4 +1,4 @@
-"""Everything that stays the same while a fit is advanced."""
+"""`Fit`: everything that stays the same from one iteration of a fit to the next."""
 
 from __future__ import annotations
 
@@ -15,62 +15,64 @@ from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
 from emdist.interfaces import Engine, Floats, Model, Numerics, Source, Turn
 
-#: What happens to a component that lost its rows, or became too narrow for a density.
+#: What to do with a component that lost its rows, or became too narrow to have a density.
 Policy = Literal["regularise", "reseed", "drop", "raise"]
 
 
 class Schedule(Protocol):
-    """How passes become iterations: one file in `emdist.fit.schedules`, with a ``schedule``."""
+    """How EM iterates: each file in `emdist.fit.schedules` has one, named ``schedule``."""
 
     @property
     def memory(self) -> Any:
-        """The type of `FitState.memory`: a dataclass that can be stored, or None's type."""
+        """The type of `FitState.memory`: a dataclass that can be stored, or the type of None."""
         ...
 
     def check(self, model: Model[Any]) -> None:
-        """ConfigError if the schedule cannot serve `model`."""
+        """Raise ConfigError if the schedule cannot fit `model`."""
         ...
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """The state after one iteration from `state`, whose parameters are seeded."""
+        """Return the state after one iteration from `state`, which already has parameters."""
         ...
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Everything that stays the same while a state is advanced.
+    """Everything that stays the same from one iteration of a fit to the next.
 
     Attributes
     ----------
     source, engine, model
-        What is read, where it runs, what is fitted.
+        The data, the engine that runs the passes, and the model to fit.
     n_components
-        Of the start.
+        The number of components that each restart begins with.
     survey
-        Of the source.
+        The survey of `source`.
     seeder
-        Chooses starting locations.
+        Chooses the locations of the starting values.
     labeller
-        K-means, which labels rows for such a start.
+        A K-means model. It labels the rows where a seeder starts a mixture from clusters.
     given
-        Parameters that were given and replace what seeding found.
+        Starting values that the user gave. They replace what the seeder found.
     stop, schedule, policy
-        When to stop, how passes become iterations, what to do about collapsed components.
+        When to stop, how EM iterates, and what to do with collapsed components.
     n_init
-        Starts, of which the best is kept.
+        The number of restarts, of which the best is kept.
     one_start
-        Whether to end after the start that a state is in: the others are advanced beside it.
+        Whether to end after the restart that a state is in, because other restarts are computed
+        beside it.
     listen
-        Told about progress within passes.
+        Called with events about the progress within passes.
     geometry
-        Dissimilarities that seeds are drawn by.
+        The dissimilarities by which seeders draw rows.
     before
-        The last objective of an earlier fit that this one goes on from, and its change.
+        The last objective of an earlier fit that this one continues, and its last change.
     turn
-        That `model` computes in, where it differs from turn to turn; see `emdist.fit.turn.turned`.
+        The iteration that `model` computes for, if it computes differently in each iteration. See
+        `emdist.fit.turn.turned`.
     comparable
-        How many of the two iterations before had the same objective: the same temperature, no
-        draws.
+        How many of the two iterations before had the same objective function, which means the
+        same temperature and no random draws.
     """
 
     source: Source
@@ -94,7 +96,7 @@ class Fit:
 
     @property
     def origin(self) -> Floats:
-        """(d,) that all parameters are relative to."""
+        """The origin (d,), to which all parameters are relative."""
         return self.survey.spread.origin
 
     def map_reduce(
@@ -104,9 +106,9 @@ class Fit:
         blocks: Sequence[int] | None = None,
         before: int = 0,
     ) -> Any:
-        """`task` over `blocks`, or all of them, with progress under the name `what`.
+        """Apply `task` to `blocks` (default: all) and report progress under the name `what`.
 
-        `before` counts the blocks of the same pass that are done already.
+        `before` is the number of blocks of the same pass that are already done.
         """
         total = len(self.source)
         self.listen(Progress(what, before, total))
@@ -117,5 +119,5 @@ class Fit:
         )
 
     def numerics(self, params: Any) -> Numerics:
-        """How a pass with `params` computes."""
+        """Return how a pass with `params` computes."""
         return self.model.numerics(params, self.survey.spread, self.source.dtype)

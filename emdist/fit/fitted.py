@@ -1,4 +1,4 @@
-"""A fitted model as a value: all that labelling, scoring and saving need."""
+"""`Fitted`: a fitted model as a value that has all that labelling, scoring and saving need."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class Fitted:
     Attributes
     ----------
     params
-        Relative to the spread's origin.
+        The parameters, relative to the spread's origin.
     spread
-        Of the training data: origin, and what numerics are chosen by.
+        The spread of the training data: the origin, and the values by which numerics are chosen.
     objective
-        Inertia, or log-likelihood per unit of weight in nats, of the best start.
+        The objective of the best restart: inertia, or log-likelihood per unit of weight in nats.
     iterations, restart
-        Of the best start.
+        The number of iterations of the best restart, and its number from 0.
     status
-        How it stopped.
+        How the best restart stopped.
     history
-        One record per iteration, all starts.
+        One record for each iteration of all restarts.
     feature_names
-        Of the training data, or None where it had none.
+        The feature names of the training data, or None if they had none.
     """
 
     schema: ClassVar[int] = 2
@@ -55,35 +55,35 @@ class Fitted:
 
     @property
     def n_components(self) -> int:
-        """That are left after the collapse policy."""
+        """The number of components that are left after the collapse policy."""
         return len(self.params.weights)
 
     @property
     def n_columns(self) -> int:
-        """Of the responsibilities: components, and noise where the model has it."""
+        """The number of columns of responsibilities: components, and noise if there is any."""
         return len(self.params.shares)
 
     @property
     def n_features(self) -> int:
-        """Features of a row."""
+        """The number of features of a row."""
         return len(self.spread.origin)
 
     def numerics(self, model: Model[Any], dtype: np.dtype[Any]) -> Numerics:
-        """How a pass over rows of `dtype` computes."""
+        """Return how a pass over rows of `dtype` computes."""
         found = model.numerics(self.params, self.spread, dtype)
-        if self.status is Status.GIVEN:  # Of the data nothing is known.
+        if self.status is Status.GIVEN:  # Nothing is known about the data.
             found = replace(found, dtype="float64", centred=True)
         return found
 
     def check_features(self, source: Source) -> str:
-        """A warning where it is in doubt whether `source` has the model's features, or "".
+        """Check that `source` has the model's features; return a warning if in doubt, or "".
 
         Raises
         ------
         ShapeError
-            If it has another number of features.
+            If the source has another number of features.
         FeatureNamesError
-            If they have other names, or another order.
+            If its features have other names, or another order.
         """
         if source.shape[1] != self.n_features:
             raise ShapeError(
@@ -118,18 +118,18 @@ class Fitted:
         writer: LabelWriter | None = None,
         done: Any = None,
     ) -> Sums:
-        """One pass that labels all rows: ``count`` (c,), ``score`` and ``weight`` summed.
+        """Label all rows in one pass; return the sums ``count`` (c,), ``score`` and ``weight``.
 
         Parameters
         ----------
         model
-            That was fitted.
+            The model that was fitted.
         source, engine
-            What to label, and where.
+            The rows to label, and the engine that runs the pass.
         writer
-            Stores the labels; None only sums.
+            Stores the labels; with None, they are only summed.
         done
-            Called with the number of blocks finished.
+            Called with the number of finished blocks.
         """
         self.check_features(source)
         task = LabelBlock(
@@ -145,7 +145,7 @@ class Fitted:
 def result(
     best: Best, spread: Spread, history: tuple[Record, ...], feature_names: Names = None
 ) -> Fitted:
-    """The best start of a finished fit, with what is needed to use it."""
+    """Return the best restart of a finished fit, with what is needed to use it."""
     return Fitted(
         best.params,
         spread,
@@ -159,15 +159,16 @@ def result(
 
 
 def leading(state: FitState, minimises: bool) -> Best | None:
-    """The best start of a fit, whether or not it has stopped; None before the first iteration."""
+    """Return the best restart of a fit that may still run; None before the first iteration."""
     sign = -1 if minimises else 1
     found = [state.best] if state.best is not None else []
     found += [_so_far(one) for one in state.starts or (state,) if one.iteration]
-    # Of equal ones the first, as where starts are compared at the end.
+    # Among equals, the first, which also wins when restarts are compared at the end.
     return max(found, key=lambda best: sign * best.objective, default=None)
 
 
 def _so_far(state: FitState) -> Best:
+    """Return the best result of one restart, which may still run."""
     if state.best is not None:
         return state.best
     known = [r for r in state.history if r.restart == state.restart and not r.rejected]
@@ -178,8 +179,8 @@ def _so_far(state: FitState) -> Best:
 class Collected:
     """Labels, scores and responsibilities of consecutive rows, in memory; adds by joining.
 
-    Pieces are kept as they are until one array is asked for, so that no more than it and they
-    are held.
+    Pieces stay separate until one array is requested, so that memory holds no more than the pieces
+    and that one array.
     """
 
     pieces: tuple[Assigned, ...]
@@ -189,29 +190,29 @@ class Collected:
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """(n,)."""
+        """The labels (n,)."""
         return _joined([piece.labels for piece in self.pieces])
 
     @property
     def score(self) -> Floats:
-        """(n,), or none if only labels were asked for."""
+        """The scores (n,), or an empty array if only labels were requested."""
         return _joined([piece.score for piece in self.pieces])
 
     @property
     def resp(self) -> Array | None:
-        """(n, k), on request."""
+        """The responsibilities (n, k), or None if they were not requested."""
         found = [piece.resp for piece in self.pieces if piece.resp is not None]
         return _joined(found) if found else None
 
 
 def _joined(pieces: list[Array]) -> Array:
-    """One array of several; one as it is, without a copy."""
+    """Join several arrays into one; return a single one as it is, without a copy."""
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Consecutive rows; adds by joining."""
+    """Consecutive rows; two of them are added by joining."""
 
     x: Floats
 
@@ -221,7 +222,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Collect:
-    """Assignments of one block as a value: for `predict` on data whose labels fit in memory."""
+    """Assign the rows of one block, for `predict` on data whose labels fit into memory."""
 
     source: Source
     model: Model[Any]

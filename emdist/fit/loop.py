@@ -1,4 +1,4 @@
-"""The loop over iterations and restarts: a schedule's step takes a fit from state to state."""
+"""The EM loop: repeats the step of a schedule until each restart stops, and keeps the best."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from emdist.interfaces import Floats, Numerics, Worst
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums
 
-#: Seconds between two events of a seeding at least.
+#: The smallest number of seconds between two progress events of a seeder.
 _SELDOM = 0.5
 
 
 def seeded(fit: Fit, state: FitState) -> FitState:
-    """`state` with the parameters that its restart begins with."""
+    """Return `state` with the starting values of its restart."""
     params, shared = None, state.shared
     if not fit.given.complete(fit.model, len(fit.origin)):
         seeding = Seeding(
@@ -57,7 +57,7 @@ def seeded(fit: Fit, state: FitState) -> FitState:
 
 
 def _seldom(fit: Fit) -> Callable[[str, int, int], None]:
-    """Tells the listener of a fit how far its seeding is, every half a second at most."""
+    """Return a function that reports the progress of a seeder, at most every half second."""
     last = time.monotonic()
 
     def told(what: str, done: int, total: int) -> None:
@@ -70,24 +70,24 @@ def _seldom(fit: Fit) -> Callable[[str, int, int], None]:
 
 
 def _from_clusters(fit: Fit, seeds: Floats, broad: Any) -> tuple[Any, dict[str, Floats]]:
-    """The M-step of the clusters around `seeds`, as scikit-learn starts a mixture."""
+    """Return the M-step of the clusters around `seeds`, as scikit-learn starts a mixture."""
     labels = fit.labeller.start(seeds, fit.survey.spread)
     task = FirstStep(fit.source, fit.labeller, labels, fit.model, broad, fit.origin)
     sums = fit.map_reduce("start", task)
     params = fit.model.m_step(sums, broad, CAREFUL)
     weak = fit.model.weak(sums, params)
     if len(weak):
-        # A cluster of one row has no width yet: it starts as wide as the data.
+        # A cluster of one row has no width yet, so it starts as wide as the data.
         here = Worst(weak, seeds[weak], weak, np.ones(len(weak)))
         params = fit.model.reseed(sums, broad, CAREFUL, here, fit.survey.spread)
     return params, shared_of(sums)
 
 
 def iterate(fit: Fit, state: FitState) -> Iterator[FitState]:
-    """States after each iteration, over all starts, until one is finished.
+    """Yield the state after each iteration, over all restarts, until the last one is finished.
 
-    Every state can be saved and resumed; what follows it has the same bits either way. Starts
-    advance abreast, in the same passes.
+    Every state can be saved and resumed, and what follows is bit-identical either way. Restarts
+    advance together, in the same passes.
     """
     if starts_of(fit, state):
         return starts_abreast(fit, state, one_by_one, _better)
@@ -95,7 +95,10 @@ def iterate(fit: Fit, state: FitState) -> Iterator[FitState]:
 
 
 def one_by_one(fit: Fit, state: FitState) -> Iterator[FitState]:
-    """As `iterate`, each start with passes of its own: the specification of starts abreast."""
+    """Do what `iterate` does, but with passes of its own for each restart.
+
+    This simple version is the specification: `starts_abreast` must give the same results.
+    """
     while not state.finished:
         # The driver's own linear algebra must not depend on its number of threads either.
         with one_thread():
@@ -109,7 +112,10 @@ def one_by_one(fit: Fit, state: FitState) -> Iterator[FitState]:
 
 
 def closed(fit: Fit, state: FitState) -> FitState:
-    """`state` after its start has stopped: the best start kept, the next one opened or the end."""
+    """Return `state` after its restart has stopped: keep the best one and go on to the next.
+
+    After the last restart, the state is finished.
+    """
     best = Best(
         state.params, final_objective(fit, state), state.iteration, state.restart, state.status
     )
@@ -131,10 +137,11 @@ def closed(fit: Fit, state: FitState) -> FitState:
 
 
 def final_objective(fit: Fit, state: FitState) -> float:
-    """What starts are compared by, as scikit-learn does.
+    """Return the objective by which restarts are compared, as scikit-learn compares them.
 
-    Inertia is that of the final centres: one more pass, unless the last changed nothing. The
-    bound of a mixture is that of the last pass, where it was one of a single set of parameters.
+    Inertia is that of the final centres, which takes one more pass unless the last iteration
+    changed nothing. The lower bound of a mixture is that of the last pass, if this pass used a
+    single set of parameters.
     """
     known = state.sums is not None
     if known and (not fit.model.minimises or state.status is Status.UNCHANGED):
@@ -147,7 +154,7 @@ def final_objective(fit: Fit, state: FitState) -> float:
 
 
 def _objective_of(fit: Fit, state: FitState, numerics: Numerics, gathers: bool) -> float:
-    """Of the parameters of `state`, by a pass of its own."""
+    """Return the objective of the parameters of `state`, computed in a pass of its own."""
     task = EStep(fit.source, fit.model, state.params, fit.origin, numerics, gathers)
     sums = fit.map_reduce("inertia" if fit.model.minimises else "objective", task)
     sums = Sums({**sums.fields, **(state.shared or {})})

@@ -1,4 +1,4 @@
-"""Where features lie: moments and extremes of what was observed, that add over blocks."""
+"""Means, variances and extremes of features, ignoring missing values; they add over blocks."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 @dataclass(frozen=True)
 class Moments:
-    """Weight, mean and sum of squared deviations; adds by Chan, Golub and LeVeque 1983.
+    """Weight, mean and sum of squared deviations; added as by Chan, Golub and LeVeque 1983.
 
     Attributes
     ----------
     weight
-        Total.
+        The total weight.
     cells
-        (d,) weight of the rows in which a feature was observed: `weight`, less what is missing.
+        (d,) the weight of the rows in which a feature was observed: `weight`, less that of rows
+        where it is missing.
     mean, m2
-        (d,) weighted mean of what was observed, and weighted sum of squared deviations from it.
+        (d,) weighted mean of the observed values, and weighted sum of squared deviations from it.
     rest
-        (d,) what rounding took from `mean`: at an offset of 1e8 it would cost the variance all
-        but 8 digits when blocks are joined.
+        (d,) what rounding took from `mean`. Without it, at an offset of 1e8, the variance would
+        keep only 8 digits when blocks are joined.
     low, high
-        (d,) extremes.
+        (d,) the smallest and the largest value.
     whole
         (d,) whether all values are whole numbers.
     products
-        (d, d) weighted sum of products of deviations from the mean, if asked for; only of rows
-        that miss nothing.
+        (d, d) weighted sum of products of deviations from the mean, if requested; only of rows
+        without missing values.
     """
 
     weight: float
@@ -51,14 +52,14 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         if self.weight == 0 or other.weight == 0:
             return other if self.weight == 0 else self
-        # Squares of 1e200 overflow: that is told in words, where squares are needed.
+        # Squares of 1e200 overflow. An error reports that later if the model needs squares.
         with np.errstate(over="ignore", invalid="ignore"):
             return self._joined(other)
 
     def _joined(self, other: Moments) -> Moments:
-        """The sum of two that both have weight."""
+        """Return the sum of two moments that both have weight."""
         cells = self.cells + other.cells
-        # A feature that neither has seen keeps the mean of 0 that it began with.
+        # A feature that neither has observed keeps its initial mean of 0.
         share = other.cells / np.where(cells > 0, cells, 1.0)
         delta = (other.mean - self.mean) + (other.rest - self.rest)
         step = self.rest + delta * share
@@ -83,7 +84,10 @@ class Moments:
 def moments_of(
     x: Array, weight: Floats | None, heavy: NDArray[np.bool_], covariance: bool = False
 ) -> Moments:
-    """Of the rows `x` (n, d) that are `heavy` (n,), which have weight; NaN is left out."""
+    """Return the moments of the rows of `x` (n, d) that are `heavy` (n,); NaN is ignored.
+
+    `heavy` says which rows have weight.
+    """
     d = x.shape[1]
     zero = np.zeros(d)
     yes = np.ones(d, bool)
@@ -105,7 +109,7 @@ def moments_of(
 
 
 def _complete(tile: Array, w: Floats | None, covariance: bool) -> Moments | None:
-    """Of rows that miss nothing; None of others."""
+    """Return the moments of a tile without missing values; None for other tiles."""
     mass, (mean, rest, m2, low, high, broken) = extents(tile, w)
     if np.isnan(mean).any():
         return None
@@ -115,8 +119,8 @@ def _complete(tile: Array, w: Floats | None, covariance: bool) -> Moments | None
 
 
 def _products(tile: Array, w: Floats | None, mean: Floats, rest: Floats) -> Floats:
-    """(d, d) about ``mean + rest``, of the rows that have weight."""
-    # Squares of 1e300 overflow, which the survey's check tells in words.
+    """Return sums of products (d, d) about ``mean + rest``, of the rows that have weight."""
+    # Squares of 1e300 overflow; the check of the survey reports that in words.
     with np.errstate(over="ignore", invalid="ignore"):
         diff = (tile if w is None else tile[w > 0]) - mean - rest
         found: Floats = diff.T @ (diff if w is None else w[w > 0, None] * diff)
@@ -124,7 +128,7 @@ def _products(tile: Array, w: Floats | None, mean: Floats, rest: Floats) -> Floa
 
 
 def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> Moments:
-    """Overwrites `tile`."""
+    """Return the moments of one tile, which is overwritten. Each NaN is ignored."""
     mass = float(len(tile)) if w is None else float(w.sum())
     low, high = extremes(tile)
     whole = whole_features(tile) if floats else np.ones(len(low), bool)
@@ -142,7 +146,7 @@ def _of_tile(tile: Floats, w: Floats | None, floats: bool, covariance: bool) -> 
     rest = _summed(tile, w) / each
     tile -= rest if seen is None else rest * seen
     products = None
-    # Squares of 1e300 overflow, which the survey's check tells in words.
+    # Squares of 1e300 overflow; the check of the survey reports that in words.
     with np.errstate(over="ignore", invalid="ignore"):
         if covariance:
             products = tile.T @ (tile if w is None else w[:, None] * tile)

@@ -1,6 +1,6 @@
-"""How far centres have moved since any of the last passes: what bounds of distances live on.
+"""How far centres have moved since each of the last passes, from which distances are bounded.
 
-Nothing here is needed to go on: without it, a fit scores all rows once more.
+Nothing here has to be stored: without it, a fit only scores all rows once more.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from emdist.interfaces import Floats, Numerics
 from emdist.kernels.tiles.plusplus import nearest_others
 from emdist.kernels.vector.bounds import drifts, movements
 
-#: Passes back that bounds can date from, and numbers that their table may have.
+#: How many passes ago a bound may have been computed, and how many numbers their table may hold.
 _AGES, _TABLE = 128, 1 << 15
-#: Numbers that former centres may have: of older passes only the length of the way is known.
+#: How many numbers former centres may have. Of older passes, only the path length is known.
 _CENTRES = 1 << 15
-#: `Pass.now` must fit the type that rows keep it in.
+#: `Drift.now` must fit into the type in which each row keeps it.
 _LAST = np.iinfo(np.uint16).max
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What a pass knows of the way that the centres came.
+    """What a pass knows about the movements of the centres.
 
     Attributes
     ----------
     generation
-        Bounds of other generations mean nothing here.
+        Bounds of other generations are not valid.
     now
-        Number of the pass within its generation.
+        The number of the pass within its generation.
     order, sizes
-        (k,) centres group by group, the fastest group first, by index within each, and (g,) the
-        sizes of the groups.
+        (k,) the centres group by group, the fastest group first, by index within each group; and
+        (g,) the sizes of the groups.
     floor
         (k,) half the distance to the nearest other centre.
     table
-        (g, ages + 1, k) float32: how far a centre and the fastest other of a group have moved;
-        infinitely far at the last age, which stands for all that are older.
+        (g, ages + 1, k) float32: how far a centre and the fastest other one of a group have moved.
+        It is infinite at the last age, which stands for all older ones.
     gamma
-        Relative error of a score.
+        The relative error of a score.
     """
 
     generation: str
@@ -56,9 +56,9 @@ class Drift:
 
 
 def group_sizes(k: int, groups: int) -> NDArray[np.int64]:
-    """(g,) sizes of groups of centres: few fast ones, many slow ones, at least four of each.
+    """Return (g,) sizes of groups of centres: few fast ones, many slow ones, at least four each.
 
-    A single centre that leaps then spoils no bounds but those of its small group.
+    A single centre that moves far then only weakens the bounds of its small group.
     """
     groups = max(1, min(groups, k // 4))
     cuts = [max(4 * (g + 1), round(k * 4.0 ** (g + 1 - groups) / 2)) for g in range(groups - 1)]
@@ -66,33 +66,34 @@ def group_sizes(k: int, groups: int) -> NDArray[np.int64]:
 
 
 def rounding(numerics: Numerics, d: int) -> float:
-    """How far scores of `d` features err, relative to what is added up: twice what can be."""
+    """Return how far scores of `d` features err, relative to the terms: twice the error bound."""
     return (d + 8) * float(np.finfo(numerics.dtype).eps)
 
 
 class Track:
-    """The way of the centres. It has state, because that is what it follows; never stored.
+    """Records how the centres move. It has state for that purpose, and is never stored.
 
-    Any centres may follow any others: bounds hold, however far they move.
+    Any centres may follow any others: the bounds hold however far the centres move.
     """
 
     def __init__(self) -> None:
         self._kind: Any = None
 
     def _begin(self, means: Floats, kind: Any, groups: int) -> None:
+        """Start a new generation, in which no earlier bounds are valid."""
         k, d = means.shape
         self._kind, self._generation, self._now = kind, uuid.uuid4().hex, 0
         self._sizes = group_sizes(k, groups)
         ages = min(_AGES, max(2, _TABLE // (k * len(self._sizes))))
-        # Of now and before, the newest first: how far each centre had come, the groups, `floor`
-        # and, for fewer, where they stood.
+        # Of this pass and earlier ones, newest first: the length of each centre's path, the
+        # groups, `floor` and, for fewer passes, the centres themselves.
         self._way, self._pace = np.zeros((0, k)), np.zeros(k)
         self._order, self._floor = np.zeros((0, k), np.int64), np.zeros((0, k))
         self._means, self._ages = np.zeros((0, k, d)), ages
         self._former = min(ages, max(2, _CENTRES // (k * d)))
 
     def follow(self, means: Floats, numerics: Numerics, groups: int) -> Drift:
-        """The drift to `means` (k, d); another kind of pass than before begins anew."""
+        """Return the drift to `means` (k, d); another kind of pass starts a new generation."""
         kind = (means.shape, numerics, groups)
         if self._kind != kind or self._now >= _LAST:
             self._begin(means, kind, groups)
@@ -117,6 +118,7 @@ class Track:
         )  # fmt: skip
 
     def _table(self, gamma: float) -> NDArray[np.float32]:
+        """Return the movements (g, ages + 1, k) by which bounds have shrunk; see `Drift`."""
         drift = drifts(self._way, self._means, 1 + 8 * gamma)
         out = np.full((len(self._sizes), len(drift) + 1, drift.shape[1]), np.inf, np.float32)
         valid = 2 * self._floor[0] >= self._floor
@@ -130,7 +132,7 @@ def _lengths(vectors: Floats) -> Floats:
 
 
 def _nearest_other(means: Floats) -> Floats:
-    """(k,) distance to the nearest other centre, rounded down; infinite for one centre."""
+    """Return (k,) distance to the nearest other centre, rounded down; infinite for one centre."""
     _, between = nearest_others(means)
     norms = np.einsum("ij,ij->i", means, means)
     error = 4 * (means.shape[1] + 8) * np.finfo(np.float64).eps

@@ -1,4 +1,4 @@
-"""Rows without any observed value, which tell nothing of a model and are left out."""
+"""Leaves out rows without any observed value, because such rows have no information on a model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from emdist.store.sources.ahead import expect
 
 @dataclass(frozen=True)
 class ObservedSource:
-    """A source of incomplete rows whose blocks leave out those that miss all a model looks at.
+    """A source of incomplete rows that masks those without any value that the model looks at.
 
     Attributes
     ----------
     source
-        That is read.
+        The source that is read.
     cells
-        As `Model.cells`.
+        The features that a row needs, as in `Model.cells`.
     """
 
     source: Source
@@ -31,32 +31,32 @@ class ObservedSource:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the source."""
+        """The rows and features of the source."""
         return self.source.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the source."""
+        """The dtype of the source."""
         return self.source.dtype
 
     @property
     def bounds(self) -> Sequence[int]:
-        """Of the source."""
+        """The block plan of the source."""
         return self.source.bounds
 
     def __len__(self) -> int:
         return len(self.source)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Of the source."""
+        """Return the fingerprint of the source."""
         return self.source.fingerprint()
 
     def expect(self, i: int) -> None:
-        """Have the source read block `i` ahead, if it can."""
+        """Let the source read block `i` ahead, if it can."""
         expect(self.source, i)
 
     def read(self, i: int) -> Block:
-        """Block `i`, its rows without any observed value masked."""
+        """Return block `i` with its rows without any observed value masked."""
         block = self.source.read(i)
         empty = empty_rows(block.x, self.cells)
         if empty is None:
@@ -66,7 +66,7 @@ class ObservedSource:
 
 
 def empty_rows(x: Array, cells: Cells | None) -> NDArray[np.bool_] | None:
-    """(m,) rows of `x` (m, d) without any observed value; None where all have one."""
+    """Return (m,) which rows of `x` (m, d) have no observed value; None if all have one."""
     if x.dtype.kind != "f" or not len(x):
         return None
     empty = np.zeros(len(x), bool)
@@ -80,22 +80,25 @@ def empty_rows(x: Array, cells: Cells | None) -> NDArray[np.bool_] | None:
 
 
 def observed_source(source: Source, model: Model[Any]) -> Source:
-    """`source` as `model` sees it: without rows that tell it nothing, if rows may miss values."""
+    """Return `source` without rows that are useless to `model`, if values may be missing."""
     if not model.missing:
         return source
     return ObservedSource(bare(source), model.cells(source.shape[1]))
 
 
 def bare(source: Source) -> Source:
-    """What was given to `observed_source`."""
+    """Return the source that was given to `observed_source`."""
     return source.source if isinstance(source, ObservedSource) else source
 
 
 def cells_of(source: Source) -> Cells | None:
-    """What a row of `source` must have one of; None for any feature, or where rows miss none."""
+    """Return the features of which a row of `source` needs one.
+
+    None means that any feature will do, or that no values are missing.
+    """
     return source.cells if isinstance(source, ObservedSource) else None
 
 
 def instead(source: Source, other: Source) -> Source:
-    """`other` in place of what was given to `observed_source`."""
+    """Return `other` in place of the source that was given to `observed_source`."""
     return replace(source, source=other) if isinstance(source, ObservedSource) else other

@@ -1,8 +1,8 @@
-"""Online sweeps: an M-step after every group of blocks, from sums that are folded together.
+"""Online passes: an M-step after every group of blocks, from sums that are folded together.
 
-What stepwise EM and mini-batch K-means share, and what streams are fitted by. The history holds
-the mean of what each group's objective was when it came, under parameters that had not seen it
-in this sweep: a progress report, and no bound.
+Stepwise EM, mini-batch K-means and fits of streams share this code. The history holds the mean of
+the objectives of the groups, each computed when the group came, under parameters that had not seen
+this group in the pass. That is a progress report, and no lower bound.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from emdist.fit.turn import mended, numerics_of, overflowed, resolved, turned
 from emdist.interfaces import Numerics
 from emdist.sums import Sums
 
-#: Names the random stream of the groups' order.
+#: Identifies the random stream of the order of the groups.
 _STREAM = 11
 
-#: An option: how many sweeps are made before batch iterations take over.
+#: An option: the number of online passes before batch iterations take over.
 Passes: TypeAlias = Annotated[int, Field(ge=1)]
 
-#: ``(folded so far or None, sums of a group, groups so far)`` to new folded sums.
+#: Maps ``(folded sums so far or None, sums of a group, groups so far)`` to new folded sums.
 Fold: TypeAlias = Callable[[Sums | None, Sums, int], Sums]
 
 
 @dataclass(frozen=True)
 class Folded:
-    """What an online fit goes on from.
+    """The state from which an online fit continues.
 
     Attributes
     ----------
     sums
-        Folded so far, shared statistics included; None before the first group.
+        The sums folded so far, including the shared statistics; None before the first group.
     groups
-        That were folded.
+        The number of groups that were folded.
     """
 
     sums: Sums | None = None
@@ -51,9 +51,11 @@ class Folded:
 
 
 def online_step(fit: Fit, state: FitState, passes: int, wanted: int | None, fold: Fold) -> FitState:
-    """One of `passes` sweeps over the groups in a seeded order; a batch iteration afterwards.
+    """Make one of `passes` online passes, or later a batch iteration.
 
-    Also a batch iteration where moments must be taken about means: they move from group to group.
+    An online pass takes the groups in a random order that follows from the random seed. A batch
+    iteration is also made if moments must be taken about means, because the means move from group
+    to group.
     """
     fit = turned(fit, state)
     if state.iteration >= passes or fit.numerics(state.params).centred:
@@ -64,13 +66,13 @@ def online_step(fit: Fit, state: FitState, passes: int, wanted: int | None, fold
 
 
 def sweep(fit: Fit, state: FitState, parts: Sequence[Sequence[int]], fold: Fold) -> FitState:
-    """`state` after each group in turn: its sums folded in, and an M-step."""
+    """Return `state` after each group in turn: fold in its sums and make an M-step."""
     folded = state.memory if isinstance(state.memory, Folded) else Folded()
     params, new, done, objective = state.params, state.params, 0, 0.0
     last: Pass | None = None
     for blocks in parts:
-        # Where the newest estimate cannot be scored with, such as before a component has rows,
-        # the one before serves until more groups have come.
+        # The newest estimate may be unusable for scores, for example before a component has
+        # rows. Then the one before it serves until more groups have come.
         params = new if _serves(fit, new) else params
         found, last, new = _group(fit, state, params, blocks, done, folded, fold)
         done += len(blocks)
@@ -90,7 +92,7 @@ def _group(
     folded: Folded,
     fold: Fold,
 ) -> tuple[Sums, Pass, Any]:
-    """Sums of a group under `params`, and the pass and M-step of what they are folded to."""
+    """Return the sums of a group under `params`, and the pass and M-step of the folded sums."""
     found: list[Sums] = []
 
     def gather(numerics: Numerics) -> Sums:
@@ -105,13 +107,13 @@ def _group(
 
 
 def scaled(sums: Sums, weight: float) -> Sums:
-    """`sums` as if their rows weighed `weight`."""
+    """Return `sums` scaled as if their rows had the total weight `weight`."""
     by = weight / float(sums["weight"])
     return Sums({name: np.asarray(value * by) for name, value in sums.fields.items()})
 
 
 def _part(fit: Fit, sums: Sums, last: Pass) -> float:
-    """What a group adds to the objective: its own, as if of all rows, times its share of them."""
+    """Return what a group adds to the objective: its own, scaled to all rows, times its share."""
     total = fit.survey.spread.weight
     objective = fit.model.objective(scaled(sums, total), last.params, last.numerics)
     return objective * float(sums["weight"]) / total
@@ -124,7 +126,7 @@ def _serves(fit: Fit, params: Any) -> bool:
 def _swept(
     fit: Fit, state: FitState, objective: float, last: Pass, new: Any, folded: Folded
 ) -> FitState:
-    """`state` after a sweep: the collapse policy applied, the history written."""
+    """Return `state` after an online pass: apply the collapse policy and extend the history."""
     if not math.isfinite(objective):
         raise overflowed(fit, objective, f"iteration {state.iteration + 1}")
     new, reseeded, dropped = mended(fit, last, new)

@@ -1,4 +1,7 @@
-"""The tasks that an engine maps over blocks: small, frozen, picklable, pure."""
+"""Tasks that an engine applies to every block, such as the E-step and writing labels.
+
+Each task is small, frozen, picklable and pure.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class EStep:
-    """Sums of one block under `params`; with the shared statistics in a run's first pass."""
+    """Return the sums of one block under `params`.
+
+    In the first pass of a run (`with_shared`), the sums include the shared statistics.
+    """
 
     source: Source
     model: Model[Any]
@@ -32,7 +38,7 @@ class EStep:
 
     @staticmethod
     def together(tasks: Sequence[EStep], i: int) -> list[Sums]:
-        """What each of some tasks of one source gives for a block, T(x) of its rows made once."""
+        """Return the sums of one block for several tasks of one source; compute T(x) only once."""
         block = tasks[0].source.read(i)
         found: dict[int, Sums] = {}
         for origin in {task.origin.tobytes(): task.origin for task in tasks}.values():
@@ -50,7 +56,7 @@ class EStep:
 
 @dataclass(frozen=True)
 class FirstStep:
-    """Sums of one block whose rows `labeller` labels: a start for `model` from its M-step."""
+    """Return the sums of one block whose rows `labeller` labels: `model` starts from them."""
 
     source: Source
     labeller: Model[Any]
@@ -71,9 +77,10 @@ class FirstStep:
 
 @dataclass(frozen=True)
 class WorstRows:
-    """The rows of one block that `params` explain worst, as a `Sample` whose priority says how.
+    """Return the rows of one block that `params` explain worst, as a `Sample`.
 
-    The sample's ``x`` holds the row relative to the origin and, last, its label.
+    The priority of a row says how badly it is explained. The sample's ``x`` holds the row
+    relative to the origin and, in the last column, its label.
     """
 
     source: Source
@@ -89,7 +96,7 @@ class WorstRows:
         found = self.model.assign(block, self.params, self.origin, self.numerics)
         badness = found.score if self.model.minimises else -found.score
         given = np.ones(len(x)) if weight is None else weight
-        # Noise is explained: a component placed there would have no rows but its own.
+        # Noise rows count as explained: a component placed there would have no other rows.
         keep = np.flatnonzero((given > 0) & (found.labels >= 0))
         if len(keep) > self.size:
             keep = keep[np.argpartition(-badness[keep], self.size - 1)[: self.size]]
@@ -101,11 +108,12 @@ class WorstRows:
 
 @dataclass(frozen=True)
 class LabelBlock:
-    """Labels one block, stores them, and sums ``count`` (c,), ``score`` and ``weight``.
+    """Label one block, store its labels, and sum ``count`` (c,), ``score`` and ``weight``.
 
-    `count` has the c columns of the responsibilities: the components, then noise where there is.
+    `count` has one entry for each of the c columns of the responsibilities: the components, then
+    noise if the model has it.
 
-    A block whose labels are stored already is not read again.
+    A block whose labels are already stored is not read again.
     """
 
     source: Source
@@ -117,7 +125,7 @@ class LabelBlock:
 
     def __call__(self, i: int) -> Sums:
         before = self.writer.done(i) if self.writer is not None else None
-        # Rows stay out of this frame: an error that Zarr has met within may hold it for long.
+        # Rows are local to another frame: an error caught inside Zarr may keep this frame alive.
         return self._labelled(i) if before is None else before
 
     def _labelled(self, i: int) -> Sums:
@@ -127,9 +135,9 @@ class LabelBlock:
         _, weight = block.valid()
         given = np.ones(len(found.labels)) if weight is None else weight
         columns = len(self.params.shares)
-        # The label -1 of noise is the last column, as an index from the end.
+        # The label -1 of noise, modulo the number of columns, is the last column.
         count = np.bincount(found.labels % columns, given, minlength=columns).astype(np.float64)
-        with np.errstate(over="ignore"):  # Of weights of 1e307: whoever uses the sums says so.
+        with np.errstate(over="ignore"):  # Weights of 1e307 overflow; users of the sums report it.
             score, total = np.array(given @ found.score), np.array(given.sum())
         sums = Sums({"count": count, "score": score, "weight": total})
         if self.writer is not None:

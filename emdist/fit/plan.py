@@ -1,4 +1,4 @@
-"""A plan: what one fit of a run does and how often it is saved, as `composition.make` makes it."""
+"""`Plan`: what one fit of a run does and how often it is saved. `composition.make` makes plans."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from emdist.interfaces import Engine, Model, Source
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often to checkpoint, and how many to keep.
+    """How often to write a checkpoint, and how many checkpoints to keep.
 
     Attributes
     ----------
     seconds, iterations
-        A segment ends at whichever comes first; `iterations` None for no such limit.
+        A segment ends at whichever limit comes first; None sets no limit of iterations.
     keep_last, keep_every
-        Retention: the last so many, and every so many-th (0 for none). The best is always kept.
+        Keep the last `keep_last` checkpoints, and every `keep_every`-th one (0 for none). The best
+        is always kept.
     """
 
     seconds: float = 60.0
@@ -33,27 +34,27 @@ class Cadence:
 
 @dataclass(frozen=True)
 class Plan:
-    """What one fit of a run does, as `build` puts it together.
+    """What one fit of a run does; `composition.make` puts it together.
 
     Attributes
     ----------
     source, engine, model
-        What is read, where, and what is fitted.
+        The data, the engine that runs the passes, and the model to fit.
     setup
-        Makes the `Fit` once the survey is there.
+        Makes the `Fit` once the survey is known.
     survey
-        The survey's task.
+        The task that surveys one block.
     types
-        Of the state's open fields, for decoding: see `codec.decode`.
+        The types of the state's open fields, for decoding. See `codec.decode`.
     seed
-        Of the fit.
+        The random seed of the fit.
     cadence
-        Of checkpoints.
+        How often to write checkpoints, and how many to keep.
     listen
-        Told what happens.
+        Called with each event.
     name
-        Of the fit among those of a sweep, such as ``diagonal-8``; empty for a fit by itself, whose
-        checkpoints hold its state alone.
+        The name of the fit among those of a sweep, such as ``diagonal-8``. Empty for a single fit,
+        whose checkpoints hold only its own state.
     """
 
     source: Source
@@ -69,7 +70,7 @@ class Plan:
 
 
 def hear(plans: Sequence[Plan], index: int, event: Event) -> None:
-    """Pass on what one fit tells, a warning with the name of the fit."""
+    """Pass on an event of one fit; put the name of the fit before a warning."""
     plan = plans[index]
     if isinstance(event, Warned) and plan.name:
         event = Warned(f"{plan.name}: {event.message}")
@@ -77,10 +78,10 @@ def hear(plans: Sequence[Plan], index: int, event: Event) -> None:
 
 
 def tell(plans: Sequence[Plan], steps: Sequence[Step], seconds: float) -> None:
-    """Tell of new iterations, which took so long together."""
+    """Report new iterations, which took `seconds` together."""
     for step in steps:
         plan = plans[step.index]
         rows, features = plan.source.shape
         nbytes = rows * features * plan.source.dtype.itemsize
-        for record in step.records:  # one of each start that advances abreast
+        for record in step.records:  # one record of each restart that advances
             plan.listen(Iterated(record, seconds, rows, nbytes, plan.name))

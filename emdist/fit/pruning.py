@@ -1,4 +1,4 @@
-"""The pass of pruned K-means over one block, and what a process remembers of it."""
+"""Pruned K-means on one block: the pass that skips rows, and what a process remembers for it."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ from emdist.store.sources.ahead import expect
 from emdist.store.sources.arrays import ArraySource
 from emdist.sums import Sums
 
-#: Stands for weights of 1.
+#: Stands for sample weights that are all 1.
 _NO_WEIGHT = np.empty(0)
-#: Rows that are converted at once, of types that the kernel is not compiled for.
+#: How many rows are converted at once if the kernel is not compiled for their type.
 _STRETCH = 1 << 16
 
 
 def is_kmeans(model: Model[Any]) -> bool:
-    """Whether rows, complete ones, go to the mean that is nearest."""
+    """Return whether the model assigns complete rows to the nearest mean."""
     return isinstance(model, KCentroids) and type(model.dissimilarity) is SquaredEuclidean
 
 
 def is_resident(source: Source) -> bool:
-    """Whether any row can be had without reading its block."""
+    """Return whether any row is available without reading its block."""
     return type(source) is ArraySource and source.non_finite != "drop"
 
 
 @dataclass(frozen=True)
 class Centres:
-    """Centres ready to be scored with, group by group.
+    """Centres that are ready to score rows, group by group.
 
     Attributes
     ----------
     means
-        (k, d) as they are.
+        (k, d) the centres themselves.
     eta, offset
-        See `pack_components`, in the precision of the pass; groups are padded with centres that
-        never win.
+        See `pack_components`, in the precision of the pass. Groups are padded with centres that
+        are never the nearest.
     starts
         (g + 1,) where each group starts.
     names
-        (p,) index of each centre.
+        (p,) the index of each centre, padding included.
     """
 
     means: Floats
@@ -66,7 +66,7 @@ class Centres:
 
 
 def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> Centres:
-    """The centres of `params` as plain K-means scores them."""
+    """Return the centres of `params`, so that scores are those of plain K-means."""
     assert isinstance(model, KCentroids)
     density = READY.density(model.family, params.components, numerics)
     assert isinstance(density, NearestMeans)
@@ -90,14 +90,16 @@ def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift)
 
 @dataclass(frozen=True)
 class Rounders:
-    """What rounds to the units of exact sums, see `exact.Grid`: enough for all rows and weights.
+    """The constants that round to the units of exact sums, see `exact.Grid`.
+
+    They are large enough for all rows and weights.
 
     Attributes
     ----------
     rows
-        (2, w + 1) of the features, zeros up to whole vectors, and of the weights.
+        (2, w + 1) for the features, padded with zeros to whole vectors, and for the weights.
     norm
-        (2,) of the sum of squares.
+        (2,) for the sum of squares.
     """
 
     rows: Floats
@@ -105,7 +107,10 @@ class Rounders:
 
 
 def rounders_of(spread: Spread, source: Source) -> Rounders:
-    """Of the data of `spread`, whose parts add up exactly within a block, the first in all."""
+    """Return the rounders for data of `spread`.
+
+    Both parts of a value add exactly within a block, and the first part also over all blocks.
+    """
     return READY.once(spread, rounders_of, source.bounds, lambda: _rounders(spread, source))
 
 
@@ -116,27 +121,28 @@ def _rounders(spread: Spread, source: Source) -> Rounders:
         squares = (reach * reach).sum()
     largest = np.concatenate([widened(reach), [1.0, squares]]) * spread.weight
     found = np.array(grid(largest, rows).rounders)
-    # Features that are only there to fill vectors are zero, and stay so.
+    # Features that only pad the vectors are zero, and stay so.
     return Rounders(np.ascontiguousarray(found[:, :-1]), np.ascontiguousarray(found[:, -1]))
 
 
 class Held:
-    """What is remembered of a block: it has state, guarded by `lock`, and is changed in place.
+    """What a process remembers of a block. It changes in place, guarded by `lock`.
 
     Attributes
     ----------
     now
-        The last pass it has been through; -1 for none, or one that was cut off.
+        The last pass that it took part in; -1 if there was none, or if a pass was interrupted.
     labels, since, margins
-        (m,) each and (g, m): centre of each row, pass of its bounds, and these.
+        (m,) the centre of each row, (m,) the pass when its bounds were computed, and (g, m) these
+        bounds.
     n, t, norm
         Exact sums: see `exact.move` and `exact.square`.
     weight
-        In all.
+        The total weight of the rows.
     rows, x, w
-        Which rows are kept, and they and their weights, ready to be scored.
+        Which rows are kept, and these rows and their weights, ready to be scored.
     nbytes
-        Of all that, `room` for rows included.
+        The size of all of this, including `room` for rows.
     """
 
     def __init__(self, x: Array, weight: Floats | None, k: int, groups: int, room: int) -> None:
@@ -154,7 +160,7 @@ class Held:
         self.clear()
 
     def clear(self) -> None:
-        """As if no pass had been."""
+        """Reset everything to the state before the first pass."""
         self.now = -1
         self.labels.fill(-1)
         self.since.fill(0)
@@ -165,10 +171,10 @@ class Held:
 
 @dataclass(frozen=True)
 class PrunedStep:
-    """Sums of one block from rows that may have changed, for `lloyds`.
+    """Compute the sums of one block from rows that may have changed, for `lloyds`.
 
-    ``n`` (2, k), ``t`` (2, k, w) and ``norm`` (2,) in two parts, of which the first adds up
-    exactly; ``weight``, ``read`` blocks and ``scored`` rows.
+    The sums ``n`` (2, k), ``t`` (2, k, w) and ``norm`` (2,) have two parts, of which the first adds
+    up exactly. Further sums are ``weight``, and how many blocks were ``read`` and rows ``scored``.
     """
 
     source: Source
@@ -185,13 +191,13 @@ class PrunedStep:
             return self._anew(i)
         try:
             if held.now > self.drift.now:
-                return self._anew(i)  # A task that was given up, and runs on.
+                return self._anew(i)  # This is an abandoned task of an earlier pass.
             return self._again(i, held)
         finally:
             held.lock.release()
 
     def expect(self, i: int) -> None:
-        """Have block `i` read ahead if nothing is known of it: else it may not be read at all."""
+        """Read block `i` ahead if nothing is known of it; if it is known, it may not be needed."""
         if MEMO.get(Key(self.run, self.drift.generation, i)) is None:
             expect(self.source, i)
 
@@ -199,7 +205,7 @@ class PrunedStep:
         return self.source.read(i).valid()
 
     def _anew(self, i: int) -> Sums:
-        """The sums of a block that nothing is known of."""
+        """Return the sums of a block of which nothing is remembered."""
         x, weight = self._read(i)
         groups, _, k = self.drift.table.shape
         room = 0
@@ -216,9 +222,9 @@ class PrunedStep:
         return self._sums(held, 1, len(x))
 
     def _again(self, i: int, held: Held) -> Sums:
-        """The sums of a block after its unsafe rows have been looked at."""
+        """Return the sums of a block after scoring its unsafe rows again."""
         if held.now == self.drift.now:
-            return self._sums(held, 0, 0)  # Asked twice.
+            return self._sums(held, 0, 0)  # This pass asks for the block a second time.
         at = self._unsafe(held)
         count, held.now, read = len(at), -1, 0
         if count and is_resident(self.source):
@@ -237,8 +243,8 @@ class PrunedStep:
         return self._sums(held, read, len(at))
 
     def _unsafe(self, held: Held) -> NDArray[np.int64]:
-        """Rows whose bounds no longer hold."""
-        if held.now < 0:  # A pass was cut off.
+        """Return the rows whose bounds do not hold any more."""
+        if held.now < 0:  # A pass was interrupted, so the sums may be incomplete.
             held.clear()
             return np.arange(len(held.labels))
         drift, at = self.drift, np.empty(len(held.labels) + 1, np.int64)
@@ -250,7 +256,7 @@ class PrunedStep:
         self._call(held, x, origin, held.w, places, at)
 
     def _rescore(self, held: Held, x: Array, weight: Floats | None, at: Array) -> None:
-        """Rows `at` of the block's rows `x`."""
+        """Score the rows `at` of the block's rows `x` again."""
         w = _NO_WEIGHT if weight is None else weight
         if is_readable(x):
             self._call(held, *self._ready(x), w, at, at)
@@ -262,13 +268,14 @@ class PrunedStep:
             self._call(held, *self._ready(x[part]), some, rows, part)
 
     def _ready(self, x: Array) -> tuple[Array, Floats]:
-        """Rows that the kernel is compiled for, and what is subtracted from them."""
+        """Return rows in a type that the kernel is compiled for, and the origin to subtract."""
         x, origin = readable(x, self.origin, self.centres.eta.dtype)
         return x, widened(origin)
 
     def _call(
         self, held: Held, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
     ) -> None:
+        """Score rows `x[rows]`, which are the rows `at` of the block, and update what is held."""
         c, drift = self.centres, self.drift
         tile = panel_rows(c.eta.itemsize)
         rescore(
@@ -278,7 +285,7 @@ class PrunedStep:
         )  # fmt: skip
 
     def _keep(self, held: Held, x: Array, weight: Floats | None, room: int) -> None:
-        """Keep the rows whose bounds will fail first, in `room` bytes."""
+        """Keep the rows whose bounds will fail first, within `room` bytes."""
         count = min(len(x), room // (x.shape[1] * x.itemsize + 16))
         if count <= 0:
             return
@@ -306,7 +313,10 @@ class PrunedStep:
 
 
 def lloyds(found: Sums, means: Floats) -> Sums:
-    """As K-means' E-step has them: the sums of `PrunedStep` over blocks, about `means` (k, d)."""
+    """Return the sums as K-means' E-step has them, about `means` (k, d).
+
+    `found` are the sums of `PrunedStep` over all blocks.
+    """
     n, t = found["n"], found["t"]
     return Sums(
         {

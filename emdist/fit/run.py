@@ -1,6 +1,6 @@
-"""A run: fits of one source with a folder, advanced in segments that a checkpoint closes.
+"""`Run`: advances one fit or a sweep in segments, each of which ends with a checkpoint.
 
-A single fit is a run of one entry; a sweep is a run of several, which share every read.
+A single fit is a run of one entry. A sweep is a run of several, which share every read.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ _SURVEY = "survey"
 class Run:
     """Advances the fits of a run in the same passes, and keeps its folder up to date.
 
-    It has state, the survey, the newest `SweepState` and how it goes on, only to spare doing again
-    what it has just done, and the fits, whose schedules may remember what spares work: a new
-    `Run` of the same folder goes on with the same bits.
+    Its attributes only avoid repeated work: the survey, the newest `SweepState`, the iterator that
+    continues from it, and the fits, whose schedules may remember what saves work. A new `Run` of
+    the same folder therefore continues with bit-identical results.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     plans
-        Fits of one source, on one engine, with one seed, cadence and listener; at least one.
+        The fits, at least one. They have the same source, engine, seed, cadence and listener.
     record
-        What run.json is held to.
+        The values with which run.json is compared.
     budget
         See `emdist.fit.together.lockstep.Lockstep`.
     extend
@@ -98,7 +98,7 @@ class Run:
         self._states: Iterator[tuple[SweepState, list[Step]]] | None = None
 
     def survey(self) -> Survey:
-        """Where the data lie, for the largest model: from the folder, or by one pass."""
+        """Return the survey for the largest model: from the folder, or by one pass."""
         if self._survey is not None:
             return self._survey
         plan = self.plan
@@ -111,7 +111,7 @@ class Run:
             found = stamps(plan.source)
             survey = self._read_survey()
             survey.check()
-            # What the survey refuses leaves nothing behind: the corrected command starts anew.
+            # If setting up refuses the survey, nothing is stored: a corrected command starts again.
             self._fits = self._set_up(survey)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)
             self.folder.accept(found, self.epoch)
@@ -128,6 +128,7 @@ class Run:
         return survey
 
     def _read_survey(self) -> Survey:
+        """Survey all rows in one pass, for all fits of the run."""
         plan, total = self.plan, len(self.plan.source)
         task = plan.survey if self._alone else merged([one.survey for one in self.plans])
         plan.listen(Progress("survey", 0, total))
@@ -139,7 +140,7 @@ class Run:
         return tuple(one.setup(narrowed(survey, one.survey)) for one in self.plans)
 
     def check_data(self) -> None:
-        """RunMismatchError if the data is no longer what was surveyed; see `Watch.check`."""
+        """Raise RunMismatchError if the data are not what was surveyed. See `Watch.check`."""
         self._watch().check(self.survey())
 
     def _watch(self) -> Watch:
@@ -147,14 +148,14 @@ class Run:
         return Watch(plan.source, self.folder, self.epoch, self._read_survey, plan.listen)
 
     def fits(self) -> tuple[Fit, ...]:
-        """What each fit works with, by the survey."""
+        """Return the `Fit` of each plan, set up with the survey."""
         if self._fits is None:
-            survey = self.survey()  # which sets them up where it reads
+            survey = self.survey()  # which also sets up the fits if it reads the data
             self._fits = self._fits or self._set_up(survey)
         return self._fits
 
     def state(self) -> SweepState:
-        """The newest state: this process's, the folder's, or the beginning."""
+        """Return the newest state: of this process, or of the folder, or a new one."""
         if self._state is None:
             saved = self.folder.load(_CHECKPOINT)
             if saved is None:
@@ -165,17 +166,17 @@ class Run:
                 for plan, one in zip(self.plans, state.fits, strict=True):
                     check_state(plan.model, one, plan.source.shape[1])
                 if former(self.folder.record()):
-                    # It may have been saved under the stop rules that the run had before.
+                    # The run may have saved it under the stop rules that it had before.
                     each = zip(self.fits(), state.fits, strict=True)
                     state = SweepState(tuple(reopened(fit.stop, one) for fit, one in each))
                 self._state = state
         return self._state
 
     def advance(self) -> SweepState:
-        """One segment: passes until the cadence says so or all fits end, then a checkpoint.
+        """Run one segment: passes until the cadence ends it or all fits end, then a checkpoint.
 
-        Whatever ends it early (Ctrl-C, an orchestrator's signal, a cluster that is lost) saves
-        what is done and is raised again.
+        If anything ends it early (Ctrl-C, a signal of an orchestrator, a lost cluster), the
+        iterations done so far are saved and the exception is raised again.
         """
         state = self.state()
         if state.finished:
@@ -198,7 +199,7 @@ class Run:
                 before = now
                 if self._is_due(_reached(state) - reached, now - began):
                     break
-        except BaseException:  # orchestrators raise signals that are no Exception
+        except BaseException:  # Orchestrators raise signals that are not subclasses of Exception.
             self._states = None
             self._rescue(first)
             raise
@@ -213,7 +214,7 @@ class Run:
         return seconds >= self.plan.cadence.seconds or (limit is not None and iterations >= limit)
 
     def _rescue(self, first: int) -> None:
-        """Save what was done since `first` iterations, without hiding what ended the segment."""
+        """Save what was done since `first` iterations, but let the original error go on."""
         if self._state is None or self._state.iterations <= first:
             return
         try:
@@ -222,6 +223,7 @@ class Run:
             log.warning("the iterations since the last checkpoint were not saved: %s", error)
 
     def _save(self, state: SweepState) -> None:
+        """Write a checkpoint, and delete those that the cadence does not keep."""
         cadence = self.plan.cadence
         arrays, meta = encode_fits(state, self._alone)
         self.folder.save(_CHECKPOINT, state.sequence, arrays, meta, self.epoch)
@@ -231,7 +233,7 @@ class Run:
         self.plan.listen(Saved(state.iterations, str(self.folder.location)))
 
     def fitted(self) -> tuple[Fitted, ...]:
-        """The result of each fit; CheckpointError while one has not finished."""
+        """Return the result of each fit; raise CheckpointError if one has not finished."""
         found = []
         for plan, state in zip(self.plans, self.state().fits, strict=True):
             if state.best is None or not state.finished:
@@ -244,15 +246,15 @@ class Run:
         return tuple(found)
 
     def scores(self, entropy: bool) -> list[Score]:
-        """Each result held against all rows, in one more read; see `scored_together`."""
+        """Return the score of each result on all rows, in one more read. See `scored_together`."""
         return scored_together(
             self.fits(), self.state().fits, entropy, self.plan.listen, self.budget
         )
 
     def label(self, which: int, writer: LabelWriter | None) -> Sums:
-        """The label pass of one fit; resumes where it was cut.
+        """Label all rows by one fit; resume where an earlier labelling was interrupted.
 
-        Its sums are ``count`` (k,), ``score`` and ``weight``.
+        The sums are ``count`` (c,), ``score`` and ``weight``, as in `Fitted.label`.
         """
         plan, total = self.plans[which], len(self.plan.source)
         self.folder.check_owner(self.epoch)
@@ -267,11 +269,11 @@ class Run:
 
 
 def newest_checkpoint(folder: RunFolder) -> int:
-    """Number of the newest checkpoint of a run; 0 if there is none."""
+    """Return the number of the newest checkpoint of a run, or 0 if there is none."""
     saved = folder.load(_CHECKPOINT)
     return 0 if saved is None else saved.sequence
 
 
 def _reached(state: SweepState) -> int:
-    """Iterations, of all starts, of the fit that has made the most."""
+    """Return how many iterations, over all restarts, the fit with the most has made."""
     return max(len(one.history) for one in state.fits)

@@ -1,4 +1,4 @@
-"""Priority samples: mergeable, weighted, and the same for every chunking."""
+"""Priority samples: random weighted rows that can be merged and do not depend on the chunking."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from emdist.kernels.tiles.hashing import uniform_of_rows
 
 @dataclass(frozen=True)
 class Sample:
-    """The rows of highest priority ``weight / u(row)``, u uniform in (0, 1) by row index.
+    """The rows of highest priority ``weight / u(row)``, with u uniform in (0, 1) by row index.
 
     Priority sampling (Duffield, Lund and Thorup 2007, "Priority sampling for estimation of
-    arbitrary subset sums", J. ACM 54): with tau the first priority left out, ``max(weight,
-    tau)`` estimates any sum of weights without bias, and where nothing was left out tau is 0
-    and the weights are exact. Samples of disjoint rows add to the sample of their union.
+    arbitrary subset sums", J. ACM 54): let tau be the highest priority that was left out. Then
+    ``max(weight, tau)`` estimates any sum of weights without bias. If nothing was left out, tau is
+    0 and the weights are exact. Samples of disjoint rows add to the sample of their union.
 
     Attributes
     ----------
     size
-        Rows kept at most, one more than is used: its priority is tau.
+        The largest number of rows kept. One more is kept than used: its priority is tau.
     priority
-        (m,) in falling order.
+        (m,) in descending order.
     row
         (m,) global row indices.
     x
-        (m, d) as stored.
+        (m, d) the rows as stored.
     weight
         (m,) sample weights.
     """
@@ -45,7 +45,7 @@ class Sample:
             return self
         if len(self.row) == 0:
             return other
-        # Only those that may stay are copied: most of a later block's rows are beaten.
+        # Copy only rows that may stay: most rows of a later block have too low a priority.
         mine, others = self._above(other), other._above(self)
         return highest(
             self.size,
@@ -56,20 +56,20 @@ class Sample:
         )
 
     def first(self, size: int) -> Sample:
-        """The sample of at most `size` rows that would have been drawn alone."""
+        """Return the sample of at most `size` rows, as if it had been drawn with this size."""
         return Sample(
             size, self.priority[:size], self.row[:size], self.x[:size], self.weight[:size]
         )
 
     def _above(self, other: Sample) -> int:
-        """How many of these rows could be among the `size` highest of both."""
+        """Return how many of these rows could be among the `size` highest of both samples."""
         if len(other.row) < self.size:
             return len(self.row)
-        # Rows of `other` alone fill the sample: what is below their last one is out.
+        # The rows of `other` alone fill the sample, so rows below its last one are out.
         return int(np.searchsorted(-self.priority, -other.priority[-1], side="right"))
 
     def rows(self) -> tuple[Array, Floats, NDArray[np.int64]]:
-        """``(x, weight, row)`` in row order; the weights estimate those of all rows."""
+        """Return ``(x, weight, row)`` by row index; the weights estimate those of all rows."""
         used = min(len(self.row), self.size - 1)
         tau = self.priority[used] if len(self.row) > used else 0.0
         order = np.argsort(self.row[:used], kind="stable")
@@ -79,8 +79,8 @@ class Sample:
 def highest(
     size: int, priority: Floats, row: NDArray[np.int64], x: Array, weight: Floats
 ) -> Sample:
-    """The `size` rows of highest priority; ties go to the lower row index."""
-    # Stable, so linear for two samples put one after the other: each is sorted already.
+    """Return the sample of the `size` rows of highest priority; ties go to the lower row index."""
+    # A stable sort is linear here: the input is often two sorted samples, one after the other.
     order = np.argsort(-priority, kind="stable")[: size + 1]
     ranked = priority[order]
     if (ranked[1:] == ranked[:-1]).any():
@@ -96,22 +96,22 @@ def sample_rows(
     row: NDArray[np.int64],
     key: tuple[int, ...],
 ) -> Sample:
-    """A sample of these rows (m, d); rows of weight 0 are never drawn.
+    """Draw a sample of these rows (m, d); rows of weight 0 are never drawn.
 
     Parameters
     ----------
     size
-        Rows to keep, tau's included.
+        How many rows to keep, including the one whose priority is tau.
     x, weight, row
         (m, d), (m,) or None for 1, and (m,) global indices.
     key
-        Names the random stream: seed, restart, purpose, round.
+        Identifies the random stream: seed, restart, purpose, round.
     """
     given = np.ones(len(x)) if weight is None else weight
     priority = given / uniform_of_rows(row, *key)
     keep = np.flatnonzero(priority > 0)
     if len(keep) > size:
-        # One threshold instead of a sort of the whole block.
+        # One threshold costs less than sorting the whole block.
         floor = np.partition(priority[keep], len(keep) - size)[len(keep) - size]
         keep = keep[priority[keep] >= floor]
     return highest(size, priority[keep], row[keep], x[keep], given[keep])

@@ -1,7 +1,7 @@
-"""Whether what was stored can be gone on from: shapes that fit each other, and no NaN.
+"""Checks that a stored model, survey or checkpoint is usable: consistent shapes, and no NaN.
 
-The codec says that a checkpoint has the fields of its class. That they belong together it cannot
-know, and compiled kernels do not ask: they would read past the end of an array.
+The codec ensures that a checkpoint has the fields of its class. It cannot know whether they fit
+together. Compiled kernels do not check this: they would read past the end of an array.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Block, Model, Spread
 
-#: Arrays that parameters may have or lack, with the shape that they have: (k,).
+#: Arrays that parameters may have or lack; if they have them, the shape is (k,).
 _OPTIONAL = ("counts",)
 
 
 def check_params(model: Model[Any], params: Any, d: int, what: str = "the model") -> None:
-    """CheckpointError unless `params` are some of `model`, of any k, for rows of `d` features."""
+    """Raise CheckpointError unless `params` fit `model` and rows of `d` features, for any k."""
     weights = getattr(params, "weights", None)
     if not isinstance(weights, np.ndarray) or weights.ndim != 1 or not len(weights):
         raise _unsound(what, "it has no weights of components")
@@ -38,7 +38,7 @@ def check_params(model: Model[Any], params: Any, d: int, what: str = "the model"
 
 
 def check_spread(spread: Spread, what: str = "the model") -> None:
-    """CheckpointError unless all of a spread is about the same number of features."""
+    """Raise CheckpointError unless all arrays of a spread have the same number of features."""
     d = spread.origin.size
     for field in fields(Spread):
         value = getattr(spread, field.name)
@@ -50,7 +50,7 @@ def check_spread(spread: Spread, what: str = "the model") -> None:
 
 
 def check_survey(survey: Survey, d: int) -> None:
-    """CheckpointError unless a survey is about rows of `d` features."""
+    """Raise CheckpointError unless a survey is about rows of `d` features."""
     what = "the stored survey"
     for field in fields(survey.moments):
         value = getattr(survey.moments, field.name)
@@ -67,7 +67,7 @@ def check_survey(survey: Survey, d: int) -> None:
 
 
 def check_state(model: Model[Any], state: FitState, d: int) -> None:
-    """CheckpointError unless a fit of `model` to rows of `d` features can go on from `state`."""
+    """Raise CheckpointError unless a fit of `model` can go on from `state` (`d` features)."""
     what = "the checkpoint"
     if state.params is not None:
         check_params(model, state.params, d, what)
@@ -84,7 +84,7 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
     for start in state.starts:
         check_state(model, start, d)
     if state.starts and not state.finished:
-        return  # what stands beside the starts are sums of theirs
+        return  # The other fields only summarise those of the restarts.
     begun = state.iteration > 0 or state.sums is not None
     if (
         (state.restart < 0 or state.iteration < 0)
@@ -96,7 +96,7 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
 
 
 def _differences(value: Any, like: Any, path: str, k: int) -> Iterator[str]:
-    """Where `value` is not of the types and shapes of `like`, or holds NaN."""
+    """Yield where `value` has other types or shapes than `like`, or holds NaN."""
     name = path.rpartition(".")[2]
     if name in _OPTIONAL and (value is None or like is None):
         if value is not None and value.shape != (k,):

@@ -1,4 +1,4 @@
-"""A start that the user gives: means, weights, covariances."""
+"""Starting values that the user gives: means, weights and covariances."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from emdist.models.arrays import arrays_of, with_arrays
 
 @dataclass(frozen=True)
 class Reached:
-    """An objective and how it got there; NaN for nothing to compare with.
+    """The last objective of a fit and its change; NaN if there is nothing to compare with.
 
     Attributes
     ----------
     objective
-        Of the parameters that entered an iteration.
+        The objective of the parameters that entered an iteration.
     change
-        Since the iteration before.
+        The change of the objective since the iteration before.
     """
 
     objective: float = math.nan
@@ -33,16 +33,16 @@ class Reached:
 
 @dataclass(frozen=True, eq=False)
 class Earlier:
-    """The fit that a start comes from, which goes on.
+    """An earlier fit, from which a warm start goes on.
 
     Attributes
     ----------
     reached
-        In its last iteration.
+        The objective of its last iteration, and its change.
     spread
-        Of the rows that it read.
+        The spread of the rows that it read.
     params
-        It came to.
+        The parameters that it ended with.
     """
 
     reached: Reached
@@ -50,7 +50,7 @@ class Earlier:
     params: Any
 
     def reached_on(self, spread: Spread) -> Reached:
-        """What it reached, if rows of this spread are the same rows as far as one can tell."""
+        """Return what it reached if `spread` shows no difference of the rows, or else NaN."""
         own = self.spread
         same = own.weight == spread.weight and all(
             np.array_equal(a, b)
@@ -67,20 +67,20 @@ class Earlier:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """Parameters that replace what seeding finds, in the units of the data.
+    """Starting values that replace what a seeder finds, in the units of the data.
 
     Attributes
     ----------
     means
-        (k, d), or None to be seeded. For a family whose parameters are no means, such as
-        categorical and products, rows to start at.
+        (k, d), or None to let a seeder choose them. For a family whose parameters are no means,
+        such as categorical and products, these are rows to start at.
     weights
-        (k,) summing to 1, or None.
+        Mixture weights (k,) that sum to 1, or None.
     scales
         The family's other arrays by name, such as ``covariances`` (k, d, d), or
         ``parts.0.variances`` of a product.
     earlier
-        The fit that all of these come from, which goes on; None for a new one.
+        The fit that all of these come from and that goes on; None for a new fit.
     """
 
     means: Floats | None = None
@@ -90,7 +90,7 @@ class Given:
 
     @property
     def seeder(self) -> Seeder | None:
-        """The given means as seeds: what is not given is estimated from the rows nearest them."""
+        """The given means as seeds: the rest is estimated from the rows nearest to them."""
         if self.means is None:
             return None
         means = self.means
@@ -101,11 +101,11 @@ class Given:
         return Seeder(choose, clusters=True)
 
     def places(self, model: Model[Any], d: int) -> bool:
-        """Whether it says where components lie, so that no rows are needed to seed them at."""
+        """Return whether it places the components, so that no rows are needed as seeds."""
         return self.means is not None or self.complete(model, d)
 
     def complete(self, model: Model[Any], d: int) -> bool:
-        """Whether nothing is left to be seeded, for rows of `d` features."""
+        """Return whether nothing is left to be seeded, for rows of `d` features."""
         if model.minimises:
             return self.means is not None
         given = set(self.scales) | ({"means"} if self.means is not None else set())
@@ -113,11 +113,11 @@ class Given:
         return self.weights is not None and set(names) <= given
 
     def over(self, params: Any, model: Model[Any], spread: Spread) -> Any:
-        """`params` with what was given in place of what was seeded."""
+        """Return `params` with the given values in place of the seeded ones."""
         if self.means is None and self.weights is None and not self.scales:
             return params
         if params is None:
-            # All of it is given, and replaced below.
+            # Everything is given, so these starting values are all replaced below.
             k = len(next(a for a in (self.means, self.weights) if a is not None))
             params = model.start(np.zeros((k, len(spread.origin))), spread)
         if self.weights is not None:
@@ -133,7 +133,7 @@ class Given:
         return replace(params, components=with_arrays(params.components, given))
 
     def check(self, model: Model[Any], k: int, d: int) -> None:
-        """StartError unless every array given has the shape that `model` wants."""
+        """Raise StartError unless every given array has the shape that `model` needs."""
         if self.means is None and self.weights is None and not self.scales:
             return
         template = _template(model, np.zeros((k, d)))
@@ -161,14 +161,14 @@ class Given:
                 )
 
     def check_reach(self, spread: Spread) -> None:
-        """StartError for means so far from rows of this spread that squared distances overflow."""
+        """Raise StartError for means so far from the data that squared distances overflow."""
         if self.means is None or self.means.shape[1:] != spread.origin.shape:
-            return  # `check` tells of it
+            return  # `check` reports the wrong shape.
         with np.errstate(over="ignore", invalid="ignore"):
             placed = self.means - spread.origin
             far = np.maximum(np.abs(placed - spread.low), np.abs(placed - spread.high))
             squares = (far**2).sum(axis=1)
-            # Every row belongs to some component: the nearest may be it for all of them.
+            # Every row belongs to some component, so the nearest one could own all of them.
             whole = squares.min() * spread.weight
         lost = np.flatnonzero(~np.isfinite(squares))
         if (not len(lost) and np.isfinite(whole)) or not np.isfinite(self.means).all():
@@ -184,7 +184,7 @@ class Given:
 
 
 def _with_rest(params: Any, earlier: Any) -> Any:
-    """`params` with what no attribute of an estimator says: counts of a posterior, noise."""
+    """Return `params` with what no estimator attribute holds: posterior counts and noise."""
     if params.counts is not None and earlier.counts is not None:
         params = replace(params, counts=earlier.counts)
     share = getattr(earlier, "noise", None)
@@ -194,6 +194,7 @@ def _with_rest(params: Any, earlier: Any) -> Any:
 
 
 def _template(model: Model[Any], means: Floats) -> Any:
+    """Return components with arrays of the right shapes, for rows of d features."""
     d = means.shape[1]
     zeros, ones = np.zeros(d), np.ones(d)
     unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
@@ -220,7 +221,7 @@ def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> 
 
 
 def _check_widths(name: str, value: Floats) -> None:
-    """StartError unless covariances are symmetric and positive definite, and variances > 0."""
+    """Raise StartError unless covariances are symmetric positive definite and variances > 0."""
     kind = name.rpartition(".")[2]
     if kind == "variances" and not (value > 0).all():
         i = int(np.argwhere(~(value > 0))[0][0])

@@ -1,4 +1,4 @@
-"""How a fit stands: a value that goes from iteration to iteration and into checkpoints."""
+"""`FitState`: how far a fit has come, as a value that is passed on and stored in checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emdist.sums import Sums
 
 
 class Status(Enum):
-    """How a fit has ended, or that it has not; the value says it in words."""
+    """How a fit ended, or that it is still running. The value says it in words for users."""
 
     RUNNING = "not finished. Start the same run again to continue."
     CONVERGED = "converged (the objective stopped changing)"
@@ -26,7 +26,7 @@ class Status(Enum):
 
     @property
     def outcome(self) -> str:
-        """One word for programs: running, converged, given or max_iter."""
+        """The status as one word for programs: running, converged, given or max_iter."""
         converged = self in (Status.CONVERGED, Status.SETTLED, Status.UNCHANGED)
         return "converged" if converged else self.name.lower()
 
@@ -38,21 +38,22 @@ class Record:
     Attributes
     ----------
     restart, iteration
-        0-based start and 1-based iteration within it.
+        The number of the restart, from 0, and the number of the iteration in it, from 1.
     objective
-        Of the parameters that entered the iteration: nats per row, or inertia.
+        The objective of the parameters that entered the iteration: nats per row, or inertia.
     change
-        Of the objective since the previous iteration; NaN in the first.
+        The change of the objective since the previous iteration; NaN in the first.
     shift
-        Sum of squared movements of the components' locations.
+        The sum of squared movements of the components' locations.
     reseeded, dropped
-        Components that the relocation or degeneracy policy moved or removed.
+        How many components the collapse policy moved or removed.
     expected, entropy, updated
-        See `Terms`; the ELBO is their sum ``expected + entropy``. `updated` is what the plain
-        M-step made of the objective, before any policy.
+        See `Terms`. The ELBO is the sum ``expected + entropy``. `updated` is the objective after
+        the plain M-step, before any policy.
     rejected
-        1 where the parameters that entered were a trial that was given up: the fit went on from
-        others, and `change` of the next iteration is held against the one before.
+        1 if the parameters that entered were a trial that was rejected. The fit then went on from
+        other parameters, and `change` of the next iteration is relative to the one before the
+        trial.
     """
 
     restart: int
@@ -69,13 +70,13 @@ class Record:
 
     @property
     def elbo(self) -> float:
-        """Evidence lower bound Q + H, per unit of weight: nats; NaN where there is none."""
+        """Evidence lower bound Q + H, per unit of weight, in nats; NaN if there is none."""
         return self.expected + self.entropy
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best finished start so far."""
+    """The best finished restart so far."""
 
     params: Any
     objective: float
@@ -86,36 +87,36 @@ class Best:
 
 @dataclass(frozen=True)
 class FitState:
-    """All there is to resume a fit: a value, never changed in place.
+    """All that is needed to resume a fit: a value that is never changed in place.
 
     Attributes
     ----------
     seed
-        Root of every random choice.
+        The random seed, from which all random choices follow.
     restart
-        0-based start (of ``n_init``) that is running.
+        The number of the running restart (of ``n_init``), from 0.
     iteration
-        Iterations done in this start.
+        The number of iterations done in this restart.
     params
-        Current parameters, relative to the origin; None before seeding.
+        The current parameters, relative to the origin; None before there are starting values.
     sums
-        Of the last pass, for the unchanged-labels rule; None before the first, and where the last
-        iteration had no objective of one set of parameters.
+        The sums of the last pass, for the rule that stops when no label changes. None before the
+        first pass, and if the last iteration had no objective of a single set of parameters.
     memory
-        What the schedule keeps from step to step of a start; None where it keeps nothing.
+        What the schedule keeps from step to step of a restart; None if it keeps nothing.
     shared
-        Statistics that are gathered once per run.
+        The statistics that a run gathers only once.
     history
-        One record per iteration, all starts.
+        One record for each iteration of all restarts.
     status
-        Of the running start.
+        The status of the running restart.
     best
-        Best finished start; None before the first finishes.
+        The best finished restart; None before the first one finishes.
     finished
-        True when all starts have stopped and `best` is the result.
+        True when all restarts have stopped and `best` is the result.
     starts
-        States of the starts that advance abreast, also once all have stopped: a run with other stop
-        rules goes on from them. None of one start after another.
+        The states of the restarts that advance together, kept also once all have stopped: a run
+        with other stop rules continues from them. Empty if restarts run one after another.
     """
 
     schema: ClassVar[int] = 2

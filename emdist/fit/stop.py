@@ -1,4 +1,4 @@
-"""When an iteration was the last one."""
+"""Stop rules: decide after each iteration whether the restart has converged or must end."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Literal
 
 from emdist.fit.state import Record, Status
 
-#: A change of the objective by less than this part of it says nothing of the next one.
+#: If the objective changes relatively by less than this, the change does not predict the next.
 NOISE = 1e-13
-#: Ratio of changes that is expected where only one is known.
+#: The ratio of successive changes that is assumed as long as only one change is known.
 _SLOW = 0.99
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Stop rules; the first that holds ends the start.
+    """Stop rules. The first one that holds ends the restart.
 
     Attributes
     ----------
     on
-        "objective": its change is below `tol`. "shift": the sum of squared movements of the
-        locations is at most `tol`.
+        "objective": stop when its change is below `tol`. "shift": stop when the sum of squared
+        movements of the locations is at most `tol`.
     tol
-        In the objective's units, or in squared units of the data.
+        The tolerance, in units of the objective, or in squared units of the data.
     max_iter
-        Iterations at most.
+        The largest number of iterations.
     exact
-        For hard assignment: stop when no row changed its label.
+        For hard assignment: whether to stop when no row changed its label.
     left
-        Hold what is left to gain against `tol`, by an estimate, and not the last change.
+        Whether to compare `tol` with an estimate of what is left to gain, not with the last change.
     """
 
     on: Literal["objective", "shift"]
@@ -47,11 +47,11 @@ class Stop:
         unchanged: bool,
         steady: bool,
     ) -> Status:
-        """How the fit stands after `iteration`.
+        """Return the status of the fit after `iteration`.
 
-        `unchanged` says that labels stay as they are from here on; `steady` that the next pass
-        would do the same as this one: no component was moved or dropped, no temperature is to
-        change.
+        `unchanged` says that labels stay the same from now on. `steady` says that the next pass
+        would do the same as this one: no component was moved or dropped, and no temperature is
+        going to change.
         """
         if steady:
             if self.exact and unchanged:
@@ -61,20 +61,20 @@ class Stop:
         return Status.MAX_ITER if iteration >= self.max_iter else Status.RUNNING
 
     def measured(self, record: Record, previous: float) -> float:
-        """What is held against `tol` of the objective's change after an iteration.
+        """Return the number that is compared with `tol`, from the objective's change.
 
-        EM gains less from step to step by a ratio that hardly changes, so that ``change r / (1 -
-        r)`` is left, with r the ratio of the last two changes (Aitken; Boehning et al. 1994, "The
-        distribution of the likelihood ratio for mixtures of densities from the one-parameter
-        exponential family", Ann. Inst. Statist. Math. 46). Where changes grow, as on the way from a
-        saddle, that is no end.
+        The gains of EM shrink from step to step by a ratio r that hardly changes, so that
+        ``change r / (1 - r)`` is left to gain. r is estimated as the ratio of the last two changes
+        (Aitken; Boehning et al. 1994, "The distribution of the likelihood ratio for mixtures of
+        densities from the one-parameter exponential family", Ann. Inst. Statist. Math. 46). Where
+        changes grow, for example on the way from a saddle, the fit has not converged: NaN.
 
         Parameters
         ----------
         record
-            Of the iteration.
+            The history record of the iteration.
         previous
-            Change in the iteration before; NaN for none.
+            The change in the iteration before, or NaN if there was none.
         """
         change = abs(record.change)
         if not self.left or change <= NOISE * max(1.0, abs(record.objective)):
@@ -85,5 +85,5 @@ class Stop:
         return change * max(1.0, ratio / (1 - ratio)) if ratio < 1 else math.nan
 
     def holds(self, change: float, shift: float) -> bool:
-        """Whether what is watched is small enough; False for NaN."""
+        """Return whether the watched quantity is within the tolerance; False for NaN."""
         return shift <= self.tol if self.on == "shift" else abs(change) < self.tol

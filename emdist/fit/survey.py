@@ -1,4 +1,4 @@
-"""The survey: one pass that learns where the data lie, refuses bad rows and draws a sample."""
+"""The survey: the first pass of a run. It checks all rows, computes moments and draws a sample."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ from emdist.kernels.tiles.hashing import hash_of_rows
 from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.store.sources.arrays import finite_rows
 
-#: Names the random stream of the survey's sample.
+#: Identifies the random stream of the survey's sample.
 _STREAM = 0x5A
-#: Rows that are given priorities at a time.
+#: How many rows get their priorities at a time.
 _STRETCH = 1 << 18
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one read of all rows tells.
+    """What one read of all rows finds out.
 
     Attributes
     ----------
     rows, masked
-        Rows that count, and rows left out by policy.
+        The number of rows that count, and of rows that a policy left out.
     gaps
-        Cells of these rows that are missing.
+        How many values of the rows that count are missing.
     moments
-        Of the rows that count and have weight.
+        The moments of the rows that count and have weight.
     distinct
         Hashes of up to `wanted` distinct rows, sorted.
     wanted
-        Distinct rows that are enough.
+        How many distinct rows are enough.
     shifted
-        Whether features are taken relative to their mean, for all or (d,) for each.
+        Whether features are taken relative to their mean: one value for all, or (d,) for each.
     sample
-        For seeding.
+        The random rows from which starting values are chosen.
     """
 
     schema: ClassVar[int] = 1
@@ -80,9 +80,9 @@ class Survey:
 
     @cached_property
     def spread(self) -> Spread:
-        """Where the data lie; the origin is their mean, nearly, or zero."""
+        """Where the data lie. The origin is nearly their mean, or zero."""
         m = self.moments
-        # Models that need no squares do without means and variances that overflow.
+        # Models that add up no squares still work if means and variances overflow.
         with np.errstate(over="ignore", invalid="ignore"):
             origin = np.where(self.shifted, _short(m), 0.0)
             return Spread(
@@ -97,7 +97,7 @@ class Survey:
             )
 
     def check(self) -> None:
-        """Raise unless a model can be fitted to these rows: some that count, with weight."""
+        """Raise unless a model can be fitted: some rows must count and have weight."""
         if self.rows == 0:
             raise ShapeError(
                 f"All {self.masked} rows are left out by the missing-chunk and non-finite "
@@ -120,7 +120,7 @@ class Survey:
             )
 
     def check_squares(self) -> None:
-        """Raise where squares of rows overflow or are all zero: for models that add them up."""
+        """Raise if squares of rows overflow or are all zero; for models that add up squares."""
         m = self.moments
         if not np.isfinite(m.m2).all():
             self._refuse_large()
@@ -129,7 +129,7 @@ class Survey:
             self._refuse_small(int(np.argmax(apart)))
 
     def _refuse_large(self) -> NoReturn:
-        """Raise for squares that overflow: of the features, or only once they are weighted."""
+        """Raise for squares that overflow, either of the features or only after weighting."""
         m = self.moments
         with np.errstate(over="ignore"):
             squares = self.rows * (m.high - m.low) ** 2
@@ -145,7 +145,7 @@ class Survey:
         )
 
     def _refuse_small(self, first: int) -> NoReturn:
-        """Raise for squares that are zero: of the features, or only once they are weighted."""
+        """Raise for squares that are zero, either of the features or only after weighting."""
         m = self.moments
         if ((m.high - m.low) ** 2 > 0).any():
             raise WeightError(
@@ -160,7 +160,7 @@ class Survey:
         )
 
     def check_distinct(self, k: int) -> None:
-        """Raise unless these rows have `k` places to seed components at."""
+        """Raise unless these rows have `k` distinct places for the seeds of components."""
         if k > self.rows:
             raise StartError(
                 f"{k} components for {self.rows} rows; wanted at least one row for each. "
@@ -174,7 +174,7 @@ class Survey:
 
 
 def check_total(weight: float) -> None:
-    """WeightError unless sample weights that sum to `weight` are some to divide by."""
+    """Raise WeightError unless one can divide by `weight`, the sum of all sample weights."""
     if not weight > 0:
         raise WeightError("All sample weights are zero; at least one row needs a weight.")
     if not np.isfinite(weight):
@@ -186,22 +186,22 @@ def check_total(weight: float) -> None:
 
 @dataclass(frozen=True)
 class SurveyTask:
-    """Survey of one block.
+    """The task that surveys one block.
 
     Attributes
     ----------
     source
-        To read from.
+        The source to read from.
     wanted
-        Distinct rows that are enough.
+        How many distinct rows are enough.
     size
-        Rows of the sample.
+        The number of rows of the sample.
     seed
-        Of the sample.
+        The random seed of the sample.
     shifted
-        Whether features are taken relative to their mean, for all or (d,) for each.
+        Whether features are taken relative to their mean: one value for all, or (d,) for each.
     missing
-        Whether NaN counts as missing; it is refused otherwise.
+        Whether NaN counts as a missing value; if not, NaN raises an error.
     covariance
         Whether to gather the covariance of the features.
     """
@@ -227,7 +227,7 @@ class SurveyTask:
         x, weight = block.valid()
         check_block(block, missing=self.missing)
         heavy = np.ones(len(x), bool) if weight is None else weight > 0
-        # Sums may overflow: `Survey.check` tells of it in words.
+        # Sums may overflow: `Survey.check` reports that in words.
         with np.errstate(over="ignore", invalid="ignore"):
             moments = moments_of(x, weight, heavy, self.covariance)
             sample = self._sample(block, x, weight)
@@ -243,7 +243,10 @@ class SurveyTask:
         )
 
     def _sample(self, block: Block, x: Array, weight: Floats | None) -> Sample:
-        """Of the rows that count, by stretches: priorities take 40 bytes a row, pixels take 3."""
+        """Return the sample of the rows that count.
+
+        It is drawn by stretches, because priorities take 40 bytes a row and pixels only 3.
+        """
         masked = None if len(x) == len(block.x) else block.rows()
         found = Sample(0, np.empty(0), np.empty(0, np.int64), x[:0], np.empty(0))
         for a, b in tiles(len(x), max(_STRETCH, 4 * self.size)):
@@ -254,9 +257,9 @@ class SurveyTask:
 
 
 def _short(m: Moments) -> Floats:
-    """The mean (d,), of the digits that float32 has where the spread allows it.
+    """Return the mean (d,), rounded to the digits of float32 if the spread of the data allows it.
 
-    Rows of float32 are taken relative to it with no more than one rounding then; see `readable`.
+    Subtracting it from rows of float32 then needs no more than one rounding. See `readable`.
     """
     with np.errstate(over="ignore"):
         near = m.mean.astype(np.float32).astype(np.float64)
@@ -266,9 +269,9 @@ def _short(m: Moments) -> Floats:
 
 
 def check_block(block: Block, domain: Domain | None = None, missing: bool = False) -> None:
-    """Raise for weights that are no weights, and for rows with NaN, Inf or outside `domain`.
+    """Raise for sample weights that are invalid, and for rows with NaN, Inf or outside `domain`.
 
-    NaN passes where it counts as `missing`.
+    NaN is accepted if `missing` says that it counts as a missing value.
     """
     _check_weight(block.weight, block)
     x, _ = block.valid()
@@ -278,6 +281,7 @@ def check_block(block: Block, domain: Domain | None = None, missing: bool = Fals
 
 
 def _check_weight(weight: Floats | None, block: Block) -> None:
+    """Raise WeightError for sample weights that are negative or not finite."""
     if weight is None:
         return
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
@@ -290,6 +294,7 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
 
 
 def _check_finite(x: Array, block: Block, missing: bool) -> None:
+    """Raise NonFiniteError for rows with infinity, or with NaN unless it counts as missing."""
     finite = finite_rows(x, missing)
     if finite is None:
         return
@@ -314,9 +319,10 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
 
 
 def _distinct(x: Array, wanted: int) -> NDArray[np.uint64]:
+    """Return sorted hashes of up to `wanted` distinct rows, hashing few more rows than needed."""
     found = np.empty(0, np.uint64)
     at, most = 0, tile_rows(x.shape[1], 8)
-    rows = min(most, max(64, 2 * wanted))  # mostly enough
+    rows = min(most, max(64, 2 * wanted))  # usually enough to find `wanted` distinct ones
     while at < len(x) and len(found) < wanted:
         found = np.union1d(found, hash_of_rows(x[at : at + rows]))
         at, rows = at + rows, min(most, 2 * rows)

@@ -1,4 +1,4 @@
-"""Whether a model can be fitted to the rows that were surveyed, from the start that it has."""
+"""Checks that a model can be fitted to the surveyed rows, from the given starting values if any."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from emdist.interfaces import Model
 def check_survey(
     model: Model[Any], survey: Survey, given: Given, k: int, listen: Listener = unheard
 ) -> None:
-    """Raise unless `k` components of `model` can be seeded and fitted to what was surveyed.
+    """Raise unless `k` components of `model` can be seeded and fitted to the surveyed rows.
 
-    Distinct rows are needed to seed at, and not where the start is given.
+    Seeds need distinct rows, but given starting values do not.
     """
     if model.squares:
         survey.check_squares()

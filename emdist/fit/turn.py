@@ -1,4 +1,4 @@
-"""The parts of an iteration that schedules share: a pass, its objective, the next parameters."""
+"""Parts of an iteration that schedules share: a pass, its objective, the next parameters."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from emdist.fit.state import FitState, Record
 from emdist.interfaces import Floats, Numerics, Turn
 from emdist.sums import Sums
 
-#: Inertia, as a part of the total variance, below which float32 is too coarse for it.
+#: If inertia is below this fraction of the total variance, float32 is too coarse to compute it.
 _NARROW = 1e-8
-#: A bound that falls by less than this part of itself, or so many nats, has only been rounded.
+#: A bound that falls by less than this, relatively or in nats, fell only by rounding.
 ROUNDING = {"float64": 1e-9, "float32": 1e-5}
 
 
 def shared_of(sums: Sums) -> dict[str, Floats]:
-    """The statistics that are gathered once per run, of the pass that gathered them."""
+    """Return the statistics that a run gathers only once, from the pass that gathered them."""
     return {name: sums[name] for name in sums if name.startswith("shared.")}
 
 
 def turned(fit: Fit, state: FitState) -> Fit:
-    """`fit` with its model as it computes in the iteration that follows `state`."""
+    """Return `fit` with its model as it computes in the iteration that follows `state`."""
     turn = Turn(state.seed, state.restart, state.iteration + 1)
     if fit.turn == turn:
         return fit
@@ -43,12 +43,15 @@ def turned(fit: Fit, state: FitState) -> Fit:
 
 
 def named(state: FitState) -> str:
-    """What the pass that follows `state` is called while it runs."""
+    """Return the name that progress messages give to the pass that follows `state`."""
     return f"iteration {state.iteration + 1}"
 
 
 def one_pass(fit: Fit, state: FitState) -> tuple[Pass, Any]:
-    """A pass over all rows, and the plain M-step of its sums, which hold the shared ones."""
+    """Make a pass over all rows, and return it with the plain M-step of its sums.
+
+    The sums include the shared ones, which a run gathers only once.
+    """
 
     def gather(numerics: Numerics) -> Sums:
         task = EStep(
@@ -63,20 +66,20 @@ def one_pass(fit: Fit, state: FitState) -> tuple[Pass, Any]:
 def resolved(
     fit: Fit, params: Any, gather: Callable[[Numerics], Sums], expand: bool = False
 ) -> tuple[Pass, Any]:
-    """The pass with `params` whose sums are what `gather` returns, and their M-step.
+    """Return the pass with `params` whose sums `gather` returns, and the M-step of these sums.
 
-    It gathers once more in float64 where float32 turns out too coarse: sums of float32 tiles
-    overflow early, and cannot tell how narrow a component is that has just become thousands of
-    times narrower than the data.
+    If float32 turns out to be too coarse, the sums are gathered once more in float64. Sums of
+    float32 tiles overflow early. They also cannot show how narrow a component is that has just
+    become thousands of times narrower than the data.
 
     Parameters
     ----------
     fit, params
-        What the pass runs with.
+        The fit, and the parameters that the pass uses.
     gather
-        Sums under the numerics given.
+        Returns the sums of a pass that computes by the given numerics.
     expand
-        Take sums about the origin whatever that costs in digits.
+        Take sums about the origin, whatever that costs in digits.
     """
     numerics = fit.numerics(params)
     if expand:
@@ -90,6 +93,7 @@ def resolved(
 def _estimated(
     fit: Fit, params: Any, gather: Callable[[Numerics], Sums], numerics: Numerics
 ) -> tuple[Pass, Any]:
+    """Return the pass that `gather` makes, and its M-step, which may hold invalid numbers."""
     sums = gather(numerics)
     with np.errstate(invalid="ignore", over="ignore"):
         new = fit.model.m_step(sums, params, numerics)
@@ -97,9 +101,9 @@ def _estimated(
 
 
 def _fine(fit: Fit, last: Pass, new: Any) -> bool:
-    """Whether float32 was good enough for the sums that gave `new`."""
+    """Return whether float32 was good enough for the sums that gave `new`."""
     if float(last.sums["weight"]) == 0:
-        return True  # Blocks without rows, which tell nothing.
+        return True  # No rows: their sums say nothing about precision.
     objective = fit.model.objective(last.sums, last.params, last.numerics)
     if not math.isfinite(objective) or too_narrow(fit, objective, last.numerics):
         return False
@@ -108,9 +112,10 @@ def _fine(fit: Fit, last: Pass, new: Any) -> bool:
 
 
 def too_narrow(fit: Fit, inertia: float, numerics: Numerics) -> bool:
-    """Whether float32 rows, relative to the origin, hold too little of squared distances so small.
+    """Return whether squared distances are too small for rows in float32, relative to the origin.
 
-    Their rounding is 6e-8 of the data's extent: an inertia of 1e-8 of the variance keeps 7 digits.
+    The rounding of such rows is 6e-8 of the data's extent, so an inertia of 1e-8 of the variance
+    keeps 7 digits.
     """
     if numerics.dtype != "float32" or not (fit.model.minimises and fit.model.squares):
         return False
@@ -119,7 +124,7 @@ def too_narrow(fit: Fit, inertia: float, numerics: Numerics) -> bool:
 
 
 def numerics_of(fit: Fit, params: Any) -> Numerics | None:
-    """How a pass with `params` would compute; None if they have collapsed."""
+    """Return how a pass with `params` would compute, or None if they have collapsed."""
     try:
         return fit.numerics(params)
     except CollapseError:
@@ -127,16 +132,17 @@ def numerics_of(fit: Fit, params: Any) -> Numerics | None:
 
 
 def mended(fit: Fit, last: Pass, new: Any) -> tuple[Any, int, int]:
-    """`new` after the collapse policy, and how many components it reseeded and dropped."""
+    """Return `new` after the collapse policy, and how many components it reseeded and dropped."""
     weak = fit.model.weak(last.sums, new)
     return mend(fit, weak, new, last) if len(weak) else (new, 0, 0)
 
 
 def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = True) -> FitState:
-    """`state` after an iteration whose last pass was `last` and whose M-step gave `new`.
+    """Return `state` after an iteration whose last pass was `last` and whose M-step gave `new`.
 
-    Applies the collapse policy and the stop rules, and writes the history. `steady` says that
-    the stop rules may be asked: that this was a whole pass with every row's responsibilities.
+    Applies the collapse policy and the stop rules, and extends the history. `steady` says that
+    the stop rules may be applied, because this was a whole pass with the responsibilities of
+    every row.
     """
     sums, fit = last.sums, turned(fit, state)
     objective = fit.model.objective(sums, last.params, last.numerics)
@@ -175,7 +181,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
 
 
 def measured(fit: Fit, state: FitState, record: Record) -> float:
-    """What the stop rule holds against `tol` after an iteration from `state`."""
+    """Return the number that the stop rule compares with `tol` after an iteration from `state`."""
     if fit.comparable < 2:
         return math.nan
     previous = fit.before.change if state.iteration == 0 else _kept(state)[-1].change
@@ -183,7 +189,7 @@ def measured(fit: Fit, state: FitState, record: Record) -> float:
 
 
 def overflowed(fit: Fit, objective: float, when: str) -> DataError:
-    """That the objective is no number any more."""
+    """Return the error for an objective that is no longer a finite number."""
     summed = "squared and added up" if fit.model.squares else "added up"
     return DataError(
         f"The objective became {objective} in {when}: values or sample weights this large "
@@ -192,16 +198,17 @@ def overflowed(fit: Fit, objective: float, when: str) -> DataError:
 
 
 def last_objective(state: FitState) -> float:
-    """Of the last pass; NaN where there was none of a single set of parameters."""
+    """Return the objective of the last pass, or NaN if no pass had a single set of parameters."""
     if state.sums is None:
         return math.nan
     return _kept(state)[-1].objective
 
 
 def held_against(fit: Fit, state: FitState) -> float:
-    """What the next objective is compared with; NaN where there is nothing.
+    """Return the objective that the next one is compared with, or NaN if there is none.
 
-    The first iteration of a fit that goes on from an earlier one has that one's last objective.
+    In the first iteration of a fit that continues an earlier one, this is the last objective of
+    the earlier fit.
     """
     return fit.before.objective if state.iteration == 0 else last_objective(state)
 
@@ -211,7 +218,7 @@ def _kept(state: FitState) -> list[Record]:
 
 
 def _watch(fit: Fit, state: FitState, record: Record, numerics: Numerics) -> None:
-    """Warn, once in a start, if the objective got worse where EM promises that it does not."""
+    """Warn, once in each restart, if the objective got worse though EM guarantees the opposite."""
     before = _kept(state)
     if _fell(fit, record, numerics) and not any(_fell(fit, r, numerics) for r in before):
         fit.listen(
@@ -224,11 +231,13 @@ def _watch(fit: Fit, state: FitState, record: Record, numerics: Numerics) -> Non
 
 
 def _fell(fit: Fit, record: Record, numerics: Numerics) -> bool:
+    """Return whether the objective got worse by more than rounding explains."""
     worse = record.change if fit.model.minimises else -record.change
     return worse > ROUNDING[numerics.dtype] * max(1.0, abs(record.objective))
 
 
 def _why(fit: Fit, before: Record, numerics: Numerics) -> str:
+    """Return the most likely reason why the objective got worse."""
     if before.reseeded or before.dropped:
         return "components that had collapsed were moved or dropped in the iteration before"
     if fit.model.approximation:

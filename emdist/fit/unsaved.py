@@ -1,4 +1,4 @@
-"""Fits of one source from their beginning to their end, with no folder: what estimators do."""
+"""Fits without a run folder, from beginning to end, as the estimators make them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from emdist.runtime.interrupts import interrupts_first
 
 
 def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, FitState]]:
-    """Each fit and the state that it ends in, with the bits that it has alone.
+    """Return each fit and its final state, bit-identical to those of separate fits.
 
     Parameters
     ----------
     plans
-        Fits of one source, on one engine; at least one.
+        The plans of fits with one source and one engine; at least one.
     budget
         See `emdist.fit.together.lockstep.Lockstep`.
     """
@@ -40,4 +40,4 @@ def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, Fi
 
 
 def _silent(fits: int, done: int, total: int) -> None:
-    """Estimators show no progress of passes."""
+    """Ignore the progress of a pass: estimators do not show it."""

@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: the inner loops, in numpy and numba only."""
+"""Inner loops over arrays, written with NumPy and Numba only."""

@@ -1,4 +1,4 @@
-"""How every kernel is compiled: without the GIL, cached across processes, no fast-math."""
+"""Decorators that compile kernels: without the GIL, cached across processes, without fast-math."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 def _stamp() -> tuple[float, int]:
-    """When a kernel was last changed, and the size of all."""
+    """Return when a kernel was last changed, and the size of all kernels."""
     found = [path.stat() for path in Path(__file__).parent.rglob("*.py")]
     return max(each.st_mtime for each in found), sum(each.st_size for each in found)
 
@@ -23,8 +23,8 @@ _STAMP = _stamp()
 
 def _compiled(function: Callable[A, R], **options: Any) -> Callable[A, R]:
     dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
-    # Numba looks only at the file of a function, and would go on using what it made of others
-    # that are called in it, as they were before they changed.
+    # Numba checks only the file of the function itself. Without this stamp it would go on using
+    # compiled code of functions that are called in it, even after they have changed.
     dispatcher._cache._cache_file._source_stamp = _STAMP
     return cast(Callable[A, R], dispatcher)
 
@@ -38,13 +38,13 @@ def jit(function: Callable[A, R]) -> Callable[A, R]:
 
 
 def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
-    """As `jit`, for loops that sum along a row: terms may be reordered, so that they vectorise.
+    """Compile as `jit`, but allow reordered terms, so that sums along a row are vectorised.
 
-    The order is fixed when the code is compiled, so the bits stay those of the kind of CPU.
+    The order is fixed when the code is compiled, so results are bit-identical on one kind of CPU.
     """
     return _compiled(function, fastmath={"reassoc", "contract"})
 
 
 def jit_quotients(function: Callable[A, R]) -> Callable[A, R]:
-    """As `jit`, but x / 0 is what it is in NumPy and no error, so that loops vectorise."""
+    """Compile as `jit`, but give x / 0 NumPy's value and no error, so that loops are vectorised."""
     return _compiled(function, error_model="numpy")

@@ -1,1 +1,1 @@
-"""What fitted models are worth: side by side, and what a careful statistician would doubt."""
+"""Compares fitted models with each other, and finds reasons to doubt their results."""

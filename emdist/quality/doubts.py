@@ -1,4 +1,4 @@
-"""What a careful statistician would doubt of a fitted model, in words."""
+"""Doubts: reasons why the result of a fit may be misleading, in words for reports."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ from emdist.interfaces import Floats, Spread
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection
 
-#: What is doubted: the variance floor, components that coincide, an end before convergence; and of
-#: a choice, that it is at the edge of what was tried, or made by a heuristic.
+#: Kinds of doubts. About a fit: components on the variance floor, components that coincide, or an
+#: end before convergence. About a choice: it is at the edge of what was tried, or a heuristic's.
 Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic"]
 
-#: Rows that a component with a prior must hold before its width says anything of them.
+#: A component with a prior must hold this many rows before its width depends on them.
 _ROWS = 2.0
-#: Components coincide where they differ by less than this part of the data's extent.
+#: Components coincide if they differ by less than this fraction of the data's extent.
 _ALIKE = 1e-3
-#: Share of the weight below which a component is as good as empty.
+#: A component with less than this share of the weight is practically empty.
 _EMPTY = 1e-6
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """One reason not to trust a fit.
+    """One reason why a result may be misleading.
 
     Attributes
     ----------
     kind
-        Of doubt.
+        The kind of doubt.
     components
-        That it is about; none for all of the fit.
+        The components that it is about; empty if it is about the whole fit.
     message
-        What it is and what to do.
+        What the problem is, and what to do.
     """
 
     kind: Kind
@@ -53,14 +53,14 @@ class Doubt:
 
 
 def doubts_of(section: ModelSection, fitted: Fitted) -> tuple[Doubt, ...]:
-    """Doubts about the components of a fit; none for models that are centres alone."""
+    """Return doubts about the components of a fit; none for models of centres alone."""
     if section.name in CENTRES:
         return ()
     return (*_on_the_floor(section, fitted), *_alike(section, fitted))
 
 
 def unfinished(fitted: Fitted, max_iter: str, tol: str) -> tuple[Doubt, ...]:
-    """The doubt about a fit that max_iter cut off; `max_iter` and `tol` name the settings."""
+    """Return the doubt about a fit that max_iter ended; `max_iter` and `tol` name the settings."""
     if fitted.status is not Status.MAX_ITER:
         return ()
     what = (
@@ -72,16 +72,17 @@ def unfinished(fitted: Fitted, max_iter: str, tol: str) -> tuple[Doubt, ...]:
 
 
 def degenerate(section: ModelSection, fitted: Fitted) -> tuple[int, ...]:
-    """Components that stand on the variance floor."""
+    """Return the components that are on the variance floor."""
     return tuple(dict.fromkeys(one.component for one in _narrow(section, fitted)))
 
 
 def mean_floor(spread: Spread) -> float:
-    """Variance of a feature, in the mean of all, that says nothing: see `floors`."""
+    """Return the variance floor, in the mean over all features. See `floors`."""
     return float(floors(spread, 0.0).mean())
 
 
 def _narrow(section: ModelSection, fitted: Fitted) -> list[Narrow]:
+    """Return the components, features and variances that are on the variance floor."""
     family = make_family(section).informed(fitted.spread)
     params = fitted.params
     n = params.weights * fitted.spread.weight
@@ -101,11 +102,12 @@ def _of_family(family: Family[Any], params: Any, n: Floats, spread: Spread) -> l
     weighed = np.maximum(n, _ROWS)
     rows = family.of_rows(params, weighed)
     found = narrow(rows, family.shape, params.means, n, spread, family.reg_covar)
-    # What a prior alone has made narrow is no fault of the rows.
+    # If the prior alone made a component narrow, the rows are not the reason.
     return [one for one in found if family.prior is None or n[one.component] >= _ROWS]
 
 
 def _on_the_floor(section: ModelSection, fitted: Fitted) -> list[Doubt]:
+    """Return the doubt about components on the variance floor, if there are any."""
     found = _narrow(section, fitted)
     if not found:
         return []
@@ -128,7 +130,7 @@ def _on_the_floor(section: ModelSection, fitted: Fitted) -> list[Doubt]:
 
 
 def _alike(section: ModelSection, fitted: Fitted) -> list[Doubt]:
-    """The doubt about components that are the same, as annealing leaves them."""
+    """Return the doubt about components that are the same, as annealing may leave them."""
     params = fitted.params
     held = np.flatnonzero(params.weights > max(_EMPTY, _ROWS / fitted.spread.weight))
     if len(held) < 2:
@@ -146,7 +148,10 @@ def _alike(section: ModelSection, fitted: Fitted) -> list[Doubt]:
 
 
 def _flat(family: Placed[Any], components: Any, spread: Spread) -> Floats:
-    """(k, w) parameters of the components: locations in units of the data, widths of the widest."""
+    """Return parameters of the components as (k, w).
+
+    Locations are in units of the data's deviations, and widths relative to the widest component.
+    """
     unit = np.sqrt(spread.variance)
     where = family.locations(components)
     k, out = len(where), [where / np.where(unit > 0, unit, 1.0)]
@@ -161,5 +166,6 @@ def _flat(family: Placed[Any], components: Any, spread: Spread) -> Floats:
 
 
 def _pairs(points: Floats) -> Sequence[tuple[int, int]]:
+    """Return pairs of rows of `points` that differ by less than `_ALIKE` in every coordinate."""
     pairs: set[tuple[int, int]] = cKDTree(points).query_pairs(_ALIKE, p=np.inf)
     return sorted(pairs)

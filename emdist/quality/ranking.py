@@ -1,4 +1,4 @@
-"""Fitted models side by side: what each is worth by every criterion, which is best, and doubts."""
+"""Compares the models of a sweep: a row of numbers for each, the best one, and doubts about it."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ class Row:
     Attributes
     ----------
     name
-        Of the model within the sweep.
+        The name of the model within the sweep.
     family, n_components
-        What was fitted, and components asked for.
+        The name of the model that was fitted, and the number of components asked for.
     left
-        Components after the collapse policy.
+        The number of components after the collapse policy.
     objective
-        Inertia, or log-likelihood or bound per unit of weight (nats), as the fit reports it.
+        The objective that the fit reports: inertia, or log-likelihood or lower bound per unit of
+        weight (nats).
     score
-        Of the final model on all rows: inertia, or log-likelihood per unit of weight (nats).
+        The score of the final model on all rows: inertia, or log-likelihood per unit of weight
+        (nats).
     criteria
-        By name; NaN where a model has none.
+        The values of criteria by name; NaN if the model has none.
     iterations, start
-        Of the best start.
+        The number of iterations of the best restart, and its number from 0.
     converged
         Whether it stopped before max_iter.
     degenerate
-        Components on the variance floor; of centres, all where the rows lie on them.
+        The components on the variance floor. For centres, all of them if the rows lie on them.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Row:
 
 
 def judged(section: ModelSection, fitted: Fitted, score: Score, moments: Moments) -> Judged:
-    """What criteria are computed from; `moments` of the data."""
+    """Return what criteria are computed from; `moments` are those of the data."""
     k = fitted.n_components
     mixture = section.name not in CENTRES
     free = free_parameters(section, k, fitted.n_features) if mixture else None
@@ -76,7 +78,7 @@ def judged(section: ModelSection, fitted: Fitted, score: Score, moments: Moments
 
 
 def _degenerate(section: ModelSection, fitted: Fitted, one: Judged) -> tuple[int, ...]:
-    """Components that a criterion should not be led by."""
+    """Return the components that should not decide a criterion."""
     if section.name not in CENTRES:
         return degenerate(section, fitted)
     low = one.values * mean_floor(fitted.spread) if one.kind == "kmeans" else 0.0
@@ -91,7 +93,7 @@ def rows_of(
     wanted: Sequence[str],
     moments: Moments,
 ) -> list[Row]:
-    """A row for each model, with the criteria `wanted`; `moments` of the data."""
+    """Return a row for each model, with the `wanted` criteria; `moments` are those of the data."""
     each = list(zip(sections, found, scores, strict=True))
     known = [judged(section, fitted, score, moments) for section, fitted, score in each]
     values = {name: CRITERIA[name].values(known) for name in wanted}
@@ -114,7 +116,7 @@ def rows_of(
 
 
 def shown_criteria(criterion: str, sections: Sequence[ModelSection]) -> list[str]:
-    """The criterion that decides, and those that cost nothing beside it."""
+    """Return the criterion that decides, and others that cost nothing to compute with it."""
     kinds = {kind_of(section) for section in sections}
     free = {"mixture": ["bic", "aic"], "kmeans": ["icl", "calinski_harabasz"]}
     beside = free.get(kinds.pop(), []) if len(kinds) == 1 else []
@@ -122,9 +124,10 @@ def shown_criteria(criterion: str, sections: Sequence[ModelSection]) -> list[str
 
 
 def best_of(rows: Sequence[Row], criterion: str, allow_degenerate: bool = False) -> int:
-    """Index of the best row; the smallest model where no row has a number.
+    """Return the index of the best row, or of the smallest model if no row has a number.
 
-    Of those with components on the floor only where that is allowed, or all are such.
+    Rows with components on the floor are candidates only if that is allowed, or if all rows have
+    such components.
     """
     sound = [i for i, row in enumerate(rows) if allow_degenerate or not row.degenerate]
     taken = sound or list(range(len(rows)))
@@ -136,12 +139,13 @@ def best_of(rows: Sequence[Row], criterion: str, allow_degenerate: bool = False)
 
 @dataclass(frozen=True)
 class Naming:
-    """What the settings of a sweep are called where the user is.
+    """The names of a sweep's settings, in the words of the layer that the user is in.
 
     Attributes
     ----------
     sizes, allow, max_iter, tol
-        Numbers of components, whether degenerate models may be best, and the stop rule.
+        The names of: the numbers of components, whether degenerate models may be best, and the two
+        settings of the stop rule.
     """
 
     sizes: str
@@ -153,16 +157,16 @@ class Naming:
 def doubts_about(
     rows: Sequence[Row], best: int, criterion: str, naming: Naming, groups: Sequence[str]
 ) -> tuple[Doubt, ...]:
-    """What a careful statistician would doubt of a sweep's choice.
+    """Return the doubts about the choice of a sweep.
 
     Parameters
     ----------
     rows, best, criterion
-        Of the sweep.
+        The rows of the sweep, the index of the best, and the criterion.
     naming
-        Of its settings.
+        The names of its settings.
     groups
-        Of each row: rows of one group differ in the number of components alone.
+        The group of each row: rows of one group differ only in their number of components.
     """
     own = [row for row, group in zip(rows, groups, strict=True) if group == groups[best]]
     told = [
@@ -188,6 +192,7 @@ def _some(names: Sequence[str], shown: int = 5) -> str:
 def _floor_doubts(
     rows: Sequence[Row], best: int, criterion: str, naming: Naming
 ) -> Iterator[Doubt]:
+    """Yield the doubt about models that have components on the variance floor."""
     marked = [row for row in rows if row.degenerate]
     if not marked:
         return
@@ -212,11 +217,11 @@ def _floor_doubts(
 
 
 def _edge_doubts(best: Row, own: Sequence[Row], criterion: str, naming: Naming) -> Iterator[Doubt]:
-    """Whether the best number of components is the last that was tried, of rows of its kind."""
+    """Yield a doubt if the best number of components is the first or last tried for its group."""
     sizes = sorted({row.n_components for row in own})
     k, heuristic = best.n_components, CRITERIA[criterion].heuristic
     if heuristic or len(sizes) < 2 or k == 1 or sizes[0] < k < sizes[-1]:
-        return  # The ends of an elbow lie on its chord.
+        return  # An elbow cannot be at an end: the ends of the curve lie on its chord.
     end, other = ("largest", "more") if k == sizes[-1] else ("smallest", "fewer")
     wider = f"up to {2 * k}" if k == sizes[-1] else f"down to {max(1, k // 2)}"
     what = (

@@ -1,1 +1,1 @@
-"""The configuration: its sections, their checks, and the YAML file that it is read from."""
+"""The configuration: its sections, their checks, and the YAML file that holds it."""

@@ -1,4 +1,4 @@
-"""The configuration: YAML to frozen, checked models, once, at the edge."""
+"""The configuration as frozen and checked sections, and how it is made from plain values."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ClusterSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _options_as_written(cls, values: Any) -> Any:
-        """Text and numbers as the kind's own options want them."""
+        """Return the cluster's own options as the types that they need: text or numbers."""
         if not isinstance(values, Mapping):
             return values
         known = LocalEngine
@@ -87,17 +87,17 @@ class ClusterSection(Section):
 
     @property
     def options(self) -> dict[str, Any]:
-        """All keys that are the kind's own."""
+        """All keys that belong to this kind of cluster only."""
         return dict(self.model_extra or {})
 
     @property
     def memory_bytes(self) -> int | None:
-        """`memory` in bytes."""
+        """`memory` in bytes, or None."""
         return None if self.memory is None else parse_bytes(self.memory)
 
     @property
     def own_memory(self) -> int | None:
-        """`memory` in bytes where it is that of this process, and not of workers."""
+        """`memory` in bytes if it is that of this process; None if it is that of workers."""
         return self.memory_bytes if self.kind == "threads" else None
 
 
@@ -130,7 +130,7 @@ class LabelsSection(Section):
     @field_validator("outputs")
     @classmethod
     def _something(cls, outputs: list[str], info: ValidationInfo) -> list[str]:
-        """Before the fit: what nobody can write would be refused after it."""
+        """Refuse an empty list before the fit, and not when labels are due after it."""
         if not outputs and info.data.get("write", True):
             raise ValueError(
                 "got []; wanted at least one of labels, score, responsibilities. A fit "
@@ -153,30 +153,30 @@ class Config(Section):
     @field_validator("model")
     @classmethod
     def _told_of_missing(cls, model: ModelSection, info: ValidationInfo) -> ModelSection:
-        """The model, which has a density of incomplete rows where the data may have such."""
+        """Return the model; it accepts missing values if the data may have them."""
         told = "data" in info.data and info.data["data"].non_finite == "missing"
         return model.model_copy(update={"missing": True}) if told else model
 
     def identity(self) -> dict[str, Any]:
-        """The part that decides the result: what a run folder is held to."""
+        """Return the part that decides the result, which is compared with a run folder's."""
         data = self.data.model_dump(exclude={"storage_options"})
-        # Absolute, so that a run is found again from another working directory.
+        # An absolute path, so that a run is found again from another working directory.
         data["path"] = str(Location(self.data.path))
         if self.data.weights is not None:
             data["weights"] = str(Location(self.data.weights))
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
 
     def what(self) -> str:
-        """What is fitted, as part of the default name of a run."""
+        """Return what is fitted, as part of the default name of a run."""
         return f"{self.model.name}-{self.model.n_components}"
 
     def key(self, key: str | None = None) -> str | None:
-        """The name of the run: the configured one, else `key`; None for the default.
+        """Return the name of the run: the configured one, or else `key`; None for the default.
 
         Raises
         ------
         ConfigError
-            If `key` is no name, or there is none for a run that is to be extended.
+            If `key` is not a valid name, or if a run that is to be extended has no name.
         """
         if key is not None and (why := key_fault(key)) is not None:
             raise ConfigError(f"the key {key[:60]!r} {why}.")
@@ -189,7 +189,7 @@ class Config(Section):
 
 
 class LabellingConfig(Section):
-    """What `emdist label` reads, and where it runs."""
+    """The configuration of `emdist label`: the data to label, and where to run."""
 
     data: NewDataSection
     cluster: ClusterSection = ClusterSection()
@@ -200,5 +200,8 @@ def make_config(
     where: str = "the configuration",
     names: Mapping[str, str] | None = None,
 ) -> Config:
-    """A checked `Config`; ConfigError with every fault, its place (see `names`) and the remedy."""
+    """Return a checked `Config`; raise ConfigError with every fault, its place and the remedy.
+
+    `names` says what the user calls a key, if that differs from the configuration.
+    """
     return make_section(Config, values, where, names)

@@ -1,4 +1,4 @@
-"""The configuration of data: where rows lie, how they are read, and where they come from."""
+"""Sections of the configuration about data: where rows are, how to read them, what to ingest."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from emdist.settings.section import Secrets, Section
 
 
 class ReadingSection(Section):
-    """How rows are read, wherever they lie."""
+    """How rows are read, wherever they are stored."""
 
     place = "data"
 
-    #: What of it decides which rows count, and so what labels say.
+    #: The settings that decide which rows count, and so what the labels are.
     POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
 
     block_size: Annotated[str, AfterValidator(size)] | None = None
@@ -25,16 +25,16 @@ class ReadingSection(Section):
 
     @property
     def block_bytes(self) -> int | None:
-        """Decoded bytes per block, or None for the default."""
+        """The decoded bytes of a block, or None for the default."""
         return None if self.block_size is None else parse_bytes(self.block_size)
 
     def reading(self) -> dict[str, Any]:
-        """These settings alone, as they are stored with a model."""
+        """Return only these settings, as they are stored with a model."""
         return {name: getattr(self, name) for name in ReadingSection.model_fields}
 
 
 class PlaceSection(Section):
-    """Where rows lie."""
+    """Where rows are stored."""
 
     place = "data"
 
@@ -49,7 +49,7 @@ class DataSection(ReadingSection, PlaceSection):
 
 
 class NewDataSection(PlaceSection):
-    """What is labelled with a model: read as the model's own data unless it says otherwise."""
+    """The data to label with a model; read like the model's own data unless set otherwise."""
 
     place = "data"
 
@@ -59,7 +59,7 @@ class NewDataSection(PlaceSection):
     non_finite: Literal["raise", "drop", "missing"] | None = None
 
     def read_as(self, reading: ReadingSection) -> DataSection:
-        """With what it leaves open as in `reading`."""
+        """Return the section with values of `reading` for all that it leaves open."""
         own = self.model_dump(exclude_none=True)
         return DataSection.model_validate(reading.model_dump() | own)
 

@@ -1,4 +1,4 @@
-"""From a YAML file, and settings laid over it, to a checked configuration."""
+"""Reads a YAML file, applies overrides to its settings, and returns a checked configuration."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emdist.inputs.written import Doubtful, WrittenFloat, WrittenInt
 from emdist.runtime.defects import is_defect
 from emdist.settings.config import Config, make_config
 
-#: Largest file that is read: bytes. Real ones have a few thousand.
+#: The largest file that is read, in bytes. Real configurations have a few thousand.
 _LARGEST = 1 << 20
-#: Values that a file may come to with its aliases written out, and how deep they may nest.
+#: How many values a file may have after its aliases are expanded, and how deep they may nest.
 _MOST, _DEEPEST = 100_000, 64
 
 
-#: Plain values of YAML 1.2: no dates, which are names here, and no "yes", which is one too.
+#: Plain values as in YAML 1.2. Dates and "yes" are text here, unlike in YAML 1.1.
 _PLAIN = {
     "tag:yaml.org,2002:null": (r"~|null|Null|NULL|", ("~", "n", "N", "")),
     "tag:yaml.org,2002:bool": (r"true|True|TRUE|false|False|FALSE", tuple("tTfF")),
@@ -32,7 +32,7 @@ _PLAIN = {
         tuple("-+0123456789."),
     ),
     "tag:yaml.org,2002:merge": (r"<<", ("<",)),
-    # What some readers take for a number and others for another one, or for text.
+    # Some readers take these for a number, and others for another number or for text.
     "!doubtful": (
         r"[-+]?(0[0-9_]+|0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*_[0-9_]*"
         r"|[0-9][0-9_]*(:[0-5]?[0-9])+)(\.[0-9_]*)?",
@@ -42,14 +42,14 @@ _PLAIN = {
 
 
 class _RefusedError(yaml.YAMLError):
-    """What is YAML, and no configuration: its text says all."""
+    """Raised for valid YAML that is not a configuration. Its text is a complete message."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML of plain values, each key once, of a size that is known before anything is built.
+    """YAML of plain values with unique keys, whose size is checked before anything is built.
 
-    A few hundred bytes of aliases to aliases stand for more values than memory holds, and of
-    brackets for a deeper nest than the stack. It has state, as every YAML loader has.
+    A few hundred bytes of aliases to aliases can stand for more values than memory holds, and
+    brackets for deeper nesting than the stack allows. It has state, as every YAML loader has.
     """
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  as PyYAML declares it
@@ -60,9 +60,10 @@ class _Loader(yaml.SafeLoader):
         self._anchored: dict[str, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        """Build a node after checking how many values it adds and how deep it nests."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            # One that stands within itself has no size yet, and never ends.
+            # An alias within its own anchor has no size yet, and would never end.
             self._count(self._anchored.get(str(event.anchor), _MOST + 1))
             return super().compose_node(parent, index)
         before = self._values
@@ -77,6 +78,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def _count(self, values: int) -> None:
+        """Count values as if aliases were expanded; raise once there are too many."""
         self._values += values
         if self._values > _MOST:
             raise yaml.YAMLError(
@@ -85,6 +87,7 @@ class _Loader(yaml.SafeLoader):
             )
 
     def compose_mapping_node(self, anchor: Any) -> Any:
+        """Build a mapping; refuse keys that are not names, or that occur twice."""
         node = super().compose_mapping_node(anchor)
         lines: dict[str, int] = {}
         for key, _ in node.value:
@@ -92,7 +95,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise _RefusedError(f"line {line}: a key must be a name, not a list or a section.")
             if key.tag != "tag:yaml.org,2002:merge":
-                key.tag = "tag:yaml.org,2002:str"  # whatever it looks like
+                key.tag = "tag:yaml.org,2002:str"  # Keys are text, even if they look like numbers.
             if key.value in lines:
                 first = lines[key.value]
                 where = f"line {first}" if first == line else f"lines {first} and {line}"
@@ -120,20 +123,20 @@ _Loader.add_constructor("!doubtful", _doubtful)
 
 
 def read_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """A `Config` from a YAML file and ``section.key=value`` overrides.
+    """Return a `Config` from a YAML file and ``section.key=value`` overrides.
 
     Raises
     ------
     NotFoundError
         If there is no such file.
     ConfigError
-        If it is no YAML, or not a configuration.
+        If the file is not YAML, or not a configuration.
     """
     return make_config(overridden(read_values(path), overrides), str(path))
 
 
 def read_values(path: str | Path) -> dict[str, Any]:
-    """The sections of a YAML file, unchecked; errors as `read_config`."""
+    """Return the sections of a YAML file, unchecked; raises the same errors as `read_config`."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -160,25 +163,25 @@ def read_values(path: str | Path) -> dict[str, Any]:
 
 
 def read_yaml(text: str) -> Any:
-    """What `text` says, plain values only.
+    """Return the plain values that `text` holds.
 
     Raises
     ------
     yaml.YAMLError, ValueError
-        If it is no YAML, names anything but plain values, or stands for more than a
-        configuration could need.
+        If it is not YAML, has anything else than plain values, or stands for more values than any
+        configuration needs.
     """
     try:
-        # The loader that is bounded is yaml's safe one: no objects, no code.
+        # `_Loader` is yaml's safe loader with limits: it makes no objects and runs no code.
         return yaml.load(text, _Loader)
     except (TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        # PyYAML's parser meets some garbage with its own faults.
+        # PyYAML's parser fails with internal errors on some invalid input.
         if is_defect(error, lambda: yaml.load("a: {b: [1, 2.5, text]}", _Loader)):
             raise
         raise yaml.YAMLError(f"it cannot be parsed ({type(error).__name__})") from None
 
 
-#: What PyYAML says, and what to do about it.
+#: Maps words of PyYAML's messages to clearer ones that say what to do.
 _REMEDIES = {
     r"found character '\t'": "a tab stands there; indent with spaces",
     "but found another document": "it holds several documents; keep one of those between '---'",
@@ -189,7 +192,7 @@ _REMEDIES = {
 
 
 def _brief(error: Exception) -> str:
-    """What is wrong and where, without the lines of the file, which may hold a secret."""
+    """Return what is wrong and where, without lines of the file, which may contain a secret."""
     if isinstance(error, UnicodeDecodeError):
         return f"it is no UTF-8 text (byte {error.start + 1}). Save it as UTF-8."
     mark = getattr(error, "problem_mark", None)
@@ -201,7 +204,7 @@ def _brief(error: Exception) -> str:
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`values` with ``section.key=value`` settings laid over them; values are YAML."""
+    """Return `values` with ``section.key=value`` overrides applied; these values are YAML."""
     out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for text in overrides:
         place, equals, value = text.partition("=")
@@ -223,7 +226,7 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
 
 
 def _without_lines(value: Any) -> Any:
-    """`value` of an option, which no line of a file says."""
+    """Return `value` of an option without line numbers, because it comes from no file."""
     if isinstance(value, Doubtful):
         return Doubtful(value.text)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The section of a configuration that says which model is fitted."""
+"""The section of the configuration that says which model to fit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DISSIMILARITIES = "emdist.dissimilarities"
 ASSIGNMENTS = "emdist.models.assignments"
 WEIGHTS = "emdist.models.weights"
 
-#: Names of the L1 distance, whose centre is no mean of anything.
+#: Names of the L1 distance. They are refused, because its centre is not a mean but a median.
 _MEDIANS = ("manhattan", "l1", "cityblock")
-#: What YAML 1.1 takes for true and false, and YAML 1.2 for text.
+#: Words that YAML 1.1 reads as true and false, but YAML 1.2 as text.
 _SAID = {"yes": True, "on": True, "no": False, "off": False}
 
 
@@ -33,7 +33,7 @@ class NoiseSection(Section):
 
 
 def _noise(value: Any) -> Any:
-    """``true`` and a weight alone, in full."""
+    """Return the section for ``true``, or for a weight alone."""
     value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
     if isinstance(value, bool):
         return {} if value else None
@@ -41,7 +41,7 @@ def _noise(value: Any) -> Any:
 
 
 def _dissimilarity(value: Any) -> Any:
-    """`value` if it names a dissimilarity or is a pair of the user's own; ConfigError otherwise."""
+    """Return `value` if it is a dissimilarity's name or a user's pair; else raise ConfigError."""
     if value is None or isinstance(value, OwnPair):
         return value
     if str(value).lower() in _MEDIANS:
@@ -79,7 +79,7 @@ class ModelSection(Section):
     @model_validator(mode="before")
     @classmethod
     def _options_of_the_dissimilarity(cls, values: Any) -> Any:
-        """``dissimilarity_options``, as estimators call them: kept as the model's options."""
+        """Store ``dissimilarity_options``, a name that estimators use, as the model's options."""
         if not isinstance(values, Mapping) or "dissimilarity_options" not in values:
             return values
         if values.get("name") != "kcentroids":
@@ -108,5 +108,5 @@ class ModelSection(Section):
 
     @property
     def weights_name(self) -> str:
-        """Of the strategy for the weights."""
+        """The name of the way to estimate mixture weights."""
         return "uniform" if self.uniform_weights else self.weights

@@ -1,4 +1,4 @@
-"""Sections of a configuration: frozen models whose values are held to what is meant."""
+"""`Section`: the frozen base class of the configuration's sections, with checks of its values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from emdist.parameters.entry import Parameter
 
 
 def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
-    """For a field: the name of a plug-in of `package`, or one of `extra`."""
+    """Return a check for a field: its value must name a plug-in of `package`, or one of `extra`."""
 
     def check(name: str) -> str:
         known = [*extra, *plugins(package, constant)]
@@ -44,7 +44,7 @@ def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
 
 
 def _texts(options: Any) -> Any:
-    """Numbers and true/false as text, which is what object stores take."""
+    """Return numbers and true or false as text, because object stores expect text."""
     if not isinstance(options, Mapping):
         return options
     return {
@@ -53,23 +53,23 @@ def _texts(options: Any) -> Any:
     }
 
 
-#: Settings of an object store; never shown.
+#: Settings of an object store. They may hold secrets and are never shown.
 Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
 
 
-#: Context of a validation whose values are Python's, not read from YAML.
+#: Context of a validation whose values are Python's, and not read from YAML.
 PARAMETERS: Mapping[str, bool] = {"parameters": True}
 
 
 def _is_section(field: FieldInfo | None) -> bool:
-    """Whether a key has keys of its own, and is not simply left out where it is empty."""
+    """Return whether a key has keys of its own, so that an empty value stands for defaults."""
     kind = getattr(field, "annotation", None)
     kind = get_origin(kind) or kind
     return isinstance(kind, type) and issubclass(kind, BaseModel | dict)
 
 
 def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What the JSON schema of a key says of it: its description, and its choices as an enum."""
+    """Return the JSON schema's description of a key, and its choices as an enum."""
     found: dict[str, Any] = {"description": entry.sentences}
     if entry.choices and "enum" not in schema:
         empty = [None] if {"type": "null"} in schema.get("anyOf", ()) else []
@@ -78,15 +78,15 @@ def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration; unknown keys are refused.
+    """A frozen part of the configuration, which refuses unknown keys.
 
-    What its keys mean stands in `emdist.parameters`, from which its JSON schema has descriptions
-    and choices.
+    `emdist.parameters` says what its keys mean. Its JSON schema takes descriptions and choices from
+    there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
-    #: What its keys begin with in a configuration.
+    #: The name that precedes its keys in a configuration.
     place: ClassVar[str] = ""
 
     @classmethod
@@ -102,7 +102,7 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_written(cls, values: Any) -> Any:
-        """Text where a name is wanted; an empty section is one of defaults."""
+        """Return values as they are written: text for names, and nothing for an empty section."""
         if not isinstance(values, Mapping):
             return values
         fields = {str(key): cls.model_fields.get(str(key)) for key in values}
@@ -116,11 +116,11 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
-        """Booleans are no numbers, and numbers no booleans."""
+        """Refuse booleans for numbers, and numbers for booleans."""
         field = cls.model_fields[info.field_name or ""]
         if isinstance(value, str) and any(isinstance(m, BeforeValidator) for m in field.metadata):
-            return value  # short for something else, such as 2..16, which the field writes out
-        # Numbers written as text come from YAML only, which has 1e-3 for text.
+            return value  # an abbreviation such as 2..16, which the field expands
+        # Numbers written as text come only from YAML, where 1e-3 is text.
         told = wrong_kind(field.annotation, value, text=info.context is not PARAMETERS)
         if told is not None:
             raise PydanticCustomError("wrong_kind", "{told}", {"told": told})
@@ -137,20 +137,20 @@ def make_section(
     names: Mapping[str, str] | None = None,
     context: Mapping[str, bool] | None = None,
 ) -> T:
-    """One section from `values`; ConfigError if they do not fit it.
+    """Return one section made from `values`; raise ConfigError if they are not valid.
 
     Parameters
     ----------
     cls
-        Of the section.
+        The class of the section.
     values
-        By the section's keys.
+        The values by the section's keys.
     where
-        They come from, for the error.
+        Where the values come from, for the error.
     names
-        What the user calls a key, where it is not the section's own name.
+        What the user calls a key, if that differs from the section's own name.
     context
-        `PARAMETERS` where the values are those of Python.
+        `PARAMETERS` if the values are those of Python.
     """
     try:
         return cls.model_validate(dict(values), context=context)

@@ -1,1 +1,1 @@
-"""Schedules: one file per way to make iterations of passes, each with a ``schedule``."""
+"""Schedules: the ways in which EM iterates. Each file has one, named ``schedule``."""

@@ -1,4 +1,4 @@
-"""Batch EM: one pass over all rows, one M-step."""
+"""Batch EM, the ordinary schedule: each iteration is one pass over all rows and one M-step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from emdist.interfaces import Model
 
 @dataclass(frozen=True)
 class Batch:
-    """Dempster, Laird and Rubin 1977; for hard assignment Lloyd 1982."""
+    """Batch EM (Dempster, Laird and Rubin 1977); with hard assignment, Lloyd's algorithm (1982)."""
 
     @property
     def memory(self) -> type[None]:
-        """Nothing is kept from step to step."""
+        """The type of None: nothing is kept from step to step."""
         return type(None)
 
     def check(self, model: Model[Any]) -> None:
-        """Serves every model."""
+        """Accept every model."""
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """One pass and one M-step."""
+        """Make one pass and one M-step."""
         fit = turned(fit, state)
         return advanced(fit, state, *one_pass(fit, state))
 

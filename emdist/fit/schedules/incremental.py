@@ -1,13 +1,13 @@
-"""Incremental EM: the M-step after every group of blocks, from a record of each group.
+"""Incremental EM: an M-step after every group of blocks, from a record of each group.
 
 Neal and Hinton 1998, "A view of the EM algorithm that justifies incremental, sparse, and other
-variants", Learning in Graphical Models. Responsibilities of different groups then come from
-different parameters, and what rises is the bound
+variants", Learning in Graphical Models. Responsibilities of different groups come from different
+parameters. What rises is therefore the lower bound
 
-    F(q, theta) = Q(q, theta) + H(q) <= log-likelihood of theta,
+    F(q, theta) = Q(q, theta) + H(q) <= log-likelihood of theta.
 
-which is what the history holds: after the last group's E-step of a sweep, so that a single group
-gives the log-likelihood, as in batch EM.
+The history holds its value after the E-step of the last group in each iteration. With a single
+group it is the log-likelihood, as in batch EM.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from emdist.sums import Sums, tree_sum
 
 @dataclass(frozen=True)
 class Records:
-    """What incremental EM goes on from; it cannot be computed anew.
+    """The records from which incremental EM goes on. They cannot be computed again.
 
     Attributes
     ----------
     groups
-        Sums of each group under the parameters it was last read with, shared statistics
-        included. Their ``objective`` is what no parameter enters. Empty where the last pass
-        could not be kept: the next one starts them anew.
+        The sums of each group under the parameters with which it was last read, including the
+        shared statistics. Their ``objective`` is the part in which no parameter enters. Empty if
+        the last pass could not be kept; the next pass then gathers new records.
     """
 
     groups: tuple[Sums, ...] = ()
@@ -46,30 +46,31 @@ class Records:
 
 @dataclass(frozen=True)
 class Incremental:
-    """One iteration is one sweep over all groups, and one read of all rows.
+    """One iteration goes through all groups, which is one read of all rows.
 
-    The first sweep gathers the records with the start's parameters: a batch iteration. Sums are
-    always those of all records, added in a fixed order, and never a running difference.
+    The first iteration gathers the records with the starting values, and is a batch iteration.
+    Sums are always those of all records, added in a fixed order, and never a running difference.
 
     Attributes
     ----------
     groups
-        The blocks are divided into; M-steps in a sweep. By default 16, or the number of blocks.
+        The number of groups of blocks, and so of M-steps in an iteration. By default 16, or the
+        number of blocks if that is smaller.
     """
 
     groups: Groups = None
 
     @property
     def memory(self) -> type[Records]:
-        """The record of each group."""
+        """The type that holds the record of each group."""
         return Records
 
     def check(self, model: Model[Any]) -> None:
-        """Wants sums that add and an assignment that does not change."""
+        """Raise ConfigError unless sums add and the assignment never changes."""
         check_steady(model, "incremental")
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """A sweep; a batch iteration where moments must be taken about moving means."""
+        """Go through all groups, or make a batch iteration if moments are about moving means."""
         parts = groups(len(fit.source), self.groups)
         records = _records(state, len(parts))
         fit = turned(fit, state)
@@ -81,6 +82,7 @@ class Incremental:
 
 
 def _records(state: FitState, count: int) -> tuple[Sums, ...]:
+    """Return the records of `count` groups; raise CheckpointError if they are not in `state`."""
     if state.iteration == 0:
         return ()
     if not isinstance(state.memory, Records) or len(state.memory.groups) not in (0, count):
@@ -92,7 +94,7 @@ def _records(state: FitState, count: int) -> tuple[Sums, ...]:
 
 
 def _first(fit: Fit, state: FitState, parts: tuple[range, ...]) -> FitState:
-    """All groups with the same parameters, then the M-step."""
+    """Read all groups with the same parameters, then make the M-step."""
     raw: list[Sums] = []
 
     def gather(numerics: Numerics) -> Sums:
@@ -110,7 +112,7 @@ def _first(fit: Fit, state: FitState, parts: tuple[range, ...]) -> FitState:
 def _sweep(
     fit: Fit, state: FitState, parts: tuple[range, ...], records: tuple[Sums, ...]
 ) -> FitState:
-    """Each group with the newest parameters, an M-step after each."""
+    """Read each group with the newest parameters, with an M-step after each."""
     params, done = state.params, 0
     for g, blocks in enumerate(parts):
         trial: list[Sums] = []
@@ -132,7 +134,10 @@ def _gathering(
     parts: tuple[range, ...],
     g: int,
 ) -> Callable[[Numerics], Sums]:
-    """What reads group `g` anew, puts its record among the others in `trial`, and adds them."""
+    """Return a function that reads group `g` again and adds its record to those of the others.
+
+    It stores all these records in `trial`.
+    """
 
     def gather(numerics: Numerics) -> Sums:
         before = sum(map(len, parts[:g]))
@@ -145,18 +150,18 @@ def _gathering(
 
 
 def _record(model: Model[Any], sums: Sums, params: Any) -> Sums:
-    """`sums` of a pass with `params`, without what they contributed to the objective."""
+    """Return `sums` of a pass with `params`, with `Model.expected` taken off their objective."""
     return Sums({**sums.fields, "objective": sums["objective"] - model.expected(sums, params)})
 
 
 def _bounded(model: Model[Any], sums: Sums, params: Any) -> Sums:
-    """Summed records with the bound of `params` under their responsibilities as objective."""
+    """Return summed records with the bound of `params` under their responsibilities."""
     bound = sums["objective"] + model.expected(sums, params)
     return Sums({**sums.fields, "objective": np.asarray(bound)})
 
 
 def _goes_on(fit: Fit, last: Pass, new: Any) -> bool:
-    """Whether the sweep may go on with `new`: no component to be mended, no moving pivots."""
+    """Return whether the pass may go on with `new`: nothing collapsed, and no moving means."""
     if fit.policy != "regularise" and len(fit.model.weak(last.sums, new)):
         return False
     numerics = numerics_of(fit, new)
@@ -164,7 +169,7 @@ def _goes_on(fit: Fit, last: Pass, new: Any) -> bool:
 
 
 def _kept(fit: Fit, state: FitState, records: tuple[Sums, ...]) -> FitState:
-    """`state` with its records, unless components were moved or dropped that they speak of."""
+    """Return `state` with its records, unless one of their components was moved or dropped."""
     record = state.history[-1]
     mended = record.reseeded or record.dropped
     return replace(state, memory=Records() if mended else Records(records))

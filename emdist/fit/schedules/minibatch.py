@@ -1,8 +1,8 @@
-"""Mini-batch K-means over groups of blocks, then Lloyd.
+"""Mini-batch K-means over groups of blocks, followed by Lloyd's iterations.
 
-Sculley 2010, "Web-scale k-means clustering", WWW. Its learning rate of 1 / N_k, N_k the rows that
-centre k was ever given, makes a centre the mean of them: the M-step of cumulated sums, which also
-says what mini-batches mean for other families that are hardly assigned.
+Sculley 2010, "Web-scale k-means clustering", WWW. Its learning rate is 1 / N_k, where N_k counts
+the rows that centre k was ever given. A centre is therefore the mean of these rows, which is the
+M-step of cumulated sums. This also defines mini-batches for other families with hard assignment.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from emdist.sums import Sums
 
 
 def cumulated(folded: Sums | None, group: Sums, groups: int) -> Sums:
-    """A fold: nothing is forgotten."""
+    """Fold the sums of a group into the earlier ones by adding them; nothing is forgotten."""
     return group if folded is None else folded + group
 
 
 @dataclass(frozen=True)
 class MiniBatch:
-    """Sweeps over mini-batches, and batch iterations, which end at an exact fixed point.
+    """Online passes over mini-batches, then batch iterations, which end at an exact fixed point.
 
     Attributes
     ----------
     passes
-        Sweeps over all rows before batch iterations.
+        The number of online passes over all rows before batch iterations.
     groups
-        Mini-batches of a sweep. By default 16, or the number of blocks.
+        The number of mini-batches in a pass. By default 16, or the number of blocks if that is
+        smaller.
     """
 
     passes: Passes = 1
@@ -41,11 +42,11 @@ class MiniBatch:
 
     @property
     def memory(self) -> type[Folded]:
-        """The cumulated sums."""
+        """The type that holds the cumulated sums."""
         return Folded
 
     def check(self, model: Model[Any]) -> None:
-        """Wants hard assignment: cumulated responsibilities would never be corrected."""
+        """Raise ConfigError unless assignment is hard: soft shares would never be corrected."""
         check_steady(model, "minibatch")
         if model.temperature != 0:
             raise ConfigError(
@@ -54,7 +55,7 @@ class MiniBatch:
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """A sweep; after `passes` of them a batch iteration."""
+        """Make an online pass, or after `passes` of them a batch iteration."""
         return online_step(fit, state, self.passes, self.groups, cumulated)
 
 

@@ -1,7 +1,7 @@
-"""Exact pruned K-means: Lloyd's iterations, scoring only rows that may have changed their centre.
+"""Exact pruned K-means: Lloyd's iterations that score only rows whose centre may have changed.
 
-What a process remembers of a block, its labels, bounds and sums, is a cache: a block without it
-is read and scored anew, in time and not in bits, because sums are exact
+What a process remembers of a block (labels, bounds and sums) is a cache. A block without it is read
+and scored again. That costs time but changes no bit, because sums are exact
 (`emdist.kernels.tiles.exact`).
 """
 
@@ -36,32 +36,33 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Pruned:
-    """Hamerly 2010 with groups of centres by their pace, in the form of thresholds.
+    """Hamerly 2010, with centres grouped by how fast they move, and bounds kept as thresholds.
 
     Attributes
     ----------
     memo_bytes
-        Memory of each process for bounds, 6 bytes a row and 4 for each group, and for the rows
+        The memory of each process for bounds, 6 bytes a row and 4 for each group, and for the rows
         whose bounds are the tightest, so that they need not be read again.
     groups
-        Of centres, at most: each has a bound of its own. None: 4 where blocks are read, and 1 for
-        rows in memory, where a few more rows to score cost less than more bounds.
+        The largest number of groups of centres; each has a bound of its own. None means 4 if
+        blocks are read, and 1 for rows in memory, where scoring a few more rows costs less than
+        more bounds.
     """
 
     memo_bytes: Annotated[int, Field(ge=0)] = 1 << 30
     groups: Annotated[int, Field(ge=1, le=16)] | None = None
-    #: Names this fit's entries in memos.
+    #: Identifies the entries of this fit in memos.
     _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
     #: The `Track` of the fit that this schedule belongs to.
     _track: Any = field(default_factory=Track, init=False, repr=False, compare=False)
 
     @property
     def memory(self) -> type[None]:
-        """Nothing that a resumed fit would need."""
+        """The type of None: a resumed fit needs nothing."""
         return type(None)
 
     def check(self, model: Model[Any]) -> None:
-        """Wants squared distances to means."""
+        """Raise ConfigError unless the model uses squared distances to means."""
         if not is_kmeans(model):
             raise ConfigError(
                 "fit.schedule 'pruned' is for kmeans: it prunes by the triangle inequality of "
@@ -69,19 +70,19 @@ class Pruned:
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """One of Lloyd's iterations."""
+        """Make one of Lloyd's iterations."""
         fit = turned(fit, state)
         last, new = resolved(fit, state.params, lambda how: self._gather(fit, state, how))
         done = advanced(fit, state, last, new)
         if done.status is Status.UNCHANGED and fit.n_init > 1:
-            # Starts are compared by what is summed row by row, as after any other schedule.
+            # Restarts are compared by an objective summed row by row, as after other schedules.
             done = _closed(fit, state, done)
         if done.status is not Status.RUNNING:
             MEMO.forget(self._run)
         return done
 
     def _gather(self, fit: Fit, state: FitState, numerics: Numerics) -> Sums:
-        """Sums of a pass, and word of what it did not have to read."""
+        """Return the sums of a pass, and report how much of the data it had to read."""
         if numerics.centred:
             task = EStep(fit.source, fit.model, state.params, fit.origin, numerics)
             plain: Sums = fit.map_reduce(named(state), task)
@@ -106,7 +107,7 @@ class Pruned:
 
 
 def _closed(fit: Fit, state: FitState, done: FitState) -> FitState:
-    """`done` with its last objective as a batch pass has it."""
+    """Return `done` with its last objective as a batch pass computes it."""
     exact = Batch().step(fit, state)
     assert done.sums is not None
     assert exact.sums is not None

@@ -1,12 +1,12 @@
-"""Sparse EM: most passes compute only responsibilities that matter.
+"""Sparse EM: most passes compute only the responsibilities that matter.
 
-Neal and Hinton 1998, section 5. A full pass finds, for the rows that are most likely of each
-component, which other components they give anything to; the passes that follow compute those and
-leave the rest frozen, until the next full pass. Rows are grouped one by one and not by where they
-lie, so the result does not depend on the chunking.
+Neal and Hinton 1998, section 5. A full pass groups rows by their most likely component, and finds
+for each group the other components with a noticeable share of it. The sparse passes that follow
+compute these components and leave the others frozen, until the next full pass. Rows are grouped one
+by one and not by their position, so the result does not depend on the chunking.
 
-What rises is the bound F(q, theta) <= log-likelihood, see `emdist.models.sparse`; a full pass
-gives the log-likelihood itself, and only a full pass ends the fit.
+What rises is the lower bound F(q, theta) <= log-likelihood, see `emdist.models.sparse`. A full pass
+gives the log-likelihood itself, and only a full pass can end the fit.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from emdist.runtime.cache import MEMO, Key
 from emdist.store.runs.codec import encode
 from emdist.sums import Sums
 
-#: What a sparse pass costs beside its scores and sums, as a part of a full pass.
+#: The cost of a sparse pass besides its scores and sums, as a fraction of a full pass.
 _OVERHEAD = 0.3
 
 
@@ -46,11 +46,12 @@ class Freeze:
     Attributes
     ----------
     params, numerics
-        Of that pass: frozen responsibilities are those of `params`. None where nothing is.
+        The parameters and numerics of that pass: frozen responsibilities are those of `params`.
+        None if nothing is frozen.
     active
-        (k, k) components to compute, for rows of each group.
+        (k, k) which components to compute for the rows of each group.
     passes
-        Sparse ones since.
+        The number of sparse passes since.
     """
 
     params: Any = None
@@ -61,7 +62,7 @@ class Freeze:
 
 @dataclass(frozen=True)
 class _Full:
-    """E-step of one block, and how its components overlap."""
+    """Return the sums of one block, and how much its components overlap."""
 
     source: Source
     model: Mixture[Any]
@@ -81,7 +82,7 @@ class _Full:
 
 @dataclass(frozen=True)
 class _Sparse:
-    """Sparse E-step of one block; what is frozen comes from the memo, or is computed again."""
+    """Return the sparse sums of one block; what is frozen is remembered or computed again."""
 
     source: Source
     model: Mixture[Any]
@@ -95,7 +96,7 @@ class _Sparse:
 
     @cached_property
     def _parts(self) -> tuple[Part, ...]:
-        # Once per task, not per block: covariances are factorised here.
+        # Computed once per task, not per block: covariances are factorised here.
         assert self.frozen.active is not None
         return parts(self.model, self.params, self.numerics, self.frozen.active)
 
@@ -116,33 +117,33 @@ class _Sparse:
 
 @dataclass(frozen=True)
 class Sparse:
-    """Full passes, and sparse ones between them where they pay.
+    """Full passes, with sparse passes between them if these save time.
 
     Attributes
     ----------
     full_every
-        Every so many-th pass is full. The first sparse pass after it reads what it freezes off
-        a full E-step of its own, so small numbers gain nothing.
+        One pass in this many is full. The first sparse pass after it makes a full E-step of its
+        own to find what to freeze, so small values save nothing.
     threshold
-        Share of a group's mass below which a component is frozen for it.
+        A component is frozen for a group if its share of the group's mass is below this.
     memo_bytes
-        Memory of each process for what is frozen, 12 bytes a row. Blocks beyond it compute it
+        The memory of each process for what is frozen, 12 bytes a row. Blocks beyond it compute this
         again in every pass, which costs time and changes no bit.
     """
 
     full_every: Annotated[int, Field(ge=2)] = 8
     threshold: Annotated[float, Field(gt=0, lt=1)] = 1e-6
     memo_bytes: Annotated[int, Field(ge=0)] = 512 << 20
-    #: Names this fit's entries in memos.
+    #: Identifies the entries of this fit in memos.
     _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
 
     @property
     def memory(self) -> type[Freeze]:
-        """Parameters of the last full pass and its active components; not what a memo holds."""
+        """The type that holds the last full pass' parameters and active components."""
         return Freeze
 
     def check(self, model: Model[Any]) -> None:
-        """Wants soft assignment."""
+        """Raise ConfigError unless the assignment is soft."""
         check_steady(model, "sparse")
         if not isinstance(model, Mixture) or model.temperature != 1:
             raise ConfigError(
@@ -151,7 +152,7 @@ class Sparse:
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """A full pass or a sparse one."""
+        """Make a full pass or a sparse one."""
         fit = turned(fit, state)
         memory = state.memory if isinstance(state.memory, Freeze) else Freeze()
         if fit.numerics(state.params).centred:
@@ -168,6 +169,7 @@ class Sparse:
         return done
 
     def _full(self, fit: Fit, state: FitState, ending: bool) -> FitState:
+        """Make a full pass, and find what to freeze in the passes that follow."""
         overlap: list[Floats] = []
 
         def gather(numerics: Numerics) -> Sums:
@@ -179,12 +181,12 @@ class Sparse:
             return Sums({**fields, **(state.shared or {})})
 
         last, new = resolved(fit, state.params, gather)
-        # Near the end another full pass follows: two of them differ by no rounding but their own.
+        # Near the end another full pass follows, so that two passes differ by rounding alone.
         memory = Freeze() if ending else self._frozen(last, overlap[0])
         return replace(advanced(fit, state, last, new), memory=memory)
 
     def _frozen(self, last: Pass, overlap: Floats) -> Freeze:
-        """What to freeze; nothing where sparse passes would not be cheaper in all."""
+        """Return what to freeze; nothing if sparse passes would not save time overall."""
         active = active_components(overlap, self.threshold)
         mass = overlap.sum(axis=1)
         part = float(mass @ active.mean(axis=1)) / float(mass.sum()) + _OVERHEAD
@@ -194,6 +196,7 @@ class Sparse:
         return Freeze(last.params, last.numerics, active)
 
     def _sparse(self, fit: Fit, state: FitState, memory: Freeze) -> FitState:
+        """Make a sparse pass, and count it."""
         generation = _digest(memory, fit.source)
 
         def gather(numerics: Numerics) -> Sums:
@@ -205,7 +208,7 @@ class Sparse:
 
         last, new = resolved(fit, state.params, gather)
         done = advanced(fit, state, last, new, steady=False)
-        # Where a stop rule would hold, a full pass has the last word.
+        # If a stop rule would hold, a full pass decides.
         record = done.history[-1]
         ends = fit.stop.holds(measured(fit, state, record), record.shift)
         passes = self.full_every if ends else memory.passes + 1
@@ -218,7 +221,7 @@ def _mixture(fit: Fit) -> Mixture[Any]:
 
 
 def _digest(memory: Freeze, source: Source) -> str:
-    """Names what is frozen by its content, and the plan of blocks that it is cut into."""
+    """Return a hash of what is frozen and of the block plan, which identifies memo entries."""
     arrays, _ = encode(replace(memory, passes=0))
     found = hashlib.sha256(repr(tuple(source.bounds)).encode())
     for name in sorted(arrays):

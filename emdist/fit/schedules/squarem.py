@@ -1,13 +1,13 @@
-"""SQUAREM: two EM steps, then one long step along the way they took; never worse than EM.
+"""SQUAREM: two EM steps, then one long step in the direction that they took; never worse than EM.
 
-Varadhan and Roland 2008, "Simple and globally convergent methods for accelerating the
-convergence of any EM algorithm", Scandinavian Journal of Statistics 35(2), their step length S3
-and their growing limit on it. It is taken in the space of sufficient statistics, where it needs
-no transformation for each family: the sums of three passes s0, s1, s2 give
+Varadhan and Roland 2008, "Simple and globally convergent methods for accelerating the convergence
+of any EM algorithm", Scandinavian Journal of Statistics 35(2), with their step length S3 and their
+growing limit on it. The step is taken in the space of sufficient statistics, which needs no
+transformation for each family. The sums of three passes s0, s1, s2 give
 
     r = s1 - s0,  v = (s2 - s1) - r,  a = |r| / |v|,  s' = s0 + 2 a r + a^2 v,
 
-and the M-step of s' the next parameters; a = 1 is plain EM.
+and the M-step of s' gives the next parameters; a = 1 is plain EM.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from emdist.fit.turn import (
 from emdist.interfaces import Floats, Model, Numerics
 from emdist.sums import Sums
 
-#: Growth of the longest step after one that was taken in full, and its fall after one given up.
+#: The step limit grows by this factor after a full step, and falls by it after a rejected one.
 _GROWTH = 4.0
-#: A step this near to 1 is not worth the risk of a pass.
+#: A step this near to 1 gains too little for the risk of losing a pass.
 _SHORTEST = 1.05
-#: Part of `ROUNDING` by which a trial may miss what plain EM is sure of.
+#: The fraction of `ROUNDING` by which a trial may fall short of what plain EM guarantees.
 _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last pass of a fit that stopped: what a long step after it would be taken with."""
+    """The last pass of a fit that stopped, from which a long step could still be taken."""
 
     params: Any
     numerics: Numerics
@@ -58,17 +58,17 @@ class Cycle:
     Attributes
     ----------
     before, first
-        Sums s0 and s1, as far as they are known.
+        The sums s0 and s1, as far as they are known.
     numerics
-        Of the passes that gave them.
+        The numerics of the passes that gave them.
     params, plain, least
         After a long step: the parameters and sums of plain EM to fall back to, and the objective
-        that these are sure to reach.
+        that these are guaranteed to reach.
     longest
-        Step length allowed next.
+        The longest step allowed next.
     ended
-        Of a fit that stopped: the pass after which no long step was taken, as the fit ended with
-        plain EM's parameters. None while it runs.
+        For a fit that stopped: its last pass, after which no long step was taken, because the fit
+        ended with the parameters of plain EM. None while it runs.
     """
 
     before: Sums | None = None
@@ -85,25 +85,25 @@ class Cycle:
 class Squarem:
     """Every iteration is one pass; one in three tries a long step.
 
-    A long step whose pass shows a lower objective than plain EM is sure of is given up: the fit
-    goes on from plain EM's parameters, and one pass is lost. Such an iteration is in the history
-    with `Record.rejected`.
+    A long step is rejected if its pass shows a lower objective than plain EM guarantees. The fit
+    then goes on from the parameters of plain EM, and one pass is lost. The history has such an
+    iteration with `Record.rejected`.
 
     Attributes
     ----------
     longest
-        Step length that is never exceeded.
+        A limit that the step length never exceeds.
     """
 
     longest: Annotated[float, Field(gt=1, allow_inf_nan=False)] = 256.0
 
     @property
     def memory(self) -> type[Cycle]:
-        """Sums of the passes since the last long step, and what to fall back to."""
+        """The type that holds the sums since the last long step, and what to fall back to."""
         return Cycle
 
     def check(self, model: Model[Any]) -> None:
-        """Wants soft assignment: labels do not change along a line."""
+        """Raise ConfigError for hard assignment: labels do not change smoothly along a line."""
         check_steady(model, "squarem")
         if model.temperature == 0:
             raise ConfigError(
@@ -113,11 +113,11 @@ class Squarem:
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """One pass, and the M-step of its sums or of a point ahead of them."""
+        """Make one pass, and the M-step of its sums or of a point ahead of them."""
         fit = turned(fit, state)
         cycle = state.memory if isinstance(state.memory, Cycle) else Cycle()
         if cycle.ended is not None and state.sums is not None:
-            # The fit had stopped here and goes on: what follows a pass is made up for.
+            # The fit had stopped here and goes on, so make the step that it omitted when it ended.
             last = Pass(state.sums, cycle.ended.params, cycle.ended.numerics)
             state = self._onwards(fit, state, last, cycle)
             cycle = state.memory
@@ -137,7 +137,7 @@ class Squarem:
         return self._onwards(fit, done, last, cycle)
 
     def _onwards(self, fit: Fit, state: FitState, last: Pass, cycle: Cycle) -> FitState:
-        """`state` after plain EM, or a long step where the cycle is complete."""
+        """Return `state` after plain EM, or after a long step if the cycle is complete."""
         sums = Sums({name: last.sums[name] for name in ("n", "t")})
         limit = cycle.longest
         if last.numerics.centred:
@@ -152,6 +152,7 @@ class Squarem:
     def _leapt(
         self, fit: Fit, state: FitState, last: Pass, path: tuple[Sums, Sums, Sums], limit: float
     ) -> FitState:
+        """Take a long step from three passes' sums, shortened until it gives valid parameters."""
         s0, s1, s2 = path
         wanted = step_length(s0, s1, s2)
         length = min(wanted, limit)
@@ -171,7 +172,7 @@ class Squarem:
 
 
 def step_length(s0: Sums, s1: Sums, s2: Sums) -> float:
-    """``|r| / |v|``, columns in units of their own size; at least 1."""
+    """Return ``|r| / |v|``, with columns in units of their own size; at least 1."""
     r = v = 0.0
     for name in s0:
         first, second = s1[name] - s0[name], s2[name] - s1[name]
@@ -183,7 +184,7 @@ def step_length(s0: Sums, s1: Sums, s2: Sums) -> float:
 
 
 def beyond(s0: Sums, s1: Sums, s2: Sums, a: float) -> Sums:
-    """``s0 + 2 a r + a^2 v``, whose weights sum to what theirs do."""
+    """Return ``s0 + 2 a r + a^2 v``; its weights have the same sum as theirs."""
 
     def along(name: str) -> Floats:
         r = s1[name] - s0[name]
@@ -194,10 +195,10 @@ def beyond(s0: Sums, s1: Sums, s2: Sums, a: float) -> Sums:
 
 
 def _estimated(fit: Fit, last: Pass, sums: Sums) -> Any:
-    """The M-step of `sums`, or None where no sums of rows could be like that."""
+    """Return the M-step of `sums`, or None if no rows could have such sums."""
     if not (sums["n"] > 0).all():
         return None
-    # A feature that is never negative stays so: counts, squares, indicators.
+    # Sums of a feature that is never negative must not be negative: counts, squares, indicators.
     positive = (last.sums["t"] >= 0).all(axis=0)
     if (sums["t"][:, positive] < 0).any():
         return None
@@ -210,13 +211,14 @@ def _estimated(fit: Fit, last: Pass, sums: Sums) -> Any:
 
 
 def _reaches(fit: Fit, last: Pass, least: float) -> bool:
+    """Return whether the last pass reached the objective `least`, up to rounding."""
     objective = fit.model.objective(last.sums, last.params, last.numerics)
     slack = _SLACK * ROUNDING[last.numerics.dtype] * max(1.0, abs(least))
     return objective >= least - slack
 
 
 def _given_up(fit: Fit, state: FitState, last: Pass, cycle: Cycle) -> FitState:
-    """`state` back at plain EM's parameters, one pass poorer."""
+    """Return `state` with the parameters of plain EM again, after a rejected trial."""
     objective = fit.model.objective(last.sums, last.params, last.numerics)
     record = Record(
         state.restart,

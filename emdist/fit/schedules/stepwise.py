@@ -1,11 +1,12 @@
-"""Stepwise EM: sums averaged over groups of blocks with a falling step; then batch EM.
+"""Stepwise EM: sums averaged over groups of blocks with a falling step size, then batch EM.
 
 Cappe and Moulines 2009, "On-line expectation-maximization algorithm for latent data models",
 JRSS B 71(3); Liang and Klein 2009, "Online EM for unsupervised models", NAACL, equation 4:
 
-    s <- (1 - eta_t) s + eta_t s_group,  eta_t = (t + 2)^-alpha,
+    s <- (1 - eta_t) s + eta_t s_group,  eta_t = (t + 2)^-alpha.
 
-with sums per unit of weight and the parameters those of s. The first group gives the first s.
+Sums are per unit of weight, and the parameters are the M-step of s. The first group gives the
+first s.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class Averaged:
-    """A fold: old sums shrink by 1 - eta, those of a group enter with eta.
+    """Folds sums: old ones shrink by the factor 1 - eta, and those of a group enter with eta.
 
     Attributes
     ----------
     weight
-        Of all rows: what the sums are scaled to, so that priors keep their size.
+        The weight of all rows, to which sums are scaled so that priors keep their size.
     alpha
         How fast eta falls.
     """
@@ -47,16 +48,17 @@ class Averaged:
 
 @dataclass(frozen=True)
 class Stepwise:
-    """Sweeps of online EM, which get most of the way, and batch EM, which ends at a fixed point.
+    """Online passes, which get most of the way, then batch EM, which ends at a fixed point.
 
     Attributes
     ----------
     passes
-        Sweeps over all rows before batch iterations.
+        The number of online passes over all rows before batch iterations.
     alpha
-        In (0.5, 1]: near 0.5 old sums are forgotten soonest, at 1 all count alike.
+        In (0.5, 1]: near 0.5 old sums are forgotten soonest, at 1 all count the same.
     groups
-        The blocks are divided into; M-steps in a sweep. By default 16, or the number of blocks.
+        The number of groups of blocks, and so of M-steps in an online pass. By default 16, or the
+        number of blocks if that is smaller.
     """
 
     passes: Passes = 2
@@ -65,15 +67,15 @@ class Stepwise:
 
     @property
     def memory(self) -> type[Folded]:
-        """The averaged sums."""
+        """The type that holds the averaged sums."""
         return Folded
 
     def check(self, model: Model[Any]) -> None:
-        """Wants sums that add and an assignment that does not change."""
+        """Raise ConfigError unless sums add and the assignment never changes."""
         check_steady(model, "stepwise")
 
     def step(self, fit: Fit, state: FitState) -> FitState:
-        """A sweep; after `passes` of them a batch iteration."""
+        """Make an online pass, or after `passes` of them a batch iteration."""
         fold = Averaged(fit.survey.spread.weight, self.alpha)
         return online_step(fit, state, self.passes, self.groups, fold)
 

@@ -1,4 +1,4 @@
-"""Seeders: one file per method; a module with a constant ``seeder`` is found by its ``name``."""
+"""Seeders: methods to choose starting values. Each file has one: its ``name`` and ``seeder``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.tiles.missing import filled
 
-#: What seeding consists of, as its progress calls it.
+#: The stages of seeding, as progress messages call them.
 CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"
 
 
 def _unheard(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Ignore the progress: nobody watches."""
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,16 @@ class Seeding:
     Attributes
     ----------
     source, engine
-        For passes over all rows.
+        The data and the engine, for passes over all rows.
     survey
-        Of the source: its spread and its sample.
+        The survey of the source, which has its spread and its sample.
     seed, restart
-        Name the random stream.
+        The random seed and the number of the restart, which identify the random stream.
     geometry
-        Dissimilarities that seeds are drawn by, and centres.
+        The dissimilarities by which seeds are drawn, and how centres are computed.
     told
-        Called with what is done, how much of it, and of how much in all: for display only.
+        Called with the name of the stage, how much is done, and how much there is in total. For
+        display only.
     """
 
     source: Source
@@ -49,11 +50,11 @@ class Seeding:
     told: Callable[[str, int, int], None] = field(default=_unheard)
 
     def rng(self, stream: int) -> np.random.Generator:
-        """Draws for one purpose of one restart."""
+        """Return a random generator for one purpose of one restart."""
         return np.random.default_rng([self.seed, self.restart, stream])
 
     def sample(self) -> tuple[Floats, Floats]:
-        """Sampled rows relative to the origin (m, d), and their weights (m,); see `placed`."""
+        """Return sampled rows relative to the origin (m, d) and weights (m,). See `placed`."""
         x, weight, _ = self.survey.sample.rows()
         return self.placed(x), weight
 
@@ -65,7 +66,7 @@ class Seeding:
         rng: np.random.Generator,
         geometry: Geometry | None = None,
     ) -> NDArray[np.int64]:
-        """Indices of `k` of the rows (m, d) by greedy k-means++."""
+        """Return the indices of `k` of the rows (m, d), chosen by greedy k-means++."""
         return spread_out(
             geometry or self.geometry,
             x,
@@ -78,7 +79,7 @@ class Seeding:
     def clustered(
         self, x: Floats, weight: Floats, centres: Floats, geometry: Geometry | None = None
     ) -> Floats:
-        """Centres of the clusters of the rows (m, d) that K-means ends in: (k, d)."""
+        """Return the centres (k, d) with which K-means on the rows (m, d) ends."""
         return lloyd(
             geometry or self.geometry,
             x,
@@ -88,22 +89,22 @@ class Seeding:
         )
 
     def placed(self, x: Array) -> Floats:
-        """Rows as stored (m, d), relative to the origin; what is missing is its feature's mean."""
+        """Return stored rows (m, d) relative to the origin, with missing values at the mean."""
         spread = self.survey.spread
         return filled(x.astype(np.float64) - spread.origin, spread.mean)
 
 
 @dataclass(frozen=True)
 class Seeder:
-    """A way to choose k starting locations.
+    """A method to choose k starting locations.
 
     Attributes
     ----------
     choose
-        ``(seeding, k)`` to (k, d), relative to the origin.
+        Maps ``(seeding, k)`` to locations (k, d), relative to the origin.
     clusters
-        Whether the locations are centres of clusters: a mixture then starts from the M-step of
-        those clusters, else from components as wide as the data.
+        Whether the locations are centres of clusters. A mixture then starts from the M-step of
+        these clusters, and otherwise from components as wide as the data.
     """
 
     choose: Callable[[Seeding, int], Floats]

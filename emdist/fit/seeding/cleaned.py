@@ -1,9 +1,9 @@
-"""K-means on the rows of the sample that are no clutter: for models with noise.
+"""K-means on the rows of the sample that are not clutter, for models with noise.
 
 Byers and Raftery 1998, "Nearest-neighbor clutter removal for estimating features in spatial point
-processes", JASA 93: where points lie at a rate, the volume of the ball that reaches to a point's
-K-th neighbour has a gamma distribution. A mixture of two rates, by EM, tells clutter from the rest.
-A row of weight w counts as w rows of the mean weight.
+processes", JASA 93: where points occur at a constant rate, the volume of the ball that reaches to a
+point's K-th neighbour has a gamma distribution. A mixture of two rates, fitted by EM, separates
+clutter from the rest. A row of weight w counts as w rows of the mean weight.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from emdist.kernels.tiles.tiles import tiles
 
 name = "cleaned"
 
-#: Of the neighbour whose distance counts.
+#: The K of the K-th neighbour, whose distance counts.
 NEIGHBOUR = 10
-#: Rows of the sample that are held against each other: at most so many, or so many a component.
+#: The largest number of sampled rows to compare with each other: in all, or for each component.
 _ROWS, _ROWS_PER_COMPONENT = 4096, 32
 _ITERATIONS = 200
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` centres of the clusters of the sample's rows that lie in dense places."""
+    """Return `k` centres of clusters of those rows of the sample that lie in dense regions."""
     x, weight = seeding.sample()
     rng = seeding.rng(7)
     most = max(_ROWS, _ROWS_PER_COMPONENT * k)
@@ -41,17 +41,17 @@ def choose(seeding: Seeding, k: int) -> Floats:
 
 
 def no_clutter(x: Floats, weight: Floats) -> NDArray[np.bool_]:
-    """(m,) whether a row of `x` (m, d) lies where rows are dense; all of too few rows do."""
+    """Return (m,) whether a row of `x` (m, d) is in a dense region; all are if rows are few."""
     if len(x) < 4 * NEIGHBOUR:
         return np.ones(len(x), bool)
     log_volume = 0.5 * x.shape[1] * np.log(_neighbours(x, weight))
-    # In units of the middle one, and within what exp can hold.
+    # In units of the median, and within the range of exp.
     volume = np.exp(np.clip(log_volume - np.median(log_volume), -500.0, 500.0))
     return _in_dense(volume) > 0.5
 
 
 def _neighbours(x: Floats, weight: Floats) -> Floats:
-    """(m,) squared distance of each row to its K-th neighbour, never 0."""
+    """Return (m,) squared distance of each row to its K-th neighbour, never 0."""
     found = np.empty(len(x))
     equal = bool((weight == weight[0]).all())
     for a, b in tiles(len(x), 256):
@@ -69,7 +69,7 @@ def _neighbours(x: Floats, weight: Floats) -> Floats:
 
 
 def _in_dense(volume: Floats) -> Floats:
-    """(m,) probability of the higher of two rates, by EM from the two halves of `volume`."""
+    """Return (m,) probability of the higher of two rates, by EM from the two halves of `volume`."""
     dense = (volume <= np.median(volume)).astype(np.float64)
     for _ in range(_ITERATIONS):
         share = dense.mean()

@@ -1,4 +1,4 @@
-"""How far rows lie from centres, and where rows have their centre: what seeds are drawn by."""
+"""Geometries: dissimilarities of rows and centres, and how centres are computed, for seeders."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from emdist.sums import Sums
 
 
 class Geometry(Protocol):
-    """Of the rows, as a seeder sees it; picklable."""
+    """Dissimilarities and centres as a seeder uses them; picklable."""
 
     def seeds(self, rows: Floats) -> Floats:
-        """`rows` (c, d), relative to the origin, as centres to start at: (c, d)."""
+        """Return centres (c, d) to start at, from `rows` (c, d), relative to the origin."""
 
     def between(self, x: Floats, centres: Floats) -> Floats:
-        """Dissimilarity of rows (m, d) and centres (c, d), never negative: (c, m)."""
+        """Return the dissimilarity (c, m) of rows (m, d) and centres (c, d), never negative."""
 
     def centres(
         self, x: Floats, weight: Floats, labels: NDArray[np.int32], before: Floats
     ) -> Floats:
-        """Centres of the rows by label: (k, d), as `before` where there are none."""
+        """Return the centres (k, d) of the rows of each label; those of `before` if it has none."""
 
 
 def spread_out(
@@ -46,7 +46,7 @@ def spread_out(
     rng: np.random.Generator,
     told: Callable[[int], None] | None = None,
 ) -> NDArray[np.int64]:
-    """Indices of `k` of the rows (m, d) by greedy k-means++; `told` how many it has."""
+    """Return indices of `k` rows of (m, d) by greedy k-means++; call `told` with the progress."""
 
     def between(x: Floats, rows: Floats) -> Floats:
         return geometry.between(x, geometry.seeds(rows))
@@ -56,7 +56,7 @@ def spread_out(
 
 @dataclass(frozen=True)
 class Euclidean:
-    """Squared distances and means."""
+    """Squared Euclidean distances and means."""
 
     def seeds(self, rows: Floats) -> Floats:
         return rows
@@ -74,7 +74,7 @@ class Euclidean:
 
 @dataclass(frozen=True)
 class Observed(Euclidean):
-    """Squared distances over what rows have; no centre misses anything."""
+    """Squared distances over the observed values of a row; centres have no missing values."""
 
     def between(self, x: Floats, centres: Floats) -> Floats:
         return observed_distances(x, centres)
@@ -82,7 +82,7 @@ class Observed(Euclidean):
 
 @dataclass(frozen=True)
 class Absolute:
-    """L1 distances and medians: which a few far rows sway less than squares."""
+    """L1 distances and medians, which a few far rows influence less than they do squares."""
 
     def seeds(self, rows: Floats) -> Floats:
         return rows
@@ -107,9 +107,9 @@ class Dissimilar:
     Attributes
     ----------
     dissimilarity
-        That rows are clustered by.
+        The dissimilarity by which rows are clustered.
     spread
-        Of the data.
+        The spread of the data.
     """
 
     dissimilarity: Dissimilarity[Any]
@@ -119,8 +119,9 @@ class Dissimilar:
         return self.dissimilarity.seed(rows, self.spread)
 
     def _ready(self, centres: Floats) -> tuple[Any, Density, Numerics]:
-        """Centres as parameters and as a density, and how it computes."""
-        # By how far apart rows are: to look at all candidates' distances would cost more.
+        """Return the centres as parameters and as a density, and how it computes."""
+        # The numerics follow from how far rows are from their mean. Checking the distances of all
+        # candidates would cost more.
         mixture = Mixture(self.dissimilarity)
         middle = mixture.start(self.seeds(self.spread.mean[None]), self.spread)
         numerics = mixture.numerics(middle, self.spread, np.dtype(np.float64))
@@ -148,14 +149,14 @@ class Dissimilar:
 
 @dataclass(frozen=True)
 class Space:
-    """Where centres lie and move.
+    """The space in which centres lie and move.
 
     Attributes
     ----------
     unit
-        Of squared movements: mean variance of a feature.
+        The unit of squared movements: the mean variance of a feature.
     geometry
-        That seeds are drawn by.
+        The geometry by which seeds are drawn.
     """
 
     unit: float
@@ -163,12 +164,12 @@ class Space:
 
 
 def space_of(dissimilarity: Dissimilarity[Any], survey: Survey) -> Space:
-    """That of a dissimilarity; ConfigError if it cannot be computed for rows like the sample's."""
+    """Return the space of a dissimilarity; raise ConfigError if it cannot take such rows."""
     spread = survey.spread
     x, weight, _ = survey.sample.rows()
     rows = x.astype(np.float64) - spread.origin
     dissimilarity.check(rows[:4])
     unit = dissimilarity.unit(spread, rows, weight)
-    # Squared Euclidean is cheaper without all that others need, and the bits are K-means's.
+    # `Euclidean` costs less than `Dissimilar`, and its results are bit-identical to K-means'.
     euclidean = isinstance(dissimilarity, Isotropic)
     return Space(unit, Euclidean() if euclidean else Dissimilar(dissimilarity, spread))

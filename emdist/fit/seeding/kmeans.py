@@ -1,4 +1,4 @@
-"""K-means on the survey's sample, from greedy k-means++: a start converged in memory."""
+"""The seeder `kmeans`: K-means on the survey's sample in memory, started by greedy k-means++."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ name = "kmeans"
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` centres of the sample's clusters."""
+    """Return `k` centres of the clusters of the sample."""
     x, weight = seeding.sample()
     start = seeding.geometry.seeds(x[seeding.spread_out(x, weight, k, seeding.rng(6))])
     return seeding.clustered(x, weight, start)

@@ -1,4 +1,4 @@
-"""Greedy k-means++ on the survey's sample."""
+"""The seeder `k-means++`: greedy k-means++ on the survey's sample."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ name = "k-means++"
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` rows spread out by squared distance, or by what they are clustered by."""
+    """Return `k` rows spread out by squared distance, or by the dissimilarity of the model."""
     x, weight = seeding.sample()
     return seeding.geometry.seeds(x[seeding.spread_out(x, weight, k, seeding.rng(2))])
 

@@ -1,4 +1,4 @@
-"""Random rows, in proportion to their weights."""
+"""The seeder `random`: random rows of the sample, in proportion to their weights."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ name = "random"
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` rows of the sample without replacement; equal rows only when no others are left."""
+    """Return `k` rows of the sample without replacement; equal rows only if no others are left."""
     x, weight = seeding.sample()
-    # Exponential keys: the k smallest are a draw without replacement in proportion to weight.
+    # The rows with the k smallest exponential keys are a draw without replacement by weight.
     key = seeding.rng(1).exponential(size=len(x)) / weight
     order = np.argsort(key, kind="stable")
     _, first = np.unique(hash_of_rows(x[order]), return_index=True)

@@ -1,4 +1,4 @@
-"""Weighted Lloyd in memory: for candidates and samples."""
+"""Weighted Lloyd iterations in memory, to cluster candidates and samples."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def lloyd(
     iterations: int = 300,
     told: Callable[[int, int], None] | None = None,
 ) -> Floats:
-    """Weighted Lloyd iterations to a fixed point: (m, d), (m,), (k, d) -> (k, d).
+    """Iterate Lloyd's algorithm to a fixed point: (m, d), (m,), (k, d) -> centres (k, d).
 
-    A centre that loses all its rows stays where it is. `told` is called with the iterations done
-    and the most there can be.
+    A centre that loses all its rows stays where it is. `told` is called with the number of
+    iterations done and the largest possible number.
     """
     labels = np.full(len(x), -1, np.int32)
     for done in range(iterations):

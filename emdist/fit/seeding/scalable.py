@@ -1,8 +1,9 @@
-"""k-means||: a few passes over all rows, each adding many candidates, then a recluster.
+"""The seeder `k-means||`: several passes over all rows that each add many candidates.
 
-Bahmani et al. 2012, "Scalable K-Means++", PVLDB 5(7). Each round draws exactly 2k rows in
-proportion to weight times squared distance (or what rows are clustered by), as a priority sample:
-one pass a round, with no need to know the potential beforehand, and the same rows for any chunking.
+Bahmani et al. 2012, "Scalable K-Means++", PVLDB 5(7). Each round draws exactly 2k rows as a
+priority sample, in proportion to weight times squared distance (or the dissimilarity of the model).
+That takes one pass a round, needs no potential in advance, and gives the same rows for any
+chunking. Finally, the candidates are clustered in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ OVERSAMPLING = 2
 
 @dataclass(frozen=True)
 class _Draw:
-    """Candidates of one block in one round."""
+    """Return the candidates of one block in one round."""
 
     source: Source
     origin: Floats
@@ -50,7 +51,7 @@ class _Draw:
 
 @dataclass(frozen=True)
 class _Count:
-    """Weight of the rows nearest to each candidate, in one block."""
+    """Return the weight of the rows nearest to each candidate, in one block."""
 
     source: Source
     origin: Floats
@@ -69,7 +70,7 @@ class _Count:
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` centres of a weighted recluster of about ``10 k`` candidates from all rows."""
+    """Return `k` centres of the weighted clusters of about ``10 k`` candidates from all rows."""
     origin, source, geometry = seeding.survey.spread.origin, seeding.source, seeding.geometry
     blocks = range(len(source))
     x, weight = seeding.sample()
@@ -83,7 +84,7 @@ def choose(seeding: Seeding, k: int) -> Floats:
             seeds = geometry.seeds(seeding.placed(rows))
             candidates = np.concatenate([candidates, seeds])
     if len(candidates) < k:
-        # Fewer rows with weight than 2k a round: the sample then holds every one of them.
+        # There are fewer rows with weight than 2k a round, so the sample holds every one of them.
         candidates = geometry.seeds(x)
     task = _Count(source, origin, candidates, geometry)
     seeding.told(DRAWING, ROUNDS, ROUNDS + 1)

@@ -1,4 +1,4 @@
-"""K-means on the survey's sample, every feature in units of its deviation: for mixed data."""
+"""The seeder `standardised`: K-means on the sample with features in units of their deviation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ name = "standardised"
 
 
 def choose(seeding: Seeding, k: int) -> Floats:
-    """`k` centres of the sample's clusters, in the units of the data."""
+    """Return `k` centres of the clusters of the sample, in the units of the data."""
     x, weight = seeding.sample()
     deviation = np.sqrt(seeding.survey.spread.variance)
-    # A constant feature tells nothing, whatever its unit.
+    # A constant feature carries no information, whatever its unit.
     unit = np.where(deviation > 0, deviation, 1.0)
     x = x / unit
-    # Whatever the model measures by: that would know nothing of these units.
+    # Not the model's own geometry, which knows nothing of these units.
     plain = Euclidean()
     start = x[seeding.spread_out(x, weight, k, seeding.rng(8), plain)]
     centres = seeding.clustered(x, weight, start, plain)
     return seeding.geometry.seeds(centres * unit)
 
 
-# Not clusters to take an M-step of: those would be of all rows, and in the units of the data.
+# Not `clusters=True`: its M-step would form clusters of all rows in the units of the data.
 seeder = Seeder(choose)

@@ -1,1 +1,1 @@
-"""Several fits, or the starts of one, advanced together in the same reads."""
+"""Several fits, or the restarts of one, which advance together and share their reads."""

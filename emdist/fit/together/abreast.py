@@ -1,4 +1,4 @@
-"""Fits abreast: several fits, or the starts of one, advance together in the same passes."""
+"""Several fits, or the restarts of one, advance together in the same passes over the data."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from emdist.fit.state import Best, FitState, Record
 from emdist.fit.together.bundle import OneRead
 from emdist.fit.together.lockstep import BUDGET, Lockstep, Member
 
-#: How one fit is advanced: `emdist.fit.loop.iterate`.
+#: A function that advances one fit: `emdist.fit.loop.iterate`.
 Iterate = Callable[[Fit, FitState], Iterator[FitState]]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one fit has done: iterations of one start, until it was next seen waiting.
+    """What one fit has done until it next waits for a pass: iterations of one restart.
 
     Attributes
     ----------
     index
-        Of the fit.
+        The index of the fit.
     state
-        That it has come to.
+        The state that it has reached.
     records
-        New in the history.
+        The new records of the history.
     """
 
     index: int
@@ -45,23 +45,23 @@ def abreast(
     progress: Callable[[int, int, int], None],
     budget: int = BUDGET,
 ) -> Iterator[list[Step]]:
-    """Steps of the fits that are not finished, each with the bits of `iterate` alone.
+    """Yield steps of the unfinished fits; each has results bit-identical to `iterate` alone.
 
-    A fit that has finished drops out of the passes. How often the blocks are read is the largest
-    number of passes that one of the fits makes, and not their sum.
+    A finished fit takes no part in further passes. The blocks are read as often as the fit with the
+    most passes needs, and not as often as all fits together.
 
     Parameters
     ----------
     fits
-        Of one source and one engine, at least one.
+        Fits of one source and one engine; at least one.
     states
-        Of each.
+        The state of each fit.
     iterate
-        Advances one.
+        Advances one fit.
     listen
-        Told what the fits tell (no progress of passes), with their indices.
+        Called with the index of a fit and each of its events, except progress of passes.
     progress
-        Told how many fits a pass serves, its blocks done and in all.
+        Called with how many fits a pass serves, how many blocks are done, and how many there are.
     budget
         See `Lockstep`.
     """
@@ -70,12 +70,12 @@ def abreast(
 
     def play(index: int, member: Member) -> Iterator[FitState]:
         def tell(event: Event) -> None:
-            # Progress of passes is told by whoever drives the lockstep; seeding has none.
+            # The lockstep reports the progress of passes; that of seeding in memory is passed on.
             long = isinstance(event, Progress) and event.total > 1
             if not isinstance(event, Progress) or (long and event.what in (CHOOSING, CLUSTERING)):
                 member.tell(event)
 
-        # A schedule of its own: one that remembers by its identity must not share that.
+        # Each fit gets its own copy of the schedule, because some remember by their identity.
         fit = replace(fits[index], schedule=replace(fits[index].schedule))  # type: ignore[type-var]
         here = instead(fit.source, source)
         return iterate(replace(fit, source=here, engine=member, listen=tell), states[index])
@@ -99,9 +99,10 @@ def abreast(
 
 
 def starts_of(fit: Fit, state: FitState) -> tuple[FitState, ...]:
-    """The starts of a fit that may advance abreast: as they stand, new, or none.
+    """Return the states of the restarts that may advance together: stored or new ones, or none.
 
-    None for a single start, and for a state that was saved by a fit of one start at a time.
+    There are none for a single restart, and for a state saved by a fit whose restarts ran one after
+    another.
     """
     fresh = not state.history and state.params is None and not state.restart
     if state.starts or fit.n_init == 1 or not fresh:
@@ -112,7 +113,7 @@ def starts_of(fit: Fit, state: FitState) -> tuple[FitState, ...]:
 def starts_abreast(
     fit: Fit, state: FitState, iterate: Iterate, better: Callable[[Fit, Best, Best], bool]
 ) -> Iterator[FitState]:
-    """States of a fit whose starts advance together; the last is that of one after another."""
+    """Yield states of a fit whose restarts advance together; the last is as if one by one."""
     starts = list(starts_of(fit, state))
     fits = [replace(fit, one_start=True)] * len(starts)
 
@@ -138,7 +139,7 @@ def starts_abreast(
 def _joined(
     fit: Fit, starts: Sequence[FitState], better: Callable[[Fit, Best, Best], bool]
 ) -> FitState:
-    """The state that one start after another would have ended in, and all starts."""
+    """Return the final state that restarts one after another would give, with all restarts."""
     best: Best | None = None
     for start in starts:
         assert start.best is not None

@@ -1,4 +1,4 @@
-"""Many tasks over one read: a bundle runs them on each block, and its results add one by one."""
+"""Bundles: several tasks run on each block, which is read once; results add separately."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emdist.store.sources.ahead import expect
 
 @dataclass(frozen=True)
 class _Kept(Block):
-    """A block whose rows that count are picked once, however many tasks ask for them."""
+    """A block that selects its rows that count only once, however many tasks ask for them."""
 
     @cached_property
     def _valid(self) -> tuple[Array, Floats | None]:
@@ -29,19 +29,19 @@ class _Kept(Block):
         return super().rows()
 
     def valid(self) -> tuple[Array, Floats | None]:
-        """As of any block."""
+        """Return the same as any block, from a cached copy."""
         return self._valid
 
     def rows(self) -> NDArray[np.int64]:
-        """As of any block."""
+        """Return the same as any block, from a cached copy."""
         return self._rows
 
 
 class OneRead:
-    """A source for tasks that run in a bundle: they are given the block that the bundle holds.
+    """A source for tasks of a bundle, which get the block that the bundle holds.
 
-    It has state, the block that each thread holds now, because tasks call `read` as they always
-    do and know nothing of each other. A block that is not held is read.
+    It stores the block that each thread holds now, because tasks call `read` as usual and know
+    nothing of each other. A block that is not held is read.
     """
 
     def __init__(self, source: Source) -> None:
@@ -49,38 +49,38 @@ class OneRead:
         self._here = threading.local()
 
     def __reduce__(self) -> tuple[type[OneRead], tuple[Source]]:
-        # What is held stays in its thread.
+        # The held block stays in its thread, and is not pickled.
         return OneRead, (self._source,)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the source."""
+        """The rows and features of the source."""
         return self._source.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the source."""
+        """The dtype of the source."""
         return self._source.dtype
 
     @property
     def bounds(self) -> Sequence[int]:
-        """Of the source."""
+        """The block plan of the source."""
         return self._source.bounds
 
     def __len__(self) -> int:
         return len(self._source)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Of the source."""
+        """Return the fingerprint of the source."""
         return self._source.fingerprint()
 
     @property
     def needs(self) -> Any:
-        """As the source's: what it needs of a cluster, if anything."""
+        """What the source needs of a cluster, or None."""
         return getattr(self._source, "needs", None)
 
     def read(self, i: int) -> Block:
-        """Block `i`: the one that this thread holds, or as the source reads it."""
+        """Return block `i`: the one that this thread holds, or else as the source reads it."""
         if getattr(self._here, "index", None) != i:
             return self._source.read(i)
         held: Block | None = self._here.block
@@ -91,14 +91,14 @@ class OneRead:
         return held
 
     def expect(self, i: int) -> None:
-        """Have the source read block `i` ahead, if it can."""
+        """Let the source read block `i` ahead, if it can."""
         expect(self._source, i)
 
     @contextmanager
     def holding(self, i: int) -> Iterator[None]:
-        """Have `read` give block `i` of one read, in this thread, inside the context.
+        """Let `read` return one and the same block `i` in this thread, inside the context.
 
-        The first that asks for it has it read: where none does, it is not.
+        The first task that asks for the block causes the read. If no task asks, it is not read.
         """
         self._here.index, self._here.block = i, None
         try:
@@ -109,7 +109,7 @@ class OneRead:
 
 @dataclass(frozen=True)
 class Results:
-    """What each task of a bundle gave; adds one by one, each in the tree that it has alone."""
+    """The result of each task of a bundle; they add separately, in the same tree as alone."""
 
     parts: tuple[Any, ...]
 
@@ -119,21 +119,21 @@ class Results:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Several tasks over each block, which is read once.
+    """Several tasks for each block, which is read once.
 
     Attributes
     ----------
     source
-        That the tasks read: the same object.
+        The source that all tasks read: the same object.
     tasks
-        As an engine maps them, at least one.
+        The tasks, as an engine would map them; at least one.
     """
 
     source: OneRead
     tasks: tuple[Any, ...]
 
     def expect(self, i: int) -> None:
-        """Have block `i` read ahead if any of the tasks will read it."""
+        """Read block `i` ahead if any of the tasks will read it."""
         for task in self.tasks:
             getattr(task, "expect", self.source.expect)(i)
 
@@ -143,7 +143,7 @@ class Bundle:
 
 
 def _made(tasks: tuple[Any, ...], i: int) -> tuple[Any, ...]:
-    """What each task gives for block `i`: those of a kind `together` where it says how."""
+    """Return the result of each task for block `i`; run tasks of one type together if possible."""
     found: dict[int, Any] = {}
     for kind in dict.fromkeys(map(type, tasks)):
         own = [n for n, task in enumerate(tasks) if type(task) is kind]
@@ -157,7 +157,10 @@ def _one_by_one(tasks: list[Any], i: int) -> list[Any]:
 
 
 def nbytes_of(value: Any) -> int:
-    """Bytes of the arrays in a task or a result: dataclasses, mappings, tuples; no source's."""
+    """Return the bytes of the arrays in a task or a result, without those of sources.
+
+    Counts dataclasses, mappings and tuples.
+    """
     if isinstance(value, np.ndarray):
         return value.nbytes
     if hasattr(value, "fingerprint"):

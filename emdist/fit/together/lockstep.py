@@ -1,8 +1,9 @@
-"""Lockstep: computations that are each written as if they were alone share their passes.
+"""Lockstep: computations written as if each were alone share their passes over the data.
 
-Each runs on a thread of its own until it wants a pass. Once all wait, what they want runs as one
-bundle over one read of the blocks, each is given its own result, and they go on. None of them
-(seeders, schedules, policies) knows of the others, and each result has the bits that it has alone.
+Each runs on its own thread until it needs a pass. When all of them wait, the requested tasks run as
+one bundle over one read of the blocks. Each then gets its own result and goes on. None of them
+(seeders, schedules, policies) knows of the others, and each result is bit-identical to that of the
+computation alone.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from emdist.interfaces import Engine
 
 T = TypeVar("T")
 
-#: Seconds after which computations that all others wait for tell how far they are.
+#: Seconds between progress reports of computations that all others wait for.
 _A_WHILE = 1.0
 
-#: Results of one block that a pass may hold for all its tasks together, in bytes. A process holds
-#: a few times as many: one for each thread, and those that wait for their siblings in the tree.
+#: Largest size in bytes of the results of one block that a pass holds for all its tasks together. A
+#: process holds several times as many: one set for each thread, and those that wait in the tree.
 BUDGET = 256 << 20
 
 
 class _Closed(BaseException):
-    """Ends a member whose lockstep has ended."""
+    """Ends the thread of a computation after its lockstep has ended."""
 
 
 @dataclass
 class _Request:
-    """A pass that a member waits for; it has state, the answer, because it is a mailbox."""
+    """A pass that a computation waits for. It is mutable, because the answer is stored in it."""
 
     task: Callable[[int], Any]
     blocks: tuple[int, ...]
@@ -44,7 +45,7 @@ class _Request:
 class Member:
     """The engine of one computation: its passes are made together with those of the others.
 
-    It has state, the lockstep that it belongs to and the largest result that it was given.
+    It stores its lockstep, and the size of the largest result that it was given.
     """
 
     def __init__(self, lockstep: Lockstep[Any], index: int) -> None:
@@ -58,37 +59,39 @@ class Member:
         blocks: Sequence[int],
         done: Callable[[int], None] | None = None,
     ) -> Any:
-        """As of any engine; `done` is not called: whoever drives the lockstep tells progress."""
+        """Do what any engine does, except that `done` is not called: the lockstep has progress."""
         return self._lockstep.answer(self, _Request(task, tuple(blocks)))
 
     def tell(self, event: Event) -> None:
-        """Have `event` told by the thread that drives the lockstep."""
+        """Let the thread that drives the lockstep report `event`."""
         self._lockstep.told(self.index, event)
 
     def expected(self, task: Any) -> int:
-        """Bytes that a result of `task` takes, as far as can be known: as the last one did."""
+        """Return how many bytes a result of `task` may take, judging by earlier results."""
         return max(self.largest, nbytes_of(task))
 
 
 class Lockstep(Generic[T]):
-    """Drives computations whose passes are made together.
+    """Runs computations whose passes are made together.
 
-    It has state because threads meet in it: who computes, who waits, what they have said.
+    It is mutable because threads meet in it: it records who computes, who waits, and their events.
 
     Parameters
     ----------
     engine
         Runs the bundles, from the thread that iterates over `run`.
     source
-        That all tasks read.
+        The source that all tasks read.
     works
-        Each gives an iterator, given the engine that it has to use.
+        Functions that each return an iterator, given the engine to use.
     progress
-        Told how many computations a pass serves, its blocks done and in all.
+        Called with how many computations a pass serves, how many blocks are done, and how many
+        there are.
     listen
-        Told what the computations tell, with their indices.
+        Called with the index of a computation and each of its events.
     budget
-        Bytes of the results of one block in one pass: where they are more, there are more passes.
+        Largest size in bytes of the results of one block in one pass. If they are larger, there are
+        more passes.
     """
 
     def __init__(
@@ -113,9 +116,9 @@ class Lockstep(Generic[T]):
         self._closing = False
 
     def run(self) -> Iterator[list[tuple[int, T]]]:
-        """What the computations yield, with their indices, as soon as all wait for a pass.
+        """Yield what the computations yield, with their indices, as soon as all wait for a pass.
 
-        The first error of one, or of a pass, ends all; what was yielded before it comes first.
+        The first error of a computation or a pass ends all. What was yielded before comes first.
         """
         try:
             self._begin()
@@ -141,12 +144,12 @@ class Lockstep(Generic[T]):
                 self._changed.notify_all()
 
     def _all_wait(self) -> bool:
-        """Whether all computations wait for a pass, within a while."""
+        """Return whether all computations wait for a pass; give up after `_A_WHILE`."""
         with self._changed:
             return self._changed.wait_for(lambda: self._computing == 0, _A_WHILE)
 
     def _tell_progress(self) -> None:
-        """How far computations are that take long; other events wait, so that they keep order."""
+        """Report progress of long computations; other events wait, to keep their order."""
         with self._changed:
             news = [one for one in self._events if isinstance(one[1], Progress)]
             self._events = [one for one in self._events if not isinstance(one[1], Progress)]
@@ -154,6 +157,7 @@ class Lockstep(Generic[T]):
             self._listen(index, event)
 
     def _begin(self) -> None:
+        """Start a thread for each computation."""
         self._computing = len(self._works)
         for index, work in enumerate(self._works):
             threading.Thread(
@@ -161,6 +165,7 @@ class Lockstep(Generic[T]):
             ).start()
 
     def _play(self, index: int, work: Callable[[Member], Iterator[T]]) -> None:
+        """Run one computation on its own thread, and record what it yields or how it fails."""
         error: BaseException | None = None
         try:
             with self._turns:
@@ -193,19 +198,19 @@ class Lockstep(Generic[T]):
         return request.result
 
     def told(self, index: int, event: Event) -> None:
-        """Keep `event` for the thread that iterates."""
+        """Keep `event` for the thread that iterates over `run`."""
         with self._changed:
             self._events.append((index, event))
 
     def _serve(self, asked: list[tuple[Member, _Request]]) -> None:
-        """One pass for all that want the same blocks; more where results are too large."""
+        """Make one pass for all requests of the same blocks, or more if results are too large."""
         left = asked
         while left:
             blocks = left[0][1].blocks
             for part in self._packed([one for one in left if one[1].blocks == blocks]):
                 self._pass(part, blocks)
             left = [one for one in left if one[1].blocks != blocks]
-        # Only when all have their results: they meet again at the next pass.
+        # Answer only when all have their results, so that they meet again at the next pass.
         with self._changed:
             for _, request in asked:
                 request.answered = True
@@ -215,7 +220,7 @@ class Lockstep(Generic[T]):
     def _packed(
         self, asked: list[tuple[Member, _Request]]
     ) -> Iterator[list[tuple[Member, _Request]]]:
-        """Runs of requests whose results are within the budget, or single ones."""
+        """Yield groups of requests whose results fit the budget; a large one is a group alone."""
         part: list[tuple[Member, _Request]] = []
         size = 0
         for member, request in asked:
@@ -228,6 +233,7 @@ class Lockstep(Generic[T]):
         yield part
 
     def _pass(self, part: list[tuple[Member, _Request]], blocks: tuple[int, ...]) -> None:
+        """Make one pass for a group of requests, and store the result of each."""
         n, total = len(part), len(blocks)
         self._progress(n, 0, total)
         task = Bundle(self._source, tuple(request.task for _, request in part))

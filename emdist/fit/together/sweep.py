@@ -1,4 +1,4 @@
-"""A sweep: fits of several models to the same data, surveyed, advanced and scored in one read."""
+"""Sweeps: several models are surveyed, fitted and scored on the same data, with shared reads."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class SweepState:
-    """All there is to resume a sweep: how each fit stands."""
+    """All that is needed to resume a sweep: the state of each fit."""
 
     fits: tuple[FitState, ...]
 
     @property
     def finished(self) -> bool:
-        """Whether all fits have."""
+        """Whether all fits have finished."""
         return all(state.finished for state in self.fits)
 
     @property
     def iterations(self) -> int:
-        """Done in all, of all fits and starts."""
+        """The number of iterations done, over all fits and restarts."""
         return sum(len(state.history) for state in self.fits)
 
     @property
     def sequence(self) -> int:
-        """A number that grows with every state of a sweep."""
+        """A number that grows with every state of a sweep, by which checkpoints are ordered."""
         return sum(len(s.history) + s.restart + int(s.finished) for s in self.fits)
 
 
@@ -52,10 +52,10 @@ def advanced_together(
     progress: Callable[[int, int, int], None],
     budget: int = BUDGET,
 ) -> Iterator[tuple[SweepState, list[Step]]]:
-    """States of the sweep, and what each fit did to get there, until all have finished.
+    """Yield states of the sweep and what each fit did to get there, until all have finished.
 
-    Each fit has the bits that it has alone; see `abreast` for the parameters. A single one tells
-    its own listener of its passes.
+    The results of each fit are bit-identical to those of the fit alone. See `abreast` for the
+    parameters. A single fit reports its passes to its own listener.
     """
     if len(fits) == 1:
         yield from _advanced_alone(fits[0], state.fits[0])
@@ -75,7 +75,7 @@ def _advanced_alone(fit: Fit, state: FitState) -> Iterator[tuple[SweepState, lis
 
 
 def encode_fits(state: SweepState, alone: bool) -> tuple[dict[str, Array], dict[str, Any]]:
-    """A state as arrays and JSON: of a fit `alone` as it is, of a sweep's fit by fit."""
+    """Return a state as arrays and JSON: one fit `alone` as it is, a sweep fit by fit."""
     if alone:
         return encode(state.fits[0])
     parts = [encode(one) for one in state.fits]
@@ -89,12 +89,12 @@ def decode_fits(
     types: Sequence[Mapping[str, Any]],
     alone: bool,
 ) -> SweepState:
-    """The state that `encode_fits` was given; `types` of each fit as for `decode`.
+    """Return the state that `encode_fits` was given; `types` has those of each fit for `decode`.
 
     Raises
     ------
     CheckpointError
-        If it is none of so many fits.
+        If it is not a state of that many fits.
     """
     if alone:
         return SweepState((decode(FitState, arrays, meta, types[0]),))
@@ -112,12 +112,12 @@ def decode_fits(
 
 
 def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
-    """The survey that tells all that `tasks` would, which differ in no more than their model.
+    """Return one survey task that finds all that `tasks` would; they may differ by model only.
 
     Raises
     ------
     ConfigError
-        If models look at different features of incomplete rows, so that not all count the same.
+        If models look at different features of incomplete rows, so that not the same rows count.
     """
     if any(cells_of(task.source) != cells_of(tasks[0].source) for task in tasks):
         raise ConfigError(
@@ -135,7 +135,7 @@ def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
 
 
 def narrowed(survey: Survey, task: SurveyTask) -> Survey:
-    """What `task` alone would have told, of a survey that told more: the same bits."""
+    """Return what `task` alone would have found, bit by bit, from a survey that found more."""
     moments = survey.moments if task.covariance else replace(survey.moments, products=None)
     return replace(
         survey,
@@ -150,7 +150,7 @@ def narrowed(survey: Survey, task: SurveyTask) -> Survey:
 def surveyed_together(
     tasks: Sequence[SurveyTask], engine: Engine, done: Callable[[int], None] | None = None
 ) -> list[Survey]:
-    """The survey of each task, of one source, in one read."""
+    """Return the survey of each task; all have one source, which is read once."""
     if len(tasks) == 1:
         return [engine.map_reduce(tasks[0], range(len(tasks[0].source)), done)]
     source = OneRead(bare(tasks[0].source))
@@ -164,18 +164,19 @@ def surveyed_together(
 
 @dataclass(frozen=True)
 class Score:
-    """A fitted model held against all rows.
+    """How well a fitted model describes all rows.
 
     Attributes
     ----------
     total
-        Log-likelihood in nats, or inertia, of all rows by their weights.
+        Weighted log-likelihood of all rows in nats, or their inertia.
     weight
-        Of all rows.
+        The total weight of all rows.
     entropy
-        Of the responsibilities of all rows: nats; NaN where it was not asked for.
+        The entropy of the responsibilities of all rows in nats; NaN if not requested.
     count
-        (c,) weight labelled with each component, then with noise where there is.
+        (c,) the weight of the rows labelled with each component, then with noise if the model has
+        it.
     """
 
     total: float
@@ -191,22 +192,22 @@ def scored_together(
     listen: Listener,
     budget: int = BUDGET,
 ) -> list[Score]:
-    """The best start of each finished fit, held against all rows in one more read.
+    """Return the score of the best restart of each finished fit on all rows, in one more read.
 
     Parameters
     ----------
     fits, states
-        Finished.
+        The fits and their final states.
     entropy
-        Whether to gather that of the responsibilities, for mixtures softly assigned.
+        Whether to compute the entropy of responsibilities, for mixtures with soft assignment.
     listen
-        Told the progress.
+        Called with the progress.
     budget
         See `Lockstep`.
     """
     source = OneRead(bare(fits[0].source))
     sums: list[tuple[Sums, Sums | None]] = []
-    # Label sums are small, E-steps are as large as those of an iteration.
+    # Sums of labels are small, but those of E-steps are as large as in an iteration.
     per_read = max(1, budget // max(_largest(states), 1)) if entropy else len(fits)
     for first in range(0, len(fits), per_read):
         part = range(first, min(first + per_read, len(fits)))
@@ -231,6 +232,7 @@ def _scoring_pass(
     entropy: bool,
     listen: Listener,
 ) -> list[tuple[Sums, Sums | None]]:
+    """Label rows and, if asked, make an E-step for several fits in one read."""
     tasks: list[Any] = []
     for fit, state in zip(fits, states, strict=True):
         assert state.best is not None

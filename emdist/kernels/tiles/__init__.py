@@ -1,1 +1,1 @@
-"""Plain loops over tiles: runs of rows that stay in cache."""
+"""Kernels that loop over tiles: small runs of rows that stay in the cache of the processor."""

@@ -1,4 +1,4 @@
-"""Differences of rows to centres, absolute or squared, added up; and the nearest centre."""
+"""Sums of absolute or squared differences of rows to centres, and the nearest centre."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _columns(x: Array, origin: Array, out: Array) -> None:
 
 
 def columns(x: Array, origin: Floats) -> Floats:
-    """``x - origin`` feature by feature, in float64 and without -0.0: (m, d) -> (d, m)."""
+    """Return ``x - origin`` by feature, in float64 and without -0.0: (m, d) -> (d, m)."""
     out = np.empty(x.shape[::-1])
     _columns(x, origin, out)
     return out
@@ -35,7 +35,7 @@ def _absolute(x: Array, centres: Array, out: Array) -> None:
     out[:] = 0.0
     for c in range(centres.shape[0]):
         j = 0
-        # Four features at a time, added one after the other: the sum is that of a plain loop.
+        # Four features at a time, added one after the other, as in a plain loop.
         while j + 4 <= d:
             a0, a1, a2, a3 = centres[c, j], centres[c, j + 1], centres[c, j + 2], centres[c, j + 3]
             for i in range(m):
@@ -52,7 +52,7 @@ def _absolute(x: Array, centres: Array, out: Array) -> None:
 
 
 def absolute_distances(x: Floats, centres: Floats) -> Floats:
-    """``sum_j |x_j - centre_j|``, added in the order of features: (d, m), (k, d) -> (k, m)."""
+    """Return ``sum_j |x_j - centre_j|``, added in order of features: (d, m), (k, d) -> (k, m)."""
     out = np.empty((len(centres), x.shape[1]))
     _absolute(x, centres, out)
     return out
@@ -67,12 +67,15 @@ def _squared(x: Array, centres: Array, out: Array) -> None:
             a0 = centres[c, j]
             for i in range(m):
                 diff = x[j, i] - a0
-                # What a row misses is NaN, and adds nothing.
+                # A missing value is NaN, and adds nothing.
                 out[c, i] += diff * diff if diff == diff else 0.0
 
 
 def squares_of_rows(x: Floats, centres: Floats) -> Floats:
-    """Squared distances over what rows have, free of cancellation: (m, d), (c, d) -> (c, m)."""
+    """Return squared distances over observed values, without cancellation.
+
+    (m, d), (c, d) -> (c, m).
+    """
     out = np.empty((len(centres), len(x)))
     zero = np.zeros(x.shape[1])
     for a, b in tiles(len(x), tile_rows(2 * x.shape[1] + len(centres), 8)):
@@ -84,6 +87,7 @@ def squares_of_rows(x: Floats, centres: Floats) -> Floats:
 
 @jit
 def _nearest(distance: Array, labels: Array, best: Array) -> None:
+    """Fill labels and distances of the nearest centres."""
     k, m = distance.shape
     for i in range(m):
         best[i] = distance[0, i]
@@ -97,7 +101,7 @@ def _nearest(distance: Array, labels: Array, best: Array) -> None:
 
 
 def nearest_centre(distance: Floats) -> tuple[NDArray[np.int32], Floats]:
-    """Index of the nearest centre, and its distance: (k, m) -> (m,), (m,)."""
+    """Return the index of the nearest centre, and its distance: (k, m) -> (m,), (m,)."""
     labels = np.empty(distance.shape[1], np.int32)
     best = np.empty(distance.shape[1])
     _nearest(distance, labels, best)
@@ -105,7 +109,7 @@ def nearest_centre(distance: Floats) -> tuple[NDArray[np.int32], Floats]:
 
 
 def distances_of_rows(x: Floats, centres: Floats) -> Floats:
-    """As `absolute_distances`, from rows and tile by tile: (m, d), (c, d) -> (c, m)."""
+    """Return `absolute_distances` of rows, tile by tile: (m, d), (c, d) -> (c, m)."""
     out = np.empty((len(centres), len(x)))
     zero = np.zeros(x.shape[1])
     for a, b in tiles(len(x), tile_rows(2 * x.shape[1] + len(centres), 8)):

@@ -1,4 +1,4 @@
-"""From scores (k, m) to responsibilities or labels, and hard sums."""
+"""Turns scores (k, m) into responsibilities or labels, and sums rows by their labels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from emdist.kernels.jit import jit
 
 Array = NDArray[Any]
 
-#: Logarithm of the smallest responsibility that is kept, by precision.
+#: Logarithm of the smallest responsibility that is not set to 0, by precision.
 LOWEST = {"float32": -75.0, "float64": -700.0}
 
 
 @jit
 def _below_top(score: Array, offset: Array, lowest: Any, top: Array) -> None:
+    """Subtract each row's highest score; scores below `lowest` become -inf."""
     k, m = score.shape
     for i in range(m):
         top[i] = score[0, i] + offset[0]
@@ -28,12 +29,13 @@ def _below_top(score: Array, offset: Array, lowest: Any, top: Array) -> None:
     for j in range(k):
         for i in range(m):
             value = score[j, i] + offset[j] - top[i]
-            # Not "keep if >=": NaN must stay NaN, to be noticed in the objective.
+            # Not "keep if >=", because NaN must stay NaN to be noticed in the objective.
             score[j, i] = -np.inf if value < lowest else value
 
 
 @jit
 def _normalise(score: Array, total: Array) -> None:
+    """Divide the values of each row by their sum, which goes to `total`."""
     k, m = score.shape
     for i in range(m):
         total[i] = score[0, i]
@@ -46,10 +48,11 @@ def _normalise(score: Array, total: Array) -> None:
 
 
 def softmax(score: Array, offset: Array) -> NDArray[np.float64]:
-    """Turn scores (k, m), plus offset (k,), into responsibilities in place; log-sum-exp (m,).
+    """Turn scores (k, m), plus offset (k,), into responsibilities in place.
 
-    Responsibilities that would be subnormal, below 1e-32 or 1e-304, become 0: one in ten of them
-    makes the matrix product that follows sixty times slower.
+    Returns the logarithm of each row's sum of exponentials (m,). Responsibilities that would be
+    subnormal, below 1e-32 or 1e-304, become 0: if one in ten were subnormal, the matrix product
+    that follows would take sixty times longer.
     """
     top = np.empty(score.shape[1], score.dtype)
     total = np.empty(score.shape[1], score.dtype)
@@ -76,7 +79,7 @@ def _argmax(score: Array, offset: Array, best: Array, labels: Array) -> None:
 
 
 def hard_labels(score: Array, offset: Array) -> tuple[NDArray[np.int32], Array]:
-    """Component of the highest ``score + offset`` per row, and that value: (m,), (m,).
+    """Return the component of each row's highest ``score + offset``, and that value: (m,), (m,).
 
     Parameters
     ----------
@@ -96,7 +99,7 @@ def _drawn(resp: Array, u: Array, labels: Array) -> None:
         left = u[i]
         last = 0
         for j in range(k):
-            # Rounding may leave a crumb: it goes to the last component that can have the row.
+            # Rounding may leave a remainder. It goes to the last component with a share of the row.
             if resp[j, i] > 0:
                 last = j
                 left -= resp[j, i]
@@ -106,7 +109,7 @@ def _drawn(resp: Array, u: Array, labels: Array) -> None:
 
 
 def drawn_labels(resp: Array, u: NDArray[np.float64]) -> NDArray[np.int32]:
-    """One component per row, drawn from its responsibilities (k, m) by `u` (m,) in (0, 1)."""
+    """Draw a component of each row from its responsibilities (k, m), by `u` (m,) in (0, 1)."""
     labels = np.empty(resp.shape[1], np.int32)
     _drawn(resp, u, labels)
     return labels
@@ -121,7 +124,7 @@ def _overlap(resp: Array, labels: Array, out: Array) -> None:
 
 
 def overlap(resp: Array) -> NDArray[np.float64]:
-    """(k, k) responsibility that rows of each most likely component give to each: of (k, m)."""
+    """Return the responsibility that rows of each most likely component give to each: (k, k)."""
     k = len(resp)
     labels, _ = hard_labels(resp, np.zeros(k, resp.dtype))
     out = np.zeros((k, k))
@@ -131,7 +134,7 @@ def overlap(resp: Array) -> NDArray[np.float64]:
 
 @jit
 def keep_frozen(resp: Array, labels: Array, active: Array, mass: Array) -> None:
-    """Set responsibilities (k, m) of ``active[label]`` to 0, and `mass` (m,) to what is left."""
+    """Set responsibilities (k, m) of ``active[label]`` to 0, and `mass` (m,) to what remains."""
     k, m = resp.shape
     mass[:] = 0.0
     for j in range(k):
@@ -163,7 +166,7 @@ def _scatter_weighted(t: Array, labels: Array, weight: Array, n: Array, sums: Ar
 def scatter(
     t: Array, labels: NDArray[np.int32], weight: NDArray[np.float64] | None, k: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum the rows of `t` (m, D) by label: weights (k,) and statistics (k, D), in float64."""
+    """Sum the rows of `t` (m, D) by label, in float64: weights (k,) and statistics (k, D)."""
     n = np.zeros(k)
     sums = np.zeros((k, t.shape[1]))
     if weight is None:
@@ -174,7 +177,7 @@ def scatter(
 
 
 def one_hot(labels: NDArray[np.int32], weight: NDArray[np.float64] | None, k: int) -> Array:
-    """Responsibilities (k, m) of hard labels, times the weights."""
+    """Return responsibilities (k, m) of hard labels, times the weights."""
     resp = np.zeros((k, len(labels)))
     resp[labels, np.arange(len(labels))] = 1.0 if weight is None else weight
     return resp

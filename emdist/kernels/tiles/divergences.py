@@ -1,12 +1,13 @@
-"""Dissimilarities of rows to the centre of their label, free of cancellation near the centre.
+"""Dissimilarities of rows to the centre of their label, without cancellation near the centre.
 
-With d = x - mu, r = d / mu and s = r / (2 + r), ``log1p(r) = 2 s + tail(s)``, and what is left of
+With d = x - mu, r = d / mu and s = r / (2 + r), ``log1p(r) = 2 s + tail(s)``. The dissimilarities
+are then written without terms that cancel:
 
     generalised I   x log(x / mu) - x + mu      = d r / (2 + r) + x tail(s)
     Itakura-Saito   x / mu - log(x / mu) - 1    = r^2 / (2 + r) - tail(s)
 
-has no terms that cancel. Values outside the domain, which rows of weight 0 may have, count as the
-nearest inside: what they give is finite.
+Values outside the domain, which rows of weight 0 may have, count as the nearest value inside, so
+that their results are finite.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from emdist.kernels.jit import jit, jit_sums
 
 Array = NDArray[Any]
 
-#: Below this |r| the series is used: ten terms of it are exact to the last bit.
+#: Below this |r| the series is used. Ten of its terms are exact to the last bit.
 _NEAR = 0.25
 
-#: The smallest number that is divided by, or whose logarithm is taken.
+#: The smallest number to divide by, or to take a logarithm of.
 TINY = 1e-200
 
-#: Rows below this are rows of zeros: the reciprocal of less is infinite.
+#: Rows whose largest value is below this count as zeros: the reciprocal of less is infinite.
 _SUBNORMAL = 1e-307
 
 
 @jit
 def _tail(s: float) -> float:
-    """``log1p(r) - 2 s = 2 s^3 (1/3 + s^2/5 + s^4/7 + ...)`` for |s| <= 1/7."""
+    """Return ``log1p(r) - 2 s = 2 s^3 (1/3 + s^2/5 + s^4/7 + ...)`` for |s| <= 1/7."""
     q = s * s
     total = 1.0 / 21
     for n in range(9, 0, -1):
@@ -54,7 +55,7 @@ def _generalised_i(x: float, mu: float) -> float:
 
 @jit
 def generalised_i(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """``sum_j x log(x / mu) - x + mu`` of each row to the centre of its label: fills (m,)."""
+    """Compute ``sum_j x log(x / mu) - x + mu`` of each row to its label's centre: fills (m,)."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
@@ -65,7 +66,7 @@ def generalised_i(x: Array, centres: Array, labels: Array, out: Array) -> None:
 
 @jit
 def itakura_saito(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """``sum_j x / mu - log(x / mu) - 1`` of each row to the centre of its label: fills (m,)."""
+    """Compute ``sum_j x / mu - log(x / mu) - 1`` of each row to its label's centre: fills (m,)."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
@@ -82,20 +83,20 @@ def itakura_saito(x: Array, centres: Array, labels: Array, out: Array) -> None:
 
 @jit
 def logistic(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """``sum_j x log(x / mu) + (1 - x) log((1 - x) / (1 - mu))`` of each row: fills (m,)."""
+    """Compute ``sum_j x log(x / mu) + (1 - x) log((1 - x) / (1 - mu))`` by row: fills (m,)."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
         for j in range(x.shape[1]):
             value, mu = min(max(np.float64(x[i, j]), 0.0), 1.0), centres[c, j]
-            # -x + mu of the one and -(1 - x) + (1 - mu) of the other add up to nothing.
+            # -x + mu of the first term and -(1 - x) + (1 - mu) of the second add up to 0.
             total += _generalised_i(value, mu) + _generalised_i(1.0 - value, 1.0 - mu)
         out[i] = total
 
 
 @jit
 def negentropy(x: Array, out: Array) -> None:
-    """``sum_j x log x`` of each row, 0 log 0 = 0: fills (m,)."""
+    """Compute ``sum_j x log x`` of each row, with 0 log 0 = 0: fills (m,)."""
     for i in range(x.shape[0]):
         total = 0.0
         for j in range(x.shape[1]):
@@ -136,7 +137,7 @@ def _directions(x: Array, out: Array) -> None:
         top = _largest(x[i])
         if top < _SUBNORMAL:
             continue
-        # Scaled first: squares of 1e-200 and of 1e200 are no numbers any more.
+        # Scale first, because squares of 1e-200 underflow and those of 1e200 overflow.
         scale = 1.0 / top
         factor = 1.0 / _length(x[i], scale)
         for j in range(x.shape[1]):
@@ -144,7 +145,7 @@ def _directions(x: Array, out: Array) -> None:
 
 
 def directions(x: Array) -> Array:
-    """Rows divided by their Euclidean norm; rows of zeros stay zero: (m, d)."""
+    """Return rows divided by their Euclidean norm; rows of zeros stay zero: (m, d)."""
     out = np.zeros_like(x)
     _directions(x, out)
     return out
@@ -165,7 +166,7 @@ def _proportions(x: Array, out: Array) -> None:
 
 
 def proportions(x: Array) -> Array:
-    """Rows divided by their sum; rows of zeros stay zero: (m, d)."""
+    """Return rows divided by their sum; rows of zeros stay zero: (m, d)."""
     out = np.zeros_like(x)
     _proportions(x, out)
     return out

@@ -1,7 +1,8 @@
-"""Sums that are exact, so that rows can be taken out again and their order leaves no trace.
+"""Exact sums: rows can be taken out again, and the order of additions does not matter.
 
-A value is cut into two multiples of powers of two, so coarse that float64 adds either without
-rounding: `Grid` says where. What is cut off beyond the second is at most `Grid.low` / 2.
+A value is cut into two parts, each a multiple of a power of two that is so large that float64 adds
+the parts without rounding. `Grid` has these units. What remains beyond the second part is lost; it
+is at most `Grid.low` / 2.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from emdist.kernels.jit import jit
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-#: Adding and subtracting this many units rounds to a multiple of the unit.
+#: Adding and then subtracting this many units rounds a number to a multiple of the unit.
 _ROUND = 1.5 * 2.0**52
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Units of exact sums, a power of two for each column.
+    """Units of exact sums: a power of two for each column.
 
     Attributes
     ----------
     high, low
-        (width,) of the two parts of a value.
+        (width,) the units of the first and the second part of a value.
     """
 
     high: Floats
@@ -37,24 +38,24 @@ class Grid:
 
     @property
     def rounders(self) -> tuple[Floats, Floats]:
-        """(width,) each: what rounds to these units when it is added and subtracted."""
+        """The numbers (width,) for both parts that round to the units when added and subtracted."""
         return _ROUND * self.high, _ROUND * self.low
 
 
 def grid(largest: Floats, rows: int) -> Grid:
-    """Units for sums of at most `rows` values whose magnitudes sum to at most `largest` (width,).
+    """Return units for sums of at most `rows` values with magnitudes of at most `largest` in total.
 
-    A column of zeros, or one that overflows, has no units that matter.
+    `largest` is (width,). The units of a column of zeros, or of one that overflows, do not matter.
     """
     exponent = np.array([math.frexp(v)[1] if 0 < v < math.inf else 0 for v in largest])
     high = np.ldexp(1.0, exponent - 51)
-    # The second parts are half a unit at most, and the bits of `rows` go to their number.
+    # Second parts are at most half a unit; the bits of `rows` are needed to add that many of them.
     return Grid(high, high * 2.0 ** (max(1, rows).bit_length() - 52))
 
 
 @jit
 def count(c: Any, w: Any, sign: Any, rounders: Array, n: Array) -> None:
-    """Add ``sign * w`` to the weight of centre `c`: n (2, k), its two parts."""
+    """Add ``sign * w`` to the weight of centre `c`, in the two parts of n (2, k)."""
     high = (w + rounders[0, -1]) - rounders[0, -1]
     low = ((w - high) + rounders[1, -1]) - rounders[1, -1]
     n[0, c] += sign * high
@@ -63,14 +64,14 @@ def count(c: Any, w: Any, sign: Any, rounders: Array, n: Array) -> None:
 
 @jit
 def move(x: Array, w: Any, before: Any, after: Any, rounders: Array, t: Array) -> None:
-    """Take a row (d,) of weight `w` from centre `before`, unless negative, to `after`.
+    """Move a row (d,) of weight `w` from centre `before`, unless negative, to `after`.
 
     Parameters
     ----------
     rounders
-        (2, >= d) of a `Grid`.
+        (2, >= d) the rounders of a `Grid`.
     t
-        (2, k, >= d): sums, in two parts.
+        (2, k, >= d) the sums, in two parts.
     """
     for j in range(x.shape[0]):
         value = w * np.float64(x[j])
@@ -85,7 +86,7 @@ def move(x: Array, w: Any, before: Any, after: Any, rounders: Array, t: Array) -
 
 @jit
 def _two_sum(a: Any, b: Any) -> Any:
-    """``a + b`` and its rounding error (Knuth 1969)."""
+    """Return ``a + b`` and its rounding error (Knuth 1969)."""
     total = a + b
     part = total - a
     return total, (a - (total - part)) + (b - part)
@@ -93,7 +94,7 @@ def _two_sum(a: Any, b: Any) -> Any:
 
 @jit
 def _two_product(a: Any, b: Any) -> Any:
-    """``a b`` and its rounding error (Dekker 1971)."""
+    """Return ``a b`` and its rounding error (Dekker 1971)."""
     product = a * b
     big = 134217729.0 * a
     a0 = big - (big - a)
@@ -119,25 +120,25 @@ def square(x: Array, w: Any, norm: Array) -> None:
 
 @jit
 def inertia(means: Array, n: Array, t: Array, norm: Array) -> Any:
-    """``sum w |x - mean|^2`` from sums: ``norm - sum_c (2 t_c . mean_c - n_c |mean_c|^2)``.
+    """Return ``sum w |x - mean|^2`` = ``norm - sum_c (2 t_c . mean_c - n_c |mean_c|^2)``.
 
-    In twice the digits of float64, because almost all of `norm` may go; feature by feature, so
-    that they share vectors.
+    It is computed from sums in twice the digits of float64, because almost all of `norm` may
+    cancel; feature by feature, so that features share vectors.
 
     Parameters
     ----------
     means
-        (k, d) centres.
+        (k, d) the centres.
     n, t, norm
-        (2, k), (2, k, >= d) and (2, any): sums, in two parts.
+        (2, k), (2, k, >= d) and (2, any) the sums, in two parts.
     """
     d = means.shape[1]
     total, rest = np.zeros(d), np.zeros(d)
     for c in range(means.shape[0]):
-        count = n[0, c] + n[1, c]  # One number is exact for counts.
+        count = n[0, c] + n[1, c]  # For counts, one number is exact.
         for j in range(d):
             mean = means[c, j]
-            # (2 t - n mean) mean.
+            # This computes (2 t - n mean) mean.
             product, error = _two_product(count, mean)
             a, b = _two_sum(2 * t[0, c, j], -product)
             b += 2 * t[1, c, j] - error
@@ -153,13 +154,13 @@ def inertia(means: Array, n: Array, t: Array, norm: Array) -> Any:
         sum_, more = _two_sum(sum_, norm[0, j])
         left += more + norm[1, j]
     sum_ += left
-    # Not max(): NaN, of values that overflow, has to be seen.
+    # Not max(), because NaN from values that overflow must stay visible.
     return 0.0 if sum_ < 0.0 else sum_
 
 
 @jit
 def in_two(norm: Array, rounders: Array) -> tuple[float, float]:
-    """The sum of norm (2, any) in two parts, of which the first adds up exactly: see `Grid`."""
+    """Return the sum of norm (2, any) in two parts, of which the first adds exactly: see `Grid`."""
     total, rest = 0.0, 0.0
     for j in range(norm.shape[1]):
         total, more = _two_sum(total, norm[0, j])

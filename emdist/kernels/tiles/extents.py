@@ -1,4 +1,4 @@
-"""Extents: sums, extremes and squared deviations of every feature of a tile, in one go."""
+"""Means, squared deviations and extremes of every feature of a tile, computed together."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def _weight_of(w: Array, i: int) -> Any:
 
 @jit
 def _extents(x: Array, w: Array, floats: bool, out: Array) -> Any:
+    """Fill `out` in three passes over a tile; the second finds what rounding took from the mean."""
     n, d = x.shape
     mean, rest, m2, low, high, broken = out[0], out[1], out[2], out[3], out[4], out[5]
     mass = 0.0
@@ -56,11 +57,11 @@ def _extents(x: Array, w: Array, floats: bool, out: Array) -> Any:
 
 
 def extents(x: Array, w: NDArray[np.float64] | None) -> tuple[float, NDArray[np.float64]]:
-    """Total weight of the rows `x` (m, d) that have weight, and (6, d) about each feature.
+    """Return the total weight of the rows `x` (m, d), and (6, d) numbers about each feature.
 
-    That is its mean, what rounding took from the mean, the sum of squared deviations, the
-    smallest and largest value, and how many values are no whole numbers. The mean is NaN where a
-    value is; nothing else counts then.
+    Only rows with weight count. The numbers are the mean, what rounding took from the mean, the sum
+    of squared deviations, the smallest and the largest value, and how many values are not whole
+    numbers. If a value is NaN, so is the mean, and then the other numbers are not valid.
     """
     out = np.zeros((6, x.shape[1]))
     out[3], out[4] = np.inf, -np.inf

@@ -1,12 +1,14 @@
 """Weighted histograms with the extremes of every bin, on a grid for each cluster and feature.
 
-A grid has three parts, each cut by a function that never falls as x rises, so that the bins are in
-the order of the values and cumulative weights find any quantile's bin without a rounding error:
+A grid has three parts. In each, the bin number is a function that never falls as x rises. The bins
+are therefore in the order of the values, and cumulative weights find the bin of any quantile
+without a rounding error:
 
-- between `low` and `high`: the whole part of a linear function plus the whole part of the number
-  of floats since `low`, scaled. The first cuts evenly spread values well, the second any
-  values: a bin holds at most about 8 / `bins` of the floats between, over however many magnitudes;
-- on either side: bins whose widths double, from `reach` on, the last without end.
+- Between `low` and `high`, the bin is the whole part of a linear function plus the whole part of
+  the scaled number of floats since `low`. The first cuts evenly spread values well, and the second
+  any values: a bin holds at most about 8 / `bins` of the floats between, over however many
+  magnitudes.
+- On either side, the widths of bins double from `reach` on; the last bin has no end.
 """
 
 from __future__ import annotations
@@ -22,15 +24,15 @@ from emdist.kernels.jit import jit
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-#: What stands for 1/0 and 1/subnormal: it times any difference is a number.
+#: Stands for 1/0 and 1/subnormal: its product with any difference is finite.
 _STEEP = 1e300
-#: Distance, in multiples of `reach`, beyond which all is the last bin: 2^52.
+#: The distance, in multiples of `reach`, beyond which everything is in the last bin: 2^52.
 _FAR = 2.0**52
 _LOWEST = np.int64(np.iinfo(np.int64).min)
 
 
 def ordinals(x: Floats) -> NDArray[np.int64]:
-    """Position of each float among all floats, 0 at 0: ordered as the numbers are."""
+    """Return the position of each float among all floats, 0 at 0; it has the order of numbers."""
     bits = np.asarray(x + 0.0).view(np.int64)
     place: NDArray[np.int64] = np.where(bits >= 0, bits, _LOWEST - bits)
     return place
@@ -38,22 +40,22 @@ def ordinals(x: Floats) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Grid:
-    """The bins of all cells, ready for `tally`; arrays are (d, k), feature by cluster.
+    """The bins of all clusters and features, for `tally`; arrays are (d, k), feature by cluster.
 
     Attributes
     ----------
     bins
-        In all.
+        The total number of bins.
     tail
-        Bins on either side of the middle.
+        The number of bins on either side of the middle part.
     low, high
-        Of the middle, both within it.
+        The ends of the middle part; both belong to it.
     slope
-        Linear bins per unit.
+        The number of linear bins per unit.
     place
-        Ordinal of `low`.
+        The ordinal of `low`.
     shift
-        Binary logarithm of the floats in an ordinal bin.
+        The binary logarithm of the number of floats in an ordinal bin.
     near
         1 / `reach`.
     """
@@ -69,7 +71,7 @@ class Grid:
 
 
 def grid(low: Floats, high: Floats, reach: Floats, bins: int) -> Grid:
-    """A grid of at least 8 `bins` around the brackets [`low`, `high`]: all (k, d)."""
+    """Return a grid of `bins` >= 8 bins around the brackets [`low`, `high`]: all (k, d)."""
     low, high, reach = (np.ascontiguousarray(a.T, np.float64) for a in (low, high, reach))
     tail = bins // 4
     middle = bins - 2 * tail
@@ -77,7 +79,7 @@ def grid(low: Floats, high: Floats, reach: Floats, bins: int) -> Grid:
     linear = middle - (1 << ordinal_bits) + 1
     place = ordinals(low)
     floats = ordinals(high).view(np.uint64) - place.view(np.uint64)
-    # Half a bin less than there are: rounding cannot lift `high` out of the last.
+    # Half a bin less than there are, so that rounding cannot lift `high` beyond the last bin.
     slope = (linear - 0.5) * _inverse(high - low)
     shift = np.maximum(_bit_length(floats) - ordinal_bits, 0).astype(np.uint64)
     return Grid(bins, tail, low, high, slope, place, shift, _inverse(reach))
@@ -89,6 +91,7 @@ def _inverse(width: Floats) -> Floats:
 
 
 def _bit_length(n: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return the number of bits of each number, 0 for 0."""
     length = np.zeros(n.shape, np.int64)
     for bit in (32, 16, 8, 4, 2, 1):
         large = n >= np.uint64(1) << np.uint64(bit)
@@ -99,7 +102,7 @@ def _bit_length(n: NDArray[np.uint64]) -> NDArray[np.int64]:
 
 @jit
 def _steps(distance: Any, near: Any, last: Any) -> Any:
-    # 0 up to 1 / near, 1 up to 3 / near, 2 up to 7 / near, ...: the exponent of a float.
+    # 0 up to 1 / near, 1 up to 3 / near, 2 up to 7 / near, and so on: the exponent of a float.
     z = np.float64(min(distance * near, _FAR) + 1.0)
     return min((z.view(np.int64) >> 52) - 1023, last)
 
@@ -132,7 +135,7 @@ def _tally(
             outside = max(low[j, c] - value, value - high[j, c])
             if outside > 0.0:
                 steps = _steps(outside, near[j, c], tail - 1)
-                # Not a branch: which side a row is on is as good as random.
+                # Arithmetic instead of a branch: the side of a row is as good as random.
                 below = np.int64(value < low[j, c])
                 at = below * (tail - 1 - steps) + (1 - below) * (upper + steps)
             else:
@@ -157,7 +160,7 @@ def tally(
     least: Floats,
     most: Floats,
 ) -> None:
-    """Add rows to the histograms of their clusters; rows of weight 0 leave no trace.
+    """Add rows to the histograms of their clusters; rows of weight 0 are skipped.
 
     Parameters
     ----------
@@ -166,7 +169,7 @@ def tally(
     on
         The grid.
     total, least, most
-        (d, k, bins) weight, smallest and largest value of every bin: changed in place.
+        (d, k, bins) weight, smallest and largest value of every bin; changed in place.
     """
     _tally(
         x, labels, weight, on.tail, on.low, on.high, on.slope, on.place, on.shift, on.near,

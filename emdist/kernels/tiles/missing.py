@@ -1,4 +1,4 @@
-"""Rows with NaN where a value is missing: statistics and scores of what was observed."""
+"""Statistics and scores of the observed values of rows in which NaN marks missing values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _observed(x: Array, powers: int, out: Array) -> None:
     for i in range(m):
         for j in range(d):
             value = x[i, j]
-            # A comparison, not isnan: it is exact for any type of float, and vectorises.
+            # A comparison instead of isnan: it is exact for any type of float, and vectorises.
             seen = value == value
             filled = value if seen else out.dtype.type(0)
             out[i, j] = filled
@@ -29,21 +29,21 @@ def _observed(x: Array, powers: int, out: Array) -> None:
 
 
 def with_observed(x: Array) -> Array:
-    """``(x, o)`` with 0 for a missing x, and o whether it was observed: (m, d) -> (m, 2 d)."""
+    """Return ``(x, o)``: 0 for a missing x, and o says if it was observed. (m, d) -> (m, 2 d)."""
     out = np.empty((len(x), 2 * x.shape[1]), x.dtype)
     _observed(x, 1, out)
     return out
 
 
 def with_observed_squares(x: Array) -> Array:
-    """``(x, o, x^2)`` with 0 for what is missing: (m, d) -> (m, 3 d)."""
+    """Return ``(x, o, x^2)`` with 0 for missing values: (m, d) -> (m, 3 d)."""
     out = np.empty((len(x), 3 * x.shape[1]), x.dtype)
     _observed(x, 2, out)
     return out
 
 
 def with_observed_norm(x: Array) -> Array:
-    """``(x, o, |x|^2)`` with 0 for what is missing: (m, d) -> (m, 2 d + 1)."""
+    """Return ``(x, o, |x|^2)`` with 0 for missing values: (m, d) -> (m, 2 d + 1)."""
     d = x.shape[1]
     out = np.empty((len(x), 2 * d + 1), x.dtype)
     _observed(x, 1, out[:, : 2 * d])
@@ -52,13 +52,13 @@ def with_observed_norm(x: Array) -> Array:
 
 
 def filled(x: Array, value: Any = 0.0) -> Array:
-    """`x` with `value` (), (d,) or (m, d) where it is NaN; `x` itself where nothing is missing."""
+    """Return `x` with `value` (), (d,) or (m, d) in place of NaN; `x` itself if there is none."""
     missing = np.isnan(x)
     return np.where(missing, value, x).astype(x.dtype, copy=False) if missing.any() else x
 
 
 def filled_pairs(x: Array) -> Array:
-    """`x` (m, 2 d) with 0 for both halves of a pair, j and d + j, that misses one."""
+    """Return `x` (m, 2 d) with 0 for both numbers of a pair, j and d + j, that lacks one."""
     missing = np.isnan(x)
     if not missing.any():
         return x
@@ -70,7 +70,7 @@ def filled_pairs(x: Array) -> Array:
 def observed_quadratic(
     x: Array, means: Array, precisions: Array, half_logs: Array, out: Array
 ) -> None:
-    """Sum over observed j of ``half_log_j - (x_j - mean_j)^2 precision_j / 2``: fills (k, m)."""
+    """Sum ``half_log_j - (x_j - mean_j)^2 precision_j / 2`` over observed j: fills (k, m)."""
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
             total = 0.0
@@ -83,7 +83,7 @@ def observed_quadratic(
 
 @jit
 def observed_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
-    """Observed weight and first two moments about each mean: fills (k, 3 d), as ``(1., o, 2.)``."""
+    """Sum deviations from each mean, observed weight, and squared deviations: adds to (k, 3 d)."""
     d = x.shape[1]
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
@@ -99,7 +99,7 @@ def observed_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
 
 @jit
 def observed_distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
-    """Squared distance of each row to the mean of its label over what is observed: fills (m,)."""
+    """Compute squared distances to the own label's mean over observed values: fills (m,)."""
     for i in range(x.shape[0]):
         total = 0.0
         c = labels[i]
@@ -111,7 +111,7 @@ def observed_distance_to_own(x: Array, means: Array, labels: Array, out: Array) 
 
 
 def patterns(missing: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows grouped by which features they miss: their order (m,), and where each group begins.
+    """Group rows by the features that they lack; return their order (m,) and the group starts.
 
     The last entry of the second array is m.
     """
@@ -126,9 +126,9 @@ def patterns(missing: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.
 
 @jit
 def _cholesky(a: Array, n: int) -> float:
-    """Factor the leading (n, n) of `a` in place, lower; half its log-determinant.
+    """Factor the leading (n, n) of `a` in place, lower; return half its log-determinant.
 
-    NaN if it is not positive definite, to be noticed in the objective.
+    The result is NaN if `a` is not positive definite, which is noticed in the objective.
     """
     half_log = 0.0
     for j in range(n):
@@ -150,7 +150,7 @@ def _cholesky(a: Array, n: int) -> float:
 
 @jit
 def _forward(lower: Array, n: int, b: Array) -> float:
-    """Solve ``lower z = b`` in place over the leading n; |z|^2."""
+    """Solve ``lower z = b`` in place over the leading n; return |z|^2."""
     total = 0.0
     for i in range(n):
         value = b[i]
@@ -174,7 +174,7 @@ def _backward(lower: Array, n: int, b: Array) -> None:
 
 @jit
 def _select(row: Array, wanted: bool, at: Array) -> int:
-    """Indices of the entries of `row` that are `wanted`, into `at`; how many."""
+    """Write the indices of the entries of `row` equal to `wanted` to `at`; return how many."""
     n = 0
     for j in range(row.shape[0]):
         if row[j] == wanted:
@@ -200,20 +200,20 @@ def marginal_by_precision(
     starts: Array,
     out: Array,
 ) -> None:
-    """Terms of ``log p(x_observed)`` for one Gaussian, by the precision P of all features.
+    """Compute terms of ``log p(x_observed)`` of one Gaussian from its precision P of all features.
 
-    With u the missing features, ``-1/2 (e^T P e - g^T P_uu^-1 g) - 1/2 log |P_uu|``, where
-    g = (P e)_u; add ``1/2 log |P|`` and -1/2 log 2 pi for each observed feature. Costs u^3 / 6
-    for each pattern and u^2 / 2 for each row.
+    With u the missing features, the terms are ``-1/2 (e^T P e - g^T P_uu^-1 g) - 1/2 log |P_uu|``,
+    where g = (P e)_u. Add ``1/2 log |P|``, and -1/2 log 2 pi for each observed feature. The cost is
+    u^3 / 6 for each pattern and u^2 / 2 for each row.
 
     Parameters
     ----------
     e, pe
-        (m, d) ``x - mean`` with 0 for what is missing, and ``P e``.
+        (m, d) ``x - mean`` with 0 for missing values, and ``P e``.
     precision
-        (d, d).
+        (d, d) the precision matrix P.
     missing, order, starts
-        (m, d), and what `patterns` gave.
+        (m, d) which values are missing, and the results of `patterns`.
     out
         (m,), filled.
     """
@@ -237,9 +237,10 @@ def marginal_by_precision(
 def marginal_by_covariance(
     e: Array, covariance: Array, missing: Array, order: Array, starts: Array, out: Array
 ) -> None:
-    """As `marginal_by_precision` by the covariance of what is observed, free of cancellation.
+    """Do what `marginal_by_precision` does, from the covariance S of observed features.
 
-    ``-1/2 e_o^T S_oo^-1 e_o - 1/2 log |S_oo|``, all but the constant; costs o^3 / 6 a pattern.
+    This has no cancellation. It fills ``-1/2 e_o^T S_oo^-1 e_o - 1/2 log |S_oo|``, which is all but
+    the constant, and costs o^3 / 6 for each pattern.
     """
     d = e.shape[1]
     at, a, z = np.empty(d, np.int64), np.empty((d, d)), np.empty(d)
@@ -266,17 +267,17 @@ def conditional(
     covariance: Array,
     variance: Array,
 ) -> None:
-    """What is missing given what is observed, for one Gaussian: fills `e` and its spread.
+    """Compute the missing values given the observed ones, for one Gaussian: fills `e` and spreads.
 
     ``E[x_u | x_o] - mean_u = -P_uu^-1 (P e)_u`` with covariance ``P_uu^-1``. Rows of weight 0 keep
-    0, which is right for sums and for nothing else.
+    0, which is right for sums, but not for any other use.
 
     Parameters
     ----------
     e, pe, precision, missing, order, starts
         As in `marginal_by_precision`; `e` is completed in place.
     weight
-        (m,) by which the rows' conditional covariances are summed.
+        (m,) the weights by which the conditional covariances of the rows are summed.
     covariance
         (d, d), to which that sum is added.
     variance
@@ -315,7 +316,7 @@ def conditional(
 
 
 def observed_distances(x: Array, centres: NDArray[np.float64]) -> Array:
-    """All squared distances over what a row has: (m, d), (c, d) -> (c, m), never negative."""
+    """Return squared distances over observed values, never negative: (m, d), (c, d) -> (c, m)."""
     if not np.isnan(x).any():
         return squared_distances(x, centres)
     known, present = filled(x), ~np.isnan(x)

@@ -1,4 +1,4 @@
-"""Sufficient statistics T(x), and scores and sums about a component's own mean."""
+"""Sufficient statistics T(x) of rows, and scores and sums about each component's own mean."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _upper(x: Array, out: Array) -> None:
 
 
 def with_products(x: Array) -> Array:
-    """``(x, upper(x x^T))`` row by row: (m, d) -> (m, d + d (d + 1) / 2)."""
+    """Return ``(x, upper(x x^T))`` row by row: (m, d) -> (m, d + d (d + 1) / 2)."""
     d = x.shape[1]
     out = np.empty((len(x), d + d * (d + 1) // 2), x.dtype)
     _upper(x, out)
@@ -35,7 +35,7 @@ def with_products(x: Array) -> Array:
 
 
 def with_squares(x: Array) -> Array:
-    """``(x, x^2)``: (m, d) -> (m, 2 d)."""
+    """Return ``(x, x^2)``: (m, d) -> (m, 2 d)."""
     d = x.shape[1]
     out = np.empty((len(x), 2 * d), x.dtype)
     out[:, :d] = x
@@ -44,7 +44,7 @@ def with_squares(x: Array) -> Array:
 
 
 def with_norm(x: Array) -> Array:
-    """``(x, |x|^2)``: (m, d) -> (m, d + 1)."""
+    """Return ``(x, |x|^2)``: (m, d) -> (m, d + 1)."""
     d = x.shape[1]
     out = np.empty((len(x), d + 1), x.dtype)
     out[:, :d] = x
@@ -53,13 +53,13 @@ def with_norm(x: Array) -> Array:
 
 
 def pack(matrices: Array) -> Array:
-    """Upper triangles, row by row: (k, d, d) -> (k, d (d + 1) / 2)."""
+    """Return upper triangles, row by row: (k, d, d) -> (k, d (d + 1) / 2)."""
     rows, cols = np.triu_indices(matrices.shape[-1])
     return np.ascontiguousarray(matrices[..., rows, cols])
 
 
 def unpack(upper: Array, d: int) -> Array:
-    """Symmetric matrices from their upper triangles: (k, d (d + 1) / 2) -> (k, d, d)."""
+    """Return symmetric matrices from upper triangles: (k, d (d + 1) / 2) -> (k, d, d)."""
     rows, cols = np.triu_indices(d)
     out = np.empty((*upper.shape[:-1], d, d), upper.dtype)
     out[..., rows, cols] = upper
@@ -69,7 +69,7 @@ def unpack(upper: Array, d: int) -> Array:
 
 @jit_sums
 def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
-    """Squared distance of each row to the mean of its label, in float64: fills (m,)."""
+    """Compute the squared distance of each row to its label's mean, in float64: fills (m,)."""
     for i in range(x.shape[0]):
         total = 0.0
         c = labels[i]
@@ -81,7 +81,7 @@ def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
 
 @jit_sums
 def centred_quadratic(x: Array, means: Array, precisions: Array, out: Array) -> None:
-    """``-1/2 sum_j (x_j - mean_j)^2 precision_j``, subtracting before squaring: fills (k, m)."""
+    """Compute ``-1/2 sum_j (x_j - mean_j)^2 precision_j``, squaring differences: fills (k, m)."""
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
             total = 0.0
@@ -93,7 +93,7 @@ def centred_quadratic(x: Array, means: Array, precisions: Array, out: Array) -> 
 
 @jit
 def centred_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
-    """Weighted first and second moments about each mean: fills (k, 2 d)."""
+    """Sum weighted first and second moments about each mean: adds to (k, 2 d)."""
     d = x.shape[1]
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
@@ -109,9 +109,9 @@ def centred_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
 def labelled_squares(
     x: Array, labels: Array, weight: Array, means: Array, n: Array, out: Array
 ) -> None:
-    """As `centred_squares` for rows that belong to one component each: adds to n (k,), (k, 2 d).
+    """Do what `centred_squares` does, for rows of one component each: adds to n (k,), (k, 2 d).
 
-    `weight` (m,) of the rows, or none for 1.
+    `weight` (m,) has the weights of the rows, or is empty for 1.
     """
     d = x.shape[1]
     for i in range(x.shape[0]):

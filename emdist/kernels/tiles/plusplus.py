@@ -1,4 +1,4 @@
-"""Weighted greedy k-means++ on rows in memory."""
+"""Weighted greedy k-means++ on rows in memory, and squared distances between rows and centres."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from emdist.kernels.tiles.tiles import tile_rows, tiles
 
 Floats = NDArray[np.float64]
 
-#: Dissimilarities of rows (m, d) and centres (c, d), never negative: (c, m).
+#: Returns dissimilarities (c, m) of rows (m, d) and centres (c, d), never negative.
 Between: TypeAlias = Callable[[Floats, Floats], Floats]
 
 
 def squared_distances(x: Floats, centres: Floats) -> Floats:
-    """All squared distances: (m, d), (c, d) -> (c, m), never negative."""
+    """Return all squared distances, never negative: (m, d), (c, d) -> (c, m)."""
     out = centres @ x.T
     out *= -2.0
     out += np.einsum("ij,ij->i", x, x)
@@ -26,7 +26,7 @@ def squared_distances(x: Floats, centres: Floats) -> Floats:
 
 
 def nearest(x: Floats, centres: Floats, between: Between = squared_distances) -> NDArray[np.int32]:
-    """Index of the nearest centre, tile by tile: (m, d), (c, d) -> (m,)."""
+    """Return the index of the nearest centre, tile by tile: (m, d), (c, d) -> (m,)."""
     out = np.empty(len(x), np.int32)
     for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
         out[a:b] = between(x[a:b], centres).argmin(axis=0)
@@ -34,11 +34,11 @@ def nearest(x: Floats, centres: Floats, between: Between = squared_distances) ->
 
 
 def nearest_others(centres: Floats) -> tuple[NDArray[np.int32], Floats]:
-    """Index of each centre's nearest other, and the squared distance: (k, d) -> (k,), (k,)."""
+    """Return each centre's nearest other, and the squared distance: (k, d) -> (k,), (k,)."""
     k = len(centres)
     index, distance = np.zeros(k, np.int32), np.full(k, np.inf)
     for a, b in tiles(k, tile_rows(centres.shape[1] + k, 8)):
-        # Each pair once: those before `a` have met these already.
+        # Each pair is compared once: centres before `a` have already met these.
         between = squared_distances(centres[a:], centres[a:b])
         own = np.arange(b - a)
         between[own, own] = np.inf
@@ -58,6 +58,7 @@ def _keep_nearer(
 
 
 def _draw(potential: Floats, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw `size` indices in proportion to `potential`."""
     cumulative = np.cumsum(potential)
     at = np.searchsorted(cumulative, rng.random(size) * cumulative[-1], side="right")
     last: NDArray[np.int64] = np.minimum(at, len(potential) - 1).astype(np.int64)
@@ -72,10 +73,10 @@ def plusplus(
     between: Between = squared_distances,
     told: Callable[[int], None] | None = None,
 ) -> NDArray[np.int64]:
-    """Indices of `k` rows chosen by greedy k-means++.
+    """Return the indices of `k` rows chosen by greedy k-means++.
 
-    Source: Arthur and Vassilvitskii 2007, with their greedy variant: each new centre is the
-    best of ``2 + log k`` candidates drawn in proportion to weight times squared distance.
+    Source: Arthur and Vassilvitskii 2007, with their greedy variant: each new centre is the best of
+    ``2 + log k`` candidates that are drawn in proportion to weight times squared distance.
 
     Parameters
     ----------
@@ -84,11 +85,11 @@ def plusplus(
     weight
         (m,) weights, not all zero.
     k
-        Centres wanted.
+        The number of rows to choose.
     rng
-        Source of the draws.
+        The random generator.
     between
-        Dissimilarities that take the place of squared distances.
+        Dissimilarities to use in place of squared distances.
     told
         Called with the number of rows chosen so far.
     """
@@ -96,7 +97,7 @@ def plusplus(
     chosen = np.empty(k, np.int64)
     chosen[0] = _draw(weight, 1, rng)[0]
     nearest = between(x, x[chosen[:1]])[0]
-    # The expansion leaves rounding dust on a row's distance to itself; it would be drawn again.
+    # Rounding leaves a small distance of the row to itself, so that it could be drawn again.
     nearest[chosen[0]] = 0.0
     for c in range(1, k):
         potential = weight * nearest

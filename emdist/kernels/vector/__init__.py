@@ -1,1 +1,1 @@
-"""Vector code: panels of rows in lanes, scored and added up in registers."""
+"""Vectorised kernels that score and add up rows in vector registers, panel by panel."""

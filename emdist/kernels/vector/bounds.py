@@ -1,11 +1,11 @@
-"""Which rows may change their centre, and the nearest centres of those alone.
+"""Finds the rows that may change their centre, and the nearest centres of only those rows.
 
-Hamerly 2010, "Making k-means even faster", SDM, with Ding et al. 2015, "Yinyang k-means", ICML: a
-row keeps, for each group of centres, how much farther the nearest of the group was than its own
-centre was. Until the two have moved that far towards it, the row cannot have changed.
+Hamerly 2010, "Making k-means even faster", SDM, with Ding et al. 2015, "Yinyang k-means", ICML: for
+each group of centres, a row keeps by how much the nearest centre of the group was farther than its
+own centre. Until the two centres have moved by that much in total, the row cannot have changed.
 
-The bounds hold for the labels as they are *computed*: whatever rounding may do to a score, when
-bounds are made and at any later time, is taken off them.
+The bounds hold for the labels as they are *computed*. Whatever rounding may do to a score, when
+bounds are made and at any later time, is subtracted from them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 
 @jit
 def _squares(panel: Array, out: Array) -> None:
+    """Fill `out` with the squared norms of a panel's rows, in float64."""
     out[:] = 0.0
     for j in range(panel.shape[0]):
         for r in range(panel.shape[1]):
@@ -38,7 +39,7 @@ def _squares(panel: Array, out: Array) -> None:
 @jit
 def _winners(found: Array, best: Array, names: Array, m: Any, own: Array, label: Array,
              place: Array) -> None:  # fmt: skip
-    """The best of all groups, and whose it is: the lowest index among equals."""
+    """Find each row's best centre over all groups; among equals, the lowest index."""
     for r in range(m):
         own[r], label[r], place[r] = best[0, r], names[found[0, r]], 0
     for q in range(1, found.shape[0]):
@@ -53,12 +54,13 @@ def _winners(found: Array, best: Array, names: Array, m: Any, own: Array, label:
 @jit_quotients
 def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, place: Array,
              gamma: Any, m: Any, upper: Array, error: Array, out: Array) -> None:  # fmt: skip
-    """How much farther the nearest of each group is than the own centre: fills (g, tile).
+    """Compute by how much each group's nearest centre is farther than the own: fills (g, tile).
 
     Scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a squared distance D by
-    ``gamma (5 |x|^2 + 3 D)``. A later pass tells two centres apart if their distances differ by
-    more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``, where S, the sum of the distances, is at
-    least `floor`, how far apart the two centres are. Both are taken off, the latter twice.
+    ``gamma (5 |x|^2 + 3 D)``. A later pass can tell two centres apart if their distances differ by
+    more than ``gamma (6 |x|^2 / S + 4 |x| + 2 d_own)``. S is the sum of the distances. It is at
+    least the distance between the two centres, and so at least `floor`, which is half of the
+    distance to the nearest other centre. Both errors are subtracted, the latter twice.
     """
     wide = 1 + 4 * gamma
     for r in range(m):
@@ -69,9 +71,9 @@ def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, 
         for r in range(m):
             other = np.float64(second[q, r] if q == place[r] else best[q, r])
             lower = math.sqrt(max((norm[r] * (1 - 5 * gamma) - other) * (2 - wide), 0.0))
-            # The roots' own rounding is far below the error, or below the next line.
+            # The rounding of the roots is far below the error, or below the next line's margin.
             margin = lower - upper[r] - error[r]
-            # Towards less, whichever way float32 rounds.
+            # Make it smaller, whichever way float32 rounds.
             margin -= abs(margin) * 2.0**-22
             out[q, r] = np.inf if other == -np.inf else margin
 
@@ -79,7 +81,7 @@ def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, 
 @jit
 def _move_last(x: Array, i: Any, origin: Array, w: Any, before: Any, after: Any, rounders: Array,
                one: Array, t: Array, norm: Array) -> None:  # fmt: skip
-    """As `move_row`, for the last rows, which may not be read beyond their end."""
+    """Do what `move_row` does, for the last rows, which must not be read beyond their end."""
     row = one[: x.shape[1]]
     for j in range(x.shape[1]):
         row[j] = x[i, j] - origin[j]
@@ -93,24 +95,24 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
             eta: Array, offset: Array, starts: Array, names: Array, floor: Array, gamma: Any,
             tile: Any, rounders: Array, labels: Array, since: Array,
             margins: Array, n: Array, t: Array, norm: Array) -> None:  # fmt: skip
-    """Label rows anew, with their bounds and the sums that they belong to.
+    """Label rows again, and update their bounds and the sums that they belong to.
 
     Parameters
     ----------
     x, origin, weight
-        (m, d) rows as stored, what is subtracted from them first, `widened`, (m,) weights or none.
+        (m, d) rows as stored, the origin to subtract first, `widened`, and (m,) weights or none.
     rows, at
-        (r,) which rows of `x`, and where these stand in `labels`, `since` and `margins`.
+        (r,) which rows of `x`, and where these are in `labels`, `since` and `margins`.
     now
-        What `since` is set to: see `unsafe`.
+        The value that `since` is set to: see `unsafe`.
     eta, offset, starts, names
-        Centres group by group, (g + 1,) where each group starts, and each centre's index.
+        The centres group by group, (g + 1,) where each group starts, and each centre's index.
     floor, gamma
         (k,) and scalar: see `_margins`.
     rounders, n, t
-        As in `exact.move`, `t` and `rounders` of whole vectors.
+        As in `exact.move`, with `t` and `rounders` padded to whole vectors.
     norm
-        (2, w) to which the squares of rows are added that had no label.
+        (2, w) to which the squares of rows without a label are added.
     """
     d, groups = x.shape[1], len(starts) - 1
     few, panel = np.zeros((tile, d), x.dtype), np.empty((d, tile), eta.dtype)
@@ -125,7 +127,7 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
             i = rows[a + r]
             for j in range(d):
                 few[r, j] = x[i, j]
-        # Of a tile that is not full the rest is scored as well: any rows do.
+        # If a tile is not full, its remaining rows are scored as well, whatever they hold.
         fill_panel(few, 0, tile, origin, panel)
         _squares(panel, length)
         for q in range(groups):
@@ -140,7 +142,7 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
                 margins[q, i] = bounds[q, r]
             since[i] = now
             if before != label[r]:
-                # Here, and not in a function: to hand it so many arrays costs ten times as much.
+                # Not in a function: passing so many arrays to one costs ten times as much.
                 own, after = rows[a + r], label[r]
                 w = weight[own] if len(weight) else 1.0
                 count(after, w, 1.0, rounders, n)
@@ -156,23 +158,23 @@ def rescore(x: Array, origin: Array, weight: Array, rows: Array, at: Array, now:
 @jit
 def _raise_flags(labels: Array, since: Array, margins: Array, moved: Array, now: Any, oldest: Any,
                  k: Any, out: Array) -> None:  # fmt: skip
-    """Set `out` to 1 for rows whose bound of one group no longer holds. `moved` (ages k,)."""
+    """Set `out` to 1 for rows whose bound of one group no longer holds. `moved` is (ages k,)."""
     for i in range(out.shape[0]):
-        # Unsigned: an index that cannot be negative needs no second look.
+        # Unsigned numbers, because an index that cannot be negative needs no further check.
         age = min(np.uint32(now) - np.uint32(since[i]), np.uint32(oldest))
         at = np.uintp(age * np.uint32(k) + np.uint32(labels[i]))
-        # True for NaN.
+        # True for NaN as well.
         out[i] |= np.int32(not margins[i] > moved[at])
 
 
 @jit
 def unsafe(labels: Array, since: Array, margins: Array, table: Array, now: Any,
            out: Array) -> Any:  # fmt: skip
-    """Fill `out` with the rows whose bounds no longer hold; how many.
+    """Fill `out` with the rows whose bounds no longer hold; return how many there are.
 
-    `table` (g, ages, k) says how far a row's own centre and the fastest of a group have moved,
-    together, in so many passes, infinitely far at the last of its ages, which is that of all older
-    rows. Margins (g, m).
+    `table` (g, ages, k) says how far a row's own centre and the fastest of a group have moved in
+    total, in that many passes. At the last age, which stands for all older rows, it is infinite.
+    Margins are (g, m).
     """
     found, total, (groups, ages, k) = 0, labels.shape[0], table.shape
     moved, flags = table.reshape(groups, ages * k), np.empty(256, np.int32)
@@ -195,9 +197,9 @@ def unsafe(labels: Array, since: Array, margins: Array, table: Array, now: Any,
 
 @jit_quotients
 def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
-    """How many passes a row's bounds will hold if centres go on as they do: fills (m,).
+    """Estimate how many passes a row's bounds will hold at the current pace: fills (m,).
 
-    `pace` (g, k) is what a pass takes off a bound.
+    `pace` (g, k) is by how much a pass reduces a bound.
     """
     out[:] = np.inf
     for q in range(margins.shape[0]):
@@ -207,14 +209,14 @@ def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
 
 @jit
 def drifts(way: Array, means: Array, slack: float) -> Array:
-    """How far each centre is from where it was (ages, k), at most, and `slack` times that.
+    """Return bounds (ages, k) on how far each centre is from where it was, times `slack`.
 
     Parameters
     ----------
     way
-        (ages, k) length of the way that centres had come, the newest first.
+        (ages, k) length of the path that centres had come, the newest first.
     means
-        (known, k, d) where they stood: the way back to there is straight.
+        (known, k, d) former centres, for which the straight distance is known.
     """
     ages, k = way.shape
     known, _, d = means.shape
@@ -232,7 +234,7 @@ def drifts(way: Array, means: Array, slack: float) -> Array:
             out[e, c] = value
     for e in range(known, ages):
         for c in range(k):
-            # Further back: by what the way there was longer.
+            # Further back: add the difference of the path lengths.
             before = (way[known - 1, c] - way[e, c]) * (1 + 1e-12) + 2e-14 * way[0, c]
             out[e, c] = min(out[e, c], out[known - 1, c] + before)
     for e in range(ages):
@@ -243,16 +245,16 @@ def drifts(way: Array, means: Array, slack: float) -> Array:
 
 @jit
 def movements(drift: Array, order: Array, sizes: Array, valid: Array, out: Array) -> None:
-    """Fill `out` (g, ages, k): movement of a centre and the fastest other of each group.
+    """Fill `out` (g, ages, k): movement of a centre plus that of the fastest other of each group.
 
     Parameters
     ----------
     drift
         (ages, k) how far centres have moved since.
     order, sizes
-        (ages, k) centres group by group, and (g,) how many a group has.
+        (ages, k) the centres group by group, and (g,) how many centres each group has.
     valid
-        (ages, k) False where a row of that centre is not safe in any case.
+        (ages, k) False if a row of that centre is not safe in any case.
     """
     ages, k = drift.shape
     for e in range(ages):

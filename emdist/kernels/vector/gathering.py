@@ -1,4 +1,4 @@
-"""Sums over rows: of responsibilities times lines of panels, and of labelled rows."""
+"""Sums over rows: responsibilities times lines of panels, and rows by their labels."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from emdist.kernels.vector.lanes import (
 )
 from emdist.kernels.vector.rows import Rows
 
-#: Sums of squared distances that rows take turns with, so that none waits for the one before, and
-#: widths of rows whose loops are unrolled.
+#: How many accumulators of squared distances take turns, so that no row waits for the one before;
+#: and the widths of rows for which loops are unrolled.
 _TOTALS, _WIDTHS = 2, (8, 16)
 
 
 def _line_gatherer(statistics: int, components: int) -> Any:
+    """Make the function that gathers this many statistics and components at once."""
+
     @inline
     def gather_lines(typing: Any, resp: Any, lines: Any, count: Any, column: Any, out: Any) -> Any:
-        """Sums over the rows of the first `count` panels of resp times a few lines, added to `out`.
+        """Add sums of resp times a few lines, over the rows of the first `count` panels, to `out`.
 
-        Resp (panels, k, rows), lines (panels, `STATISTICS`, rows), of which these are the first,
-        out (k, width) of float64, whose columns `column` and on they are. Sums over lanes are of
-        float64.
+        Resp (panels, k, rows); lines (panels, `STATISTICS`, rows), of which the first are used; out
+        (k, width) of float64, in whose columns from `column` the sums are. Sums over lanes are made
+        in float64.
         """
         contiguous(resp, lines, out)
         signature = types.void(resp, lines, count, column, out)
@@ -64,7 +66,7 @@ def _line_gatherer(statistics: int, components: int) -> Any:
     return gather_lines
 
 
-#: Of a group of lines, and of one or two that are left: the ones, and what stands before them.
+#: Gather a whole group of lines, or the one or two that are left, such as the line of ones.
 gather_lines = _line_gatherer(STATISTICS, GATHERED)
 gather_line, gather_two_lines = _line_gatherer(1, COMPONENTS), _line_gatherer(2, COMPONENTS)
 
@@ -72,9 +74,9 @@ gather_line, gather_two_lines = _line_gatherer(1, COMPONENTS), _line_gatherer(2,
 def _products(
     code: Code, resp: Any, lines: Any, count: Any, shape: tuple[int, int]
 ) -> list[list[Any]]:
-    """Accumulators, lane by lane, of a few components times a few statistics: their `shape`."""
+    """Return accumulators, lane by lane, of a few components times a few statistics: `shape`."""
     b, rows = code.builder, size(code, lines, 2)
-    # The compiler does not know their number, or it would unroll the loop and run out of registers.
+    # The number is hidden from the compiler, which would unroll the loop and run out of registers.
     vectors = b.udiv(rows, I64(code.lanes))
     r, k, first = resp
     components, statistics = shape
@@ -85,7 +87,7 @@ def _products(
         base = code.at(lines.data, code.times(code.times(panel.index, I64(STATISTICS)), rows))
         with cgutils.for_range(b, vectors, intp=I64) as vector:
             place = code.times(vector.index, I64(code.lanes))
-            # One line at a time: with all of them there is a vector more than registers.
+            # Load one line at a time: all of them would need one vector more than registers.
             shares = [
                 code.load(code.at(own, place, code.times(I64(c), rows))) for c in range(components)
             ]
@@ -98,14 +100,14 @@ def _products(
 
 @dataclass(frozen=True)
 class _Gathering:
-    """Writes the code that adds rows to the sums of their labels.
+    """Generates the code that adds rows to the sums of their labels.
 
     Attributes
     ----------
     rows
-        How they are read.
+        The generator of the code that reads rows.
     means, labels, weight, count, sums
-        As the code sees them.
+        Arrays in the generated code.
     weighted
         Whether rows have weights.
     """
@@ -120,17 +122,17 @@ class _Gathering:
 
     @property
     def code(self) -> Code:
-        """For vectors of float64."""
+        """The code generator for vectors of float64."""
         return self.rows.code
 
     def all(self, low: Any, high: Any) -> Any:
-        """Add rows low..high-1; their distance."""
+        """Add rows low..high-1; return the sum of their squared distances."""
         b, code = self.code.builder, self.code
         totals = [code.variable(code.constant(0.0)) for _ in range(_TOTALS)]
         width = size(code, self.means, 1)
         done = b.append_basic_block("done")
         for fixed in _WIDTHS:
-            # The compiler knows such a width, and unrolls.
+            # The compiler knows this width, so it unrolls the loop.
             with b.if_then(b.icmp_signed("==", width, I64(fixed))):
                 self._loop(low, high, I64(fixed), totals)
                 b.branch(done)
@@ -181,14 +183,14 @@ def _row_gatherer(weighted: bool) -> Any:
         typing: Any, x: Any, first: Any, last: Any, origin: Any, means: Any, labels: Any,
         weight: Any, scores: Any, count: Any, sums: Any,
     ) -> Any:  # fmt: skip
-        """Add rows ``x[first:last] - origin`` to the sums of their labels; their distance.
+        """Add rows ``x[first:last] - origin`` to the sums of their labels; return their distance.
 
-        Means and sums (k, w) are float64 of a width that is a multiple of `ROW_LANES`, as that of
-        the origin (w,) is, and the rows (m, d) are read as if they were so wide: the last of them
-        must not reach the end of the array. Labels and weight (m,), count (k,) of weights; the sum
-        of weighted squared distances to the means is returned. Rows are rounded to the numbers of
+        Means and sums (k, w) and the origin (w,) are float64, and w is a multiple of `ROW_LANES`.
+        The rows (m, d) are read as if they had this width, so the last of them must not reach the
+        end of the array. Labels and weight are (m,), and count (k,) has sums of weights. Returned
+        is the sum of weighted squared distances to the means. Rows are rounded to the numbers of
         `scores`: those of float32 add up without rounding, in any order, as long as they are of
-        like size.
+        similar size.
         """
         contiguous(x, origin, means, labels, weight, count, sums)
         signature = types.float64(

@@ -1,9 +1,10 @@
-"""Instructions that the compiler does not find by itself: whole vectors of rows in registers.
+"""Generates vector instructions that the compiler does not find by itself, as LLVM code.
 
-A **panel** holds a few vectors of rows, statistic by statistic, so that a row is a lane: a score
-is then a multiply-add of lanes, and the best of many components a comparison of lanes, without
-any step across them. Each function here becomes a few lines of LLVM's intermediate code within a
-compiled kernel; on a machine of narrower vectors LLVM splits them.
+A **panel** holds a few vectors of rows, one statistic after another, so that each row has its own
+lane of the vectors. A score is then a multiply-add of lanes, and the best of many components is a
+comparison of lanes, so no step combines different lanes. Each function here becomes a few lines of
+LLVM's intermediate code within a compiled kernel. On a machine with narrower vectors, LLVM splits
+them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
-#: More digits than a float64 has: the part of it that one leaves out counts.
+#: log 2 with more digits than a float64 has, because the part beyond float64 is used as well.
 _LOG_2 = Decimal("0.6931471805599453094172321214581766")
 _FUSED = ("contract",)
 
@@ -33,44 +34,44 @@ def _has_512_bits() -> bool:
 
 
 _WIDE = _has_512_bits()
-#: Bytes of a vector, vectors of a panel, and components whose scores are in registers at once:
-#: 24 accumulators of 32 registers, or 12 of 16.
+#: Bytes of a vector, vectors in a panel, and components whose scores are in registers at once.
+#: That makes 24 accumulators in 32 registers, or 12 in 16.
 _BYTES, VECTORS = (64, 4) if _WIDE else (32, 2)
 COMPONENTS = 6
-#: Bytes of a line of the cache, which no vector is longer than.
+#: Bytes of a cache line. No vector is longer.
 CACHE_LINE = 64
-#: Statistics that are gathered at once, and for how many components: sums of `STATISTICS` are a
-#: vector of float64.
+#: How many statistics are gathered at once, and for how many components. The sums of `STATISTICS`
+#: fill one vector of float64.
 STATISTICS, GATHERED = (8, 3) if _WIDE else (4, 2)
 
 
-#: Numbers of a row that are added at once.
+#: How many numbers of a row are added at once.
 ROW_LANES = 8
 
 
 def row_width(d: int) -> int:
-    """Of rows of `d` features in whole vectors."""
+    """Return the width of rows of `d` features, padded to whole vectors."""
     return -(-d // ROW_LANES) * ROW_LANES
 
 
 def lanes(itemsize: int) -> int:
-    """Numbers of a vector."""
+    """Return how many numbers a vector holds."""
     return _BYTES // itemsize
 
 
 def panel_rows(itemsize: int) -> int:
-    """Rows of a panel of numbers of `itemsize` bytes."""
+    """Return how many rows a panel has, for numbers of `itemsize` bytes."""
     return VECTORS * lanes(itemsize)
 
 
 def inline(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of array types that writes code, to be called from compiled kernels."""
+    """Make a function that generates code from array types callable from compiled kernels."""
     return cast(Callable[..., Any], intrinsic(function))
 
 
 @dataclass(frozen=True)
 class Code:
-    """Writes code for vectors of one type of number."""
+    """Generates code for vectors of one type of number."""
 
     builder: Any
     number: Any
@@ -90,7 +91,7 @@ class Code:
         return ir.VectorType(I32, self.lanes)
 
     def at(self, base: Any, *index: Any) -> Any:
-        """Address of an element: of a sum of indices."""
+        """Return the address of the element at the sum of the indices."""
         total = index[0]
         for more in index[1:]:
             total = self.builder.add(total, more)
@@ -102,7 +103,7 @@ class Code:
     def load(self, address: Any, kind: Any = None) -> Any:
         kind = self.type if kind is None else kind
         value = self.builder.load(self.builder.bitcast(address, kind.as_pointer()))
-        value.align = 4  # Panels start where arrays start.
+        value.align = 4  # Panels start where arrays start, so no larger alignment is certain.
         return value
 
     def store(self, value: Any, address: Any) -> None:
@@ -114,6 +115,7 @@ class Code:
         return ir.Constant(kind, [value] * self.lanes)
 
     def splat(self, value: Any) -> Any:
+        """Return a vector with `value` in each lane."""
         kind = ir.VectorType(value.type, self.lanes)
         nothing = ir.Constant(kind, ir.Undefined)
         one = self.builder.insert_element(nothing, value, I32(0))
@@ -121,26 +123,28 @@ class Code:
         return self.builder.shuffle_vector(one, nothing, first)
 
     def fused(self, a: Any, b: Any, c: Any) -> Any:
-        """``a b + c``, rounded once where the machine can."""
+        """Return ``a b + c``, rounded once if the machine can do that."""
         return self.builder.fadd(self.builder.fmul(a, b, flags=_FUSED), c, flags=_FUSED)
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """``a b + c``, rounded once on any machine, for vectors of float64."""
+        """Return ``a b + c``, rounded once on any machine, for vectors of float64."""
         kind = ir.FunctionType(self.type, [self.type] * 3)
         name = f"llvm.fma.v{self.lanes}f64"
         known = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(known, [a, b, c])
 
     def above(self, a: Any, b: Any) -> Any:
+        """Return lanes in which a > b; False where either is NaN."""
         return self.builder.fcmp_ordered(">", a, b)
 
     def variable(self, value: Any) -> Any:
+        """Return a stack variable that holds `value`; LLVM can keep it in a register."""
         held = cgutils.alloca_once(self.builder, value.type)
         self.builder.store(value, held)
         return held
 
     def parts(self, vector: Any, size: int) -> list[Any]:
-        """The vector cut into pieces of `size` lanes."""
+        """Cut the vector into pieces of `size` lanes."""
         return [
             self._picked(vector, vector, range(start, start + size))
             for start in range(0, vector.type.count, size)
@@ -151,7 +155,7 @@ class Code:
         return self.builder.shuffle_vector(a, b, mask)
 
     def _halved(self, vector: Any, size: int) -> Any:
-        """Halves of a vector added, in float64, until `size` lanes are left."""
+        """Add halves of a vector in float64 until `size` lanes are left."""
         wide = ir.VectorType(ir.DoubleType(), vector.type.count)
         if vector.type != wide:
             vector = self.builder.fpext(vector, wide)
@@ -161,11 +165,11 @@ class Code:
         return vector
 
     def total(self, vector: Any) -> Any:
-        """Sum over the lanes, in float64."""
+        """Return the sum over the lanes, in float64."""
         return self.builder.extract_element(self._halved(vector, 1), I32(0))
 
     def totals(self, vectors: list[Any]) -> Any:
-        """Sums over the lanes of each vector, as one vector of float64: neighbours are added."""
+        """Return the sums over the lanes of each vector as one float64 vector; adds neighbours."""
         size = len(vectors)
         left = [self._halved(vector, size) for vector in vectors]
         while len(left) > 1:
@@ -179,20 +183,21 @@ class Code:
         return left[0]
 
     def every(self, vectors: list[Any], step: int, first: int) -> Any:
-        """Numbers `first`, first + step, ... of vectors that are `step` in number, as one."""
+        """Return the numbers `first`, first + step, ... of `step` vectors as one vector."""
         found = vectors[0]
         for n, vector in enumerate(vectors):
-            # Lanes that come from this vector; those before are in place, those behind to come.
+            # `index` selects the lanes that come from this vector. Earlier lanes are already in
+            # place, and later vectors fill the others.
             at = [first + step * i - n * self.lanes for i in range(self.lanes)]
             index = [self.lanes + a if 0 <= a < self.lanes else i for i, a in enumerate(at)]
             found = self._picked(found, vector, index)
         return found
 
     def turned(self, rows: list[Any]) -> list[Any]:
-        """A square of vectors, rows for columns: halves change places, then quarters, ..."""
+        """Transpose a square of vectors: exchange halves, then quarters, and so on."""
         step = len(rows) // 2
         while step:
-            # Lanes of `a` where the bit of `step` is clear come from it, the others from b.
+            # Lanes where the bit `step` is clear come from `a`, the others from `b`.
             low = [i if not i & step else len(rows) + i - step for i in range(len(rows))]
             high = [i + step if not i & step else len(rows) + i for i in range(len(rows))]
             for i in range(len(rows)):
@@ -203,17 +208,18 @@ class Code:
         return rows
 
     def exp(self, x: Any) -> Any:
-        """exp(x) for x <= 0 that is no subnormal, to 2 units in the last place; NaN stays NaN.
+        """Return exp(x) for x <= 0 if it is not subnormal, to 2 units in the last place.
 
-        2^n times the Taylor series about the nearest multiple n of log 2.
+        NaN stays NaN. The value is 2^n times the Taylor series about the nearest multiple n of
+        log 2.
         """
         single = isinstance(self.number, ir.FloatType)
         bits, bias, degree = (23, 127, 7) if single else (52, 1023, 13)
-        # Adding this leaves the nearest integer in the last bits of the mantissa.
+        # Adding this constant puts the nearest integer into the last bits of the mantissa.
         shift = 1.5 * 2.0**bits
         moved = self.fused(x, self.constant(1 / log(2)), self.constant(shift))
         n = self.builder.fsub(moved, self.constant(shift))
-        # log 2 in two parts, of which the first times n is exact.
+        # log 2 in two parts; the product of n and the first part is exact.
         fine = 2.0 ** (9 if single else 32)
         high = round(log(2) * fine) / fine
         r = self.fused(n, self.constant(-high), x)
@@ -230,7 +236,7 @@ class Code:
 
 
 def arrays(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-    """Arguments as the code sees them: arrays with `data` and `shape`, numbers as they are."""
+    """Return arguments as the code uses them: arrays with `data` and `shape`, numbers unchanged."""
     return [
         context.make_array(kind)(context, builder, value)
         if isinstance(kind, types.Array)
@@ -240,13 +246,13 @@ def arrays(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[An
 
 
 def code_for(context: Any, builder: Any, kind: Any) -> Code:
-    """What writes code for the numbers of an array type."""
+    """Return the code generator for the numbers of an array type."""
     number = context.get_data_type(kind.dtype)
     return Code(builder, number, lanes(kind.dtype.bitwidth // 8))
 
 
 def contiguous(*kinds: Any) -> None:
-    """Refuse array types that vectors cannot be loaded from."""
+    """Raise TypingError for array types from which vectors cannot be loaded."""
     for kind in kinds:
         if isinstance(kind, types.Array) and kind.layout != "C":
             raise TypingError(f"Vectors are loaded from contiguous arrays, and this is {kind}.")
@@ -254,10 +260,10 @@ def contiguous(*kinds: Any) -> None:
 
 @inline
 def borrowed(typing: Any, array: Any) -> Any:
-    """The array without a count of who refers to it: its owner must outlive the call.
+    """Return the array without a reference count: its owner must outlive the call.
 
-    Each slice of an array counts, and counting is atomic: dozens of times a panel, it takes as
-    long as scores do.
+    Each slice of an array counts references, and counting is atomic. Dozens of slices in every
+    panel would take as long as the scores do.
     """
     signature = array(array)
 
@@ -271,5 +277,5 @@ def borrowed(typing: Any, array: Any) -> Any:
 
 
 def size(code: Code, array: Any, axis: int) -> Any:
-    """Length of an array."""
+    """Return the length of an array along an axis."""
     return code.builder.extract_value(array.shape, axis)

@@ -1,6 +1,6 @@
-"""Sufficient statistics as products of two lines of a panel, where one may be a line of ones.
+"""Sufficient statistics T(x) as products of two lines of a panel, of which one may be all ones.
 
-A panel of rows has a line for each feature, one of ones, and what `extras` asks for.
+A panel of rows has a line for each feature, a line of ones, and the lines that `extras` lists.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from emdist.kernels.jit import jit
 Array = NDArray[Any]
 Index = NDArray[np.int32]
 
-#: What an extra line is: the squared norm of all features, or whether feature a is c.
+#: Marks an extra line that is the squared norm of all features; others say if feature a equals c.
 NORM = -1
 
 
 @dataclass(frozen=True)
 class Lines:
-    """T(x), line by line.
+    """A table that says which products of lines make up T(x).
 
     Attributes
     ----------
     pairs
-        (D, 2) of lines of the panel: statistic j is the product of pair j. Lines 0..d-1 are the
-        features, d is one, d + 1 and on are extras.
+        (D, 2) lines of the panel: statistic j is the product of pair j. Lines 0..d-1 are the
+        features, line d is one, and lines from d + 1 are the extras.
     extras
         (e, 2): (NORM, NORM) for ``|x|^2``, or (a, c) for ``x_a == c``.
     """
@@ -38,7 +38,7 @@ class Lines:
     extras: Index
 
     def direct(self, d: int) -> bool:
-        """Whether T(x) is x."""
+        """Return whether T(x) is x."""
         return np.array_equal(self.pairs, features(d).pairs)
 
 
@@ -52,38 +52,38 @@ def _itself(d: int) -> Any:
 
 
 def features(d: int) -> Lines:
-    """T(x) = x."""
+    """Return the lines of T(x) = x."""
     return _lines(_itself(d))
 
 
 def squares(d: int) -> Lines:
-    """T(x) = (x, x^2)."""
+    """Return the lines of T(x) = (x, x^2)."""
     return _lines(_itself(d), np.stack([np.arange(d)] * 2, axis=1))
 
 
 def norm(d: int) -> Lines:
-    """T(x) = (x, |x|^2)."""
+    """Return the lines of T(x) = (x, |x|^2)."""
     return _lines(_itself(d), [[d, d + 1]], extras=[[NORM, NORM]])
 
 
 def products(d: int) -> Lines:
-    """T(x) = (x, upper(x x^T))."""
+    """Return the lines of T(x) = (x, upper(x x^T))."""
     return _lines(_itself(d), np.stack(np.triu_indices(d), axis=1))
 
 
 def categories(d: int, c: int) -> Lines:
-    """T(x) = one-hot(x), c numbers a feature."""
+    """Return the lines of T(x) = one-hot(x), with c numbers for each feature."""
     extras = np.stack(np.divmod(np.arange(d * c), c), axis=1)
     return _lines(np.stack([np.full(d * c, d), d + 1 + np.arange(d * c)], axis=1), extras=extras)
 
 
 def beside(parts: Sequence[tuple[NDArray[np.int64], Lines | None]], d: int) -> Lines | None:
-    """Lines of groups of columns, of d features in all; None where there is no such table."""
+    """Return lines of groups of columns, for d features in all; None if there is no such table."""
     pairs: list[Any] = []
     extras: list[Any] = []
     for columns, lines in parts:
         if lines is None or (lines.extras[:, 0] == NORM).any():
-            return None  # A norm is of all features.
+            return None  # A norm is one of all features, not of a group.
         more = d + 1 + len(extras) + np.arange(len(lines.extras))
         pairs.append(np.concatenate([columns, [d], more])[lines.pairs])
         extras += [(columns[a], c) for a, c in lines.extras]
@@ -92,7 +92,7 @@ def beside(parts: Sequence[tuple[NDArray[np.int64], Lines | None]], d: int) -> L
 
 @jit
 def fill_extras(d: Any, extras: Array, panel: Array) -> None:
-    """Fill the lines behind the features of a panel (lines, rows): ones, and extras."""
+    """Fill the lines after the features of a panel (lines, rows): the ones, and the extras."""
     panel[d, :] = 1.0
     rows = panel.shape[1]
     for e in range(extras.shape[0]):

@@ -1,4 +1,4 @@
-"""K-means' E-step of a whole block in one compiled call: no step between tiles holds the GIL."""
+"""K-means' E-step of a whole block in one compiled call, so that no step in it holds the GIL."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from emdist.kernels.vector.scoring import best_of_panel
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 
-#: Rows of a call where they have to be converted, because the kernel is not compiled for them.
+#: Rows in a call if they must be converted, because the kernel is not compiled for their type.
 _STRETCH = 1 << 16
 
 
 @jit_sums
 def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                  weight: Array, one: Array, n: Array, t: Array) -> Any:  # fmt: skip
+    """Add the last rows one by one; return their weighted squared distances in total."""
     total = 0.0
     for i in range(a, b):
         c = labels[i - a]
@@ -50,7 +51,8 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
 @jit
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
             best: Array, n: Array, t: Array) -> Any:  # fmt: skip
-    # The last rows may not be read beyond their end.
+    """Add rows to the sums of their labels; return their weighted squared distances in total."""
+    # `gather_rows` reads whole vectors, and the last rows may not be read beyond their end.
     if (b - 1) * x.shape[1] + means.shape[1] > x.size:
         return _gather_last(x, a, b, origin, means, labels, weight, best[:1], n, t)
     if len(weight):
@@ -61,7 +63,7 @@ def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array
 @jit
 def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
            panel: Array, best: Array, labels: Array) -> None:  # fmt: skip
-    """Labels of the rows of a panel: the lowest index among the highest scores."""
+    """Label the rows of a panel: the lowest index among the highest scores."""
     fill_panel(x, a, b, origin, panel)
     best[:] = -np.inf
     labels[:] = 0
@@ -71,7 +73,7 @@ def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
 @jit
 def _panels(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
             panel: Array, best: Array, labels: Array, n: Array, t: Array) -> Any:  # fmt: skip
-    """As `_sums`, in arrays that the caller holds."""
+    """Do what `_sums` does, in arrays that the caller owns, because they are borrowed here."""
     x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
     means, weight, panel = borrowed(means), borrowed(weight), borrowed(panel)
     best, labels, n, t = borrowed(best), borrowed(labels), borrowed(n), borrowed(t)
@@ -86,6 +88,7 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, means: Array, we
 @jit
 def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
           rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
+    """Add the rows of a block to n and t; return the weighted squared distances in total."""
     panel = aligned((1, x.shape[1], rows), eta)[0]
     best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     return _panels(x, origin, eta, offset, means, weight, panel, best, labels, n, t)
@@ -94,8 +97,8 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weig
 @jit_sums
 def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                out: Array) -> None:  # fmt: skip
-    # In float64, whatever labels were found in: rounded before it is subtracted, a row that is
-    # near to its centre and far from the origin would lose its distance.
+    # In float64, whatever precision gave the labels. If a row that is near its centre and far from
+    # the origin were rounded before the subtraction, its distance would be lost.
     for i in range(a, b):
         total = 0.0
         for j in range(x.shape[1]):
@@ -107,6 +110,7 @@ def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Ar
 @jit
 def _rows(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
           means: Array, rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
+    """Fill labels and squared distances (m,) of the rows of a block."""
     panel = aligned((1, x.shape[1], rows), eta)[0]
     best, own = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
     _labelled(x, origin, eta, offset, whole, about, means, panel, best, own, labels, distance)
@@ -116,7 +120,7 @@ def _rows(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, abou
 def _labelled(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
               means: Array, panel: Array, best: Array, own: Array, labels: Array,
               distance: Array) -> None:  # fmt: skip
-    """As `_rows`, in arrays that the caller holds."""
+    """Do what `_rows` does, in arrays that the caller owns, because they are borrowed here."""
     x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
     whole, about, means = borrowed(whole), borrowed(about), borrowed(means)
     panel, best, own = borrowed(panel), borrowed(best), borrowed(own)
@@ -131,7 +135,9 @@ def _labelled(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, 
 def nearest_sums(
     x: Array, origin: Floats, eta: Array, offset: Array, means: Floats, weight: Floats | None
 ) -> tuple[Floats, Floats, float]:
-    """Weights (k,), sums of rows (k, d) and weighted squared distance of a block to its centres.
+    """Return weights (k,), sums of rows (k, d) and the weighted squared distance of a block.
+
+    The distance is that of each row to its nearest centre, summed over the rows.
 
     Parameters
     ----------
@@ -142,9 +148,9 @@ def nearest_sums(
     eta, offset
         (k, d) and (k,): a row goes to the highest ``eta x + offset``, in the precision of `eta`.
     means
-        (k, d) centres relative to the origin; distances to them are subtracted before squaring.
+        (k, d) centres relative to the origin. Distances to them are subtracted before squaring.
     weight
-        (m,) or None for 1.
+        (m,) sample weights, or None for 1.
     """
     ready = pack_components(eta, offset)
     rows, none = panel_rows(eta.dtype.itemsize), np.empty(0)
@@ -160,9 +166,9 @@ def nearest_sums(
 def nearest_rows(
     x: Array, origin: Floats, eta: Array, offset: Array, means: Floats
 ) -> tuple[NDArray[np.int32], Floats]:
-    """Labels (m,) of a block, as `nearest_sums` goes by, and squared distances (m,) to them.
+    """Return labels (m,) of a block as `nearest_sums` assigns them, and squared distances (m,).
 
-    The distances are of the rows as stored, in float64.
+    The distances are those of the rows as stored to their centres, in float64.
     """
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
     ready = pack_components(eta, offset)

@@ -1,4 +1,4 @@
-"""Rows that change their centre, taken from exact sums and added to others in whole vectors."""
+"""Moves rows from the exact sums of one centre to those of another, in whole vectors."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from emdist.kernels.vector.rows import Rows
 
 @dataclass(frozen=True)
 class _Row:
-    """Writes the code for one row.
+    """Generates the code for one row.
 
     Attributes
     ----------
     rows
-        How it is read.
+        The generator of the code that reads the row.
     rounders, t, norm
-        As the code sees them.
+        Arrays in the generated code.
     begin, share
         Where the row starts, and its weight in each lane.
     """
@@ -34,11 +34,11 @@ class _Row:
 
     @property
     def code(self) -> Code:
-        """For vectors of float64."""
+        """The code generator for vectors of float64."""
         return self.rows.code
 
     def each(self, then: Any) -> None:
-        """`then` of the values of every vector of the row, and where it lies."""
+        """Call `then` with the values of every vector of the row, and with its position."""
         width = size(self.code, self.t, 2)
         with cgutils.for_range_slice(self.code.builder, I64(0), width, I64(ROW_LANES), I64) as (
             j,
@@ -47,7 +47,7 @@ class _Row:
             then(self.rows.last(self.begin, j), j)
 
     def parts(self, value: Any, j: Any) -> tuple[Any, Any]:
-        """The two parts of a weighted value: see `exact.Grid`."""
+        """Return the two parts of a weighted value: see `exact.Grid`."""
         b, code = self.code.builder, self.code
         left, found = b.fmul(value, self.share), []
         for i in range(2):
@@ -58,7 +58,7 @@ class _Row:
         return found[0], found[1]
 
     def add(self, parts: tuple[Any, Any], j: Any, centre: Any, operation: Any) -> None:
-        """Add to the sums of a centre, or subtract."""
+        """Add the parts to the sums of a centre, or subtract them."""
         code = self.code
         k, width = size(code, self.t, 1), size(code, self.t, 2)
         for i, part in enumerate(parts):
@@ -89,11 +89,11 @@ def move_row(
     typing: Any, x: Any, row: Any, origin: Any, weight: Any, before: Any, after: Any,
     rounders: Any, scores: Any, t: Any, norm: Any,
 ) -> Any:  # fmt: skip
-    """Take row `row` of ``x - origin`` from centre `before`, unless negative, to `after`.
+    """Move row `row` of ``x - origin`` from centre `before`, unless negative, to `after`.
 
-    As `exact.move`, and `exact.square` for a row that comes from nowhere. Of vectors of float64:
-    t (2, k, w) and rounders (2, >= w), origin (>= w,), where w is a multiple of `ROW_LANES`, and
-    norm (2, w). The row is read to that width, which must not reach the end of the array, and
+    Does what `exact.move` does, and `exact.square` for a row that had no centre. The arrays are
+    float64: t (2, k, w), rounders (2, >= w), origin (>= w,) and norm (2, w), where w is a multiple
+    of `ROW_LANES`. The row is read to that width, which must not reach the end of the array, and
     rounded to the numbers of `scores`.
     """
     contiguous(x, origin, rounders, t, norm)

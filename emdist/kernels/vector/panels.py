@@ -1,4 +1,4 @@
-"""Rows laid out as panels: statistic by statistic, a row in each lane of the vectors."""
+"""Lays rows out as panels: one statistic after another, with each row in a lane of the vectors."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ Array = NDArray[Any]
 
 @jit
 def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
+    """Fill a panel that has fewer rows than lanes, and set the rest to 0."""
     for i in range(b - a):
         for j in range(x.shape[1]):
             panel[j, i] = x[a + i, j] - origin[j]
@@ -37,6 +38,7 @@ def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
 
 @jit
 def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
+    """Fill a whole panel with rows of 1 to 7 features."""
     d = x.shape[1]
     if d == 1:
         turn_1(x, a, origin, panel)
@@ -56,10 +58,10 @@ def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
 
 @jit
 def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
-    """Lay rows ``x[a:b] - origin`` into a panel (lines, rows): line j is feature j, the rest 0.
+    """Write rows ``x[a:b] - origin`` to a panel (lines, rows): line j is feature j, the rest 0.
 
-    Squares of rows and features are turned at once. The last overlaps the one before it, rather
-    than leave features over.
+    Whole squares of rows and features are transposed at once. The last square overlaps the one
+    before it, so that no features are left over.
     """
     d = x.shape[1]
     if b - a < panel.shape[1]:
@@ -67,7 +69,7 @@ def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
     elif d < 8:
         _fill_few(x, a, origin, panel)
     elif d < 16 or panel.shape[1] < 16:
-        # Panels of float64 have 8 rows where vectors have 256 bits.
+        # Panels of float64 have only 8 rows if vectors have 256 bits.
         done = 0
         while done < d:
             j = min(done, d - 8)
@@ -84,9 +86,9 @@ def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
 
 
 def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
-    """Natural parameters (k, D) and offset (k,) as the panels' functions want them.
+    """Return natural parameters (k, D) and offset (k,) in the layout that panels need.
 
-    Components that never win fill up to a multiple: (k' / 6, D, 6) and (k',).
+    Components that never win pad them to a multiple of 6: (k' / 6, D, 6) and (k',).
     """
     k, width = eta.shape
     groups = -(-k // COMPONENTS)
@@ -100,9 +102,9 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
 
 @jit
 def aligned(shape: Any, like: Array) -> Array:
-    """An array of nothing yet, of three axes, with the numbers of `like`.
+    """Return an uninitialised array with three axes and the numbers of `like`.
 
-    Its vectors lie in one line of the cache each, and not across two.
+    Each of its vectors lies within one cache line, and not across two.
     """
     size, item = shape[0] * shape[1] * shape[2], like.itemsize
     room = np.empty(size + CACHE_LINE // item, like.dtype)
@@ -111,7 +113,7 @@ def aligned(shape: Any, like: Array) -> Array:
 
 
 def widened(rows: Array) -> Array:
-    """Rows (..., d), and zeros up to whole vectors."""
+    """Return rows (..., d) padded with zeros to whole vectors."""
     d = rows.shape[-1]
     out = np.zeros((*rows.shape[:-1], row_width(d)), rows.dtype)
     out[..., :d] = rows
@@ -119,16 +121,17 @@ def widened(rows: Array) -> Array:
 
 
 def is_readable(x: Array) -> bool:
-    """Whether kernels are compiled for such an array."""
+    """Return whether kernels are compiled for such an array."""
     floats = x.dtype.kind == "f" and x.dtype.itemsize >= 4 and x.dtype.isnative
     return bool(floats and x.flags.c_contiguous)
 
 
 def readable(x: Array, origin: NDArray[np.float64], dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Rows that kernels are compiled for, and what is still to be subtracted from them.
+    """Return rows that kernels are compiled for, and the origin that is still to be subtracted.
 
-    An origin that float32 holds is given as such to rows and panels of float32: their difference
-    is rounded once then, to the same bits as by way of float64, in half of the instructions.
+    If float32 holds the origin exactly, it is returned as float32 for rows and panels of float32.
+    Their difference is then rounded once, to the same bits as by way of float64, in half of the
+    instructions.
     """
     if not is_readable(x):
         return shifted(x, origin, dtype.name), np.zeros(len(origin), dtype)

@@ -1,7 +1,7 @@
 """EM's E-step of a whole block in one compiled call: scores, responsibilities and their sums.
 
-Rows lie in cache as panels, a thousand at a time. Scores are multiply-adds of lanes,
-responsibilities never leave the cache, and no step of it holds the GIL.
+Up to a few hundred rows are in the cache as panels at a time. Scores are multiply-adds of lanes,
+responsibilities never leave the cache, and no step holds the GIL.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ Floats = NDArray[np.float64]
 #: Weights (k,), statistics (k, D) and log-likelihood.
 Posterior: TypeAlias = tuple[Floats, Floats, float]
 
-#: Panels that are scored before their sums are gathered: a few of their lines stay in the first
-#: cache for all components.
+#: How many panels are scored before their sums are gathered. A few of their lines stay in the
+#: first-level cache for all components.
 _PANELS = 8
-#: Rows of a call: what it returns of each row stays in cache.
+#: Rows in a call: the values that it returns for each row stay in the cache.
 _STRETCH = 1 << 16
-#: Bytes of responsibilities that stay in the second cache, and mixtures that share rows: what is
-#: returned of each row is half a mebibyte of a stretch.
+#: Bytes of responsibilities that stay in the second-level cache, and the most mixtures that share
+#: rows: the values returned for each row of a stretch take half a mebibyte.
 _CACHE, _MOST = 1 << 20, 16
 
 
 @jit
 def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array, raw: Array,
             t: Array) -> Array:  # fmt: skip
-    """T(x) of the rows of a panel, line by line: x itself if `t` has no lines."""
+    """Compute T(x) of the rows of a panel, line by line; it is x itself if `t` has no lines."""
     fill_panel(x, a, b, origin, raw)
     fill_extras(x.shape[1], extras, raw)
     if len(t) == 0:
@@ -52,7 +52,7 @@ def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array
 @jit
 def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
            total: Array, share: Array) -> None:  # fmt: skip
-    """Scores of a panel to responsibilities times the weight of the rows a to b, of a block."""
+    """Turn scores of a panel into responsibilities, times the weights of rows a to b of a block."""
     total[:] = 0.0
     exponentials_of_panel(resp, best, lowest, total)
     share[:] = 1.0 / total
@@ -67,6 +67,7 @@ def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
 
 @jit
 def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: Array) -> None:
+    """Add responsibilities times statistics of the first `used` panels to `out`."""
     for column in range(0, pairs.shape[0], few.shape[1]):
         count = min(few.shape[1], pairs.shape[0] - column)
         for p in range(used):
@@ -83,7 +84,7 @@ def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: A
 def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
             extras: Array, weight: Array, lowest: Any, raw: Array, t: Array, few: Array,
             resp: Array, share: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
-    """As `_sums`, in arrays that the caller holds."""
+    """Do what `_sums` does, in arrays that the caller owns, because they are borrowed here."""
     x, origin, pairs, extras = borrowed(x), borrowed(origin), borrowed(pairs), borrowed(extras)
     eta, offset, weight = borrowed(eta), borrowed(offset), borrowed(weight)
     raw, t, few, resp = borrowed(raw), borrowed(t), borrowed(few), borrowed(resp)
@@ -113,10 +114,10 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pai
 def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
           extras: Array, direct: bool, weight: Array, lowest: Any, best: Array, total: Array,
           out: Array) -> None:  # fmt: skip
-    """Fill best and total (mixtures, panels, rows) of all rows, and add to out of a block.
+    """Fill best and total (mixtures, panels, rows) for all rows of a block, and add to out.
 
-    Mixture m has the components up to `ends[m]`; out (k, width) are the sums of all. T(x) is x
-    where it is `direct`.
+    Mixture m has the components up to `ends[m]`; out (k, width) has the sums of all. `direct` says
+    that T(x) is x.
     """
     rows, k = best.shape[2], len(offset)
     raw = aligned((_PANELS, x.shape[1] + 1 + extras.shape[0], rows), eta)
@@ -132,7 +133,7 @@ def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs
 def posterior_sums(
     x: Array, origin: Floats, eta: Array, offset: Array, lines: Lines, weight: Floats | None
 ) -> Posterior:
-    """Weights (k,), statistics (k, D) and log-likelihood of a block, softly assigned.
+    """Return weights (k,), statistics (k, D) and log-likelihood of a block, softly assigned.
 
     Parameters
     ----------
@@ -143,9 +144,9 @@ def posterior_sums(
     eta, offset
         (k, D) and (k,): scores are ``eta T(x) + offset``, in the precision of `eta`.
     lines
-        What T(x) is.
+        The table that says what T(x) is.
     weight
-        (m,) or None for 1.
+        (m,) sample weights, or None for 1.
     """
     return next(posteriors(x, origin, [(eta, offset)], lines, weight))
 
@@ -157,9 +158,10 @@ def posteriors(
     lines: Lines,
     weight: Floats | None,
 ) -> Iterator[Posterior]:
-    """`posterior_sums` of several ``(eta, offset)`` of one precision, bit for bit.
+    """Yield `posterior_sums` of several ``(eta, offset)`` of one precision, with the same bits.
 
-    T(x) of a few rows is made once for as many of them as leave their responsibilities in cache.
+    T(x) of a few rows is computed once for as many mixtures as have responsibilities that fit into
+    the cache together.
     """
     some: list[tuple[Array, Array]] = []
     held = 0
@@ -185,9 +187,9 @@ def _posteriors(
     ends = np.cumsum([len(part) for _, part in packed])
     d, width, dtype = x.shape[1], eta.shape[1], eta.dtype
     rows = panel_rows(dtype.itemsize)
-    # Behind the statistics the ones, which gather the weights.
+    # After the statistics comes the line of ones, which gathers the weights.
     gathered = np.concatenate([lines.pairs, np.full((1, 2), d, np.int32)])
-    # Whole groups of lines are added.
+    # Lines are added in whole groups, so the number of columns is rounded up.
     columns = -(-len(gathered) // STATISTICS) * STATISTICS
     out, objective = np.zeros((len(least), columns)), [0.0] * len(mixtures)
     lowest, none = dtype.type(LOWEST[dtype.name]), np.empty(0)
@@ -210,7 +212,7 @@ def _posteriors(
 
 
 def _log_sums(best: Array, total: Array, out: Floats) -> Floats:
-    """Logarithms of the sums of exponentials of rows, from their panels: fills (m,)."""
+    """Fill (m,) with the logarithms of each row's sum of exponentials, from its panels."""
     np.log(total.reshape(-1)[: len(out)], out=out, dtype=np.float64)
     return np.add(out, best.reshape(-1)[: len(out)], out=out)
 

@@ -1,4 +1,4 @@
-"""Rows as they are stored, read as vectors of float64: less the origin, rounded as for scores."""
+"""Reads stored rows as vectors of float64, less the origin and rounded as scores need it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from emdist.kernels.vector.lanes import I64, ROW_LANES, Code, size
 
 @dataclass(frozen=True)
 class Rows:
-    """Writes the code that reads rows.
+    """Generates the code that reads rows.
 
     Attributes
     ----------
     code
-        For vectors of float64.
+        The code generator for vectors of float64.
     stored, middle, narrow
-        Types of a vector of a row, of the origin, and of what rows are rounded to.
+        Vector types of a row, of the origin, and of the numbers that rows are rounded to.
     x, origin
-        (m, d) and (w,), as the code sees them; `w` is `row_width` of d.
+        (m, d) and (w,) arrays in the generated code; `w` is `row_width` of d.
     """
 
     code: Code
@@ -33,7 +33,7 @@ class Rows:
 
     @classmethod
     def of(cls, context: Any, builder: Any, kinds: Any, x: Any, origin: Any) -> Self:
-        """Rows and origin, whose array types and that of the scores are `kinds`."""
+        """Make a reader of rows less the origin; `kinds` are the types of x, origin and scores."""
         stored, middle, narrow = (
             ir.VectorType(context.get_data_type(kind.dtype), ROW_LANES) for kind in kinds
         )
@@ -41,15 +41,18 @@ class Rows:
         return cls(code, stored, middle, narrow, x, origin)
 
     def begin(self, row: Any) -> Any:
-        """Where a row starts."""
+        """Return where a row starts."""
         return self.code.times(row, size(self.code, self.x, 1))
 
     def vector(self, begin: Any, j: Any) -> Any:
-        """Features j and on of the row that starts at `begin`, all of them its own."""
+        """Return features from j of the row that starts at `begin`; all of them belong to it."""
         return self._rounded(self.code.load(self.code.at(self.x.data, begin, j), self.stored), j)
 
     def last(self, begin: Any, j: Any) -> Any:
-        """The same where the row may end within: what follows is of the next, and may be NaN."""
+        """Return the same if the row may end in the vector: the next row's values become 0.
+
+        Those values may be NaN, so that a product with 0 would not do.
+        """
         b, code = self.code.builder, self.code
         lanes = ir.Constant(ir.VectorType(I64, ROW_LANES), list(range(ROW_LANES)))
         own = b.icmp_signed("<", lanes, code.splat(b.sub(size(code, self.x, 1), j)))
@@ -58,6 +61,7 @@ class Rows:
         return self._rounded(value, j)
 
     def _rounded(self, value: Any, j: Any) -> Any:
+        """Subtract the origin, round to the type of the scores, and widen to float64."""
         b, wide = self.code.builder, self.code.type
         origin = self.code.load(self.code.at(self.origin.data, j), self.middle)
         value = value if value.type == self.middle else b.fpext(value, self.middle)

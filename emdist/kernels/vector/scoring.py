@@ -1,4 +1,4 @@
-"""Scores of the rows of a panel, in registers: the best, the two best, or all of them."""
+"""Scores the rows of a panel in registers: the best score, the two best, or all scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emdist.kernels.vector.lanes import (
 
 
 def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[list[Any]]:
-    """Scores of components first, first + 1, ... for the vectors of a panel."""
+    """Compute scores of components first, first + 1, ... for the vectors of a panel."""
     b, rows = code.builder, I64(VECTORS * code.lanes)
     width = size(code, eta, 1)
     zero = code.constant(0.0)
@@ -35,7 +35,7 @@ def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[l
             weight = code.splat(b.load(code.at(own, I64(c))))
             for v in range(VECTORS):
                 b.store(code.fused(x[v], weight, b.load(sums[c][v])), sums[c][v])
-    # The offset comes last: it is large where terms are, and would take their digits with it.
+    # Add the offset last: it can be as large as the terms, which would lose their digits to it.
     ends = [code.splat(b.load(code.at(offset.data, first, I64(c)))) for c in range(COMPONENTS)]
     return [
         [b.fadd(b.load(each), end) for each in row] for row, end in zip(sums, ends, strict=True)
@@ -43,9 +43,10 @@ def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[l
 
 
 def _winner(code: Code, scores: list[Any]) -> tuple[Any, Any]:
-    """The highest of some scores, and which it is: the first of equals.
+    """Return the highest of some scores, and which one it is: the first among equals.
 
-    In rounds, so that few comparisons wait for others. NaN lose, but among themselves.
+    The comparisons are made in rounds, so that few of them wait for others. A comparison with NaN
+    is false, so NaN never replaces an earlier score.
     """
     left = [(score, code.constant(i, code.labels)) for i, score in enumerate(scores)]
     while len(left) > 1:
@@ -61,7 +62,7 @@ def _better(code: Code, a: Any, own: Any, b: Any, other: Any) -> tuple[Any, Any]
 
 
 def _two_winners(code: Code, scores: list[Any]) -> tuple[Any, Any, Any]:
-    """The highest of an even number of scores, the second highest, and which the first is."""
+    """Return the highest of an even number of scores, the second highest, and the first's index."""
     left = []
     for i in range(0, len(scores), 2):
         at = [code.constant(i + n, code.labels) for n in range(2)]
@@ -73,7 +74,7 @@ def _two_winners(code: Code, scores: list[Any]) -> tuple[Any, Any, Any]:
 
 
 def _better_two(code: Code, a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, Any, Any]:
-    """The first two of two pairs, and which is first: that of `a`, of equals."""
+    """Return the two best of two pairs, and the index of the best: that of `a` among equals."""
     best, own = _better(code, a[0], a[2], b[0], b[2])
     losers = _lower(code, a[0], b[0])
     seconds = code.builder.select(code.above(a[1], b[1]), a[1], b[1])
@@ -86,7 +87,7 @@ def _lower(code: Code, a: Any, b: Any) -> Any:
 
 @inline
 def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, labels: Any) -> Any:
-    """Highest score of each row of a panel and its component, the lowest of equals.
+    """Find each row's highest score and its component, the lowest index among equals.
 
     Panel (width, rows), eta (k / 6, width, 6), offset (k,); fills best (rows,), labels (rows,).
     """
@@ -119,7 +120,7 @@ def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, lab
 def two_best_of_panel(
     typing: Any, panel: Any, eta: Any, offset: Any, best: Any, second: Any, labels: Any
 ) -> Any:
-    """As `best_of_panel`, and the highest score of the other components: fills second (rows,)."""
+    """Do what `best_of_panel` does, and fill second (rows,) with the next highest score."""
     contiguous(panel, eta, offset, best, second, labels)
     signature = types.void(panel, eta, offset, best, second, labels)
 
@@ -145,7 +146,7 @@ def two_best_of_panel(
 
 @inline
 def scores_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, out: Any, best: Any) -> Any:
-    """All scores of a panel, and the highest: fills out (k, rows), raises best (rows,)."""
+    """Compute all scores of a panel and the highest: fills out (k, rows), raises best (rows,)."""
     contiguous(panel, eta, offset, out, best)
     signature = types.void(panel, eta, offset, out, best)
 
@@ -171,7 +172,7 @@ def scores_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, out: Any, be
 
 @inline
 def exponentials_of_panel(typing: Any, score: Any, best: Any, lowest: Any, total: Any) -> Any:
-    """exp(score - best) in place of scores (k, rows), 0 below `lowest`; adds to total (rows,)."""
+    """Replace scores (k, rows) by exp(score - best), 0 below `lowest`; sum into total (rows,)."""
     contiguous(score, best, total)
     signature = types.void(score, best, lowest, total)
 
@@ -187,7 +188,8 @@ def exponentials_of_panel(typing: Any, score: Any, best: Any, lowest: Any, total
             with cgutils.for_range(builder, size(code, s, 0), intp=I64) as loop:
                 where = code.at(s.data, code.times(loop.index, rows), place)
                 below = builder.fsub(code.load(where), highest)
-                # Ordered: NaN is not below, stays NaN, and is noticed in the objective.
+                # The comparison is ordered: NaN is not below the floor, so it stays NaN and is
+                # noticed in the objective.
                 tiny = builder.fcmp_ordered("<", below, floor)
                 value = builder.select(tiny, code.constant(0.0), code.exp(below))
                 code.store(value, where)

@@ -1,4 +1,4 @@
-"""From rows to panels: squares of rows and features, turned; and products of lines."""
+"""Transposes squares of rows and features into panels, and multiplies lines of panels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ from emdist.kernels.vector.lanes import (
 
 
 def _square_turner(side: int) -> Any:
+    """Make the function that transposes squares of this many rows and features."""
+
     @inline
     def turn_square(
         typing: Any, x: Any, row: Any, column: Any, origin: Any, panel: Any, lane: Any
     ) -> Any:
-        """Lay a square of ``x - origin`` into a panel: columns of x (m, d) become lines of it.
+        """Write a square of ``x - origin`` to a panel: columns of x (m, d) become its lines.
 
-        The subtraction is done in the numbers of the origin and then rounded to the panel's.
+        The subtraction is done in the numbers of the origin, and then rounded to the panel's.
         """
         contiguous(x, origin, panel)
         signature = types.void(x, row, column, origin, panel, lane)
@@ -60,12 +62,14 @@ turn_8, turn_16 = _square_turner(8), _square_turner(16)
 
 
 def _few_turner(d: int) -> Any:
+    """Make the function that transposes rows of `d` features."""
+
     @inline
     def turn_few(typing: Any, x: Any, row: Any, origin: Any, panel: Any) -> Any:
-        """Lay rows of ``x - origin`` (m, d), from `row` on, into a whole panel: see `turn_square`.
+        """Write rows of ``x - origin`` (m, d), from `row` on, to a whole panel. See `turn_square`.
 
-        They lie in d times as many vectors as a line of the panel does, of which each line takes
-        every d-th number.
+        The rows fill d times as many vectors as a line of the panel, and each line takes every
+        d-th number of them.
         """
         contiguous(x, origin, panel)
         signature = types.void(x, row, origin, panel)
@@ -107,7 +111,7 @@ turn_1, turn_2, turn_3, turn_4, turn_5, turn_6, turn_7 = map(_few_turner, range(
 
 @inline
 def multiply_lines(typing: Any, panel: Any, pairs: Any, first: Any, last: Any, out: Any) -> Any:
-    """Products of pairs (n, 2) of lines of a panel, for pairs `first` to `last`: fills out."""
+    """Multiply pairs (n, 2) of lines of a panel, for pairs `first` to `last` - 1: fills out."""
     contiguous(panel, pairs, out)
     signature = types.void(panel, pairs, first, last, out)
 

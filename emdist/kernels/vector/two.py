@@ -1,4 +1,4 @@
-"""The two nearest centres of the rows of a panel: what `bounds` wants of any kernel that scores."""
+"""The two nearest centres of each row of a panel: the scoring kernel that `bounds` needs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Array = NDArray[Any]
 @jit
 def nearest_two(panel: Array, eta: Array, offset: Array, start: Any, stop: Any,
                 labels: Array, best: Array, second: Array) -> None:  # fmt: skip
-    """Highest and second highest ``eta x + offset`` among centres start..stop-1.
+    """Find the highest and second highest ``eta x + offset`` among centres start..stop-1.
 
     Parameters
     ----------
     panel
-        (d, rows), to be scored as plain K-means does it: the same bits, whatever the group.
+        (d, rows), scored as plain K-means scores it: the scores have the same bits in any group.
     eta, offset
         (p / 6, d, 6) and (p,): see `pack_components`. `start` and `stop` are multiples of 6.
     labels, best, second
-        (rows,) filled.
+        (rows,) filled with the index of the nearest centre, its score, and the second score.
     """
     best[:] = -np.inf
     second[:] = -np.inf
