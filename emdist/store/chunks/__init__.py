@@ -1,1 +1,1 @@
-"""Chunks of Zarr arrays: which exist, and how to decode them within limits and write them directly."""
+"""Chunks of Zarr arrays: which exist, decoding within limits, and direct writing."""

@@ -245,7 +245,7 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 
 def check_memory(array: zarr.Array[Any]) -> None:
-    """Raise DataError if a chunk, or the rows of a shard, need more memory than this process has."""
+    """Raise DataError if a chunk, or a shard's rows, need more memory than this process has."""
     unit = array.shards or array.chunks
     # A block has whole rows, but no more rows than the array.
     rows = math.prod([min(unit[0], array.shape[0]), *array.shape[1:]])
@@ -259,7 +259,10 @@ def check_memory(array: zarr.Array[Any]) -> None:
 
 
 def most_stored(array: zarr.Array[Any]) -> int:
-    """Return the largest plausible size in bytes of an object: a chunk, or a shard with its index."""
+    """Return the largest plausible size in bytes of a stored object.
+
+    An object is a chunk, or a shard with its index.
+    """
     nbytes = math.prod(array.shards or array.chunks) * array.dtype.itemsize
     chunks = nbytes // max(1, math.prod(array.chunks) * array.dtype.itemsize)
     return most(nbytes * _WIDER if array.filters else nbytes) + 16 * chunks

@@ -115,7 +115,7 @@ def _put_chunk(path: Path, pack: Pack, rows: Array, array: zarr.Array[Any], dige
 
 
 def _packing(array: zarr.Array[Any]) -> Pack | None:
-    """Return the function that packs whole rows for Zarr, or None for codecs other than `packers`."""
+    """Return the function that packs whole rows for Zarr, or None if the codecs are others."""
     codecs: Sequence[Any] = getattr(array.metadata, "codecs", ())
     if [type(codec) for codec in codecs] != [BytesCodec, BloscCodec, Crc32cCodec]:
         return None

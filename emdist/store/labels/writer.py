@@ -71,7 +71,10 @@ class LabelWriter:
         return MASKED_BESIDE_NOISE if self.noise else MASKED
 
     def write(self, block: Block, found: Assigned, sums: Sums) -> None:
-        """Store what was found for the rows of `block` that are not left out, then mark it as done."""
+        """Store what was found for the rows of `block`, then mark the block as done.
+
+        Arrays in `found` may hold only the rows that are not left out. The others get fill values.
+        """
         a, b = self.bounds[block.index], self.bounds[block.index + 1]
         values: dict[str, Array | None] = {
             "labels": found.labels,
