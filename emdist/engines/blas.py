@@ -1,4 +1,4 @@
-"""Limits BLAS to one thread while a task runs, because the thread count changes OpenBLAS's last bits."""
+"""Limits BLAS to one thread while tasks run: the thread count changes OpenBLAS's last bits."""
 
 from __future__ import annotations
 

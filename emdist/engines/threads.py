@@ -1,4 +1,4 @@
-"""LocalEngine: applies a task to blocks on a pool of threads, with the results of the plain loop."""
+"""LocalEngine: applies a task to blocks on a pool of threads, with the plain loop's results."""
 
 from __future__ import annotations
 
@@ -139,11 +139,10 @@ class _Pass(Generic[S]):
         return told
 
     def run(self) -> None:
-        """Do the same as `work` on a separate thread, and store an error for the thread that waits."""
+        """Do the same as `work` on a separate thread, and store an error for the waiting thread."""
         try:
             self.work(_silent)
-        # noqa: BLE001 - the waiting thread raises it, or would wait for ever
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
             self.end(error)
 
     def _next(self) -> int | None:

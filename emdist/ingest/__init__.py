@@ -176,7 +176,7 @@ def ingest(
 
 
 def _key(files: Sequence[File], settings: Sequence[Any]) -> str:
-    """Return a digest of the files, by names, sizes and times, and of the settings of the ingest."""
+    """Return a digest of names, sizes and times of the files, and of the settings."""
     seen = [(file.name, file.path.stat()) for file in files]
     return digest([[name, at.st_size, at.st_mtime_ns] for name, at in seen] + list(settings))
 

@@ -121,7 +121,7 @@ def in_order(path: Path) -> tuple[Any, ...]:
 
 
 def order_note(source: str | Path | Sequence[str | Path], files: Sequence[File]) -> tuple[str, ...]:
-    """Return a note on the order of files that a folder or a pattern names; empty for other sources."""
+    """Return a note on the order of files from a folder or a pattern; empty for other sources."""
     if not isinstance(source, str | Path) or len(files) < 2:
         return ()
     names = [file.name for file in files]

@@ -121,7 +121,10 @@ def _read_sound_header() -> None:
 
 
 def _check_table(header: _Header, file: File) -> None:
-    """Refuse an array that is not two-dimensional and real, or too wide, before anything is allocated."""
+    """Refuse an array that is not two-dimensional and real, or too wide.
+
+    This is done before any memory is allocated for the array.
+    """
     real(header.dtype, file)
     if len(header.shape) != 2:
         remedy = "a.reshape(-1, 1)" if len(header.shape) < 2 else "a.reshape(-1, a.shape[-1])"

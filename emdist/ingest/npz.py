@@ -41,7 +41,10 @@ class _Sparing(io.BufferedReader):
 
 @contextmanager
 def archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the archive at `path`. zipfile itself would read as much as the end of the file claims."""
+    """Open the archive at `path`, with limits on its directory.
+
+    zipfile itself would read as much as the end of the file claims.
+    """
     with io.FileIO(path) as raw, _Sparing(raw) as stream, zipfile.ZipFile(stream) as opened:
         stream.most = None
         yield opened

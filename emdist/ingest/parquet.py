@@ -86,7 +86,7 @@ reader = open_parquet
 
 
 def _index_columns(schema: Any) -> tuple[str, ...]:
-    """Return the columns that pandas or dask wrote as an index, by their metadata or their names."""
+    """Return the columns that pandas or dask wrote as an index, by metadata or by name."""
     found = [name for name in schema.names if _INDEX.fullmatch(name)]
     try:
         columns = (schema.pandas_metadata or {}).get("index_columns", [])

@@ -133,7 +133,7 @@ def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
 
 
 def check_pages(stream: IO[bytes], metadata: Any, leaves: set[int]) -> None:
-    """Raise ValueError if a page of the columns `leaves` claims what no correct page of numbers has.
+    """Raise ValueError if a page of the columns `leaves` claims implausible sizes.
 
     Parameters
     ----------

@@ -146,7 +146,10 @@ def cast(block: Array, dtype: np.dtype[Any], table: Table, start: int) -> Array:
 
 
 def check_weights(weights: Array, start: int, file: File) -> None:
-    """Raise WeightError, with the row, for sample weights (m, 1) that are negative or not finite."""
+    """Raise WeightError, with the row, for sample weights (m, 1) that are negative or infinite.
+
+    NaN is refused too.
+    """
     wrong = ~(np.isfinite(weights[:, 0]) & (weights[:, 0] >= 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -1,4 +1,4 @@
-"""Checks that a PNG has all the pixels that it claims, because decoders fill missing ones with zeros."""
+"""Checks that a PNG has all the pixels that it claims: decoders fill missing ones with zeros."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Described:
 
     @property
     def is_picture(self) -> bool:
-        """Whether its numbers are those of a picture: grey or colours, perhaps with transparency."""
+        """Whether the numbers are those of a picture: grey or colours, perhaps with alpha."""
         if self.bands == 1:
             return True
         if max(self.bits) > 8 and (self.geo or set(self.bits) != {16}):

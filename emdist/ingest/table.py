@@ -181,7 +181,10 @@ def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
 
 
 def brief(text: object) -> str:
-    """Return a name from a file, quoted and shortened for a message, with its length if it is long."""
+    """Return a name from a file for a message: quoted, and shortened if it is long.
+
+    A shortened name is followed by its length.
+    """
     shown = text if isinstance(text, str) else str(text)
     if len(shown) <= _LONGEST:
         return repr(text)
