@@ -44,10 +44,10 @@ def spare(memory: int, threads: int, block_bytes: int) -> int:
 def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int]:
     """Return the bytes for read-ahead, and the bytes for blocks that are kept between passes.
 
-    Read-ahead gets at most half: one block for every thread. It gets one block before any block is
-    kept. A kept block need not be read, but waiting for a block stops a thread. A block that is
-    being read takes half of its size again, for its stored chunks. If no memory is stated, one
-    block is read ahead and none is kept.
+    Read-ahead gets at most half: up to one block for each thread. It gets one block before any
+    block is kept. A kept block need not be read, but waiting for a block stops a thread. A block
+    that is being read takes half of its size again, for its stored chunks. If no memory is stated,
+    one block is read ahead and none is kept.
 
     Parameters
     ----------

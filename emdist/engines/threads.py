@@ -97,6 +97,7 @@ def expecting(task: Callable[[int], S]) -> Callable[[int], None]:
 
 
 def _in_line(task: Callable[[int], S], blocks: Sequence[int], report: Callable[[int], None]) -> S:
+    """Process the blocks one after another in the calling thread."""
     tree: Tree[S] = Tree(len(blocks))
     expect = expecting(task)
     for position, block in enumerate(blocks):
@@ -146,6 +147,7 @@ class _Pass(Generic[S]):
             self.end(error)
 
     def _next(self) -> int | None:
+        """Return the position of the next block, or None if none is left."""
         with self._lock:
             position = self._begun
             if position >= len(self._blocks):
@@ -163,6 +165,7 @@ class _Pass(Generic[S]):
         self._told = max(self._told, end)
 
     def _give(self, position: int, value: S) -> None:
+        """Add the sums of a block to the tree, and wake the thread that waits."""
         with self._lock:
             self._tree.add(position, value)
             self._finished += 1
@@ -208,6 +211,7 @@ def _in_pool(
     report: Callable[[int], None],
     threads: int,
 ) -> S:
+    """Process the blocks on the calling thread and on threads of the crew."""
     passing = _Pass(task, blocks, threads)
     try:
         _crew().call(passing.run, threads - 1)

@@ -292,6 +292,7 @@ def _write(
 
 
 def _write_weights(plan: Plan, location: Location, rows: int, key: str, expected: int) -> None:
+    """Write the array of sample weights, which must have as many rows as the features."""
     array = Growing(location, np.dtype(np.float64), (), rows, expected)
     counts = [0] * len(plan.tables)
     for i, block in plan.blocks(rows):

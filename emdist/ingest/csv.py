@@ -182,6 +182,7 @@ def _not_utf8(file: File) -> DataError:
 
 
 def _explain(message: str, file: File) -> DataError:
+    """Return the error for a message of pyarrow."""
     if "Empty CSV" in message:
         return ShapeError(f"{file} is empty; it needs at least one row of numbers.")
     if ragged := re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL):
@@ -201,6 +202,7 @@ def _explain(message: str, file: File) -> DataError:
 
 
 def _dialect(file: File) -> Dialect:
+    """Return the dialect of a file, from its first line."""
     line = _first_line(file)
     delimiter = _delimiter(line, file)
     try:
@@ -239,6 +241,7 @@ def _first_line(file: File) -> str:
 
 
 def _delimiter(line: str, file: File) -> str:
+    """Return the delimiter of a file, from its name and its first line."""
     name = file.path.name.lower()
     if ".tsv" in name:
         return "\t"
@@ -272,6 +275,7 @@ def _stream(file: File, dialect: Dialect, types: dict[str, Any]) -> Any:
 def _blocks(
     file: File, dialect: Dialect, names: tuple[str, ...], flags: tuple[str, ...], rows: int
 ) -> Iterator[Array]:
+    """Yield blocks of the columns called `names`. Those in `flags` hold true and false."""
     pa = need("pyarrow")
     types = {name: pa.bool_() if name in flags else pa.float64() for name in names}
     with _faults(file), _stream(file, dialect, types) as stream:

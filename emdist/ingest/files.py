@@ -84,6 +84,7 @@ def reader_of(file: File) -> Reader:
 
 
 def _resolve(name: str | Path) -> list[File]:
+    """Return the files that one name stands for."""
     text = str(name)
     if text.startswith("sklearn:"):
         return [File(_photograph(text.removeprefix("sklearn:")))]
@@ -149,6 +150,7 @@ def _folder(folder: Path) -> list[File]:
 
 
 def _photograph(name: str) -> Path:
+    """Return the path of one of scikit-learn's photographs."""
     if name not in PHOTOGRAPHS:
         known = " and ".join(f"sklearn:{photo}" for photo in PHOTOGRAPHS)
         raise NotFoundError(f"scikit-learn ships no photograph {name!r}; there are {known}.")
@@ -160,6 +162,7 @@ def _photograph(name: str) -> Path:
 
 
 def _nothing_at(path: Path) -> str:
+    """Return the message that nothing is at `path`, with a similar name if there is one."""
     parent = path.absolute().parent
     if not parent.is_dir():
         return f"there is no {path}: the folder {parent} does not exist."

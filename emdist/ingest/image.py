@@ -123,6 +123,7 @@ def decoding(file: File) -> Iterator[Any]:
 
 
 def _read_sound_image() -> None:
+    """Write and read a small image that is certainly sound: a control for `is_defect`."""
     pillow = need("PIL.Image")
     stream = io.BytesIO()
     pillow.new("RGB", (2, 2)).save(stream, "PNG")
@@ -194,6 +195,7 @@ def _dtype(image: Any) -> np.dtype[Any]:
 
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
+    """Yield blocks of pixels, in strips of whole lines of the image."""
     with decoding(file) as image:
         if image.format == "PNG" and not is_whole(file.path):
             # `decoding` turns it into a DataError

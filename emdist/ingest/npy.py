@@ -114,6 +114,7 @@ def _header(stream: IO[bytes]) -> _Header:
 
 
 def _read_sound_header() -> None:
+    """Read a header that is certainly sound: a control for `is_defect`."""
     stream = io.BytesIO()
     np.save(stream, np.zeros((1, 1)))
     stream.seek(0)
@@ -188,6 +189,7 @@ def _columnwise(
 
 
 def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
+    """Read `size` bytes. Raise DataError if the stream ends before that."""
     raw = stream.read(size)
     if len(raw) < size:
         raise DataError(f"{file} is cut short; copy it again.")
@@ -195,6 +197,7 @@ def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
 
 
 def _open_member(file: File, selection: Selection) -> Table:
+    """Open a member of an NPZ file, whose size must agree with its header."""
     with archive(file.path) as opened:
         member, header, begin = _member(opened, file)
         held = opened.getinfo(member).file_size - begin

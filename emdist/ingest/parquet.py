@@ -99,6 +99,7 @@ def _index_columns(schema: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _corrupt(file: File) -> Iterator[None]:
+    """Turn what pyarrow raises for a damaged file into a DataError."""
     pa = need("pyarrow")
     try:
         yield
@@ -113,6 +114,7 @@ def _corrupt(file: File) -> Iterator[None]:
 
 
 def _file(file: File) -> Any:
+    """Open a Parquet file, after a check of the size of its footer."""
     with file.path.open("rb") as stream:
         stream.seek(-min(8, file.path.stat().st_size), os.SEEK_END)
         footer, mark = int.from_bytes(stream.read(4), "little"), stream.read(4)
@@ -177,6 +179,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _column(parquet: Any, field: Any, leaves: range, file: File) -> Column:
+    """Return what a column of the schema becomes in the array."""
     types = need("pyarrow").types
     kind = _values(field.type)
     if types.is_boolean(kind):
@@ -216,6 +219,7 @@ def _width(parquet: Any, field: Any, file: File) -> int:
 def _blocks(
     file: File, columns: tuple[Column, ...], dtype: np.dtype[Any], rows: int
 ) -> Iterator[Array]:
+    """Yield blocks of the columns, in order of the rows."""
     width = sum(column.width for column in columns)
     start = 0
     with _corrupt(file), _file(file) as parquet:

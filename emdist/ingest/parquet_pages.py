@@ -81,6 +81,7 @@ class _Reader:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:
+        """Return the value of a field of this kind, or skip it and return None."""
         if kind in _INTEGERS:
             return self.integer()
         if kind == _STRUCT and depth < 4:
@@ -125,6 +126,7 @@ def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
 
 
 def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
+    """Yield the pages in the bytes from `start` to `end`."""
     at = start
     while at < end:
         page, length = _page_at(stream, at, end)
@@ -154,6 +156,7 @@ def check_pages(stream: IO[bytes], metadata: Any, leaves: set[int]) -> None:
 
 
 def _check_column(stream: IO[bytes], column: Any, size: int) -> None:
+    """Raise ValueError if a page of `column` claims too many values or bytes."""
     # An offset is zero if there is no such page.
     start = min(filter(None, (column.data_page_offset, column.dictionary_page_offset)), default=0)
     end = start + column.total_compressed_size

@@ -95,6 +95,7 @@ def read_picture(file: File) -> Picture:
 
 
 def _white(image: Any, file: File) -> int:
+    """Return the value that is white. Raise DtypeError for numbers without one."""
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise DtypeError(
             f"{file} holds numbers of 32 bits, for which no value is white; scale it to 8 or "
@@ -105,6 +106,7 @@ def _white(image: Any, file: File) -> int:
 
 
 def _is_opaque(image: Any) -> bool:
+    """Return whether no pixel of an image with transparency is transparent."""
     if image.mode in ("I", "I;16"):  # Pillow does not convert the one transparent grey of these
         return not bool((np.asarray(image) == image.info["transparency"]).any())
     straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
@@ -115,6 +117,7 @@ def _is_opaque(image: Any) -> bool:
 
 
 def _orientation(image: Any) -> int:
+    """Return the EXIF orientation, or 1 if it is missing, invalid or applied already."""
     if image.format == "TIFF":  # Pillow turns the image when it decodes it
         return 1
     found = image.getexif().get(_ORIENTATION, 1)

@@ -106,6 +106,7 @@ def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
 
 
 def _wanted(dtype: str) -> np.dtype[Any] | None:
+    """Return the requested dtype, or None for "auto"."""
     if dtype == "auto":
         return None
     try:

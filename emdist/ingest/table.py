@@ -101,12 +101,14 @@ def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str
 
 
 def _repeated(names: Sequence[str]) -> str | None:
+    """Return a name that occurs more than once, or None."""
     if len(set(names)) == len(names):
         return None
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _position(column: str | int, index: Mapping[str, int], file: File) -> int:
+    """Return the position of a column that is given by name or position."""
     if isinstance(column, int):
         if not 0 <= column < len(index):
             raise ConfigError(

@@ -60,6 +60,7 @@ def storing(location: Location, left: str = "nothing was left there") -> Iterato
 
 
 def _failures() -> tuple[type[Exception], ...]:
+    """Return the exceptions of file systems and, if obstore is loaded, of object stores."""
     if "obstore" not in sys.modules:
         return (OSError,)
     import obstore.exceptions
@@ -121,6 +122,7 @@ class Growing:
         return self._array.nchunks, int(self._array.nbytes_stored())
 
     def _flush(self) -> None:
+        """Write the rows in the buffer as one chunk. The first call creates the array."""
         if self._array is None:
             # Not earlier: a small table of unknown length would get a chunk of 8 MiB.
             shape = (self.total or self._filled, *self.tail)
@@ -269,6 +271,7 @@ def written_by(location: Location, key: str) -> zarr.Array[Any] | None:
 
 
 def _is_array(location: Location) -> bool:
+    """Return whether a Zarr array is at `location`."""
     try:
         zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
     # zarr says that it is no array

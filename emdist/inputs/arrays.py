@@ -33,7 +33,7 @@ _KINDS = {
 }
 
 
-class _Unusable(ValueError):  # noqa: N818 a signal inside this module
+class _Unusable(ValueError):  # noqa: N818  a signal inside this module
     """Why a value is no array of numbers: a sentence that continues after the value's name."""
 
 
@@ -99,7 +99,7 @@ def as_array(
         ) from None
 
 
-class _Masked(ValueError):  # noqa: N818 a signal inside this module
+class _Masked(ValueError):  # noqa: N818  a signal inside this module
     """The number of values that a mask hides."""
 
 
@@ -180,6 +180,7 @@ def _masked(value: Any) -> int:
 
 
 def _plain(value: Any) -> Array:
+    """Convert by NumPy. Raise if NumPy only wraps the value as an object."""
     found = np.asarray(value)
     if found.ndim == 0 and found.dtype.kind == "O" and value is not None:
         raise _Unusable(f"is a {type(value).__name__}, which NumPy makes no array of")
@@ -242,6 +243,7 @@ def _pandas_columns(frame: Any) -> Iterator[tuple[Any, Array]]:
 
 
 def _pandas_column(column: Any) -> Array:
+    """Convert a pandas column. Nullable and Arrow columns become floats if they have NA."""
     dtype = column.dtype
     if isinstance(dtype, np.dtype) or dtype.kind not in "biuf" or hasattr(dtype, "fill_value"):
         return np.asarray(column)
@@ -253,6 +255,7 @@ def _pandas_column(column: Any) -> Array:
 
 
 def _arrow(column: Any) -> Array:
+    """Convert an Arrow array or chunked array."""
     chunks = getattr(column, "chunks", None)
     if chunks is not None:
         parts = [_arrow(chunk) for chunk in chunks]

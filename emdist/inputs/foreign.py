@@ -1,4 +1,4 @@
-"""Objects that are no arrays, such as groups, lazy frames and sparse matrices, with advice for each.
+"""Objects that are no arrays, such as groups, lazy frames and sparse matrices, with advice.
 
 Classes of other packages are recognised by their names, so that none of these packages is imported.
 """
@@ -16,7 +16,7 @@ _LISTED, _LONGEST = 5, 40
 
 
 def is_a(value: Any, package: str, *names: str) -> bool:
-    """Return whether a class of `value`, or a base class, is from `package` with one of these names."""
+    """Return whether a class of `value`, or a base class, has one of these names in `package`."""
     return any(
         base.__name__ in names and base.__module__.partition(".")[0] == package
         for base in type(value).__mro__
@@ -61,7 +61,7 @@ def _sparse(value: Any, name: str) -> str:
 def _group(value: Any, name: str) -> str:
     try:
         found = [path for path, at in value.members(max_depth=3) if hasattr(at, "shape")]
-    except Exception:  # noqa: BLE001 a failed listing only leaves out the names
+    except Exception:  # noqa: BLE001  a failed listing only leaves out the names
         found = []
     if not found:
         return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
@@ -166,6 +166,7 @@ def _elsewhere(value: Any, name: str) -> str:
 
 
 def _off_host(value: Any) -> bool:
+    """Return whether NumPy cannot read `value`, because it is on a GPU or requires gradients."""
     if is_a(value, "cupy", "ndarray"):
         return True
     if not is_a(value, "torch", "Tensor"):
@@ -174,6 +175,7 @@ def _off_host(value: Any) -> bool:
 
 
 def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
+    """Return the message for a list of paths or of whole matrices, or None for other lists."""
     first = value[0] if value else None
     if isinstance(first, str | os.PathLike):
         return (

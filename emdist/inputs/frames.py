@@ -64,8 +64,9 @@ def check_unique(names: Sequence[Any], what: str) -> None:
 
 
 def check_given(params: Mapping[str, Any], found: Names) -> None:
-    """Compare the names in frames among `params`, such as starting values, with the data's names
-    `found`.
+    """Compare the names in frames among `params`, such as starting values, with names of data.
+
+    `found` has the names of the features of the data.
 
     Raises
     ------

@@ -98,6 +98,6 @@ def brief(name: str) -> str:
 
 
 def coordinate_names(dim: str, values: Any) -> Names:
-    """Return names from the values of a coordinate: strings as they are, others as ``dim=value``."""
+    """Return names from a coordinate's values: strings unchanged, others as ``dim=value``."""
     found = np.asarray(values).tolist()
     return tuple(value if isinstance(value, str) else f"{dim}={value}" for value in found)

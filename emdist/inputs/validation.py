@@ -151,6 +151,7 @@ def _is_alternative(part: int | str) -> bool:
 def _explain_one(
     detail: ErrorDetails, root: Any, names: Mapping[str, str], section: str = ""
 ) -> str:
+    """Return the message for one fault of a validation error."""
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     stem, _, last = place.rpartition(".")
     place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
@@ -187,13 +188,14 @@ def _unknown(place: str, key: str, known: Sequence[str]) -> str:
 
 
 def _of_section(section: str, why: str, cls: Any) -> str:
-    """Return what a class says about all its options, under the key with which the message begins."""
+    """Return a class's message about all its options, with the key with which it begins, if any."""
     word = re.match(r"[a-z_]*", why)
     keyed = word is not None and word[0] in _known_keys(cls, ())
     return f"{section}.{why}" if keyed else f"{section}: {why}"
 
 
 def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section at `path` below the class `root`."""
     for part in path:
         field = getattr(root, "model_fields", {}).get(part)
         annotation = getattr(field, "annotation", None)

@@ -76,6 +76,7 @@ class Doubtful:
         return f"{self.text!r}{where} {self._remedy()}"
 
     def _remedy(self) -> str:
+        """Return why the number is doubtful, and what to write instead."""
         text = self.text.lower().replace("_", "")
         sign = "-" if text.startswith("-") else ""
         bare = text.lstrip("+-")
@@ -93,6 +94,7 @@ class Doubtful:
 
 
 def _sexagesimal(text: str) -> str:
+    """Return the decimal form of a number to the base 60, such as 1:30."""
     whole, _, rest = text.partition(".")
     value = 0
     for part in whole.split(":"):
@@ -138,6 +140,7 @@ def _kinds(wanted: Any) -> set[Any]:
 
 
 def _as_text(value: Any) -> Any:
+    """Return the text of a value that YAML did not read as text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | date | Doubtful):

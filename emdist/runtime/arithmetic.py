@@ -50,6 +50,7 @@ def differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[s
 
 
 def _cpu() -> str:
+    """Return the kind of CPU for which Numba compiles."""
     from llvmlite.binding import get_host_cpu_name
     from numba.core import config
 
@@ -64,7 +65,8 @@ def _features() -> str:
 
 
 def _blas() -> str:
-    import scipy.linalg  # noqa: F401 loads NumPy's and SciPy's BLAS
+    """Return the BLAS libraries that are loaded, with version and kernels."""
+    import scipy.linalg  # noqa: F401  loads NumPy's and SciPy's BLAS
     from threadpoolctl import threadpool_info
 
     found = {

@@ -74,9 +74,10 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def _fails(control: Callable[[], object]) -> bool:
+    """Return whether `control` fails, other than by the store or for lack of memory."""
     try:
         with set_to(_controlling, True):
             control()
-    except Exception as error:  # noqa: BLE001 whatever it is, its class decides
+    except Exception as error:  # noqa: BLE001  whatever it is, its class decides
         return not isinstance(error, _OF_MACHINE)
     return False

@@ -105,6 +105,7 @@ def _pip(installer: str) -> str:
 
 
 def _origin(found: Distribution) -> Mapping[str, Any]:
+    """Return where emdist was installed from, as PEP 610 records it; empty for an index."""
     try:
         origin = json.loads(found.read_text("direct_url.json") or "{}")
     except ValueError:

@@ -54,6 +54,7 @@ class Crew:
             self._orders.put(work)
 
     def _serve(self) -> None:
+        """Run one piece of work after another, for ever. A crew thread executes this."""
         working = _thread.allocate_lock()
         while True:
             work = self._orders.get()

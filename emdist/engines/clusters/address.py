@@ -127,6 +127,7 @@ def _is_path(address: str) -> bool:
 
 
 def _from_file(path: str) -> str:
+    """Return the address in a scheduler file."""
     try:
         return str(json.loads(Path(path).read_text())["address"])
     except FileNotFoundError as error:

@@ -134,6 +134,7 @@ class ByClass:
             yield client
 
     def _patient(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings for ``adapt``, with `PATIENT` as default where it is accepted."""
         # Dask Gateway adapts on its server, and its `adapt` does not accept `wait_count`.
         if self.cluster_class.startswith("dask_gateway."):
             return dict(settings)
@@ -168,6 +169,7 @@ def _code_in(settings: Any) -> list[str]:
 
 
 def _load(path: str) -> Callable[..., Any]:
+    """Import and return the class at the dotted `path`."""
     module, _, name = path.rpartition(".")
     if not module:
         raise ConfigError(f"cluster_class {path!r} is no dotted path such as package.Class.")

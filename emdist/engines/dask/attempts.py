@@ -39,7 +39,7 @@ TICK = 1.0
 SILENCE = 10.0
 
 
-class Stalled(Exception):  # noqa: N818 a signal inside this module
+class Stalled(Exception):  # noqa: N818  a signal inside this module
     """No group of blocks has finished for too long."""
 
 
@@ -135,6 +135,7 @@ class Pass(Generic[S]):
         self._drop(futures)
 
     def _drop(self, futures: list[Future]) -> None:
+        """Cancel and release `futures`."""
         pending = [future for future in futures if future.status == "pending"]
         with suppress(OSError, TimeoutError, RuntimeError):
             if pending and self._client.status == "running":
@@ -231,7 +232,7 @@ class Pass(Generic[S]):
             )
         except TimeoutError:
             raise Stalled from None  # It finished on a worker that does not answer.
-        except Exception:  # noqa: BLE001 each is then fetched alone and reports its error
+        except Exception:  # noqa: BLE001  each is then fetched alone and reports its error
             return {}
         nodes = {future: node for node, future in arrived}
         return {nodes[future]: value for future, value in zip(futures, values, strict=True)}
@@ -251,6 +252,7 @@ class Pass(Generic[S]):
             future.add_done_callback(partial(self._on_done, node))
 
     def _accept(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
+        """Add a finished node to the tree if the driver needs it, and count its blocks."""
         if node in self._missing:
             value = values[node] if node in values else self._fetch(future)
             if isinstance(value, Refusal):
@@ -265,6 +267,7 @@ class Pass(Generic[S]):
             self._report(self._finished)
 
     def _fetch(self, future: Future) -> S | Refusal:
+        """Return the value of one future, or raise the error of its task."""
         try:
             value: S | Refusal = future.result(timeout=self._order.stall)
         except Exception as error:  # errors of the task itself come back here
@@ -287,11 +290,13 @@ class Pass(Generic[S]):
                 self._retire(child)
 
     def _count(self, node: Node) -> None:
+        """Count the blocks of a finished node, once."""
         if node[0] == self._shape.low and node not in self._counted:
             self._counted.add(node)
             self._finished += self._shape.size(node)
 
     def _look_around(self) -> None:
+        """Raise Stalled if there are workers and nothing has finished for too long."""
         if not self._staffed_by(ask(self._client, "ncores", workers=None)):
             self._progress = time.monotonic()  # The absence of workers has its own time limit.
         elif time.monotonic() - self._progress > self._order.stall:

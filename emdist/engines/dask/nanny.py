@@ -113,6 +113,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
         await super().kill(timeout=timeout, reason=reason)
 
     def _starting(self) -> WorkerProcess | None:
+        """Return the process of the worker if it is still starting, else None."""
         process = self.process
         return process if process is not None and process.status == Status.starting else None
 
@@ -122,11 +123,13 @@ class FirmNanny(Nanny):  # type: ignore[misc]
             _end(process.pid)
 
     def _is_stopped(self) -> bool:
+        """Return whether the worker's process is stopped, as by SIGSTOP."""
         with suppress(psutil.Error):
             return self.pid is not None and psutil.Process(self.pid).status() == "stopped"
         return False
 
     def _look(self) -> None:
+        """End a worker that has been stopped for too long. Dask's nanny then starts a new one."""
         now = time.monotonic()
         if not self._is_stopped():
             self._stopped_since = None
@@ -147,6 +150,7 @@ def _processor_time(pid: int | None) -> float:
 
 
 def _end(pid: int | None) -> None:
+    """Kill the process `pid`, if it exists. SIGKILL also ends a stopped process."""
     if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

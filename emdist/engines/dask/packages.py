@@ -122,6 +122,7 @@ def _machines(client: Client, versions: dict[str, Any]) -> list[tuple[str, dict[
 
 
 def _compare(place: str, package: str, there: str | None, here: str | None) -> None:
+    """Raise WorkerPackageError if a package has another version `there` than `here`."""
     if there == here:
         return
     if package == "emdist" and not (_is_release(there) and _is_release(here)):
@@ -174,7 +175,7 @@ def _probe() -> Callable[[tuple[str, ...]], dict[str, Any]]:
         for name in packages:
             try:
                 importlib.import_module(name)
-            except Exception as error:  # noqa: BLE001 an import may raise anything
+            except Exception as error:  # noqa: BLE001  an import may raise anything
                 failures[name] = f"{type(error).__name__}: {error}"
         digest = hashlib.sha256()
         if "emdist" not in failures:

@@ -66,7 +66,7 @@ class Tls:
 
 def _file(name: str, path: str) -> str:
     """Return an absolute path, because workers have other working directories."""
-    found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111 it never raises
+    found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  it never raises
     if "\0" in path or "-----BEGIN" in path or not found.is_file():
         told = "the text of a certificate or key" if "-----BEGIN" in path else repr(path[:100])
         raise ConfigError(f"cluster.tls.{name} is {told}; wanted the path of a PEM file.")

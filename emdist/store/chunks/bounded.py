@@ -46,7 +46,7 @@ _WIDER = 16
 _PIECE = 1 << 20
 
 
-class Oversized(ValueError):  # noqa: N818 named as the exceptions around it
+class Oversized(ValueError):  # noqa: N818  named as the exceptions around it
     """A chunk would decode to more bytes than its array's metadata say."""
 
     def __init__(self, found: int | str, limit: int) -> None:
@@ -71,6 +71,7 @@ def content_size(frame: memoryview) -> int:
 
 
 def _zstd(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+    """Decode a Zstandard frame, or several, into at most `limit` bytes."""
     size = content_size(packed)
     if size > limit:
         raise Oversized(size, limit)
@@ -86,6 +87,7 @@ def _zstd(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
 
 
 def _blosc(packed: memoryview, limit: int) -> None:
+    """Check the sizes that the header of a Blosc buffer states."""
     # Header: decoded size at byte 4, packed size at byte 12 (c-blosc, README_CHUNK_FORMAT).
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) or len(packed) < 16:
@@ -96,6 +98,7 @@ def _blosc(packed: memoryview, limit: int) -> None:
 
 
 def _lz4(packed: memoryview, limit: int) -> None:
+    """Check the decoded size with which a chunk of numcodecs' LZ4 begins."""
     size = int.from_bytes(packed[:4], "little")
     if size > limit:
         raise Oversized(size, limit)
@@ -214,10 +217,12 @@ class BoundedV2(numcodecs.abc.Codec):  # type: ignore[misc]
 
 
 def _bytes(array: Array) -> memoryview:
+    """Return a view of the bytes of `array`, without a copy."""
     return memoryview(array.reshape(-1).view(np.uint8).data)
 
 
 def _name(codec: BytesBytesCodec) -> str:
+    """Return the name of a codec, as numcodecs calls it."""
     return str(codec.to_dict()["name"]).removeprefix("numcodecs.")
 
 

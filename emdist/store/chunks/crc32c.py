@@ -29,11 +29,11 @@ def extend(crc: int, data: Any) -> int:
 
 
 def behind(other: int, before: int, crc: int, length: int) -> int:
-    """Return the CRC-32C of `length` bytes that follow some bytes with checksum `other`.
+    """Return the CRC-32C of some bytes with checksum `other`, followed by `length` more bytes.
 
-    `crc` is the checksum of the same `length` bytes after bytes with checksum `before`. The data
-    themselves are not needed. A CRC is linear, so a change of the checksum before them changes the
-    result by that change times x^(8 length).
+    `crc` is the checksum of the same `length` bytes when they follow bytes with checksum `before`.
+    The bytes themselves are not needed. A CRC is linear, so a change of the checksum before the
+    `length` bytes changes the result by that change times x^(8 length).
     """
     return crc ^ _product(other ^ before, _shift(length))
 

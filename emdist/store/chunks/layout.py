@@ -138,6 +138,7 @@ def merged(ranges: Iterable[tuple[int, int]], rows: int) -> Ranges:
 def _missing_in_shards(
     array: zarr.Array[Any], cells: list[tuple[int, ...]]
 ) -> Iterator[tuple[int, int]]:
+    """Yield row ranges with missing chunks inside the shards at `cells`, by their indexes."""
     unit, inner = unit_shape(array), array.chunks
     codecs = getattr(array.metadata, "codecs", ())
     codec = next(c for c in codecs if isinstance(c, ShardingCodec))

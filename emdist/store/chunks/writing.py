@@ -193,6 +193,7 @@ def _write_summed(fd: int, pieces: list[Any]) -> int:
 
 
 def _write(fd: int, pieces: list[Any]) -> None:
+    """Write all of `pieces` to `fd`. One call of writev may write less than it was given."""
     left = [memoryview(piece).cast("B") for piece in pieces]
     while left:
         done = os.writev(fd, left)

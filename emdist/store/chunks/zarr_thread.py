@@ -43,7 +43,7 @@ def apart(function: F) -> F:
                 answer: tuple[Any, BaseException | None]
                 try:
                     answer = context.run(function, *args, **kwargs), None
-                except BaseException as error:  # noqa: BLE001 raised again in the calling thread
+                except BaseException as error:  # noqa: BLE001  raised again in the calling thread
                     answer = None, error
             ended.put(answer)
 

@@ -138,6 +138,7 @@ def _create(
     stamps: Mapping[str, str],
     policies: Mapping[str, str],
 ) -> None:
+    """Create the group and its arrays. Its mark says "created" only after all arrays exist."""
     store = open_zarr_store(writer.location, read_only=False)
     mark: dict[str, Any] = {
         "identity": dict(identity),

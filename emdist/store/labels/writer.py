@@ -125,14 +125,17 @@ class LabelWriter:
 
 
 def _pack(sums: Sums, crc: int) -> Floats:
+    """Return the progress row of a block: score, weight, digest, then a count per component."""
     return np.concatenate([[float(sums["score"]), float(sums["weight"]), crc], sums["count"]])
 
 
 def _unpack(row: Floats) -> Sums:
+    """Return the sums in a progress row."""
     return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
 
 def _on_grid(value: Array, block: Block, missing: float) -> Array:
+    """Return `value` with a row for every row of `block`; left-out rows are set to `missing`."""
     if len(value) == len(block.x):
         return value
     whole = np.full((len(block.x), *value.shape[1:]), missing, value.dtype)

@@ -31,6 +31,7 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
+    """Return whether the lock of `folder` can be acquired, or the folder is old and has no lock."""
     try:
         with taken_over(folder / _LOCK):
             return True

@@ -99,6 +99,7 @@ def check_credentials(store: Any, url: str, place: str, options: Mapping[str, st
 
 
 def _check_url(url: str, place: str) -> None:
+    """Raise ConfigError if the store would ignore a user, a query or a fragment of `url`."""
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
     # In abfss://container@account.dfs.core.windows.net, the part before "@" is no user.
@@ -116,6 +117,7 @@ def _check_url(url: str, place: str) -> None:
 def _check_identity(
     kind: tuple[str, frozenset[str], str, str], place: str, options: Mapping[str, str]
 ) -> None:
+    """Raise ConfigError if no credentials are found: the machine's identity would be used."""
     name, known, variables, file = kind
     given = {_bare(key): value for key, value in options.items()}
     environment = {_bare(key): value for key, value in os.environ.items() if _is_vendors(key)}
@@ -138,6 +140,7 @@ def _bare(key: str) -> str:
 
 
 def _is_vendors(variable: str) -> bool:
+    """Return whether an environment variable is one that obstore reads."""
     return variable.lower().startswith(_PREFIXES) or variable in ("SERVICE_ACCOUNT",)
 
 

@@ -61,7 +61,7 @@ class Folder(Protocol):
         ...
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
-        """Remove leftovers of killed writers below `prefix` that are older than `age` seconds."""
+        """Remove leftovers of killed writers below `prefix`, unchanged for `age` seconds."""
         ...
 
 

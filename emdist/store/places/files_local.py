@@ -173,6 +173,8 @@ def _is_left(name: str) -> bool:
 
 
 def _walk(root: Path) -> Iterator[Path]:
+    """Yield all finished files below `root`; none if it does not exist."""
+
     def stop(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
             raise storage_error("list", error.filename or root, error) from error
@@ -185,6 +187,7 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, limit: int | None) -> bytes:
+    """Return the bytes of a regular file. Raise CheckpointError for anything else but a folder."""
     # O_NONBLOCK: opening a FIFO in place of a file must not block the reader.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -235,6 +238,7 @@ def flush(fd: int) -> None:
 
 
 def _write_new(path: Path, data: bytes) -> None:
+    """Write `data` to a new file and flush it to disk."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with os.fdopen(fd, "wb", buffering=0) as file:
         view = memoryview(data)
@@ -244,6 +248,7 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _verify(path: Path, data: bytes) -> None:
+    """Read the file back and raise StorageError if it differs from `data`."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         if hasattr(os, "posix_fadvise"):  # Otherwise the page cache would answer, and not the disk.
@@ -281,6 +286,7 @@ def _create_in_place(path: Path, data: bytes) -> bool:
 
 
 def _make_folder(path: Path) -> None:
+    """Create a folder and its parents, and sync each parent, so that the new names are durable."""
     if path.is_dir():
         return
     if path.parent != path:
@@ -290,6 +296,7 @@ def _make_folder(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
+    """Flush the names in a folder to disk, which makes renames durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flush(fd)

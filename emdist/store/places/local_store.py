@@ -45,6 +45,7 @@ class RegularFiles(LocalStore):
 
 
 def _check(path: Path) -> None:
+    """Raise ValueError unless `path` is a regular file, a folder or absent."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):

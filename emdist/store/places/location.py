@@ -170,6 +170,7 @@ def check_links(location: Location) -> None:
 
 
 def _host(parts: SplitResult) -> str:
+    """Return host and port of a URL, without user and password."""
     return parts.netloc.rpartition("@")[2]
 
 
@@ -188,6 +189,7 @@ def _check_port(parts: SplitResult) -> None:
 
 
 def _normalise(url: str) -> str:
+    """Return a local path as an absolute path, or a URL without a "/" at its end."""
     match = _SCHEME.match(url)
     if match is None:
         return _local(url)
@@ -209,6 +211,7 @@ def _normalise(url: str) -> str:
 
 
 def _local(path: str) -> str:
+    """Return an absolute local path. Raise ConfigError for what is no path."""
     scheme, colon, rest = path.partition(":")
     if colon and rest.startswith("/") and scheme in SCHEMES:
         raise ConfigError(f"{scheme}:/... is neither a path nor a URL; write {scheme}://...")
@@ -311,6 +314,7 @@ def _object_store(url: str, options: _Options) -> Any:
 
 
 def _open_sound_store() -> None:
+    """Open a store with a URL and options that are certainly valid: a control for `is_defect`."""
     import obstore.store
 
     tried = _retries((("max_retries", "1"), ("init_backoff", "1")))

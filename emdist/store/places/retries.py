@@ -49,6 +49,7 @@ def patiently(work: Callable[[], T]) -> T:
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the same as `patiently` for a coroutine."""
     for attempt in range(_TRIES - 1):
         try:
             return await work()

@@ -172,6 +172,7 @@ class Series:
         self.folder.clean(self.kind)
 
     def _none_good(self, problems: list[Exception]) -> Exception:
+        """Return the error if no checkpoint is good. A failure of the store takes precedence."""
         for problem in problems:
             if isinstance(problem, StorageError):
                 return problem
@@ -182,6 +183,7 @@ class Series:
         )
 
     def _load(self, entry: _Entry) -> Saved:
+        """Read and verify a checkpoint. Raise CheckpointError if it is incomplete or damaged."""
         name = f"{self.kind}/{entry.name}"
         where = self.folder.location.child(name)
         if not entry.complete:

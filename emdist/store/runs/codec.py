@@ -83,6 +83,7 @@ def decode(
 
 
 def _encode(value: object, path: str, arrays: dict[str, Array]) -> Any:
+    """Return the node for `value`, and put its arrays into `arrays` under names below `path`."""
     if isinstance(value, Enum):
         return {"kind": "enum", "name": value.name}
     if value is None or isinstance(value, bool | int | str):
@@ -122,6 +123,7 @@ def _encode_items(
 
 
 def _encode_tuple(value: tuple[object, ...], path: str, arrays: dict[str, Array]) -> Any:
+    """Return the node for a tuple: floats become one array, rows of numbers become a table."""
     if value and all(_number(item) == "f8" for item in value):
         arrays[path] = np.array(value, dtype=np.float64)
         return {"kind": "floats"}

@@ -94,6 +94,7 @@ class Decoder:
         return self.types[field]
 
     def _union(self, members: tuple[Any, ...], node: Any, path: str, field: str) -> Any:
+        """Return the value as the first type of a union that fits."""
         problems = []
         for member in members:
             try:
@@ -175,6 +176,7 @@ class Decoder:
         return {key: self.decode(value, items[key], join(path, key), field) for key in items}
 
     def _dataclass(self, hint: Any, cls: Any, node: Any, path: str) -> Any:
+        """Return an instance of the dataclass `cls`, with its fields decoded by annotation."""
         items = _part(node, "fields", "items", dict, path)
         known = {field.name: field for field in fields(cls) if field.init}
         if unknown := sorted(items.keys() - known.keys()):
@@ -228,6 +230,7 @@ def _part(node: Any, kind: str, key: str, wanted: type, path: str) -> Any:
 
 
 def _require(fits: bool, got: Any, wanted: Any, path: str) -> None:
+    """Raise CheckpointError, with what was found and what was expected, unless `fits`."""
     if not fits:
         shown = f"{got.dtype}{got.shape}" if isinstance(got, np.ndarray) else repr(got)[:60]
         raise CheckpointError(f"{path or 'the value'} should be {wanted} and is {shown}")

@@ -71,6 +71,7 @@ def check_free(location: Location) -> None:
 
 
 def _is_run(place: Location, depth: int) -> bool:
+    """Return whether `place` is the folder of a run."""
     try:
         return open_folder(place).exists("run.json")
     except StorageError:
@@ -114,6 +115,7 @@ def read_model(location: Location) -> Saved:
 
 
 def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
+    """Return the model in `folder`, verified against the contents of its model.json."""
     where = folder.location.child(_DATA)
     accepted = seals(vouched, _DATA, folder.location.child(_JSON))
     try:
@@ -161,5 +163,6 @@ def _seals(folder: Folder) -> list[Seal]:
 
 
 def _vouch(accepted: list[Seal]) -> bytes:
+    """Return the contents of a model.json that accepts data with any of these seals."""
     entries = [seal.entry() for seal in accepted]
     return document({"format": FORMAT_VERSION, "files": {_DATA: entries}})

@@ -215,7 +215,7 @@ class RunFolder:
     def retain(
         self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
     ) -> None:
-        """Delete all but the last, every K-th and the best; see `Series.retain`."""
+        """Delete all checkpoints but the last, every K-th and the best; see `Series.retain`."""
         Series(self.folder, kind).retain(last, every, best, epoch=epoch)
 
     def has_result(self) -> bool:

@@ -163,6 +163,7 @@ def differences(old: Any, new: Any, path: str) -> list[str]:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, canonical JSON) for each leaf of a nested value. None is left out."""
     if isinstance(value, dict) and value:
         for key in sorted(value):
             yield from _leaves(value[key], f"{path}.{key}")

@@ -108,6 +108,10 @@ class ReadAhead:
         self._forget_all()
 
     def _forget_all(self) -> None:
+        """Drop everything, and take a new lock.
+
+        In a forked child, no thread reads, and the old lock may be locked for ever.
+        """
         self._entries: dict[tuple[str, int], _Entry] = {}
         self._wishes: dict[tuple[str, int], _Wish] = {}
         self._lock = _thread.allocate_lock()
@@ -154,6 +158,10 @@ class ReadAhead:
             self._crew.call(reading.run)
 
     def _has_room(self, wish: _Wish) -> bool:
+        """Return whether the budget has space for `wish`. The caller holds the lock.
+
+        If necessary, drop blocks of other owners, and blocks that another worker has taken.
+        """
         room = wish.ahead.budget - wish.nbytes
         for key, entry in list(self._entries.items()):
             if self._held() <= room:
@@ -163,6 +171,7 @@ class ReadAhead:
         return self._held() <= room
 
     def _held(self) -> int:
+        """Return the decoded bytes of all entries. The caller holds the lock."""
         return sum(entry.nbytes for entry in self._entries.values())
 
     def take(self, ahead: Ahead, i: int) -> Block | None:

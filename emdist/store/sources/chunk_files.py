@@ -28,11 +28,11 @@ from emdist.store.sources.references import ArrayRef
 Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
 
 
-class Unusual(Exception):  # noqa: N818 a signal from emdist's own reader to use Zarr's
+class Unusual(Exception):  # noqa: N818  a signal from emdist's own reader to use Zarr's
     """A file is not as expected. Zarr's reader reads it then, or says what is wrong."""
 
 
-class Torn(Exception):  # noqa: N818 another such signal
+class Torn(Exception):  # noqa: N818  another such signal
     """A chunk is cut off, and Zarr's reader would not notice."""
 
 
@@ -121,6 +121,7 @@ def chunk_files(ref: ArrayRef) -> ChunkFiles | None:
 
 @lru_cache(maxsize=64)
 def _chunk_files(root: Path, version: str, ref: ArrayRef) -> ChunkFiles | None:
+    """Return the chunk files of `ref`, cached by folder and version of the array."""
     array = ref.reader()
     if array.dtype.kind not in "biuf" or not array.dtype.isnative or 0 in array.shape:
         return None

@@ -34,7 +34,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
         )
     try:
         array = ref.reader()
-    except Exception as inner:  # noqa: BLE001 whatever it is, the array cannot be opened
+    except Exception as inner:  # noqa: BLE001  whatever it is, the array cannot be opened
         if is_defect(inner, open_sound_arrays):
             return inner
         return StorageError(
@@ -57,7 +57,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
             array[region]
         except AbsentChunk:
             return _vanished(ref, key, rows)
-        except Exception as inner:  # noqa: BLE001 codecs raise exceptions of any kind
+        except Exception as inner:  # noqa: BLE001  codecs raise exceptions of any kind
             if is_access_failure(inner):
                 return diagnosed(ref, a, b, block, inner)
             if is_defect(inner, control):
@@ -116,9 +116,10 @@ def salvaged(
 
 
 def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
+    """Return the error for a chunk that is missing now: the array is gone, or only the chunk."""
     try:
         ref.open()
-    except Exception as error:  # noqa: BLE001 whatever it is, the array is not there now
+    except Exception as error:  # noqa: BLE001  whatever it is, the array is not there now
         if is_defect(error, open_sound_arrays):
             return error
         return StorageError(

@@ -89,6 +89,7 @@ def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
 
 
 def _size(fd: int) -> int:
+    """Return the size of an open file. Raise Unusual if it is no regular file."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise Unusual("it is no file")
@@ -108,6 +109,7 @@ def _place(files: ChunkFiles, a: int, b: int) -> tuple[int, int]:
 
 
 def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, int]]:
+    """Return ``(offset, length)`` of the chunks before `last` in an open file."""
     if size < files.index_bytes:
         raise Unusual("the shard is shorter than its index")
     if not files.index:
@@ -117,6 +119,10 @@ def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, 
 
 
 def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
+    """Return rows a..b of one file as a map, or as a copy if they are not contiguous.
+
+    A map also needs values that are aligned to the size of an item.
+    """
     fd = os.open(files.path(a // files.unit), _FLAGS)
     try:
         size = _size(fd)
@@ -170,6 +176,7 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
 
 
 def _copy(fd: int, span: tuple[int, int], out: memoryview) -> None:
+    """Read a span of the file into `out`."""
     at, length = span
     done = 0
     while done < length:

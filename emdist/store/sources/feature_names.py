@@ -55,5 +55,5 @@ def _coordinate(array: zarr.Array[Any]) -> Names:
         if beside.shape != (array.shape[1],):
             return None
         return coordinate_names(dim, beside[:])
-    except Exception:  # noqa: BLE001 stores raise anything; then there are no names
+    except Exception:  # noqa: BLE001  stores raise anything; then there are no names
         return None

@@ -37,7 +37,7 @@ from emdist.wording import either
 _ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
 
 
-class AbsentChunk(Exception):  # noqa: N818 a signal from the store to the reader
+class AbsentChunk(Exception):  # noqa: N818  a signal from the store to the reader
     """An object that should hold a chunk does not exist. The argument is its key."""
 
 
@@ -103,6 +103,7 @@ def _reader(
 
 
 def _bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Return `array` with bounded decoding, and limit the size of its stored objects too."""
     found = bounded(array)
     store = array.store
     assert isinstance(store, Filled)
@@ -256,6 +257,7 @@ def _of_file(path: Path) -> str:
 
 
 def _nothing_there(ref: ArrayRef) -> Exception:
+    """Return the error that says what is at `ref` in place of an array."""
     location = ref.location
     if location is None or not location.is_local:
         return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")

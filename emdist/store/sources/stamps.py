@@ -50,6 +50,7 @@ def stamps_of(*refs: ArrayRef) -> dict[str, str]:
 
 
 def _listed(ref: ArrayRef) -> list[_Stamp]:
+    """Return the stamps of all chunks of an array, from one listing."""
     assert ref.location is not None
     is_chunk = is_chunk_of(open_checked(ref))
     if ref.location.is_local:
@@ -68,6 +69,7 @@ def _listed(ref: ArrayRef) -> list[_Stamp]:
 
 
 def _files(folder: Path, above: str) -> Iterator[_Stamp]:
+    """Yield the stamps of all files below `folder`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{above}{entry.name}"

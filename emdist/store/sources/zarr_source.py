@@ -134,6 +134,7 @@ class ZarrSource:
             expect_rows(files, a, b)
 
     def _read(self, i: int) -> Block:
+        """Read and decode block `i`, with its sample weights and its mask."""
         a, b = self.bounds[i], self.bounds[i + 1]
         rows, lost = self._rows(self.ref, i)
         x = native(rows)
@@ -183,7 +184,7 @@ class ZarrSource:
             if self.corrupt == "drop":
                 return self._pieces(ref, i)
             raise torn(ref, i, error) from None
-        except Exception as error:  # noqa: BLE001 Zarr meets the same failure and explains it
+        except Exception as error:  # noqa: BLE001  Zarr meets the same failure and explains it
             if is_defect(error):
                 _tell_of_slow_reads(f"{type(error).__name__}: {error}")
             return None
@@ -202,13 +203,14 @@ class ZarrSource:
                 out[low - a : high - a] = read_rows(files, low, high)
             except Torn:
                 lost.append((low, high))
-            except Exception as error:  # noqa: BLE001 as above
+            except Exception as error:  # noqa: BLE001  as above
                 if is_defect(error):
                     _tell_of_slow_reads(f"{type(error).__name__}: {error}")
                 return None
         return out, tuple(lost)
 
     def _mask(self, x: Array, i: int, lost: Ranges = ()) -> Any:
+        """Return the mask of the rows of `x` that are not left out, or None if none is left out."""
         a, b = self.bounds[i], self.bounds[i + 1]
         mask = finite_rows(x) if self.non_finite == "drop" else None
         gaps = [(start, stop) for start, stop, gap in _runs(a, b, self.gaps) if gap]
@@ -253,6 +255,7 @@ def _tell_of_slow_reads(why: str) -> None:
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:
+    """Return what identifies the contents of one array."""
     array = open_checked(ref)
     keys = sorted(chunk_keys(array))
     return {
