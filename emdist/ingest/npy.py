@@ -103,8 +103,7 @@ def _header(stream: IO[bytes]) -> _Header:
         shape, fortran, dtype = read(io.BytesIO(told + stream.read(length)))
     except (ValueError, EOFError):
         raise
-    # NumPy parses it as Python code, and passes on any exception of the parser
-    except Exception as error:
+    except Exception as error:  # NumPy parses it as Python code: that raises anything
         if is_defect(error, _read_sound_header):
             raise
         raise ValueError(f"its header is not NumPy's ({type(error).__name__})") from error

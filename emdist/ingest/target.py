@@ -274,8 +274,7 @@ def _is_array(location: Location) -> bool:
     """Return whether a Zarr array is at `location`."""
     try:
         zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
-    # zarr says that it is no array
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # no array
         if is_defect(error, open_sound_arrays):
             raise
         return False

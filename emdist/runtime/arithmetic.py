@@ -37,7 +37,7 @@ def arithmetic() -> dict[str, str]:
 def differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Return what differs, as "cpu znver3 in place of skylake".
 
-    Entries that only one of the two has are not compared.
+    Entries that only one of the two has are left out, except changed settings.
     """
     known = [name for name in (*_ALWAYS, *_PACKAGES) if name in before and name in now]
     if "blas" in known:  # Records of earlier versions do not contain settings.

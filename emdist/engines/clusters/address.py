@@ -80,8 +80,7 @@ class Address:
                 client = stack.enter_context(
                     Client(address, timeout=self.timeout, security=security)
                 )
-            # TypeError: there are no certificates
-            except (OSError, TimeoutError, RuntimeError, TypeError) as error:
+            except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # no certificates
                 raise SchedulerError(
                     f"no Dask scheduler answered at {address} within {self.timeout:g} s "
                     f"({error}). Check that `dask scheduler` runs there, that host and port are "

@@ -318,7 +318,7 @@ class Pass(Generic[S]):
         self._avoid.blame(stragglers(self._client, leaf, order.stall), order.stall)
         finished = {n: f for n, f in self._futures.items() if f.status == "finished"}
         holders = ask(self._client, "who_has", keys=[f.key for f in finished.values()])
-        for node in self._missing & finished.keys():  # It finished but could not be fetched.
+        for node in self._missing & finished.keys():  # finished, but not fetched
             self._avoid.blame(holders.get(finished.pop(node).key, ()), order.stall)
         avoid = set(self._avoid)
         kept = {n: f for n, f in finished.items() if set(holders.get(f.key, ())) - avoid}

@@ -40,8 +40,7 @@ def patiently(work: Callable[[], T]) -> T:
     for attempt in range(_TRIES - 1):
         try:
             return work()
-        # obstore need not be installed, so its errors are recognised by name
-        except Exception as error:
+        except Exception as error:  # obstore may not be installed: its errors are found by name
             if not is_passing(error):
                 raise
         time.sleep(_pause(attempt))
