@@ -1,1 +1,1 @@
-"""Where blocks are worked on: threads of this process, or the workers of a Dask cluster."""
+"""Engines: apply a task to all blocks, on threads of this process or on a Dask cluster."""

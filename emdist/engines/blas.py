@@ -1,4 +1,4 @@
-"""One BLAS thread while any task runs: OpenBLAS's bits depend on its number of threads."""
+"""Limits BLAS to one thread while tasks run: the thread count changes OpenBLAS's last bits."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-# The controller only sees libraries that are loaded.
+# The controller finds only libraries that are loaded, so NumPy's must be loaded here.
 import numpy as np  # noqa: F401
 from threadpoolctl import ThreadpoolController
 
 
 @lru_cache(maxsize=1)
 def _libraries(n_modules: int) -> tuple[Any, ...]:
-    """The loaded BLAS libraries; looking for them costs milliseconds.
+    """Return the loaded BLAS libraries. The search takes milliseconds, so the result is cached.
 
-    `n_modules` is the cache key: an import may bring another BLAS along (SciPy has its own).
+    `n_modules` is the cache key, because an import may load another BLAS (SciPy has its own).
     """
     return tuple(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 def _release(library: Any) -> None:
-    """Let any thread set the limit.
+    """Allow any thread to set the limit of `library`.
 
-    Since threadpoolctl 3.8 the thread that sets OpenBLAS's limit owns it while it lives, and
-    calls from others do nothing, silently. Tasks enter and leave on any thread of a pool.
+    Since threadpoolctl 3.8, the thread that sets OpenBLAS's limit owns it while that thread exists,
+    and calls from other threads silently do nothing. But tasks enter and leave on any thread of a
+    pool.
     """
     if (release := getattr(library, "clear_controlling_thread", None)) is not None:
         release(force=True)
 
 
 class _OneThread:
-    """Holds the BLAS pools of the process at one thread while at least one user is inside.
+    """Keeps the BLAS pools of the process at one thread while at least one user is inside.
 
-    It has state because the pools have: they belong to the process, and nested or concurrent
-    `threadpool_limits` restore each other's limits in whatever order threads leave. Here the
-    first in sets the limit and the last out restores what it found.
+    It is mutable because the pools are: they belong to the process. Nested or concurrent
+    `threadpool_limits` would restore each other's limits in the order in which threads leave. Here
+    the first user sets the limit, and the last one restores what the first one found.
     """
 
     def __init__(self) -> None:
@@ -69,14 +70,14 @@ class _OneThread:
                     _release(library)
 
 
-# One per process, as are the thread pools it guards.
+# One for each process, like the pools that it limits.
 _GUARD = _OneThread()
 
 
 def one_thread() -> _OneThread:
-    """A context in which every BLAS call of this process runs on one thread.
+    """Return a context in which every BLAS call of this process runs on one thread.
 
-    Process-wide, reentrant and shared between threads: entering costs about a microsecond
-    while it is already active, tens of microseconds otherwise.
+    The context is process-wide, reentrant and shared by all threads. Entering takes about a
+    microsecond while it is already active, and tens of microseconds otherwise.
     """
     return _GUARD

@@ -1,4 +1,4 @@
-"""What a process needs to work on blocks, and what is left of its memory beside that."""
+"""Memory budget: how much memory processing blocks takes, and how much is left for other uses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import psutil
 
-#: A process with everything imported and compiled: bytes, measured as 215-250 MB.
+#: The bytes of a process with everything imported and compiled, measured as 215-250 MB.
 BASE = 250 << 20
-#: Of a block's decoded size, what a thread takes at its worst moment: the block, its stored
-#: chunks, its labels, and what the allocator is still to give back.
+#: The peak memory of a thread, as a multiple of a block's decoded size: the block, its stored
+#: chunks, its labels, and memory that the allocator has not returned yet.
 AT_WORST = 3.0
 
 
-#: Where Linux tells of a control group: what it may take, and what it takes (versions 2 and 1).
+#: Where Linux states the memory limit and use of a control group (versions 2 and 1).
 _GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -25,33 +25,34 @@ _GROUPS = (
 
 
 def available_memory() -> int:
-    """Bytes that this process can still take: of the machine, and of its control group."""
+    """Return the bytes that this process can still take, limited by machine and control group."""
     found = [int(psutil.virtual_memory().available)]
     for limit, used in _GROUPS:
-        with suppress(OSError, ValueError):  # "max" where there is no limit
-            # What files occupy is given back: only a process's own memory counts.
+        with suppress(OSError, ValueError):  # The file holds "max" if there is no limit.
+            # The kernel can free the page cache of files, so only the process's own memory counts
+            # as used.
             taken = min(int(Path(used).read_text()), psutil.Process().memory_info().rss)
             found.append(int(Path(limit).read_text()) - taken)
     return max(0, min(found))
 
 
 def spare(memory: int, threads: int, block_bytes: int) -> int:
-    """Bytes of `memory` left beside `threads` blocks at work; negative where it is too small."""
+    """Return the bytes of `memory` that `threads` blocks in progress leave; may be negative."""
     return int(memory - BASE - threads * AT_WORST * block_bytes)
 
 
 def shares(spared: int | None, threads: int, block_bytes: int) -> tuple[int, int]:
-    """Bytes for blocks that are read ahead, and for blocks that are kept between passes.
+    """Return the bytes for read-ahead, and the bytes for blocks that are kept between passes.
 
-    Half at most is for reading ahead, a block for every thread, and one block before any is kept:
-    a kept block is never read, but a block that is waited for stops a thread. One that is being
-    read takes half as much again as it has, for its stored chunks. Where nobody has stated a
-    memory, one block is read ahead.
+    Read-ahead gets at most half: up to one block for each thread. It gets one block before any
+    block is kept. A kept block need not be read, but waiting for a block stops a thread. A block
+    that is being read takes half of its size again, for its stored chunks. If no memory is stated,
+    one block is read ahead and none is kept.
 
     Parameters
     ----------
     spared
-        Left beside the blocks at work; None where no memory is stated.
+        The bytes that the blocks in progress leave, or None if no memory is stated.
     """
     if spared is None:
         return block_bytes, 0

@@ -1,4 +1,7 @@
-"""The plain loop: the specification of every engine, which comes to its result bit for bit."""
+"""The plain loop over blocks: the specification of every engine.
+
+Each engine gives the same bits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ S = TypeVar("S", bound=Monoid)
 
 @dataclass(frozen=True)
 class Loop:
-    """Works on one block after another, in the calling thread."""
+    """Processes one block after another, in the calling thread."""
 
     def map_reduce(
         self,
@@ -22,7 +25,7 @@ class Loop:
         blocks: Sequence[int],
         done: Callable[[int], None] | None = None,
     ) -> S:
-        """The sum of ``task(block)`` over `blocks`; see `interfaces.Engine`."""
+        """Return the sum of ``task(block)`` over `blocks`; see `interfaces.Engine`."""
         found = []
         with one_thread():
             for block in require_blocks(blocks):
@@ -33,7 +36,7 @@ class Loop:
 
 
 def require_blocks(blocks: Sequence[int]) -> Sequence[int]:
-    """`blocks`, of which there must be one: a sum of nothing has no shape."""
+    """Return `blocks`. Raise ValueError if there are none, because an empty sum has no shape."""
     if len(blocks) == 0:
         raise ValueError("map_reduce needs at least one block, got none")
     return blocks

@@ -1,7 +1,7 @@
-"""Files of many formats to one checksummed, chunked Zarr array.
+"""Ingest: copies files of many formats into one chunked Zarr array with checksums.
 
-Each format is one module here with a constant `suffixes` and a constant `reader`; a new format
-is a new file, found by scanning this package. See `emdist.ingest.table.Reader`.
+Each format is one module here with the constants `suffixes` and `reader`. To add a format, add a
+file: this package is scanned for them. See `emdist.ingest.table.Reader`.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ class IngestSummary:
     Attributes
     ----------
     rows, features
-        Shape of the array.
+        The shape of the array.
     dtype
-        Of the array.
+        The dtype of the array.
     bytes_read
-        Size of the source files.
+        The size of the source files in bytes.
     bytes_stored
-        Size of the array as stored, compressed, with its metadata; without the weights.
+        The size of the array as stored, compressed, with its metadata and without the weights.
     chunks
-        Number of chunks.
+        The number of chunks.
     target
-        Where the array is.
+        The location of the array.
     weights
-        Where the weights are, (rows,) float64, or None.
+        The location of the sample weights, (rows,) float64, or None.
     notes
-        The order of several files, and what did not reach the array: an index, an alpha band.
+        The order of several files, and what did not reach the array, such as an index or an alpha
+        band.
     """
 
     rows: int
@@ -60,7 +61,7 @@ class IngestSummary:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the summary as JSON values."""
         return {
             "rows": self.rows,
             "features": self.features,
@@ -76,7 +77,7 @@ class IngestSummary:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Settings of the writing, checked."""
+    """Checked settings of how the array is written."""
 
     rows_per_chunk: int | None
     chunk_bytes: int
@@ -90,7 +91,7 @@ class _Layout:
                 raise ConfigError(f"{name} is {value}, and at least 1 is wanted.")
 
     def rows(self, plan: Plan) -> int:
-        """Rows of a chunk: whole rows, about `chunk_bytes`, no more than there are."""
+        """Return the rows of a chunk: about `chunk_bytes`, at least one row, at most all rows."""
         per_row = len(plan.features) * plan.dtype.itemsize
         rows = self.rows_per_chunk or max(1, self.chunk_bytes // per_row)
         return min(rows, plan.rows or rows)
@@ -111,52 +112,53 @@ def ingest(
 ) -> IngestSummary:
     """Write the rows of files to a new Zarr v3 array (rows, features).
 
-    Streams: memory follows the chunk, never the file (images excepted, one at a time). The
-    array has whole rows in its chunks, zstd with a checksum, dimension names ``row, feature``
-    and attributes ``feature_names``, ``source`` (file names), ``emdist.format`` and
-    ``emdist.complete``; images add ``height, width, bands``, several of them in ``files``.
+    Files are streamed: memory depends on the chunk and never on the file, except for images, of
+    which one at a time is in memory. The array has whole rows in its chunks, zstd with a checksum,
+    dimension names ``row, feature``, and the attributes ``feature_names``, ``source`` (file names),
+    ``emdist.format`` and ``emdist.complete``. Images add ``height, width, bands``; several images
+    have these in ``files``.
 
-    A local target is built as ``<target>.partial-<nonce>`` and renamed when it is complete
-    and on disk; after a kill such a folder stays until the next ingest to the same target, which
-    removes it. On an object store the array carries ``emdist.complete: false`` until its last
-    chunk is written.
+    A local target is built as ``<target>.partial-<nonce>`` and renamed when it is complete and on
+    disk. After a kill, such a folder stays until the next ingest to the same target, which removes
+    it. On an object store, the array has ``emdist.complete: false`` until its last chunk is
+    written.
 
     Parameters
     ----------
     source
         A file, a folder (its files of a known format), a pattern (``data/*.npy``), both in natural
-        order (``part.2`` before ``part.10``), a list of these in its order, ``file.npz:member``,
-        or one of the photographs ``sklearn:china.jpg`` and ``sklearn:flower.jpg``. Several files
-        are concatenated.
+        order (``part.2`` before ``part.10``), a list of these in its order, ``file.npz:member``, or
+        one of the photographs ``sklearn:china.jpg`` and ``sklearn:flower.jpg``. Several files are
+        concatenated.
     target
-        Where the array goes.
+        The location of the new array.
     columns
-        Names or 0-based positions of the features, in this order; all by default, without what
-        pandas, dask or R wrote as an index.
+        The names or 0-based positions of the features, in this order. None takes all columns,
+        except those that pandas, dask or R wrote as an index.
     weight_column
-        A column of sample weights. It is no feature: it becomes a second array (rows,)
-        float64 beside the target, ``<target without .zarr>-weights.zarr``.
+        A column of sample weights. It is no feature: it becomes a second array (rows,) float64
+        beside the target, ``<target without .zarr>-weights.zarr``.
     dtype
-        "auto": the files' own type, or the common one of mixed columns (float64 for CSV).
-        Otherwise the type to convert to; a value that it cannot hold is an error.
+        "auto" keeps the files' own type, or the common type of mixed columns (float64 for CSV).
+        Otherwise the type to convert to. A value that it cannot hold is an error.
     rows_per_chunk, chunk_bytes
-        Rows of a chunk, or else its size in bytes before compression.
+        The number of rows in a chunk, or, if that is None, its size in bytes before compression.
     overwrite
-        Replace arrays at the target, once the new ones are complete.
+        Whether to replace arrays at the target, once the new ones are complete.
     reduced
         Whether 16-bit colours may be read as 8 bits, which is all that Pillow gives of them.
     done
-        Called with (rows written, rows in all; 0 if not known) after each block.
+        A function that is called after each block with (rows written, rows in all; 0 if unknown).
 
     Raises
     ------
     NotFoundError, ConfigError
-        No such file, column, member or format; a missing reader package.
+        For a missing file, column, member or reader package, or an unknown format.
     ShapeError, DtypeError, WeightError, DataError
-        Data that are no table of real numbers, or a torn file.
+        For data that are no table of real numbers, or a damaged file.
     OutputExistsError, StorageError
-        Something else is at the target than the same ingest wrote; it cannot be written, or the
-        source cannot be read.
+        If something other than the result of the same ingest is at the target. If the target cannot
+        be written, or the source cannot be read.
     """
     layout = _Layout(rows_per_chunk, chunk_bytes)
     final = target if isinstance(target, Location) else Location(str(target))
@@ -174,7 +176,7 @@ def ingest(
 
 
 def _key(files: Sequence[File], settings: Sequence[Any]) -> str:
-    """Of the files as they are, by names, sizes and times, and of how they are read."""
+    """Return a digest of names, sizes and times of the files, and of the settings."""
     seen = [(file.name, file.path.stat()) for file in files]
     return digest([[name, at.st_size, at.st_mtime_ns] for name, at in seen] + list(settings))
 
@@ -182,7 +184,7 @@ def _key(files: Sequence[File], settings: Sequence[Any]) -> str:
 def _done_already(
     files: Sequence[File], final: Location, key: str, weight_column: str | int | None
 ) -> IngestSummary | None:
-    """What an ingest with this `key` wrote at `final`, if that is there and complete."""
+    """Return what an ingest with this `key` wrote at `final`, if that is there and complete."""
     beside = None if weight_column is None else _weights_of(final)
     found = [written_by(place, key) for place in (final, beside) if place is not None]
     array = found[0]
@@ -214,7 +216,7 @@ def _store(
     key: str,
     done: Callable[[int, int], None] | None,
 ) -> IngestSummary:
-    """Write the features and, beside them, the weights; both or neither become visible."""
+    """Write the features and, beside them, the weights. Both or neither become visible."""
     beside = _weights_of(final)
     with _output(final, overwrite) as built:
         if weights is None:
@@ -243,7 +245,7 @@ def _only(columns: Sequence[str | int] | None) -> tuple[str | int, ...] | None:
 
 
 def _keep_sources(files: Sequence[File], final: Location) -> None:
-    """Refuse a target whose replacement would remove what is read."""
+    """Refuse a target whose replacement would remove a source file."""
     for file in files:
         if final.is_local and file.path.resolve().is_relative_to(final.path.resolve()):
             raise ConfigError(f"the target {final} holds the source {file}; choose another target.")
@@ -251,7 +253,10 @@ def _keep_sources(files: Sequence[File], final: Location) -> None:
 
 @contextmanager
 def _output(target: Location, overwrite: bool) -> Iterator[Location]:
-    """Where to build; committed to `target` at the end, removed after a failure."""
+    """Yield the location to build at.
+
+    Commit it to `target` at the end; remove it after a failure.
+    """
     with storing(target):
         output = Output.prepare(target, overwrite)
         built = False
@@ -272,7 +277,7 @@ def _write(
     key: str,
     done: Callable[[int, int], None] | None,
 ) -> tuple[int, int, int]:
-    """(rows, chunks, bytes stored) of the array written at `location`."""
+    """Write the array at `location`. Return (rows, chunks, bytes stored)."""
     array = Growing(location, plan.dtype, (len(plan.features),), rows, plan.rows)
     counts = [0] * len(plan.tables)
     for i, block in plan.blocks(rows):
@@ -287,6 +292,7 @@ def _write(
 
 
 def _write_weights(plan: Plan, location: Location, rows: int, key: str, expected: int) -> None:
+    """Write the array of sample weights, which must have as many rows as the features."""
     array = Growing(location, np.dtype(np.float64), (), rows, expected)
     counts = [0] * len(plan.tables)
     for i, block in plan.blocks(rows):

@@ -1,10 +1,10 @@
-"""CSV and other delimited text, plain or gzipped, as a stream of blocks.
+"""CSV and other delimited text, plain or gzipped, read as a stream of blocks.
 
-Every column is read as float64 (integers are exact up to 2^53), because a type guessed from
-the first block may not hold for the rest of the file. Empty cells, ``NA`` and ``null`` become
-NaN. The first line is a header unless all its cells are numbers or blank; without a header
-columns are named ``x0, x1, ...``. The delimiter is the most frequent of ``, ; | tab`` in the
-first line (tab for .tsv), or a single space where none of these occurs in a .txt file.
+Every column is read as float64 (integers are exact up to 2^53), because a type guessed from the
+first block may not hold for the rest of the file. Empty cells, ``NA`` and ``null`` become NaN. The
+first line is a header unless all its cells are numbers or blank. Without a header, columns are
+named ``x0, x1, ...``. The delimiter is the most frequent of ``, ; | tab`` in the first line (tab
+for .tsv), or a single space if none of these occurs in a .txt file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from emdist.interfaces import Array
 
 suffixes = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 
-#: Bytes of text that are parsed at a time; a line must fit. pyarrow's read-ahead holds about
-#: forty times as much, so that larger blocks would cost hundreds of MB.
+#: Bytes of text that are parsed at a time. A line must fit. pyarrow's read-ahead holds about forty
+#: times as much, so larger blocks would cost hundreds of MB.
 _BLOCK = 1 << 20
 _LONGEST_LINE = 2 << 20
-#: Columns at most: pyarrow takes ten kilobytes for each, whatever it holds.
+#: The largest number of columns: pyarrow takes ten kilobytes for each, whatever it holds.
 _WIDEST = 1 << 15
-#: Columns whose types are guessed at a time.
+#: The number of columns whose types are guessed at a time.
 _GUESSED = 1 << 10
 
-#: Types that pyarrow guesses for columns that can be features.
+#: The types that pyarrow guesses for columns that can be features.
 _NUMERIC = ("int64", "double", "null", "bool")
 
 
@@ -46,11 +46,11 @@ class Dialect:
     Attributes
     ----------
     delimiter
-        One character.
+        The delimiter, one character.
     names
-        Column names if the file has no header, else None.
+        The column names if the file has no header, else None.
     block
-        Bytes to parse at a time.
+        The bytes to parse at a time.
     """
 
     delimiter: str
@@ -59,7 +59,7 @@ class Dialect:
 
 
 def open_csv(file: File, selection: Selection) -> Table:
-    """The numeric columns of a delimited text file; the number of rows is not known yet."""
+    """Open the numeric columns of a delimited text file. The number of rows is not known yet."""
     with _faults(file):
         dialect = _dialect(file)
         text = _first_block(file, dialect)
@@ -88,14 +88,14 @@ reader = open_csv
 
 
 def _index_columns(names: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
-    """The first column if pandas or R wrote it as row names: without a name, or "Unnamed: 0"."""
+    """Return the first column if pandas or R wrote row names there: no name, or "Unnamed: 0"."""
     if dialect.names is not None or not names or len(names) == 1:
         return ()
     return (names[0],) if names[0] in ("", "Unnamed: 0") else ()
 
 
 def _first_block(file: File, dialect: Dialect) -> Any:
-    """The first lines, as many as are parsed at a time, in a buffer of pyarrow's."""
+    """Return the first lines, as many as are parsed at a time, in a pyarrow buffer."""
     pa = need("pyarrow")
     with pa.input_stream(str(file.path)) as stream:
         text = stream.read(dialect.block)
@@ -105,7 +105,10 @@ def _first_block(file: File, dialect: Dialect) -> Any:
 
 
 def _names(text: Any, dialect: Dialect) -> list[str]:
-    """The names of all columns; no cell is looked at, which would take memory for each column."""
+    """Return the names of all columns.
+
+    Cells are not converted, because that would take memory for each column.
+    """
     names: list[str] = _parsed(
         text, dialect, null_values=[], true_values=[], false_values=[]
     ).schema.names
@@ -115,10 +118,11 @@ def _names(text: Any, dialect: Dialect) -> list[str]:
 def _kinds(
     text: Any, dialect: Dialect, chosen: Sequence[str]
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """The type that pyarrow guesses for each column, and what those hold that are no numbers.
+    """Return the type that pyarrow guesses for each column, and the contents of non-numeric ones.
 
-    Some columns at a time, in this thread: pyarrow takes kilobytes for each column to know the
-    spellings of NaN by, and what another thread has freed is not there for the reading.
+    It looks at some columns at a time, in this thread. For each column pyarrow takes kilobytes for
+    the spellings of NaN, and memory that another thread has freed is not available to the reading
+    that follows.
     """
     kinds: dict[str, str] = {}
     bad = []
@@ -133,7 +137,7 @@ def _kinds(
 
 
 def _content(column: Any) -> str:
-    """What a column that is not numeric holds, for a message."""
+    """Return what a column that is not numeric holds, for a message."""
     if str(column.type) != "string":
         return str(column.type)
     words = (str(cell) for cell in column if not _is_number(str(cell)) and cell.is_valid)
@@ -141,7 +145,7 @@ def _content(column: Any) -> str:
 
 
 def _parsed(text: Any, dialect: Dialect, **convert: Any) -> Any:
-    """The table in a buffer."""
+    """Return the table in a buffer."""
     pa, pc = need("pyarrow"), need("pyarrow.csv")
     return pc.read_csv(
         pa.BufferReader(text),
@@ -161,7 +165,7 @@ def _reading(dialect: Dialect, *, use_threads: bool) -> Any:
 
 @contextmanager
 def _faults(file: File) -> Iterator[None]:
-    """Turn what pyarrow raises into the error that names the cure."""
+    """Turn what pyarrow raises into an error that says what to do."""
     pa = need("pyarrow")
     try:
         yield
@@ -178,6 +182,7 @@ def _not_utf8(file: File) -> DataError:
 
 
 def _explain(message: str, file: File) -> DataError:
+    """Return the error for a message of pyarrow."""
     if "Empty CSV" in message:
         return ShapeError(f"{file} is empty; it needs at least one row of numbers.")
     if ragged := re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL):
@@ -197,6 +202,7 @@ def _explain(message: str, file: File) -> DataError:
 
 
 def _dialect(file: File) -> Dialect:
+    """Return the dialect of a file, from its first line."""
     line = _first_line(file)
     delimiter = _delimiter(line, file)
     try:
@@ -215,7 +221,7 @@ def _dialect(file: File) -> Dialect:
 
 
 def _first_line(file: File) -> str:
-    """The first line that is not empty, decoded; ShapeError if there is none."""
+    """Return the first line that is not empty, decoded. Raise ShapeError if there is none."""
     found, begun, over = bytearray(), False, False
     with need("pyarrow").input_stream(str(file.path)) as stream:
         while not over and (more := stream.read(1 << 16)):
@@ -235,6 +241,7 @@ def _first_line(file: File) -> str:
 
 
 def _delimiter(line: str, file: File) -> str:
+    """Return the delimiter of a file, from its name and its first line."""
     name = file.path.name.lower()
     if ".tsv" in name:
         return "\t"
@@ -243,7 +250,7 @@ def _delimiter(line: str, file: File) -> str:
     if counts[mark] or ".txt" not in name or " " not in line.strip():
         return mark if counts[mark] else ","
     if line != line.strip() or "  " in line:
-        # Each further space would be an empty cell, that is a NaN nobody wrote.
+        # Each further space would be an empty cell, and so a NaN that nobody wrote.
         raise ShapeError(
             f"{file} aligns its columns with several spaces; write it with commas or tabs."
         )
@@ -255,7 +262,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _stream(file: File, dialect: Dialect, types: dict[str, Any]) -> Any:
-    """pyarrow's streaming reader of the columns named in `types`."""
+    """Return pyarrow's streaming reader of the columns named in `types`."""
     pc = need("pyarrow.csv")
     return pc.open_csv(
         str(file.path),
@@ -268,6 +275,7 @@ def _stream(file: File, dialect: Dialect, types: dict[str, Any]) -> Any:
 def _blocks(
     file: File, dialect: Dialect, names: tuple[str, ...], flags: tuple[str, ...], rows: int
 ) -> Iterator[Array]:
+    """Yield blocks of the columns called `names`. Those in `flags` hold true and false."""
     pa = need("pyarrow")
     types = {name: pa.bool_() if name in flags else pa.float64() for name in names}
     with _faults(file), _stream(file, dialect, types) as stream:

@@ -1,4 +1,4 @@
-"""Which files a source names, and which reader reads them."""
+"""Source files: finds the files that a source names, and the reader for their format."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from emdist.ingest.table import File, Formats, Reader, listing
 from emdist.inputs.plugins import plugins
 from emdist.inputs.quoting import without_credentials
 
-#: Where readers are found, one format per file.
+#: The package in which readers are found, one format per file.
 READERS = "emdist.ingest"
 
-#: The photographs that scikit-learn ships: real data on every machine, without a download.
+#: The photographs that scikit-learn includes: real data on every machine, without a download.
 PHOTOGRAPHS = ("china.jpg", "flower.jpg")
 
 _MEMBER = re.compile(r"(.+\.npz):([^/\\]+)", re.IGNORECASE)
@@ -28,9 +28,9 @@ _MEMBER = re.compile(r"(.+\.npz):([^/\\]+)", re.IGNORECASE)
 
 @cache
 def formats() -> Formats:
-    """Suffix -> reader, from every module here with `suffixes` and `reader`.
+    """Return the reader for each suffix, from every module here with `suffixes` and `reader`.
 
-    A new format is one new file in this package.
+    To add a format, add a file to this package.
     """
     readers: dict[str, Reader] = plugins(READERS, "reader")
     return MappingProxyType(
@@ -43,19 +43,19 @@ def formats() -> Formats:
 
 
 def suffix_of(path: Path) -> str | None:
-    """The longest known suffix of `path`, or None."""
+    """Return the longest known suffix of `path`, or None."""
     name = path.name.lower()
     fitting = [suffix for suffix in formats() if name.endswith(suffix)]
     return max(fitting, key=len, default=None)
 
 
 def find(source: str | Path | Sequence[str | Path]) -> tuple[File, ...]:
-    """The files that `source` names, at least one, all of one format.
+    """Return the files that `source` names, at least one, all of one format.
 
     Raises
     ------
     NotFoundError
-        If there is nothing of that name, with the nearest name beside it.
+        If nothing has that name. The message shows the nearest name.
     ConfigError
         For an unknown suffix, a URL, or files of several formats.
     """
@@ -79,11 +79,12 @@ def find(source: str | Path | Sequence[str | Path]) -> tuple[File, ...]:
 
 
 def reader_of(file: File) -> Reader:
-    """The reader of a file that `find` accepted."""
+    """Return the reader of a file that `find` accepted."""
     return formats()[suffix_of(file.path) or ""]
 
 
 def _resolve(name: str | Path) -> list[File]:
+    """Return the files that one name stands for."""
     text = str(name)
     if text.startswith("sklearn:"):
         return [File(_photograph(text.removeprefix("sklearn:")))]
@@ -114,14 +115,14 @@ def _resolve(name: str | Path) -> list[File]:
 
 
 def in_order(path: Path) -> tuple[Any, ...]:
-    """Sorts names as people count: part.2 before part.10."""
+    """Return a sort key by which part.2 comes before part.10."""
     pieces = re.split(r"(\d+)", str(path))
     natural = [(int(piece), "") if at % 2 else (0, piece) for at, piece in enumerate(pieces)]
     return *natural, (0, str(path))
 
 
 def order_note(source: str | Path | Sequence[str | Path], files: Sequence[File]) -> tuple[str, ...]:
-    """In which order files are read that a folder or a pattern names; nothing for others."""
+    """Return a note on the order of files from a folder or a pattern; empty for other sources."""
     if not isinstance(source, str | Path) or len(files) < 2:
         return ()
     names = [file.name for file in files]
@@ -130,7 +131,10 @@ def order_note(source: str | Path | Sequence[str | Path], files: Sequence[File])
 
 
 def _folder(folder: Path) -> list[File]:
-    """The readable files of a folder in natural order; hidden files and others are passed over."""
+    """Return the readable files of a folder in natural order.
+
+    Hidden and other files are skipped.
+    """
     if any((folder / mark).exists() for mark in ("zarr.json", ".zarray")):
         raise ConfigError(f"{folder} is a Zarr array already; cluster it as it is.")
     names = sorted(folder.iterdir(), key=in_order)
@@ -146,10 +150,11 @@ def _folder(folder: Path) -> list[File]:
 
 
 def _photograph(name: str) -> Path:
+    """Return the path of one of scikit-learn's photographs."""
     if name not in PHOTOGRAPHS:
         known = " and ".join(f"sklearn:{photo}" for photo in PHOTOGRAPHS)
         raise NotFoundError(f"scikit-learn ships no photograph {name!r}; there are {known}.")
-    # Its parent package: importing sklearn.datasets would take a second.
+    # Look in the parent package, because importing sklearn.datasets would take a second.
     path = Path(str(importlib.resources.files("sklearn") / "datasets" / "images" / name))
     if not path.is_file():
         raise NotFoundError(f"this installation of scikit-learn lacks {path}; reinstall it.")
@@ -157,6 +162,7 @@ def _photograph(name: str) -> Path:
 
 
 def _nothing_at(path: Path) -> str:
+    """Return the message that nothing is at `path`, with a similar name if there is one."""
     parent = path.absolute().parent
     if not parent.is_dir():
         return f"there is no {path}: the folder {parent} does not exist."
@@ -166,7 +172,7 @@ def _nothing_at(path: Path) -> str:
 
 
 def same_features(first: tuple[str, ...], other: tuple[str, ...], one: File, two: File) -> None:
-    """Refuse files whose columns differ, with the difference: ShapeError."""
+    """Raise ShapeError, which shows the difference, for files whose columns differ."""
     if first == other:
         return
     if sorted(first) == sorted(other):

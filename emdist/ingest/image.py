@@ -1,10 +1,11 @@
-"""PNG, JPEG, TIFF and BMP images: one row per pixel, row by row, one feature per band.
+"""PNG, JPEG, TIFF and BMP images: each pixel becomes a row, and each band a feature.
 
-A pixel keeps its stored depth (8 or 16 bit grey, 32-bit TIFF, 8-bit colour). Alpha is
-dropped, palettes and other colour models become red, green, blue; each is said in a note. Colours
-of 16 bits and rasters of other bands, whose numbers Pillow does not give, are refused. The
-image as a whole must fit in memory, since its codecs decode it as a whole. Orientation tags
-are not applied: pixels stay where the file has them (in a TIFF, Pillow itself turns them).
+Pixels come row by row. A pixel keeps its stored depth (8 or 16 bit grey, 32-bit TIFF, 8-bit
+colour). Alpha is dropped, and palettes and other colour models become red, green, blue. A note
+reports each of these changes. Colours of 16 bits and rasters with other bands, whose numbers Pillow
+does not give, are refused. The whole image must fit in memory, because its codecs decode it as a
+whole. Orientation tags are not applied: pixels stay where the file has them (in a TIFF, Pillow
+itself applies them).
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ from emdist.runtime.defects import is_defect
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
-#: What Pillow may take a file for, whatever its name: it would run Ghostscript for PostScript.
+#: The only formats that Pillow may recognise, whatever the file's name: it would run Ghostscript
+#: for PostScript.
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 
-#: Pages that are counted: what a file says of them is followed from one to the next.
+#: The largest number of pages that are counted, because each page only says where the next one is.
 _COUNTED = 100
 
-#: Pillow modes that are one band of numbers as they are, and their types.
+#: The Pillow modes with one band of unchanged numbers, and their dtypes.
 _GREY = {
     "1": np.uint8,
     "L": np.uint8,
@@ -56,7 +58,7 @@ _GREY = {
 
 
 def open_image(file: File, selection: Selection) -> Table:
-    """The pixels of one image, (height * width, bands)."""
+    """Open the pixels of one image, shape (height * width, bands)."""
     with decoding(file) as image:
         width, height = image.size
         grey = image.mode in _GREY
@@ -85,12 +87,13 @@ reader = open_image
 
 @contextmanager
 def decoding(file: File) -> Iterator[Any]:
-    """The opened image, of one page; whatever its codec raises becomes one DataError."""
+    """Yield the opened image, of one page. Whatever its codec raises becomes one DataError."""
     pillow = need("PIL.Image")
     bombs = (pillow.DecompressionBombError, pillow.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels and refuses from 179: only the second is a fault.
+            # Pillow warns from 89 megapixels on and refuses from 179 on. Only the second is an
+            # error here.
             warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
             with pillow.open(file.path, formats=_FORMATS) as image:
                 if (pages := _pages(image)) > 1:
@@ -108,7 +111,7 @@ def decoding(file: File) -> Iterator[Any]:
         raise DataError(f"{file} is too large for Pillow: {error} Cut it into tiles.") from error
     except MemoryError as error:
         raise DataError(f"{file} takes more memory than there is. Cut it into tiles.") from error
-    except Exception as error:  # a codec that meets what it was not made for raises anything
+    except Exception as error:  # codecs raise anything for data that they were not made for
         if is_defect(error, _read_sound_image):
             raise
         if isinstance(error, pillow.UnidentifiedImageError) and (
@@ -120,6 +123,7 @@ def decoding(file: File) -> Iterator[Any]:
 
 
 def _read_sound_image() -> None:
+    """Write and read a small image that is certainly sound: a control for `is_defect`."""
     pillow = need("PIL.Image")
     stream = io.BytesIO()
     pillow.new("RGB", (2, 2)).save(stream, "PNG")
@@ -131,7 +135,7 @@ def _read_sound_image() -> None:
 
 
 def _pages(image: Any) -> int:
-    """How many pages there are, as far as they are counted."""
+    """Return the number of pages, up to the limit for counting."""
     for page in range(1, _COUNTED):
         try:
             image.seek(page)
@@ -141,12 +145,12 @@ def _pages(image: Any) -> int:
 
 
 def has_alpha(image: Any) -> bool:
-    """Whether an opened image says how transparent its pixels are."""
+    """Return whether an opened image says how transparent its pixels are."""
     return image.mode in ("RGBA", "LA", "La", "RGBa", "PA") or "transparency" in image.info
 
 
 def _notes(image: Any, file: File) -> tuple[str, ...]:
-    """What of the image does not reach the array."""
+    """Return notes on what is lost or changed between the image and the array."""
     notes = []
     if has_alpha(image):
         notes.append(f"{file.name}: the alpha band was dropped")
@@ -165,18 +169,22 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
 
 
 def _raw_modes(image: Any) -> list[str]:
-    """How the pixels are packed in the file, as Pillow calls it."""
+    """Return how the pixels are packed in the file, in Pillow's terms."""
     return [str(part) for tile in image.tile for part in np.ravel(np.array(tile[-1], object))]
 
 
 def _is_reduced(image: Any) -> bool:
-    """Whether Pillow gives 8 of the 16 bits of the file's numbers."""
+    """Return whether Pillow gives only 8 of the 16 bits of the file's numbers."""
     whole = image.mode in ("I", "F") or image.mode.startswith("I;16")
     return not whole and any(";16" in mode for mode in _raw_modes(image))
 
 
 def _dtype(image: Any) -> np.dtype[Any]:
-    """Of the numbers in the file; Pillow has no mode for some types, and wraps them round."""
+    """Return the dtype of the numbers in the file.
+
+    Pillow has no mode for some types and wraps their values around. The cast to this dtype restores
+    them.
+    """
     if image.format == "TIFF" and image.mode in ("I", "L"):
         kind = described(dict(image.tag_v2))
         if (image.mode, kind.kind, kind.bits) == ("I", 1, (32,)):
@@ -187,14 +195,16 @@ def _dtype(image: Any) -> np.dtype[Any]:
 
 
 def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> Iterator[Array]:
+    """Yield blocks of pixels, in strips of whole lines of the image."""
     with decoding(file) as image:
         if image.format == "PNG" and not is_whole(file.path):
-            raise ValueError("it has fewer pixels than it claims")  # as `decoding` tells it
+            # `decoding` turns it into a DataError
+            raise ValueError("it has fewer pixels than it claims")
         pixels = _bands(image)
         width, height = pixels.size
         lines = max(1, rows // width)
         for top in range(0, height, lines):
-            # A strip at a time, so that the image is in memory once and not twice.
+            # One strip at a time, so that the image is in memory once and not twice.
             strip = np.asarray(pixels.crop((0, top, width, min(height, top + lines))))
             yield np.ascontiguousarray(
                 strip.reshape(-1, strip.size // (strip.shape[0] * width))[:, index].astype(
@@ -204,7 +214,7 @@ def _blocks(file: File, index: list[int], dtype: np.dtype[Any], rows: int) -> It
 
 
 def _bands(image: Any) -> Any:
-    """The image in a mode that is plain bands of numbers."""
+    """Return the image in a mode whose bands are plain numbers."""
     if image.mode in ("LA", "La"):
         return image.getchannel("L")
     if image.mode in _GREY or image.mode == "RGB":

@@ -1,8 +1,8 @@
-"""NPY and NPZ: arrays saved by NumPy.
+"""NPY and NPZ files: arrays that NumPy saved.
 
-NPY files of either memory order and byte order are read block by block. A member of an NPZ
-is decompressed as a stream; only one in Fortran order, whose rows lie scattered over the whole
-member, is first unpacked to a temporary file (disk, not memory).
+NPY files of either memory order and byte order are read block by block. A member of an NPZ is
+decompressed as a stream. Only a member in Fortran order is first unpacked to a temporary file (on
+disk, not in memory), because its rows are spread over the whole member.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from emdist.runtime.defects import is_defect
 
 suffixes = (".npy", ".npz")
 
-#: Bytes of a header at most: NumPy's own limit, which it looks at once it has read all of them.
+#: The largest header in bytes. It is NumPy's own limit, which NumPy checks only after reading it
+#: all.
 _LONGEST_HEADER = 10_000
 
 
 def open_npy(file: File, selection: Selection) -> Table:
-    """The two-dimensional array in an NPY file, or in a member of an NPZ file."""
+    """Open the two-dimensional array in an NPY file, or in a member of an NPZ file."""
     with _corrupt(file):
         if file.path.suffix.lower() == ".npz":
             return _open_member(file, selection)
@@ -56,7 +57,7 @@ reader = open_npy
 
 @contextmanager
 def _corrupt(file: File) -> Iterator[None]:
-    """Turn what numpy and zipfile raise on a torn file into one DataError."""
+    """Turn what numpy and zipfile raise for a damaged file into one DataError."""
     try:
         yield
     except EmdistError:
@@ -74,7 +75,7 @@ def _cut_short(held: int, wanted: int, file: File) -> DataError:
 
 @dataclass(frozen=True)
 class _Header:
-    """What stands before the values of an NPY file."""
+    """What precedes the values of an NPY file."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -82,12 +83,12 @@ class _Header:
 
     @property
     def nbytes(self) -> int:
-        """Of the values."""
+        """The number of bytes of the values."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def _header(stream: IO[bytes]) -> _Header:
-    """The header, and the stream moved to the first value; ValueError if there is none."""
+    """Read the header and move the stream to the first value. Raise ValueError if there is none."""
     version = npy_format.read_magic(stream)
     told = stream.read(2 if version == (1, 0) else 4)
     length = int.from_bytes(told, "little")
@@ -96,13 +97,13 @@ def _header(stream: IO[bytes]) -> _Header:
     read = (
         npy_format.read_array_header_1_0
         if version == (1, 0)
-        else npy_format.read_array_header_2_0  # 3.0 differs only in the field names' encoding
+        else npy_format.read_array_header_2_0  # 3.0 differs only in the encoding of field names
     )
     try:
         shape, fortran, dtype = read(io.BytesIO(told + stream.read(length)))
     except (ValueError, EOFError):
         raise
-    except Exception as error:  # NumPy parses it as Python, and lets out what that says
+    except Exception as error:  # NumPy parses it as Python code: that raises anything
         if is_defect(error, _read_sound_header):
             raise
         raise ValueError(f"its header is not NumPy's ({type(error).__name__})") from error
@@ -112,6 +113,7 @@ def _header(stream: IO[bytes]) -> _Header:
 
 
 def _read_sound_header() -> None:
+    """Read a header that is certainly sound: a control for `is_defect`."""
     stream = io.BytesIO()
     np.save(stream, np.zeros((1, 1)))
     stream.seek(0)
@@ -119,7 +121,10 @@ def _read_sound_header() -> None:
 
 
 def _check_table(header: _Header, file: File) -> None:
-    """Refuse what is not two-dimensional and real, or too wide: nothing is made of it before."""
+    """Refuse an array that is not two-dimensional and real, or too wide.
+
+    This is done before any memory is allocated for the array.
+    """
     real(header.dtype, file)
     if len(header.shape) != 2:
         remedy = "a.reshape(-1, 1)" if len(header.shape) < 2 else "a.reshape(-1, a.shape[-1])"
@@ -133,7 +138,7 @@ def _check_table(header: _Header, file: File) -> None:
 def _columns(
     width: int, file: File, selection: Selection
 ) -> tuple[list[int] | slice, tuple[str, ...]]:
-    """Which columns to read, and their names ``x0, x1, ...``."""
+    """Return which columns to read, and their names ``x0, x1, ...``."""
     names = [f"x{i}" for i in range(width)]
     chosen = selection.pick(names, file)
     everything = chosen == list(range(width))
@@ -141,7 +146,7 @@ def _columns(
 
 
 def _npy_blocks(file: File, index: list[int] | slice, rows: int) -> Iterator[Array]:
-    """Blocks of an NPY file in either memory order."""
+    """Yield blocks of an NPY file in either memory order."""
     with _corrupt(file), file.path.open("rb") as stream:
         header = _header(stream)
         read = _columnwise if header.fortran else _rowwise
@@ -151,7 +156,7 @@ def _npy_blocks(file: File, index: list[int] | slice, rows: int) -> Iterator[Arr
 def _rowwise(
     stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
-    """Blocks of an array in C order, which need not be seekable."""
+    """Yield blocks of an array in C order. The stream need not be seekable."""
     dtype, (total, width) = header.dtype, header.shape
     native = real(dtype, file)
     for start in range(0, total, rows):
@@ -164,10 +169,10 @@ def _rowwise(
 def _columnwise(
     stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
-    """Blocks of an array in Fortran order: a read per column and block.
+    """Yield blocks of an array in Fortran order, with one read per column and block.
 
-    A memory map would be shorter, but with large pages in the page cache it maps up to 2 MiB
-    per column and counts them as this process's memory.
+    A memory map would be shorter. But with large pages in the page cache, it maps up to 2 MiB per
+    column and counts them as memory of this process.
     """
     dtype, (total, width) = header.dtype, header.shape
     native = real(dtype, file)
@@ -183,6 +188,7 @@ def _columnwise(
 
 
 def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
+    """Read `size` bytes. Raise DataError if the stream ends before that."""
     raw = stream.read(size)
     if len(raw) < size:
         raise DataError(f"{file} is cut short; copy it again.")
@@ -190,6 +196,7 @@ def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
 
 
 def _open_member(file: File, selection: Selection) -> Table:
+    """Open a member of an NPZ file, whose size must agree with its header."""
     with archive(file.path) as opened:
         member, header, begin = _member(opened, file)
         held = opened.getinfo(member).file_size - begin
@@ -214,9 +221,10 @@ def _open_member(file: File, selection: Selection) -> Table:
 
 
 def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
-    """The member asked for, else the only one with two dimensions; its header, and where that ends.
+    """Return the requested member, or else the only two-dimensional one, with its header.
 
-    Other members are looked at no further than that.
+    The third value is the position at which the header ends. Of other members only the headers are
+    read.
     """
     wanted = f"{file.member}.npy" if file.member else None
     names = [name for name in dict.fromkeys(opened.namelist()) if name.endswith(".npy")]
@@ -244,16 +252,16 @@ def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
 
 
 def _streamed(file: File, member: str, index: list[int] | slice, rows: int) -> Iterator[Array]:
-    """Blocks of a C-ordered member, decompressed as they are read.
+    """Yield blocks of a member in C order, decompressed as they are read.
 
-    The member ends with its last row, where its checksum is compared.
+    The member ends with its last row, so its checksum is verified there.
     """
     with _corrupt(file), archive(file.path) as opened, opened.open(member) as stream:
         yield from _rowwise(stream, _header(stream), index, rows, file)
 
 
 def _unpacked(file: File, member: str, index: list[int] | slice, rows: int) -> Iterator[Array]:
-    """Blocks of a Fortran-ordered member, by way of a temporary file."""
+    """Yield blocks of a member in Fortran order, by way of a temporary file."""
     with tempfile.TemporaryDirectory(prefix="emdist-") as folder:
         with _corrupt(file), archive(file.path) as opened, opened.open(member) as stream:
             path = unpacked(stream, opened.getinfo(member).file_size, Path(folder), file)

@@ -1,4 +1,4 @@
-"""NPZ files as archives from elsewhere: what their directories say is held against their sizes."""
+"""NPZ archives from untrusted sources: compares what their directories claim with actual sizes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from typing import IO
 from emdist.errors import DataError, StorageError
 from emdist.ingest.table import File
 
-#: Bytes of an archive's directory at most: some 50,000 members.
+#: The largest directory of an archive in bytes: some 50,000 members.
 _DIRECTORY = 4 << 20
-#: How much Deflate packs at most (RFC 1951: 258 bytes in two bits), and what little streams add.
+#: The largest ratio at which Deflate packs (RFC 1951: 258 bytes in two bits), and what short
+#: streams add.
 _RATIO, _SLACK = 1032, 1 << 12
-#: Bytes that are unpacked at a time.
+#: The number of bytes that are unpacked at a time.
 _PIECE = 1 << 20
 
 
 class _Sparing(io.BufferedReader):
-    """A file that gives no more at a time than `most` says, while it says so."""
+    """A file that refuses to read more than `most` bytes at a time, unless `most` is None."""
 
     most: int | None = _DIRECTORY
 
@@ -40,18 +41,21 @@ class _Sparing(io.BufferedReader):
 
 @contextmanager
 def archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive at `path`, opened; zipfile itself would read whatever the end claims."""
+    """Open the archive at `path`, with limits on its directory.
+
+    zipfile itself would read as much as the end of the file claims.
+    """
     with io.FileIO(path) as raw, _Sparing(raw) as stream, zipfile.ZipFile(stream) as opened:
         stream.most = None
         yield opened
 
 
 def check_member(info: zipfile.ZipInfo, file: File) -> None:
-    """DataError for a member that may unpack to anything, or cannot be what it says."""
+    """Raise DataError for a member that may unpack to any size, or cannot be what it claims."""
     if info.flag_bits & 1:
         raise DataError(f"{file} is encrypted; save it again without a password.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # zipfile decodes those by what they hold, and not by what is asked for.
+        # zipfile decodes these by their contents, and not by how many bytes are requested.
         raise DataError(
             f"{file} is packed in a way that NumPy does not write (method {info.compress_type}); "
             "save it again with numpy.savez_compressed."
@@ -65,12 +69,12 @@ def check_member(info: zipfile.ZipInfo, file: File) -> None:
 
 
 def unpacked(stream: IO[bytes], nbytes: int, folder: Path, file: File) -> Path:
-    """The first `nbytes` of a member, in a file in `folder`.
+    """Write the first `nbytes` of a member to a file in `folder`, and return its path.
 
     Raises
     ------
     StorageError
-        If there is no room for so much.
+        If the disk has too little space.
     DataError
         If the member is shorter.
     """

@@ -1,8 +1,8 @@
-"""Parquet, batch by batch: numeric columns, and columns of equally long lists of numbers.
+"""Parquet files, read batch by batch: numeric columns, and columns of equally long number lists.
 
-A list column such as an embedding of 768 floats becomes 768 features ``name[0] ...``. Nulls
-become NaN, so a column of integers that has (or, lacking statistics, may have) nulls is read
-as floating point. Memory follows the block and the pages of one row group.
+A list column, such as an embedding of 768 floats, becomes 768 features ``name[0] ...``. Nulls
+become NaN. So a column of integers that has nulls, or without statistics may have them, is read as
+floating point. Memory depends on the block and on the pages of one row group.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from emdist.interfaces import Array
 
 suffixes = (".parquet", ".pq")
 
-#: What pandas and dask call an index without a name.
+#: The names that pandas and dask give to an index without a name.
 _INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")
 
-#: Bytes of the footer at most: read, it takes twenty times as much.
+#: The largest footer in bytes. Once parsed, it takes twenty times as much.
 _LONGEST_FOOTER = 16 << 20
 
 
@@ -38,13 +38,13 @@ class Column:
     Attributes
     ----------
     name
-        As in the schema.
+        The name in the schema.
     width
-        Features it becomes: 1, or the length of its lists.
+        The number of features that it becomes: 1, or the length of its lists.
     listed
         Whether its cells are lists.
     dtype
-        Of its values, floating point where nulls may occur.
+        The dtype of its values: floating point if nulls may occur.
     """
 
     name: str
@@ -54,12 +54,12 @@ class Column:
 
     @property
     def features(self) -> list[str]:
-        """One name per feature."""
+        """The names of its features, one for each."""
         return [f"{self.name}[{i}]" for i in range(self.width)] if self.listed else [self.name]
 
 
 def open_parquet(file: File, selection: Selection) -> Table:
-    """The numeric columns of a Parquet file."""
+    """Open the numeric columns of a Parquet file."""
     with _corrupt(file), _file(file) as parquet:
         schema = parquet.schema_arrow
         check_width(len(schema), file)
@@ -86,11 +86,11 @@ reader = open_parquet
 
 
 def _index_columns(schema: Any) -> tuple[str, ...]:
-    """Columns that pandas or dask wrote as an index: by their metadata, or by their names."""
+    """Return the columns that pandas or dask wrote as an index, by metadata or by name."""
     found = [name for name in schema.names if _INDEX.fullmatch(name)]
     try:
         columns = (schema.pandas_metadata or {}).get("index_columns", [])
-        # A range is told by its bounds, and stored nowhere.
+        # A range index is described by its bounds and is not stored as a column.
         found += [name for name in columns if isinstance(name, str) and name in schema.names]
     except (ValueError, TypeError, AttributeError, RecursionError):
         pass  # metadata that pandas did not write
@@ -99,13 +99,14 @@ def _index_columns(schema: Any) -> tuple[str, ...]:
 
 @contextmanager
 def _corrupt(file: File) -> Iterator[None]:
+    """Turn what pyarrow raises for a damaged file into a DataError."""
     pa = need("pyarrow")
     try:
         yield
     except (DataError, ConfigError, StorageError, PermissionError):
         raise
     except (pa.lib.ArrowException, OSError, UnicodeDecodeError) as error:
-        # pyarrow reports torn pages as OSError
+        # pyarrow raises OSError for damaged pages
         detail = (
             str(error).splitlines()[0].rstrip(".")[:300] if str(error) else type(error).__name__
         )
@@ -113,6 +114,7 @@ def _corrupt(file: File) -> Iterator[None]:
 
 
 def _file(file: File) -> Any:
+    """Open a Parquet file, after a check of the size of its footer."""
     with file.path.open("rb") as stream:
         stream.seek(-min(8, file.path.stat().st_size), os.SEEK_END)
         footer, mark = int.from_bytes(stream.read(4), "little"), stream.read(4)
@@ -121,14 +123,14 @@ def _file(file: File) -> Any:
             f"{file} has metadata of {footer} bytes, and at most {_LONGEST_FOOTER} are read; write "
             "it again with fewer columns, or fewer row groups."
         )
-    # Buffered instead of pre-buffered: memory follows the page, not the row group.
+    # Buffered instead of pre-buffered, so that memory depends on the page and not on the row group.
     return need("pyarrow.parquet").ParquetFile(
         str(file.path), pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True
     )
 
 
 def _leaves(parquet: Any) -> dict[str, range]:
-    """Where the columns as stored lie that make up each column of the schema."""
+    """Return, for each column of the schema, the positions of the stored columns that form it."""
     found, first = {}, 0
     for field in parquet.schema_arrow:
         found[field.name] = range(first, first + _stored(field.type))
@@ -139,13 +141,13 @@ def _leaves(parquet: Any) -> dict[str, range]:
 
 
 def _stored(kind: Any) -> int:
-    """How many columns a type is stored as."""
+    """Return the number of columns as which a type is stored."""
     kind = getattr(kind, "storage_type", kind)
     return sum(_stored(kind.field(i).type) for i in range(kind.num_fields)) or 1
 
 
 def _check_pages(parquet: Any, leaves: set[int], file: File) -> None:
-    """Refuse pages that unpack to what their values cannot take, and lists too long for a row."""
+    """Refuse pages that unpack to more than their values need, and lists that are too long."""
     metadata = parquet.metadata
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
@@ -161,7 +163,7 @@ def _check_pages(parquet: Any, leaves: set[int], file: File) -> None:
 
 
 def _values(kind: Any) -> Any:
-    """The Arrow type of a column's numbers, or None if it holds none."""
+    """Return the Arrow type of a column's numbers, or None if it holds no numbers."""
     types = need("pyarrow").types
     if _is_list(kind):
         kind = kind.value_type
@@ -177,6 +179,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _column(parquet: Any, field: Any, leaves: range, file: File) -> Column:
+    """Return what a column of the schema becomes in the array."""
     types = need("pyarrow").types
     kind = _values(field.type)
     if types.is_boolean(kind):
@@ -186,13 +189,13 @@ def _column(parquet: Any, field: Any, leaves: range, file: File) -> Column:
     else:
         dtype = np.dtype(kind.to_pandas_dtype())
     if dtype.kind != "f" and _may_be_null(parquet, leaves):
-        dtype = np.result_type(dtype, np.float16)  # the smallest float that holds every value
+        dtype = np.result_type(dtype, np.float16)  # the smallest float type that holds every value
     listed = _is_list(field.type)
     return Column(field.name, _width(parquet, field, file) if listed else 1, listed, dtype)
 
 
 def _may_be_null(parquet: Any, leaves: range) -> bool:
-    """Whether some row group has nulls in a column, or does not say that it has none."""
+    """Return whether a row group has nulls in a column, or does not say that it has none."""
     metadata = parquet.metadata
     for leaf in leaves:
         for group in range(metadata.num_row_groups):
@@ -203,7 +206,7 @@ def _may_be_null(parquet: Any, leaves: range) -> bool:
 
 
 def _width(parquet: Any, field: Any, file: File) -> int:
-    """Length of a column's lists: from its type, else from the first list that is not null."""
+    """Return the length of a column's lists: from its type, or else from its first list."""
     if need("pyarrow").types.is_fixed_size_list(field.type):
         return int(field.type.list_size)
     for batch in parquet.iter_batches(batch_size=1, columns=[field.name]):
@@ -216,6 +219,7 @@ def _width(parquet: Any, field: Any, file: File) -> int:
 def _blocks(
     file: File, columns: tuple[Column, ...], dtype: np.dtype[Any], rows: int
 ) -> Iterator[Array]:
+    """Yield blocks of the columns, in order of the rows."""
     width = sum(column.width for column in columns)
     start = 0
     with _corrupt(file), _file(file) as parquet:
@@ -232,7 +236,7 @@ def _blocks(
 
 
 def _numbers(cells: Any, column: Column, file: File, start: int) -> Array:
-    """(m, width) values of one column of a batch whose first row is `start`."""
+    """Return the values (m, width) of one column of a batch whose first row is `start`."""
     if not column.listed:
         return _plain(cells, column.dtype).reshape(-1, 1)
     lengths = cells.value_lengths().to_numpy(zero_copy_only=False)
@@ -243,7 +247,7 @@ def _numbers(cells: Any, column: Column, file: File, start: int) -> Array:
             f"{file} has {int(lengths[odd[0]])} values in row {start + int(odd[0])} of "
             f"{column.name!r}, where {column.width} are expected: lists must be equally long."
         )
-    flat = _plain(cells.flatten(), column.dtype)  # leaves out the lists that are null
+    flat = _plain(cells.flatten(), column.dtype)  # flatten() leaves out the lists that are null
     if valid.all():
         return flat.reshape(-1, column.width)
     table: Array = np.full((len(cells), column.width), np.nan, column.dtype)
@@ -252,7 +256,7 @@ def _numbers(cells: Any, column: Column, file: File, start: int) -> Array:
 
 
 def _plain(cells: Any, dtype: np.dtype[Any]) -> Array:
-    """(m,) numbers of a flat Arrow array, NaN for null."""
+    """Return the numbers (m,) of a flat Arrow array, with NaN for null."""
     pa = need("pyarrow")
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()

@@ -1,8 +1,9 @@
-"""Pages of a Parquet file from elsewhere, held against its footer before a reader unpacks them.
+"""Pages of untrusted Parquet files: checks their headers against the footer before unpacking.
 
-A page says itself how many bytes it unpacks to, and readers make room for so many. An honest page
-of numbers takes a few bytes a value, and the pages of a column have the values that its footer
-counts. Only headers of pages are read here: Thrift's compact protocol, as in parquet.thrift.
+A page itself says how many bytes it unpacks to, and readers allocate that many. A correct page of
+numbers takes a few bytes for each value, and the pages of a column have as many values as the
+footer counts. This module reads only the headers of pages, in Thrift's compact protocol, as
+parquet.thrift defines them.
 """
 
 from __future__ import annotations
@@ -12,25 +13,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-#: Bytes of a value at most, and of its levels: a decimal of 256 bits as text of its own length.
+#: The largest number of bytes of a value and its levels: a 256-bit decimal, as text of its own
+#: length.
 _VALUE = 48
-#: What a page may take beside its values: levels of nothing, headers of codecs.
+#: What a page may take besides its values: levels without values, headers of codecs.
 _SLACK = 1 << 16
-#: Bytes of a page's header at most: it may hold extremes of its values.
+#: The largest header of a page in bytes: it may hold extremes of the values.
 _LONGEST_HEADER = 1 << 16
-#: Bytes that most have.
+#: The size in bytes that most headers do not exceed.
 _SHORT_HEADER = 1 << 9
 
-#: Kinds of fields.
+#: Types of fields in Thrift's compact protocol.
 _BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, 12
-#: Kinds of pages, and the field of the header that tells of their values.
+#: Types of pages, and for each the field of the header that states its number of values.
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 _OF_KIND = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a page says of itself: bytes unpacked and packed, its kind and values."""
+    """What the header of a page says: its type, its bytes unpacked and packed, and its values."""
 
     kind: int
     unpacked: int
@@ -39,11 +41,11 @@ class Page:
 
 
 class _CutOffError(ValueError):
-    """There is more of a header than was read."""
+    """The header continues beyond the bytes that were read."""
 
 
 class _Reader:
-    """Reads fields of a header one after another; has state for that."""
+    """Reads the fields of a header one after another. It is mutable: it has a position."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -70,7 +72,7 @@ class _Reader:
         return value >> 1 ^ -(value & 1)
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Fields by number: integers, structs, and None for what is skipped."""
+        """Return the fields by number: integers, structs, and None for what is skipped."""
         fields: dict[int, Any] = {}
         number = 0
         while head := self.byte():
@@ -79,6 +81,7 @@ class _Reader:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:
+        """Return the value of a field of this kind, or skip it and return None."""
         if kind in _INTEGERS:
             return self.integer()
         if kind == _STRUCT and depth < 4:
@@ -90,13 +93,13 @@ class _Reader:
         elif kind == _BINARY:
             length = self.varint()
             self.at += length
-        elif kind not in _BOOLEANS:  # lists are in no header of a page
+        elif kind not in _BOOLEANS:  # headers of pages have no lists
             raise ValueError(f"the header of a page has a field of kind {kind}")
         return None
 
 
 def _page(data: bytes) -> tuple[Page, int]:
-    """The page whose header `data` begins with, and the length of that."""
+    """Return the page whose header is at the beginning of `data`, and the header's length."""
     reader = _Reader(data)
     fields = reader.struct()
     kind = fields.get(1)
@@ -110,7 +113,7 @@ def _page(data: bytes) -> tuple[Page, int]:
 
 
 def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
-    """`_page` of what lies there, read no further than need be."""
+    """Return `_page` of the header at `at`, reading no more bytes than necessary."""
     for most in (_SHORT_HEADER, _LONGEST_HEADER):
         stream.seek(at)
         data = stream.read(min(most, end - at))
@@ -123,6 +126,7 @@ def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
 
 
 def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
+    """Yield the pages in the bytes from `start` to `end`."""
     at = start
     while at < end:
         page, length = _page_at(stream, at, end)
@@ -131,14 +135,14 @@ def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
 
 
 def check_pages(stream: IO[bytes], metadata: Any, leaves: set[int]) -> None:
-    """ValueError if a page of the columns `leaves` claims what no honest page of numbers has.
+    """Raise ValueError if a page of the columns `leaves` claims implausible sizes.
 
     Parameters
     ----------
     stream
-        The file.
+        The open file.
     metadata
-        Its footer, as pyarrow gives it.
+        The footer of the file, as pyarrow gives it.
     """
     size = os.fstat(stream.fileno()).st_size
     for group in range(metadata.num_row_groups):
@@ -146,13 +150,14 @@ def check_pages(stream: IO[bytes], metadata: Any, leaves: set[int]) -> None:
         for leaf in leaves:
             column, kind = row_group.column(leaf), metadata.schema.column(leaf).physical_type
             if column.physical_type != kind:
-                # pyarrow ends the process when it is asked for the statistics of such a column.
+                # pyarrow ends the process if it is asked for the statistics of such a column.
                 raise ValueError(f"a column of {kind} is stored as {column.physical_type}")
             _check_column(stream, column, size)
 
 
 def _check_column(stream: IO[bytes], column: Any, size: int) -> None:
-    # Zero where there is no such page.
+    """Raise ValueError if a page of `column` claims too many values or bytes."""
+    # An offset is zero if there is no such page.
     start = min(filter(None, (column.data_page_offset, column.dictionary_page_offset)), default=0)
     end = start + column.total_compressed_size
     if not 0 < start <= end <= size:

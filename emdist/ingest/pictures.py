@@ -1,7 +1,7 @@
-"""Image files as pictures: what their numbers look like, and indexed-colour PNG out.
+"""Images as pictures: how a viewer shows their numbers, and how to write indexed-colour PNG.
 
-Ingest brings the numbers of an image into an array; this says what a viewer makes of them:
-which is white, what lies on top, what is transparent.
+Ingest copies the numbers of an image into an array. This module says what a viewer makes of them:
+which value is white, which way is up, what is transparent.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from emdist.ingest.image import decoding, has_alpha
 from emdist.ingest.table import File, need
 from emdist.interfaces import Array
 
-#: Entries of a PNG's palette at most.
+#: The largest number of entries in the palette of a PNG.
 MAX_COLOURS = 256
 
-#: The value that is white, by Pillow's mode, where it is not 255.
+#: The value that is white, by Pillow's mode, if it is not 255.
 _WHITE = {"1": 1, "I;16": 65535, "I;16L": 65535, "I;16B": 65535}
 
-#: EXIF orientation -> Pillow's operation that turns the picture upright.
+#: Pillow's operation that turns the picture upright, by EXIF orientation.
 _UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -39,18 +39,18 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class Picture:
-    """What a viewer makes of the numbers that `ingest` takes from an image file.
+    """How a viewer shows the numbers that `ingest` takes from an image file.
 
     Attributes
     ----------
     width, height
-        Of the stored pixels, before they are turned.
+        The width and height of the stored pixels, before they are turned.
     white
         The largest value of a band: 1, 255 or 65535.
     orientation
-        EXIF, 1 to 8: how the stored pixels are to be turned.
+        The EXIF orientation, 1 to 8, which says how to turn the stored pixels.
     profile
-        ICC profile of red, green and blue, or None for sRGB.
+        The ICC profile of red, green and blue, or None for sRGB.
     """
 
     width: int
@@ -61,23 +61,23 @@ class Picture:
 
     @property
     def band_bits(self) -> int:
-        """Bits of one band of one pixel, uncompressed."""
+        """The bits of one band of one pixel, uncompressed."""
         return self.white.bit_length()
 
     @property
     def upright(self) -> tuple[int, int]:
-        """(width, height) as shown."""
+        """The width and height as shown."""
         turned = self.orientation >= 5
         return (self.height, self.width) if turned else (self.width, self.height)
 
 
 def read_picture(file: File) -> Picture:
-    """What `file` looks like, from its header (and its alpha band, where it has one).
+    """Return how `file` looks, from its header and from its alpha band if it has one.
 
     Raises
     ------
     DataError
-        If it is no readable image, has transparent pixels, or several pages.
+        If it is no readable image, or has transparent pixels or several pages.
     DtypeError
         If its numbers have no white: floats and 32-bit integers.
     """
@@ -95,17 +95,19 @@ def read_picture(file: File) -> Picture:
 
 
 def _white(image: Any, file: File) -> int:
+    """Return the value that is white. Raise DtypeError for numbers without one."""
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise DtypeError(
             f"{file} holds numbers of 32 bits, for which no value is white; scale it to 8 or "
             "16 bits first, or cluster its values with `emdist ingest` and `emdist fit`."
         )
-    # Before Pillow 11 a PNG of 16 bits has the mode I.
+    # Before Pillow 11, a PNG of 16 bits has the mode I.
     return 65535 if image.mode == "I" else _WHITE.get(image.mode, 255)
 
 
 def _is_opaque(image: Any) -> bool:
-    if image.mode in ("I", "I;16"):  # Pillow does not convert their one clear grey
+    """Return whether no pixel of an image with transparency is transparent."""
+    if image.mode in ("I", "I;16"):  # Pillow does not convert the one transparent grey of these
         return not bool((np.asarray(image) == image.info["transparency"]).any())
     straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode)
     bands = image.convert(straight) if straight else image
@@ -115,28 +117,30 @@ def _is_opaque(image: Any) -> bool:
 
 
 def _orientation(image: Any) -> int:
-    if image.format == "TIFF":  # Pillow turns it when it decodes
+    """Return the EXIF orientation, or 1 if it is missing, invalid or applied already."""
+    if image.format == "TIFF":  # Pillow turns the image when it decodes it
         return 1
     found = image.getexif().get(_ORIENTATION, 1)
     return found if found in _UPRIGHT else 1
 
 
 def index_bits(colours: int) -> int:
-    """Bits that a PNG takes for a pixel of `colours` colours: 1, 2, 4 or 8, before deflate."""
+    """Return the bits of a PNG pixel for so many colours: 1, 2, 4 or 8, before deflate."""
     return next(bits for bits in (1, 2, 4, 8) if colours <= 1 << bits)
 
 
 def indexed_png(indices: NDArray[np.uint8], palette: NDArray[np.uint8], picture: Picture) -> bytes:
-    """A PNG of colour type 3.
+    """Return the bytes of a PNG of colour type 3.
 
     Parameters
     ----------
     indices
-        (height, width) entries of the palette, as the pixels are stored in `picture`.
+        The palette entry of each pixel, shape (height, width), as the pixels of `picture` are
+        stored.
     palette
-        (k, 3) red, green, blue; k at most 256.
+        The colours as red, green, blue, shape (k, 3), with k at most 256.
     picture
-        Tells how to turn the pixels upright, and the colours' profile.
+        It says how to turn the pixels upright, and has the profile of the colours.
 
     Source: W3C, *Portable Network Graphics (PNG) Specification (Third Edition)*, 11.2.
     """

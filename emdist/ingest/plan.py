@@ -1,4 +1,4 @@
-"""Several files as one stream of blocks of one type."""
+"""The ingest plan: several files as one stream of blocks of one dtype."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from emdist.interfaces import Array
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be written: the files in order, and the type of the result.
+    """What will be written: the files in order, and the dtype of the result.
 
     Attributes
     ----------
     tables
-        One per file, with the same features.
+        One table per file. All have the same features.
     dtype
-        Of the result.
+        The dtype of the result.
     """
 
     tables: tuple[Table, ...]
@@ -39,25 +39,25 @@ class Plan:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """d names."""
+        """The d names of the features."""
         return self.tables[0].features
 
     @property
     def rows(self) -> int | None:
-        """Rows of all files, or None if one does not know."""
+        """The number of rows of all files, or None if it is unknown for one of them."""
         known = [table.rows for table in self.tables if table.rows is not None]
         return sum(known) if len(known) == len(self.tables) else None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Of all files, each once."""
+        """The notes of all files, each once."""
         return tuple(dict.fromkeys(note for table in self.tables for note in table.notes))
 
     def attributes(self, counts: Sequence[int]) -> Mapping[str, Any]:
-        """JSON about the files, given the rows that were read from each.
+        """Return JSON about the files, given the rows that were read from each.
 
-        One file's own attributes (an image's height and width) stand alone; those of several
-        stand in ``files``, in order, with each file's rows.
+        The attributes of a single file (an image's height and width) are at the top level. Those of
+        several files are in ``files``, in order, with the rows of each file.
         """
         names = [table.file.name for table in self.tables]
         own: Mapping[str, Any] = dict(self.tables[0].attributes)
@@ -71,7 +71,10 @@ class Plan:
         return {"feature_names": list(self.features), "source": names, **own}
 
     def blocks(self, rows: int) -> Iterator[tuple[int, Array]]:
-        """(index of the file, (m, d) block in `dtype`), m about `rows`, files in order."""
+        """Yield (index of the file, block), files in order.
+
+        A block has the shape (m, d), with m about `rows`, and the dtype of the plan.
+        """
         for i, table in enumerate(self.tables):
             start = 0
             with _reading(table.file):
@@ -81,12 +84,12 @@ class Plan:
 
 
 def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
-    """Open every file far enough to know features and type; rows are not read.
+    """Open every file as far as needed to know features and type. Rows are not read.
 
     Raises
     ------
     ShapeError
-        If there is nothing to read, or files have other features than the first.
+        If there is nothing to read, or if a file has other features than the first.
     """
     wanted = _wanted(dtype)
     tables = []
@@ -103,6 +106,7 @@ def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
 
 
 def _wanted(dtype: str) -> np.dtype[Any] | None:
+    """Return the requested dtype, or None for "auto"."""
     if dtype == "auto":
         return None
     try:
@@ -118,12 +122,13 @@ def _wanted(dtype: str) -> np.dtype[Any] | None:
 
 
 def cast(block: Array, dtype: np.dtype[Any], table: Table, start: int) -> Array:
-    """`block` as `dtype`; rounding floats is fine, any other change of a value is not.
+    """Return `block` as `dtype`. Floats may be rounded, but no other change of a value is allowed.
 
     Raises
     ------
     DtypeError
-        For a value that `dtype` cannot hold, with its row (0-based, of the file) and feature.
+        For a value that `dtype` cannot hold. The message shows its row (0-based, in the file) and
+        feature.
     """
     if block.dtype == dtype:
         return block
@@ -142,7 +147,10 @@ def cast(block: Array, dtype: np.dtype[Any], table: Table, start: int) -> Array:
 
 
 def check_weights(weights: Array, start: int, file: File) -> None:
-    """Refuse sample weights (m, 1) that are negative or not finite: WeightError with the row."""
+    """Raise WeightError, with the row, for sample weights (m, 1) that are negative or infinite.
+
+    NaN is refused too.
+    """
     wrong = ~(np.isfinite(weights[:, 0]) & (weights[:, 0] >= 0))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -154,7 +162,7 @@ def check_weights(weights: Array, start: int, file: File) -> None:
 
 @contextmanager
 def _reading(file: File) -> Iterator[None]:
-    """What the system refuses while reading becomes a StorageError that names the file."""
+    """Turn an OSError while reading into a StorageError that names the file."""
     try:
         yield
     except EmdistError:

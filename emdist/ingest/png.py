@@ -1,4 +1,4 @@
-"""Whether a PNG has the pixels that it claims; decoders give zeros where they are missing."""
+"""Checks that a PNG has all the pixels that it claims: decoders fill missing ones with zeros."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-#: Bands of a pixel by colour type (PNG specification, third edition, table 12).
+#: The bands of a pixel, by colour type (PNG specification, third edition, table 12).
 _BANDS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PIECE = 1 << 20
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the compressed data is as long as the lines of pixels; not looked at if interlaced.
+    """Return whether the compressed data are as long as the lines of pixels need.
 
-    Memory is that of a piece. What is no PNG at all counts as whole: its decoder says so.
+    Memory is that of one piece. Interlaced images are not checked and count as whole. So does a
+    file that is no PNG, because its decoder will report that.
     """
     with path.open("rb") as stream:
         head = stream.read(33)
@@ -27,7 +28,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _has(stream: IO[bytes], wanted: int) -> bool:
-    """Whether so many bytes are packed in what follows."""
+    """Return whether at least `wanted` bytes are packed in the rest of the stream."""
     unpack = zlib.decompressobj()
     for packed in _packed(stream):
         while packed and not unpack.eof:
@@ -39,7 +40,7 @@ def _has(stream: IO[bytes], wanted: int) -> bool:
 
 
 def _packed(stream: IO[bytes]) -> Iterator[bytes]:
-    """The data of the IDAT chunks, in pieces."""
+    """Yield the data of the IDAT chunks, in pieces."""
     while len(head := stream.read(8)) == 8:
         left = int.from_bytes(head[:4], "big")
         if head[4:] != b"IDAT":

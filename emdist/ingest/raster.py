@@ -1,7 +1,7 @@
-"""TIFF files as their tags describe them: which are pictures, and which are rasters of numbers.
+"""TIFF files by their tags: distinguishes pictures from rasters of numbers, which are refused.
 
-Pillow takes the fourth band of a raster for transparency, passes over a fifth and sixth, and does
-not open what it has no mode for. None of that may reach an array without a word.
+Pillow takes the fourth band of a raster for transparency, skips a fifth and a sixth band, and does
+not open a file for which it has no mode. None of that may change an array without notice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from emdist.ingest.table import File, need
 _BITS, _PHOTOMETRIC, _SAMPLES, _EXTRA, _FORMAT = 258, 262, 277, 338, 339
 _NO_DATA = 42113
 _GEO = (33550, 33922, 34264, 34735, 42112, _NO_DATA)
-#: Kinds of numbers by the tag 339.
+#: The types of numbers, by the value of tag 339.
 _KINDS = {1: "unsigned integers", 2: "signed integers", 3: "floats", 5: "complex", 6: "complex"}
-#: Photometric interpretations: colours by three bands, and by four.
+#: Photometric interpretations: grey, colours of three bands, and of four.
 _GREY, _THREE, _CMYK = (0, 1), (2, 6, 8), 5
-#: Extra samples that are transparency.
+#: The values of extra samples that mean transparency.
 _ALPHA = (1, 2)
 
 
@@ -33,17 +33,17 @@ class Described:
     Attributes
     ----------
     bands
-        Numbers of a pixel.
+        The number of values of a pixel.
     bits
-        Of each band.
+        The bits of each band.
     kind
-        1 unsigned, 2 signed, 3 floating point; TIFF's tag SampleFormat.
+        TIFF's tag SampleFormat: 1 unsigned, 2 signed, 3 floating point.
     photometric
-        TIFF's tag: what the bands mean.
+        TIFF's tag PhotometricInterpretation: what the bands mean.
     extra
-        What those bands mean that are no colours.
+        What the bands mean that are no colours.
     geo
-        Whether it says where on earth it lies, or GDAL wrote it.
+        Whether the file states its position on earth, or GDAL wrote it.
     """
 
     bands: int
@@ -55,7 +55,7 @@ class Described:
 
     @property
     def is_picture(self) -> bool:
-        """Whether its numbers are those of a picture: grey or colours, and transparency."""
+        """Whether the numbers are those of a picture: grey or colours, perhaps with alpha."""
         if self.bands == 1:
             return True
         if max(self.bits) > 8 and (self.geo or set(self.bits) != {16}):
@@ -77,7 +77,7 @@ class Described:
 
 
 def described(tags: Any) -> Described:
-    """What the `tags` of a page, a mapping by number, amount to."""
+    """Return the description that follows from the `tags` of a page, a mapping by number."""
     bits = _many(tags.get(_BITS, 1))
     formats = _many(tags.get(_FORMAT, 1))
     return Described(
@@ -91,7 +91,7 @@ def described(tags: Any) -> Described:
 
 
 def no_data(tags: Any) -> str:
-    """The value that GDAL gave pixels without data; empty if it named none."""
+    """Return the value that GDAL gave to pixels without data, or "" if it named none."""
     return str(tags.get(_NO_DATA, "")).strip("\0 ")[:40]
 
 
@@ -100,7 +100,10 @@ def _many(value: Any) -> tuple[int, ...]:
 
 
 def described_file(path: Path) -> Described | None:
-    """What the tags of a TIFF file say, whether Pillow opens it or not; None for another file."""
+    """Return what the tags of a TIFF file say, or None for other files.
+
+    It works whether Pillow can open the file or not.
+    """
     tiff = need("PIL.TiffImagePlugin")
     try:
         with path.open("rb") as stream:
@@ -118,20 +121,20 @@ def described_file(path: Path) -> Described | None:
 
 
 def refuse_raster(found: Described, file: File) -> None:
-    """DataError for what is no picture, with the way by which it comes into an array."""
+    """Raise DataError for what is no picture, and say how to bring it into an array."""
     if not found.is_picture:
         raise as_raster(found, file)
 
 
 def as_raster(found: Described, file: File) -> DataError:
-    """The error for a TIFF file that is no picture, or of numbers that no picture has."""
+    """Return the error for a TIFF file that is no picture, or whose numbers no picture has."""
     return DataError(
         f"{file} is {found}: a raster, and only pictures are read. {by_rasterio(file)}"
     )
 
 
 def by_rasterio(file: File) -> str:
-    """What to do with a file whose numbers Pillow does not give."""
+    """Return advice for a file whose numbers Pillow does not give."""
     stem = file.path.stem
     return (
         f'Save its bands with rasterio and ingest {stem}.npy instead: python -c "import numpy, '

@@ -1,4 +1,4 @@
-"""What a reader of one format is: a file in, a `Table` of numbers out."""
+"""The interface of file readers: a reader takes a file and returns a `Table` of numbers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from emdist.inputs.quoting import listed
 from emdist.interfaces import Array
 from emdist.runtime import extras
 
-#: How many names a message shows at most, and characters of each.
+#: How many names a message shows at most, and how many characters of each.
 _SHOWN, _LONGEST = 6, 80
 
-#: Names that are looked through for one like another: that takes time.
+#: The number of names among which a similar one is searched, which takes time.
 _COMPARED = 10_000
 
-#: Features of an array at most: each has a name, which takes a hundred bytes or so on the way.
+#: The largest number of features of an array: each has a name, which takes about a hundred bytes.
 MOST_FEATURES = 1 << 18
 
 
 @dataclass(frozen=True)
 class File:
-    """A file to read, and the member inside it where the format has members (NPZ)."""
+    """A file to read, and its member if the format has members (NPZ)."""
 
     path: Path
     member: str = ""
@@ -39,16 +39,16 @@ class File:
 
     @property
     def name(self) -> str:
-        """Without the folder: what is recorded beside the data."""
+        """The name without the folder, which is recorded with the data."""
         return f"{self.path.name}:{self.member}" if self.member else self.path.name
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which columns to read: `only` these in this order (None: all), `without` those.
+    """Which columns to read: `only` these in this order (None: all), `without` others.
 
     A column is given by its name or its 0-based position. Colours of 16 bits are read only if they
-    may be `reduced` to 8.
+    may be `reduced` to 8 bits.
     """
 
     only: tuple[str | int, ...] | None = None
@@ -58,16 +58,16 @@ class Selection:
     def pick(
         self, names: Sequence[str], file: File, bookkeeping: Collection[str] = ()
     ) -> list[int]:
-        """Positions in `names` of the chosen columns, in the order asked for.
+        """Return the positions in `names` of the chosen columns, in the requested order.
 
         Columns of `bookkeeping`, such as an index, are chosen only by name or position.
 
         Raises
         ------
         ConfigError
-            For a column that is not there, with the nearest name.
+            For a column that does not exist. The message shows the nearest name.
         DataError
-            If two columns have the same name, so that a name does not tell which.
+            If two columns have the same name, so that the name is ambiguous.
         """
         if (twice := _repeated(names)) is not None:
             if not twice:
@@ -89,7 +89,7 @@ class Selection:
 
 
 def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str, ...]:
-    """A note on columns of `bookkeeping` that are not among those `chosen`; none if all are."""
+    """Return a note on columns of `bookkeeping` that were not `chosen`; empty if all were."""
     left = [name for name in bookkeeping if name not in chosen]
     if not left:
         return ()
@@ -101,12 +101,14 @@ def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str
 
 
 def _repeated(names: Sequence[str]) -> str | None:
+    """Return a name that occurs more than once, or None."""
     if len(set(names)) == len(names):
         return None
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _position(column: str | int, index: Mapping[str, int], file: File) -> int:
+    """Return the position of a column that is given by name or position."""
     if isinstance(column, int):
         if not 0 <= column < len(index):
             raise ConfigError(
@@ -123,23 +125,23 @@ def _position(column: str | int, index: Mapping[str, int], file: File) -> int:
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one file, readable in order any number of times.
+    """The rows of one file, which can be read in order any number of times.
 
     Attributes
     ----------
     features
-        d names.
+        The d names of the features.
     dtype
-        Common type of the d columns, in native byte order; what `blocks` yields.
+        The common dtype of the d columns, in native byte order, which `blocks` yields.
     rows
-        Number of rows, or None if only reading tells.
+        The number of rows, or None if it is known only after reading.
     blocks
-        ``blocks(m)`` yields (<= about m, d) arrays; memory follows m, not the file, unless the
-        reader's docstring says otherwise.
+        ``blocks(m)`` yields arrays of at most about m rows, shape (<= m, d). Memory depends on m
+        and not on the file, unless the reader's docstring says otherwise.
     attributes
-        JSON that describes this file: an image's height and width.
+        JSON that describes this file, such as an image's height and width.
     notes
-        What was left out or changed on the way, for the user to read.
+        What was left out or changed, for the user to read.
     """
 
     file: File
@@ -152,33 +154,39 @@ class Table:
 
 
 class Reader(Protocol):
-    """Opens a file far enough to know its columns; reads no rows yet."""
+    """Opens a file as far as needed to know its columns. It reads no rows yet."""
 
     def __call__(self, file: File, selection: Selection) -> Table:
-        """The chosen columns of `file`; DataError if it is torn, ConfigError as in `pick`."""
+        """Open the chosen columns of `file`.
+
+        Raise DataError if the file is damaged, and ConfigError as `pick` does.
+        """
         ...
 
 
 Formats: TypeAlias = Mapping[str, Reader]
 
 
-#: What an optional package is for, to begin a message.
+#: What needs an optional package, to begin a message.
 _USERS = {"PIL": "an image file", "pyarrow": "a CSV or Parquet file"}
 
 
 def need(module: str) -> ModuleType:
-    """An optional dependency, imported when it is first used; ConfigError if it is missing."""
+    """Import and return an optional dependency. Raise ConfigError if it is missing."""
     return extras.need(module, _USERS.get(module.partition(".")[0], "this"))
 
 
 def nearest(name: str, names: Mapping[str, Any] | Sequence[str]) -> str:
-    """``" (did you mean 'x'?)"`` for the name most like `name`, or nothing."""
+    """Return ``" (did you mean 'x'?)"`` for the most similar name, or an empty string."""
     candidates = [other for other in list(names)[:_COMPARED] if len(other) <= _LONGEST]
     return plugins.nearest(name[:_LONGEST], candidates)
 
 
 def brief(text: object) -> str:
-    """What a file calls something, quoted for a message: of its length too, where that is great."""
+    """Return a name from a file for a message: quoted, and shortened if it is long.
+
+    A shortened name is followed by its length.
+    """
     shown = text if isinstance(text, str) else str(text)
     if len(shown) <= _LONGEST:
         return repr(text)
@@ -186,7 +194,7 @@ def brief(text: object) -> str:
 
 
 def check_width(features: int, file: File) -> None:
-    """ShapeError if there are more columns than one array may have features here."""
+    """Raise ShapeError if there are more columns than an array may have features."""
     if features > MOST_FEATURES:
         raise ShapeError(
             f"{file} has {features} columns, and at most {MOST_FEATURES} are read; write an array "
@@ -195,17 +203,17 @@ def check_width(features: int, file: File) -> None:
 
 
 def listing(names: Sequence[str]) -> str:
-    """Names for a message: the first few, and how many more."""
+    """Return names for a message: the first few, and how many more there are."""
     return listed(names, _SHOWN, brief) or "none"
 
 
 def real(dtype: np.dtype[Any], file: File) -> np.dtype[Any]:
-    """The type that numbers of `dtype` are stored as: native byte order, bool as uint8.
+    """Return the dtype as which numbers of `dtype` are stored: native byte order, bool as uint8.
 
     Raises
     ------
     DtypeError
-        For anything that is not one real number of at most 64 bits.
+        For anything but real numbers of at most 64 bits.
     """
     if dtype.kind == "b":
         return np.dtype(np.uint8)
@@ -222,7 +230,7 @@ def real(dtype: np.dtype[Any], file: File) -> np.dtype[Any]:
 
 
 def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str]) -> None:
-    """Raise DtypeError if there are `bad` columns, pairs of (name, what it holds)."""
+    """Raise DtypeError if there are `bad` columns, which are pairs of (name, what it holds)."""
     if not bad:
         return
     shown = listed(bad, _SHOWN, lambda one: f"{brief(one[0])} ({one[1][:_LONGEST]})")

@@ -1,4 +1,4 @@
-"""Writing the array: whole chunks only, and visible under its name only when it is complete."""
+"""The target of an ingest: writes whole chunks, and shows the array only when it is complete."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ from emdist.store.places.files_local import flush
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.sources.source_checks import COMPLETE
 
-#: What an array under way is called behind its target's name, and the lock of whoever builds it.
+#: What follows the target's name in the name of an array under construction, and the suffix of its
+#: lock.
 _LOCK = ".lock"
 _PARTIAL = re.compile(r"\.partial-[0-9a-f]{8}\.lock")
 
-#: Attributes that say that an array is emdist's, and that it was written to its end.
+#: Attributes that say that emdist wrote an array, and that it was written to its end.
 FORMAT = "emdist.format"
-#: Attribute that says which files an array was made of, and how.
+#: An attribute that says from which files an array was made, and how.
 KEY = "emdist.ingest"
 
 
 def sibling(location: Location, name: str) -> Location:
-    """`name` in the folder in which `location` lies."""
+    """Return the location called `name` in the folder of `location`."""
     return location.parent.child(name).given
 
 
 @contextmanager
 def storing(location: Location, left: str = "nothing was left there") -> Iterator[None]:
-    """What the system or the object store refuses becomes a StorageError."""
+    """Turn failures of the file system or the object store into a StorageError."""
     try:
         yield
     except EmdistError:
@@ -59,6 +60,7 @@ def storing(location: Location, left: str = "nothing was left there") -> Iterato
 
 
 def _failures() -> tuple[type[Exception], ...]:
+    """Return the exceptions of file systems and, if obstore is loaded, of object stores."""
     if "obstore" not in sys.modules:
         return (OSError,)
     import obstore.exceptions
@@ -68,18 +70,19 @@ def _failures() -> tuple[type[Exception], ...]:
 
 @dataclass
 class Growing:
-    """An array that grows by whole chunks; holds the one chunk that is being filled.
+    """An array that grows by whole chunks. It holds the one chunk that is being filled.
 
     Parameters
     ----------
     location
-        Where to create it; nothing may be there.
+        Where to create the array. Nothing may be there.
     tail
-        Shape of a row: (d,), or () for weights.
+        The shape of a row: (d,), or () for weights.
     rows
-        Rows of a chunk. An array that fits into one chunk gets a chunk of its own size.
+        The number of rows in a chunk. An array that fits into one chunk gets a chunk of its own
+        size.
     total
-        Rows in all, or None if not known.
+        The number of rows in all, or None if it is unknown.
     """
 
     location: Location
@@ -95,7 +98,7 @@ class Growing:
         self._array: zarr.Array[Any] | None = None
 
     def append(self, block: Array) -> None:
-        """Add (m, d) rows; every chunk that becomes full is written once."""
+        """Add rows (m, d). Every chunk that becomes full is written once."""
         block = block.reshape(len(block), *self.tail)
         while len(block):
             m = min(len(block), self.rows - self._filled)
@@ -106,7 +109,7 @@ class Growing:
                 self._flush()
 
     def close(self, attributes: Mapping[str, Any]) -> tuple[int, int]:
-        """Write the rest, then the attributes and the mark; gives (chunks, bytes stored)."""
+        """Write the rest, then the attributes and the mark. Return (chunks, bytes stored)."""
         if self._filled:
             self._flush()
         if self._array is None or self.written != self._array.shape[0]:
@@ -119,8 +122,9 @@ class Growing:
         return self._array.nchunks, int(self._array.nbytes_stored())
 
     def _flush(self) -> None:
+        """Write the rows in the buffer as one chunk. The first call creates the array."""
         if self._array is None:
-            # Not before now: a small table of unknown length would get a chunk of 8 MiB.
+            # Not earlier: a small table of unknown length would get a chunk of 8 MiB.
             shape = (self.total or self._filled, *self.tail)
             self._array = create(self.location, self.dtype, shape, self._filled)
         stop = self.written + self._filled
@@ -137,7 +141,7 @@ def create(
     rows: int,
     overwrite: bool = False,
 ) -> zarr.Array[Any]:
-    """An array in chunks of `rows` whole rows with checksums, marked as incomplete."""
+    """Create an array in chunks of `rows` whole rows with checksums, marked as incomplete."""
     return zarr.create_array(
         store=open_zarr_store(location, read_only=False),
         shape=shape,
@@ -147,7 +151,7 @@ def create(
         fill_value=0,
         dimension_names=("row", "feature")[: len(shape)],
         attributes={FORMAT: FORMAT_VERSION, COMPLETE: False},
-        # A chunk of zeros that is left out could not be told from one that was lost.
+        # If chunks of zeros were left out, they could not be distinguished from lost ones.
         config={"write_empty_chunks": True},
         overwrite=overwrite,
     )
@@ -157,9 +161,9 @@ def create(
 class Output:
     """Where an array will be, and where it is built until it is complete.
 
-    A local array is built beside its place and renamed. Object stores cannot rename: there a
-    new array is built in its place and marked at the end; one that replaces another is built
-    beside it and copied, so that the old one stays until the new one is complete.
+    A local array is built beside its final path and renamed. Object stores cannot rename. There, a
+    new array is built in place and marked at the end. An array that replaces another is built
+    beside it and copied, so that the old array stays until the new one is complete.
     """
 
     final: Location
@@ -167,9 +171,12 @@ class Output:
 
     @classmethod
     def prepare(cls, target: Location, overwrite: bool) -> Output:
-        """Refuse a target that must not be written, before any work is done."""
+        """Return the output for `target`.
+
+        Refuse a target that must not be written, before any work.
+        """
         if target.is_local:
-            # Through links, so that both names lie in one file system.
+            # Resolve links, so that both names are in one file system.
             target = Location(str(target.path.resolve()), target.options)
         elif not urlsplit(target.url).path.strip("/"):
             raise ConfigError(f"{target} is a whole bucket; give a path, as in {target}/x.zarr.")
@@ -190,10 +197,10 @@ class Output:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Around the work: says that this process is at it, so that a later one can tell.
+        """Return a context that marks the array as being built by this process.
 
-        There is a lock beside the local folder that is built. What an earlier process left, which
-        provably is gone, is removed, and nothing else.
+        It holds a lock beside the local folder that is built. It removes what an earlier process
+        left there, if that process has provably ended, and nothing else.
         """
         if not self.building.is_local:
             yield
@@ -210,14 +217,14 @@ class Output:
             try:
                 _rename(self.building.path, self.final.path, overwrite)
             finally:
-                self.discard()  # nothing there any more, unless the renaming failed
+                self.discard()  # It no longer exists, unless the rename failed.
         elif self.building != self.final:
             with storing(self.final, f"the new array is complete at {self.building}"):
                 _copy(self.building, self.final)
             self.discard()
 
     def discard(self) -> None:
-        """Remove what was built, if it is still there; never raises for the store's sake."""
+        """Remove what was built, if it is still there. Failures of the store are ignored."""
         if self.building.is_local:
             shutil.rmtree(self.building.path, ignore_errors=True)
             return
@@ -226,7 +233,10 @@ class Output:
 
 
 def _remove_abandoned(final: Path) -> None:
-    """Remove what ingests to `final` left whose owners are provably gone. Best effort."""
+    """Remove what earlier ingests to `final` left, if their processes have provably ended.
+
+    Failures are ignored.
+    """
     with suppress(OSError):
         beside = [path for path in final.parent.iterdir() if path.name.startswith(final.name)]
         for place in beside:
@@ -241,7 +251,7 @@ def _remove_abandoned(final: Path) -> None:
 
 
 def exists(location: Location) -> bool:
-    """Whether anything but an empty folder is at `location`."""
+    """Return whether anything but an empty folder is at `location`."""
     if location.is_local:
         path = location.path
         return any(path.iterdir()) if path.is_dir() else os.path.lexists(path)
@@ -249,21 +259,22 @@ def exists(location: Location) -> bool:
 
 
 def written_by(location: Location, key: str) -> zarr.Array[Any] | None:
-    """The complete array at `location` if an ingest with this `key` wrote it, else None."""
+    """Return the complete array at `location` if an ingest with this `key` wrote it, else None."""
     try:
         array = zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
         marks = array.attrs.asdict()
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     except _failures():
-        return None  # whoever prepares the target says what is the matter
+        return None  # Preparing the target will report the failure.
     return array if marks.get(KEY) == key and marks.get(COMPLETE) is True else None
 
 
 def _is_array(location: Location) -> bool:
+    """Return whether a Zarr array is at `location`."""
     try:
         zarr.open_array(open_zarr_store(location, read_only=True), mode="r")
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # zarr says no
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:  # no array
         if is_defect(error, open_sound_arrays):
             raise
         return False
@@ -271,7 +282,10 @@ def _is_array(location: Location) -> bool:
 
 
 def _rename(building: Path, final: Path, overwrite: bool) -> None:
-    """Replace `final`; a crash of the machine leaves the old array, the new one, or both."""
+    """Rename `building` to `final`, replacing an old array.
+
+    If the machine crashes, the old array, the new one, or both are left.
+    """
     for folder, _, names in os.walk(building):
         for name in names:
             _flush_to_disk(Path(folder) / name)
@@ -304,7 +318,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _copy(source: Location, target: Location) -> None:
-    """Copy a complete array over another one, chunk by chunk; its mark comes last."""
+    """Copy a complete array over another one, chunk by chunk. Its mark is copied last."""
     old = zarr.open_array(open_zarr_store(source, read_only=True), mode="r")
     rows = old.chunks[0]
     new = create(target, old.dtype, old.shape, rows, overwrite=True)

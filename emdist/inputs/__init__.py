@@ -1,1 +1,1 @@
-"""What users hand over: names, numbers, options, arrays and frames, checked or refused."""
+"""User inputs: checks names, numbers, options, arrays and frames, and refuses what is invalid."""

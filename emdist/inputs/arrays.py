@@ -1,8 +1,8 @@
-"""Array parameters: what users hand over becomes a NumPy array, or an error that says what it is.
+"""Array parameters: converts what users pass to NumPy arrays, or says what it is instead.
 
-Every array parameter of every estimator and function goes through `as_array`, so that masks are
-never dropped, NA of nullable and Arrow columns is NaN everywhere, and text is never a number.
-Other packages are recognised by their classes' names and never imported.
+Every array parameter of every estimator and function goes through `as_array`. So masks are never
+dropped, NA of nullable and Arrow columns becomes NaN everywhere, and text is never a number.
+Classes of other packages are recognised by name, and no other package is imported.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from emdist.inputs.foreign import is_a, refusal
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array
 
-#: What an array with masked values is told to do, where nothing better is known.
+#: The advice for an array with masked values, if there is none better.
 _FILL = "Fill them with numbers: {name}.filled(value)."
-#: Elements of a list that NumPy converts by itself, in order of how frequent they are.
+#: Element types that NumPy converts by itself when they are in a list.
 _PLAIN = frozenset({float, int, bool, np.float64, np.float32, np.int64, str, complex, bytes})
 
-#: What data types that are no real numbers hold.
+#: What arrays hold whose dtype is no real number, by the kind of dtype.
 _KINDS = {
     "U": "text",
     "S": "text",
@@ -34,7 +34,7 @@ _KINDS = {
 
 
 class _Unusable(ValueError):  # noqa: N818  a signal inside this module
-    """Why a value is no array of numbers: a sentence that follows its name."""
+    """Why a value is no array of numbers: a sentence that continues after the value's name."""
 
 
 def as_array(
@@ -44,23 +44,25 @@ def as_array(
     masked: str = _FILL,
     lists: bool = False,
 ) -> Array:
-    """`value` as a NumPy array of numbers.
+    """Return `value` as a NumPy array of numbers.
 
-    NA, None and nulls of Arrow, pandas and polars become NaN, which the caller's policy for NaN
-    applies to. An array keeps its data type and its memory layout.
+    NA, None and nulls of Arrow, pandas and polars become NaN, and the caller's policy for NaN
+    applies to them. An array keeps its dtype and its memory layout.
 
     Parameters
     ----------
     value
-        Array, list, data frame, or whatever else NumPy can convert.
+        An array, list, data frame, or anything else that NumPy can convert.
     name
-        What the user calls it, for the error.
+        The user's name for the value, for the error message.
     error
-        Raised for what holds no numbers: a DtypeError, StartError, WeightError, ...
+        The class of error to raise for a value without numbers: DtypeError, StartError,
+        WeightError, ...
     masked
-        What to do about masked values: a sentence; ``{name}`` is the name.
+        Advice about masked values, as a sentence. ``{name}`` stands for the name.
     lists
-        Whether lists of matrices are named as such: for X, whose rows they might be meant to be.
+        Whether lists of matrices are refused with a message about lists: for X, where a user may
+        mean their rows.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def as_array(
         return _without_objects(found) if found.dtype.kind == "O" else found
     except _Masked as told:
         remedy = masked.format(name=name)
-        if is_a(value, "dask", "Array"):  # It has no such method.
+        if is_a(value, "dask", "Array"):  # A Dask array has no such method.
             remedy = remedy.replace(f"{name}.filled(", f"dask.array.ma.filled({name}, ")
         raise error(f"{name} is a masked array with {told} masked values. {remedy}") from None
     except _Unusable as told:
@@ -104,9 +106,10 @@ class _Masked(ValueError):  # noqa: N818  a signal inside this module
 def real_array(
     value: Any, name: str, error: type[EmdistError], wanted: str, masked: str = _FILL
 ) -> Array:
-    """`value` as real numbers, a float64 array of its own; `error` if it holds others.
+    """Return `value` as a new float64 array. Raise `error` if it does not hold real numbers.
 
-    For starts, priors, weights: text, dates and complex numbers mean nothing there.
+    It is for starting values, priors and weights, where text, dates and complex numbers have no
+    meaning.
     """
     found = as_array(value, name, error, masked)
     if found.dtype.kind not in "biuf":
@@ -115,7 +118,7 @@ def real_array(
 
 
 def plain(value: Any, name: str) -> Any:
-    """`value` as a configuration would have it: arrays and columns, at any depth, as lists.
+    """Return `value` as in a configuration: arrays and columns, at any depth, become lists.
 
     Raises
     ------
@@ -140,9 +143,9 @@ def _kind(found: Array) -> str:
 
 
 def _converted(value: Any) -> Array:
-    """As `as_array`; objects are left as they are."""
+    """Convert as `as_array` does, but leave objects as they are."""
     if is_a(value, "dask", "Array"):
-        value = value.compute()  # NumPy would leave out the mask of what is computed.
+        value = value.compute()  # NumPy would drop the mask of the computed array.
     if isinstance(value, np.ma.MaskedArray):
         if (count := _masked(value)) > 0:
             raise _Masked(count)
@@ -172,11 +175,12 @@ def _converted(value: Any) -> Array:
 
 
 def _masked(value: Any) -> int:
-    """How many values the mask of an array hides."""
+    """Return how many values the mask of an array hides."""
     return int(np.count_nonzero(np.ma.getmaskarray(value)))
 
 
 def _plain(value: Any) -> Array:
+    """Convert by NumPy. Raise if NumPy only wraps the value as an object."""
     found = np.asarray(value)
     if found.ndim == 0 and found.dtype.kind == "O" and value is not None:
         raise _Unusable(f"is a {type(value).__name__}, which NumPy makes no array of")
@@ -184,7 +188,7 @@ def _plain(value: Any) -> Array:
 
 
 def _element(value: Any) -> Any:
-    """Of a list with other elements than numbers and lists of these."""
+    """Convert an element of a list that holds more than numbers and lists of them."""
     if isinstance(value, list | tuple | np.ndarray) or hasattr(value, "__array__"):
         return _converted(value)
     if is_a(value, "pyarrow", "Scalar"):
@@ -193,7 +197,7 @@ def _element(value: Any) -> Any:
 
 
 def _holds_plain(values: Iterable[Any]) -> bool:
-    """Whether NumPy makes the right array of a list: it drops the masks of what is within."""
+    """Return whether NumPy converts a list correctly. It drops the masks of arrays in a list."""
     for value in values:
         kind = type(value)
         if kind in _PLAIN or (kind is np.ndarray and value.dtype.kind != "O"):
@@ -211,7 +215,7 @@ def _absent(value: Any) -> bool:
 
 
 def _without_objects(found: Array) -> Array:
-    """Objects as float64: numbers as they are, None and NA as NaN; text is refused."""
+    """Return objects as float64: None and NA become NaN, and text is refused."""
     flat = found.reshape(-1).copy()
     for i, value in enumerate(flat):
         if isinstance(value, str | bytes):
@@ -227,7 +231,7 @@ def _without_objects(found: Array) -> Array:
 
 
 def _nullable(frame: Any) -> bool:
-    """Whether a column of a pandas frame is anything but plain numbers."""
+    """Return whether a column of a pandas frame is anything but plain numbers."""
     return any(
         not isinstance(dtype, np.dtype) or dtype.kind not in "biuf" for dtype in frame.dtypes
     )
@@ -239,6 +243,7 @@ def _pandas_columns(frame: Any) -> Iterator[tuple[Any, Array]]:
 
 
 def _pandas_column(column: Any) -> Array:
+    """Convert a pandas column. Nullable and Arrow columns become floats if they have NA."""
     dtype = column.dtype
     if isinstance(dtype, np.dtype) or dtype.kind not in "biuf" or hasattr(dtype, "fill_value"):
         return np.asarray(column)
@@ -250,6 +255,7 @@ def _pandas_column(column: Any) -> Array:
 
 
 def _arrow(column: Any) -> Array:
+    """Convert an Arrow array or chunked array."""
     chunks = getattr(column, "chunks", None)
     if chunks is not None:
         parts = [_arrow(chunk) for chunk in chunks]
@@ -258,7 +264,7 @@ def _arrow(column: Any) -> Array:
 
 
 def _of_columns(columns: Iterable[tuple[Any, Array]], rows: int) -> Array:
-    """(n, d) of one array for each column, in the narrowest type that holds all of them."""
+    """Return an array (n, d) from one array per column, in the narrowest dtype that holds all."""
     found = []
     for name, column in columns:
         where = f"has a column {shown(name)} that holds"

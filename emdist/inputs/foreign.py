@@ -1,6 +1,6 @@
-"""What is no array, by name: groups, lazy frames, sparse matrices, and the line that works instead.
+"""Objects that are no arrays, such as groups, lazy frames and sparse matrices, with advice.
 
-Classes of other packages are recognised by their names, so that none of them is imported.
+Classes of other packages are recognised by their names, so that none of these packages is imported.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-#: Names that a message lists, and characters of each.
+#: How many names a message lists, and how many characters of each.
 _LISTED, _LONGEST = 5, 40
 
 
 def is_a(value: Any, package: str, *names: str) -> bool:
-    """Whether `value` is of a class of `package`, or of a subclass, with one of these names."""
+    """Return whether a class of `value`, or a base class, has one of these names in `package`."""
     return any(
         base.__name__ in names and base.__module__.partition(".")[0] == package
         for base in type(value).__mro__
@@ -24,16 +24,16 @@ def is_a(value: Any, package: str, *names: str) -> bool:
 
 
 def refusal(value: Any, name: str, lists: bool = False) -> str | None:
-    """Why `value` is not taken for the array `name`, and what to pass; None if it may be one.
+    """Return why `value` is refused as the array `name`, and what to pass; None if it may be one.
 
     Parameters
     ----------
     value
         What the user passed.
     name
-        What the user calls it.
+        The user's name for it.
     lists
-        Whether lists of whole matrices or of paths are refused by name.
+        Whether lists of whole matrices or of paths are refused with a message about lists.
     """
     if isinstance(value, list | tuple):
         return _list(value, name) if lists else None
@@ -44,7 +44,7 @@ def refusal(value: Any, name: str, lists: bool = False) -> str | None:
 
 
 def _named(names: Iterable[Any]) -> str:
-    """A few of `names`, each of them short."""
+    """Return a few of `names` for a message, each shortened."""
     shown = [f"{one!s:.{_LONGEST}}" for one in islice(names, _LISTED + 1)]
     return ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
 
@@ -61,7 +61,7 @@ def _sparse(value: Any, name: str) -> str:
 def _group(value: Any, name: str) -> str:
     try:
         found = [path for path, at in value.members(max_depth=3) if hasattr(at, "shape")]
-    except Exception:  # noqa: BLE001  a listing that fails leaves the message without names
+    except Exception:  # noqa: BLE001  a failed listing only leaves out the names
         found = []
     if not found:
         return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
@@ -166,6 +166,7 @@ def _elsewhere(value: Any, name: str) -> str:
 
 
 def _off_host(value: Any) -> bool:
+    """Return whether NumPy cannot read `value`, because it is on a GPU or requires gradients."""
     if is_a(value, "cupy", "ndarray"):
         return True
     if not is_a(value, "torch", "Tensor"):
@@ -174,6 +175,7 @@ def _off_host(value: Any) -> bool:
 
 
 def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
+    """Return the message for a list of paths or of whole matrices, or None for other lists."""
     first = value[0] if value else None
     if isinstance(first, str | os.PathLike):
         return (
@@ -197,7 +199,7 @@ def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
     return None
 
 
-#: Whether a value is of a kind, and what is said then.
+#: Pairs of functions: whether a value is of a kind, and the message for it.
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (lambda x: x is None, _none),
     (lambda x: isinstance(x, bytes | bytearray), _bytes),

@@ -1,4 +1,4 @@
-"""Feature names of data in memory: columns of a data frame, a coordinate of xarray's."""
+"""Feature names of data in memory: the columns of a data frame, or a coordinate of xarray."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from emdist.errors import DtypeError, FeatureNamesError
 from emdist.inputs.foreign import is_a
 from emdist.inputs.names import Match, Names, both, brief, coordinate_names, listing, match
 
-#: Columns of one name that a message lists.
+#: How many columns with the same name a message lists.
 _PLACES = 5
 #: Parameters that hold one number for each feature.
 _PER_FEATURE = ("mean_prior", "n_trials")
 
 
 def names_in(x: Any, name: str = "X") -> Names:
-    """Names of the columns of `x`, which the user calls `name`, or None.
+    """Return the names of the columns of `x`, which the user calls `name`, or None.
 
     Raises
     ------
     FeatureNamesError
         If several columns have the same name.
     DtypeError
-        If some columns have texts for names and others have not: a TypeError, as in scikit-learn.
+        If only some columns have strings as names. It is a TypeError, as in scikit-learn.
     """
     dims, coords = getattr(x, "dims", None), getattr(x, "coords", None)
-    if isinstance(dims, tuple) and coords is not None:  # xarray.DataArray
+    if isinstance(dims, tuple) and coords is not None:  # an xarray.DataArray
         if len(dims) != 2 or dims[1] not in coords:
             return None
         found = coordinate_names(str(dims[1]), coords[dims[1]].values)
@@ -38,7 +38,7 @@ def names_in(x: Any, name: str = "X") -> Names:
         check_unique(list(x.columns), f"The columns of {name}")
     elif is_a(x, "pyarrow", "Table", "RecordBatch"):
         check_unique(x.column_names, f"The columns of {name}")
-    # Only where names are asked for: it takes long to import.
+    # Imported only when names are requested, because the import takes long.
     from sklearn.utils.validation import _get_feature_names
 
     try:
@@ -49,7 +49,7 @@ def names_in(x: Any, name: str = "X") -> Names:
 
 
 def check_unique(names: Sequence[Any], what: str) -> None:
-    """FeatureNamesError if several of `names` are the same; `what` begins the message."""
+    """Raise FeatureNamesError if several of `names` are equal. `what` begins the message."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         first = repeated[0]
@@ -64,12 +64,14 @@ def check_unique(names: Sequence[Any], what: str) -> None:
 
 
 def check_given(params: Mapping[str, Any], found: Names) -> None:
-    """Hold the names in frames among `params`, such as a start's, to those of the data, `found`.
+    """Compare the names in frames among `params`, such as starting values, with names of data.
+
+    `found` has the names of the features of the data.
 
     Raises
     ------
     FeatureNamesError
-        If a frame with a column for every feature has others, or has them in another order.
+        If a frame with a column for every feature has other names, or has them in another order.
     """
     for name, value in params.items():
         if isinstance(value, Mapping):
@@ -92,7 +94,7 @@ def check_given(params: Mapping[str, Any], found: Names) -> None:
 
 
 def _given_names(name: str, value: Any) -> Names:
-    """Names of the features in a parameter, if it has any."""
+    """Return the names of the features in a parameter, if it has any."""
     if is_a(value, "pandas", "Series"):
         return index_names(value) if name in _PER_FEATURE else None
     frame = is_a(value, "pandas", "DataFrame") or is_a(value, "polars", "DataFrame")
@@ -101,7 +103,7 @@ def _given_names(name: str, value: Any) -> Names:
 
 
 def index_names(value: Any) -> Names:
-    """Names of the values of a pandas Series, or None."""
+    """Return the names of the values of a pandas Series, or None."""
     if not is_a(value, "pandas", "Series"):
         return None
     index = tuple(value.index)
@@ -115,10 +117,11 @@ def check_names(
     name: str = "X",
     ordered: str = "feature_names_in_: X[model.feature_names_in_]",
 ) -> None:
-    """Hold the names of data to those of a fitted `estimator`; FeatureNamesError if they differ.
+    """Compare the names of data with those of a fitted `estimator`.
 
-    What is in doubt is warned of, in scikit-learn's words. The user calls the data `name`, and
-    `ordered` says what has the names, and how the data come into their order.
+    If they differ, this raises FeatureNamesError. If they cannot be compared, it warns in
+    scikit-learn's words. The user calls the data `name`, and `ordered` says which object has the
+    names and how to bring the data into their order.
     """
     how = match(known, found)
     if how.refused:
@@ -149,7 +152,7 @@ def check_names(
 
 
 def _differences(known: Sequence[str], found: Sequence[str]) -> str:
-    """What scikit-learn says of names that differ."""
+    """Return scikit-learn's message about names that differ."""
     lines = [
         (title, sorted(set(names) - set(others)))
         for title, names, others in (

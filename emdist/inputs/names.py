@@ -1,4 +1,4 @@
-"""Feature names: where a source has them, and whether data have those of a model."""
+"""Feature names: where a source has them, and whether the names of data match those of a model."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import numpy as np
 
 from emdist.inputs.quoting import listed
 
-#: Names of the features in their order, or None where they have none.
+#: The names of the features in their order, or None if they have none.
 Names: TypeAlias = tuple[str, ...] | None
 
-#: How many names a message shows, and characters of each.
+#: How many names a message shows, and how many characters of each.
 _SHOWN, _LONGEST = 5, 24
 
 
 class Named(Protocol):
-    """What a `Source` may offer besides: the names of its features. Asked for on the driver only.
+    """A `Source` with names of its features. The driver alone reads them.
 
-    Columns that are no features (weights, an index) have no part in it.
+    Columns that are no features (weights, an index) are left out.
     """
 
     @property
     def feature_names(self) -> Names:
-        """One for each feature, in the order of the columns of `Block.x`."""
+        """The name of each feature, in the order of the columns of `Block.x`."""
 
 
 def names_of(source: object) -> Names:
-    """The names of a source's features, if it has any."""
+    """Return the names of a source's features, if it has any."""
     found: Names = getattr(source, "feature_names", None)
     return found
 
 
 class Match(Enum):
-    """How the names of data compare to those of a model."""
+    """How the names of data compare with those of a model."""
 
     SAME = "the same, or neither has any"
     DATA_UNNAMED = "the model has names, the data has none"
@@ -48,15 +48,15 @@ class Match(Enum):
 
     @property
     def refused(self) -> bool:
-        """Whether the data must not be taken for the model's features."""
+        """Whether the data must be refused, because their columns are not the model's features."""
         return self in (Match.OTHER_ORDER, Match.OTHER)
 
 
 def match(known: Names, found: Names) -> Match:
     """Compare the names of a model, `known`, with those of data, `found`.
 
-    Columns without names are called x0, x1, ... by `emdist ingest`. Such names match any others,
-    but not their own in another order.
+    `emdist ingest` names columns without names x0, x1, ... Such names match any others, but not the
+    same names in another order.
     """
     if known == found:
         return Match.SAME
@@ -74,7 +74,10 @@ def _numbered(names: Sequence[str]) -> bool:
 
 
 def both(known: Names, found: Names, model: str = "The model", data: str = "the data") -> str:
-    """Both lists for a message, about where they begin to differ; `model` and `data` have them."""
+    """Return both lists for a message, from where they differ.
+
+    `model` and `data` name the owners.
+    """
     known, found = known or (), found or ()
     pairs = itertools.zip_longest(known, found)
     first = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
@@ -84,17 +87,17 @@ def both(known: Names, found: Names, model: str = "The model", data: str = "the 
 
 
 def listing(names: Sequence[str]) -> str:
-    """Names for a message: the first few, and how many more."""
+    """Return names for a message: the first few, and how many more there are."""
     return listed(names, _SHOWN, brief) or "none"
 
 
 def brief(name: str) -> str:
-    """A name for a message, on one line, cut where it is long."""
+    """Return a name for a message, on one line, and shortened if it is long."""
     name = name if name.isprintable() else repr(name)
     return name if len(name) <= _LONGEST else f"{name[:_LONGEST]}..."
 
 
 def coordinate_names(dim: str, values: Any) -> Names:
-    """Names from the values of a coordinate: texts as they are, others as ``dim=value``."""
+    """Return names from a coordinate's values: strings unchanged, others as ``dim=value``."""
     found = np.asarray(values).tolist()
     return tuple(value if isinstance(value, str) else f"{dim}={value}" for value in found)

@@ -1,4 +1,4 @@
-"""One file, one plug-in: families, seeders, cluster kinds are found, never listed."""
+"""Plug-ins, one per file: families, seeders, kinds of clusters and others are found by scanning."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from emdist.errors import ConfigError
 
 @lru_cache
 def plugins(package: str, constant: str) -> dict[str, Any]:
-    """Name to plug-in, for every module of `package` that defines `constant`.
+    """Return the plug-ins by name, from every module of `package` that defines `constant`.
 
-    The name is the module's ``name`` constant where it has one, else the file's name. A module
-    with several plug-ins has a dictionary of them, by their names.
+    The name is the module's constant ``name`` if it has one, else the name of the file. A module
+    with several plug-ins has a dictionary of them, by name.
     """
     root = importlib.import_module(package)
     found = {}
@@ -32,18 +32,21 @@ def plugins(package: str, constant: str) -> dict[str, Any]:
 
 
 def family_name(name: str) -> str:
-    """The name by which a family is known: scikit-learn's ``diag`` is ``diagonal`` here."""
+    """Return emdist's name of a family: scikit-learn's ``diag`` is ``diagonal`` here."""
     return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """`` (did you mean 'x'?)`` for the closest of `words`, or nothing."""
+    """Return `` (did you mean 'x'?)`` for the closest of `words`, or an empty string."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def plugin(package: str, constant: str, name: str) -> Any:
-    """The plug-in called `name`; ConfigError with the known names otherwise."""
+    """Return the plug-in called `name`.
+
+    Raise ConfigError, with the known names, if there is none.
+    """
     known = plugins(package, constant)
     if name not in known:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Values as messages quote them: short, and without credentials."""
+"""Quotes values in messages: short, and without credentials."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 
 T = TypeVar("T")
 
-#: What is hidden of a URL: user and password, query and fragment, where credentials stand; of a
-#: server's answer, what it says beyond its status, for it may repeat the request.
+#: What is removed. From a URL: user and password, query and fragment, which may hold credentials.
+#: From a server's answer: everything after its status, because it may repeat the request.
 _HIDDEN = (
     (re.compile(r"(\w://)[^/\s@]*@"), r"\1"),
-    # A password with a "/" in it.
+    # A password that contains a "/".
     (re.compile(r"(\w://)[^/\s@:]*:(?!\d+/)[^\s@]*@"), r"\1"),
     (re.compile(r"(\w://[^\s?#'\"]*)[?#][^\s'\"]*"), r"\1?..."),
     (re.compile(r"\?[^\s'\"?]*=[^\s'\"]*"), "?..."),
@@ -23,12 +23,12 @@ _HIDDEN = (
 )
 
 
-#: Characters of a quoted value at most, values of a list, and how deep lists are followed.
+#: The largest number of characters of a quoted value, of values of a list, and of nested lists.
 _QUOTED, _FEW, _DEEP = 100, 8, 2
 
 
 def shown(value: Any, depth: int = 0) -> str:
-    """`value` as every message quotes it: short, URLs without credentials, no whole sections."""
+    """Return `value` as messages quote it: short, URLs without credentials, no whole sections."""
     if isinstance(value, Mapping):
         text = f"a mapping of {len(value)}" if value else "{}"
     elif isinstance(value, list | tuple | set | frozenset):
@@ -51,7 +51,7 @@ def shown(value: Any, depth: int = 0) -> str:
 
 
 def _described(value: Any, depth: int) -> str:
-    """What a value is that has no short text of its own."""
+    """Return a description of a value that has no short text of its own."""
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and isinstance(value, np.ndarray | np.generic):
         small = value.ndim <= _DEEP - depth and value.size <= _FEW and value.dtype.kind in "biufUS"
@@ -64,13 +64,13 @@ def _described(value: Any, depth: int) -> str:
 
 
 def without_credentials(text: str) -> str:
-    """`text` with nothing of its URLs but scheme, host and path."""
+    """Return `text` with only scheme, host and path left of its URLs."""
     for pattern, instead in _HIDDEN:
         text = pattern.sub(instead, text)
     return text
 
 
 def listed(found: Sequence[T], shown: int = 8, each: Callable[[T], str] = str) -> str:
-    """What was found as text, the first few, and how many more."""
+    """Return the first few of `found` as text, and how many more there are."""
     more = f" and {len(found) - shown} more" if len(found) > shown else ""
     return ", ".join(map(each, found[:shown])) + more

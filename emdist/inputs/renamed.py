@@ -1,4 +1,4 @@
-"""Settings that have another name now."""
+"""Warnings for settings that have a new name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from emdist.errors import ConfigError, RenamedWarning
 
 
 def told_of_name(old: str, new: str, both: bool, stacklevel: int = 2) -> None:
-    """Warn that the setting `old`, which is given, is called `new` now.
+    """Warn that the setting `old`, which was given, is now called `new`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Faults of settings in the words of the user: where, what was got, what is wanted."""
+"""Validation of settings: messages say where the fault is, what was given, and what is wanted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
 from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
 
-#: Kinds of validation errors that `emdist.settings` raises, whose messages quote the input.
+#: The types of validation errors of emdist itself, whose messages already quote the input.
 _OWN_CHECKS = ("unknown_name", "size", "run_key")
 
 _UNITS = {"b": 1} | {
@@ -27,22 +27,22 @@ _UNITS = {"b": 1} | {
     for unit, base in (("b", 10**3), ("ib", 2**10))
 }
 
-#: What may be text or a number, or hold such; see `emdist.inputs.written`.
+#: Types of values that may be, or may contain, text or a number; see `emdist.inputs.written`.
 _AS_WRITTEN = (bool, Doubtful, WrittenInt, WrittenFloat, list, Mapping)
 
-#: Bytes that no block has: sizes are computed in 64 bits.
+#: A size in bytes that no block has. Sizes are computed in 64 bits.
 _LARGEST_SIZE = 1 << 62
-#: Bytes of a run's name: file systems take 255, and names of artifacts are made of it.
+#: The longest name of a run in bytes. File systems allow 255, and names of artifacts contain it.
 _LONGEST_KEY = 200
-#: Faults that a message lists.
+#: How many faults a message lists.
 _LISTED = 8
-#: What pydantic puts into the place of a fault for the alternatives of a union.
+#: The names by which pydantic marks the alternatives of a union in the position of a fault.
 _TYPES = ("bool", "bytes", "float", "int", "none", "str")
 _WRAPPED = ("constrained-", "dict[", "function-", "list[", "literal[", "tuple[")
 
 
 def parse_bytes(text: str) -> int:
-    """``"128 MiB"`` to bytes; ValueError if it is no size."""
+    """Return the bytes of a size such as ``"128 MiB"``. Raise ValueError if it is no size."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
     found = float(match[1]) * _UNITS[match[2].lower()] if match else 0.0
     if not 1 <= found < _LARGEST_SIZE:
@@ -51,7 +51,7 @@ def parse_bytes(text: str) -> int:
 
 
 def size(text: str) -> str:
-    """`text` if it is a size in bytes, for pydantic."""
+    """Return `text` if it is a size in bytes. A validator for pydantic."""
     try:
         parse_bytes(text)
     except ValueError as error:
@@ -60,7 +60,7 @@ def size(text: str) -> str:
 
 
 def key_fault(key: str) -> str | None:
-    """What is wrong with the name of a run, which becomes that of a folder, or None."""
+    """Return what is wrong with the name of a run, which names its folder, or None."""
     if not key:
         return "is empty; give a name"
     if "/" in key or "\\" in key or key in (".", ".."):
@@ -75,7 +75,7 @@ def key_fault(key: str) -> str | None:
 
 
 def run_key(key: str) -> str:
-    """`key` if it can be the name of a run, for pydantic."""
+    """Return `key` if it can be the name of a run. A validator for pydantic."""
     if (why := key_fault(key)) is not None:
         shown_key = key if len(key) <= 60 else f"{key[:60]}..."
         raise PydanticCustomError("run_key", "{why}", {"why": f"{shown_key!r} {why}"})
@@ -89,20 +89,20 @@ def explain(
     names: Mapping[str, str] | None = None,
     section: str = "",
 ) -> str:
-    """A validation error as lines: where, what was got, what is wanted.
+    """Return a validation error as lines: where, what was given, what is wanted.
 
     Parameters
     ----------
     error
-        Of pydantic.
+        The error from pydantic.
     root
         The class that was validated.
     where
-        The values come from: a file, say. Unused where `section` is given.
+        The origin of the values, such as a file. It is not used if `section` is given.
     names
-        What the user calls a key, where it is not the section's own name.
+        The user's name for a key, if it differs from the section's name for it.
     section
-        Key of a configuration that the values lie under.
+        The key of a configuration that contains the values.
     """
     details = _without_alternatives(error.errors())
     lines = [_explain_one(detail, root, names or {}, section) for detail in details[:_LISTED]]
@@ -113,10 +113,10 @@ def explain(
 
 
 def _without_alternatives(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
-    """`details` without pydantic's names for the alternatives of a union.
+    """Return `details` without pydantic's names for the alternatives of a union.
 
-    A value that is neither an int nor a tuple of ints is told by pydantic twice. What is told is
-    the alternative whose parts are at fault, or else the first.
+    For a value that is neither an int nor a tuple of ints, pydantic reports two faults. This keeps
+    the alternative in whose parts the fault is, or else the first one.
     """
     found: dict[tuple[int | str, ...], dict[int | str, list[ErrorDetails]]] = {}
     kept: list[ErrorDetails] = []
@@ -144,13 +144,14 @@ def _without_alternatives(details: Sequence[ErrorDetails]) -> list[ErrorDetails]
 
 
 def _is_alternative(part: int | str) -> bool:
-    """Whether a part of a place is pydantic's name for one of several types."""
+    """Return whether a part of a position is pydantic's name for one of several types."""
     return isinstance(part, str) and (part in _TYPES or part.startswith(_WRAPPED))
 
 
 def _explain_one(
     detail: ErrorDetails, root: Any, names: Mapping[str, str], section: str = ""
 ) -> str:
+    """Return the message for one fault of a validation error."""
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     stem, _, last = place.rpartition(".")
     place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
@@ -170,16 +171,16 @@ def _explain_one(
         return f"{place} has no value. Write one, or leave the key out for its default."
     if detail["type"] == "model_type":
         return f"{at}got {shown(detail['input'])}; wanted a section, as in '{place}: {{key: ...}}'."
-    if detail["type"] == "value_error":  # raised by the section itself, in its own words
+    if detail["type"] == "value_error":  # The section itself raised it, with its own message.
         return f"{at}{detail['ctx']['error']}"
-    # Our own checks quote what they got; secrets are not quoted.
+    # Our own checks quote the input themselves, and secrets must not be quoted.
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
     got = "" if told else f", got {shown(detail['input'])}"
     return f"{at}{detail['msg']}{got}."
 
 
 def _unknown(place: str, key: str, known: Sequence[str]) -> str:
-    """That the `key` at `place` is none of the `known` ones."""
+    """Return the message that the `key` at `place` is not among the `known` keys."""
     if not known:
         above = place.rpartition(".")[0] or "it"
         return f"{place} is not a known key: there are no options here. Leave {above} out."
@@ -187,13 +188,14 @@ def _unknown(place: str, key: str, known: Sequence[str]) -> str:
 
 
 def _of_section(section: str, why: str, cls: Any) -> str:
-    """What a class said of its options as a whole, by the key that it begins with if by any."""
+    """Return a class's message about all its options, with the key with which it begins, if any."""
     word = re.match(r"[a-z_]*", why)
     keyed = word is not None and word[0] in _known_keys(cls, ())
     return f"{section}.{why}" if keyed else f"{section}: {why}"
 
 
 def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the section at `path` below the class `root`."""
     for part in path:
         field = getattr(root, "model_fields", {}).get(part)
         annotation = getattr(field, "annotation", None)
@@ -208,12 +210,15 @@ def _known_keys(root: Any, path: tuple[int | str, ...]) -> list[str]:
 
 @lru_cache
 def _adapter(cls: Any) -> TypeAdapter[Any]:
-    # Kept: to make one takes longer than a small fit's iteration.
+    # Cached, because making an adapter takes longer than an iteration of a small fit.
     return TypeAdapter(cls)
 
 
 def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """`options` of `cls`, a dataclass, as text where it wants text; see `emdist.inputs.written`."""
+    """Return `options` for the dataclass `cls`, as text for fields that are text.
+
+    See `emdist.inputs.written`.
+    """
     if not any(isinstance(value, _AS_WRITTEN) for value in options.values()):
         return dict(options)
     hints = get_type_hints(cls, include_extras=True)
@@ -221,7 +226,10 @@ def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, 
 
 
 def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
-    """`cls`, a frozen dataclass, made from `options` of a configuration; ConfigError if wrong."""
+    """Return a `cls`, a frozen dataclass, made from `options` of a configuration.
+
+    Raise ConfigError if the options are wrong.
+    """
     wanted: Any = cls
     adapter = _adapter(wanted)
     known = [field.name for field in fields(cls) if field.init]
@@ -243,14 +251,17 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
 
 
 def whole_number(value: Any, name: str, least: int) -> int:
-    """`value` as an int of at least `least`; ConfigError for booleans, fractions and text."""
+    """Return `value` as an int.
+
+    Raise ConfigError unless it is a whole number of at least `least`.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise ConfigError(f"{name}={shown(value)}; wanted a whole number, at least {least}.")
     return int(value)
 
 
 def is_number(text: str | bytes) -> bool:
-    """Whether a text writes a number."""
+    """Return whether a text is a number."""
     try:
         float(text)
     except ValueError:
@@ -259,29 +270,33 @@ def is_number(text: str | bytes) -> bool:
 
 
 def switch(value: Any, name: str) -> bool:
-    """`value` as a bool; ConfigError for numbers and text, which Python would take for true."""
+    """Return `value` as a bool.
+
+    Raise ConfigError for numbers and text, which Python takes for true.
+    """
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name}={shown(value)}; wanted True or False.")
     return bool(value)
 
 
-#: Words for true and false in YAML.
+#: YAML's words for true and false.
 _SAID = ("true", "yes", "on", "false", "no", "off")
 
 
 def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
-    """What is wanted in place of a boolean, number or text of the wrong kind; None if it is right.
+    """Return what is wanted in place of a value of the wrong kind, or None if the kind is right.
 
-    pydantic takes true for 1, 1 for true and "3" for 3, which are mistakes more often than meant.
+    pydantic accepts true for 1, 1 for true and "3" for 3. These are mistakes more often than
+    intentions.
 
     Parameters
     ----------
     hint
         The annotation of a field.
     value
-        What was given for it; what is wrong otherwise is left to pydantic.
+        The value that was given. Other faults of it are left to pydantic.
     text
-        Whether numbers may be written as text: YAML has 1e-3 for one.
+        Whether numbers may be written as text, because YAML reads 1e-3 as text.
     """
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
@@ -290,7 +305,7 @@ def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
         if value is None and type(None) in parts:
             return None
         faults = [wrong_kind(part, value, text) for part in parts if part is not type(None)]
-        # The longest says what is wrong within a list.
+        # The longest message says what is wrong within a list.
         return None if None in faults else max((f for f in faults if f), key=len)
     if hint in (int, float):
         wrong = isinstance(value, bool | bytes | list | tuple) or (
@@ -298,7 +313,7 @@ def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
         )
         return "a number is wanted" if wrong else None
     if hint is bool:
-        # YAML 1.1 has yes and no for booleans, and a reader may hand on the words.
+        # In YAML 1.1, yes and no are booleans, and a reader may pass on the words.
         said = text and isinstance(value, str) and value.lower() in _SAID
         return None if isinstance(value, bool) or said else "true or false is wanted"
     if hint is str:
@@ -309,7 +324,7 @@ def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
 
 
 def _wrong_in(value: Any, parts: list[Any], text: bool) -> str | None:
-    """As `wrong_kind`, of a list whose elements are of one of the kinds `parts`."""
+    """Do the same as `wrong_kind` for a list whose elements have one of the types `parts`."""
     if not isinstance(value, list | tuple):
         return "a list is wanted"
     for one in value:

@@ -1,8 +1,8 @@
-"""Numbers of a configuration as they were written, so that a name may be a number or a date.
+"""Numbers of a configuration with their text, because a value such as 012 may be meant as a name.
 
-``run.key: 012`` is a name, and ``fit.seed: 012`` a mistake: 12 to some readers of YAML and 10 to
-others. Only the section that takes a value knows which it is, so the reader of YAML hands on both
-the number and its text.
+``run.key: 012`` is a name. ``fit.seed: 012`` is a mistake: some readers of YAML take it for 12 and
+others for 10. Only the section that takes a value knows which it is, so the reader of YAML passes
+on both the number and its text.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pydantic import BaseModel
 
 
 class DoubtfulError(ValueError):
-    """A doubtful number stands where anything may; its text says where, and what to write."""
+    """A doubtful number where any value is allowed. The message says where, and what to write."""
 
 
 class _Written:
-    """A number that knows its text; it travels and is stored as the plain number."""
+    """A number that knows its text. It is pickled as the plain number."""
 
     text = ""
 
@@ -34,7 +34,7 @@ class _Written:
 
 
 class WrittenInt(_Written, int):
-    """A whole number."""
+    """A whole number, with its text."""
 
     def __new__(cls, text: str) -> WrittenInt:
         made = super().__new__(cls, text)
@@ -43,7 +43,7 @@ class WrittenInt(_Written, int):
 
 
 class WrittenFloat(_Written, float):
-    """A number with a point or an exponent, or one that is infinite or none."""
+    """A number with a point or an exponent, or infinity or NaN, with its text."""
 
     def __new__(cls, text: str) -> WrittenFloat:
         made = super().__new__(cls, re.sub(r"\.(inf|nan)$", r"\1", text.lower()))
@@ -53,14 +53,14 @@ class WrittenFloat(_Written, float):
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A number that readers of YAML take for different values, or one in another notation.
+    """A number that readers of YAML read as different values, or one in an unusual notation.
 
     Attributes
     ----------
     text
-        As written.
+        The number as written.
     line
-        Of the file, counted from 1; 0 where there is no file.
+        The line of the file, from 1 on; 0 if there is no file.
     """
 
     text: str
@@ -71,11 +71,12 @@ class Doubtful:
 
     @property
     def why(self) -> str:
-        """What is wrong with it as a number, and what to write."""
+        """What is wrong with it as a number, and what to write instead."""
         where = f" (line {self.line})" if self.line else ""
         return f"{self.text!r}{where} {self._remedy()}"
 
     def _remedy(self) -> str:
+        """Return why the number is doubtful, and what to write instead."""
         text = self.text.lower().replace("_", "")
         sign = "-" if text.startswith("-") else ""
         bare = text.lstrip("+-")
@@ -93,6 +94,7 @@ class Doubtful:
 
 
 def _sexagesimal(text: str) -> str:
+    """Return the decimal form of a number to the base 60, such as 1:30."""
     whole, _, rest = text.partition(".")
     value = 0
     for part in whole.split(":"):
@@ -101,18 +103,19 @@ def _sexagesimal(text: str) -> str:
 
 
 def as_written(value: Any, wanted: Any, place: str = "") -> Any:
-    """`value` of a configuration as the type `wanted` takes it: as text, or as a plain number.
+    """Return `value` of a configuration in the form that `wanted` takes: text, or a plain number.
 
-    What is doubtful stays so where one number is wanted: whoever checks it tells the place.
+    A doubtful value stays doubtful if one number is wanted, and the check of that number reports
+    it.
 
     Raises
     ------
     DoubtfulError
-        For a doubtful number where anything may stand, with its `place`.
+        For a doubtful number where any value is allowed. The message shows its `place`.
     """
     kinds = _kinds(wanted)
     if any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds):
-        return value  # which looks at its own values
+        return value  # It checks its own values.
     items = next((get_args(kind) for kind in kinds if get_origin(kind) in (list, tuple)), None)
     if isinstance(value, list) and items:
         return [as_written(one, items[0], f"{place}[{i}]") for i, one in enumerate(value)]
@@ -127,7 +130,7 @@ def as_written(value: Any, wanted: Any, place: str = "") -> Any:
 
 
 def _kinds(wanted: Any) -> set[Any]:
-    """The types that `wanted` stands for: those of a union, without what annotates them."""
+    """Return the types that `wanted` stands for: those of a union, without annotations."""
     origin = get_origin(wanted)
     if origin is Annotated:
         return _kinds(get_args(wanted)[0])
@@ -137,6 +140,7 @@ def _kinds(wanted: Any) -> set[Any]:
 
 
 def _as_text(value: Any) -> Any:
+    """Return the text of a value that YAML did not read as text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float | date | Doubtful):
@@ -145,7 +149,7 @@ def _as_text(value: Any) -> Any:
 
 
 def plain(value: Any, place: str = "") -> Any:
-    """`value` with plain numbers only; DoubtfulError for a doubtful one."""
+    """Return `value` with plain numbers only. Raise DoubtfulError for a doubtful number."""
     if isinstance(value, Mapping):
         return {key: plain(one, f"{place}.{key}") for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -1,1 +1,1 @@
-"""The Python process: versions, optional packages, arithmetic, interrupts, threads, caches."""
+"""The process at run time: version, optional packages, arithmetic, interrupts, threads, caches."""

@@ -1,4 +1,4 @@
-"""What decides the last bits of a result: the kind of CPU, the compiler's target, the BLAS."""
+"""What decides the last bits of a result: the kind of CPU, the compiler's target, and BLAS."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import metadata
 
-#: Packages whose code adds and multiplies.
+#: The packages whose code computes.
 _PACKAGES = ("numpy", "scipy", "numba", "llvmlite")
-#: What every process has, and what only those have where a setting changed it.
+#: The entries that every process has, and those that exist only if a setting changed them.
 _ALWAYS, _AT_TIMES = ("machine", "cpu", "blas"), ("cpu_features", "numpy_features")
-#: Of NumPy's own loops, which are chosen when it is imported.
+#: The environment variables that choose NumPy's own loops when NumPy is imported.
 _SWITCHES = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
 
 @lru_cache
 def arithmetic() -> dict[str, str]:
-    """By name, what this process computes with; two that are alike give the same bits.
+    """Return what this process computes with, by name. If two processes agree, so do their bits.
 
-    ``cpu`` is the kind that Numba compiles for: ``NUMBA_CPU_NAME``, or that of this machine.
-    ``blas`` has the kernels that OpenBLAS chose: ``OPENBLAS_CORETYPE``, or those of this machine.
+    ``cpu`` is the kind of CPU for which Numba compiles: ``NUMBA_CPU_NAME``, or that of this
+    machine. ``blas`` names the kernels of OpenBLAS: ``OPENBLAS_CORETYPE``, or those for this
+    machine.
     """
     found = {"machine": platform.machine(), "cpu": _cpu(), "blas": _blas()}
     if features := _features():
@@ -34,9 +35,12 @@ def arithmetic() -> dict[str, str]:
 
 
 def differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """What is not alike, as "cpu znver3 in place of skylake"; not what either leaves open."""
+    """Return what differs, as "cpu znver3 in place of skylake".
+
+    Entries that only one of the two has are left out, except changed settings.
+    """
     known = [name for name in (*_ALWAYS, *_PACKAGES) if name in before and name in now]
-    if "blas" in known:  # records of earlier versions do not tell of settings
+    if "blas" in known:  # Records of earlier versions do not contain settings.
         known += _AT_TIMES
     return [
         f"{name} {now.get(name, 'as it comes')} in place of {before.get(name, 'as it comes')}"
@@ -46,6 +50,7 @@ def differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[s
 
 
 def _cpu() -> str:
+    """Return the kind of CPU for which Numba compiles."""
     from llvmlite.binding import get_host_cpu_name
     from numba.core import config
 
@@ -53,14 +58,15 @@ def _cpu() -> str:
 
 
 def _features() -> str:
-    """Of the CPU as Numba takes them, where a setting changes those of the machine."""
+    """Return the features of the CPU that Numba uses, if a setting changes those of the machine."""
     from numba.core import config
 
     return str(config.CPU_FEATURES or "")
 
 
 def _blas() -> str:
-    import scipy.linalg  # noqa: F401  has NumPy's and its own loaded
+    """Return the BLAS libraries that are loaded, with version and kernels."""
+    import scipy.linalg  # noqa: F401  loads NumPy's and SciPy's BLAS
     from threadpoolctl import threadpool_info
 
     found = {

@@ -1,7 +1,7 @@
 """Caches: what a process keeps of blocks between passes, within a budget of bytes.
 
-A cache holds pure functions of a block and of what its key names. Whoever asks and finds nothing
-reads or computes it again: losing an entry costs time, and never a bit.
+An entry must be a pure function of a block and of what its key names. If an entry is missing, the
+caller reads or computes it again. So losing an entry costs time, and never changes a bit.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Sized(Protocol):
 
 @dataclass(frozen=True)
 class Key:
-    """What an entry belongs to.
+    """The key of an entry.
 
     Attributes
     ----------
     run
-        No two fits or sources share it.
+        A name that no two fits or sources share.
     generation
-        Names what the entry was computed from: entries of a run's other generations are dead.
+        What the entry was computed from. Entries of other generations of the same run are dropped.
     block
-        Index.
+        The index of the block.
     """
 
     run: str
@@ -39,11 +39,11 @@ class Key:
 
 
 class Cache:
-    """Entries of this process. It has state, guarded by a lock, because that is what it is.
+    """The entries of this process. It is mutable, and a lock guards it.
 
-    A full cache gives up what was used least recently by other runs, and then keeps what it has:
-    a pass asks for every block once, in turn, and whoever always made room for the newest would
-    find none of them when the next pass comes round.
+    A full cache drops the least recently used entries of other runs, and then keeps what it has. A
+    pass asks for every block once, in turn. If the cache always dropped an old entry for the
+    newest, none would be left when the next pass asks for it.
     """
 
     def __init__(self) -> None:
@@ -53,11 +53,11 @@ class Cache:
 
     @property
     def nbytes(self) -> int:
-        """Held now."""
+        """The bytes of all entries now."""
         return self._bytes
 
     def get(self, key: Key) -> Any:
-        """The entry, or None."""
+        """Return the entry, or None."""
         with self._lock:
             if key not in self._entries:
                 return None
@@ -65,7 +65,10 @@ class Cache:
             return self._entries[key]
 
     def put(self, key: Key, value: Sized, budget: int) -> bool:
-        """Keep `value` if that is possible within `budget` bytes in all; whether it was."""
+        """Keep `value` if all entries then take at most `budget` bytes.
+
+        Return whether it is kept.
+        """
         with self._lock:
             for old in [k for k in self._entries if _is_dead(k, key)]:
                 self._drop(old)
@@ -79,7 +82,7 @@ class Cache:
             return True
 
     def forget(self, run: str | None = None) -> None:
-        """Drop the entries of `run`, or all."""
+        """Drop the entries of `run`, or all entries."""
         with self._lock:
             for key in [k for k in self._entries if run in (None, k.run)]:
                 self._drop(key)
@@ -92,6 +95,6 @@ def _is_dead(old: Key, new: Key) -> bool:
     return old.run == new.run and old.generation != new.generation
 
 
-#: Those of this process, as tasks arrive pickled and have nowhere else to look: decoded blocks, and
-#: what schedules remember of blocks.
+#: The caches of this process, for decoded blocks and for what schedules remember of blocks. They
+#: are global because tasks arrive pickled and cannot refer to them.
 RESIDENT, MEMO = Cache(), Cache()

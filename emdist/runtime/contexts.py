@@ -1,4 +1,4 @@
-"""Context variables that have another value for a while."""
+"""Sets a context variable to another value for a limited time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @contextmanager
 def set_to(variable: ContextVar[T], value: T) -> Iterator[None]:
-    """While it lasts, `variable` has this `value`."""
+    """Give `variable` this `value` inside the context."""
     token = variable.set(value)
     try:
         yield

@@ -1,11 +1,11 @@
 """Defects: whether an error is a fault of the code, or of what the code has read.
 
-Codecs and parsers raise what they like, so the kind of an error alone does not tell. An OSError is
-the store's. An error that names a mistake in code (an attribute that is not there, a call with
-other arguments) and comes from emdist's own lines is a defect, and no user can mend it by writing
-the data again. For all others, such as a ValueError of a codec, a *control* decides: the same
-calls, on something that is certainly sound. If they fail too, emdist or a library that has changed
-is at fault, and not what was read.
+Codecs and parsers raise exceptions of any kind, so the kind of an error alone does not decide. An
+OSError is a failure of the store. An error that names a mistake in code (a missing attribute, a
+call with wrong arguments) and is raised in emdist's own lines is a defect. No user can correct it
+by writing the data again. For all other errors, such as a ValueError of a codec, a *control*
+decides: the same calls, on something that is certainly sound. If they fail too, emdist or a changed
+library is at fault, and not what was read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emdist.runtime.contexts import set_to
 
 #: Errors of a store, or of too little memory.
 _OF_MACHINE = (OSError, MemoryError)
-#: Where to tell of a defect.
+#: Where to report a defect.
 REPORT = "https://github.com/emdist/emdist/issues"
 _NOTE = (
     "This is a defect of emdist, or a library that emdist does not know in this version; the data "
@@ -31,24 +31,26 @@ _OF_CODE = (
     *(AssertionError, NotImplementedError),
 )
 _HERE = str(Path(__file__).parents[1])
-#: Whether a control is at work: what fails in it is a defect.
+#: Whether a control is running. Whatever fails in it is a defect.
 _controlling: ContextVar[bool] = ContextVar("emdist_controlling", default=False)
 
 
 def is_defect(error: BaseException, control: Callable[[], object] | None = None) -> bool:
-    """Whether `error` is a fault of the code; then it says so in a note, and is to be raised as is.
+    """Return whether `error` is a fault of the code.
+
+    If so, a note that says so is added to it, and the caller must raise it unchanged.
 
     Parameters
     ----------
     error
         What reading raised.
     control
-        Does the same to something sound. None where only a mistake in code is looked for.
+        A function that does the same with something sound. None checks only for mistakes in code.
     """
     if isinstance(error, (EmdistError, *_OF_MACHINE)) or _is_of_store(error):
         return False
     if _NOTE in getattr(error, "__notes__", ()):
-        return True  # it was judged further below
+        return True  # It was recognised as a defect by an inner call.
     names_code = isinstance(error, _OF_CODE)
     if control is None or _controlling.get():
         if not names_code:
@@ -64,7 +66,7 @@ def _is_of_store(error: BaseException) -> bool:
 
 
 def _raised_here(error: BaseException) -> bool:
-    """Whether a line of emdist raised it, or a function without lines that this line called."""
+    """Return whether a line of emdist raised the error, or a C function that this line called."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -72,9 +74,10 @@ def _raised_here(error: BaseException) -> bool:
 
 
 def _fails(control: Callable[[], object]) -> bool:
+    """Return whether `control` fails, other than by the store or for lack of memory."""
     try:
         with set_to(_controlling, True):
             control()
-    except Exception as error:  # noqa: BLE001  whatever it is, it is told by its kind
+    except Exception as error:  # noqa: BLE001  whatever it is, its class decides
         return not isinstance(error, _OF_MACHINE)
     return False

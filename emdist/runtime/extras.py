@@ -1,4 +1,4 @@
-"""Optional packages: imports them, or says how this installation of emdist gets a missing one."""
+"""Optional packages: imports them, or says how to install a missing one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from urllib.request import url2pathname
 
 from emdist.errors import ConfigError
 
-#: Package that is imported to the extra of emdist that installs it, and its name for installers.
+#: By the name of the imported package: the extra of emdist that installs it, and its name for
+#: installers.
 OPTIONAL = {
     "prefect": ("flows", "prefect"),
     "obstore": ("cloud", "obstore"),
@@ -30,14 +31,14 @@ OPTIONAL = {
 
 
 def need(module: str, user: str) -> ModuleType:
-    """An optional module, imported when it is first used.
+    """Return an optional module, imported when it is first used.
 
     Parameters
     ----------
     module
-        Of one of the packages in `OPTIONAL`.
+        A module of one of the packages in `OPTIONAL`.
     user
-        Who needs it: the subject of the message.
+        What needs the module: the subject of the message.
 
     Raises
     ------
@@ -60,20 +61,21 @@ def need(module: str, user: str) -> ModuleType:
 
 
 def installed(package: str) -> bool:
-    """Whether a package of `OPTIONAL` can be found, without importing it."""
+    """Return whether a package of `OPTIONAL` can be found, without importing it."""
     return find_spec(package) is not None
 
 
 def advice(extra: str) -> str:
-    """A sentence: the command that adds an extra to emdist, for the way that emdist was installed.
+    """Return, as a sentence, the command that adds an extra, for the way emdist was installed.
 
-    The name `emdist` leads to an index. That is no help where emdist came from a folder, a file
-    or a repository, so the origin that the installer has recorded (PEP 610) is named instead.
+    The name `emdist` refers to a package index. That is of no use if emdist was installed from a
+    folder, a file or a repository. So the command names the origin that the installer has recorded
+    (PEP 610).
     """
     names = " ".join(name for group, name in OPTIONAL.values() if group == extra)
     try:
         found = distribution("emdist")
-    except PackageNotFoundError:  # imported from a folder that was never installed
+    except PackageNotFoundError:  # It was imported from a folder that was never installed.
         return f"Run: {_pip('pip')} {names}"
     installer = (found.read_text("INSTALLER") or "pip").strip()
     packages = _requirements(found, extra)
@@ -90,8 +92,9 @@ def advice(extra: str) -> str:
 
 
 def _pip(installer: str) -> str:
-    """The command that installs into the environment of this process, active or not."""
-    # Not resolved: the interpreter of an environment is a link to one outside of it.
+    """Return the command that installs into the environment of this process, active or not."""
+    # Links are not resolved, because the interpreter of an environment is a link to one outside of
+    # it.
     python = os.path.abspath(sys.executable)  # noqa: PTH100
     if installer == "uv" and find_spec("pip") is None:
         return f"uv pip install --python {shlex.quote(python)}"
@@ -102,6 +105,7 @@ def _pip(installer: str) -> str:
 
 
 def _origin(found: Distribution) -> Mapping[str, Any]:
+    """Return where emdist was installed from, as PEP 610 records it; empty for an index."""
     try:
         origin = json.loads(found.read_text("direct_url.json") or "{}")
     except ValueError:
@@ -110,7 +114,7 @@ def _origin(found: Distribution) -> Mapping[str, Any]:
 
 
 def _with_extra(origin: Mapping[str, Any], extra: str) -> str | None:
-    """What to install, for a shell; None if the origin is not there any more."""
+    """Return what to install, quoted for a shell, or None if the origin no longer exists."""
     if not origin:
         return shlex.quote(f"emdist[{extra}]")
     url = str(origin.get("url", ""))
@@ -127,7 +131,10 @@ def _with_extra(origin: Mapping[str, Any], extra: str) -> str | None:
 
 
 def _requirements(found: Distribution, extra: str) -> str:
-    """What the extra stands for, for a shell: it needs no origin, but follows no later change."""
+    """Return the requirements of the extra, quoted for a shell.
+
+    They need no origin, but do not follow later changes of the extra.
+    """
     from packaging.requirements import Requirement
 
     lines = [Requirement(line) for line in found.requires or ()]

@@ -1,4 +1,7 @@
-"""Interrupts that other errors hide: what a signal interrupts may fail while it unwinds."""
+"""Interrupts that other errors hide: finds the KeyboardInterrupt behind an error.
+
+A library that a signal interrupts may fail with an error of its own while it cleans up.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """`error` and all that it came of: causes, contexts and members of groups."""
+    """Yield `error` and all errors behind it: causes, contexts and members of groups."""
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop()
@@ -25,18 +28,19 @@ def interrupt_behind(
     error: BaseException | None,
     kinds: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> BaseException | None:
-    """The interrupt, an exception of `kinds`, that `error` came of; None if there is none."""
+    """Return the interrupt, an exception of `kinds`, that led to `error`, or None."""
     return next((one for one in chain(error) if isinstance(one, kinds)), None)
 
 
 @contextmanager
 def interrupts_first() -> Iterator[None]:
-    """Inside, an error that a library raises because it was interrupted ends as the interrupt.
+    """Inside, raise the interrupt in place of an error that a library raises because of it.
 
-    A signal may come between any two lines of a library. What the library does to clean up can
-    then fail by itself (Dask's `tokenize`: a KeyError), and whoever pressed Ctrl-C would get that.
+    A signal may come between any two lines of a library. The library's clean-up can then fail by
+    itself (Dask's `tokenize`: with a KeyError), and the user who pressed Ctrl-C would see that
+    error.
     """
-    # One that is being handled outside is not what interrupted the work inside.
+    # An interrupt that is being handled outside did not interrupt the work inside.
     before = {id(one) for one in chain(sys.exc_info()[1])}
     try:
         yield

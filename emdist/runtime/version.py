@@ -1,4 +1,4 @@
-"""The version of emdist: as it was installed, and in a clone with the commit checked out."""
+"""The version of emdist, as installed; in a clone, with the commit that is checked out."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-#: Of a copy that was never installed: a folder on PYTHONPATH.
+#: The version of a copy that was never installed: a folder on PYTHONPATH.
 _NEVER_INSTALLED = "0+unknown"
 _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
 @cache
 def version() -> str:
-    """Such as "0.2.0" of a release, "0.2.1.dev7+g5b07b4478" of the seventh commit behind it.
+    """Return the version, such as "0.2.0", or "0.2.1.dev7+g5b07b4478" for the 7th commit after it.
 
-    An installed package has the version that it was built with. A clone that is installed editable
-    goes on changing, so there the part behind "+" is the commit that is checked out now.
+    An installed package has the version with which it was built. An editable installation of a
+    clone keeps changing, so there the part after "+" is the commit that is checked out now.
     """
     try:
         installed = metadata.version("emdist")
@@ -28,12 +28,15 @@ def version() -> str:
 
 
 def _checked_out(root: Path) -> str | None:
-    """The commit at HEAD if `root` is a clone of emdist; reads files, as git may not be there."""
+    """Return the commit at HEAD if `root` is a clone of emdist, else None.
+
+    It reads files, because git may not be installed.
+    """
     try:
         if 'name = "emdist"' not in (root / "pyproject.toml").read_text(encoding="utf-8"):
             return None
         git = root / ".git"
-        if git.is_file():  # a further work tree: the file says where its folder is
+        if git.is_file():  # In a further work tree, .git is a file that names the folder.
             git = root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
         head = (git / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref:"):
@@ -46,7 +49,7 @@ def _checked_out(root: Path) -> str | None:
 
 
 def _commit_of(name: str, git: Path) -> str | None:
-    """The commit that the branch `name` points to: a file of its own, or a line among others."""
+    """Return the commit of the branch `name`, from its own file or from a line in packed-refs."""
     loose, packed = git / name, git / "packed-refs"
     if loose.exists():
         found = loose.read_text(encoding="utf-8").strip()

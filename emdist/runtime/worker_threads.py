@@ -1,8 +1,8 @@
-"""Threads that do what the driver hands them, and stay whole where an interrupt meets it.
+"""Crew: reusable worker threads that an interrupt of the main thread cannot break.
 
-The pools of Python take locks in several steps of Python (`Condition`, `Semaphore`): an interrupt
-of the main thread between two of them leaves a lock for good, with a thread that waits for it and
-a process that waits for that thread. What stands here is entered in one step each.
+Python's own pools take locks in several steps of Python (`Condition`, `Semaphore`). An interrupt of
+the main thread between two steps would leave a lock locked for ever, with a thread that waits for
+it and a process that waits for that thread. Here, each lock and queue is entered in one step.
 """
 
 from __future__ import annotations
@@ -15,34 +15,35 @@ from collections.abc import Callable
 
 
 class Crew:
-    """Threads of this process, kept from one piece of work to the next.
+    """Threads of this process that are kept and reused.
 
-    They are no `threading.Thread`: an interrupt while one of those starts may come out as an error
-    of its locks. To begin one for each pass would cost a tenth of a millisecond.
+    They are no `threading.Thread`: an interrupt while such a thread starts may surface as an error
+    of its locks. They are reused because starting a thread for each pass would cost a tenth of a
+    millisecond.
 
     Parameters
     ----------
     most
-        Threads at a time; what is handed to more waits. None: as many as are asked for.
+        The largest number of threads. Further work waits. None starts as many threads as requested.
     """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
         self.forget()
-        # At exit, what its threads call is not to be torn down yet.
+        # At exit, wait for the threads, so that what they call is not torn down yet.
         atexit.register(self.join)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.forget)
 
     def forget(self) -> None:
-        """Begin anew: a forked process has the memory of its parent, and none of its threads."""
+        """Start over: a forked process has the memory of its parent, but none of its threads."""
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = _thread.allocate_lock()
         self._threads = self._idle = 0
         self._working: set[_thread.LockType] = set()
 
     def call(self, work: Callable[[], None], threads: int = 1) -> None:
-        """Have so many threads do `work`, which raises no error."""
+        """Let so many threads run `work`, which must not raise."""
         with self._lock:
             while self._idle < threads and self._threads != self._most:
                 _thread.start_new_thread(self._serve, ())
@@ -53,6 +54,7 @@ class Crew:
             self._orders.put(work)
 
     def _serve(self) -> None:
+        """Run one piece of work after another, for ever. A crew thread executes this."""
         working = _thread.allocate_lock()
         while True:
             work = self._orders.get()
@@ -67,7 +69,7 @@ class Crew:
                 self._idle += 1
 
     def join(self) -> None:
-        """Wait for what is being worked on."""
+        """Wait until all running work has ended."""
         for working in list(self._working):
             with working:
                 pass

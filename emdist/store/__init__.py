@@ -1,1 +1,1 @@
-"""Stored things: folders and objects, Zarr arrays as rows, labels, runs and saved models."""
+"""Storage: folders and object stores, Zarr chunks, sources of rows, labels, runs and models."""

@@ -1,4 +1,7 @@
-"""What a Zarr array or a group of labels is, in words and numbers; data is read only if asked."""
+"""Descriptions of Zarr arrays and of groups of labels, as dictionaries for `emdist inspect`.
+
+Only metadata and names are read, unless verification of labels is requested.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from emdist.sums import whole
 
 
 def describe_array(ref: ArrayRef) -> dict[str, Any]:
-    """Shape, storage and block plan of an array; errors as `zarr_source`."""
+    """Return shape, storage and block plan of an array. Raises the errors of `zarr_source`."""
     array = open_checked(ref)
     wanted = math.prod(-(-n // c) for n, c in zip(array.shape, unit_shape(array), strict=True))
     found: dict[str, Any] = {
@@ -57,9 +60,9 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
 
 
 def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] | None:
-    """Outputs and progress of a group of labels; None if it is no such group.
+    """Return outputs and progress of a group of labels, or None if there is no such group.
 
-    Only with `verify` are they read, all of them, and held against their digests.
+    If `verify`, all labels are read and compared with their digests.
     """
     mark = label_mark(location)
     if mark is None:

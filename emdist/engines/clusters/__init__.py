@@ -1,4 +1,4 @@
-"""Kinds of Dask clusters: one file each, holding one frozen dataclass named by ``cluster``.
+"""Kinds of Dask clusters: each module has one frozen dataclass, under the name ``cluster``.
 
-``open()`` is a context that yields a `distributed.Client` and closes what it started.
+Its ``open()`` is a context that yields a `distributed.Client` and closes what it started.
 """

@@ -1,4 +1,4 @@
-"""A cluster that is running already, by its scheduler's address or file."""
+"""A running Dask cluster, joined by the address or the file of its scheduler."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+
 class Address:
     """Joins a cluster that others run, and leaves it running.
 
-    Whoever reaches a scheduler can run code on it: use TLS (tls:// and `tls`, or the certificates
-    in Dask's configuration, ``distributed.comm.tls``) or a network that you trust.
+    Whoever reaches a scheduler can run code on it. Use TLS (tls:// and `tls`, or the certificates
+    in Dask's configuration, ``distributed.comm.tls``), or a network that you trust.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class Address:
         "tcp://host:8786", "tls://host:8786", or the path of a scheduler file (``dask scheduler
         --scheduler-file FILE``).
     timeout
-        Seconds to reach the scheduler, and again for workers to be there.
+        Seconds to wait for the scheduler, and then again for the workers.
     wait_for_workers
-        Workers to wait for, 0 for none.
+        The number of workers to wait for, 0 for none.
     tls
-        Certificates to show the scheduler; None for those of Dask's configuration, if any.
+        The certificates to show to the scheduler. None uses those of Dask's configuration, if any.
     """
 
     address: str
@@ -61,16 +61,16 @@ class Address:
 
     @contextmanager
     def open(self) -> Iterator[Client]:
-        """A client of the running cluster; only the client is closed on exit.
+        """Yield a client of the running cluster. Only the client is closed on exit.
 
         Raises
         ------
         SchedulerError
-            Nobody answers at the address within `timeout` seconds.
+            If nobody answers at the address within `timeout` seconds.
         WorkersError
-            Too few workers after `timeout` seconds.
+            If there are too few workers after `timeout` seconds.
         WorkerPackageError
-            A worker has not the packages that the work needs.
+            If a worker lacks packages that the work needs.
         """
         with closing_quietly() as stack:
             address = self.address if _URL.fullmatch(self.address) else _from_file(self.address)
@@ -95,7 +95,7 @@ cluster = Address
 
 
 def ready(client: Client, n_workers: int, timeout: float) -> None:
-    """Wait for `n_workers` workers, up to `timeout` seconds, and check what they have."""
+    """Wait for `n_workers` workers, up to `timeout` seconds, and check their packages."""
     if n_workers == 0:
         return
     # A cluster that adapts from zero starts no worker until a task waits for one.
@@ -126,6 +126,7 @@ def _is_path(address: str) -> bool:
 
 
 def _from_file(path: str) -> str:
+    """Return the address in a scheduler file."""
     try:
         return str(json.loads(Path(path).read_text())["address"])
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A cluster made by a class of your choice: Kubernetes, SLURM, the cloud."""
+"""A Dask cluster that a class starts, for example on Kubernetes, SLURM or in a cloud."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.quoting import shown
 
-#: Classes that a configuration may name: pattern, and what to install for it.
+#: The classes that a configuration may name: pattern, and the package to install for it.
 KNOWN: Mapping[str, str] = {
     r"(dask\.)?distributed\.(LocalCluster|SSHCluster)": "distributed",
     r"dask_kubernetes(\.operator)?\.KubeCluster": "dask-kubernetes",
@@ -28,11 +28,11 @@ KNOWN: Mapping[str, str] = {
     r"coiled\.Cluster": "coiled",
 }
 
-#: Variable of the environment by which whoever starts a run says that its configuration may
-#: bring code: a file cannot say so of itself.
+#: The environment variable by which the person who starts a run permits its configuration to
+#: contain code. A file cannot grant that to itself.
 TRUST = "EMDIST_TRUST_CONFIG"
 
-#: Settings of the known classes whose values are code: imported, or run by a shell.
+#: Settings of the known classes whose values are code, because they are imported or run by a shell.
 _CODE = re.compile(
     r"(preload\w*|\w*_?(class|plugins|extensions|prologue|epilogue|shebang|bootstrap)|python|"
     r"remote_python|\w*_python|env|env_\w+|environ\w*|\w*(command|script|entrypoint|initcommand)\w*|"
@@ -41,8 +41,8 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 
-#: How often an adaptive cluster must find a worker idle before it lets it go. Dask's default, 3,
-#: dismisses workers, and their caches, during every M-step.
+#: How often an adaptive cluster must find a worker idle before it stops the worker. Dask's default
+#: of 3 would stop workers, and lose their caches, during every M-step.
 PATIENT = 60
 
 
@@ -53,23 +53,25 @@ class ByClass:
     Parameters
     ----------
     cluster_class
-        Dotted path, such as "dask_jobqueue.SLURMCluster".
+        The dotted path of the class, such as "dask_jobqueue.SLURMCluster".
     cluster_kwargs, client_kwargs
-        Passed to the class and to `distributed.Client`.
+        Arguments for the class and for `distributed.Client`.
     scale
-        Workers to ask for; None leaves it to `cluster_kwargs`.
+        The number of workers to request. None leaves it to `cluster_kwargs`.
     adapt_kwargs
-        Passed to ``cluster.adapt``; None for a cluster of fixed size, which is steadier.
+        Arguments for ``cluster.adapt``. None keeps the cluster at a fixed size, which is more
+        stable.
     wait_for_workers
-        Workers to wait for, 0 for none.
+        The number of workers to wait for, 0 for none.
     timeout
-        Seconds to wait for them: a queue or a cloud takes minutes.
+        Seconds to wait for the workers. A queue or a cloud takes minutes.
     allow_any
-        Permit classes that are not in `KNOWN`. To name one is to import and call it, so the file
-        alone cannot: whoever starts the run must set the environment's `TRUST` to 1 as well.
+        Whether classes that are not in `KNOWN` are permitted. Naming a class means to import and
+        call it, so the file alone cannot permit it: whoever starts the run must also set the
+        environment variable `TRUST` to 1.
     tls
-        Certificates, given to the class and to the client as ``security``; None where the class
-        has its own way (Kubernetes, Gateway, Coiled) or the network is trusted.
+        Certificates, given to the class and to the client as ``security``. None if the class has
+        its own way (Kubernetes, Gateway, Coiled) or if the network is trusted.
     """
 
     cluster_class: str
@@ -102,14 +104,14 @@ class ByClass:
 
     @contextmanager
     def open(self) -> Iterator[Client]:
-        """A client of a new cluster; both are closed on exit.
+        """Yield a client of a new cluster. Both are closed on exit.
 
         Raises
         ------
         ConfigError
-            The class cannot be imported, or does not take these arguments.
+            If the class cannot be imported, or does not accept these arguments.
         SchedulerError
-            The cluster did not start.
+            If the cluster did not start.
         """
         make = _load(self.cluster_class)
         secured = {} if self.tls is None else {"security": self.tls.security()}
@@ -123,7 +125,7 @@ class ByClass:
                 client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
             except TypeError as error:
                 raise ConfigError(f"{self.cluster_class} refuses its settings: {error}") from error
-            except Exception as error:  # of a queue, a cloud or Kubernetes: each has its own
+            except Exception as error:  # queues, clouds and Kubernetes have errors of their own
                 raise SchedulerError(
                     f"{self.cluster_class} did not start: {type(error).__name__}: {error}. Check "
                     "cluster_kwargs, your credentials and your quota."
@@ -132,7 +134,8 @@ class ByClass:
             yield client
 
     def _patient(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        # Dask Gateway adapts on its server, and its `adapt` does not know the word.
+        """Return the settings for ``adapt``, with `PATIENT` as default where it is accepted."""
+        # Dask Gateway adapts on its server, and its `adapt` does not accept `wait_count`.
         if self.cluster_class.startswith("dask_gateway."):
             return dict(settings)
         return {"wait_count": PATIENT, **settings}
@@ -142,7 +145,7 @@ cluster = ByClass
 
 
 def _package(path: str) -> str | None:
-    """What to install for the class at `path`; None if it is not a known one."""
+    """Return the package to install for the class at `path`, or None if the class is not known."""
     found = (package for pattern, package in KNOWN.items() if re.fullmatch(pattern, path))
     return next(found, None)
 
@@ -152,7 +155,7 @@ def _trusted() -> bool:
 
 
 def _code_in(settings: Any) -> list[str]:
-    """Keys, at any depth, whose values are code."""
+    """Return the keys in `settings`, at any depth, whose values are code."""
     found: list[str] = []
     waiting = [settings]
     while waiting:
@@ -166,6 +169,7 @@ def _code_in(settings: Any) -> list[str]:
 
 
 def _load(path: str) -> Callable[..., Any]:
+    """Import and return the class at the dotted `path`."""
     module, _, name = path.rpartition(".")
     if not module:
         raise ConfigError(f"cluster_class {path!r} is no dotted path such as package.Class.")

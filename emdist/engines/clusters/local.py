@@ -1,4 +1,4 @@
-"""A cluster of worker processes on this machine."""
+"""A Dask cluster of worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError
 from emdist.inputs.validation import whole_number
 
-#: How long Dask calls a worker that has just died before it makes its results again. Its default
-#: is for networks; on one machine nobody takes so long, and every death would cost it.
+#: How long Dask tries to reach a worker that has just died before it computes that worker's results
+#: again. Its default suits networks. On one machine no answer takes so long, and every death would
+#: cost that time.
 _CONNECT, _DEFAULT, _QUICK = "distributed.comm.timeouts.connect", "30s", "5s"
-#: After how long Dask gives up a worker that has died, and the nanny that makes it anew. Its
+#: After how long Dask gives up on a worker that died, and on the nanny that restarts it. The
 #: default is 15 s: on a busy machine a worker takes longer to start, and was lost for good.
 _LOST, _NEVER = "distributed.deploy.lost-worker-timeout", "1000 days"
 
 
 @dataclass(frozen=True)
 class Local:
-    """Starts a scheduler and workers here, for as long as the client is open.
+    """Starts a scheduler and workers on this machine while the client is open.
 
     Parameters
     ----------
     n_workers
-        Worker processes.
+        The number of worker processes.
     threads_per_worker
-        Blocks that each works on at a time.
+        How many blocks each worker processes at a time.
     memory_limit
-        Per worker, as Dask writes it: "auto" (this machine's memory shared out), "4 GiB", "0"
-        for none.
+        The limit for each worker, as Dask writes it: "auto" (an equal part of this machine's
+        memory), "4 GiB", or "0" for none.
     processes
-        False: workers are threads of this process, which starts faster and shares the GIL.
+        False makes the workers threads of this process, which starts faster but shares the GIL.
     dashboard_address
-        Where Dask serves its dashboard, such as "127.0.0.1:8787"; None for any free port of
-        the loopback.
+        The address of Dask's dashboard, such as "127.0.0.1:8787". None takes any free port of the
+        loopback interface.
     local_directory
-        Where workers spill; None for a temporary folder.
+        The folder to which workers spill. None makes a temporary folder.
     tls
-        Certificates for scheduler, workers and client; None for unencrypted sockets of the
-        loopback, which other users of this machine can reach.
+        Certificates for scheduler, workers and client. None uses unencrypted sockets of the
+        loopback interface, which other users of this machine can reach.
     """
 
     n_workers: int = 2
@@ -63,7 +64,7 @@ class Local:
 
     @contextmanager
     def open(self) -> Iterator[Client]:
-        """A client of a new cluster; both are closed on exit."""
+        """Yield a client of a new cluster. Both are closed on exit."""
         security = None if self.tls is None else self.tls.security()
         with closing_quietly() as stack:
             folder = self.local_directory or stack.enter_context(scratch())
@@ -77,7 +78,7 @@ class Local:
                     memory_limit=self.memory_limit,
                     processes=self.processes,
                     worker_class=FirmNanny if self.processes else None,
-                    # None would not mean none: Dask then serves its pages on port 8787.
+                    # None would not disable it: Dask then serves its pages on port 8787.
                     dashboard_address=self.dashboard_address or "127.0.0.1:0",
                     local_directory=folder,
                     security=security,

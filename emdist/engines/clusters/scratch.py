@@ -1,4 +1,4 @@
-"""Folders for what workers spill: removed at the end, or at a later start if that never came."""
+"""Temporary folders for workers' spilled data, removed at the end or by a later start."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOCK = "owner.lock"
 
 @contextmanager
 def scratch() -> Iterator[str]:
-    """A new folder below the system's temporary one; what killed owners left there is removed.
+    """Yield a new folder below the system's temporary folder, and remove those of killed owners.
 
-    A folder is locked for as long as its owner lives; one without a lock is let alone.
+    A folder is locked while its owner exists. Folders without a lock are left alone.
     """
     root = Path(tempfile.gettempdir())
     for left in root.glob(f"{_PREFIX}*"):
@@ -33,7 +33,7 @@ def scratch() -> Iterator[str]:
 
 
 def _remove_if_dead(folder: Path) -> None:
-    """Remove `folder` if its owner has held a lock and holds it no more. Best effort."""
+    """Remove `folder` if its owner held a lock and does not any more. Failures are ignored."""
     with suppress(OSError), taken_over(folder / _LOCK):
         if folder.lstat().st_uid == os.getuid():
             shutil.rmtree(folder, ignore_errors=True)

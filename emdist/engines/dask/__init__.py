@@ -1,1 +1,1 @@
-"""The engine of a Dask cluster: passes, placement, stalled workers, and faults in plain words."""
+"""The Dask engine: passes on a cluster, placement of blocks, stalled workers, clear errors."""

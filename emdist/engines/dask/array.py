@@ -23,47 +23,47 @@ from emdist.interfaces import Array, Block, Floats
 
 MIB = 1 << 20
 
-#: Decoded bytes of a block, unless one chunk is larger.
+#: The least and the largest decoded bytes of a block, unless one chunk is larger.
 SMALLEST, LARGEST = 4 * MIB, 128 * MIB
 
-#: Of the blocks that were read in this process.
+#: The digests of the blocks that were read in this process.
 _DIGESTS = Digests()
 
-#: Blocks that even small data is cut into, so that a few threads have work.
+#: The number of blocks into which even small data are divided, so that a few threads have work.
 ENOUGH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class DaskArraySource:
-    """Runs of whole row-chunks of a Dask array, computed where they are read.
+    """Blocks of whole row-chunks of a Dask array, computed where they are read.
 
-    Each block is computed by Dask's synchronous scheduler in the thread that asks for it, so
-    the source works in every engine, and on a cluster its graph travels with the task once per
-    pass. An array made from in-memory data carries that data along: write such data to Zarr.
-    Chunks of a persisted array stay on their workers: make such a source with `dask_source`.
+    Dask's synchronous scheduler computes each block in the thread that requests it, so the source
+    works with every engine. On a cluster, its graph is sent with the task once per pass. The graph
+    of an array made from in-memory data contains the data: write such data to Zarr. Chunks of a
+    persisted array stay on their workers: make such a source with `dask_source`.
 
-    Every chunk is held to what the array declares, and every block to what it was when this
-    process read it before.
+    Every chunk is compared with what the array declares, and every block with what this process
+    read before.
 
     Parameters
     ----------
     array
-        (n, d) of booleans, integers or floats, lazy. Booleans are read as uint8, float16 as
+        A lazy array (n, d) of booleans, integers or floats. Booleans are read as uint8, float16 as
         float32, and foreign byte order as native.
     weight
-        (n,) sample weights in memory, or None for 1.
+        Sample weights (n,) in memory, or None for 1.
     futures, persisted
-        Of a persisted array: its chunks by their keys, held for as long as the source is. They
-        stay behind when the source travels.
+        For a persisted array: its chunks by their keys, which the source keeps alive, and True. The
+        futures are left out when the source is pickled.
     owner
-        By which a process knows the blocks that it has read.
+        The name under which a process stores the digests of the blocks that it has read.
 
     Raises
     ------
     ShapeError
-        Not two-dimensional, empty, or of unknown chunk sizes.
+        If the array is not two-dimensional, is empty, or has chunks of unknown size.
     DtypeError
-        No real numbers, or chunks that are no NumPy arrays.
+        If it holds no real numbers, or its chunks are no NumPy arrays.
     """
 
     array: DaskArray
@@ -83,29 +83,29 @@ class DaskArraySource:
             )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Futures would have each worker become a client of its scheduler.
+        # With futures, each worker would become a client of its own scheduler.
         return DaskArraySource, (self.array, self.weight, {}, self.persisted, self.owner)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, features)."""
+        """The numbers of rows and features."""
         rows, features = self.array.shape
         return int(rows), int(features)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of `Block.x`."""
+        """The dtype of `Block.x`."""
         return _native(self.array.dtype)
 
     @cached_property
     def _edges(self) -> tuple[int, ...]:
-        """Row-chunk at which each block begins, and their number."""
+        """The row-chunk at which each block begins, then the number of row-chunks."""
         rows = self.array.chunks[0]
         return plan(rows, self.shape[1] * self.dtype.itemsize)
 
     @cached_property
     def bounds(self) -> Sequence[int]:
-        """First row of each block, and the number of rows."""
+        """The block plan: the first row of each block, then the number of rows."""
         starts = list(accumulate(self.array.chunks[0], initial=0))
         return tuple(int(starts[edge]) for edge in self._edges)
 
@@ -113,7 +113,7 @@ class DaskArraySource:
         return len(self._edges) - 1
 
     def read(self, i: int) -> Block:
-        """Block `i`, computed."""
+        """Compute block `i`."""
         a, b = self.bounds[i], self.bounds[i + 1]
         x = self._computed(i)
         if not _DIGESTS.same(self.owner, i, x):
@@ -122,7 +122,7 @@ class DaskArraySource:
         return Block(i, a, x, weight)
 
     def needs(self, i: int) -> tuple[Key, ...]:
-        """Keys of the persisted chunks that block `i` is made from."""
+        """Return the keys of the persisted chunks from which block `i` is made."""
         return lying_in(self._graph, self._keys(i)) if self.persisted else ()
 
     @cached_property
@@ -134,7 +134,7 @@ class DaskArraySource:
         return [(self.array.name, row, column) for row in rows for column in range(columns)]
 
     def _chunks(self, i: int) -> Iterator[Any]:
-        """The chunks of block `i`, row by row of them."""
+        """Yield the chunks of block `i`, one row of chunks after another."""
         if self.persisted:
             keys = self._keys(i)
             yield from get_sync(with_chunks(self._graph, keys), keys)
@@ -146,7 +146,7 @@ class DaskArraySource:
             yield from row
 
     def _computed(self, i: int) -> Array:
-        """Block `i` from its chunks, each of them checked, in C order."""
+        """Return block `i` in C order, made from its chunks, each of which is checked."""
         keys = self._keys(i)
         heights, widths = self.array.chunks
         out: Array | None = None
@@ -166,7 +166,7 @@ class DaskArraySource:
         return out
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Dask's name of the array, a hash of how it is made, with its shape and type."""
+        """Return Dask's name of the array, a hash of how it is made, with its shape and dtype."""
         return {
             "dask_array": str(self.array.name),
             "shape": list(self.shape),
@@ -175,20 +175,22 @@ class DaskArraySource:
 
 
 def dask_source(array: DaskArray, weight: Floats | None = None) -> DaskArraySource:
-    """`array` as a source, persisted or not; errors as `DaskArraySource`."""
+    """Return `array`, persisted or not, as a source. It raises the errors of `DaskArraySource`."""
     lying, futures = detached(array)
     return DaskArraySource(lying, weight, futures, bool(futures))
 
 
 def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:
-    """Chunk at which each block begins, and their number: a function of the data alone.
+    """Return the chunk at which each block begins, then the number of chunks.
+
+    The plan depends on the data only.
 
     Parameters
     ----------
     rows
-        Rows of each chunk.
+        The rows of each chunk.
     row_bytes
-        Decoded bytes of one row.
+        The decoded bytes of one row.
     """
     target = min(LARGEST, max(SMALLEST, sum(rows) * row_bytes // ENOUGH))
     edges, size = [0], 0
@@ -214,7 +216,7 @@ def _check_shape(array: DaskArray) -> None:
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type in which a block of `dtype` is read."""
+    """Return the dtype in which a block of `dtype` is read."""
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype == np.float16:

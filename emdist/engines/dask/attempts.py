@@ -1,4 +1,4 @@
-"""One pass on a cluster: submit, wait, and submit again what stands still."""
+"""One pass on a Dask cluster: submits the blocks, waits, and submits stalled blocks again."""
 
 from __future__ import annotations
 
@@ -28,39 +28,39 @@ S = TypeVar("S", bound=Monoid)
 
 logger = logging.getLogger(__name__)
 
-#: Attempts at the groups of a pass that stand still.
+#: How often the blocks of a pass are submitted before a stalled pass fails.
 ATTEMPTS = 3
 
-#: Seconds between looks at the cluster while nothing finishes.
+#: Seconds between checks of the cluster while nothing finishes.
 TICK = 1.0
 
 
-#: Seconds without a heartbeat after which a worker is given no blocks.
+#: Seconds without a heartbeat after which a worker gets no blocks.
 SILENCE = 10.0
 
 
 class Stalled(Exception):  # noqa: N818  a signal inside this module
-    """No group has finished for too long."""
+    """No group of blocks has finished for too long."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What a pass is to do.
+    """What a pass must do.
 
     Attributes
     ----------
     label, token
-        Of the keys; `token` is unique per pass.
+        The parts of the keys. `token` is unique for each pass.
     payload
         The pickled task.
     blocks
-        Block indices, at least one.
+        The block indices, at least one.
     stall, patience
-        Seconds without a finished group, and without a worker.
+        The seconds that may pass without a finished group, and without any worker.
     retries
-        Of a block whose task raised.
+        How often a block whose task raised is repeated.
     needs
-        Of each block, the keys of the persisted chunks that it is made from.
+        For each block, the keys of the persisted chunks from which it is made.
     """
 
     label: str
@@ -76,19 +76,20 @@ class Order:
 class Pass(Generic[S]):
     """One `map_reduce` in progress.
 
-    It has state because groups finish one at a time: the futures held, the tree, the time of
-    the last progress. Used by one thread; Dask's callbacks only put into the queue.
+    It is mutable because groups finish one at a time: it holds the futures, the tree of sums, and
+    the time of the last progress. One thread uses it. Dask's callbacks only put items into the
+    queue.
 
     Parameters
     ----------
     client
-        Connected.
+        A connected client.
     order
-        What to do.
+        What the pass must do.
     avoid
-        Workers that have stood still; this pass adds to it, and takes from it.
+        The workers that have stalled. This pass adds workers to it and removes some.
     report
-        Called with the number of blocks finished.
+        A function that is called with the number of finished blocks.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class Pass(Generic[S]):
         self._progress = self._staffed = time.monotonic()
 
     def result(self) -> S:
-        """Run to the end."""
+        """Run the pass to its end and return the sum."""
         for attempt in range(ATTEMPTS):
             self._submit(attempt)
             try:
@@ -128,12 +129,13 @@ class Pass(Generic[S]):
         )
 
     def close(self) -> None:
-        """Leave nothing on the cluster; never raises for a cluster that is gone."""
+        """Leave nothing on the cluster. This never raises if the cluster is gone."""
         futures = list(self._futures.values())
         self._futures.clear()
         self._drop(futures)
 
     def _drop(self, futures: list[Future]) -> None:
+        """Cancel and release `futures`."""
         pending = [future for future in futures if future.status == "pending"]
         with suppress(OSError, TimeoutError, RuntimeError):
             if pending and self._client.status == "running":
@@ -142,13 +144,14 @@ class Pass(Generic[S]):
             future.release()
 
     def _submit(self, attempt: int) -> None:
-        """Send what is missing and not held already."""
+        """Submit the nodes that are missing and not held already."""
         order, held_before = self._order, dict(self._futures)
         names = Names(order.label, f"{order.token}-{attempt}")
         workers, silent = roster(self._client, SILENCE)
         if forgiven := self._avoid.forgive(self._client):
             logger.warning("trusting %s again", _names(forgiven))
-        # One that has gone silent between passes is not waited for until it stalls this one.
+        # Workers that fell silent between passes get no blocks, rather than stalling this pass
+        # first.
         avoid = set(self._avoid) | silent
         places = self._places(names.leaf, workers, avoid)
         threads = [workers[address] for address in places.workers]
@@ -169,7 +172,8 @@ class Pass(Generic[S]):
                 retries=order.retries,
                 priority=InTurn(names.leaf, len(order.blocks)),
             ),
-            # The warning's advice, to scatter, is what the load task is there to avoid.
+            # Dask would warn about a large graph and advise to scatter, which the load task makes
+            # unnecessary.
             dask.config.set({"distributed.admin.large-graph-warning-threshold": "4 GiB"}),
         ):
             futures = self._client.get(graph, [names.key(node) for node in new], sync=False)
@@ -179,9 +183,10 @@ class Pass(Generic[S]):
         self._progress = time.monotonic()
 
     def _places(self, leaf: str, workers: dict[str, int], avoid: set[str]) -> Places:
-        """Which worker takes which block.
+        """Return which worker takes which block.
 
-        Anyone, while there is no worker: a cluster that adapts starts some once tasks wait.
+        If there is no worker yet, any may take any block: an adaptive cluster starts workers once
+        tasks wait.
         """
         blocks = self._order.blocks
         if not self._staffed_by(workers):
@@ -193,11 +198,11 @@ class Pass(Generic[S]):
         return places
 
     def _on_done(self, node: Node, future: Future) -> None:
-        """Called on a thread of Dask."""
+        """Put a finished node into the queue. Dask calls this on a thread of its own."""
         self._arrived.put((node, future))
 
     def _wait(self) -> None:
-        """Take in the nodes that have finished, or look around."""
+        """Accept the nodes that have finished, or check the cluster if there are none."""
         try:
             arrived = [self._arrived.get(timeout=min(TICK, self._order.stall / 4))]
         except queue.Empty:
@@ -211,7 +216,7 @@ class Pass(Generic[S]):
             self._take(node, future, values)
 
     def _fetch_all(self, arrived: list[tuple[Node, Future]]) -> dict[Node, S | Refusal]:
-        """The values of several nodes in one answer; none where that fails, for whatever reason."""
+        """Fetch the values of several nodes in one request. Return nothing if that fails."""
         futures = [
             future
             for node, future in arrived
@@ -226,16 +231,16 @@ class Pass(Generic[S]):
                 callback_timeout=self._order.stall,
             )
         except TimeoutError:
-            raise Stalled from None  # finished, on a worker that does not answer
-        except Exception:  # noqa: BLE001  asked for one by one, they say what is the matter
+            raise Stalled from None  # It finished on a worker that does not answer.
+        except Exception:  # noqa: BLE001  each is then fetched alone and reports its error
             return {}
         nodes = {future: node for node, future in arrived}
         return {nodes[future]: value for future, value in zip(futures, values, strict=True)}
 
     def _take(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
-        """Take in one node, which may be in `values` already."""
+        """Accept one node, whose value may be in `values` already."""
         if node not in self._futures or self._futures[node] is not future:
-            return  # of an earlier attempt, or released because its parent was quicker
+            return  # from an earlier attempt, or released because its parent was faster
         if future.status == "finished" or node in values:
             self._accept(node, future, values)
         elif future.status == "error":
@@ -243,10 +248,11 @@ class Pass(Generic[S]):
             raise error.with_traceback(future.traceback())
         elif future.status == "cancelled":
             raise lost(self._client, "it dropped the work")
-        else:  # the worker died with the result, which is being made again
+        else:  # The worker died with the result, and Dask computes it again.
             future.add_done_callback(partial(self._on_done, node))
 
     def _accept(self, node: Node, future: Future, values: dict[Node, S | Refusal]) -> None:
+        """Add a finished node to the tree if the driver needs it, and count its blocks."""
         if node in self._missing:
             value = values[node] if node in values else self._fetch(future)
             if isinstance(value, Refusal):
@@ -261,16 +267,20 @@ class Pass(Generic[S]):
             self._report(self._finished)
 
     def _fetch(self, future: Future) -> S | Refusal:
+        """Return the value of one future, or raise the error of its task."""
         try:
             value: S | Refusal = future.result(timeout=self._order.stall)
-        except Exception as error:  # the task's own errors come back here
+        except Exception as error:  # errors of the task itself come back here
             if isinstance(error, TimeoutError) and future.status != "error":
-                raise Stalled from None  # finished, on a worker that does not answer
+                raise Stalled from None  # It finished on a worker that does not answer.
             raise translated(self._client, error) from error
         return value
 
     def _retire(self, node: Node) -> None:
-        """Let go of what `node` was made from; Dask keeps the recipes while it needs them."""
+        """Release the futures from which `node` was made.
+
+        Dask keeps their recipes while it needs them.
+        """
         if node[0] <= self._shape.low:
             return
         for child in self._shape.children(node):
@@ -280,18 +290,20 @@ class Pass(Generic[S]):
                 self._retire(child)
 
     def _count(self, node: Node) -> None:
+        """Count the blocks of a finished node, once."""
         if node[0] == self._shape.low and node not in self._counted:
             self._counted.add(node)
             self._finished += self._shape.size(node)
 
     def _look_around(self) -> None:
+        """Raise Stalled if there are workers and nothing has finished for too long."""
         if not self._staffed_by(ask(self._client, "ncores", workers=None)):
-            self._progress = time.monotonic()  # their absence is on a clock of its own
+            self._progress = time.monotonic()  # The absence of workers has its own time limit.
         elif time.monotonic() - self._progress > self._order.stall:
             raise Stalled
 
     def _staffed_by(self, workers: dict[str, int]) -> bool:
-        """Whether there are workers; raises when there have been none for too long."""
+        """Return whether there are workers. Raise if there have been none for too long."""
         now = time.monotonic()
         if workers:
             self._staffed = now
@@ -300,13 +312,13 @@ class Pass(Generic[S]):
         return bool(workers)
 
     def _give_up_on_stragglers(self, attempt: int) -> None:
-        """Keep finished nodes on workers still trusted; cancel everything else."""
+        """Keep finished nodes on workers that are still trusted, and cancel everything else."""
         order = self._order
         leaf = f"{order.label}-{order.token}"
         self._avoid.blame(stragglers(self._client, leaf, order.stall), order.stall)
         finished = {n: f for n, f in self._futures.items() if f.status == "finished"}
         holders = ask(self._client, "who_has", keys=[f.key for f in finished.values()])
-        for node in self._missing & finished.keys():  # finished, and could not be fetched
+        for node in self._missing & finished.keys():  # finished, but not fetched
             self._avoid.blame(holders.get(finished.pop(node).key, ()), order.stall)
         avoid = set(self._avoid)
         kept = {n: f for n, f in finished.items() if set(holders.get(f.key, ())) - avoid}

@@ -1,4 +1,4 @@
-"""The chunks of a Dask array, each held to what the array declares, and to what it was before."""
+"""Checks of a Dask array's chunks, against what the array declares and against earlier reads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from fastcrc.crc32 import iscsi
 from emdist.errors import DataError, DtypeError, ShapeError
 from emdist.interfaces import Array
 
-#: Sources whose blocks a process remembers, the last ones.
+#: The number of sources whose digests a process remembers: the most recent ones.
 _REMEMBERED = 16
 
 
 class Digests:
     """Checksums of the blocks that this process has read, by source.
 
-    It has state because a block is held against an earlier read: an array that changes from pass
-    to pass has no clusters, and nothing else would say so.
+    It is mutable because each block is compared with an earlier read. An array that changes from
+    pass to pass has no meaningful clusters, and nothing else would detect that.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Digests:
         self._seen: OrderedDict[str, dict[int, int]] = OrderedDict()
 
     def same(self, owner: str, i: int, x: Array) -> bool:
-        """Whether block `i` of the source `owner` is as it was when it was last read here."""
+        """Return whether block `i` of source `owner` is unchanged since it was last read here."""
         digest = iscsi(np.frombuffer(x, np.uint8).data) if x.size else 0
         with self._lock:
             blocks = self._seen.setdefault(owner, {})
@@ -41,18 +41,18 @@ class Digests:
 def checked_chunk(
     found: Any, place: tuple[int, int], shape: tuple[int, int], dtype: np.dtype[Any], first: int
 ) -> Array:
-    """`found` if it is what the array declares; DataError that names the chunk if not.
+    """Return `found` if it is what the array declares, else raise a DataError that names the chunk.
 
     Parameters
     ----------
     found
-        What the chunk's task gave.
+        What the chunk's task returned.
     place
-        Of the chunk among all: row and column.
+        The row and the column of the chunk in the grid of chunks.
     shape, dtype
-        As the array declares them.
+        The shape and dtype that the array declares for the chunk.
     first
-        Its first row.
+        The first row of the chunk.
     """
     named = f"chunk {place} of the Dask array (rows {first}..{first + shape[0] - 1})"
     if isinstance(found, np.ma.MaskedArray):
@@ -82,7 +82,7 @@ def checked_chunk(
 
 
 def changed(i: int, rows: tuple[int, int]) -> DataError:
-    """The error for a block that is another than before."""
+    """Return the error for a block that differs from an earlier read."""
     return DataError(
         f"The data changed between two passes: block {i} of the Dask array (rows {rows[0]}.."
         f"{rows[1] - 1}) has other values than when it was read before. An array of random numbers "

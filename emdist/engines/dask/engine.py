@@ -1,4 +1,7 @@
-"""The engine of a Dask cluster: the same bits as the local one, and a watchdog."""
+"""DaskEngine: runs passes on a Dask cluster with bit-identical results.
+
+If nothing finishes for a while, it gives unfinished blocks to other workers.
+"""
 
 from __future__ import annotations
 
@@ -29,27 +32,27 @@ def _nonce() -> str:
 
 @dataclass(frozen=True)
 class DaskEngine:
-    """Runs blocks on the workers of a Dask cluster.
+    """Processes blocks on the workers of a Dask cluster.
 
-    Each pass is one graph: the task, one leaf per block, and joins of eight that follow the
-    fixed tree. At most eight nodes come back to the driver. Nothing stays on the cluster when
-    a pass ends, however it ends.
+    Each pass is one graph: the task, one leaf per block, and joins of eight that follow the fixed
+    tree. At most eight nodes come back to the driver. Nothing stays on the cluster when a pass
+    ends, however it ends.
 
     Parameters
     ----------
     client
-        Synchronous and connected. Its owner closes it.
+        A synchronous and connected client. Its owner closes it.
     run
-        Part of every key, to tell runs apart on the dashboard. Keys are unique without it.
+        A part of every key, to distinguish runs on the dashboard. Keys are unique without it.
     stall_timeout
-        Seconds without any finished group of eight blocks before the unfinished ones are
-        given to other workers. Dask itself has no time limit on a task. Must be longer than
-        the slowest block takes.
+        Seconds without any finished group of eight blocks before the unfinished blocks are given to
+        other workers. Dask itself has no time limit for a task. It must be longer than the slowest
+        block takes.
     workers_timeout
-        Seconds without any worker before the pass is given up.
+        Seconds without any worker before the pass fails.
     retries
-        How often Dask repeats a block whose task raised an error, unless it is one of the data
-        or the configuration (`graph.FINAL`): those are told at once.
+        How often Dask repeats a block whose task raised an error. Errors of the data or the
+        configuration (`graph.FINAL`) are raised at once.
     """
 
     client: Client
@@ -57,13 +60,13 @@ class DaskEngine:
     stall_timeout: float = 600.0
     workers_timeout: float = 60.0
     retries: int = 2
-    # A run that is resumed counts from 0 again, perhaps on a scheduler that still knows keys of
-    # its dead predecessor and would answer with old results: hence a nonce per engine.
+    # The nonce is unique for each engine. A resumed run counts passes from 0 again, perhaps on a
+    # scheduler that still knows the keys of the earlier process and would answer with old results.
     _nonce: str = field(default_factory=_nonce, init=False, repr=False, compare=False)
     _passes: Iterator[int] = field(
         default_factory=itertools.count, init=False, repr=False, compare=False
     )
-    # Of workers that have stood still. An address that comes back is a new worker.
+    # The workers that have stalled. An address that comes back is a new worker.
     _avoid: Blamed = field(default_factory=Blamed, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -87,18 +90,18 @@ class DaskEngine:
         blocks: Sequence[int],
         done: Callable[[int], None] | None = None,
     ) -> S:
-        """``tree_sum([task(i) for i in blocks])``, bit for bit; see `interfaces.Engine`.
+        """Return ``tree_sum([task(i) for i in blocks])``, bit for bit; see `interfaces.Engine`.
 
         Raises
         ------
         SchedulerError
-            The scheduler cannot be reached or was lost.
+            If the scheduler cannot be reached or was lost.
         WorkersError
-            No workers, workers that die again and again, or three attempts that stood still.
+            If there are no workers, workers die again and again, or three attempts stalled.
         WorkerPackageError
-            A worker or the scheduler cannot import what the task needs.
+            If a worker or the scheduler cannot import what the task needs.
         Exception
-            Whatever the task raised `retries` + 1 times, or once if it is final.
+            Whatever the task raised `retries` + 1 times, or once if the error is final.
         """
         require_blocks(blocks)
         order = Order(
@@ -119,12 +122,12 @@ class DaskEngine:
 
 
 def _needed(task: Callable[..., object], blocks: Sequence[int]) -> tuple[tuple[Key, ...], ...]:
-    """Keys of the persisted chunks that each block is made from: none, as a rule."""
+    """Return the keys of the persisted chunks from which each block is made: usually none."""
     needs = needs_of(task)
     return tuple(() if needs is None else needs(int(i)) for i in blocks)
 
 
 def _label(task: Callable[..., object]) -> str:
-    """What the dashboard shows, and what Dask keeps average durations by."""
+    """Return the name of a task on the dashboard, by which Dask also averages durations."""
     name = getattr(task, "__name__", type(task).__name__)
     return "".join(c for c in name if c.isalnum() or c == "_") or "task"

@@ -1,4 +1,4 @@
-"""What Dask says when something is wrong, and what emdist says instead."""
+"""Faults of a Dask cluster: finds silent workers, and turns Dask's errors into emdist's."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ANSWER = 30.0
 
 
 def address_of(client: Client) -> str:
-    """Where the scheduler is, or was."""
+    """Return the address of the scheduler, even if it is gone."""
     scheduler = getattr(client, "scheduler", None)
     return str(getattr(scheduler, "address", None) or "an unknown address")
 
 
 def lost(client: Client, reason: str) -> SchedulerError:
-    """The error for a scheduler that does not answer any more."""
+    """Return the error for a scheduler that does not answer any more."""
     return SchedulerError(
         f"the Dask scheduler at {address_of(client)} was lost ({reason}). Check that it runs and "
         "can be reached, then "
@@ -34,7 +34,7 @@ def lost(client: Client, reason: str) -> SchedulerError:
 
 
 def no_workers(client: Client, seconds: float) -> WorkersError:
-    """The error for a cluster without workers."""
+    """Return the error for a cluster without workers."""
     return WorkersError(
         f"the cluster at {address_of(client)} has had no workers for {seconds:g} s. Start "
         "workers, or read their logs for why they do not join; raise workers_timeout if they "
@@ -43,13 +43,14 @@ def no_workers(client: Client, seconds: float) -> WorkersError:
 
 
 def translated(client: Client, error: BaseException) -> BaseException:
-    """What to raise for `error`, which came back from the cluster."""
+    """Return what to raise for `error`, which came back from the cluster."""
     if isinstance(error, EmdistError):
         return error
     if isinstance(error, FutureCancelledError):
         return lost(client, f"it dropped the work: {error.reason}")
     if isinstance(error, CommClosedError):
-        # Results are fetched through the scheduler: this is its connection, not a worker's.
+        # Results are fetched through the scheduler, so this connection is the scheduler's and not a
+        # worker's.
         return lost(client, "the connection closed while a result was fetched")
     if isinstance(error, KilledWorker):
         return WorkersError(
@@ -68,12 +69,12 @@ def translated(client: Client, error: BaseException) -> BaseException:
 
 
 def ask(client: Client, question: str, **arguments: Any) -> Any:
-    """The scheduler's answer to `question`; Dask's own calls would wait for ever.
+    """Return the scheduler's answer to `question`. Dask's own calls would wait for ever.
 
     Raises
     ------
     SchedulerError
-        No answer within `ANSWER` seconds.
+        If there is no answer within `ANSWER` seconds.
     """
     if client.status != "running":
         raise lost(client, f"the client is {client.status}")
@@ -85,39 +86,41 @@ def ask(client: Client, question: str, **arguments: Any) -> Any:
 
 
 def roster(client: Client, patience: float = 0.0) -> tuple[dict[str, int], set[str]]:
-    """Workers with their threads, and which of them have not been heard of for `patience` seconds.
+    """Return the threads of each worker, and the set of workers that are silent.
 
-    And some heartbeats. One question for both: an answer takes milliseconds, before every pass.
+    A worker is silent if its last heartbeat is older than `patience` seconds and than
+    `missed_beats` allows. One request answers both questions, because an answer takes milliseconds
+    before every pass.
     """
     workers = ask(client, "identity", n_workers=-1)["workers"]
     threads = {address: int(worker["nthreads"]) for address, worker in workers.items()}
     seen = {address: worker["last_seen"] for address, worker in workers.items()}
-    # Measured against the liveliest, in the scheduler's clock.
+    # Compared with the latest heartbeat of all workers, so that only the scheduler's clock counts.
     patience = max(patience, missed_beats(len(seen)))
     return threads, {a for a, t in seen.items() if max(seen.values()) - t > patience}
 
 
 def missed_beats(workers: int) -> float:
-    """Seconds of silence that are more than a late heartbeat.
+    """Return how many seconds of silence are more than a late heartbeat.
 
-    Dask asks for one every 0.5 s, and every n / 200 + 1 s from n workers when they are many.
+    Dask requests a heartbeat every 0.5 s, and every n / 200 + 1 s if there are many (n) workers.
     """
     return 3 * (workers / 200 + 0.5)
 
 
 def stragglers(client: Client, leaf: str, stall: float) -> set[str]:
-    """Workers that keep a pass from going on, for all that the scheduler can tell.
+    """Return the workers that delay a pass, as far as the scheduler can say.
 
-    Those that are silent, if there are any: a stopped worker also holds up others, which wait
-    for results that lie on it. Else those that have blocks: a hung task lets its worker's
-    heart beat on.
+    These are the silent workers, if there are any. A stopped worker also delays others, which wait
+    for results that it holds. Otherwise they are the workers that have blocks, because a worker
+    with a hanging task still sends heartbeats.
 
     Parameters
     ----------
     leaf
-        First part of the key of a block.
+        The first part of the key of a block.
     stall
-        Seconds without a finished group.
+        The seconds without a finished group.
     """
     if silent := roster(client, stall / 2)[1]:
         return silent

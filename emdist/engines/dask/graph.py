@@ -1,4 +1,4 @@
-"""The task graph of one pass: leaves, and joins of eight."""
+"""The task graph of one pass on a Dask cluster: leaves that compute blocks, and joins of eight."""
 
 from __future__ import annotations
 
@@ -25,25 +25,27 @@ from emdist.sums import FAN_IN, Monoid, tree_sum
 
 S = TypeVar("S", bound=Monoid)
 
-#: (depth, index): depth 0 are blocks by position, depth 1 joins of `FAN_IN` blocks, and so on.
+#: A node is (depth, index). Depth 0 are blocks by position, depth 1 joins of `FAN_IN` blocks, and
+#: so on.
 Node: TypeAlias = tuple[int, int]
 Key: TypeAlias = tuple[str, int]
 
-#: Binary levels of the tree that one join climbs.
+#: The binary levels of the tree that one join covers.
 LEVELS = FAN_IN.bit_length() - 1
 
 
-#: Errors that reading once more cannot mend ...
+#: Errors that another read cannot correct ...
 FINAL = (DataError, ConfigError, CollapseError)
-#: ... but for these, which a store in trouble can cause as well.
+#: ... except these, which a store with problems can cause too.
 PASSING = (CorruptChunkError, MissingChunksError, NotFoundError)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a block gives in place of sums when its data are refused.
+    """What a block returns in place of sums if its data are refused.
 
-    A result and no failure: Dask repeats failures, and would read a block of NaN three times.
+    It is a result and no failure: Dask repeats failures, and would read a block with NaN three
+    times.
     """
 
     error: EmdistError
@@ -52,9 +54,9 @@ class Refusal:
 def run_leaf(
     task: Callable[[int], S], block: int, following: int | None = None, *chunks: Any
 ) -> S | Refusal:
-    """One block on a worker; `following` is what comes there next.
+    """Process one block on a worker. `following` is the block that comes next on it.
 
-    `chunks` are those of a persisted array that the block is made from.
+    `chunks` are the chunks of a persisted array from which the block is made.
     """
     if following is not None:
         expecting(task)(following)
@@ -69,9 +71,9 @@ def run_leaf(
 
 
 def join(*nodes: S | Refusal) -> S:
-    """Aligned siblings into their parent: a subtree of the tree over all blocks.
+    """Add aligned siblings: the result is a subtree of the tree over all blocks.
 
-    A refusal among them is raised here: to repeat a join is cheap.
+    If there is a refusal among them, it is raised here, because repeating a join is cheap.
     """
     for node in nodes:
         if isinstance(node, Refusal):
@@ -81,19 +83,19 @@ def join(*nodes: S | Refusal) -> S:
 
 @dataclass(frozen=True)
 class Shape:
-    """How the blocks of a pass are joined: fixed by their number alone.
+    """How the blocks of a pass are joined, which depends on their number alone.
 
     Parameters
     ----------
     n_blocks
-        At least 1.
+        The number of blocks, at least 1.
     """
 
     n_blocks: int
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Nodes at each depth, until at most `FAN_IN` are left for the driver."""
+        """The number of nodes at each depth, until at most `FAN_IN` are left for the driver."""
         widths = [self.n_blocks]
         while widths[-1] > FAN_IN:
             widths.append(-(-widths[-1] // FAN_IN))
@@ -101,37 +103,37 @@ class Shape:
 
     @property
     def top(self) -> int:
-        """Depth of the nodes that the driver fetches."""
+        """The depth of the nodes that the driver fetches."""
         return len(self.widths) - 1
 
     @property
     def low(self) -> int:
-        """Smallest depth of which the client holds futures: progress is counted there."""
+        """The smallest depth for which the client holds futures. Progress is counted there."""
         return min(1, self.top)
 
     def children(self, node: Node) -> list[Node]:
-        """The nodes that `node` joins."""
+        """Return the nodes that `node` joins."""
         depth, i = node
         end = min((i + 1) * FAN_IN, self.widths[depth - 1])
         return [(depth - 1, j) for j in range(i * FAN_IN, end)]
 
     def size(self, node: Node) -> int:
-        """Blocks under `node`."""
+        """Return the number of blocks under `node`."""
         reach: int = FAN_IN ** node[0]
         return min(reach, self.n_blocks - node[1] * reach)
 
 
 @dataclass(frozen=True)
 class Names:
-    """Keys of one attempt at one pass.
+    """The keys of one attempt at one pass.
 
     Parameters
     ----------
     label
-        What the task is called on Dask's dashboard.
+        The name of the task on Dask's dashboard.
     token
-        Unique per run, pass and attempt; begins with a digit, because Dask groups tasks by the
-        part of the key before the first word that is no word.
+        A text that is unique for each run, pass and attempt. It begins with a digit, because Dask
+        groups tasks by the part of the key before the first part that is no word.
     """
 
     label: str
@@ -139,16 +141,16 @@ class Names:
 
     @property
     def load(self) -> str:
-        """Key of the task that unpickles the user's task."""
+        """The key of the task that unpickles the user's task."""
         return f"load-{self.token}"
 
     @property
     def leaf(self) -> str:
-        """First part of the key of every block."""
+        """The first part of the key of every block."""
         return f"{self.label}-{self.token}"
 
     def key(self, node: Node) -> Key:
-        """Key of `node`."""
+        """Return the key of `node`."""
         depth, i = node
         return (self.leaf if depth == 0 else f"join-{self.token}-{depth}", i)
 
@@ -163,22 +165,22 @@ def build(
     following: Sequence[int | None],
     needs: Sequence[Sequence[Any]],
 ) -> tuple[dict[Any, Task], list[Node]]:
-    """The graph that makes `wanted`, and its nodes that the client must hold.
+    """Return the graph that computes `wanted`, and its nodes that the client must hold.
 
-    The task travels once, as a task of its own: unlike scattered data it has a recipe, so a
-    worker that dies with the only copy costs an unpickling and not the pass. All blocks of a worker
-    share it, and with it what was made ready of its parameters.
+    The task is sent once, as a task of its own. Unlike scattered data it has a recipe, so if a
+    worker dies with the only copy, that costs an unpickling and not the pass. All blocks of a
+    worker share the task, and with it whatever was prepared from its parameters.
 
     Parameters
     ----------
     payload
         The pickled task.
     kept
-        Nodes that an earlier attempt has finished, by their keys.
+        The nodes that an earlier attempt has finished, with their keys.
     following
-        Of each of `blocks`, the one that its worker is to read while it is at work.
+        For each of `blocks`, the block that its worker should read ahead meanwhile.
     needs
-        Of each of `blocks`, the keys of the persisted chunks that it is made from.
+        For each of `blocks`, the keys of the persisted chunks from which it is made.
     """
     graph: dict[Any, Task] = {names.load: Task(names.load, pickle.loads, payload)}
     load = TaskRef(names.load)

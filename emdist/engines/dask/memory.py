@@ -1,4 +1,4 @@
-"""Whether workers can hold the blocks they will be given, before they find out by dying."""
+"""Memory check: refuses blocks that are too large for the workers, before work starts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from distributed import Client
 from emdist.engines.budget import BASE, shares, spare
 from emdist.errors import WorkersError
 
-#: Of a block's decoded size, what reading and computing it takes at its peak; stored chunks,
-#: compressed, come on top of the block while they are decoded.
+#: The peak memory of reading and computing a block, as a multiple of its decoded size: the stored,
+#: compressed chunks are in memory while the block is decoded.
 PER_BLOCK = 1.5
-#: Share of its limit at which Dask pauses a worker.
+#: The share of its memory limit at which Dask pauses a worker.
 PAUSE = 0.8
-#: Share of its limit at which Dask begins to move results to disk.
+#: The share of its memory limit at which Dask begins to move results to disk.
 SPILL = 0.6
 
 
@@ -25,21 +25,22 @@ def check_memory(
     smaller: Callable[[int], str],
     needs: Callable[[int], int] | None = None,
 ) -> None:
-    """WorkersError if any worker's limit is too small for the model and one block per thread.
+    """Raise WorkersError if a worker's limit is too small for the model and one block per thread.
 
-    A worker that is paused and killed again and again makes no progress and says little; this
-    says it before the work starts. Workers that join later are not seen.
+    A worker that is paused and killed again and again makes no progress and reports little. This
+    check reports the problem before the work starts. It does not see workers that join later.
 
     Parameters
     ----------
     client
-        Of the cluster.
+        A client of the cluster.
     block_bytes
-        Decoded size of the largest block.
+        The decoded size of the largest block.
     smaller
-        What to do where blocks of so many bytes fit: a sentence.
+        A function that returns advice, as a sentence, for the number of bytes that a block may
+        have.
     needs
-        Bytes that a worker of so many threads needs for the model.
+        A function that returns the bytes that a worker with so many threads needs for the model.
     """
     workers: dict[str, dict[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
     for address, worker in sorted(workers.items()):
@@ -64,7 +65,7 @@ def check_memory(
 
 
 def shares_of_workers(client: Client, block_bytes: int, memory: int | None) -> tuple[int, int]:
-    """`shares` of what every worker can spare: of `memory`, or of Dask's own limit.
+    """Return `shares` of what every worker can spare, of `memory` or of Dask's own limit.
 
     Workers without a limit keep nothing.
     """

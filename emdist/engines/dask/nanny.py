@@ -1,4 +1,4 @@
-"""A nanny that gets rid of frozen workers: Dask's own waits for them for ever."""
+"""FirmNanny: a Dask nanny that replaces frozen workers. Dask's own waits for them for ever."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from tornado.ioloop import PeriodicCallback
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a worker may start without using its processor; imports from a busy network drive
-#: take a minute. One that makes headway, if slowly, on a busy machine is waited for.
+#: Seconds that a starting worker may spend without using its processor: imports from a busy network
+#: drive take a minute. A worker that progresses, if slowly, on a busy machine is waited for.
 START = 180.0
-#: Processor time, in seconds, that is headway.
+#: The processor time, in seconds, that counts as progress.
 _HEADWAY = 0.05
-#: What tasks are made of.
+#: The modules that tasks need.
 TASKS = ("emdist.fit.passes", "emdist.store.sources.zarr_source")
-#: Seconds that a worker may stand still, as after SIGSTOP, before it is replaced.
+#: Seconds that a worker may be stopped, as by SIGSTOP, before it is replaced.
 FROZEN = 60.0
-#: Seconds between looks at it, and between attempts to end one that is starting.
+#: Seconds between checks of the worker, and between attempts to end one that is starting.
 _LOOK, _AGAIN = 1.0, 0.5
-#: Of prctl(2): have the kernel send a signal when the parent dies.
+#: An option of prctl(2): the kernel sends a signal when the parent dies.
 _PR_SET_PDEATHSIG = 1
 
 
 class BoundWorker(Worker):  # type: ignore[misc]
-    """Ends with its driver, frozen or not, and is ready for work when it says that it is there.
+    """A worker that ends with its driver, and has imported what it needs before it joins.
 
-    Dask's workers notice by a pipe that their parent was killed. One that is stopped notices
-    nothing, and would stay for ever, with its memory and the driver's output held open.
+    Dask's workers learn through a pipe that their parent was killed. A stopped worker learns
+    nothing and would stay for ever, with its memory, and with the driver's output held open.
 
-    A worker that replaces another is given blocks as soon as it is there. On a busy machine it
-    would then import for minutes what they need, while workers that are ready have none left.
+    A worker that replaces another gets blocks as soon as it joins. On a busy machine it would then
+    spend minutes on imports, while workers that are ready have no blocks left.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -56,19 +56,20 @@ class BoundWorker(Worker):  # type: ignore[misc]
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Not that a connection ended, in whatever words of the system: the nanny tells who died."""
+    """Return False for messages that a connection ended: the nanny reports which worker died."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, OSError)
 
 
 class FirmNanny(Nanny):  # type: ignore[misc]
-    """Replaces a worker that is frozen, or never gets up, and closes without waiting for it.
+    """Replaces a worker that is frozen or never starts, and closes without waiting for it.
 
-    Dask waits without end for a process to have started before it ends it, so a cluster with a
-    worker that froze while it started could not be closed: neither a fit at its end nor SIGTERM
-    came through. And nobody replaces a worker that is stopped; its address only stays silent.
+    Dask waits without limit until a process has started before it ends that process. So a cluster
+    with a worker that froze while it started could not be closed: neither the end of a fit nor
+    SIGTERM had an effect. And nobody replaces a worker that is stopped: its address only stays
+    silent.
 
-    It has state, since when its worker stands still.
+    It is mutable: it knows since when its worker has been stopped.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
@@ -77,7 +78,10 @@ class FirmNanny(Nanny):  # type: ignore[misc]
         self.periodic_callbacks["frozen"] = PeriodicCallback(self._look, _LOOK * 1000)
 
     async def instantiate(self) -> Status:
-        """As Dask's; a process that does not come to start in `START` s is ended, and made anew."""
+        """Start the process as Dask does.
+
+        If it makes no progress for `START` seconds, restart it.
+        """
         impatience = asyncio.ensure_future(self._end_idle())
         try:
             return await super().instantiate()
@@ -85,7 +89,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
             impatience.cancel()
 
     async def _end_idle(self) -> None:
-        """End a process that has been starting for `START` seconds without headway."""
+        """End a process that has been starting for `START` seconds without progress."""
         pid, spent, since = self.pid, 0.0, time.monotonic()
         while True:
             await asyncio.sleep(START / 8)
@@ -96,16 +100,20 @@ class FirmNanny(Nanny):  # type: ignore[misc]
                 self._end_starting()
 
     async def kill(self, timeout: float = 5, reason: str = "nanny-kill") -> None:
-        """As Dask's; a process that is still starting has nothing to lose and is ended at once."""
+        """End the process as Dask does, but at once if it is still starting.
+
+        A process that is still starting has nothing to lose.
+        """
         while (process := self._starting()) is not None:
             self._end_starting()
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.running.wait(), _AGAIN)
-        if self._is_stopped():  # it cannot hear
+        if self._is_stopped():  # a stopped process cannot receive messages
             _end(self.pid)
         await super().kill(timeout=timeout, reason=reason)
 
     def _starting(self) -> WorkerProcess | None:
+        """Return the process of the worker if it is still starting, else None."""
         process = self.process
         return process if process is not None and process.status == Status.starting else None
 
@@ -115,11 +123,13 @@ class FirmNanny(Nanny):  # type: ignore[misc]
             _end(process.pid)
 
     def _is_stopped(self) -> bool:
+        """Return whether the worker's process is stopped, as by SIGSTOP."""
         with suppress(psutil.Error):
             return self.pid is not None and psutil.Process(self.pid).status() == "stopped"
         return False
 
     def _look(self) -> None:
+        """End a worker that has been stopped for too long. Dask's nanny then starts a new one."""
         now = time.monotonic()
         if not self._is_stopped():
             self._stopped_since = None
@@ -131,7 +141,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
 
 
 def _processor_time(pid: int | None) -> float:
-    """Seconds that a process has computed; 0 if there is none."""
+    """Return the processor time of a process in seconds, or 0 if there is none."""
     with suppress(psutil.Error):
         if pid is not None:
             times = psutil.Process(pid).cpu_times()
@@ -140,6 +150,7 @@ def _processor_time(pid: int | None) -> float:
 
 
 def _end(pid: int | None) -> None:
+    """Kill the process `pid`, if it exists. SIGKILL also ends a stopped process."""
     if pid is not None:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

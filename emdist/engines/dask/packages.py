@@ -1,4 +1,4 @@
-"""Whether every worker has the packages that the work needs, and the same code as here."""
+"""Package check: every worker must have the needed packages and the same code as the driver."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from emdist.runtime.arithmetic import arithmetic, differing
 
 logger = logging.getLogger(__name__)
 
-#: Workers unpickle and run with these.
+#: The packages with which workers unpickle and run tasks.
 NEEDED = ("emdist", "numpy", "numba", "zarr", "numcodecs", "dask", "distributed", "threadpoolctl")
 
-#: Another version of these may give other bits, or fail in the middle of a run.
+#: The packages of which another version may change the last bits, or fail in the middle of a run.
 SAME = ("python", "numpy", "numba", "zarr", "numcodecs", "dask", "distributed", "emdist")
 
-#: Seconds in which workers must have imported everything: a cold network disk is slow.
+#: Seconds within which workers must have imported everything: a cold network disk is slow.
 IMPORT_TIME = 120.0
 
 
 def check_workers(client: Client) -> None:
     """Refuse a cluster whose workers lack a package, or have another version than the driver.
 
-    Knows the workers of now; those that join later are found out by their first task.
+    This checks the present workers. Workers that join later are found by their first task.
 
     Raises
     ------
     WorkerPackageError
-        Names the worker, the package, the version there and here, and the remedy.
+        The message names the worker, the package, the version there and here, and the remedy.
     SchedulerError
-        The scheduler or a worker does not answer.
+        If the scheduler or a worker does not answer.
     """
-    # They would be waited for without end: Dask's own calls have no time limit.
+    # Silent workers would be waited for without end, because Dask's own calls have no time limit.
     _, silent = roster(client)
     if silent:
         logger.warning("not asking %s, which do not answer", ", ".join(sorted(silent)))
@@ -66,14 +66,14 @@ def check_workers(client: Client) -> None:
 
 
 def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> str | None:
-    """What to tell of a cluster whose machines do not compute alike; None if all do.
+    """Return a warning if the machines of a cluster do not compute alike, or None if they do.
 
     Parameters
     ----------
     here
         `emdist.runtime.arithmetic.arithmetic` of the driver.
     workers
-        The same of each worker by its address.
+        The same for each worker, by its address.
     """
     first = min(workers, default="")
     kinds = {tuple(sorted(one.items())) for one in workers.values()}
@@ -95,7 +95,7 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
 
 
 def told_by(client: Client) -> str | None:
-    """As `mixed`, of the workers that `client` has now and that answer."""
+    """Return what `mixed` says about the present workers of `client` that answer."""
     _, silent = roster(client)
     asked = sorted(set(client.nthreads()) - silent)
     told = _run(client, asked, arithmetic)
@@ -104,7 +104,7 @@ def told_by(client: Client) -> str | None:
 
 
 def _versions(client: Client, workers: Sequence[str]) -> dict[str, Any]:
-    """As `Client.get_versions`, of some workers and with a time limit."""
+    """Return the same as `Client.get_versions`, for some workers and with a time limit."""
     packages = list(NEEDED)
     message = {"op": "versions", "packages": packages}
     return {
@@ -115,17 +115,18 @@ def _versions(client: Client, workers: Sequence[str]) -> dict[str, Any]:
 
 
 def _machines(client: Client, versions: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    # The scheduler too: it unpickles the graphs.
+    # Include the scheduler, because it unpickles the graphs.
     machines = [(f"the scheduler at {address_of(client)}", versions["scheduler"])]
     machines += [(f"the worker at {w}", told) for w, told in sorted(versions["workers"].items())]
     return [(place, told) for place, told in machines if told]
 
 
 def _compare(place: str, package: str, there: str | None, here: str | None) -> None:
+    """Raise WorkerPackageError if a package has another version `there` than `here`."""
     if there == here:
         return
     if package == "emdist" and not (_is_release(there) and _is_release(here)):
-        return  # metadata of a clone are of an earlier commit: its code is compared instead
+        return  # The metadata of a clone are of an earlier commit, so the code is compared instead.
     if there is None:
         raise _error(place, f"has no {package}; here it is {here}")
     raise _error(place, f"has {package} {there}; here it is {here or 'not installed'}")
@@ -145,8 +146,8 @@ def _error(place: str, finding: str) -> WorkerPackageError:
 def _run(
     client: Client, workers: Sequence[str], function: Callable[..., Any], *arguments: Any
 ) -> dict[str, Any]:
-    """What `function` returns or raises in each worker."""
-    # `_run` and not `run`: the public one has no time limit, and a worker may hang.
+    """Return what `function` returns or raises in each worker."""
+    # `_run` and not `run`, because the public method has no time limit, and a worker may hang.
     try:
         told: dict[str, Any] = client.sync(
             client._run, function, *arguments, workers=workers, on_error="return",
@@ -158,10 +159,10 @@ def _run(
 
 
 def _probe() -> Callable[[tuple[str, ...]], dict[str, Any]]:
-    """A function that says what a process can import, and a digest of its emdist.
+    """Return a function that says what a process can import, with a digest of its emdist.
 
-    A closure, because those are pickled by value: it must also run where emdist is missing.
-    For the same reason it imports what it needs itself. Versions in metadata do not tell
+    It is a closure, because closures are pickled by value: it must run even where emdist is
+    missing. For the same reason it imports what it needs itself. Versions in metadata do not say
     whether a package can be imported, and a checkout has no metadata.
     """
 

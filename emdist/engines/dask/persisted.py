@@ -1,7 +1,7 @@
-"""Persisted Dask arrays: their chunks lie on a cluster's workers, and tasks go to where they lie.
+"""Persisted Dask arrays: chunks stay on the workers that hold them, and tasks run there.
 
-A block's task depends on the futures of its chunks, as Dask's own tasks would: the scheduler makes
-a lost chunk again, and sends it to another worker where that is needed.
+A block's task depends on the futures of its chunks, as Dask's own tasks do. So the scheduler
+computes a lost chunk again, and sends chunks to another worker if necessary.
 """
 
 from __future__ import annotations
@@ -25,31 +25,32 @@ from emdist.errors import ConfigError
 from emdist.runtime.contexts import set_to
 
 if TYPE_CHECKING:
-    # Every worker imports this module, and dask.array brings pandas and xarray: 100 MB.
+    # Not imported at run time: every worker imports this module, and dask.array loads pandas and
+    # xarray, which take 100 MB.
     from dask.array import Array as DaskArray
 
-#: A chunk's key on the scheduler.
+#: The key of a chunk on the scheduler.
 Key: TypeAlias = Any
 
-#: What the task at work was given: chunks by their keys.
+#: The chunks that were given to the current task, by their keys.
 _SUPPLIED: ContextVar[Mapping[Key, Any]] = ContextVar("supplied", default={})  # noqa: B039
 
 
 @dataclass(frozen=True)
 class Lying:
-    """Stands in a graph for a chunk that lies on a worker.
+    """Represents, in a graph, a chunk that a worker holds.
 
     Attributes
     ----------
     key
-        Of the chunk on the scheduler.
+        The key of the chunk on the scheduler.
     """
 
     key: Key
 
 
 def detached(array: DaskArray) -> tuple[DaskArray, dict[Key, Future]]:
-    """`array` with `Lying` in place of futures, and the futures by their keys."""
+    """Return `array` with `Lying` in place of futures, and the futures by their keys."""
     futures: dict[Key, Future] = {}
     graph: dict[Any, Any] = {}
     for key, node in dict(array.__dask_graph__()).items():
@@ -64,13 +65,13 @@ def detached(array: DaskArray) -> tuple[DaskArray, dict[Key, Future]]:
 
 
 def lying_in(graph: Mapping[Any, Any], keys: Sequence[Any]) -> tuple[Key, ...]:
-    """Keys of the chunks on workers that `keys` of `graph` are made from, in a fixed order."""
+    """Return the keys of the held chunks from which `keys` of `graph` are made, in fixed order."""
     needed, _ = cull(graph, list(keys))
     return tuple(dict.fromkeys(node.key for node in needed.values() if isinstance(node, Lying)))
 
 
 def with_chunks(graph: Mapping[Any, Any], keys: Sequence[Any]) -> dict[Any, Any]:
-    """The part of `graph` that makes `keys`, with the chunks that the task was given."""
+    """Return the part of `graph` that computes `keys`, with the chunks that the task was given."""
     given = _SUPPLIED.get()
     needed, _ = cull(graph, list(keys))
     return {
@@ -80,19 +81,19 @@ def with_chunks(graph: Mapping[Any, Any], keys: Sequence[Any]) -> dict[Any, Any]
 
 
 def supplied(keys: Sequence[Key], chunks: Sequence[Any]) -> AbstractContextManager[None]:
-    """While it lasts, sources of this thread find these chunks."""
+    """Return a context in which sources of this thread find these chunks."""
     return set_to(_SUPPLIED, dict(zip(keys, chunks, strict=True)))
 
 
 def needs_of(task: Any) -> Callable[[int], tuple[Key, ...]] | None:
-    """What tells the keys of the chunks that a block of `task` needs; None if it needs none."""
+    """Return a function that gives the keys of the chunks for a block, or None without chunks."""
     found: Callable[[int], tuple[Key, ...]] | None
     found = getattr(getattr(task, "source", None), "needs", None)
     return found
 
 
 def check_alive(futures: Mapping[Key, Future]) -> None:
-    """ConfigError if a chunk is no longer on its cluster."""
+    """Raise ConfigError if a chunk is no longer on its cluster."""
     for future in futures.values():
         if future.status in ("cancelled", "lost", "error"):
             raise ConfigError(
@@ -103,7 +104,7 @@ def check_alive(futures: Mapping[Key, Future]) -> None:
 
 
 def check_client(futures: Mapping[Key, Future], client: Client | None) -> None:
-    """ConfigError unless the chunks lie on the cluster of `client`."""
+    """Raise ConfigError unless the chunks are on the cluster of `client`."""
     check_alive(futures)
     own = next(iter(futures.values())).client
     here = own.scheduler.address if own.scheduler is not None else "an unknown address"
@@ -118,7 +119,10 @@ def check_client(futures: Mapping[Key, Future], client: Client | None) -> None:
 
 
 def near(client: Client, places: Places, needs: Sequence[tuple[Key, ...]]) -> NDArray[np.int64]:
-    """(n,) the worker of each block: where most of its chunks lie, or as `places` has it."""
+    """Return the worker of each block, shape (n,): the one that holds most of its chunks.
+
+    If no worker of `places` holds any, the worker is the one that `places` gives.
+    """
     keys = list(dict.fromkeys(key for one in needs for key in one))
     holders = ask(client, "who_has", keys=keys)
     known = {address: w for w, address in enumerate(places.workers)}

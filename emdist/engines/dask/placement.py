@@ -1,4 +1,4 @@
-"""Which worker takes which block: the same one in every pass, near its cache."""
+"""Placement: which worker takes which block. It is the same in every pass, so caches are useful."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Workers that a strictly placed task may choose from: enough to survive the loss of some, few
+#: How many workers a strictly placed task may choose from: enough to survive the loss of some, few
 #: enough to be sent with every task.
 CHOICE = 8
 
 
 @dataclass(frozen=True)
 class Places:
-    """Key to workers: evaluated on the scheduler, as the ``workers`` annotation.
+    """Maps a key to workers. The scheduler evaluates it as the ``workers`` annotation.
 
     Parameters
     ----------
     leaf
-        First part of the key of a block.
+        The first part of the key of a block.
     index
-        (n,) worker of each block, as an index into `workers`.
+        The worker of each block, shape (n,), as an index into `workers`.
     workers
-        Addresses, at least one.
+        The addresses of the workers, at least one.
     strict
-        False: blocks name the worker they prefer, other tasks none. True: every task names
-        up to `CHOICE` workers, and no other may take it.
+        If False, blocks name the worker that they prefer, and other tasks name none. If True, every
+        task names up to `CHOICE` workers, and no other worker may take it.
     """
 
     leaf: str
@@ -39,7 +39,7 @@ class Places:
     strict: bool = False
 
     def __call__(self, key: Any) -> list[str]:
-        """Addresses for the task `key`; none means any worker."""
+        """Return the addresses for the task `key`. An empty list means any worker."""
         kind, i = key if isinstance(key, tuple) else (key, 0)
         if kind == self.leaf:
             i = self.index[i]
@@ -51,34 +51,35 @@ class Places:
 
 @dataclass(frozen=True)
 class InTurn:
-    """Key to priority, as the ``priority`` annotation: blocks in their order, joins before them.
+    """Maps a key to its priority: blocks come in order, and joins before them.
 
-    Dask's own order is that of no reading: it goes through the blocks of a join backwards. A
-    worker could not tell which block comes next, nor a disk.
+    The scheduler evaluates it as the ``priority`` annotation. Dask's own order does not suit
+    reading, because it goes through the blocks of a join backwards. Neither a worker nor a disk
+    could then predict which block comes next.
 
     Parameters
     ----------
     leaf
-        First part of the key of a block.
+        The first part of the key of a block.
     n_blocks
-        Of the pass.
+        The number of blocks in the pass.
     """
 
     leaf: str
     n_blocks: int
 
     def __call__(self, key: Any) -> float:
-        """Greater is earlier."""
+        """Return the priority of a task. Tasks with a greater number run earlier."""
         kind, i = key if isinstance(key, tuple) else (key, 0)
         return 1.0 - i / self.n_blocks if kind == self.leaf else 1.0
 
 
-#: Hashes held at once: a million blocks on a thousand workers would be 8 GB.
+#: Hashes in memory at once. All of a million blocks on a thousand workers would take 8 GB.
 HASHES = 1 << 20
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The splitmix64 finaliser: bits of `x`, well stirred (Steele, Lea and Flood 2014)."""
+    """Return the splitmix64 finaliser of `x`, which mixes its bits (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
@@ -87,16 +88,19 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def following(
     blocks: tuple[int, ...], index: NDArray[np.int64], threads: Sequence[int]
 ) -> tuple[int | None, ...]:
-    """What each block's worker comes to when it has a thread free for it; None at the end.
+    """Return, for each block, the block that its worker reads ahead; None at the end.
+
+    It is the block that the worker processes next on the same thread, if each thread takes one
+    block in turn.
 
     Parameters
     ----------
     blocks
-        Block indices.
+        The block indices.
     index
-        (n,) worker of each.
+        The worker of each block, shape (n,).
     threads
-        Of each worker.
+        The number of threads of each worker.
     """
     after: list[int | None] = [None] * len(blocks)
     for worker, many in enumerate(threads):
@@ -108,18 +112,18 @@ def following(
 
 @lru_cache(maxsize=4)
 def place(blocks: tuple[int, ...], workers: tuple[tuple[str, int], ...]) -> NDArray[np.int64]:
-    """The worker of each block: rendezvous hashing with bounded loads.
+    """Return the worker of each block, by rendezvous hashing with bounded loads.
 
-    A block goes to the worker with the largest hash of (block, worker) that has room left, so
-    that a block finds the same worker, and its cache, in every pass, and few blocks move when
-    a worker comes or goes. The bound keeps any worker from being the last one busy.
+    A block goes to the worker with the largest hash of (block, worker) that has capacity left. So a
+    block finds the same worker, and its cache, in every pass, and few blocks move when a worker
+    joins or leaves. The bound prevents that one worker is still busy when all others have finished.
 
     Parameters
     ----------
     blocks
-        Block indices.
+        The block indices.
     workers
-        (address, threads), at least one; room is in proportion to threads.
+        Pairs of address and threads, at least one. Capacity is in proportion to threads.
 
     Returns
     -------
@@ -142,11 +146,14 @@ def place(blocks: tuple[int, ...], workers: tuple[tuple[str, int], ...]) -> NDAr
 
 
 def _favourites(ids: NDArray[np.uint64], names: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """(n,) the name with the largest hash for each id, a slice of ids at a time."""
+    """Return, for each id, the index of the name with the largest hash. Shape (n,).
+
+    The ids are processed in slices, to limit memory.
+    """
     rows = max(1, HASHES // len(names))
     out = np.empty(len(ids), np.int64)
     for a in range(0, len(ids), rows):
-        # + 1: zero is the hash of zero. The arithmetic is modulo 2**64, as it should be.
+        # + 1, because the hash of zero is zero. The arithmetic is modulo 2**64, as intended.
         own = _mix(ids[a : a + rows] + np.uint64(1))[:, None]
         out[a : a + rows] = _mix(own ^ _mix(names + np.uint64(1))[None, :]).argmax(axis=1)
     return out
@@ -155,27 +162,28 @@ def _favourites(ids: NDArray[np.uint64], names: NDArray[np.uint64]) -> NDArray[n
 def choose(
     leaf: str, blocks: tuple[int, ...], workers: Mapping[str, int], avoid: set[str]
 ) -> Places:
-    """The placement of one attempt.
+    """Return the placement of the blocks in one attempt.
 
-    Tasks with restrictions are never queued on the scheduler (`Scheduler.is_rootish`): all
-    leaves go to their workers at once, about a kilobyte each. That does no harm here. A worker
-    runs them by priority, which puts the join of a group before the leaves of later groups, so
-    few results lie about. Without restrictions, a block would not meet its cache, and leaves
-    too few to be queued would all go where the loaded task lies. As the restrictions are loose,
-    idle workers steal, and the blocks of a dead worker go anywhere.
+    Dask never queues tasks with restrictions on the scheduler (`Scheduler.is_rootish`): all leaves
+    go to their workers at once, about a kilobyte each. That does no harm here. A worker runs them
+    by priority, which puts the join of a group before the leaves of later groups, so few results
+    accumulate. Without restrictions, a block would not find its cache, and if the leaves were too
+    few to be queued, all of them would go to the worker that holds the loaded task. As the
+    restrictions are loose, idle workers steal blocks, and the blocks of a dead worker go anywhere.
 
-    Not so while a worker is avoided: to the scheduler it looks idle, and it would steal.
+    The restrictions are strict while a worker is avoided: to the scheduler it looks idle, and it
+    would steal blocks.
 
     Parameters
     ----------
     leaf
-        First part of the key of a block.
+        The first part of the key of a block.
     blocks
-        Block indices.
+        The block indices.
     workers
-        Address to threads, at least one.
+        The number of threads of each worker, by address; at least one worker.
     avoid
-        Addresses of workers that have stood still.
+        The addresses of workers that have stalled.
     """
     trusted = {address: n for address, n in workers.items() if address not in avoid}
     chosen = tuple(sorted((trusted or workers).items()))

@@ -1,4 +1,4 @@
-"""Keep Dask from telling of connections that end: whoever ended them is told of elsewhere."""
+"""Silences Dask's messages about connections that end. emdist reports their causes elsewhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from contextlib import ExitStack, contextmanager
 from distributed.client import AllExit
 from distributed.comm import CommClosedError
 
-# Closing a cluster makes these tell, at warning or error level, of connections that end. The
-# parent logger does not do: Dask gives some children levels of their own.
+# When a cluster closes, these loggers report connections that end, at warning or error level.
+# Muting the parent logger is not enough, because Dask gives some of its children levels of their
+# own.
 _TALKATIVE = (
     "distributed.batched",
     "distributed.client",
@@ -26,7 +27,7 @@ _TALKATIVE = (
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Mutes Dask's loggers, up to critical messages, while a cluster closes."""
+    """Mute Dask's loggers, up to critical messages, while a cluster closes."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -40,10 +41,11 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def closing_quietly() -> Iterator[ExitStack]:
-    """An exit stack whose contexts close in silence, whatever happened inside.
+    """Yield an exit stack whose contexts close silently, whatever happened inside.
 
-    Inside, no traceback is shown of a message that a dead scheduler could not take, nor of a
-    task of Dask's that gave up a fetch which had been given up before: they tell nothing.
+    Inside, two tracebacks are suppressed because they say nothing useful: of a message that a dead
+    scheduler could not receive, and of a Dask task that cancelled a fetch which was cancelled
+    already.
     """
     loggers = [logging.getLogger(name) for name in ("asyncio", "distributed.batched")]
     for logger in loggers:
@@ -59,6 +61,6 @@ def closing_quietly() -> Iterator[ExitStack]:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Not that a connection ended, or that a fetch was given up."""
+    """Return False for messages that a connection ended or that a fetch was cancelled."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, AllExit | CommClosedError)

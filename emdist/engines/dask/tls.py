@@ -1,4 +1,4 @@
-"""TLS between client, scheduler and workers: whoever has no certificate of ours is refused."""
+"""TLS between client, scheduler and workers: only holders of trusted certificates can connect."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from emdist.errors import ConfigError
 
 @dataclass(frozen=True)
 class Tls:
-    """Files of certificates, PEM; each side shows its own and asks the other for one.
+    """Paths of PEM certificates. Each side shows its own and requires one from the other.
 
-    Whoever reaches a scheduler can run code on it. With TLS that takes a certificate signed by
-    the authority, and what travels (rows, parameters, storage options) is encrypted.
+    Whoever reaches a scheduler can run code on it. With TLS, that takes a certificate signed by the
+    authority, and the transferred data (rows, parameters, storage options) are encrypted.
 
     Parameters
     ----------
     ca_file
-        Certificate of the authority that signed all others: have one for this cluster alone.
+        The certificate of the authority that signed all others. Use an authority for this cluster
+        alone.
     cert, key
-        Certificate of this side, and its private key. Paths, never the text itself:
-        configurations are stored and shown.
+        The certificate of this side, and its private key. Give paths and never the text itself,
+        because configurations are stored and shown.
     """
 
     # Unknown keys are refused, as everywhere in a configuration.
@@ -37,12 +38,12 @@ class Tls:
     key: str
 
     def security(self) -> Security:
-        """For `distributed.Client` and clusters: nothing is sent or taken unencrypted.
+        """Return the `Security` for a client and clusters that send and accept nothing unencrypted.
 
         Raises
         ------
         ConfigError
-            If a file is not there or not what it should be.
+            If a file does not exist or is not what it should be.
         """
         files = {name: _file(name, getattr(self, name)) for name in ("ca_file", "cert", "key")}
         try:
@@ -64,7 +65,7 @@ class Tls:
 
 
 def _file(name: str, path: str) -> str:
-    """An absolute path: workers have other working directories."""
+    """Return an absolute path, because workers have other working directories."""
     found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  it never raises
     if "\0" in path or "-----BEGIN" in path or not found.is_file():
         told = "the text of a certificate or key" if "-----BEGIN" in path else repr(path[:100])

@@ -1,4 +1,4 @@
-"""Workers that have stood still: avoided for a while, and trusted again once they are well."""
+"""Workers that have stalled: avoided for a while, and trusted again once they have recovered."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from distributed import Client
 
 from emdist.engines.dask.faults import ask, missed_beats
 
-#: States of tasks that hold a thread; a hung one stays "cancelled" when it has been given up.
+#: The states of tasks that occupy a thread. A hanging task stays "cancelled" after it was given up.
 _BUSY = ("executing", "cancelled", "resumed", "long-running")
-#: Stalls that a worker is avoided for the first time; twice as many every further time.
+#: How many stall times a worker is avoided the first time. Each further time is twice as long.
 _FIRST = 2
 
 
 @dataclass(frozen=True)
 class _Blame:
-    """How often a worker stood still, and when it may be tried again."""
+    """How often a worker has stalled, and when it may be tried again."""
 
     times: int
     until: float
 
 
 class Blamed:
-    """The addresses to avoid: a set that forgets.
+    """The addresses of workers to avoid, for a limited time.
 
-    Without a memory, a hung worker would cost every pass its stall_timeout; without an end to
-    it, one that was only suspended for a while would be lost to a run of hours. So a worker is
-    tried again once its heart beats and it works on nothing, but after each failure only after
-    twice the time: what a bad one costs stays a fraction of the run.
+    Without this memory, a hanging worker would cost every pass its stall_timeout. Without a time
+    limit, a run of hours would lose a worker that was only suspended for a while. So a worker is
+    tried again once it sends heartbeats and has no work. Each failure doubles the waiting time, so
+    a bad worker costs only a fraction of the run.
 
-    It has state because passes share it.
+    The set is mutable because passes share it.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Blamed:
         return iter(sorted(self._avoided))
 
     def blame(self, addresses: Iterable[str], stall: float) -> None:
-        """Avoid `addresses`, which stood still for `stall` seconds."""
+        """Avoid `addresses`, which stalled for `stall` seconds."""
         for address in addresses:
             times = self._blames[address].times + 1 if address in self._blames else 1
             until = time.monotonic() + stall * _FIRST**times
@@ -55,7 +55,7 @@ class Blamed:
             self._avoided.add(address)
 
     def forgive(self, client: Client) -> set[str]:
-        """Trust those again whose time is over and that are well; their addresses."""
+        """Trust recovered workers again whose time is over. Return their addresses."""
         now = time.monotonic()
         due = {address for address in self._avoided if self._blames[address].until <= now}
         if not due:
@@ -67,7 +67,7 @@ class Blamed:
 
 
 def _is_well(address: str, workers: Mapping[str, Any]) -> bool:
-    """Whether a worker is heard of as lately as the others, and no block hangs in it."""
+    """Return whether a worker's heartbeat is as recent as the others', and no block hangs in it."""
     newest = max(worker["last_seen"] for worker in workers.values())
     worker = workers[address]
     counts = worker.get("metrics", {}).get("task_counts", {})

@@ -1,1 +1,1 @@
-"""Chunks of Zarr arrays: which there are, decoded within bounds, written directly."""
+"""Chunks of Zarr arrays: which exist, decoding within limits, and direct writing."""

@@ -1,9 +1,9 @@
-"""Chunks that decode to no more than their array says, however little is stored.
+"""Bounded decoding: no chunk decodes to more bytes than its array's metadata say.
 
-A kilobyte can decode to gigabytes, and Zarr hands what is stored to decoders that believe it. So an
-array from elsewhere is opened with its compressors wrapped: what a frame says that it decodes to is
-looked at first, and where it does not say, decoding stops at the limit. Codecs that emdist does not
-know decode as ever.
+A kilobyte can decode to gigabytes, and Zarr passes stored bytes to decoders that trust them. So an
+array is opened with its compressors wrapped. If a frame says how many bytes it decodes to, that
+number is checked first. If it does not say, decoding stops at the limit. Codecs that emdist does
+not know decode as usual.
 """
 
 from __future__ import annotations
@@ -33,31 +33,33 @@ from zarr.core.metadata import ArrayV2Metadata
 from emdist.errors import DataError
 from emdist.interfaces import Array
 
-#: From packed bytes, their limit and exact size, and a codec of numcodecs', to decoded ones.
+#: A decoder: takes packed bytes, the limit, the exact size and a codec of numcodecs; returns
+#: decoded bytes.
 _Decode: TypeAlias = Callable[[memoryview, int, int, Any], Any]
 
-#: Beyond its rows a chunk may take an eighth and this, in bytes: packed badly, with checksums.
+#: A packed chunk may exceed its rows by an eighth and by this many bytes, because of poor
+#: compression and checksums.
 _SLACK = 1 << 16
-#: Filters may store wider numbers than the array has: by so much at most.
+#: Filters may store numbers that are wider than those of the array, by at most this factor.
 _WIDER = 16
-#: Bytes decoded at a time where the size is not told beforehand.
+#: Bytes that are decoded at a time if the decoded size is not known beforehand.
 _PIECE = 1 << 20
 
 
-class Oversized(ValueError):  # noqa: N818  as its neighbours
-    """A chunk would decode to more than its array says."""
+class Oversized(ValueError):  # noqa: N818  named as the exceptions around it
+    """A chunk would decode to more bytes than its array's metadata say."""
 
     def __init__(self, found: int | str, limit: int) -> None:
         super().__init__(f"it decodes to {found} bytes, and its chunk has at most {limit}")
 
 
 def most(nbytes: int) -> int:
-    """Bytes that a chunk of `nbytes` may take when it is packed."""
+    """Return the largest number of bytes that a chunk of `nbytes` may have when it is packed."""
     return nbytes + nbytes // 8 + _SLACK
 
 
 def content_size(frame: memoryview) -> int:
-    """What the header of a Zstandard frame says that it decodes to, or -1 (RFC 8878, 3.1.1.1)."""
+    """Return the decoded size that a Zstandard frame's header states, or -1 (RFC 8878, 3.1.1.1)."""
     if len(frame) < 9 or bytes(frame[:4]) != b"\x28\xb5\x2f\xfd":
         return -1
     descriptor = frame[4]
@@ -69,37 +71,44 @@ def content_size(frame: memoryview) -> int:
 
 
 def _zstd(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
+    """Decode a Zstandard frame, or several, into at most `limit` bytes."""
     size = content_size(packed)
     if size > limit:
         raise Oversized(size, limit)
-    # Another frame, or one that tells no size, would be followed to its end: given room for so
-    # much alone, the decoder stops there.
+    # Further frames, and frames without a size, would be decoded to their end. The decoder stops at
+    # the end of its output buffer, so the buffer has exactly the allowed size.
     try:
         return zstd.decompress(packed, np.empty(exact if size < 0 else size, np.uint8))
     except (RuntimeError, ValueError):
         if not 0 <= size < exact:
             raise
-        return zstd.decompress(packed, np.empty(exact, np.uint8))  # frames that make up the chunk
+        # several frames that make up the chunk
+        return zstd.decompress(packed, np.empty(exact, np.uint8))
 
 
 def _blosc(packed: memoryview, limit: int) -> None:
-    # The header: decoded bytes at 4, packed bytes at 12 (c-blosc, README_CHUNK_FORMAT).
+    """Check the sizes that the header of a Blosc buffer states."""
+    # Header: decoded size at byte 4, packed size at byte 12 (c-blosc, README_CHUNK_FORMAT).
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) or len(packed) < 16:
-        # The decoder knows no end of its input: it would read whatever lies behind it.
+        # The decoder does not know where its input ends and would read whatever memory follows it.
         raise ValueError(f"it is cut off: {len(packed)} bytes are left of {int(sizes[3])}")
     if int(sizes[1]) > limit:
         raise Oversized(int(sizes[1]), limit)
 
 
 def _lz4(packed: memoryview, limit: int) -> None:
+    """Check the decoded size with which a chunk of numcodecs' LZ4 begins."""
     size = int.from_bytes(packed[:4], "little")
     if size > limit:
         raise Oversized(size, limit)
 
 
 def _streamed(make: Callable[[Any], Any]) -> _Decode:
-    """Decodes with the standard library's decompressors, one after another, up to the limit."""
+    """Return a decoder that uses decompressors of the standard library up to the limit.
+
+    `make` returns a decompressor for a codec. Each stream in the chunk gets a new one.
+    """
 
     def decode(packed: memoryview, limit: int, exact: int, codec: Any) -> Any:
         out, data = bytearray(), bytes(packed)
@@ -110,7 +119,7 @@ def _streamed(make: Callable[[Any], Any]) -> _Decode:
                 out += piece
                 if len(out) > limit:
                     raise Oversized(f"more than {limit}", limit)
-                # zlib hands back what it has not looked at; the others keep it.
+                # zlib hands back the input that it has not used yet; the others keep it.
                 data = getattr(stream, "unconsumed_tail", b"")
                 if not piece and not data and not stream.eof:
                     raise ValueError("it is cut off: the stream has no end")
@@ -124,9 +133,9 @@ def _lzma(codec: Any) -> Any:
     return lzma.LZMADecompressor(codec.format, None, codec.filters)
 
 
-#: By the name of a codec: looks at the size that it tells,
+#: Functions that check the stated size before the codec itself decodes, by name of the codec.
 _LOOKS: dict[str, Callable[[memoryview, int], None]] = {"blosc": _blosc, "lz4": _lz4}
-#: or decodes in its place.
+#: Functions that decode in place of the codec, by name of the codec.
 _DECODES: dict[str, _Decode] = {
     "zstd": _zstd,
     "gzip": _streamed(lambda codec: zlib.decompressobj(31)),
@@ -139,14 +148,15 @@ _KNOWN = {*_LOOKS, *_DECODES}
 
 @dataclass(frozen=True)
 class Bounded(BytesBytesCodec):
-    """A codec of Zarr's third format that decodes to `limit` bytes at most.
+    """A codec of Zarr format 3 that decodes to at most `limit` bytes.
 
     Attributes
     ----------
     codec
-        What decodes.
+        The codec that decodes.
     limit, exact
-        Bytes at most, and for frames that do not tell their size.
+        The largest number of decoded bytes, and the size of the buffer for frames that do not state
+        their size.
     """
 
     codec: BytesBytesCodec
@@ -181,24 +191,24 @@ class Bounded(BytesBytesCodec):
 
 
 class BoundedV2(numcodecs.abc.Codec):  # type: ignore[misc]
-    """As `Bounded`, for the compressors of Zarr's second format."""
+    """The same as `Bounded`, for the compressors of Zarr format 2."""
 
-    codec_id = "bounded"  # Zarr asks the class for one; an object has its codec's
+    codec_id = "bounded"  # Zarr asks the class for an ID; each object has the ID of its codec
 
     def __init__(self, codec: Any, limit: int, exact: int) -> None:
         self.codec_id = codec.codec_id
         self.codec, self.limit, self.exact = codec, limit, exact
 
     def get_config(self) -> dict[str, Any]:
-        """As it stands in the metadata."""
+        """Return the configuration of the codec, as it is stored in the metadata."""
         return dict(self.codec.get_config())
 
     def encode(self, buf: Any) -> Any:
-        """As the codec."""
+        """Encode as the wrapped codec does."""
         return self.codec.encode(buf)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """As the codec, but for what is too large."""
+        """Decode as the wrapped codec does, but refuse what is too large."""
         packed = _bytes(np.ascontiguousarray(buf))
         if self.codec_id in _DECODES:
             return _DECODES[self.codec_id](packed, self.limit, self.exact, self.codec)
@@ -207,20 +217,22 @@ class BoundedV2(numcodecs.abc.Codec):  # type: ignore[misc]
 
 
 def _bytes(array: Array) -> memoryview:
+    """Return a view of the bytes of `array`, without a copy."""
     return memoryview(array.reshape(-1).view(np.uint8).data)
 
 
 def _name(codec: BytesBytesCodec) -> str:
+    """Return the name of a codec, as numcodecs calls it."""
     return str(codec.to_dict()["name"]).removeprefix("numcodecs.")
 
 
 def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """`array` with its compressors wrapped; the limits follow from its metadata.
+    """Return `array` with its compressors wrapped. The limits follow from its metadata.
 
     Raises
     ------
     DataError
-        As `check_memory`.
+        As `check_memory` does.
     """
     meta = array.metadata
     check_memory(array)
@@ -238,9 +250,9 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 
 def check_memory(array: zarr.Array[Any]) -> None:
-    """DataError if one chunk, or the rows of one shard, would take more than this process has."""
+    """Raise DataError if a chunk, or a shard's rows, need more memory than this process has."""
     unit = array.shards or array.chunks
-    # A block has whole rows, as far as there are any.
+    # A block has whole rows, but no more rows than the array.
     rows = math.prod([min(unit[0], array.shape[0]), *array.shape[1:]])
     needed = max(math.prod(array.chunks), rows) * array.dtype.itemsize
     if needed > (memory := memory_here()):
@@ -252,14 +264,17 @@ def check_memory(array: zarr.Array[Any]) -> None:
 
 
 def most_stored(array: zarr.Array[Any]) -> int:
-    """Bytes that an object of `array`, a chunk or a shard with its index, may have."""
+    """Return the largest plausible size in bytes of a stored object.
+
+    An object is a chunk, or a shard with its index.
+    """
     nbytes = math.prod(array.shards or array.chunks) * array.dtype.itemsize
     chunks = nbytes // max(1, math.prod(array.chunks) * array.dtype.itemsize)
     return most(nbytes * _WIDER if array.filters else nbytes) + 16 * chunks
 
 
 def _wrapped(codecs: Iterable[Codec], nbytes: int, itemsize: int) -> tuple[Codec, ...]:
-    """`codecs` of chunks of `nbytes`, wrapped."""
+    """Return the `codecs` of chunks of `nbytes`, with compressors wrapped."""
     found: list[Codec] = []
     wide, exact = 1, nbytes
     for codec in codecs:
@@ -268,7 +283,7 @@ def _wrapped(codecs: Iterable[Codec], nbytes: int, itemsize: int) -> tuple[Codec
         elif isinstance(codec, ShardingCodec):
             inner = math.prod(codec.chunk_shape) * itemsize
             codec = replace(codec, codecs=_wrapped(codec.codecs, inner, itemsize))
-            nbytes = exact = nbytes + 16 * (nbytes // max(1, inner)) + 4  # the index
+            nbytes = exact = nbytes + 16 * (nbytes // max(1, inner)) + 4  # the shard's index
         elif isinstance(codec, BytesBytesCodec):
             if _name(codec) in _KNOWN:
                 codec = Bounded(codec, most(nbytes * wide), exact)
@@ -280,14 +295,14 @@ def _wrapped(codecs: Iterable[Codec], nbytes: int, itemsize: int) -> tuple[Codec
 
 @cache
 def memory_here() -> int:
-    """Bytes that this process may have: of the machine, its container, its own limit."""
+    """Return the bytes that this process may use: the least of machine, container and own limit."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
             found.append(int(Path("/sys/fs/cgroup", name).read_text()))
         except (OSError, ValueError):
             continue  # there is no container, or it has no limit
-    import resource  # not there on every system that Python runs on
+    import resource  # Not available on every system that Python runs on.
 
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     return min(found if soft == resource.RLIM_INFINITY else [*found, soft])

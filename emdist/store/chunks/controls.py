@@ -1,7 +1,7 @@
-"""Controls: arrays that are certainly sound, read as others are, to tell a defect from damage.
+"""Control arrays: sound Zarr arrays in memory, which show whether a failure is a defect.
 
-See `emdist.runtime.defects`. All of them are in memory, and are looked at only after something
-has failed.
+If a control array cannot be read either, the code is at fault and not the user's data. See
+`emdist.runtime.defects`. Control arrays are made only after something has failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emdist.store.chunks.layout import metadata_digest, missing_rows
 from emdist.store.chunks.writing import packers
 
 _ROWS, _CHUNK = 8, 2
-#: One array of each way that emdist and most others write.
+#: One array for each way in which emdist and most other programs write.
 _WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "labels": {"compressors": packers("float64", (_CHUNK, 1))},
@@ -28,7 +28,10 @@ _WAYS: dict[str, dict[str, Any]] = {
 
 
 def open_sound_arrays() -> None:
-    """Write, list, open and read sound arrays; raises what Zarr, or emdist with it, raises."""
+    """Write, list, open and read sound arrays.
+
+    Whatever Zarr, or emdist with it, raises is passed on.
+    """
     store = MemoryStore()
     group = zarr.create_group(store, attributes={"made": "as a control"})
     rows: Array = np.arange(_ROWS, dtype=np.float64).reshape(-1, 1)
@@ -47,12 +50,12 @@ def open_sound_arrays() -> None:
 
 
 def read_sound_chunk(array: zarr.Array[Any]) -> None:
-    """Write a chunk as those of `array` are, into memory, and read it; raises what that raises."""
+    """Write a chunk like those of `array` into memory and read it. Exceptions are passed on."""
     path = StorePath(MemoryStore(), array.path)
     metadata: Any = array.metadata
     twin = zarr.Array(zarr.AsyncArray(metadata, path, array.config))
     region = tuple(slice(0, min(n, c)) for n, c in zip(array.shape, array.chunks, strict=True))
     shape = tuple(part.stop for part in region)
-    # No value twice in a row: a chunk of the fill value alone would not be stored.
+    # The values alternate, because a chunk that holds only the fill value would not be stored.
     twin[region] = (np.arange(int(np.prod(shape))).reshape(shape) % 2).astype(array.dtype)
     twin[region]

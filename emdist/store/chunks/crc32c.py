@@ -1,7 +1,7 @@
-"""CRC-32C of much data while other threads go on, and of data behind other data at no cost.
+"""CRC-32C checksums, computed without holding the interpreter's lock, and joined without the data.
 
-fastcrc lets go of the interpreter's lock and reads memory at twice the rate of google_crc32c, which
-Zarr's codec computes the same with.
+fastcrc releases the interpreter's lock and reads memory at twice the rate of google_crc32c, with
+which Zarr's codec computes the same checksum.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from fastcrc.crc32 import iscsi
 
-#: x^8, and what x^32 is: a polynomial over bits is written with x^0 in the highest of 32.
+#: The polynomials x^8, and x^32 modulo that of CRC-32C. The highest of the 32 bits is the
+#: coefficient of x^0.
 _BYTE, _REST = 1 << 23, 0x82F63B78
 
 
 def extend(crc: int, data: Any) -> int:
-    """The CRC-32C of what has `crc`, 0 for nothing, and of the bytes of `data` behind it.
+    """Return the CRC-32C of some bytes with checksum `crc` (0 for none), followed by `data`.
 
     Parameters
     ----------
@@ -28,16 +29,18 @@ def extend(crc: int, data: Any) -> int:
 
 
 def behind(other: int, before: int, crc: int, length: int) -> int:
-    """The CRC-32C of `length` bytes behind what has `other`, by the `crc` behind what has `before`.
+    """Return the CRC-32C of some bytes with checksum `other`, followed by `length` more bytes.
 
-    Without the bytes: a CRC is linear, so what lies before changes it by itself times x^(8 length).
+    `crc` is the checksum of the same `length` bytes when they follow bytes with checksum `before`.
+    The bytes themselves are not needed. A CRC is linear, so a change of the checksum before the
+    `length` bytes changes the result by that change times x^(8 length).
     """
     return crc ^ _product(other ^ before, _shift(length))
 
 
 @lru_cache(maxsize=64)
 def _shift(length: int) -> int:
-    """x^(8 length), by squaring."""
+    """Return x^(8 length), by repeated squaring."""
     power, square = 1 << 31, _BYTE
     while length:
         if length & 1:
@@ -47,7 +50,7 @@ def _shift(length: int) -> int:
 
 
 def _product(a: int, b: int) -> int:
-    """Of polynomials, modulo that of CRC-32C."""
+    """Return the product of two polynomials, modulo the polynomial of CRC-32C."""
     found = 0
     for at in range(31, -1, -1):  # from x^0 of `a`
         if a >> at & 1:

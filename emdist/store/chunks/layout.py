@@ -1,4 +1,4 @@
-"""Which objects of a store hold which rows of an array, and which of them are not there."""
+"""Layout of Zarr arrays in a store: which objects hold which rows, and which ones are missing."""
 
 from __future__ import annotations
 
@@ -19,51 +19,51 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.common import concurrent_map
 from zarr.core.sync import sync
 
-#: Half-open row ranges, rising and apart.
+#: Half-open row ranges, ascending and disjoint.
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
-#: Objects whose first and last bytes enter the fingerprint, and how many bytes of each. The
-#: last ones are where checksums stand.
+#: How many objects enter the fingerprint, and how many of the first and last bytes of each.
+#: Checksums are among the last bytes.
 _SAMPLED = 16
 _ENDS = 1 << 15
-#: Requests under way at a time while looking at many objects.
+#: Requests under way at a time when many objects are looked at.
 _REQUESTS = 32
-#: Chunks in a shard whose index is looked at.
+#: The largest number of chunks in a shard whose index is read.
 _INDEX = 1 << 24
-#: Offset and length of a chunk that a shard does not hold (Zarr's sharding codec, version 1.0).
+#: The offset and length of a chunk that a shard does not hold (Zarr's sharding codec, version 1.0).
 _ABSENT = np.uint64(2**64 - 1)
 
 
 def unit_shape(array: zarr.Array[Any]) -> tuple[int, ...]:
-    """Shape of a shard, or of a chunk where there are none: what one object holds."""
+    """Return the shape of what one object holds: a shard, or a chunk if there are no shards."""
     return tuple(max(1, int(n)) for n in array.shards or array.chunks)
 
 
 def unit_rows(array: zarr.Array[Any]) -> int:
-    """Rows of a shard, or of a chunk where there are none."""
+    """Return the number of rows of a shard, or of a chunk if there are no shards."""
     return unit_shape(array)[0]
 
 
 def object_key(array: zarr.Array[Any], cell: tuple[int, ...]) -> str:
-    """Name of the object at position `cell` of the grid, relative to the array."""
+    """Return the key of the object at position `cell` of the grid, relative to the array."""
     key: str = array.metadata.encode_chunk_key(cell)
     return key
 
 
 def spelled(setting: Any) -> str:
-    """A setting of a codec as text: an enum of texts up to zarr 3.2, and a text from 3.3 on."""
+    """Return a codec's setting as text. It is an enum up to zarr 3.2, and text from 3.3 on."""
     return str(getattr(setting, "value", setting))
 
 
 def full_key(array: zarr.Array[Any], key: str) -> str:
-    """`key` relative to the root of the store."""
+    """Return `key`, which is relative to the array, relative to the root of the store."""
     return f"{array.path}/{key}" if array.path else key
 
 
 def chunk_keys(array: zarr.Array[Any]) -> set[str]:
-    """Keys of the chunk objects that exist, relative to the array.
+    """Return the keys of the chunk objects that exist, relative to the array.
 
-    Leftovers of killed writers and files that are no chunks are not among them.
+    Leftovers of killed writers and other files that are no chunks are left out.
     """
     prefix = full_key(array, "")
     is_chunk = is_chunk_of(array)
@@ -76,26 +76,28 @@ def chunk_keys(array: zarr.Array[Any]) -> set[str]:
 
 
 def is_chunk_of(array: zarr.Array[Any]) -> Callable[[str], bool]:
-    """Whether a key, relative to the array, is one of a chunk or shard."""
+    """Return a function that says whether a key, relative to the array, is of a chunk or shard."""
     zeros = object_key(array, (0,) * array.ndim)
     chunk = re.compile(r"\d+".join(map(re.escape, zeros.split("0"))))
     return lambda name: chunk.fullmatch(name) is not None
 
 
 def missing_rows(array: zarr.Array[Any], inside: bool = True) -> Ranges:
-    """Rows of which at least one chunk was never written.
+    """Return the rows of which at least one chunk was never written.
 
     Parameters
     ----------
     array
-        Of one or two dimensions.
+        A Zarr array of one or two dimensions.
     inside
-        Whether to look for missing chunks in the shards that exist: one small read of each.
+        Whether to look for missing chunks inside the shards that exist, which takes one small read
+        of each shard.
     """
     unit = unit_shape(array)
     counts = [-(-n // c) for n, c in zip(array.shape, unit, strict=True)]
     there = stored_cells(array, counts)
-    # By what is stored, not by what could be: metadata can claim any number of chunks.
+    # Loop over the stored objects and not over all possible ones: metadata can claim any number of
+    # chunks.
     columns = math.prod(counts[1:])
     held = Counter(cell[0] for cell in there)
     full = sorted(at for at, n in held.items() if n == columns)
@@ -107,20 +109,20 @@ def missing_rows(array: zarr.Array[Any], inside: bool = True) -> Ranges:
 
 
 def stored_cells(array: zarr.Array[Any], counts: list[int]) -> list[tuple[int, ...]]:
-    """Positions in the grid of the objects that exist, in order."""
+    """Return the grid positions of the objects that exist, sorted."""
     cells = []
     for key in chunk_keys(array):
         numbers = re.findall(r"\d+", key)
         cell = tuple(map(int, numbers)) if len(numbers) == array.ndim else ()
         inside = bool(cell) and all(at < n for at, n in zip(cell, counts, strict=True))
-        # "c/007" is no name of a chunk.
+        # For example, "c/007" is no name of a chunk.
         if inside and object_key(array, cell) == key:
             cells.append(cell)
     return sorted(cells)
 
 
 def merged(ranges: Iterable[tuple[int, int]], rows: int) -> Ranges:
-    """The union of row ranges, cut off at `rows`."""
+    """Return the union of row ranges, cut off at `rows`."""
     out: list[tuple[int, int]] = []
     for start, stop in sorted(ranges):
         stop = min(stop, rows)
@@ -136,15 +138,17 @@ def merged(ranges: Iterable[tuple[int, int]], rows: int) -> Ranges:
 def _missing_in_shards(
     array: zarr.Array[Any], cells: list[tuple[int, ...]]
 ) -> Iterator[tuple[int, int]]:
+    """Yield row ranges with missing chunks inside the shards at `cells`, by their indexes."""
     unit, inner = unit_shape(array), array.chunks
     codecs = getattr(array.metadata, "codecs", ())
     codec = next(c for c in codecs if isinstance(c, ShardingCodec))
     grid = tuple(n // c for n, c in zip(unit, inner, strict=True))
     if math.prod(grid) > _INDEX:
-        return  # nobody writes such an index, and a file of this size can be made of nothing
+        # Nobody writes such a large index, and a sparse file of that size can occupy no disk space.
+        return
     tail = sum({BytesCodec: 0, Crc32cCodec: 4}.get(type(c), 1 << 62) for c in codec.index_codecs)
     if tail >= 1 << 62:
-        return  # an index packed in a way that only Zarr can read
+        return  # The index is packed in a way that only Zarr can read.
     size = 16 * math.prod(grid) + tail
     at_start = spelled(codec.index_location) == "start"
 
@@ -158,9 +162,9 @@ def _missing_in_shards(
         cells, sync(concurrent_map([(c,) for c in cells], index, _REQUESTS)), strict=True
     ):
         if len(raw) != size:
-            continue  # torn: reading it says so
+            continue  # The shard is cut off; reading it will report that.
         table = np.frombuffer(raw, "<u8", 2 * math.prod(grid)).reshape(*grid, 2)
-        # Chunks of the last shards that lie wholly outside the array are never written.
+        # In the last shards, chunks that are wholly outside the array are never written.
         inside = tuple(
             slice(0, -(-(n - c * u) // i))
             for n, c, u, i in zip(array.shape, cell, unit, inner, strict=True)
@@ -172,14 +176,14 @@ def _missing_in_shards(
 
 
 def metadata_digest(array: zarr.Array[Any]) -> str:
-    """sha256 of what decides how bytes become numbers; attributes may change freely."""
+    """Return the sha256 of the metadata that decide how bytes become numbers; not of attributes."""
     whole = array.metadata.to_dict()
     kept = {name: repr(value) for name, value in whole.items() if name != "attributes"}
     return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
 
 
 def sampled_digest(array: zarr.Array[Any], keys: list[str]) -> str:
-    """sha256 of size, first and last bytes of up to 16 objects, spread evenly over `keys`."""
+    """Return the sha256 of size, first and last bytes of up to 16 objects, spread over `keys`."""
     chosen = [keys[i] for i in _spread(len(keys))]
     digest = hashlib.sha256()
 
@@ -199,5 +203,5 @@ def sampled_digest(array: zarr.Array[Any], keys: list[str]) -> str:
 
 
 def _spread(n: int) -> NDArray[np.int64]:
-    """Up to 16 positions below `n`, the first and the last among them."""
+    """Return up to 16 positions below `n`, including the first and the last."""
     return np.unique(np.linspace(0, n - 1, min(n, _SAMPLED)).astype(np.int64))

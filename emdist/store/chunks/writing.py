@@ -1,16 +1,18 @@
-"""Direct writing: whole chunks of rows into local files, packed by the thread that made them.
+"""Direct writing: writes whole chunks of rows to local files, in the thread that computed them.
 
-The twin of `direct`. Zarr writes a chunk through an event loop that all threads of a process share,
-with several copies; here it is one call of the packer, a checksum, and one file. What is stored
-is what Zarr's codecs read, so that either may go on with what the other began.
+This is the counterpart of `emdist.store.sources.direct`. Zarr writes a chunk through an event loop
+that all threads of a process share, with several copies. Here it is one call of the compressor, a
+checksum and one file. Zarr's codecs read what is stored, so either program can continue what the
+other began.
 
-Responsibilities and scores of rows between clusters are noise, which packs by a tenth at half of
-the speed. Blosc knows packed bytes and, where that gains nothing, bytes as they are; which of them
-a chunk will be is decided by a few slices of it, and the second costs no copy. What is stored as it
-is, is summed once: its checksum tells the digest of the rows too.
+Responsibilities and scores of rows between clusters are noise: they shrink by a tenth, at half of
+the speed. Blosc has packed buffers and, where packing gains nothing, buffers with plain bytes. A
+few slices of a chunk decide which of them it becomes. A plain buffer needs no copy, and its bytes
+are summed only once, because the digest of the rows follows from the checksum of the file.
 
-A file appears whole or not at all: it is written beside its place and renamed. Like Zarr, this
-waits for no disk: after a loss of power a file may be torn, which its checksum tells.
+A file appears whole or not at all, because it is written under a temporary name and renamed. Like
+Zarr, this does not wait for the disk. After a loss of power a file may be cut off, which its
+checksum shows.
 """
 
 from __future__ import annotations
@@ -35,27 +37,29 @@ from emdist.store.chunks.crc32c import behind, extend
 from emdist.store.chunks.layout import object_key, spelled
 from emdist.store.places.location import Location
 
-#: From rows to the pieces of a file, without its checksum.
+#: A function that turns rows into the pieces of a file, without its checksum.
 Pack: TypeAlias = Callable[[Array], list[Any]]
 
-#: Slices that are packed to see whether a chunk will pack: how many, and bytes of each.
+#: The slices of a chunk that are packed as a test: their number, and the bytes of each.
 _SLICES, _SLICE = 4, 1 << 15
-#: Of packed over plain bytes of these slices, above which a chunk is stored as it is.
+#: If the packed slices exceed this share of their plain size, the chunk is stored unpacked.
 _WORTH = 0.8
-#: Blosc's flags for bytes as they are, and for LZ4 (c-blosc, README_CHUNK_FORMAT).
+#: Blosc's flags for plain bytes and for LZ4 (c-blosc, README_CHUNK_FORMAT).
 _PLAIN, _LZ4 = 0x02, 0x20
-#: Bytes that are written at a time, of the file and aligned to it: the page cache takes large pages
-#: for them, at half of the cost. And how many of them are then left in a processor's cache.
+#: The bytes that are written at a time, aligned in the file: for them the page cache uses large
+#: pages, which halves the cost. Then, how many of these bytes are still in a processor's cache
+#: after the write.
 _PART, _CACHED = 1 << 21, 1 << 20
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
 def packers(dtype: str, chunk: tuple[int, ...]) -> tuple[Any, ...]:
-    """What chunks of a shape are packed with: a compressor and a checksum.
+    """Return the compressor and the checksum for chunks of a given shape and dtype.
 
-    LZ4 over shuffled bits, so that exponents and small labels lie together: no larger than
-    Zstandard 1 for all but half-sparse responsibilities, and two to eight times as fast. It cannot
-    take 2 GiB at once; Zstandard can.
+    The compressor is LZ4 over shuffled bits, which brings exponents and small labels together.
+    Chunks are no larger than with Zstandard 1, except for half-sparse responsibilities, and are
+    packed two to eight times as fast. Blosc cannot take 2 GiB at once, so larger chunks use
+    Zstandard.
     """
     if int(np.prod(chunk, dtype=np.int64)) * np.dtype(dtype).itemsize > MAX_BUFFERSIZE:
         return (ZstdCodec(level=1, checksum=True),)
@@ -65,21 +69,21 @@ def packers(dtype: str, chunk: tuple[int, ...]) -> tuple[Any, ...]:
 def put_rows(
     location: Location, array: zarr.Array[Any], a: int, b: int, value: Array, digest: int = 0
 ) -> int:
-    """Store `value` as rows a..b of `array`, which are whole chunks.
+    """Store `value` as rows a..b of `array`. The rows must be whole chunks.
 
     Parameters
     ----------
     location
-        Of the root of the store that `array` is in.
+        The root of the store that holds `array`.
     array
-        Open for writing. It stores what is not simple itself.
+        The array, open for writing. Zarr writes it where the layout is not simple.
     digest
-        CRC-32C of what is stored before.
+        The CRC-32C of all bytes that were stored before.
 
     Returns
     -------
     int
-        The digest, with the rows in the array's dtype behind what it was of.
+        The CRC-32C of these bytes, followed by the rows in the array's dtype.
     """
     value = np.ascontiguousarray(value, array.dtype)
     pack = _packing(array) if location.is_local else None
@@ -97,9 +101,9 @@ def put_rows(
 
 
 def _put_chunk(path: Path, pack: Pack, rows: Array, array: zarr.Array[Any], digest: int) -> int:
-    """Store one chunk; the digest with its rows behind it."""
+    """Store one chunk. Return `digest` extended by the rows."""
     whole, size = rows, array.chunks[0]
-    if len(rows) < size:  # the last of the array: every chunk is stored whole
+    if len(rows) < size:  # The last chunk of the array: Zarr stores every chunk at full size.
         whole = np.full((size, *rows.shape[1:]), array.fill_value, array.dtype)
         whole[: len(rows)] = rows
     pieces = pack(whole)
@@ -111,7 +115,7 @@ def _put_chunk(path: Path, pack: Pack, rows: Array, array: zarr.Array[Any], dige
 
 
 def _packing(array: zarr.Array[Any]) -> Pack | None:
-    """How to pack whole rows as Zarr would read them, or None where that is not by `packers`."""
+    """Return the function that packs whole rows for Zarr, or None if the codecs are others."""
     codecs: Sequence[Any] = getattr(array.metadata, "codecs", ())
     if [type(codec) for codec in codecs] != [BytesCodec, BloscCodec, Crc32cCodec]:
         return None
@@ -128,11 +132,11 @@ def _packing(array: zarr.Array[Any]) -> Pack | None:
 
 
 def _blosc(codec: Any, width: int, rows: Array) -> list[Any]:
-    """`rows` as a Blosc buffer: packed if some slices say that it pays, else as they are."""
+    """Return `rows` as a Blosc buffer, packed if packing some slices of it pays."""
     raw = rows.reshape(-1).view(np.uint8)
     if len(raw) <= _SLICES * _SLICE:
         return [codec.encode(rows)]
-    # Whole items, or shuffled bits would not be of a kind.
+    # Slices begin at whole items, because shuffled bits of other offsets would not be comparable.
     ends = np.linspace(0, len(raw) - _SLICE, _SLICES).astype(np.int64) // 64 * 64
     slices = [raw[at : at + _SLICE].view(rows.dtype) for at in ends]
     if sum(len(codec.encode(part)) for part in slices) < _WORTH * _SLICES * _SLICE:
@@ -143,9 +147,9 @@ def _blosc(codec: Any, width: int, rows: Array) -> list[Any]:
 
 
 def _store(path: Path, pieces: list[Any]) -> int:
-    """One file of `pieces` and their checksum, there whole or not at all; the checksum."""
+    """Write one file of `pieces` and their checksum, whole or not at all. Return the checksum."""
     size = sum(memoryview(piece).nbytes for piece in pieces) + 4
-    # A name that Zarr's writers give too, so that what a killed process left is known as such.
+    # Zarr's writers use the same form of name, so leftovers of killed processes are recognised.
     beside = path.with_suffix(f".{uuid.uuid4().hex}.partial")
     try:
         try:
@@ -161,18 +165,18 @@ def _store(path: Path, pieces: list[Any]) -> int:
             os.close(fd)
         beside.replace(path)
         return checksum
-    except BaseException:  # an interrupt leaves no unfinished file either
+    except BaseException:  # even an interrupt must leave no unfinished file
         with suppress(OSError):
             beside.unlink()
         raise
 
 
 def _write_summed(fd: int, pieces: list[Any]) -> int:
-    """Write `pieces`, the last of them the longest, and their checksum behind them; the checksum.
+    """Write `pieces` and, after them, their checksum. Return the checksum.
 
-    What the kernel has just copied is still in the processor's cache: half of the bytes are summed
-    then, and need not come from memory again. The other half is summed before, because no more
-    than that stays there.
+    The last piece is the longest. The bytes that the kernel has just copied are still in the
+    processor's cache: half of each part is summed then, and need not come from memory again. The
+    other half is summed before the write, because no more than half stays in the cache.
     """
     *head, last = pieces
     checksum, raw = reduce(extend, head, 0), memoryview(last).cast("B")
@@ -189,6 +193,7 @@ def _write_summed(fd: int, pieces: list[Any]) -> int:
 
 
 def _write(fd: int, pieces: list[Any]) -> None:
+    """Write all of `pieces` to `fd`. One call of writev may write less than it was given."""
     left = [memoryview(piece).cast("B") for piece in pieces]
     while left:
         done = os.writev(fd, left)
@@ -200,10 +205,12 @@ def _write(fd: int, pieces: list[Any]) -> None:
 
 @cache
 def _reserve() -> Callable[[int, int, int, int], Any]:
-    """Linux's fallocate: blocks of a disk that are taken at once cost less than page by page.
+    """Return Linux's fallocate.
 
-    Failures are left to writing. Not `os.posix_fallocate`, which writes to every page of a file
-    where the file system cannot reserve.
+    Reserving the blocks of a file at once is cheaper than page by page.
+
+    Its failures are ignored, because the write itself reports them. `os.posix_fallocate` is not
+    used: it writes to every page of a file if the file system cannot reserve.
     """
     try:
         function = ctypes.CDLL(None).fallocate

@@ -1,9 +1,9 @@
-"""Calls of zarr that an interrupt cannot spoil: on a thread of their own.
+"""Calls of Zarr on a separate thread, where KeyboardInterrupt cannot break Zarr's lock.
 
-Python raises KeyboardInterrupt in the main thread, between any two lines. Where zarr waits there
-for its event loop, the lock that both share may then stay taken for good, and every later call of
-zarr in this process stands still. A thread of its own is never interrupted: the call comes to its
-end, and only the wait for it is given up.
+Python raises KeyboardInterrupt in the main thread, between any two lines. If it interrupts zarr
+while it waits for its event loop, the lock that both share may stay locked, and every later call of
+zarr in this process waits for ever. Another thread is never interrupted: the call runs to its end,
+and only the wait for it is given up.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Held by the call at work: one that was given up comes to its end before the next begins.
+#: Held by the running call. A call that was given up ends before the next one begins.
 _TURN = threading.Lock()
 
 
 def apart(function: F) -> F:
-    """`function`, which in the main thread waits for a thread that does the work.
+    """Return `function` wrapped so that, when called in the main thread, another thread runs it.
 
-    For functions that use zarr's synchronous interface and that end by themselves in seconds.
+    Use it for functions that call zarr's synchronous interface and end by themselves within
+    seconds.
     """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if threading.current_thread() is not threading.main_thread():
             return function(*args, **kwargs)
-        # Both waits are of C: no line of Python in which a lock is half taken.
+        # The main thread waits in C code only, so no lock is left half acquired by a line of
+        # Python.
         ended: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         context = contextvars.copy_context()
 
@@ -41,7 +43,7 @@ def apart(function: F) -> F:
                 answer: tuple[Any, BaseException | None]
                 try:
                     answer = context.run(function, *args, **kwargs), None
-                except BaseException as error:  # noqa: BLE001  raised where it was asked for
+                except BaseException as error:  # noqa: BLE001  raised again in the calling thread
                     answer = None, error
             ended.put(answer)
 

@@ -1,1 +1,1 @@
-"""Labels of rows: written block by block, continued, and checked."""
+"""Labels of rows: written block by block, resumed after an interruption, and verified."""

@@ -1,4 +1,4 @@
-"""Whether labels are all there, and still what was written."""
+"""Verification of labels: whether all blocks are there and still hold what was written."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from emdist.store.sources.plan import MAX_BLOCKS
 
 
 def damaged_blocks(location: Location) -> Iterator[int]:
-    """Blocks of the labels at `location` that are done and no longer what was written.
+    """Yield the blocks of the labels at `location` that are done but do not match their digests.
 
-    Reads all outputs; a block that is not done yet is none of them.
+    This reads all outputs. Blocks that are not done yet are not yielded.
 
     Raises
     ------
     CheckpointError
-        If what is there is not what emdist wrote, or was written before blocks had digests.
+        If emdist did not write what is there, or wrote it before blocks had digests.
     """
     mark = label_mark(location) or {}
     noted = read_progress(location)
@@ -43,7 +43,7 @@ def damaged_blocks(location: Location) -> Iterator[int]:
         if noted.blocks > MAX_BLOCKS:
             raise damaged(location, f"they claim {noted.blocks} blocks")
         bounds = (*range(0, rows, block), rows)
-        outputs = tuple(name for name in told if name in OUTPUTS)  # in its order
+        outputs = tuple(name for name in told if name in OUTPUTS)  # In the order of the digests.
         key = digest(identity)
     writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
     for i in noted.done.tolist():
@@ -53,11 +53,11 @@ def damaged_blocks(location: Location) -> Iterator[int]:
 
 @apart
 def is_labelled(location: Location) -> bool:
-    """Whether every block of the labels at `location` is done, and still what was written."""
+    """Return whether every block of the labels at `location` is done and matches its digest."""
     try:
         noted = read_progress(location)
         if len(noted.done) < noted.blocks:
             return False
         return next(damaged_blocks(location), None) is None
     except CheckpointError:
-        return False  # torn or lost: labelling goes on, or says what is the matter
+        return False  # cut off or lost: labelling continues them, or says what is wrong

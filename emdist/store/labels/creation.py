@@ -1,4 +1,4 @@
-"""Groups of labels: created, continued, or given more outputs, as `label_place` allows it."""
+"""Groups of labels: creates them, resumes them, or adds outputs, where `labels.place` allows it."""
 
 from __future__ import annotations
 
@@ -42,33 +42,34 @@ def label_writer(
     stamps: Mapping[str, str] | None = None,
     policies: Mapping[str, str] | None = None,
 ) -> LabelWriter:
-    """Create the arrays at `location`, or go on with those of the same labelling.
+    """Create the arrays at `location`, or resume those of the same labelling.
 
-    Outputs that are there and not asked for stay, and are written on; those that are asked for
-    and not there are added. So the writer may have more `outputs` than were asked for.
+    Existing outputs that are not requested stay and are written too. Requested outputs that do not
+    exist are added. So the writer may have more `outputs` than requested.
 
     Parameters
     ----------
     location
-        Of the group; created if there is nothing.
+        The location of the group, which is created if nothing is there.
     outputs
-        Names from `OUTPUTS`.
+        The requested outputs, names from `OUTPUTS`.
     bounds
-        Of the source's blocks, all equally long but the last.
+        The block plan of the source. All blocks but the last must be equally long.
     n_components
-        Components of the model.
+        The number of components of the model.
     identity
-        JSON that says which model labels which data; another one there is refused.
+        JSON that says which model labels which data. Existing labels with another identity are
+        refused.
     overwrite
-        Whether what emdist wrote there may be replaced.
+        Whether labels that emdist wrote there may be replaced.
     noise
-        Whether the last of the components is noise: its label is -1, and that of rows left out by
-        policy then -2.
+        Whether the last component is noise. Its label is then -1, and rows that a policy leaves out
+        have label -2.
     stamps
-        Of the data's files, where that is not looked at elsewhere: labels of files with other
-        ones are begun anew.
+        The stamps of the data's files, if nobody else checks them. Labels of files with other
+        stamps are computed anew.
     policies
-        By which rows are left out or filled in, where `identity` does not say it.
+        The policies by which rows are left out or filled in, if `identity` does not contain them.
 
     Raises
     ------
@@ -83,7 +84,8 @@ def label_writer(
             f"label outputs {list(outputs)} hold {unknown or 'nothing'}; choose from "
             f"{', '.join(OUTPUTS)}."
         )
-    chunk_rows(bounds)  # refuses what it cannot divide, before anything is changed
+    # Refuses blocks that it cannot divide into chunks, before anything is changed.
+    chunk_rows(bounds)
     writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
     policies = dict(policies or {})
     found = check_place(location, Wanted(identity, outputs, overwrite, writer.layout, policies))
@@ -96,17 +98,17 @@ def label_writer(
     with telling(action, location):
         if found in ("continue", "add"):
             writer = _continued(writer, stamps or {}, policies)
-        writer._arrays()  # opened here, rather than by each of the threads that begin
+        writer._arrays()  # Opened here once, rather than by each of the threads that start.
     return writer
 
 
 def _continued(
     writer: LabelWriter, stamps: Mapping[str, str], policies: Mapping[str, str]
 ) -> LabelWriter:
-    """`writer` for the outputs that are there as well, with arrays for those that are not.
+    """Return `writer` with the existing outputs as well, and create the arrays that are missing.
 
-    What was written stays where it is until it is written again: a block whose outputs are more
-    than they were has another digest, and is labelled once more.
+    Existing values stay until they are written again. If a block gets more outputs than it had, its
+    digest changes, and it is labelled again.
     """
     location = writer.location
     mark = label_mark(location) or {}
@@ -118,13 +120,13 @@ def _continued(
         "outputs": list(writer.outputs),
         "stamps": dict(stamps),
         "policies": dict(policies),
-        "created": True,  # which earlier versions did not say
+        "created": True,  # Earlier versions did not store this.
     }
     if all(mark.get(name, {}) == value for name, value in news.items()):
         return writer
     whole = bool("created" in mark and mark.get("complete") and not added and not renewed)
     group = zarr.open_group(open_zarr_store(location, read_only=False), mode="r+")
-    # Labels of other files: no block of them counts as done.
+    # These are labels of other files, so no block of them counts as done.
     _create_arrays(writer, group, (*added, *(["progress"] if renewed else [])))
     put_mark(location, news | {"complete": whole})
     return writer
@@ -136,6 +138,7 @@ def _create(
     stamps: Mapping[str, str],
     policies: Mapping[str, str],
 ) -> None:
+    """Create the group and its arrays. Its mark says "created" only after all arrays exist."""
     store = open_zarr_store(writer.location, read_only=False)
     mark: dict[str, Any] = {
         "identity": dict(identity),
@@ -154,7 +157,7 @@ def _create(
 
 
 def _create_arrays(writer: LabelWriter, group: zarr.Group, names: tuple[str, ...]) -> None:
-    """Make the arrays called `names`, empty."""
+    """Create the arrays called `names`, empty."""
     wanted = arrays_wanted(writer.outputs, *writer.layout, fill=writer.masked)
     for name in names:
         shape, chunks, dtype, fill, dims = wanted[name]

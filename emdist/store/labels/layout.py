@@ -1,4 +1,4 @@
-"""How the arrays of a group of labels are laid out: shapes, chunks, types, fill values."""
+"""Layout of the arrays in a group of labels: shapes, chunks, dtypes and fill values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emdist.errors import ConfigError
 #: Shape, chunks, dtype, fill value and dimension names of an array.
 Layout = tuple[tuple[int, ...], tuple[int, ...], str, Any, list[str]]
 
-#: Label of rows that were left out by policy; beside noise, which has the label -1, another one.
+#: The label of left-out rows: without a noise component, and with one, whose label is -1.
 MASKED, MASKED_BESIDE_NOISE = -1, -2
 _MAX_CHUNK_ROWS = 1 << 22
 
@@ -21,7 +21,10 @@ _MAX_CHUNK_ROWS = 1 << 22
 def arrays_wanted(
     outputs: tuple[str, ...], rows: int, block: int, k: int, fill: int = MASKED
 ) -> dict[str, Layout]:
-    """How each array of a labelling is laid out; `fill` is the label of rows left out."""
+    """Return the layout of each array of a labelling, by name.
+
+    `fill` is the label of left-out rows.
+    """
     chunk = chunk_rows((*range(0, rows, block), rows))
     shapes: dict[str, Layout] = {
         "labels": ((rows,), (chunk,), "int32", fill, ["row"]),
@@ -34,7 +37,7 @@ def arrays_wanted(
 
 
 def chunk_rows(bounds: Sequence[int]) -> int:
-    """Rows of an output chunk: a block, or an equal part of one where blocks are very long."""
+    """Return the rows of an output chunk: a block, or an equal part of a very long block."""
     rows = bounds[1] - bounds[0]
     whole = itertools.islice(itertools.pairwise(bounds), len(bounds) - 2)
     if any(b - a != rows for a, b in whole):
@@ -42,10 +45,10 @@ def chunk_rows(bounds: Sequence[int]) -> int:
             "Labels can be written only where all blocks but the last are equally long, so that "
             "each block fills whole chunks. Rechunk the input evenly."
         )
-    if len(bounds) == 2:  # no other block whose chunks could be shared
+    if len(bounds) == 2:  # There is no other block that could share these chunks.
         return min(rows, _MAX_CHUNK_ROWS)
     fewest = -(-rows // _MAX_CHUNK_ROWS)
-    # A long block may have no even division near the wanted one (a prime number of rows has
-    # none): then a large chunk rather than millions of small ones.
+    # A long block may have no even division near the wanted one: a prime number of rows has none.
+    # One large chunk is then better than millions of small ones.
     parts = next((n for n in range(fewest, 16 * fewest) if rows % n == 0), 1)
     return rows // parts

@@ -1,8 +1,9 @@
-"""Unfinished files of writers that were killed, among labels: told from those at work, and removed.
+"""Leftovers: finds and removes unfinished label files of writers that were killed.
 
-A chunk is written beside its place, under a name of its own, and renamed. A kill in between leaves
-that file, and nobody can be asked for its writer: workers may be on any machine. But who is at work
-goes on soon: what lies unchanged from the beginning of a label pass to its end is left over.
+A chunk is written under a temporary name and then renamed. A kill in between leaves the temporary
+file. Its writer cannot be asked, because workers may be on any machine. But a running writer
+continues soon. So a file that did not change from the beginning of a label pass to its end is a
+leftover.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import TypeAlias
 
 from emdist.store.places.location import Location
 
-#: What Zarr's writers and emdist's call a file that is not finished.
+#: The names that Zarr's writers and emdist's give to unfinished files.
 _UNFINISHED = re.compile(r"[^/]+\.[0-9a-f]{32}\.partial")
 
-#: Time in ns and size by path.
+#: Time of the last change in ns, and size in bytes, by path.
 Leftovers: TypeAlias = Mapping[Path, tuple[int, int]]
 
 
 def unfinished(location: Location) -> Leftovers:
-    """Unfinished files below local labels; none elsewhere: object stores put whole objects."""
+    """Return the unfinished files below local labels.
+
+    Object stores put whole objects and have none.
+    """
     found = {}
     if location.is_local:
         for folder, _, names in os.walk(location.path):
@@ -36,7 +40,10 @@ def unfinished(location: Location) -> Leftovers:
 
 
 def remove_leftovers(before: Leftovers) -> None:
-    """Remove what is as it was `before` a pass; best effort: a leftover costs space only."""
+    """Remove the files that have not changed since `before`.
+
+    Failures are ignored: only space is lost.
+    """
     for path, touched in before.items():
         with contextlib.suppress(OSError):
             if _touched(path) == touched:

@@ -1,4 +1,4 @@
-"""The place of labels: whose it is, and whether labelling may create, continue or replace there."""
+"""Places for labels: whether labelling may create, resume or replace labels at a location."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location, check_links, open_zarr_store
 from emdist.store.sources.references import is_access_failure
 
-#: What can be written, by the name of the array.
+#: The outputs that can be written, which are also the names of the arrays.
 OUTPUTS = ("labels", "score", "responsibilities")
-#: The attribute of the group in which emdist says what it wrote.
+#: The attribute of the group in which emdist stores its mark: what it wrote there.
 MARK = "emdist"
 _META_LIMIT = 1 << 24
-#: Numbers noted of a block, at most.
+#: The largest number of values that are noted of a block.
 _MOST_COLUMNS = 1 << 20
-#: What Zarr calls the group's metadata while it is being written.
+#: The name of the group's metadata file while Zarr writes it.
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
 
-#: How Zarr meets metadata that it did not write: with whatever comes of it.
+#: What Zarr raises for metadata that it did not write.
 _MALFORMED = (
     *(ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError),
     *(RuntimeError, NotImplementedError, MemoryError, AssertionError),
@@ -53,20 +53,20 @@ _MALFORMED = (
 
 
 def storing(action: str, location: Location) -> AbstractContextManager[None]:
-    """Around what writes: the store's failures become a StorageError with a remedy."""
+    """Return a context for writing: failures of the store become a StorageError with a remedy."""
     return told(action, location) if location.is_local else object_told(action, location)
 
 
 @contextmanager
 def telling(action: str, location: Location) -> Iterator[None]:
-    """Failures inside become an error with a remedy, be they the store's or in what is there.
+    """Turn failures inside, of the store or because of damaged labels, into errors with a remedy.
 
     Raises
     ------
     StorageError
-        If the store, of whatever kind, fails.
+        If the store fails, whether files or objects.
     CheckpointError
-        If what is there is damaged. A defect is raised as it was met.
+        If what is there is damaged. A defect of the code is raised unchanged.
     """
     with storing(action, location):
         try:
@@ -77,12 +77,12 @@ def telling(action: str, location: Location) -> Iterator[None]:
             if is_access_failure(error) or is_defect(error, open_sound_arrays):
                 raise
             why = f"{type(error).__name__}: {first_line(error)}"
-            cause = error if location.is_local else None  # it may quote a URL's credentials
+            cause = error if location.is_local else None  # It may quote credentials of a URL.
             raise damaged(location, f"cannot {action} it: {why}") from cause
 
 
 def damaged(location: Location, why: str) -> CheckpointError:
-    """The error for labels that cannot be what emdist wrote."""
+    """Return the error for labels that cannot be what emdist wrote."""
     return CheckpointError(
         f"The labels at {location} are damaged: {why}. Remove them, or name another place."
     )
@@ -90,20 +90,20 @@ def damaged(location: Location, why: str) -> CheckpointError:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is to be labelled, as a place for labels is held to it.
+    """The labels that are to be written, to be compared with those at a location.
 
     Attributes
     ----------
     identity
         JSON that says which model labels which data.
     outputs
-        Names from `OUTPUTS`.
+        The requested outputs, names from `OUTPUTS`.
     overwrite
-        Whether what emdist wrote there before may be replaced.
+        Whether labels that emdist wrote there before may be replaced.
     layout
-        Rows, rows of a block and components; None where they are not known yet.
+        The number of rows, of rows in a block, and of components; None if they are not known yet.
     policies
-        By which rows are left out or filled in, where `identity` does not say it.
+        The policies by which rows are left out or filled in, if `identity` does not contain them.
     """
 
     identity: Mapping[str, Any]
@@ -115,10 +115,10 @@ class Wanted:
 
 @apart
 def check_place(location: Location, wanted: Wanted) -> str:
-    """What labelling into `location` would do there: "create", "continue", "add" or "replace".
+    """Return what labelling would do at `location`: "create", "continue", "add" or "replace".
 
-    Changes nothing, so that a long fit can be refused before it starts; errors as
-    `label_writer`. "add" keeps what is there, and adds outputs.
+    "add" keeps what is there and adds outputs. This function changes nothing, so that a long fit
+    can be refused before it starts. It raises the errors of `label_writer`.
     """
     check_links(location)
     with telling("look for labels in", location):
@@ -131,7 +131,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
                 "changed. Name another place for the labels."
             )
         if not is_created(mark):
-            return "replace"  # cut off while it was created: no label was written
+            return "replace"  # Creation was cut off, and no label was written.
         why = _differs(mark, wanted)
         if why is None:
             _check_links(location)
@@ -146,7 +146,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
 
 
 def _fitting(there: tuple[str, ...], wanted: Wanted) -> str:
-    """What is done about outputs, where all else is as wanted."""
+    """Return what to do about the outputs if everything else matches."""
     if set(wanted.outputs) == set(there):
         return "continue"
     if wanted.overwrite:
@@ -155,7 +155,7 @@ def _fitting(there: tuple[str, ...], wanted: Wanted) -> str:
 
 
 def outputs_there(location: Location, mark: Mapping[str, Any]) -> tuple[str, ...]:
-    """The outputs that a group of labels has by its `mark`, in the order of their digests."""
+    """Return the outputs that a group of labels has by its `mark`, in the order of its digests."""
     there = mark.get("outputs")
     if not isinstance(there, list) or not there or any(name not in OUTPUTS for name in there):
         raise damaged(location, "it does not say which outputs it has")
@@ -163,12 +163,12 @@ def outputs_there(location: Location, mark: Mapping[str, Any]) -> tuple[str, ...
 
 
 def _differs(mark: Mapping[str, Any], wanted: Wanted) -> str | None:
-    """How the labels there are others than those wanted, or None."""
+    """Return how the existing labels differ from those wanted, or None if they do not."""
     if mark.get("identity") != dict(wanted.identity):
         return "of another model or of other data"
     for name, asked in wanted.policies.items():
         there = mark.get("policies", {}).get(name, asked)
-        # By "raise" no row was left out or filled in so far: any other policy may go on.
+        # Under "raise", no row was left out or filled in so far, so any other policy may continue.
         if there not in (asked, "raise"):
             return f"by {name}: {there}, and {name}: {asked} was asked for"
     if mark.get("digest") != DIGEST:
@@ -180,24 +180,27 @@ def _differs(mark: Mapping[str, Any], wanted: Wanted) -> str | None:
 
 
 def is_created(mark: Mapping[str, Any]) -> bool:
-    """Whether all arrays of a group of labels were created."""
-    # Earlier versions noted that as "complete".
+    """Return whether all arrays of a group of labels were created."""
+    # Earlier versions stored this as "complete".
     return bool(mark.get("created", mark.get("complete")))
 
 
 def _is_free(location: Location) -> bool:
-    """Whether nothing is there, or nothing but what a writer killed at its first file left."""
+    """Return whether there is nothing, or only the first file of a writer that was killed."""
     folder = open_folder(location)
     if folder.is_empty():
         return True
-    # Listed only where there is no group: of labels it would be long.
+    # Files are listed only if there is no group. A listing of labels would be long.
     if folder.exists("zarr.json"):
         return False
     return all(_LEFTOVER.fullmatch(name) for name in folder.list())
 
 
 def _check_links(location: Location) -> None:
-    """CheckpointError if there is a link below local labels: writing would follow it out."""
+    """Raise CheckpointError if there is a link below local labels.
+
+    Writing through it would change files elsewhere.
+    """
     if not location.is_local:
         return
     for folder, folders, files in os.walk(location.path):
@@ -209,16 +212,16 @@ def _check_links(location: Location) -> None:
 
 @dataclass(frozen=True)
 class Noted:
-    """What is noted of the blocks of a labelling.
+    """The progress of a labelling: what is noted of its blocks.
 
     Attributes
     ----------
     blocks
-        Of the labelling.
+        The number of blocks of the labelling.
     done
-        (m,) indices of those that are done, rising.
+        The ascending indices of the blocks that are done, shape (m,).
     rows
-        (m, columns) what is noted of these; as `LabelWriter` packs it.
+        What is noted of these blocks, shape (m, columns), as `LabelWriter` packs it.
     """
 
     blocks: int
@@ -228,7 +231,9 @@ class Noted:
 
 @apart
 def read_progress(location: Location) -> Noted:
-    """What is noted at `location`: as much as is stored there, whatever the metadata claims.
+    """Return the progress that is stored at `location`.
+
+    It reads only what is stored, however many blocks the metadata claims.
 
     Raises
     ------
@@ -241,7 +246,7 @@ def read_progress(location: Location) -> Noted:
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
         rows, block, columns = layout_of(mark, location)
-        # Labels of earlier versions have no digests.
+        # Labels of earlier versions have no digests, and so one column less.
         wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
             raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
@@ -256,7 +261,7 @@ def read_progress(location: Location) -> Noted:
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:
-    """What `_create` wrote about a group, or None if emdist did not write it."""
+    """Return the mark that emdist stored with a group, or None if it did not write the group."""
     try:
         found: Any = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
     except (NotFoundError, CheckpointError, ValueError, RecursionError):
@@ -267,7 +272,10 @@ def label_mark(location: Location) -> dict[str, Any] | None:
 
 
 def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, int]:
-    """Rows, rows of a block and components that a mark tells; CheckpointError if it does not."""
+    """Return the rows, the rows of a block and the components that a mark states.
+
+    Raise CheckpointError if the mark does not state them.
+    """
     layout = mark.get("layout")
     if isinstance(layout, list) and len(layout) == 3:
         rows, block, columns = layout
@@ -278,7 +286,7 @@ def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, in
 
 @apart
 def are_labels_of(location: Location, identities: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there are labels at `location` of one of these `identities`."""
+    """Return whether there are labels at `location` with one of these `identities`."""
     mark = label_mark(location) if identities else None
     return mark is not None and mark.get("identity") in [dict(one) for one in identities]
 
@@ -286,7 +294,7 @@ def are_labels_of(location: Location, identities: Sequence[Mapping[str, Any]]) -
 def labels_of_other_files(
     location: Location, identity: Mapping[str, Any], stamps: Mapping[str, str]
 ) -> bool:
-    """Whether the labels of `identity` at `location` are of files with other `stamps`."""
+    """Return whether the labels of `identity` at `location` are of files with other `stamps`."""
     mark = label_mark(location)
     return (
         mark is not None
@@ -297,7 +305,7 @@ def labels_of_other_files(
 
 
 def put_mark(location: Location, news: Mapping[str, Any]) -> None:
-    """Change what emdist says about a group of labels, if that is not so yet."""
+    """Change the mark of a group of labels as `news` says, if it differs."""
     folder = open_folder(location)
     raw = json.loads(folder.read("zarr.json", _META_LIMIT))
     mark = raw["attributes"][MARK]
@@ -307,8 +315,9 @@ def put_mark(location: Location, news: Mapping[str, Any]) -> None:
 
 
 def remove(location: Location) -> None:
-    """Delete a group that carries emdist's own mark, and nothing else."""
-    put_mark(location, {"created": False})  # what is left of it if this is cut off
+    """Delete a group that carries emdist's mark, and nothing else."""
+    # If the deletion is cut off, the remains count as not created.
+    put_mark(location, {"created": False})
     folder = open_folder(location)
     for name in (*OUTPUTS, "progress", "zarr.json"):
         folder.delete(name)

@@ -1,8 +1,9 @@
-"""Labels, scores and responsibilities as Zarr, written block by block, whole chunks at a time.
+"""Label writer: stores labels, scores and responsibilities as Zarr arrays, block by block.
 
-A group with one array per output, rows in the input's order, and ``progress``: one row per
-block, written after the block's outputs. A block whose progress row is there is done; an
-interrupted labelling goes on with the others.
+A group has one array for each output, with rows in the order of the input, and ``progress`` with
+one row for each block. The progress row is written after the block's outputs, so a block with a
+progress row is done. A resumed labelling computes the other blocks. Blocks are whole chunks, so no
+two writers change the same chunk.
 """
 
 from __future__ import annotations
@@ -32,23 +33,24 @@ from emdist.sums import Sums
 
 @dataclass(frozen=True)
 class LabelWriter:
-    """Writes the outputs of blocks; small and picklable. Make one with
-    `emdist.store.labels.creation.label_writer`.
+    """Writes the outputs of blocks; small and picklable.
+
+    Use `emdist.store.labels.creation.label_writer` to make one.
 
     Attributes
     ----------
     location
-        Of the group.
+        The location of the group.
     outputs
-        Names from `OUTPUTS`.
+        The outputs that are written, names from `OUTPUTS`.
     bounds
-        First row of each block, and the number of rows.
+        The block plan: the first row of each block, then the number of rows.
     n_components
-        Columns of the responsibilities.
+        The number of columns of the responsibilities.
     noise
-        Whether the last column is noise, whose rows have the label -1.
+        Whether the last column is the noise component, whose rows have the label -1.
     key
-        Whose labels these are: what their digests begin with.
+        The identity of the labels, with which their digests begin.
     """
 
     location: Location
@@ -60,16 +62,19 @@ class LabelWriter:
 
     @property
     def layout(self) -> tuple[int, int, int]:
-        """All that shapes and chunks of the arrays follow from: rows, rows of a block, columns."""
+        """Rows, rows of a block, and columns: they determine shapes and chunks of the arrays."""
         return self.bounds[-1], self.bounds[1] - self.bounds[0], self.n_components
 
     @property
     def masked(self) -> int:
-        """Label of rows that were left out by policy."""
+        """The label of left-out rows."""
         return MASKED_BESIDE_NOISE if self.noise else MASKED
 
     def write(self, block: Block, found: Assigned, sums: Sums) -> None:
-        """Store what was found for the rows of `block` that count, then mark it done."""
+        """Store what was found for the rows of `block`, then mark the block as done.
+
+        Arrays in `found` may hold only the rows that are not left out. The others get fill values.
+        """
         a, b = self.bounds[block.index], self.bounds[block.index + 1]
         values: dict[str, Array | None] = {
             "labels": found.labels,
@@ -91,43 +96,46 @@ class LabelWriter:
 
     @apart
     def done(self, i: int) -> Sums | None:
-        """What was summed over block `i` if all its outputs are there and intact, else None."""
+        """Return the sums of block `i` if all its outputs are there and intact, else None."""
         a, b = self.bounds[i], self.bounds[i + 1]
         with telling(f"read the labels of block {i} in", self.location):
             group = self._arrays(strict=True)
             try:
                 row = np.asarray(group["progress"][i])
                 crc = digest_of(self.key, i)
-                for name in self.outputs:  # decoding verifies the checksum of each chunk
+                for name in self.outputs:  # Decoding verifies the checksum of each chunk.
                     crc = extend(crc, np.ascontiguousarray(group[name][a:b]))
-            except Exception as error:  # codecs raise what they like
+            except Exception as error:  # codecs raise exceptions of any kind
                 if is_access_failure(error) or isinstance(error, EmdistError) or is_defect(error):
                     raise
-                # Not written yet, or lost or torn by a crash: written again.
+                # Not written yet, or lost or cut off by a crash. The caller writes the block again.
                 return None
         return _unpack(row) if row[2] == crc else None
 
     @apart
     def finish(self) -> None:
-        """Mark the labels as complete, once every block is done."""
+        """Mark the labels as complete. Call this once every block is done."""
         with telling("complete the labels in", self.location):
             put_mark(self.location, {"complete": True})
 
     def _arrays(self, strict: bool = False) -> Mapping[str, zarr.Array[Any]]:
-        """The open arrays, once per process; missing chunks raise if `strict`."""
+        """Return the open arrays, opened once per process. If `strict`, missing chunks raise."""
         layout = (self.outputs, *self.layout)
         return _opened(self.location, _options(self.location), layout, strict)
 
 
 def _pack(sums: Sums, crc: int) -> Floats:
+    """Return the progress row of a block: score, weight, digest, then a count per component."""
     return np.concatenate([[float(sums["score"]), float(sums["weight"]), crc], sums["count"]])
 
 
 def _unpack(row: Floats) -> Sums:
+    """Return the sums in a progress row."""
     return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
 
 def _on_grid(value: Array, block: Block, missing: float) -> Array:
+    """Return `value` with a row for every row of `block`; left-out rows are set to `missing`."""
     if len(value) == len(block.x):
         return value
     whole = np.full((len(block.x), *value.shape[1:]), missing, value.dtype)
@@ -146,16 +154,16 @@ def _opened(
     layout: tuple[Any, ...],
     strict: bool,
 ) -> Mapping[str, zarr.Array[Any]]:
-    """The open arrays, once per process.
+    """Open the arrays, once per process.
 
-    `options` is part of the key because a Location hashes by URL alone, and `layout` because a
-    worker outlives runs: it must not write into new labels by the chunks of old ones.
+    `options` is part of the cache key because a Location hashes by its URL only. `layout` is part
+    of it because a worker outlives runs: it must not write new labels by the chunks of old ones.
     """
     store = open_zarr_store(location, read_only=False)
     if strict:
         store = Strict(store)
-    # A chunk that is masked throughout is written too: absence means "not done". Zarr neither
-    # stores this setting with the array nor takes it when it opens one.
+    # Chunks in which all rows are masked are written too, because a missing chunk means "not done".
+    # Zarr neither stores this setting with the array nor accepts it on opening.
     written = {"write_empty_chunks": True}
     arrays = {}
     wanted = arrays_wanted(layout[0], *layout[1:])

@@ -1,1 +1,1 @@
-"""Places: local folders and object stores, their files, failures and credentials."""
+"""Places: local folders and object stores, with their files, failures and credentials."""

@@ -1,4 +1,4 @@
-"""Temporary folders of processes that were killed: told from those at work, and removed."""
+"""Abandoned folders: finds and removes temporary folders of processes that were killed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from emdist.runtime.locks import holding, taken_over
 
 _LOCK = ".lock"
-#: A folder without a lock is one that is being made or removed, unless it is older: seconds.
+#: A folder without a lock is being made or removed, unless it is older than this many seconds.
 _STALE = 3600.0
 
 
 def in_use(folder: Path) -> AbstractContextManager[None]:
-    """Hold a lock on `folder`."""
+    """Return a context that holds a lock on `folder`."""
     return holding(folder / _LOCK)
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
-    """Remove folders in `parent` whose name begins with `prefix` and that nobody uses.
+    """Remove the folders in `parent` whose name begins with `prefix` and that nobody uses.
 
-    Best effort: what cannot be removed costs space and nothing else.
+    Failures are ignored: what cannot be removed costs only space.
     """
     with suppress(OSError):
         for folder in [path for path in parent.iterdir() if path.name.startswith(prefix)]:
@@ -31,6 +31,7 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
+    """Return whether the lock of `folder` can be acquired, or the folder is old and has no lock."""
     try:
         with taken_over(folder / _LOCK):
             return True

@@ -1,8 +1,9 @@
-"""Credentials of object stores: where they may stand, and that none is used that nobody chose.
+"""Credentials of object stores: checks that only credentials that the user chose are used.
 
 obstore looks for credentials in the options, then in environment variables, and at last asks the
-machine's metadata service who the machine is. The last step is taken only where the user asks for
-it: elsewhere it waits for an address that does not answer, or reads data as somebody else.
+metadata service of the machine for the machine's identity. emdist permits the last step only if the
+user requests it. Otherwise the request could wait for an address that does not answer, or read data
+under another identity.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from emdist.errors import ConfigError
 
-#: The storage option with which a user chooses the identity of the machine.
+#: The storage option by which a user chooses the identity of the machine.
 IDENTITY = "instance_identity"
 
-#: Prefixes of obstore's option names and of environment variables, longest first.
+#: Prefixes of obstore's options and of environment variables, longest first.
 _PREFIXES = ("azure_storage_", "aws_", "google_", "azure_")
 
 #: For each kind of store: its name, the options that are credentials or choose an identity, the
@@ -65,7 +66,7 @@ _STORES: dict[str, tuple[str, frozenset[str], str, str]] = {
 
 
 def without_user(url: str) -> tuple[str, dict[str, str]]:
-    """`url` without a user, and the HTTP headers that say who it was."""
+    """Return `url` without user and password, and the HTTP headers that carry them instead."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at or parts.scheme not in ("http", "https"):
@@ -76,18 +77,18 @@ def without_user(url: str) -> tuple[str, dict[str, str]]:
 
 
 def check_credentials(store: Any, url: str, place: str, options: Mapping[str, str]) -> None:
-    """ConfigError if `store` would not use the credentials that the user gave, or take others.
+    """Raise ConfigError if `store` would ignore credentials that the user gave, or use others.
 
     Parameters
     ----------
     store
-        As obstore opened it; nothing has been requested yet.
+        The store as obstore opened it; nothing has been requested yet.
     url
-        As the user gave it.
+        The URL as the user gave it.
     place
         The URL as messages show it.
     options
-        Storage options as the user gave them.
+        The storage options as the user gave them.
     """
     kind = _STORES.get(type(store).__name__)
     if kind is None:
@@ -98,9 +99,10 @@ def check_credentials(store: Any, url: str, place: str, options: Mapping[str, st
 
 
 def _check_url(url: str, place: str) -> None:
+    """Raise ConfigError if the store would ignore a user, a query or a fragment of `url`."""
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
-    # abfss://container@account.dfs.core.windows.net
+    # In abfss://container@account.dfs.core.windows.net, the part before "@" is no user.
     ignored = at and not (parts.scheme in ("abfs", "abfss") and ":" not in user)
     if not ignored and not parts.query and not parts.fragment:
         return
@@ -115,6 +117,7 @@ def _check_url(url: str, place: str) -> None:
 def _check_identity(
     kind: tuple[str, frozenset[str], str, str], place: str, options: Mapping[str, str]
 ) -> None:
+    """Raise ConfigError if no credentials are found: the machine's identity would be used."""
     name, known, variables, file = kind
     given = {_bare(key): value for key, value in options.items()}
     environment = {_bare(key): value for key, value in os.environ.items() if _is_vendors(key)}
@@ -131,12 +134,13 @@ def _check_identity(
 
 
 def _bare(key: str) -> str:
-    """An option or a variable under the name that all its spellings share."""
+    """Return the common name of all spellings of an option or environment variable."""
     name = key.lower()
     return next((name.removeprefix(p) for p in _PREFIXES if name.startswith(p)), name)
 
 
 def _is_vendors(variable: str) -> bool:
+    """Return whether an environment variable is one that obstore reads."""
     return variable.lower().startswith(_PREFIXES) or variable in ("SERVICE_ACCOUNT",)
 
 

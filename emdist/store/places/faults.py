@@ -1,4 +1,4 @@
-"""Failures of file systems and object stores, told as a StorageError with a remedy."""
+"""Failures of file systems and object stores, turned into a StorageError with a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emdist.inputs.quoting import without_credentials
 _SPACE = "Free some space and start again; nothing that was there before is lost"
 _FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"
 
-#: Characters of an error's message that are looked at, and that are shown.
+#: How many characters of an error's message are examined, and how many are shown.
 _QUOTED, _SHOWN = 4096, 300
 #: What happened and what to do, by errno.
 _ADVICE = {
@@ -39,7 +39,7 @@ _ADVICE = {
 
 
 def storage_error(action: str, where: object, error: OSError) -> StorageError:
-    """What `error` means for the user who wanted to `action` (a verb) `where`."""
+    """Return the StorageError for an OSError met while trying to `action` (a verb) `where`."""
     unknown = (os.strerror(error.errno) if error.errno else str(error), "Check it and start again")
     what, remedy = _ADVICE.get(error.errno or 0, unknown)
     failure = StorageError(f"cannot {action} {where}: {what}. {remedy}.")
@@ -49,7 +49,7 @@ def storage_error(action: str, where: object, error: OSError) -> StorageError:
 
 @contextmanager
 def told(action: str, where: object) -> Iterator[None]:
-    """Turn an OSError inside into a StorageError; own errors pass unchanged."""
+    """Turn an OSError inside into a StorageError. emdist's own errors pass unchanged."""
     try:
         yield
     except EmdistError:
@@ -60,7 +60,7 @@ def told(action: str, where: object) -> Iterator[None]:
 
 @contextmanager
 def object_told(action: str, where: object) -> Iterator[None]:
-    """Turn an obstore error inside into a StorageError or, for a missing object, NotFoundError."""
+    """Turn an obstore error inside into a StorageError, or NotFoundError if nothing is there."""
     import obstore.exceptions as fault
 
     refused = (fault.PermissionDeniedError, fault.UnauthenticatedError)
@@ -87,8 +87,9 @@ def object_told(action: str, where: object) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What went wrong, without the debug dump below it, credentials and signatures."""
-    # Only the first line: the rest is a debug dump. Queries may be signatures. Cut last, for half a
-    # URL could no longer be told to hold a password; and first, for data can make it any length.
+    """Return what went wrong, without obstore's debug output, credentials and signatures."""
+    # Take only the first line: the rest is debug output. Remove queries, which may be signatures.
+    # Shorten the text first to `_QUOTED` characters, because data can make it any length, and to
+    # `_SHOWN` only at the end, because a password in half a URL could not be recognised.
     line = without_credentials((str(error)[:_QUOTED].splitlines() or [""])[0])
     return line.replace("?...", "")[:_SHOWN].rstrip(". ") or type(error).__name__

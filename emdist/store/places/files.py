@@ -1,4 +1,4 @@
-"""Folder: named bytes below one location, each written wholly or not at all."""
+"""Folder: the interface to files below one location, each written wholly or not at all."""
 
 from __future__ import annotations
 
@@ -11,53 +11,60 @@ from emdist.store.places.location import Location
 
 
 class Folder(Protocol):
-    """Named bytes below one location; a name is a relative path joined by "/".
+    """Files below one location. A name is a relative path joined by "/".
 
-    Every method raises StorageError when the file system or the store fails, with the remedy.
+    Every method raises a StorageError with a remedy if the file system or the store fails.
     """
 
     @property
     def location(self) -> Location:
-        """Where this folder is."""
+        """The location of this folder."""
         ...
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
+        """Return all bytes of `name`.
+
+        Raise NotFoundError if there is no such file, and CheckpointError if it has over `limit`
+        bytes.
+        """
         ...
 
     def write(self, name: str, data: bytes) -> None:
-        """Put or replace `name`, durably: after a crash it is the old or the new one."""
+        """Write or replace `name` durably. After a crash the file is the old or the new one."""
         ...
 
     def create(self, name: str, data: bytes) -> None:
-        """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
+        """Write `name` if it does not exist, else raise FileExistsError.
+
+        Of two writers one succeeds.
+        """
         ...
 
     def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
-        """Put the new folder `name`; its last file is the commit, made after `check()`."""
+        """Write the new folder `name`. Its last file commits it and is written after `check()`."""
         ...
 
     def list(self, prefix: str = "") -> list[str]:
-        """Sorted names of all files below the folder `prefix`, without unfinished ones."""
+        """Return the sorted names of all finished files below the folder `prefix`."""
         ...
 
     def is_empty(self) -> bool:
-        """Whether nothing but hidden files is there; no full listing."""
+        """Return whether there are only hidden files, without listing everything."""
         ...
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file `name`."""
+        """Return whether there is a file `name`."""
         ...
 
     def delete(self, name: str) -> None:
-        """Remove the file or the whole folder `name`; nothing happens if there is none."""
+        """Remove the file or the whole folder `name`, if it exists."""
         ...
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
-        """Remove what killed writers left below `prefix`, untouched for `age` seconds."""
+        """Remove leftovers of killed writers below `prefix`, unchanged for `age` seconds."""
         ...
 
 
 def open_folder(location: Location) -> Folder:
-    """The folder at `location`, which need not exist yet."""
+    """Return the folder at `location`, which need not exist yet."""
     return LocalFolder(location) if location.is_local else ObjectFolder(location)

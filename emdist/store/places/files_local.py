@@ -1,4 +1,4 @@
-"""LocalFolder: durable, atomic files of a POSIX file system."""
+"""LocalFolder: durable and atomic files in a POSIX file system."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ from emdist.store.places.faults import storage_error, told
 from emdist.store.places.location import Location, check_links
 from emdist.store.places.processes import Process, this_process
 
-#: Names that a writer uses before its work is complete; readers never see them.
+#: The prefix of names that a writer uses before its work is complete. Readers ignore them.
 TEMPORARY = ".tmp-"
 _MAKER = re.compile(r"\.tmp-([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}")
 
-#: File systems that know no hard links answer with one of these.
+#: File systems without hard links answer with one of these.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder of a POSIX file system: temporary file, fsync, rename, fsync of the parent."""
+    """A folder of a POSIX file system.
+
+    A file is written under a temporary name, synced to disk, read back and renamed; then its parent
+    folder is synced.
+    """
 
     location: Location
 
@@ -40,7 +44,11 @@ class LocalFolder:
         return location.path
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
+        """Return all bytes of `name`.
+
+        Raise NotFoundError if there is no such file, and CheckpointError if it has over `limit`
+        bytes.
+        """
         path = self._path(name)
         try:
             return _read(path, limit)
@@ -50,7 +58,7 @@ class LocalFolder:
             raise storage_error("read", path, error) from error
 
     def write(self, name: str, data: bytes) -> None:
-        """Put or replace `name`, durably: after a crash it is the old or the new one."""
+        """Write or replace `name` durably. After a crash the file is the old or the new one."""
         path = self._path(name)
         with _making(path) as temporary:
             _write_new(temporary, data)
@@ -58,7 +66,10 @@ class LocalFolder:
             temporary.replace(path)
 
     def create(self, name: str, data: bytes) -> None:
-        """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
+        """Write `name` if it does not exist, else raise FileExistsError.
+
+        Of two writers one succeeds.
+        """
         path = self._path(name)
         with _making(path) as temporary:
             _write_new(temporary, data)
@@ -68,7 +79,7 @@ class LocalFolder:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
     def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
-        """Put the new folder `name` with `files`; the rename, made after `check()`, commits."""
+        """Write the new folder `name` with `files`. The rename after `check()` commits it."""
         path = self._path(name)
         with _making(path) as temporary:
             temporary.mkdir()
@@ -80,28 +91,28 @@ class LocalFolder:
             temporary.rename(path)
 
     def list(self, prefix: str = "") -> list[str]:
-        """Sorted names of all files below the folder `prefix`, without unfinished ones."""
+        """Return the sorted names of all finished files below the folder `prefix`."""
         root = self.location.path
         return sorted(path.relative_to(root).as_posix() for path in _walk(self._path(prefix)))
 
     def is_empty(self) -> bool:
-        """Whether nothing but hidden files is there; no full listing."""
+        """Return whether there are only hidden files, without listing everything."""
         root = self._path("")
         names = (path.relative_to(root).parts[0] for path in _walk(root))
         return all(name.startswith(".") for name in names)
 
     def exists(self, name: str) -> bool:
-        """Whether there is a file `name`."""
+        """Return whether there is a file `name`."""
         path = self._path(name)
         with told("look at", path):
             return path.is_file()
 
     def delete(self, name: str) -> None:
-        """Remove the file or the whole folder `name`; nothing happens if there is none."""
+        """Remove the file or the whole folder `name`, if it exists."""
         path = self._path(name)
         with told("delete", path):
             if path.is_dir() and not path.is_symlink():
-                # Renamed first: a reader sees the whole folder or none of it.
+                # Rename it first, so that a reader sees the whole folder or none of it.
                 doomed = path.with_name(_temporary())
                 path.rename(doomed)
                 shutil.rmtree(doomed, ignore_errors=True)
@@ -109,9 +120,9 @@ class LocalFolder:
                 path.unlink(missing_ok=True)
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
-        """Remove what killed writers left below `prefix`.
+        """Remove leftovers of killed writers below `prefix`.
 
-        That is what has not been touched for `age` seconds, or was made by a process that has
+        Leftovers are temporary files that did not change for `age` seconds, or whose process has
         certainly ended.
         """
         root = self._path(prefix)
@@ -119,7 +130,8 @@ class LocalFolder:
         for folder, folders, files in os.walk(root):
             for name in [name for name in folders + files if name.startswith(TEMPORARY)]:
                 path = Path(folder, name)
-                # Best effort: a leftover costs space only, and may just be gone.
+                # Failures are ignored: a leftover costs only space, and it may just have been
+                # removed.
                 try:
                     if path.lstat().st_mtime > oldest and not _is_left(name):
                         continue
@@ -131,9 +143,10 @@ class LocalFolder:
 
 @contextmanager
 def _making(path: Path) -> Iterator[Path]:
-    """A name beside `path` for what gets that name once it is complete; then it lasts.
+    """Yield a temporary name beside `path`, to be renamed to `path` once it is complete.
 
-    What still has the temporary name at the end is removed.
+    The parent folder is synced afterwards, so that the rename is durable. Whatever still has the
+    temporary name at the end is removed.
     """
     with told("write", path):
         _make_folder(path.parent)
@@ -154,12 +167,14 @@ def _temporary() -> str:
 
 
 def _is_left(name: str) -> bool:
-    """Whether nobody goes on with the temporary file or folder `name`."""
+    """Return whether the process that made the temporary file or folder `name` has ended."""
     match = _MAKER.fullmatch(name)
     return match is not None and Process(match[1], int(match[2]), int(match[3])).has_ended()
 
 
 def _walk(root: Path) -> Iterator[Path]:
+    """Yield all finished files below `root`; none if it does not exist."""
+
     def stop(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):
             raise storage_error("list", error.filename or root, error) from error
@@ -172,11 +187,12 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _read(path: Path, limit: int | None) -> bytes:
-    # O_NONBLOCK: a FIFO put there instead of a file must not hang the reader.
+    """Return the bytes of a regular file. Raise CheckpointError for anything else but a folder."""
+    # O_NONBLOCK: opening a FIFO in place of a file must not block the reader.
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        if error.errno != errno.ENXIO:  # which a socket answers with
+        if error.errno != errno.ENXIO:  # The error that opening a socket gives.
             raise
         raise CheckpointError(
             f"{path} is {kind_of(path.stat())}, not a file. Put the file itself there."
@@ -197,7 +213,7 @@ def _read(path: Path, limit: int | None) -> bytes:
 
 
 def kind_of(status: os.stat_result) -> str:
-    """What is neither a file nor a folder: ``a pipe (FIFO)``."""
+    """Return a name for what is neither a file nor a folder, such as ``a pipe (FIFO)``."""
     kinds = (
         (stat.S_ISFIFO, "a pipe (FIFO)"),
         (stat.S_ISSOCK, "a socket"),
@@ -208,31 +224,34 @@ def kind_of(status: os.stat_result) -> str:
 
 
 def flush(fd: int) -> None:
-    """Have what was written to `fd` survive a loss of power.
+    """Make sure that what was written to `fd` survives a loss of power.
 
-    macOS's fsync leaves it in the cache of the drive; F_FULLFSYNC does not, where it is supported.
+    On macOS, fsync leaves data in the cache of the drive. F_FULLFSYNC does not, where it is
+    supported.
     """
     full = getattr(fcntl, "F_FULLFSYNC", None)
     if full is not None:
-        with suppress(OSError):  # a network file system
+        with suppress(OSError):  # A network file system may not support it.
             fcntl.fcntl(fd, full)
             return
     os.fsync(fd)
 
 
 def _write_new(path: Path, data: bytes) -> None:
+    """Write `data` to a new file and flush it to disk."""
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with os.fdopen(fd, "wb", buffering=0) as file:
         view = memoryview(data)
-        while view:  # a write may be short: one call takes at most 2 GiB
+        while view:  # A write may be short: one call takes at most 2 GiB.
             view = view[file.write(view) :]
         flush(fd)
 
 
 def _verify(path: Path, data: bytes) -> None:
+    """Read the file back and raise StorageError if it differs from `data`."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        if hasattr(os, "posix_fadvise"):  # else the page cache answers, and not the disk
+        if hasattr(os, "posix_fadvise"):  # Otherwise the page cache would answer, and not the disk.
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         if file.read() != data:
             raise StorageError(
@@ -242,7 +261,7 @@ def _verify(path: Path, data: bytes) -> None:
 
 
 def _link(temporary: Path, path: Path, data: bytes) -> bool:
-    """Give `temporary` the name `path`; False if that is taken."""
+    """Give `temporary` the name `path`. Return False if that name is taken."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -255,7 +274,7 @@ def _link(temporary: Path, path: Path, data: bytes) -> bool:
 
 
 def _create_in_place(path: Path, data: bytes) -> bool:
-    """As `_link`, where there are no hard links: exclusive, but a kill may leave it torn."""
+    """Do the same as `_link` without hard links: exclusive, but a kill may leave a partial file."""
     try:
         _write_new(path, data)
     except FileExistsError:
@@ -267,6 +286,7 @@ def _create_in_place(path: Path, data: bytes) -> bool:
 
 
 def _make_folder(path: Path) -> None:
+    """Create a folder and its parents, and sync each parent, so that the new names are durable."""
     if path.is_dir():
         return
     if path.parent != path:
@@ -276,11 +296,12 @@ def _make_folder(path: Path) -> None:
 
 
 def _sync_folder(path: Path) -> None:
+    """Flush the names in a folder to disk, which makes renames durable."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         flush(fd)
     except OSError as error:
-        # Some network file systems cannot sync a folder; their renames are durable or not.
+        # Some network file systems cannot sync a folder. Their renames may or may not be durable.
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
     finally:

@@ -1,4 +1,4 @@
-"""ObjectFolder: a folder in an object store, where a put is atomic and nothing is renamed."""
+"""ObjectFolder: a folder in an object store, where puts are atomic and nothing is renamed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ class ObjectFolder:
     location: Location
 
     def _at(self, name: str) -> tuple[Any, str]:
-        """The store, and the key of `name` in it; ConfigError if obstore is not installed."""
+        """Return the store, and the key of `name` in it.
+
+        Raise ConfigError if obstore is not installed.
+        """
         if name:
             check_name(name)
         if self.location.scheme != "memory":
             return open_object_store(self.location), name
-        # obstore's memory store knows no prefix: children share the store of their "bucket".
+        # obstore's memory store has no prefixes, so children share the store of their "bucket".
         bucket, _, prefix = self.location.url.removeprefix("memory://").partition("/")
         key = "/".join(part for part in (prefix, name) if part)
         return open_object_store(Location(f"memory://{bucket}")), key
@@ -35,7 +38,11 @@ class ObjectFolder:
         return str(self.location.child(name) if name else self.location)
 
     def read(self, name: str, limit: int | None = None) -> bytes:
-        """All bytes of `name`; NotFoundError, or CheckpointError if there are over `limit`."""
+        """Return all bytes of `name`.
+
+        Raise NotFoundError if there is no such object, and CheckpointError if it has over `limit`
+        bytes.
+        """
         store, key = self._at(name)
         with object_told("read", self._where(name)):
             return patiently(lambda: self._get(store.get(key), name, limit))
@@ -49,13 +56,16 @@ class ObjectFolder:
         return bytes(found.bytes())
 
     def write(self, name: str, data: bytes) -> None:
-        """Put or replace `name`."""
+        """Write or replace `name`."""
         store, key = self._at(name)
         with object_told("write", self._where(name)):
             patiently(lambda: store.put(key, data))
 
     def create(self, name: str, data: bytes) -> None:
-        """Put `name` if there is none, else FileExistsError; of two writers one succeeds."""
+        """Write `name` if it does not exist, else raise FileExistsError.
+
+        Of two writers one succeeds.
+        """
         store, key = self._at(name)
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -67,7 +77,10 @@ class ObjectFolder:
                 raise FileExistsError(f"{self._where(name)} exists already") from None
 
     def publish(self, name: str, files: Mapping[str, bytes], check: Callable[[], None]) -> None:
-        """Put `files` below `name`, the last one, made after `check()`, conditionally."""
+        """Write `files` below `name`.
+
+        The last one, written after `check()`, is a conditional put.
+        """
         *early, last = files
         for file in early:
             self.write(f"{name}/{file}", files[file])
@@ -75,12 +88,12 @@ class ObjectFolder:
         try:
             self.create(f"{name}/{last}", files[last])
         except FileExistsError:
-            # A put whose answer was lost is sent again and then finds itself.
+            # If the answer to a put is lost, the put is sent again and then finds its own object.
             if self.read(f"{name}/{last}") != files[last]:
                 raise
 
     def list(self, prefix: str = "") -> list[str]:
-        """Sorted names of all objects below `prefix`."""
+        """Return the sorted names of all objects below `prefix`."""
         store, key = self._at(prefix)
         above = len(key) - len(prefix)
         with object_told("list", self._where(prefix)):
@@ -88,7 +101,7 @@ class ObjectFolder:
             return sorted(meta["path"][above:].lstrip("/") for meta in found)
 
     def is_empty(self) -> bool:
-        """Whether there is no object but hidden ones."""
+        """Return whether there are only hidden objects."""
         store, key = self._at("")
 
         def look() -> bool:
@@ -102,7 +115,7 @@ class ObjectFolder:
             return patiently(look)
 
     def exists(self, name: str) -> bool:
-        """Whether there is an object `name`."""
+        """Return whether there is an object `name`."""
         store, key = self._at(name)
         with object_told("look at", self._where(name)):
             try:
@@ -112,14 +125,14 @@ class ObjectFolder:
         return True
 
     def delete(self, name: str) -> None:
-        """Remove the object `name` and all below it; nothing happens if there is none."""
+        """Remove the object `name` and all objects below it, if there are any."""
         store, _ = self._at("")
         names = {name, *self.list(name)}
         with object_told("delete", self._where(name)):
-            # In this order a checkpoint's manifest goes before its state.
+            # In this order, a checkpoint's manifest is deleted before its state.
             for key in sorted(self._at(one)[1] for one in names):
                 with suppress(FileNotFoundError):
                     patiently(partial(store.delete, key))
 
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
-        """Nothing: a put that was cut off leaves no object."""
+        """Do nothing: a put that was cut off leaves no object."""

@@ -1,4 +1,4 @@
-"""Zarr's local store, for folders that come from elsewhere."""
+"""Zarr's local store with limits, for folders from untrusted sources."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
-#: Objects that are no chunks; Zarr tries several of them to find out what is there.
+#: Names of objects that are no chunks. Zarr tries several of them to find out what is there.
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
-#: Bytes of one at most: parsed it takes many times as much.
+#: The largest metadata file in bytes: when parsed, it takes many times as much memory.
 _META_LIMIT = 1 << 24
 
 
 class RegularFiles(LocalStore):
-    """A local store that reads regular files only: to open a pipe waits for ever."""
+    """A local store that reads regular files only, because opening a pipe would wait for ever."""
 
     async def get(
         self,
@@ -31,11 +31,11 @@ class RegularFiles(LocalStore):
         return await super().get(key, prototype, byte_range)
 
     def check_size(self, key: str, part: ByteRequest | None, most: int) -> None:
-        """ValueError if reading `part` of a file, or None for all, would take over `most` bytes."""
+        """Raise ValueError if reading `part` of a file takes over `most` bytes. None reads all."""
         try:
             nbytes = (self.root / key).stat().st_size
         except OSError:
-            return  # absent, which is said elsewhere
+            return  # The file is absent, which is reported elsewhere.
         if isinstance(part, RangeByteRequest):
             nbytes = min(nbytes, part.end - part.start)
         elif isinstance(part, SuffixByteRequest):
@@ -45,10 +45,11 @@ class RegularFiles(LocalStore):
 
 
 def _check(path: Path) -> None:
+    """Raise ValueError unless `path` is a regular file, a folder or absent."""
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return  # absent, which the store says in its own way
+        return  # The file is absent, which the store reports in its own way.
     except OSError as error:
         raise ValueError(f"{path} cannot be looked at: {error.strerror}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -1,4 +1,4 @@
-"""Location: where something lies, a local path or an object-store URL, and how to open it."""
+"""Location: the address of a folder or file, as a local path or a URL, and how to open it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from emdist.store.places.credentials import IDENTITY, check_credentials, without
 if TYPE_CHECKING:
     from zarr.abc.store import Store
 
-#: URL schemes that `Location` understands. ``memory`` lives and dies with one process: for tests.
+#: The URL schemes that `Location` accepts. A ``memory`` store exists in one process only: for
+#: tests.
 SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "http", "https", "memory")
 
-#: Options of obstore's HTTP client; all others are the store's own.
+#: The options of obstore's HTTP client. All other options belong to the store.
 _CLIENT_OPTIONS = (
     *("allow_http", "allow_invalid_certificates", "connect_timeout", "default_content_type"),
     *("pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate"),
@@ -32,7 +33,7 @@ _CLIENT_OPTIONS = (
     "user_agent",
 )
 
-#: Options of obstore's retries, all but the first in seconds; those of its backoff come last.
+#: The options of obstore's retries: a count, then times in seconds. The last two set its backoff.
 _RETRY_OPTIONS = ("max_retries", "retry_timeout", "init_backoff", "max_backoff")
 _FIRST, _LONGEST = timedelta(milliseconds=100), timedelta(seconds=15)
 
@@ -42,23 +43,23 @@ _Options: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, repr=False)
 class Location:
-    """A local path or a URL, small and picklable; nothing is opened until it is used.
+    """A local path or a URL, small and picklable. Nothing is opened until it is used.
 
     Parameters
     ----------
     url
-        A local path or file:// URL, kept as an absolute path because workers have other
-        working directories, or a URL of one of `SCHEMES`.
+        A local path, a file:// URL, or a URL of one of `SCHEMES`. A path is stored as an absolute
+        path, because workers have other working directories.
     options
-        Settings of the object store, in obstore's names (``endpoint``, ``region``,
-        ``access_key_id``, ``allow_http``, ...). Never shown anywhere.
+        Settings of the object store, by obstore's names (``endpoint``, ``region``,
+        ``access_key_id``, ``allow_http``, ...). They are never shown.
     inside
-        Set by `child`: the folder that a user gave, in which this has to lie.
+        The folder that a user gave and that must contain this location. `child` sets it.
 
     Raises
     ------
     ConfigError
-        For an unknown scheme or an option that is no plain value.
+        For an unknown scheme, or an option that is no plain value.
     """
 
     url: str
@@ -76,12 +77,12 @@ class Location:
 
     @property
     def scheme(self) -> str:
-        """The URL's scheme, lower case; ``file`` for a path."""
+        """The URL's scheme in lower case; ``file`` for a path."""
         return "file" if self.is_local else urlsplit(self.url).scheme
 
     @property
     def path(self) -> Path:
-        """The path of a local location; ConfigError for a URL."""
+        """The path of a local location. A URL raises ConfigError."""
         if not self.is_local:
             raise ConfigError(f"{self} is not a local path, and this needs one.")
         return Path(self.url)
@@ -96,7 +97,7 @@ class Location:
 
     @property
     def parent(self) -> Location:
-        """The folder that this lies in; itself at the root of a file system or bucket."""
+        """The folder that contains this location; a root or bucket is its own parent."""
         if self.is_local:
             return Location(str(self.path.parent), self.options)
         parts = urlsplit(self.url)
@@ -105,7 +106,10 @@ class Location:
         )
 
     def child(self, name: str) -> Location:
-        """What lies at the relative path `name` below this; ConfigError if that leads outside."""
+        """Return the location at the relative path `name` below this one.
+
+        Raise ConfigError if the path leads outside.
+        """
         check_name(name)
         inside = self.inside or self.url
         if self.is_local:
@@ -115,22 +119,22 @@ class Location:
         return Location(urlunsplit(below), self.options, inside)
 
     def is_within(self, other: Location) -> bool:
-        """Whether this is `other` or below it, through links as well."""
+        """Return whether this is `other` or below it, after links are resolved."""
         if self.is_local != other.is_local:
             return False
         if self.is_local:
-            # Of a loop of links `Path.resolve` makes an error.
+            # `Path.resolve` raises an error for a circle of links; realpath does not.
             there, taken = (Path(os.path.realpath(one.url)) for one in (self, other))
             return there.is_relative_to(taken)
         return f"{self}/".startswith(f"{other}/")
 
     @property
     def given(self) -> Location:
-        """This as a place of the user's own, who may have made it a link to another."""
+        """The same location as if the user had named it: it may be a link to another place."""
         return Location(self.url, self.options)
 
     def __str__(self) -> str:
-        """The path or URL without user, password, query and fragment: safe to print."""
+        """Return the path, or the URL without user, password, query and fragment: safe to print."""
         if self.is_local:
             return self.url
         parts = urlsplit(self.url)
@@ -143,16 +147,16 @@ class Location:
 
 
 def check_name(name: str) -> None:
-    """Refuse a relative path that is empty, absolute or climbs with ``..``: ConfigError."""
+    """Raise ConfigError for a relative path that is empty, absolute or contains ``..``."""
     if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
         raise ConfigError(f"{name!r} is no name below a folder; use parts joined by single '/'.")
 
 
 def check_links(location: Location) -> None:
-    """CheckpointError for a local path that a symbolic link leads out of the folder given.
+    """Raise CheckpointError if a symbolic link leads a local path out of the folder that was given.
 
-    Whoever gave the folder could have put links into it: nothing is read through them or written
-    behind them. A link to the folder itself is the user's.
+    Whoever supplied the folder could have put links into it, so nothing is read or written through
+    them. The folder itself may be a link, because the user named it.
     """
     if not location.is_local or not location.inside:
         return
@@ -166,11 +170,15 @@ def check_links(location: Location) -> None:
 
 
 def _host(parts: SplitResult) -> str:
+    """Return host and port of a URL, without user and password."""
     return parts.netloc.rpartition("@")[2]
 
 
 def _check_port(parts: SplitResult) -> None:
-    """ConfigError for what is no port: as a rule a password cut at its "/", so not shown."""
+    """Raise ConfigError if the port is no number.
+
+    Usually that is a password that was cut at its "/", so it is not shown.
+    """
     try:
         _ = parts.port
     except ValueError:
@@ -181,6 +189,7 @@ def _check_port(parts: SplitResult) -> None:
 
 
 def _normalise(url: str) -> str:
+    """Return a local path as an absolute path, or a URL without a "/" at its end."""
     match = _SCHEME.match(url)
     if match is None:
         return _local(url)
@@ -202,6 +211,7 @@ def _normalise(url: str) -> str:
 
 
 def _local(path: str) -> str:
+    """Return an absolute local path. Raise ConfigError for what is no path."""
     scheme, colon, rest = path.partition(":")
     if colon and rest.startswith("/") and scheme in SCHEMES:
         raise ConfigError(f"{scheme}:/... is neither a path nor a URL; write {scheme}://...")
@@ -217,7 +227,7 @@ def _local(path: str) -> str:
 
 
 def _plain(options: Mapping[str, Any]) -> _Options:
-    """Options as sorted pairs of strings: hashable, and what obstore's builders take."""
+    """Return options as sorted pairs of strings, which are hashable and accepted by obstore."""
     pairs = []
     for key, value in sorted(options.items()):
         if not isinstance(value, str | int | float):
@@ -226,15 +236,15 @@ def _plain(options: Mapping[str, Any]) -> _Options:
     return tuple(pairs)
 
 
-#: Two threads that open one location at once get one store: `cache` would make two, and of a
-#: ``memory://`` store each would have its own.
+#: With this lock, two threads that open one location at once get the same store. `cache` alone
+#: would make two, and a ``memory://`` store would then have separate contents in each.
 _OPENING = threading.RLock()
 
 
 def open_zarr_store(location: Location, read_only: bool = True) -> Store:
-    """The Zarr store rooted at `location`, opened once per process.
+    """Return the Zarr store rooted at `location`, opened once per process.
 
-    Unpickled copies of a location share it, because every open object store brings its own
+    Unpickled copies of a location share the store, because every open object store has its own
     connection pool. A ``memory://`` store holds what was written under exactly that URL.
 
     Raises
@@ -262,7 +272,10 @@ def _zarr_store(url: str, options: _Options, read_only: bool) -> Store:
 
 
 def open_object_store(location: Location) -> Any:
-    """The obstore store rooted at `location`, opened once per process; errors as above."""
+    """Return the obstore store rooted at `location`, opened once per process.
+
+    It raises the errors of `open_zarr_store`.
+    """
     with _OPENING:
         return _object_store(location.url, _plain(location.options))
 
@@ -277,7 +290,7 @@ def _object_store(url: str, options: _Options) -> Any:
     if location.scheme == "memory":
         return obstore.store.MemoryStore()
     address, headers = without_user(url)
-    # obstore panics (a BaseException) on a client option inside `config`: keep them apart.
+    # obstore panics (a BaseException) if `config` holds a client option, so they are separated.
     client: dict[str, Any] = {key: value for key, value in options if key in _CLIENT_OPTIONS}
     others = (*client, *_RETRY_OPTIONS, IDENTITY)
     config = {key: value for key, value in options if key not in others}
@@ -289,7 +302,8 @@ def _object_store(url: str, options: _Options) -> Any:
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
         if is_defect(error, _open_sound_store):
             raise
-        # obstore's message may quote the URL with its password: keep its first line, redacted.
+        # obstore's message may quote the URL with its password, so only its redacted first line is
+        # kept.
         reason = (str(error).splitlines() or [""])[0].replace(address, str(location)).rstrip(".")
         raise ConfigError(
             f"cannot open {location}: {reason}. Check the URL and the storage options "
@@ -300,6 +314,7 @@ def _object_store(url: str, options: _Options) -> Any:
 
 
 def _open_sound_store() -> None:
+    """Open a store with a URL and options that are certainly valid: a control for `is_defect`."""
     import obstore.store
 
     tried = _retries((("max_retries", "1"), ("init_backoff", "1")))
@@ -307,7 +322,7 @@ def _open_sound_store() -> None:
 
 
 def _retries(options: _Options) -> dict[str, Any]:
-    """obstore's retry_config; ConfigError for what is no number that it could take."""
+    """Return obstore's retry_config. Raise ConfigError for an option that is no valid number."""
     found: dict[str, Any] = {}
     for key, value in options:
         if key not in _RETRY_OPTIONS:
@@ -320,7 +335,7 @@ def _retries(options: _Options) -> dict[str, Any]:
             wanted = "a whole number" if key == "max_retries" else "a number of seconds"
             raise ConfigError(f"storage option {key} is {value!r}; wanted {wanted}, 0 or more.")
         found[key] = number if key == "max_retries" else timedelta(seconds=number)
-    # Partly given, obstore's other defaults are lost: they are repeated here.
+    # If only some values are given, obstore forgets its other defaults, so they are repeated here.
     backoff = {key: found.pop(key) for key in _RETRY_OPTIONS[2:] if key in found}
     if backoff:
         found["backoff"] = {"init_backoff": _FIRST, "max_backoff": _LONGEST, "base": 2} | backoff

@@ -1,4 +1,4 @@
-"""Which process made something, so that another one can prove that it has ended."""
+"""Process identity: records which process made something, to prove later that it has ended."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from functools import cache
 from pathlib import Path
 
 _PROC = Path("/proc")
-#: Of a process that has ended and whose parent has not asked: zombie, dead.
+#: The states of a process that has ended, before its parent has collected it: zombie and dead.
 _ENDED = ("Z", "X")
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of some machine, told from those that have the same number later.
+    """A process of some machine, distinct from later processes with the same number.
 
     Attributes
     ----------
     machine
-        8 hexadecimal digits for host, boot and container; "" where that cannot be told.
+        8 hexadecimal digits for host, boot and container; "" if they cannot be determined.
     pid
-        Its number there.
+        The number of the process on that machine.
     began
-        When it began, in ticks since the boot.
+        The start time of the process, in clock ticks since boot.
     """
 
     machine: str
@@ -33,7 +33,10 @@ class Process:
     began: int
 
     def has_ended(self) -> bool:
-        """Whether it certainly has. False for processes of other machines, and if in doubt."""
+        """Return whether the process has certainly ended.
+
+        The result is False for processes of other machines, and in case of doubt.
+        """
         if not self.machine or self.machine != _machine():
             return False
         try:
@@ -41,20 +44,20 @@ class Process:
         except ProcessLookupError:
             return True
         except OSError:
-            return False  # of another user
+            return False  # It belongs to another user.
         found = _status(self.pid)
         return found is not None and (found[0] in _ENDED or found[1] != self.began)
 
 
 def this_process() -> Process:
-    """The one that asks."""
+    """Return the identity of the calling process."""
     found = _status(os.getpid())
     return Process(_machine() if found else "", os.getpid(), found[1] if found else 0)
 
 
 @cache
 def _machine() -> str:
-    """Of the host since it started, and of the container whose processes are numbered together."""
+    """Return a digest of the host, its boot and its PID namespace; "" if unknown."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         space = str((_PROC / "self/ns/pid").readlink())
@@ -64,10 +67,11 @@ def _machine() -> str:
 
 
 def _status(pid: int) -> tuple[str, int] | None:
-    """State and start of a process; None if it cannot be looked at."""
+    """Return state and start time of a process, or None if they cannot be read."""
     try:
         told = (_PROC / str(pid) / "stat").read_text()
-        # The second field is the command in brackets, with whatever it is called.
+        # The second field is the command in brackets. It can contain spaces and brackets, so split
+        # after the last one.
         fields = told.rpartition(")")[2].split()
         return fields[0], int(fields[19])
     except (OSError, ValueError, IndexError):

@@ -1,8 +1,8 @@
-"""Requests to an object store that are made again where obstore itself gives up.
+"""Retries: repeats requests to an object store in cases where obstore itself gives up.
 
-obstore repeats what a 5xx, a dropped connection or, for what only reads, a timeout ended. It does
-not repeat a request whose answer broke off in the middle of a listing or of an error, nor a
-conditional put or a deletion that timed out. All of these can be made twice.
+obstore repeats a request after a 5xx answer, a dropped connection or, for reads, a timeout. It does
+not repeat a request whose answer broke off during a listing or an error message, nor a conditional
+put or a deletion that timed out. All of these can safely be made twice.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from zarr.storage import WrapperStore
 T = TypeVar("T")
 
 _TRIES = 5
-#: Seconds before the first repetition; doubled each time.
+#: Seconds before the first repetition. Each pause is twice as long as the one before.
 _PAUSE = 0.05
-#: How obstore says that it has repeated a request as often as it was allowed to.
+#: The message by which obstore says that it has repeated a request as often as allowed.
 _EXHAUSTED = re.compile(r"after (\d+) retries, max_retries: \1\b")
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a request failed on its way, so that it may succeed when made again."""
+    """Return whether a request failed in transit, so that it may succeed when repeated."""
     if not type(error).__module__.startswith("obstore"):
         return False
     line = (str(error).splitlines() or [""])[0]
@@ -36,11 +36,11 @@ def is_passing(error: BaseException) -> bool:
 
 
 def patiently(work: Callable[[], T]) -> T:
-    """``work()``, repeated a few times while it fails on its way."""
+    """Return ``work()``, repeated up to four times while it fails in transit."""
     for attempt in range(_TRIES - 1):
         try:
             return work()
-        except Exception as error:  # of obstore, which need not be installed: told by its name
+        except Exception as error:  # obstore may not be installed: its errors are found by name
             if not is_passing(error):
                 raise
         time.sleep(_pause(attempt))
@@ -48,6 +48,7 @@ def patiently(work: Callable[[], T]) -> T:
 
 
 async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """Do the same as `patiently` for a coroutine."""
     for attempt in range(_TRIES - 1):
         try:
             return await work()
@@ -59,12 +60,12 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _pause(attempt: int) -> float:
-    # Spread, so that many workers that were cut off together do not return together.
+    # Random, so that many workers that were cut off together do not return together.
     return _PAUSE * 2.0**attempt * (0.5 + random.random())
 
 
 class Patient(WrapperStore[Store]):
-    """A Zarr store whose requests are repeated as above; a listing is whole or fails."""
+    """A Zarr store that repeats requests as above. A listing is complete or fails."""
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None

@@ -1,1 +1,1 @@
-"""Runs and models: records, checkpoints and results, which vouch for themselves."""
+"""Runs and models: records, checkpoints, owners and results, each verified when it is read."""

@@ -1,4 +1,4 @@
-"""Checkpoints of one kind: committed whole, verified when read, retained by rule."""
+"""Checkpoints of one kind: saved atomically, verified on reading, deleted by retention rules."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ _CHECKPOINT = re.compile(r"(\d{8,})-(\d+)-([0-9a-f]{8})")
 
 @dataclass(frozen=True, order=True)
 class _Entry:
-    """A checkpoint by name; the last in order is the newest.
+    """A checkpoint, by its name. In sorted order, the last one is the newest.
 
-    A later owner's comes first, however far an older one got that did not know that it was
-    replaced: its checkpoint may be committed after the later owner has begun.
+    A later owner's checkpoints are newer than those of an earlier owner, however far the earlier
+    one got. An owner that does not know that it was replaced may still commit a checkpoint after
+    the later owner has begun.
     """
 
     epoch: int
@@ -49,8 +50,8 @@ class _Entry:
 class Series:
     """The checkpoints ``<kind>/<sequence>-<epoch>-<nonce>/`` of a run folder.
 
-    The sequence number says how far the run is, the epoch whose work it is, and the nonce keeps
-    a checkpoint that is written again apart from the first try.
+    The sequence number says how far the run is, and the epoch which owner made the checkpoint. The
+    nonce distinguishes attempts to write the same checkpoint.
     """
 
     folder: Folder
@@ -63,19 +64,19 @@ class Series:
         meta: Mapping[str, Any],
         epoch: int,
     ) -> str:
-        """Commit checkpoint number `sequence` of this `kind`; durable when this returns.
+        """Commit checkpoint number `sequence` of this `kind`. It is durable when this returns.
 
         Returns
         -------
         str
-            sha256 of the state: equal for equal `arrays` and `meta`.
+            The sha256 of the state, equal for equal `arrays` and `meta`.
 
         Raises
         ------
         RunFencedError
-            If the run has another owner by now; the checkpoint does not exist then.
+            If the run has another owner by now. The checkpoint does not exist then.
         StorageError
-            If it could not be written; earlier checkpoints are untouched.
+            If it could not be written. Earlier checkpoints are unchanged.
         """
         state = pack(arrays, meta)
         seal = Seal.of(state)
@@ -91,17 +92,18 @@ class Series:
         try:
             self.folder.publish(name, files, lambda: check_owner(self.folder, epoch))
         except StorageError:
-            check_owner(self.folder, epoch)  # a new owner may have cleaned up below our feet
+            # A new owner may have removed our temporary files meanwhile.
+            check_owner(self.folder, epoch)
             raise
         return seal.sha256
 
     def load(self) -> Saved | None:
-        """The newest good checkpoint of this `kind`, or None if there never was one.
+        """Return the newest good checkpoint of this `kind`, or None if there never was one.
 
         Raises
         ------
         CheckpointError
-            If there are checkpoints and none of them is good: never starts over silently.
+            If there are checkpoints and none of them is good. A run never starts over silently.
         StorageError
             If they could not be read.
         """
@@ -112,29 +114,30 @@ class Series:
                 try:
                     return self._load(entry)
                 except NewerFormatError:
-                    raise  # falling back would fork the history that a newer emdist wrote
+                    raise  # An older checkpoint would fork the history that a newer emdist wrote.
                 except (CheckpointError, NotFoundError, StorageError) as error:
                     problems.append(error)
                     log.warning("skipping checkpoint %s/%s: %s", self.kind, entry.name, error)
-            # Retention of a live owner may have removed what was listed: look once more.
+            # Retention of an active owner may have removed checkpoints after they were listed: look
+            # once more.
             again = self._entries()
             if again == entries:
                 break
             entries = again
-        # In an object store a writer killed before its first commit leaves a state and no
-        # manifest; a local rename is atomic, so there a missing manifest is damage.
+        # In an object store, a writer that was killed before its first commit leaves a state
+        # without a manifest. A local rename is atomic, so there a missing manifest is damage.
         if not any(entry.complete or self.folder.location.is_local for entry in entries):
             return None
         raise self._none_good(problems)
 
     def exists(self) -> bool:
-        """Whether there is any checkpoint of this `kind`, good or damaged."""
-        # In an object store, what was never committed is none; see `load`.
+        """Return whether there is any checkpoint of this `kind`, good or damaged."""
+        # In an object store, what was never committed does not count; see `load`.
         is_local = self.folder.location.is_local
         return any(entry.complete or is_local for entry in self._entries())
 
     def retain(self, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int) -> None:
-        """Delete checkpoints of this `kind` but the last ones, every K-th and the best.
+        """Delete checkpoints of this `kind`, except the last ones, every K-th one and the best.
 
         Parameters
         ----------
@@ -143,9 +146,10 @@ class Series:
         every
             Keep those whose sequence number is a multiple of this; 0 for none.
         best
-            Sequence number to keep, or None.
+            A sequence number to keep, or None.
         epoch
-            From `claim`. RunFencedError if the run has another owner by now.
+            The owner epoch from `claim`. If the run has another owner by now, RunFencedError is
+            raised.
         """
         if last < 1:
             raise ValueError(f"retention must keep at least 1 checkpoint, got last={last}")
@@ -161,12 +165,14 @@ class Series:
             if entry == newest.get(entry.sequence) and entry.sequence in keep:
                 continue
             if entry.complete or entry.epoch <= epoch:
-                # The manifest goes first, so that a kill in between leaves no half that counts.
+                # Delete the manifest first, so that a kill in between leaves nothing that counts as
+                # committed.
                 self.folder.delete(f"{self.kind}/{entry.name}/{_MANIFEST}")
                 self.folder.delete(f"{self.kind}/{entry.name}")
         self.folder.clean(self.kind)
 
     def _none_good(self, problems: list[Exception]) -> Exception:
+        """Return the error if no checkpoint is good. A failure of the store takes precedence."""
         for problem in problems:
             if isinstance(problem, StorageError):
                 return problem
@@ -177,6 +183,7 @@ class Series:
         )
 
     def _load(self, entry: _Entry) -> Saved:
+        """Read and verify a checkpoint. Raise CheckpointError if it is incomplete or damaged."""
         name = f"{self.kind}/{entry.name}"
         where = self.folder.location.child(name)
         if not entry.complete:
@@ -191,7 +198,7 @@ class Series:
         return replace(found, sequence=entry.sequence, epoch=entry.epoch)
 
     def _entries(self) -> list[_Entry]:
-        """Checkpoints of this kind, oldest first, whether they are good or not."""
+        """Return the checkpoints of this kind, oldest first, good or not."""
         files: dict[str, set[str]] = {}
         for path in self.folder.list(self.kind):
             name, _, file = path.removeprefix(f"{self.kind}/").partition("/")
@@ -205,9 +212,10 @@ class Series:
 
 
 def _line(entries: list[_Entry]) -> dict[int, _Entry]:
-    """What led to the newest checkpoint, by sequence number: not what an older owner did too.
+    """Return the checkpoints that led to the newest one, by sequence number.
 
-    `entries` are in order.
+    Checkpoints of an earlier owner that a later owner has repeated are left out. `entries` are
+    sorted.
     """
     line: dict[int, _Entry] = {}
     for entry in reversed(entries):

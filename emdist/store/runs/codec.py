@@ -1,7 +1,7 @@
-"""Codec: a frozen dataclass as named arrays and JSON, and back; exact, and without pickle.
+"""Codec: stores a frozen dataclass as named arrays and JSON and reads it back, without pickle.
 
-What is stored has no class names. `decode` is led by the annotations of the class that the
-caller names, so a hostile checkpoint can fail to decode, and nothing worse.
+The values are exact. What is stored has no class names: `decode` follows the annotations of the
+class that the caller names. So a hostile checkpoint can fail to decode, and do nothing worse.
 
 ====================================  =============================================
 value                                 node in the JSON
@@ -17,8 +17,8 @@ tuple of dataclasses of numbers       ``{"kind": "table", "columns": [...]}``
 ====================================  =============================================
 
 A class that is stored by itself has a number, ``schema: ClassVar[int]``, which grows with every
-change of its fields or of what is in them. The node at the top says which one it was written with:
-a newer one is refused, and only in an older one may a field be missing that has a default.
+change of its fields or of their meaning. The top node says with which schema it was written. A
+newer schema is refused. Only with an older schema may fields that have a default be missing.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 def encode(value: object) -> tuple[dict[str, Array], dict[str, Any]]:
-    """`value` as arrays and JSON; equal values give equal results.
+    """Return `value` as arrays and JSON. Equal values give equal results.
 
     Raises
     ------
@@ -56,22 +56,23 @@ def decode(
     meta: Mapping[str, Any],
     types: Mapping[str, Any] | None = None,
 ) -> T:
-    """The value of class `cls` that `encode` was given.
+    """Return the value of class `cls` that `encode` was given.
 
     Parameters
     ----------
     cls
         A dataclass, or a parametrised generic one such as ``MixtureParams[DiagonalParams]``.
     arrays, meta
-        From `encode`.
+        The arrays and the JSON that `encode` returned.
     types
-        Types of fields annotated as Any or with a type variable that `cls` leaves open, by
-        field name at any depth: ``{"params": MixtureParams, "components": DiagonalParams}``.
+        The types of fields that are annotated as Any, or with a type variable that `cls` leaves
+        open, by field name at any depth: ``{"params": MixtureParams, "components":
+        DiagonalParams}``.
 
     Raises
     ------
     CheckpointError
-        If the arrays and JSON are not those of a `cls`; says which field.
+        If the arrays and JSON are not those of a `cls`. The message says which field is wrong.
     NewerFormatError
         If a newer emdist wrote them.
     TypeError
@@ -82,6 +83,7 @@ def decode(
 
 
 def _encode(value: object, path: str, arrays: dict[str, Array]) -> Any:
+    """Return the node for `value`, and put its arrays into `arrays` under names below `path`."""
     if isinstance(value, Enum):
         return {"kind": "enum", "name": value.name}
     if value is None or isinstance(value, bool | int | str):
@@ -89,7 +91,8 @@ def _encode(value: object, path: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, np.bool_ | np.integer):
         return value.item()
     if isinstance(value, float | np.floating):
-        # JSON has no NaN, and text no NaN payload: eight bytes in an array keep every bit.
+        # JSON has no NaN, and text would lose a NaN's payload. Eight bytes in an array keep every
+        # bit.
         arrays[path] = np.array(value, dtype=np.float64)
         return {"kind": "array"}
     if isinstance(value, np.ndarray):
@@ -120,6 +123,7 @@ def _encode_items(
 
 
 def _encode_tuple(value: tuple[object, ...], path: str, arrays: dict[str, Array]) -> Any:
+    """Return the node for a tuple: floats become one array, rows of numbers become a table."""
     if value and all(_number(item) == "f8" for item in value):
         arrays[path] = np.array(value, dtype=np.float64)
         return {"kind": "floats"}
@@ -132,7 +136,10 @@ def _encode_tuple(value: tuple[object, ...], path: str, arrays: dict[str, Array]
 
 
 def _columns(rows: Sequence[object]) -> dict[str, Array] | None:
-    """One array per field if `rows` are dataclasses of one kind, of numbers only; else None."""
+    """Return one array per field if all `rows` are dataclasses of one kind with numbers only.
+
+    Otherwise return None.
+    """
     first = rows[0] if rows else None
     if (
         first is None
@@ -155,7 +162,7 @@ def _columns(rows: Sequence[object]) -> dict[str, Array] | None:
 
 
 def _number(value: object) -> str | None:
-    """The dtype that holds `value` exactly, or None if it is no plain number."""
+    """Return the dtype that holds `value` exactly, or None if it is no plain number."""
     if isinstance(value, bool | np.bool_):
         return "?"
     if isinstance(value, Enum):

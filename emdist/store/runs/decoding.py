@@ -1,4 +1,4 @@
-"""Decoder: the half of the codec that reads, led by type annotations alone."""
+"""Decoder: the reading half of the codec, which follows type annotations alone."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ import numpy as np
 from emdist.errors import CheckpointError, NewerFormatError
 from emdist.interfaces import Array
 
-#: Key of the schema number in the node at the top.
+#: The key of the schema number in the top node.
 SCHEMA = "schema"
 
 
 def schema_of(cls: Any) -> int:
-    """The number of the schema that a stored class has; 1 unless it says so."""
+    """Return the schema number of a stored class; 1 unless the class states it."""
     return int(getattr(get_origin(cls) or cls, SCHEMA, 1))
 
 
 def check_schema(cls: Any, meta: Mapping[str, Any]) -> bool:
-    """Whether `meta` was written with an older schema of `cls`; NewerFormatError for a newer."""
+    """Return whether `meta` was written with an older schema of `cls`.
+
+    Raise NewerFormatError if its schema is newer.
+    """
     known = schema_of(cls)
     found = meta.get(SCHEMA, 0) if isinstance(meta, Mapping) else 0
     if type(found) is not int or found < 0:
@@ -40,16 +43,18 @@ def check_schema(cls: Any, meta: Mapping[str, Any]) -> bool:
 
 
 def join(path: str, name: str) -> str:
-    """The name of the array of `name` below `path`: one spelling, no two names alike."""
+    """Return the name of the array for `name` below `path`. Different names never coincide."""
     part = quote(name, safe="")
     return f"{path}/{part}" if path else part
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """Arrays by path, and the types of fields that their class leaves open, by field name.
+    """Reads values from nodes and arrays.
 
-    Fields may be missing that have a default where what is read is `older` than its class.
+    `arrays` holds the arrays by path, and `types` the types of fields that their class leaves open,
+    by field name. If what is read is `older` than its class, fields that have a default may be
+    missing.
     """
 
     arrays: Mapping[str, Array]
@@ -57,12 +62,12 @@ class Decoder:
     older: bool = True
 
     def decode(self, hint: Any, node: Any, path: str, field: str) -> Any:
-        """The value that `node` stands for, which must be of the type `hint`.
+        """Return the value that `node` represents, which must be of the type `hint`.
 
         Raises
         ------
         CheckpointError
-            If it is not. `path` names it in the message.
+            If it is of another type. The message names it by `path`.
         TypeError
             If `hint` is Any or a type variable and `types` does not know `field`.
         """
@@ -89,6 +94,7 @@ class Decoder:
         return self.types[field]
 
     def _union(self, members: tuple[Any, ...], node: Any, path: str, field: str) -> Any:
+        """Return the value as the first type of a union that fits."""
         problems = []
         for member in members:
             try:
@@ -120,7 +126,7 @@ class Decoder:
         return self.arrays[path]
 
     def _float(self, node: Any, path: str) -> float | int:
-        # Rows of a table and elements of a tuple come as plain numbers.
+        # Rows of a table and elements of a tuple are stored as plain numbers.
         if type(node) in (float, int):
             return node  # type: ignore[no-any-return]
         _require(node == {"kind": "array"}, node, float, path)
@@ -148,7 +154,7 @@ class Decoder:
         return tuple(self.decode(one, item, join(path, str(i)), field) for i, (one, item) in each)
 
     def _items(self, node: Any, path: str) -> list[Any]:
-        """Nodes of a tuple, however it was stored."""
+        """Return the nodes of a tuple, in whichever of the three ways it was stored."""
         kind = node.get("kind") if isinstance(node, dict) else None
         if kind == "floats":
             array = self._stored(path)
@@ -170,6 +176,7 @@ class Decoder:
         return {key: self.decode(value, items[key], join(path, key), field) for key in items}
 
     def _dataclass(self, hint: Any, cls: Any, node: Any, path: str) -> Any:
+        """Return an instance of the dataclass `cls`, with its fields decoded by annotation."""
         items = _part(node, "fields", "items", dict, path)
         known = {field.name: field for field in fields(cls) if field.init}
         if unknown := sorted(items.keys() - known.keys()):
@@ -190,7 +197,10 @@ class Decoder:
 
 
 def _meant(hint: Any) -> Any:
-    """What an alias stands for: from NumPy 2.5 on, `NDArray` is one of Python 3.12's."""
+    """Return what an alias stands for.
+
+    From NumPy 2.5 on, `NDArray` is an alias as in Python 3.12.
+    """
     alias = get_origin(hint) or hint
     if not hasattr(alias, "__value__"):
         return hint
@@ -199,7 +209,7 @@ def _meant(hint: Any) -> Any:
 
 
 def _bind(hint: Any, bound: Mapping[Any, Any]) -> Any:
-    """`hint` with its type variables replaced where `bound` knows them."""
+    """Return `hint` with its type variables replaced as far as `bound` knows them."""
     if isinstance(hint, TypeVar):
         return bound.get(hint, hint)
     variables = getattr(hint, "__parameters__", ()) if get_origin(hint) is not None else ()
@@ -212,7 +222,7 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _part(node: Any, kind: str, key: str, wanted: type, path: str) -> Any:
-    """``node[key]`` of a node of this `kind`."""
+    """Return ``node[key]`` of a node of this `kind`."""
     fits = isinstance(node, dict) and node.get("kind") == kind
     part = node.get(key) if fits else None
     _require(isinstance(part, wanted), node, kind, path)
@@ -220,6 +230,7 @@ def _part(node: Any, kind: str, key: str, wanted: type, path: str) -> Any:
 
 
 def _require(fits: bool, got: Any, wanted: Any, path: str) -> None:
+    """Raise CheckpointError, with what was found and what was expected, unless `fits`."""
     if not fits:
         shown = f"{got.dtype}{got.shape}" if isinstance(got, np.ndarray) else repr(got)[:60]
         raise CheckpointError(f"{path or 'the value'} should be {wanted} and is {shown}")

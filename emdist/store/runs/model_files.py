@@ -1,4 +1,4 @@
-"""A fitted model as two files: model.safetensors, and model.json, which vouches for it."""
+"""Files of a fitted model: model.safetensors holds it, and model.json holds its checksum."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from emdist.store.runs.sealed import Saved, Seal, document, pack, read_document,
 
 _DATA = "model.safetensors"
 _JSON = "model.json"
-#: Folders from a model up to the run that it belongs to, at most: models/<name>.
+#: The largest number of folders from a model up to its run: models/<name>.
 _DEPTH = 2
 
 
 def save_model(location: Location, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> str:
-    """Write or replace the model in the folder `location`; the sha256 of its data.
+    """Write or replace the model in the folder `location`. Return the sha256 of its data.
 
     Raises
     ------
     StorageError
-        If it could not be written; a model that was there is still there.
+        If it could not be written. A model that was there is still there.
     """
     folder = open_folder(location)
     data = pack(arrays, meta)
     old, new = _seals(folder), Seal.of(data)
     if old:
-        # Two files cannot be replaced at once: until the data is, the JSON vouches for both.
+        # Two files cannot be replaced at once. Until the data is replaced, the JSON accepts both
+        # versions.
         folder.write(_JSON, _vouch([*old, new]))
     folder.write(_DATA, data)
     folder.write(_JSON, _vouch([new]))
@@ -44,13 +45,13 @@ def save_model(location: Location, arrays: Mapping[str, Array], meta: Mapping[st
 
 
 def check_free(location: Location) -> None:
-    """Hold `location` to be a place for a model of its own: new, empty, or another such model's.
+    """Check that a model can be saved at `location`: a new or empty folder, or another saved model.
 
     Raises
     ------
     ConfigError
-        If it is or lies in the folder of a run, whose own model it would be taken for, or holds
-        something else.
+        If `location` is the folder of a run or is inside one, because the model would be taken for
+        the run's own. Also if it holds other files.
     """
     remedy = "Name a folder that is new or empty, or a model that `save` wrote, to replace it."
     if location.is_local and location.path.exists() and not location.path.is_dir():
@@ -70,23 +71,24 @@ def check_free(location: Location) -> None:
 
 
 def _is_run(place: Location, depth: int) -> bool:
+    """Return whether `place` is the folder of a run."""
     try:
         return open_folder(place).exists("run.json")
     except StorageError:
         if depth == 0:
             raise
-        return False  # Folders around it need not be readable.
+        return False  # The folders around it need not be readable.
 
 
 def read_model(location: Location) -> Saved:
-    """The model in a folder that `save_model` wrote, in a run folder, or in its final/.
+    """Return the model in a folder that `save_model` wrote, in a run folder, or in its final/.
 
     Raises
     ------
     NotFoundError
-        If there is none; says so if `location` is a run that has not finished.
+        If there is none. The message says so if `location` is a run that has not finished.
     CheckpointError
-        If it is torn, damaged or of a newer format.
+        If it is cut off, damaged or of a newer format.
     """
     if location.is_local and location.path.is_file():
         raise NotFoundError(
@@ -113,6 +115,7 @@ def read_model(location: Location) -> Saved:
 
 
 def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
+    """Return the model in `folder`, verified against the contents of its model.json."""
     where = folder.location.child(_DATA)
     accepted = seals(vouched, _DATA, folder.location.child(_JSON))
     try:
@@ -124,9 +127,9 @@ def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
 
 
 def _check_run(location: Location, sha256: str) -> None:
-    """CheckpointError if `location` lies in a run that vouches for another model there.
+    """Raise CheckpointError if `location` is in a run whose record names another model there.
 
-    Runs of earlier versions vouch for none.
+    The records of earlier versions name none.
     """
     name, place = "", location
     for _ in range(_DEPTH):
@@ -150,7 +153,7 @@ def _check_run(location: Location, sha256: str) -> None:
 
 
 def _seals(folder: Folder) -> list[Seal]:
-    """What the model.json that is there now vouches for; empty if there is none to trust."""
+    """Return the seals in the present model.json, or an empty list if none can be trusted."""
     try:
         return seals(read_document(folder, _JSON), _DATA, folder.location.child(_JSON))
     except NewerFormatError:
@@ -160,5 +163,6 @@ def _seals(folder: Folder) -> list[Seal]:
 
 
 def _vouch(accepted: list[Seal]) -> bytes:
+    """Return the contents of a model.json that accepts data with any of these seals."""
     entries = [seal.entry() for seal in accepted]
     return document({"format": FORMAT_VERSION, "files": {_DATA: entries}})

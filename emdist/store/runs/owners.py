@@ -1,4 +1,4 @@
-"""Owners: numbered claims on a run, so that a process that was replaced finds out."""
+"""Owners: numbered claims on a run, by which a process learns that another has replaced it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _OWNER = re.compile(r"owners/(\d{8,})\.json")
 
 
 def claim(folder: Folder) -> int:
-    """A new owner epoch, above all others; exclusive creation makes it unique."""
+    """Create a new owner epoch above all others and return it.
+
+    Exclusive creation makes it unique.
+    """
     here = this_process()
     owner = {
         "format": FORMAT_VERSION,
@@ -45,7 +48,10 @@ def claim(folder: Folder) -> int:
 
 
 def release(folder: Folder, epoch: int) -> None:
-    """Note that the process of `epoch` has failed and holds the run no more; best effort."""
+    """Note that the process of `epoch` has failed and no longer owns the run.
+
+    Failures are ignored.
+    """
     name = _name(epoch)
     with suppress(EmdistError):
         owner = read_document(folder, name)
@@ -53,7 +59,10 @@ def release(folder: Folder, epoch: int) -> None:
 
 
 def is_free(folder: Folder) -> bool:
-    """Whether no process can be at work on the run: its newest owner failed, or certainly ended."""
+    """Return whether no process can be working on the run.
+
+    That is so if its newest owner has failed or certainly ended, or if it never had an owner.
+    """
     epoch = newest_epoch(folder)
     if epoch == 0:
         return True
@@ -81,7 +90,7 @@ def _is(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
 
 
 def check_owner(folder: Folder, epoch: int) -> None:
-    """RunFencedError if a later owner than `epoch` has claimed the run."""
+    """Raise RunFencedError if a later owner than `epoch` has claimed the run."""
     newest = newest_epoch(folder)
     if newest > epoch:
         raise RunFencedError(
@@ -92,7 +101,7 @@ def check_owner(folder: Folder, epoch: int) -> None:
 
 
 def newest_epoch(folder: Folder) -> int:
-    """The last epoch claimed; 0 if there is none."""
+    """Return the last epoch claimed, or 0 if there is none."""
     found = (_OWNER.fullmatch(name) for name in folder.list("owners"))
     return max((int(match[1]) for match in found if match), default=0)
 

@@ -1,4 +1,4 @@
-"""RunFolder: checkpoints and the result of one fit, safe against crashes and second owners.
+"""RunFolder: checkpoints and result of one fit, safe against crashes and second owners.
 
 ::
 
@@ -33,10 +33,10 @@ from emdist.store.runs.run_record import (
 )
 from emdist.store.runs.sealed import Saved, document, read_document
 
-#: Leftovers are removed when nobody can be writing them any more, in seconds.
+#: Leftovers of killed writers are removed after so many seconds, when nobody can be writing them.
 _STALE = 3600.0
 _STAMPS = "stamps.json"
-#: What a run keeps in its folder under its own names; labels and whatever else lie beside it.
+#: The names of what a run stores in its folder. Labels and other files may be beside them.
 OWN = (
     "ckpt",
     "survey",
@@ -54,7 +54,7 @@ _TAKES_OVER = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run. Nothing is kept between calls: the folder is all the truth."""
+    """The folder of one run. No state is kept between calls: only the folder counts."""
 
     location: Location
 
@@ -64,26 +64,27 @@ class RunFolder:
         return open_folder(self.location)
 
     def create_or_check(self, record: Mapping[str, Any], extend: bool = False) -> list[str]:
-        """Start the run, or make sure that it is the one that `record` describes.
+        """Start the run, or check that it is the one that `record` describes.
 
         Parameters
         ----------
         record
-            See `new_record`. Must not hold credentials: it is stored and shown.
+            The record of the run; see `new_record`. It must not hold credentials, because it is
+            stored and shown.
         extend
-            Whether the run is there already, and its stop rules may be others; see `extend`.
+            Whether the run must exist already and may get other stop rules; see `extend`.
 
         Returns
         -------
         list of str
-            Warnings: library versions that differ from those of the start.
+            Warnings: library versions that differ from those at the start of the run.
 
         Raises
         ------
         RunMismatchError
-            If the folder belongs to another configuration or other data, or is no run folder
-            and not empty. Nothing is changed. A run that has failed, or was killed, before its
-            first checkpoint is no obstacle: see `take_over`.
+            If the folder belongs to another configuration or other data, or if it is no run folder
+            and not empty. Nothing is changed. A run that failed or was killed before its first
+            checkpoint is no obstacle: see `take_over`.
         CheckpointError
             If run.json is damaged or of a newer format.
         """
@@ -113,11 +114,11 @@ class RunFolder:
                 self.folder.create("run.json", document(asked))
                 return []
             except FileExistsError:
-                continue  # another process was first: compare with what it wrote
+                continue  # Another process was first, so compare with what it wrote.
         raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
 
     def _is_stillborn(self) -> bool:
-        """Whether the run has nothing of value, and nobody is at work on it."""
+        """Return whether the run has nothing of value, and no process is working on it."""
         return not self._has_value() and owners.is_free(self.folder)
 
     def _has_value(self) -> bool:
@@ -126,30 +127,33 @@ class RunFolder:
         return found or Series(self.folder, "ckpt").exists()
 
     def take_over(self, record: Mapping[str, Any], epoch: int) -> None:
-        """Make this the run of `record`, where another one ended before its first checkpoint.
+        """Make this the run of `record`, if another run ended here before its first checkpoint.
 
-        RunFencedError as `save`; RunMismatchError if it has come to one meanwhile.
+        Raise RunFencedError as `save` does, and RunMismatchError if the other run has one by now.
         """
         asked, stored = new_record(record), self.record()
         if identity_differences(stored, asked):
             if self._has_value():
                 compare(stored, asked, self.location.child("run.json"))
             self.check_owner(epoch)
-            # The survey first: it depends on the configuration that run.json says.
+            # Delete the survey first: it belongs to the configuration in run.json.
             for name in ("survey", _STAMPS):
                 self.folder.delete(name)
             self.folder.write("run.json", document(asked))
 
     def release(self, epoch: int) -> None:
-        """Note that this process has failed, if the run has no checkpoint yet; best effort."""
+        """Note that this process has failed, if the run has no checkpoint yet.
+
+        Failures are ignored.
+        """
         with suppress(EmdistError):
             if not Series(self.folder, "ckpt").exists():
                 owners.release(self.folder, epoch)
 
     def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
-        """Note that the run goes on from a `checkpoint` as `record` says; see `extended`.
+        """Note that the run continues from `checkpoint` as `record` says; see `extended`.
 
-        RunFencedError as `save`.
+        Raise RunFencedError as `save` does.
         """
         found = extended(self.record(), new_record(record), checkpoint)
         if found is not None:
@@ -157,9 +161,9 @@ class RunFolder:
             self.folder.write("run.json", document(found))
 
     def vouch(self, files: Mapping[str, str], epoch: int) -> None:
-        """Note the sha256 of the run's models, by the folders that they are in.
+        """Store the sha256 of each of the run's models, by the folder that holds it.
 
-        RunFencedError as `save`.
+        Raise RunFencedError as `save` does.
         """
         stored = self.record()
         if stored.get(RESULT) != dict(files):
@@ -167,30 +171,30 @@ class RunFolder:
             self.folder.write("run.json", document(stored | {RESULT: dict(files)}))
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds; NotFoundError or CheckpointError."""
+        """Return the contents of run.json. Raise NotFoundError or CheckpointError."""
         return read_document(self.folder, "run.json")
 
     def stamps(self) -> Mapping[str, Any]:
-        """Of the data's files when the run last made sure of them; empty if that is not known."""
+        """Return the stamps that the data had when the run last verified them; empty if unknown."""
         try:
             found = read_document(self.folder, _STAMPS)
         except (NotFoundError, CheckpointError):
-            return {}  # the data is looked at again
+            return {}  # The caller then looks at the data again.
         stamps = found.get("stamps")
         return stamps if isinstance(stamps, dict) else {}
 
     def accept(self, stamps: Mapping[str, Any], epoch: int) -> None:
-        """Note that the data with these `stamps` is the run's; RunFencedError as `save`."""
+        """Store `stamps` as those of the run's data. Raise RunFencedError as `save` does."""
         self.check_owner(epoch)
         self.folder.write(_STAMPS, document({"format": FORMAT_VERSION, "stamps": dict(stamps)}))
 
     def claim(self) -> int:
-        """Take the run over: a new owner epoch, counted from 1; earlier owners are fenced off."""
+        """Take the run over. Return a new owner epoch, from 1 on; it fences off earlier owners."""
         self.folder.clean(age=_STALE)
         return owners.claim(self.folder)
 
     def check_owner(self, epoch: int) -> None:
-        """RunFencedError if a later owner than `epoch` has claimed the run."""
+        """Raise RunFencedError if a later owner than `epoch` has claimed the run."""
         owners.check_owner(self.folder, epoch)
 
     def save(
@@ -205,24 +209,30 @@ class RunFolder:
         return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
 
     def load(self, kind: str) -> Saved | None:
-        """The newest good checkpoint of this `kind`, or None; see `Series.load`."""
+        """Return the newest good checkpoint of this `kind`, or None; see `Series.load`."""
         return Series(self.folder, kind).load()
 
     def retain(
         self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
     ) -> None:
-        """Delete all but the last, every K-th and the best; see `Series.retain`."""
+        """Delete all checkpoints but the last, every K-th and the best; see `Series.retain`."""
         Series(self.folder, kind).retain(last, every, best, epoch=epoch)
 
     def has_result(self) -> bool:
-        """Whether the run has a result that is its own as it is now: not of before an extension."""
+        """Return whether the run has a result of its present configuration.
+
+        A result from before the run was extended does not count.
+        """
         if not self.folder.exists("final/model.json"):
             return False
         stored = self.record()
         return stored.get(RESULT) is not None or not former(stored)
 
     def read_final(self) -> Saved | None:
-        """The result of the run, or None if it has none yet; CheckpointError if damaged."""
+        """Return the result of the run, or None if it has none yet.
+
+        Raise CheckpointError if the result is damaged.
+        """
         if not self.folder.exists("final/model.json"):
             return None
         return read_model(self.location.child("final"))

@@ -1,4 +1,4 @@
-"""run.json: what a run folder belongs to, and how that differs from what was asked for."""
+"""run.json: the record of a run, and how it differs from the run that is asked for."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from emdist.errors import CheckpointError, RunMismatchError
 from emdist.interfaces import FORMAT_VERSION
 from emdist.store.runs.sealed import canonical
 
-#: Sections of the record that must be equal for a run to be continued.
+#: Sections of the record that must be equal for a run to be resumed.
 IDENTITY = ("config", "data", "plan")
-#: Settings that may change when a run is extended: they do not decide the way so far.
+#: Settings that may change when a run is extended, because they do not affect earlier iterations.
 EXTENDABLE = ("config.fit.max_iter", "config.fit.tol")
-#: What the record says of a run since it began: not compared.
+#: What the record says about the run since it began. These keys are not compared.
 RESULT, CHANGES = "result", "changes"
 
 _SHOWN = 20
@@ -25,18 +25,18 @@ _ABSENT = "(absent)"
 
 
 def digest(value: Any) -> str:
-    """sha256 (hex) of `value` as canonical JSON."""
+    """Return the sha256 (hex) of `value` as canonical JSON."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def new_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What run.json holds: `record` with format version, digest of the config and time.
+    """Return the contents of run.json: `record` with format version, config digest and time.
 
     Parameters
     ----------
     record
-        JSON values under ``config``, ``data`` (fingerprint), ``plan`` (of blocks) and
-        ``versions`` (of libraries); other keys are stored and not compared.
+        JSON values under ``config``, ``data`` (fingerprint), ``plan`` (of blocks) and ``versions``
+        (of libraries). Other keys are stored and not compared.
     """
     plain: dict[str, Any] = json.loads(json.dumps(dict(record)))
     return plain | {
@@ -49,7 +49,7 @@ def new_record(record: Mapping[str, Any]) -> dict[str, Any]:
 def compare(
     stored: Mapping[str, Any], asked: Mapping[str, Any], where: object, extend: bool = False
 ) -> list[str]:
-    """Warnings for a run that may be continued, or the error for one that may not.
+    """Return warnings if the run may be resumed, or raise the error if it may not.
 
     Parameters
     ----------
@@ -59,9 +59,10 @@ def compare(
     Raises
     ------
     RunMismatchError
-        If configuration, data or block plan differ; shows each difference as old -> new.
+        If configuration, data or block plan differ. The message shows each difference as old ->
+        new.
     CheckpointError
-        If the stored configuration does not have the stored digest: it was edited.
+        If the stored configuration does not have the stored digest, because it was edited.
     """
     if stored.get("config_digest") != digest(stored.get("config")):
         raise CheckpointError(
@@ -85,17 +86,17 @@ def compare(
 
 
 def identity_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Lines, as of `differences`, for what must be equal for a run to be continued."""
+    """Return lines, as `differences` does, for what must be equal to resume a run."""
     return [line for key in IDENTITY for line in differences(stored.get(key), asked.get(key), key)]
 
 
 def extendable(lines: list[str]) -> bool:
-    """Whether all `lines` of `identity_differences` are about settings in `EXTENDABLE`."""
+    """Return whether all `lines` of `identity_differences` are about settings in `EXTENDABLE`."""
     return all(line.partition(": ")[0] in EXTENDABLE for line in lines)
 
 
 def _of_other_data(found: list[str]) -> bool:
-    """Whether all is as it was but the data, and the blocks that are planned from it."""
+    """Return whether only the data, and the block plan that follows from them, have changed."""
     return all(line.startswith(("data.", "plan")) for line in found) and any(
         line.startswith("data.") for line in found
     )
@@ -122,9 +123,9 @@ def _remedy(found: list[str]) -> str:
 def extended(
     stored: Mapping[str, Any], asked: Mapping[str, Any], checkpoint: int
 ) -> dict[str, Any] | None:
-    """What run.json holds once the run goes on as `asked`; None if nothing has changed.
+    """Return the contents of run.json when the run continues as `asked`; None if nothing changed.
 
-    Its former result is none of the run as it is now.
+    The former result moves to the list of changes, because it is not a result of the changed run.
     """
     found = identity_differences(stored, asked)
     if not found:
@@ -145,13 +146,13 @@ def extended(
 
 
 def former(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """How a run was changed since it began, oldest first."""
+    """Return how a run was changed since it began, oldest change first."""
     found = stored.get(CHANGES)
     return [c for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
 
 def differences(old: Any, new: Any, path: str) -> list[str]:
-    """Lines ``path.to.key: old -> new``, one per leaf that differs."""
+    """Return a line ``path.to.key: old -> new`` for each leaf that differs."""
     before, after = dict(_leaves(old, path)), dict(_leaves(new, path))
     keys = [*before, *(key for key in after if key not in before)]
     return [
@@ -162,6 +163,7 @@ def differences(old: Any, new: Any, path: str) -> list[str]:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, canonical JSON) for each leaf of a nested value. None is left out."""
     if isinstance(value, dict) and value:
         for key in sorted(value):
             yield from _leaves(value[key], f"{path}.{key}")
@@ -173,5 +175,5 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _short(text: str) -> str:
-    # With the quote or bracket at its end.
+    # Keep the quote or bracket at the end of the text.
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]}...{text[-1]}"

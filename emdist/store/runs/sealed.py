@@ -1,4 +1,4 @@
-"""Sealed: arrays and JSON in one safetensors file, and the JSON that vouches for its bytes."""
+"""Sealed files: arrays and JSON in one safetensors file, verified by size and sha256."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.chunks.bounded import memory_here
 from emdist.store.places.files import Folder
 
-#: Key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
+#: The key of the JSON in the safetensors header, so that one digest covers arrays and JSON.
 _META = "emdist"
-#: Largest JSON file that is read, in bytes; real ones have a few hundred to a few thousand.
+#: The largest JSON file that is read, in bytes. Usual files have a few hundred to a few thousand.
 MANIFEST_LIMIT = 1 << 24
 
-#: How often a state is in memory while it is verified and unpacked.
+#: How many copies of a state are in memory while it is verified and unpacked.
 _COPIES = 4
 
-#: What parsing damaged or hostile bytes raises. A deep nest of brackets exhausts the stack.
+#: The exceptions for damaged or hostile bytes. Deeply nested brackets exhaust the stack.
 _MALFORMED = (ValueError, RecursionError)
-#: Types of safetensors that NumPy has; of another one its reader knows nothing.
+#: The dtypes of safetensors that NumPy has. The reader of safetensors fails for the others.
 _INTEGERS = {f"{sign}{bits}" for sign in "IU" for bits in (8, 16, 32, 64)}
 _DTYPES = {"BOOL", "F16", "F32", "F64"} | _INTEGERS
 
 
 @dataclass(frozen=True)
 class Seal:
-    """Size in bytes and sha256 (hex) of one file."""
+    """The size in bytes and sha256 (hex) of one file."""
 
     size: int
     sha256: str
 
     @classmethod
     def of(cls, data: bytes) -> Seal:
-        """The seal that `data` should have."""
+        """Return the seal of `data`."""
         return cls(len(data), hashlib.sha256(data).hexdigest())
 
     def entry(self) -> dict[str, Any]:
-        """As it stands in a manifest."""
+        """Return the seal as it is stored in a manifest."""
         return {"size": self.size, "sha256": self.sha256}
 
 
 @dataclass(frozen=True)
 class Saved:
-    """Arrays and JSON read back and verified.
+    """Arrays and JSON that were read and verified.
 
     Attributes
     ----------
     sha256
-        Of the file: equal for equal contents, so two runs can be compared by it.
+        The sha256 of the file. It is equal for equal contents, so two runs can be compared by it.
     sequence, epoch
-        Number and owner of a checkpoint; 0 for a model.
+        The number and the owner of a checkpoint; 0 for a model.
     """
 
     arrays: dict[str, Array]
@@ -69,17 +69,20 @@ class Saved:
 
 
 def canonical(value: Any) -> str:
-    """JSON with one spelling per value: sorted keys, no blanks, ASCII."""
+    """Return JSON with one spelling per value: sorted keys, no blanks, ASCII."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def document(value: Any) -> bytes:
-    """JSON for people to read: sorted keys, indented."""
+    """Return JSON for people to read: sorted keys, indented."""
     return (json.dumps(value, sort_keys=True, indent=2) + "\n").encode()
 
 
 def parse(data: bytes, where: object) -> dict[str, Any]:
-    """The JSON object in `data`; CheckpointError if there is none, or of a newer format."""
+    """Return the JSON object in `data`.
+
+    Raise CheckpointError if there is none, and NewerFormatError if its format is newer.
+    """
     try:
         value = json.loads(data)
     except _MALFORMED as error:
@@ -98,7 +101,7 @@ def parse(data: bytes, where: object) -> dict[str, Any]:
 
 
 def pack(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> bytes:
-    """One safetensors file; equal values give equal bytes.
+    """Return the bytes of one safetensors file. Equal values give equal bytes.
 
     Raises
     ------
@@ -108,13 +111,13 @@ def pack(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> bytes:
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"array {name!r} has dtype {array.dtype}; only numbers are stored")
-    # safetensors writes a strided array's memory as if it were contiguous, silently wrong.
+    # safetensors writes the memory of a strided array as if it were contiguous, silently wrong.
     dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return bytes(save(dense, {_META: canonical(dict(meta))}))
 
 
 def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]]:
-    """What `pack` was given; CheckpointError for anything that it did not write."""
+    """Return what `pack` was given. Raise CheckpointError for anything that it did not write."""
     try:
         meta = json.loads(_metadata(data))
         arrays = load(data)
@@ -126,7 +129,7 @@ def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]
 
 
 def _metadata(data: bytes) -> str:
-    """The JSON in the header of a safetensors file, whose arrays are of types that are stored."""
+    """Return the JSON in the header of a safetensors file, and check the dtypes of its arrays."""
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     entries = dict(header) if isinstance(header, dict) else {}
     texts = entries.pop("__metadata__", None)
@@ -141,7 +144,10 @@ def _metadata(data: bytes) -> str:
 
 
 def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
-    """The seals that `manifest` accepts for the file `name`: usually one (see `save_model`)."""
+    """Return the seals that `manifest` accepts for the file `name`.
+
+    Usually there is one. While `save_model` replaces a model, there are several.
+    """
     files = manifest.get("files")
     listed = files.get(name) if isinstance(files, dict) else None
     entries = listed if isinstance(listed, list) else []
@@ -162,19 +168,22 @@ def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
 
 
 def read_document(folder: Folder, name: str) -> dict[str, Any]:
-    """The JSON object in the file `name`; NotFoundError, or CheckpointError as `parse`."""
+    """Return the JSON object in the file `name`.
+
+    Raise NotFoundError, or CheckpointError as `parse`.
+    """
     return parse(folder.read(name, MANIFEST_LIMIT), folder.location.child(name))
 
 
 def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) -> Saved:
-    """What `pack` made the file `name` of, if that has one of the `accepted` seals.
+    """Return what `pack` stored in the file `name`, if the file has one of the `accepted` seals.
 
     Raises
     ------
     NotFoundError
         If there is no such file.
     CheckpointError
-        If it is another one, which `where` names, or damaged.
+        If the file is another one or damaged. The message names it by `where`.
     """
     data = folder.read(name, max(seal.size for seal in accepted))
     seal = Seal.of(data)

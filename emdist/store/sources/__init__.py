@@ -1,1 +1,1 @@
-"""Sources of rows: Zarr and NumPy arrays, block by block (Dask arrays: `emdist.engines.dask`)."""
+"""Sources read rows block by block from Zarr or NumPy arrays (Dask: `emdist.engines.dask`)."""

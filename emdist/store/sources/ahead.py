@@ -1,8 +1,8 @@
-"""Read-ahead: blocks that a process reads and decodes before they are asked for.
+"""Read-ahead: reads and decodes the next blocks while the current one is computed.
 
-Whoever knows which block comes next says so; a thread of its own reads it while others compute. It
-is given to the first who asks, and then forgotten here. What fails is not told: whoever asks reads
-it again, and meets what is amiss.
+The caller says which block it will need next, and a separate thread reads that block while others
+compute. The block goes to the first caller that asks for it and is then forgotten here. A failed
+read is not reported: the caller reads the block again and meets the same failure.
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ from functools import partial
 from emdist.interfaces import Block, Source
 from emdist.runtime.worker_threads import Crew
 
-#: Blocks that a process reads ahead at a time, at most; the budget is less as a rule.
+#: The largest number of blocks that a process reads ahead at the same time. The budget usually
+#: allows fewer.
 _THREADS = 8
-#: A block that so many others have overtaken was taken by another worker, and makes room.
+#: If so many newer blocks were requested since, another worker has taken the block. It is dropped.
 _STALE = 8
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """What may be read ahead of a source.
+    """How much of a source may be read ahead.
 
     Attributes
     ----------
     owner
-        Names the source: no two runs share it, for data may be written anew between them.
+        A name of the source that no two runs share, because data may be rewritten between runs.
     budget
-        Decoded bytes per process, over all owners, of blocks that nobody has asked for yet.
+        The largest number of decoded bytes, per process and over all owners, of blocks that nobody
+        has asked for yet.
     """
 
     owner: str
@@ -41,14 +43,14 @@ class Ahead:
 
 
 def expect(source: Source, i: int) -> None:
-    """Tell `source` that block `i` will be asked for, if it has use for that."""
+    """Announce to `source` that block `i` will be needed soon, if the source supports it."""
     if (begin := getattr(source, "expect", None)) is not None:
         begin(i)
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """A block that is to be read when there is room."""
+    """A block that will be read when the budget has space for it."""
 
     ahead: Ahead
     nbytes: int
@@ -56,7 +58,10 @@ class _Wish:
 
 
 class _Reading:
-    """The read of one block on another thread; it has state, whether it has begun."""
+    """The read of one block on another thread.
+
+    It is mutable: it knows whether the read has begun.
+    """
 
     def __init__(self, read: Callable[[], Block]) -> None:
         self._read = read
@@ -64,28 +69,31 @@ class _Reading:
         self._found: queue.SimpleQueue[Block | None] = queue.SimpleQueue()
 
     def cancel(self) -> bool:
-        """Whether it had not begun, and will not."""
+        """Cancel the read if it has not begun. Return whether it was cancelled."""
         return self._claim.acquire(blocking=False)
 
     def run(self) -> None:
-        """Read the block, unless that was cancelled."""
+        """Read the block, unless the read was cancelled."""
         if not self._claim.acquire(blocking=False):
             return
         found = None
-        # Whoever asks for the block meets it too, and must not wait for ever: obstore panics with a
-        # BaseException.
+        # The caller that asks for the block meets the same failure, and it must not wait for ever.
+        # Not only Exception: obstore panics with a BaseException.
         with suppress(BaseException):
             found = self._read()
         self._found.put(found)
 
     def result(self) -> Block | None:
-        """The block once it is read, for the one who asks; None if that failed."""
+        """Wait until the block is read and return it, or None if the read failed.
+
+        Call this once.
+        """
         return self._found.get()
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A block that is being read, or was."""
+    """A block that is being read, or was read and not taken yet."""
 
     reading: _Reading
     nbytes: int
@@ -93,13 +101,17 @@ class _Entry:
 
 
 class ReadAhead:
-    """Blocks of this process that are being read. It has state, guarded by a lock."""
+    """The blocks that this process reads ahead. It is mutable, and a lock guards its state."""
 
     def __init__(self) -> None:
         self._crew: Crew | None = None
         self._forget_all()
 
     def _forget_all(self) -> None:
+        """Drop everything, and take a new lock.
+
+        In a forked child, no thread reads, and the old lock may be locked for ever.
+        """
         self._entries: dict[tuple[str, int], _Entry] = {}
         self._wishes: dict[tuple[str, int], _Wish] = {}
         self._lock = _thread.allocate_lock()
@@ -107,14 +119,16 @@ class ReadAhead:
 
     @property
     def nbytes(self) -> int:
-        """Decoded size of what is being read or waits to be taken."""
+        """The decoded bytes of all blocks that are being read or wait to be taken."""
         with self._lock:
             return self._held()
 
     def begin(self, ahead: Ahead, i: int, nbytes: int, read: Callable[[int], Block]) -> bool:
-        """Have block `i`, of so many bytes, read by ``read(i)``; whether that begins now.
+        """Request that ``read(i)`` reads block `i`, of `nbytes`.
 
-        It begins as soon as the budget has room for it, or not at all if that is too late.
+        Return whether the read begins now.
+
+        Otherwise the read begins as soon as the budget has space, or never if that comes too late.
         """
         key = (ahead.owner, i)
         with self._lock:
@@ -129,13 +143,14 @@ class ReadAhead:
             return key in self._entries
 
     def _start(self) -> None:
-        """Begin what there is room for, in the order in which it was asked for."""
+        """Begin as many reads as the budget allows, in the order of the requests."""
         for key, wish in list(self._wishes.items()):
             if not self._has_room(wish):
                 return
             if self._crew is None:
                 self._crew = Crew(_THREADS)
-                if hasattr(os, "register_at_fork"):  # a child has none of the threads that read
+                # A forked child has none of the reading threads.
+                if hasattr(os, "register_at_fork"):
                     os.register_at_fork(after_in_child=self._forget_all)
             del self._wishes[key]
             reading = _Reading(wish.read)
@@ -143,6 +158,10 @@ class ReadAhead:
             self._crew.call(reading.run)
 
     def _has_room(self, wish: _Wish) -> bool:
+        """Return whether the budget has space for `wish`. The caller holds the lock.
+
+        If necessary, drop blocks of other owners, and blocks that another worker has taken.
+        """
         room = wish.ahead.budget - wish.nbytes
         for key, entry in list(self._entries.items()):
             if self._held() <= room:
@@ -152,25 +171,30 @@ class ReadAhead:
         return self._held() <= room
 
     def _held(self) -> int:
+        """Return the decoded bytes of all entries. The caller holds the lock."""
         return sum(entry.nbytes for entry in self._entries.values())
 
     def take(self, ahead: Ahead, i: int) -> Block | None:
-        """Block `i` if it was read ahead, once that has ended; None where the caller must read."""
+        """Return block `i` if it was read ahead, or None if the caller must read it.
+
+        This waits for a read that has begun.
+        """
         with self._lock:
             self._wishes.pop((ahead.owner, i), None)
             entry = self._entries.pop((ahead.owner, i), None)
             self._start()
         if entry is None or entry.reading.cancel():
-            return None  # a thread that waited for its turn would be slower than the caller
+            return None  # Waiting for a free thread would be slower than reading in the caller.
         return entry.reading.result()
 
     def forget(self, owner: str) -> None:
-        """Drop what was read for `owner` and not asked for."""
+        """Drop all blocks of `owner` that were read or requested and not taken."""
         with self._lock:
             self._wishes = {key: wish for key, wish in self._wishes.items() if key[0] != owner}
             for key in [key for key in self._entries if key[0] == owner]:
                 self._entries.pop(key).reading.cancel()
 
 
-#: The one of this process: tasks arrive pickled and have nowhere else to look.
+#: The read-ahead of this process. It is global because tasks arrive pickled and cannot refer to
+#: one.
 READ_AHEAD = ReadAhead()

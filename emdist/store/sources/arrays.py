@@ -1,4 +1,4 @@
-"""A NumPy array as a source."""
+"""A NumPy array as a source of blocks, and checks of its shape and values."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from emdist.store.sources.plan import block_bounds, native, usable_dtype
 
 @dataclass(frozen=True, eq=False)
 class ArraySource:
-    """Rows in memory. Make one with `array_source`.
+    """Rows in memory. Use `array_source` to make one.
 
     Attributes
     ----------
     x
-        (n, d).
+        The data, shape (n, d).
     weight
-        (n,) or None.
+        The sample weights, shape (n,), or None.
     bounds
-        First row of each block, and n.
+        The block plan: the first row of each block, then n.
     non_finite
-        "raise" hands NaN and Inf on, to be refused by the survey; "drop" masks their rows;
-        "missing" hands them on too: the survey lets NaN pass.
+        What happens to rows with NaN or infinity. "raise" passes them on, and the survey refuses
+        them. "drop" masks them. "missing" passes them on, and the survey accepts NaN.
     feature_names
-        Of the columns, or None.
+        The names of the columns, or None.
     """
 
     x: Array
@@ -63,11 +63,14 @@ class ArraySource:
 
 
 def finite_rows(x: Array, missing: bool = False) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """(n,) rows without NaN or Inf, or None where all are; NaN passes where it is `missing`."""
+    """Return the mask (n,) of rows without NaN or infinity, or None if all rows are finite.
+
+    If `missing`, NaN is allowed.
+    """
     if x.dtype.kind != "f":
         return None
-    # A sum is finite only if all its terms are; it overflows only for values near the maximum,
-    # which the slow path then clears.
+    # A sum is finite only if all its terms are. It overflows only for values near the maximum, and
+    # the slow path below then finds that the rows are finite.
     with np.errstate(over="ignore", invalid="ignore"):
         total = x.sum()  # in its own precision: a cast would cost more than the sum
     if np.isfinite(total):
@@ -83,7 +86,7 @@ def array_source(
     block_bytes: int | None = None,
     non_finite: str = "raise",
 ) -> ArraySource:
-    """`x` (n, d) as a source; ShapeError or DtypeError if it cannot be one."""
+    """Return `x` (n, d) as a source. Raise ShapeError or DtypeError if it cannot be one."""
     check_matrix(x.shape, "X")
     usable_dtype(x.dtype, "X")
     row_bytes = x.shape[1] * x.dtype.itemsize
@@ -92,7 +95,7 @@ def array_source(
 
 
 def check_matrix(shape: tuple[int, ...], what: str) -> None:
-    """ShapeError unless `shape` is (n, d) with n and d at least 1."""
+    """Raise ShapeError unless `shape` is (n, d) with n and d at least 1."""
     if len(shape) != 2:
         remedy = (
             "Reshape your data to (n, 1) if it has one feature, or to (1, d) if it is one row."

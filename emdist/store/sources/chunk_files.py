@@ -1,7 +1,7 @@
-"""Chunk files: how rows lie in the files of a local Zarr array, where that is simple.
+"""Chunk files: where rows are in the files of a local Zarr array with a simple layout.
 
-Simple means whole rows in every chunk, in native byte order, packed by nothing, Zstandard or
-Blosc, in chunk files or in shards. Everything else is read by Zarr.
+Simple means: every chunk holds whole rows in native byte order, uncompressed or compressed by
+Zstandard or Blosc, in chunk files or in shards. Zarr reads all other arrays.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from emdist.store.sources.references import ArrayRef
 Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
 
 
-class Unusual(Exception):  # noqa: N818  a signal between the quick reader and Zarr's
-    """Files are not as they should be; Zarr's own reader finds the words for it."""
+class Unusual(Exception):  # noqa: N818  a signal from emdist's own reader to use Zarr's
+    """A file is not as expected. Zarr's reader reads it then, or says what is wrong."""
 
 
 class Torn(Exception):  # noqa: N818  another such signal
@@ -43,17 +43,17 @@ class ChunkFiles:
     Attributes
     ----------
     array
-        The open array: its keys and its shape.
+        The open array, from which keys and shape are taken.
     root
         The array's folder.
     unit, inner
-        Rows of a file, and of a chunk in it.
+        The number of rows in a file, and in a chunk of it.
     row_bytes
-        Of one decoded row.
+        The bytes of one decoded row.
     unpack
-        From packed bytes into decoded ones; None where chunks are not packed.
+        A function that decodes packed bytes into a buffer, or None if chunks are not packed.
     index
-        Where a shard has its index, "start" or "end"; "" where files are chunks.
+        Where a shard has its index: "start" or "end"; "" if each file is one chunk.
     """
 
     array: zarr.Array[Any]
@@ -66,29 +66,34 @@ class ChunkFiles:
 
     @property
     def chunk_bytes(self) -> int:
-        """Of one decoded chunk."""
+        """The bytes of one decoded chunk."""
         return self.inner * self.row_bytes
 
     @property
     def index_bytes(self) -> int:
-        """Of the index of a shard, checksum included; 0 where files are chunks."""
+        """The bytes of a shard's index with its checksum; 0 if each file is one chunk."""
         return 16 * (self.unit // self.inner) + 4 if self.index else 0
 
     def key(self, unit: int) -> str:
-        """Of the object that holds shard or chunk `unit`."""
+        """Return the key of the object that holds shard or chunk `unit`."""
         return object_key(self.array, (unit, *[0] * (self.array.ndim - 1)))
 
     def path(self, unit: int) -> Path:
-        """The file of shard or chunk `unit`."""
+        """Return the path of the file that holds shard or chunk `unit`."""
         return self.root / self.key(unit)
 
     def spans(self, tail: bytes, nbytes: int, chunks: int) -> list[tuple[int, int]]:
-        """``(offset, length)`` of the first `chunks` chunks of a file of `nbytes`.
+        """Return ``(offset, length)`` of the first `chunks` chunks of a file of `nbytes`.
 
         Parameters
         ----------
         tail
-            The bytes of its index; unused where files are chunks.
+            The bytes of the shard's index; unused if each file is one chunk.
+
+        Raises
+        ------
+        Unusual
+            If the index is damaged, or if the size of a chunk is not plausible.
         """
         if not self.index:
             spans = [(0, nbytes)]
@@ -108,7 +113,7 @@ class ChunkFiles:
 
 
 def chunk_files(ref: ArrayRef) -> ChunkFiles | None:
-    """The files of `ref`, or None where they are not simple."""
+    """Return the chunk files of `ref`, or None if their layout is not simple."""
     if ref.location is None or not ref.location.is_local:
         return None
     return _chunk_files(ref.location.path / ref.path, ref.version, ref)
@@ -116,12 +121,13 @@ def chunk_files(ref: ArrayRef) -> ChunkFiles | None:
 
 @lru_cache(maxsize=64)
 def _chunk_files(root: Path, version: str, ref: ArrayRef) -> ChunkFiles | None:
+    """Return the chunk files of `ref`, cached by folder and version of the array."""
     array = ref.reader()
     if array.dtype.kind not in "biuf" or not array.dtype.isnative or 0 in array.shape:
         return None
     inner = array.chunks
     if inner[1:] != array.shape[1:]:
-        return None  # rows are cut
+        return None  # A chunk does not hold whole rows.
     packing, index = _packing(array)
     if packing is _ZARRS:
         return None
@@ -129,12 +135,12 @@ def _chunk_files(root: Path, version: str, ref: ArrayRef) -> ChunkFiles | None:
     return ChunkFiles(array, root, unit_rows(array), inner[0], row_bytes, packing, index)
 
 
-#: Stands for a way of packing that is left to Zarr.
+#: Stands for a compression that is left to Zarr.
 _ZARRS: Unpack = lambda packed, out: None  # noqa: E731
 
 
 def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
-    """How to unpack a chunk, and where the index of shards is."""
+    """Return the function that unpacks a chunk, and where shards have their index."""
     meta = array.metadata
     if isinstance(meta, ArrayV2Metadata):
         if meta.order != "C" or meta.filters:
@@ -160,23 +166,23 @@ def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
 
 
 def _little(codec: Any) -> bool:
-    """Whether numbers of more than one byte are stored as this machine holds them."""
+    """Return whether numbers of several bytes are stored little-endian, as on this machine."""
     return codec.endian is None or spelled(codec.endian) == sys.byteorder == "little"
 
 
 def unzstd(packed: memoryview, out: memoryview) -> None:
-    """One Zstandard frame that fills `out`; a checksum in it is verified."""
+    """Decode one Zstandard frame that fills `out`. A checksum in the frame is verified."""
     if content_size(packed) != len(out):
         raise Unusual("the frame has another size than the chunk's rows")
     zstd.decompress(packed, out)
 
 
 def unblosc(packed: memoryview, out: memoryview) -> None:
-    """One Blosc buffer that fills `out`."""
-    # The header: decoded bytes at 4, packed bytes at 12 (c-blosc, README_CHUNK_FORMAT).
+    """Decode one Blosc buffer that fills `out`."""
+    # Header: decoded size at byte 4, packed size at byte 12 (c-blosc, README_CHUNK_FORMAT).
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) >= 16:
-        # The decoder knows no end of its input: it would read whatever lies behind it.
+        # The decoder does not know where its input ends and would read whatever memory follows it.
         raise Torn(f"{len(packed)} bytes are left of {int(sizes[3])}")
     if int(sizes[1]) != len(out):
         raise Unusual("the buffer has another size than the chunk's rows")

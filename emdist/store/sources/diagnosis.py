@@ -1,4 +1,4 @@
-"""Why a block could not be read: which chunk is at fault, or that the store did not answer."""
+"""Diagnosis of failed reads: finds the chunk at fault, or that the store did not answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from emdist.store.sources.references import AbsentChunk, ArrayRef, is_access_fai
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
-    """The error for a failed read: which chunk, or that the store did not answer, or a defect."""
+    """Return the error for a failed read: a damaged chunk, an unreachable store, or a defect.
+
+    `error` is what reading rows a..b raised. If it is a defect of emdist or Zarr, it is returned as
+    it is. Otherwise the chunks are read again one by one to find the one at fault.
+    """
     what = f"rows {a}..{b - 1} (block {block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
@@ -53,7 +57,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
             array[region]
         except AbsentChunk:
             return _vanished(ref, key, rows)
-        except Exception as inner:  # noqa: BLE001  codecs raise what they like
+        except Exception as inner:  # noqa: BLE001  codecs raise exceptions of any kind
             if is_access_failure(inner):
                 return diagnosed(ref, a, b, block, inner)
             if is_defect(inner, control):
@@ -66,7 +70,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
 
 
 def torn(ref: ArrayRef, block: int, error: Torn) -> CorruptChunkError:
-    """The emdist error for a chunk that the quick reader found cut off."""
+    """Return the error for a chunk that emdist's own reader found to be cut off."""
     key, start, why = error.args
     array = ref.reader()
     end = min(start + array.chunks[0], array.shape[0])
@@ -84,10 +88,10 @@ def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
 def salvaged(
     ref: ArrayRef, a: int, b: int, block: int, out: Array, gaps: Ranges, missing: str
 ) -> Ranges:
-    """Fill `out` with the rows a..b of every chunk that decodes; the rows of those that do not.
+    """Fill `out` with rows a..b of every chunk that decodes. Return the rows of the other chunks.
 
-    Raises what `diagnosed` makes of anything but a chunk that does not decode. `gaps` and
-    `missing` are the source's.
+    Any other failure raises the error that `diagnosed` returns. `gaps` and `missing` are those of
+    the source.
     """
     lost: list[tuple[int, int]] = []
     for key, (rows, *columns) in _chunks(ref.reader(), a, b):
@@ -100,8 +104,8 @@ def salvaged(
             out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
         except AbsentChunk:
             raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
-        except Exception as error:  # codecs raise what they like
-            # A process short of memory says nothing about the chunk.
+        except Exception as error:  # codecs raise exceptions of any kind
+            # If the process has too little memory, that says nothing about the chunk.
             if is_access_failure(error) or isinstance(error, MemoryError):
                 raise diagnosed(ref, a, b, block, error) from shown_cause(ref, error)
             if is_defect(error, partial(read_sound_chunk, ref.reader())):
@@ -112,6 +116,7 @@ def salvaged(
 
 
 def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
+    """Return the error for a chunk that is missing now: the array is gone, or only the chunk."""
     try:
         ref.open()
     except Exception as error:  # noqa: BLE001  whatever it is, the array is not there now
@@ -128,7 +133,7 @@ def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
 
 
 def _chunks(array: zarr.Array[Any], a: int, b: int) -> Iterator[tuple[str, tuple[slice, ...]]]:
-    """``(key of the object, region)`` of every chunk that holds some of the rows a..b."""
+    """Yield ``(key of the object, region)`` for every chunk that holds some of the rows a..b."""
     unit, step = unit_shape(array), array.chunks
     starts = [range(a // step[0] * step[0], b, step[0])]
     starts += [range(0, n, c) for n, c in zip(array.shape[1:], step[1:], strict=True)]

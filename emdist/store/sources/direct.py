@@ -1,8 +1,8 @@
-"""Direct reading: rows from chunk files into a block, by a memory map or by one copy.
+"""Direct reading: copies or maps rows from local chunk files into a block, without Zarr.
 
-A quick twin of Zarr's reader for what `chunk_files` knows. It says nothing of its own about
-files that are amiss: it raises `Unusual` or whatever the decoder raised, and Zarr's reader, which
-is asked then, reads them or says what is wrong.
+This is a faster reader for the layouts that `chunk_files` knows. It does not explain what is wrong
+with a file: it raises `Unusual`, or whatever the decoder raised. Zarr's reader is used then, and
+either reads the file or says what is wrong.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ import numpy as np
 from emdist.interfaces import Array
 from emdist.store.sources.chunk_files import ChunkFiles, Torn, Unusual
 
-#: Without O_NONBLOCK, to open a pipe in place of a file waits for ever.
+#: Without O_NONBLOCK, opening a pipe in place of a file would wait for ever.
 _FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
-    """Rows a..b as stored, from whole chunks.
+    """Return rows a..b as stored. The rows must be whole chunks.
 
-    Mapped where they lie one after another in one file: the pages of the file are the rows, and
-    nothing is copied. A private map can be written to, which copies the page and leaves the file
-    alone; so kernels see the one kind of array that they were compiled for.
+    Rows that are consecutive in one file are mapped: the pages of the file are the rows, and
+    nothing is copied. The map is private, so it can be written to: the kernel then copies the page
+    and leaves the file unchanged. So compiled kernels get the writable arrays that they were
+    compiled for.
 
-    The size of a file is checked before it is mapped. One that is cut off while it is mapped ends
-    the process (SIGBUS), as for any program that maps files: the kernel has no other answer.
+    The size of a file is checked before it is mapped. If a file is cut off while it is mapped, the
+    process ends by SIGBUS, as any program that maps files would: the kernel has no other way to
+    report it.
 
     Raises
     ------
     Unusual
-        Rows a..b are not whole chunks, or a file is not as it should be.
+        If rows a..b are not whole chunks, or if a file is not as expected.
     Torn
-        With the chunk's key, its first row, and what is wrong with it.
+        If a chunk is cut off. The arguments are the chunk's key, its first row, and what is wrong.
     OSError, RuntimeError, ValueError
         From the file system and the decoders.
     """
@@ -56,12 +58,12 @@ def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
 
 
 def may_map(files: ChunkFiles, a: int, b: int) -> bool:
-    """Whether rows a..b are in one file as they are, so that the kernel reads them in time."""
+    """Return whether rows a..b are unpacked in one file. The kernel can then read them ahead."""
     return files.unpack is None and a // files.unit == (b - 1) // files.unit
 
 
 def is_mapped(x: Array) -> bool:
-    """Whether `x` is the pages of a file."""
+    """Return whether `x` is a map of a file."""
     base: Any = x.base
     while isinstance(base, np.ndarray | memoryview):
         base = base.base if isinstance(base, np.ndarray) else base.obj
@@ -69,14 +71,17 @@ def is_mapped(x: Array) -> bool:
 
 
 def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
-    """Have the kernel begin to read the files of rows a..b; costs no memory of this process."""
+    """Ask the kernel to begin reading the files of rows a..b.
+
+    This takes no memory of the process.
+    """
     if not hasattr(os, "posix_fadvise"):
         return
     for unit in range(a // files.unit, (b - 1) // files.unit + 1):
         try:
             fd = os.open(files.path(unit), _FLAGS)
         except OSError:
-            continue  # reading it will say so
+            continue  # The read itself will report it.
         try:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
         finally:
@@ -84,6 +89,7 @@ def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
 
 
 def _size(fd: int) -> int:
+    """Return the size of an open file. Raise Unusual if it is no regular file."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise Unusual("it is no file")
@@ -97,12 +103,13 @@ def _rows(files: ChunkFiles, raw: Array, n: int) -> Array:
 
 
 def _place(files: ChunkFiles, a: int, b: int) -> tuple[int, int]:
-    """First and last chunk of rows a..b in their file."""
+    """Return the first chunk of rows a..b in their file, and one more than the last."""
     within = a % files.unit
     return within // files.inner, -(-(within + b - a) // files.inner)
 
 
 def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, int]]:
+    """Return ``(offset, length)`` of the chunks before `last` in an open file."""
     if size < files.index_bytes:
         raise Unusual("the shard is shorter than its index")
     if not files.index:
@@ -112,6 +119,10 @@ def _spans(files: ChunkFiles, fd: int, size: int, last: int) -> list[tuple[int, 
 
 
 def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
+    """Return rows a..b of one file as a map, or as a copy if they are not contiguous.
+
+    A map also needs values that are aligned to the size of an item.
+    """
     fd = os.open(files.path(a // files.unit), _FLAGS)
     try:
         size = _size(fd)
@@ -136,7 +147,7 @@ def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
 
 
 def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> int:
-    """Decode rows a..b of one file into `out`; the bytes that they fill."""
+    """Decode rows a..b of one file into `out`. Return the number of bytes written."""
     first, last = _place(files, a, b)
     each = files.chunk_bytes
     fd = os.open(files.path(unit), _FLAGS)
@@ -150,7 +161,8 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
             if files.unpack is None:
                 _copy(fd, (at, length), part)
                 continue
-            # Of one file at a time: a thread holds a block and one packed chunk at most.
+            # One packed chunk at a time, so that a thread holds at most one block and one packed
+            # chunk.
             packed = scratch.data[:length]
             _copy(fd, (at, length), packed)
             try:
@@ -164,10 +176,11 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
 
 
 def _copy(fd: int, span: tuple[int, int], out: memoryview) -> None:
+    """Read a span of the file into `out`."""
     at, length = span
     done = 0
     while done < length:
-        # A signal or a network file system may give less than was asked for.
+        # After a signal or on a network file system, a read may return less than requested.
         got = os.preadv(fd, [out[done:length]], at + done)
         if got == 0:
             raise Unusual("the file is shorter than it was")

@@ -1,4 +1,4 @@
-"""Feature names of a stored Zarr array: those that ingest wrote, or xarray's coordinate."""
+"""Feature names of a stored Zarr array, written by `emdist ingest` or as an xarray coordinate."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from emdist.inputs.names import Names, coordinate_names
 
 logger = logging.getLogger(__name__)
 
-#: The attribute of an array, a list of d texts, that `emdist ingest` writes.
+#: The attribute in which `emdist ingest` stores feature names: a list of d strings.
 FEATURE_NAMES = "feature_names"
 
-#: More features than this have no names: each takes a hundred bytes or so.
+#: Names of more features than this are not read: each takes about a hundred bytes.
 _MOST = 1 << 18
 
 
 def stored_names(array: zarr.Array[Any]) -> Names:
-    """Names of the columns of a 2-D array, or None where nothing readable names them."""
+    """Return the names of the columns of a 2-D array, or None if no readable names are stored."""
     if array.ndim != 2 or array.shape[1] > _MOST:
         return None
     listed = array.attrs.get(FEATURE_NAMES)
@@ -28,7 +28,8 @@ def stored_names(array: zarr.Array[Any]) -> Names:
         if len(texts) == len(listed):
             return texts
     if listed is not None:
-        # Of another tool, maybe, or of before the array was resized: no error, but told.
+        # Another tool may have written it, or the array was resized since. So warn, and raise
+        # nothing.
         held = f"{len(listed)} entries" if isinstance(listed, list) else type(listed).__name__
         logger.warning(
             "the attribute %s of %s holds no list of %d texts, one for each feature (%s): it is "
@@ -39,9 +40,10 @@ def stored_names(array: zarr.Array[Any]) -> Names:
 
 
 def _coordinate(array: zarr.Array[Any]) -> Names:
-    """Values of the 1-D array beside `array` that has the name of its second dimension."""
+    """Return the values of the 1-D array beside `array` that is named as its second dimension."""
     dims = getattr(array.metadata, "dimension_names", None)
-    dims = dims or array.attrs.get("_ARRAY_DIMENSIONS")  # Zarr v2 has no place of its own.
+    # Zarr format 2 has no metadata field for them.
+    dims = dims or array.attrs.get("_ARRAY_DIMENSIONS")
     if not array.path or not isinstance(dims, list | tuple) or len(dims) != 2:
         return None
     group, dim = array.path.rpartition("/")[0], dims[1]
@@ -53,5 +55,5 @@ def _coordinate(array: zarr.Array[Any]) -> Names:
         if beside.shape != (array.shape[1],):
             return None
         return coordinate_names(dim, beside[:])
-    except Exception:  # noqa: BLE001  stores raise what they like; without it there are no names
+    except Exception:  # noqa: BLE001  stores raise anything; then there are no names
         return None

@@ -1,4 +1,4 @@
-"""The block plan: which runs of whole chunks are one unit of work."""
+"""The block plan: divides the rows of an array into blocks of whole chunks."""
 
 from __future__ import annotations
 
@@ -12,29 +12,32 @@ import numpy as np
 from emdist.errors import DtypeError, ShapeError
 
 MIB = 1 << 20
-#: Largest block by default, decoded: big enough to hide a scheduler's cost per task.
+#: The largest block by default, in decoded bytes: large enough to hide a scheduler's cost per task.
 MAX_BLOCK_BYTES = 128 * MIB
-#: Smallest block by default, so that little data still splits over a few threads.
+#: The smallest block by default, in decoded bytes, so that small data still split over some
+#: threads.
 MIN_BLOCK_BYTES = 2 * MIB
-#: Blocks of an array at most; a plan is a list of them. At 1 MiB each they are 16 TiB.
+#: The largest number of blocks of an array, because a plan lists them. At 1 MiB each they are 16
+#: TiB.
 MAX_BLOCKS = 1 << 24
-#: What a row counts at least, because work holds its label, its score and more beside it: else
-#: a block of pixels, three bytes each, would take 15 times its size.
+#: A row counts as at least so many bytes, because processing also holds its label, its score and
+#: more. Otherwise, a block of pixels of three bytes each would take 15 times its size.
 ROW_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Bounds(Sequence[int]):
-    """First rows of blocks of equal length but the last, and the number of rows at the end.
+    """A block plan: the first row of each block, then the number of rows.
 
-    A sequence that takes no memory of its own: metadata can claim any number of blocks.
+    All blocks but the last have the same length. The sequence takes no memory for its items,
+    because metadata can claim any number of blocks.
 
     Attributes
     ----------
     rows
-        In all.
+        The number of rows of the array.
     step
-        Rows of a block.
+        The number of rows in a block.
     """
 
     rows: int
@@ -64,43 +67,45 @@ class Bounds(Sequence[int]):
 
 
 def longest(bounds: Sequence[int]) -> int:
-    """Rows of the longest block between `bounds`."""
+    """Return the number of rows in the longest block of the plan `bounds`."""
     if isinstance(bounds, Bounds):
         return min(bounds.step, bounds.rows)
     return max(b - a for a, b in pairwise(bounds))
 
 
 def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) -> Bounds:
-    """First rows of all blocks, and `rows` at the end.
+    """Return the block plan: the first row of each block, then `rows`.
 
-    A function of the data and the configuration alone, so that results do not depend on the
-    engine or the cluster.
+    It depends on the data and the configuration only, so that results do not depend on the engine
+    or the cluster.
 
     Parameters
     ----------
     rows
-        In the array.
+        The number of rows of the array.
     row_bytes
-        Of one decoded row.
+        The bytes of one decoded row.
     unit
-        Rows of a chunk or shard: blocks are whole runs of these.
+        The number of rows in a chunk or shard. Each block consists of whole units.
     block_bytes
-        Wanted size, decoded, rows under `ROW_BYTES` counting as so many; None takes a
-        sixteenth of the data between 2 and 128 MiB, and evens the blocks out.
+        The wanted decoded size of a block, in which a row counts as at least `ROW_BYTES`. None
+        chooses a sixteenth of the data, between 2 and 128 MiB, and makes the blocks about equally
+        long.
 
     Raises
     ------
     ShapeError
-        For more than `MAX_BLOCKS` blocks.
+        If there would be more than `MAX_BLOCKS` blocks.
     """
     even = block_bytes is None
     if block_bytes is None:
         block_bytes = min(MAX_BLOCK_BYTES, max(MIN_BLOCK_BYTES, rows * row_bytes // 16))
-    # Not where a block is so small that its rows' labels and scores do not matter.
+    # In very small blocks, the labels and scores of the rows do not matter.
     row_bytes = max(row_bytes, ROW_BYTES if block_bytes >= MIB else 1)
     units = max(1, block_bytes // (unit * row_bytes))
     if even and rows:
-        # As many, and none left over that keeps one thread at work while the others wait.
+        # The same number of blocks, evened out: a short last block would keep one thread at work
+        # while the others wait.
         total = -(-rows // unit)
         units = -(-total // -(-total // units))
     if (blocks := -(-rows // (units * unit))) > MAX_BLOCKS:
@@ -112,9 +117,10 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
 
 
 def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
-    """The native dtype in which blocks of `dtype` are handed on; DtypeError if there is none.
+    """Return the native dtype in which blocks of `dtype` are processed.
 
-    Booleans become uint8, float16 float32; long doubles and 64-bit integers float64.
+    Booleans become uint8 and float16 becomes float32. Long doubles and 64-bit integers become
+    float64. Any other dtype raises DtypeError.
     """
     if dtype.kind == "b":
         return np.dtype(np.uint8)
@@ -137,5 +143,5 @@ def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
 
 
 def native(x: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
-    """`x` C-contiguous in its `usable_dtype`, copied only if it has to be."""
+    """Return `x` C-contiguous in its `usable_dtype`, copied only if necessary."""
     return np.ascontiguousarray(x, usable_dtype(x.dtype, "the block"))

@@ -1,4 +1,4 @@
-"""Where a Zarr array lies: opened once per process, and with an error that says what is there."""
+"""References to Zarr arrays: open an array once per process, or say what is there instead."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from emdist.store.places.local_store import METADATA, RegularFiles
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.wording import either
 
-#: How Zarr says that there is nothing at a path.
+#: The exceptions by which Zarr says that there is nothing at a path.
 _ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
 
 
-class AbsentChunk(Exception):  # noqa: N818  a signal between store and reader
-    """An object that should hold a chunk is not there; its argument is the key."""
+class AbsentChunk(Exception):  # noqa: N818  a signal from the store to the reader
+    """An object that should hold a chunk does not exist. The argument is its key."""
 
 
 class Filled(WrapperStore[Store]):
-    """A store whose chunks are never empty: Zarr would read an empty shard as the fill value.
+    """A store that refuses empty chunk objects: Zarr would read an empty shard as the fill value.
 
-    Of local files it reads `most` bytes at a time, which a file of holes may have for nothing.
+    From local files it reads at most `most` bytes at a time. A sparse file can claim any size and
+    occupy almost no disk space.
     """
 
     most: int | None = None
@@ -61,10 +62,10 @@ class Filled(WrapperStore[Store]):
 
 
 class Strict(Filled):
-    """A store whose missing chunks are an error: Zarr would read them as the fill value.
+    """A store that raises AbsentChunk for missing chunks, which Zarr would read as the fill value.
 
-    Everything is looked at before a run begins; this is for what vanishes later, with no
-    request more than the reading itself.
+    Missing chunks are found before a run begins. This class catches chunks that vanish later,
+    without any further request.
     """
 
     async def get(
@@ -84,9 +85,10 @@ def _is_chunk(key: str) -> bool:
 def _reader(
     location: Location, options: tuple[tuple[str, str], ...], path: str, version: str, strict: bool
 ) -> zarr.Array[Any]:
-    """One open array per process; `options` is part of the key as Location hashes by URL.
+    """Open an array, once per process.
 
-    `version` is too: a worker outlives runs, and the array may have been written anew.
+    `options` is part of the cache key because a Location hashes by its URL only. `version` is part
+    of it because a worker outlives runs, and the array may have been rewritten between them.
     """
     store = open_zarr_store(location, read_only=True)
     array = zarr.open_array((Strict if strict else Filled)(store), mode="r", path=path)
@@ -101,6 +103,7 @@ def _reader(
 
 
 def _bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """Return `array` with bounded decoding, and limit the size of its stored objects too."""
     found = bounded(array)
     store = array.store
     assert isinstance(store, Filled)
@@ -110,18 +113,18 @@ def _bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 @dataclass(frozen=True)
 class ArrayRef:
-    """A Zarr array by its address; small and picklable.
+    """The address of a Zarr array; small and picklable.
 
     Attributes
     ----------
     location
-        Of the store's root.
+        The root of the store, or None for an array in memory.
     path
-        Of the array below it, "" for the root itself.
+        The path of the array below the root; "" for the root itself.
     held
-        An open array whose store has no address (in memory): usable in this process only.
+        An open array in memory, whose store has no address. It is usable in this process only.
     version
-        Digest of its metadata when it was checked; "" before.
+        The digest of the array's metadata when it was checked; "" before the check.
     """
 
     location: Location | None
@@ -130,17 +133,20 @@ class ArrayRef:
     version: str = field(default="", repr=False)
 
     def open(self) -> zarr.Array[Any]:
-        """As it is now, opened anew: what `checked` and descriptions look at."""
+        """Open the array anew, as it is now. `checked` and descriptions use this."""
         there = self.location
         store = self.held.store if there is None else open_zarr_store(there, read_only=True)
         return zarr.open_array(store, mode="r", path=self.path)
 
     def checked(self, array: zarr.Array[Any]) -> ArrayRef:
-        """The reference of `array`, this one as it was opened."""
+        """Return this reference with the version of `array`, which was opened from it."""
         return replace(self, version=metadata_digest(array))
 
     def reader(self, strict: bool = True) -> zarr.Array[Any]:
-        """Opened once per process; a missing chunk raises `AbsentChunk` if `strict`."""
+        """Return the open array, opened once per process.
+
+        If `strict`, reading a missing chunk raises AbsentChunk.
+        """
         if self.location is None:
             store = (Strict if strict else Filled)(self.held.store)
             return _bounded(zarr.open_array(store, mode="r", path=self.path))
@@ -154,12 +160,12 @@ class ArrayRef:
 
 
 def is_stored(x: object) -> TypeGuard[str | os.PathLike[str] | zarr.Array[Any]]:
-    """Whether `x` says where an array lies, as `reference` takes it; data itself does not."""
+    """Return whether `x` is an address that `reference` accepts, rather than data."""
     return isinstance(x, str | os.PathLike | zarr.Array)
 
 
 def reference(x: str | os.PathLike[str] | Location | zarr.Array[Any]) -> ArrayRef:
-    """Where an array lies, from a path, a URL or an open ``zarr.Array``."""
+    """Return the reference of an array, from a path, a URL or an open ``zarr.Array``."""
     if isinstance(x, Location):
         return ArrayRef(x)
     if not isinstance(x, zarr.Array):
@@ -170,8 +176,9 @@ def reference(x: str | os.PathLike[str] | Location | zarr.Array[Any]) -> ArrayRe
 
 
 def is_access_failure(error: BaseException) -> bool:
-    """Whether the store failed, rather than the bytes in it."""
-    # Some codecs raise an OSError without a number for bytes that they cannot decode.
+    """Return whether the store failed, rather than the bytes in it."""
+    # An errno is needed: some codecs raise an OSError without one for bytes that they cannot
+    # decode.
     return (
         type(error).__module__.startswith("obstore")
         or isinstance(error, TimeoutError | ConnectionError)
@@ -180,14 +187,14 @@ def is_access_failure(error: BaseException) -> bool:
 
 
 def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
-    """The array as it is now, or the error that says what is there instead."""
+    """Open the array as it is now, or raise the error that says what is there instead."""
     try:
         return ref.open()
     except EmdistError:
         raise
     except (
         Exception
-    ) as error:  # Zarr meets metadata that it did not write with whatever comes of it
+    ) as error:  # Zarr raises exceptions of any kind for metadata that it did not write
         if is_defect(error, open_sound_arrays):
             raise
         cause = shown_cause(ref, error)
@@ -203,7 +210,7 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
             ) from cause
         if isinstance(error, _ABSENT):
             raise _nothing_there(ref) from cause
-        if "data type" in str(error):  # Zarr knows no class for it
+        if "data type" in str(error):  # Zarr knows no class for this dtype.
             raise DtypeError(
                 f"{ref} has a dtype that Zarr cannot read ({first_line(error)}); wanted real "
                 "numbers. To go on, convert its columns to numbers."
@@ -215,12 +222,12 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
 
 
 def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
-    """`error` as the cause that a traceback shows; None where it may quote a URL's credentials."""
+    """Return `error` as the cause for a traceback, or None if it may quote credentials of a URL."""
     return error if ref.location is None or ref.location.is_local else None
 
 
 def _members(ref: ArrayRef) -> list[str] | None:
-    """Arrays below `ref` by their path in the store, or None if it is no group."""
+    """Return the paths in the store of the arrays below `ref`, or None if it is no group."""
     if ref.location is None:
         return None
     try:
@@ -230,12 +237,12 @@ def _members(ref: ArrayRef) -> list[str] | None:
     except Exception as error:  # as in `open_checked`
         if is_defect(error, open_sound_arrays):
             raise
-        return None  # it is no group that could be listed
+        return None  # It is no group that can be listed.
     return sorted(f"{ref.path}/{name}" if ref.path else name for name in found)
 
 
 def _of_file(path: Path) -> str:
-    """What to do with a file where an array is wanted."""
+    """Return advice for a file that was given in place of an array."""
     if path.suffix.lower() in (".yaml", ".yml"):
         return f"It is a configuration: `emdist fit -f {path.name}` reads it."
     if path.suffix.lower() == ".zip":
@@ -250,6 +257,7 @@ def _of_file(path: Path) -> str:
 
 
 def _nothing_there(ref: ArrayRef) -> Exception:
+    """Return the error that says what is at `ref` in place of an array."""
     location = ref.location
     if location is None or not location.is_local:
         return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")

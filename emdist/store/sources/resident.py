@@ -1,4 +1,4 @@
-"""Decoded blocks that stay in memory between passes: of which source, within which budget."""
+"""Resident blocks: keeps decoded blocks in memory between passes, within a budget."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from emdist.runtime.cache import RESIDENT, Key
 
 @dataclass(frozen=True)
 class Keep:
-    """What may be kept of a source.
+    """How much of a source may be kept in memory.
 
     Attributes
     ----------
     owner
-        Names the source: no two runs share it, for data may be written anew between them.
+        A name of the source that no two runs share, because data may be rewritten between runs.
     budget
-        Bytes per process, over all owners.
+        The largest number of bytes per process, over all owners.
     """
 
     owner: str
     budget: int
 
     def get(self, i: int) -> Block | None:
-        """Block `i`, or None."""
+        """Return block `i`, or None if it is not kept."""
         found: Block | None = RESIDENT.get(self._key(i))
         return found
 
     def put(self, block: Block) -> bool:
-        """Keep `block` if that is possible within the budget; whether it is kept."""
+        """Keep `block` if the budget allows it. Return whether it is kept."""
         return RESIDENT.put(self._key(block.index), block, self.budget)
 
     def _key(self, i: int) -> Key:

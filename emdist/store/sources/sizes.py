@@ -1,4 +1,4 @@
-"""How large blocks of rows are in memory, and what makes them smaller."""
+"""Sizes of blocks in memory, and advice on how to make blocks smaller."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from emdist.store.sources.zarr_source import ZarrSource
 
 
 def largest_block(source: Source) -> int:
-    """Decoded bytes of the largest block, narrow rows counted as the plan counts them."""
+    """Return the decoded bytes of the largest block. A row counts as at least `ROW_BYTES`."""
     return longest(source.bounds) * _row_bytes(source)
 
 
 def smaller_blocks(source: Source, fitting: int) -> str:
-    """What to do where blocks of at most `fitting` bytes fit: a sentence of advice."""
+    """Return advice, as a sentence, if only blocks of at most `fitting` bytes fit."""
     if fitting >> 20 <= 0:
         return "No useful block fits: give more memory."
     if not isinstance(source, ZarrSource):

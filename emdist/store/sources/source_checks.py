@@ -1,4 +1,4 @@
-"""What must hold of a Zarr array, and of its weights, before they become a source."""
+"""Checks of a Zarr array and its sample weights before they become a source."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from emdist.store.chunks.layout import Ranges, missing_rows
 from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked
 
-#: An attribute of arrays that ingest writes: false until the last row is there.
+#: An attribute of arrays that `emdist ingest` writes: false until the last row is written.
 COMPLETE = "emdist.complete"
 
 
 def checked_array(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
-    """The open array and a reference that holds it to what it is now."""
+    """Return a reference with the current version of the array, and the open array."""
     array = open_checked(ref)
     attributes = array.metadata.attributes
     if isinstance(attributes, dict) and attributes.get(COMPLETE) is False:
@@ -34,7 +34,7 @@ def checked_array(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
 def checked_weight(
     weight: Floats | ArrayRef | None, rows: int, missing: str
 ) -> tuple[Floats | ArrayRef | None, Ranges]:
-    """Weights as they will be read, and the rows for which they were never written."""
+    """Return the sample weights as they will be read, and the rows of their missing chunks."""
     if isinstance(weight, ArrayRef):
         weight, array = checked_array(weight)
         shape = array.shape
@@ -50,8 +50,8 @@ def checked_weight(
 
 
 def gaps_of(ref: ArrayRef, array: zarr.Array[Any], missing: str) -> Ranges:
-    """Rows whose chunks were never written; MissingChunksError if the policy is to raise."""
-    # Inside of shards only where it matters: each costs a request.
+    """Return the rows of missing chunks. Raise MissingChunksError if `missing` is "raise"."""
+    # Look inside shards only if the answer matters: each shard costs a request.
     gaps = missing_rows(array, inside=missing != "fill")
     if gaps and missing == "raise":
         rows = sum(stop - start for start, stop in gaps)

@@ -1,8 +1,8 @@
-"""Stamps: sizes and times of all files of an array, which tell whether any of them was touched.
+"""Stamps: digests of the sizes and times of all files of an array, which show whether any changed.
 
-The fingerprint of an array looks into a few objects only. Stamps cover all of them for one
-listing, but a copy of the data has other times: so they do not identify data, they say when it
-has to be looked at again.
+The fingerprint of an array looks at a few objects only. Stamps cover all objects and cost one
+listing. They do not identify data, because a copy has other times: they only say when the data must
+be looked at again.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from emdist.store.places.location import open_object_store
 from emdist.store.places.retries import patiently
 from emdist.store.sources.references import ArrayRef, open_checked
 
-#: Size in bytes, and what changes when the file is written: time in ns, or the store's ETag.
+#: Name, size in bytes, and what changes when the file is written: its time in ns or its ETag.
 _Stamp = tuple[str, int, str]
 
 
 @runtime_checkable
 class Stamped(Protocol):
-    """A source whose data lies in files."""
+    """A source whose data are in files or objects."""
 
     def stamps(self) -> Mapping[str, str]:
-        """``sizes``, equal for copies of the data, and ``times``, which are not: digests."""
+        """Return digests: ``sizes``, equal for copies of the data, and ``times``, which differ."""
         ...
 
 
 def stamps_of(*refs: ArrayRef) -> dict[str, str]:
-    """Digests over all chunks of the arrays: one listing each, and a stat of each local file.
+    """Return digests of sizes and times over all chunks of the arrays.
 
-    Empty for arrays in memory. 10^6 local files take some seconds, and 10^6 objects a thousand
-    requests, as many as looking for missing chunks does.
+    This takes one listing of each array, and a stat of each local file. 10^6 local files take some
+    seconds. 10^6 objects take about a thousand requests, as many as the search for missing chunks.
+    The result is empty for arrays in memory.
     """
     sizes, times = hashlib.sha256(), hashlib.sha256()
     for ref in refs:
@@ -49,6 +50,7 @@ def stamps_of(*refs: ArrayRef) -> dict[str, str]:
 
 
 def _listed(ref: ArrayRef) -> list[_Stamp]:
+    """Return the stamps of all chunks of an array, from one listing."""
     assert ref.location is not None
     is_chunk = is_chunk_of(open_checked(ref))
     if ref.location.is_local:
@@ -67,10 +69,11 @@ def _listed(ref: ArrayRef) -> list[_Stamp]:
 
 
 def _files(folder: Path, above: str) -> Iterator[_Stamp]:
+    """Yield the stamps of all files below `folder`."""
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{above}{entry.name}"
-            # As Zarr's listing; links could lead round in circles.
+            # Links are not followed, as in Zarr's listing: they could form a circle.
             if entry.is_dir(follow_symlinks=False):
                 yield from _files(Path(entry.path), f"{name}/")
                 continue

@@ -44,35 +44,36 @@ __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
 @dataclass(frozen=True)
 class ZarrSource:
-    """Blocks of a 2-D Zarr array. Make one with `zarr_source`.
+    """Blocks of a 2-D Zarr array. Use `zarr_source` to make one.
 
     Attributes
     ----------
     ref
-        Which array.
+        The reference of the array.
     rows, features
-        Its shape.
+        The shape of the array.
     stored
-        Its dtype, as text.
+        The dtype of the array, as text.
     bounds
-        First row of each block, and `rows`.
+        The block plan: the first row of each block, then `rows`.
     weight
-        (n,) in memory, or the reference of a 1-D Zarr array, or None.
+        The sample weights: an array (n,) in memory, the reference of a 1-D Zarr array, or None.
     missing
-        What `gaps` mean: "drop" masks them, "fill" takes the fill value; "raise" allows none.
+        What happens to the rows in `gaps`: "drop" masks them, "fill" uses the fill value, and
+        "raise" allows none.
     non_finite
-        "raise" (the survey refuses), "drop" (rows are masked) or "missing" (the survey lets NaN
-        pass).
+        What happens to rows with NaN or infinity: "raise" (the survey refuses them), "drop" (they
+        are masked) or "missing" (the survey accepts NaN).
     gaps
-        Half-open row ranges of chunks that were never written. A chunk that is missing outside
-        of them vanished since, which is an error under any policy.
+        The half-open row ranges of missing chunks. A chunk that is missing outside these ranges has
+        vanished since the check, which is an error under any policy.
     keep
-        Decoded blocks to be kept between passes, or None for none. Rows that are mapped are not
-        kept: the kernel does that, as long as memory lasts.
+        Which decoded blocks are kept between passes, or None for none. Mapped rows are not kept:
+        the kernel keeps their pages while memory suffices.
     corrupt
-        What chunks mean that do not decode: "raise", or "drop" masks their rows.
+        What happens to chunks that do not decode: "raise", or "drop", which masks their rows.
     ahead
-        Blocks to be read before they are asked for, or None for none.
+        How much is read ahead, or None for nothing.
     """
 
     ref: ArrayRef
@@ -98,7 +99,7 @@ class ZarrSource:
 
     @property
     def feature_names(self) -> Names:
-        """Those that are stored with the array now; no part of a task."""
+        """The names that are stored with the array now. They never travel with tasks."""
         return stored_names(open_checked(self.ref))
 
     def __len__(self) -> int:
@@ -115,9 +116,10 @@ class ZarrSource:
         return block
 
     def expect(self, i: int) -> None:
-        """Begin to read block `i`, which will be asked for: a thread here, or else the kernel.
+        """Begin to read block `i`, which will be needed soon, on a thread or else by the kernel.
 
-        What is mapped needs no thread, and what the budget has no room for gets none.
+        Mapped rows need no thread. If the budget has no space for the block, no thread reads it
+        either.
         """
         if self.keep is not None and self.keep.get(i) is not None:
             return
@@ -132,6 +134,7 @@ class ZarrSource:
             expect_rows(files, a, b)
 
     def _read(self, i: int) -> Block:
+        """Read and decode block `i`, with its sample weights and its mask."""
         a, b = self.bounds[i], self.bounds[i + 1]
         rows, lost = self._rows(self.ref, i)
         x = native(rows)
@@ -144,7 +147,7 @@ class ZarrSource:
         return Block(i, a, x, weight, self._mask(x, i, lost))
 
     def _rows(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges]:
-        """Block `i` of an array of one or two dimensions; its rows that could not be decoded."""
+        """Return block `i` of a 1-D or 2-D array, and the rows that could not be decoded."""
         a, b = self.bounds[i], self.bounds[i + 1]
         if (rows := self._direct(ref, i)) is not None:
             return rows
@@ -160,17 +163,17 @@ class ZarrSource:
                 ref.reader(strict=not gap).get_basic_selection(selection, out=view)
         except EmdistError:
             raise
-        except Exception as error:  # codecs and stores raise what they like
+        except Exception as error:  # codecs and stores raise exceptions of any kind
             found = diagnosed(ref, a, b, i, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
                 return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
-            if found is error:  # a defect, as it was met
+            if found is error:  # a defect, raised unchanged
                 raise
             raise found from shown_cause(ref, error)
         return out, ()
 
     def _direct(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
-        """Block `i` past Zarr, or None where it must read it, or say why it cannot."""
+        """Read block `i` without Zarr. Return None if Zarr must read it or say what is wrong."""
         a, b = self.bounds[i], self.bounds[i + 1]
         if any(gap for _, _, gap in _runs(a, b, self.gaps)):
             return None
@@ -181,13 +184,13 @@ class ZarrSource:
             if self.corrupt == "drop":
                 return self._pieces(ref, i)
             raise torn(ref, i, error) from None
-        except Exception as error:  # noqa: BLE001  Zarr meets the same, and is asked what it is
+        except Exception as error:  # noqa: BLE001  Zarr meets the same failure and explains it
             if is_defect(error):
                 _tell_of_slow_reads(f"{type(error).__name__}: {error}")
             return None
 
     def _pieces(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
-        """As `_direct`, chunk by chunk, without those that are cut off."""
+        """Read block `i` as `_direct` does, chunk by chunk, without the chunks that are cut off."""
         a, b = self.bounds[i], self.bounds[i + 1]
         files, array = chunk_files(ref), ref.reader()
         assert files is not None
@@ -207,6 +210,7 @@ class ZarrSource:
         return out, tuple(lost)
 
     def _mask(self, x: Array, i: int, lost: Ranges = ()) -> Any:
+        """Return the mask of the rows of `x` that are not left out, or None if none is left out."""
         a, b = self.bounds[i], self.bounds[i + 1]
         mask = finite_rows(x) if self.non_finite == "drop" else None
         gaps = [(start, stop) for start, stop, gap in _runs(a, b, self.gaps) if gap]
@@ -217,7 +221,11 @@ class ZarrSource:
 
     @apart
     def fingerprint(self) -> Mapping[str, Any]:
-        """Metadata, number of objects, and size and ends of up to 16, of data and weights."""
+        """Return what identifies the contents of data and weights.
+
+        That is, for each array: its metadata, the number of its objects, and the size and ends of
+        up to 16 objects.
+        """
         found = {
             "kind": "zarr",
             "shape": [self.rows, self.features],
@@ -230,14 +238,14 @@ class ZarrSource:
 
     @apart
     def stamps(self) -> Mapping[str, str]:
-        """Sizes and times of all files of data and weights; see `stamps_of`."""
+        """Return digests of sizes and times of all files of data and weights; see `stamps_of`."""
         weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
         return stamps_of(self.ref, *weight)
 
 
 @cache
 def _tell_of_slow_reads(why: str) -> None:
-    """Warn once per process: the rows are right, and a defect makes reading them slow."""
+    """Warn once per process that a defect makes reads slow. The rows are right all the same."""
     log.warning(
         "local chunks are read by Zarr, which is slower: emdist's own reader failed (%s). That is "
         "a defect; please report it: %s",
@@ -247,6 +255,7 @@ def _tell_of_slow_reads(why: str) -> None:
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:
+    """Return what identifies the contents of one array."""
     array = open_checked(ref)
     keys = sorted(chunk_keys(array))
     return {
@@ -258,7 +267,7 @@ def _stored(ref: ArrayRef) -> dict[str, Any]:
 
 
 def _runs(a: int, b: int, gaps: Ranges) -> Iterator[tuple[int, int, bool]]:
-    """Rows a..b as ``(start, stop, whether it is a gap)``."""
+    """Split rows a..b into ``(start, stop, is_gap)`` at the edges of `gaps`."""
     at = a
     for start, stop in gaps[max(0, bisect_right(gaps, (a, a)) - 1) :]:
         if start >= b:
@@ -282,7 +291,7 @@ def zarr_source(
     non_finite: str = "raise",
     corrupt: str = "raise",
 ) -> ZarrSource:
-    """A 2-D Zarr array as a source, checked as far as its metadata and keys allow.
+    """Return a 2-D Zarr array as a source, checked as far as its metadata and keys allow.
 
     Raises
     ------
