@@ -30,7 +30,7 @@ def inertia_of(work: Work, x: Array, centres: Array) -> dict[str, float]:
 
 
 def size_of(centres: Array) -> dict[str, float]:
-    """Compute a figure that tells centres apart when the data do not fit into memory."""
+    """Compute a figure that differs between centres, for when the data do not fit into memory."""
     return {"norm of centres": float(np.linalg.norm(np.asarray(centres, np.float64)))}
 
 

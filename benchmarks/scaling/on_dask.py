@@ -64,7 +64,7 @@ def two_workers() -> Iterator[DaskEngine]:
 
 
 def resident() -> int:
-    """Return the resident bytes of this process now. Linux only: the kernel tells it in /proc."""
+    """Return the resident bytes of this process now. Linux only: it reads /proc."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

@@ -151,9 +151,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             blocks and never loaded as a whole.
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), str, path-like or None, default=None
-            Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. None gives
-            every row the weight 1.
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str, path-like or None, default=None
+            Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. Zarr weights
+            need an `X` in Zarr. None gives every row the weight 1.
 
         Returns
         -------
@@ -223,7 +223,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         """Keep what later attributes need of the data just fitted. By default, keep nothing."""
 
     def _told(self) -> ModelSection:
-        """Return the section of the fitted model, with the present `non_finite`."""
+        """Return the fitted section, where the present `non_finite` says if NaN is missing."""
         return self._section.model_copy(update={"missing": self.non_finite == "missing"})
 
     def _model(self) -> Model[Any]:
@@ -308,7 +308,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ConfigError
-            If `path` is the folder of a run.
+            If `path` is the folder of a run, or not a path.
         """
         check_is_fitted(self)
         place = as_location(path, "a folder to save the model in")

@@ -217,7 +217,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         Returns
         -------
         score : float
-            Minus the weighted sum of the dissimilarities of rows to their centres.
+            Minus the weighted sum, over rows, of the dissimilarity to the nearest centre. For
+            K-means this is the squared distance, for K-medians the L1 distance.
         """
         return 0.0 - float(self._labelled(X, sample_weight)["score"])
 

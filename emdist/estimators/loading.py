@@ -92,9 +92,10 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
 
 @in_parameters
 def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
-    """Load the mixture of a saved model or of a finished run, as a distribution.
+    """Load the mixture of a saved model or of a run, as a distribution.
 
-    This works for every family, also for those without an estimator.
+    This works for every family, also for those without an estimator. If the run has not finished,
+    the model is that of its last checkpoint, and emdist warns.
 
     Parameters
     ----------

@@ -253,7 +253,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         DomainError
             If an observed value cannot come from the family.
         ConfigError
-            If the family has no density of incomplete rows, such as multinomial.
+            If the family has no density of incomplete rows, such as multinomial, or has no standard
+            deviations and `return_std` is True, or is a binomial with ``n_trials="cell"``.
         """
         check_is_fitted(self)
         engine = make_engine(self.engine)

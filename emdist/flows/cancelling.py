@@ -30,7 +30,7 @@ def heeded(told: Callable[[UUID], None]) -> Iterator[None]:
     """
     over = threading.Event()
     work = (_heed, UUID(str(flow_run.id)), told, over)
-    # The copied context tells Prefect which API to use.
+    # Prefect finds in the copied context which API to use.
     threading.Thread(target=copy_context().run, args=work, daemon=True).start()
     try:
         yield

@@ -28,7 +28,7 @@ class Poster:
         self._waiting: dict[str, Callable[[], object]] = {}
         self._closing = False
         self._changed = threading.Condition()
-        # The copied context tells Prefect to which run the calls belong.
+        # Prefect finds in the copied context to which run the calls belong.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work,), name="emdist-poster", daemon=True
         )
