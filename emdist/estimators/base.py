@@ -151,7 +151,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             blocks and never loaded as a whole.
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str, path-like or None, default=None
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
             Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. Zarr weights
             need an `X` in Zarr. None gives every row the weight 1.
 

@@ -132,7 +132,7 @@ class Streaming(Estimator):
             The rows of the chunk, as in `fit`.
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str, path-like or None, default=None
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
             Sample weights of the chunk, as in `fit`.
 
         Returns

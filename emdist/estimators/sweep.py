@@ -145,7 +145,7 @@ class Sweep(BestModel):
             The data, as in the estimator's `fit`.
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str, path-like or None, default=None
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
             Sample weights >= 0, as in the estimator's `fit`.
 
         Returns
