@@ -45,7 +45,7 @@ _WEIGHTS: dict[WeightPrior, str] = {
     "verbose", "verbose_interval",
 )  # fmt: skip
 class BayesianGaussianMixture(GaussianEstimator):
-    """Mixture of Gaussians by variational Bayes, for data of any size; every pass uses all rows.
+    """Mixture of Gaussians by variational Bayes: exact, for data of any size.
 
     Components that the data do not need end with hardly any weight. Therefore `n_components` is a
     maximum and need not be guessed exactly.

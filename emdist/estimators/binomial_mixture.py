@@ -23,7 +23,7 @@ _PAIRS = "binomial_pairs"
 
 @parameters()
 class BinomialMixture(DiscreteMixture):
-    """Mixture of independent binomials by EM: successes out of `n_trials`, for data of any size.
+    """Mixture of independent binomials by EM, successes out of `n_trials`: exact, any size of data.
 
     Parameters
     ----------

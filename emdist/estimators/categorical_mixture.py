@@ -18,7 +18,7 @@ from emdist.parameters.choices import MixtureInit
 
 @parameters()
 class CategoricalMixture(DiscreteMixture):
-    """Mixture of independent categoricals by EM: latent class analysis, for data of any size.
+    """Mixture of independent categoricals by EM (latent class analysis): exact, any size of data.
 
     Parameters
     ----------

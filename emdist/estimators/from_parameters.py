@@ -168,7 +168,7 @@ def check_means(means: Floats, domain: Domain) -> None:
 
 
 def check_shares(values: Floats, name: str) -> Floats:
-    """Check that `values` >= 0 sum to 1 along the last axis; return them with that sum exact."""
+    """Check that `values` >= 0 sum to 1 along the last axis, and return them scaled to that."""
     sums = values.sum(axis=-1, keepdims=True)
     if (values < 0).any():
         raise ConfigError(f"{name} holds {values.min():g}; wanted numbers >= 0 that sum to 1.")

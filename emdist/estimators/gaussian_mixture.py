@@ -41,7 +41,7 @@ from emdist.settings.config import FitSection, ModelSection
     "means_init", "precisions_init", "random_state", "warm_start", "verbose", "verbose_interval",
 )  # fmt: skip
 class GaussianMixture(GaussianEstimator, Criteria):
-    """Mixture of Gaussians by EM, for data of any size; every pass uses all rows.
+    """Mixture of Gaussians by EM: exact, for data of any size.
 
     Parameters
     ----------

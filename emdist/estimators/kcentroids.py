@@ -38,7 +38,7 @@ _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
 
 @parameters()
 class KCentroids(Clustering):
-    """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)`` of stored data too.
+    """K-centroids cluster analysis for data of any size: minimises ``sum_n D(x_n, centre of x_n)``.
 
     Parameters
     ----------

@@ -58,7 +58,7 @@ class KMeansEstimator(CentreDistances):
 
 @parameters("init", "n_init", "max_iter", "tol", "verbose", "random_state", "copy_x", "algorithm")
 class KMeans(KMeansEstimator):
-    """K-means by Lloyd's algorithm, for data of any size; every pass uses all rows.
+    """K-means by Lloyd's algorithm: exact, for data of any size.
 
     Parameters
     ----------

@@ -15,7 +15,9 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class KMedians(CentreDistances):
-    """K-medians: L1 distances, so that far rows do not pull the centres; for data of any size.
+    """K-medians: exact, for data of any size, with L1 distances.
+
+    Unlike means, medians are not pulled away by rows that are far off.
 
     Every feature of a centre is the weighted median of its cluster: the smallest value such that
     the values up to it have at least half the weight, as

@@ -17,7 +17,7 @@ from emdist.interfaces import Floats
 
 @parameters()
 class PoissonMixture(DiscreteMixture):
-    """Mixture of independent Poissons by EM: counts without an upper limit, for data of any size.
+    """Mixture of independent Poissons by EM, for counts without an upper limit: exact, any size of data.
 
     Parameters
     ----------

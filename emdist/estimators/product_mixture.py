@@ -34,7 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class ProductMixture(Criteria):
-    """Mixture for mixed data by EM, for data of any size (Hunt and Jorgensen 1999).
+    """Mixture for mixed data by EM: exact, for data of any size (Hunt and Jorgensen 1999).
 
     Given the component, groups of features are independent, and each has its own family.
 

@@ -17,7 +17,9 @@ from emdist.store.runs.run_record import former, identity_differences
 
 
 def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequence[Recipe]) -> None:
-    """Refuse to extend a run if the new stop rules would have changed its past; change nothing.
+    """Refuse to extend a run if the new stop rules would have changed its iterations so far.
+
+    Nothing is changed.
 
     Parameters
     ----------
@@ -33,7 +35,8 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequen
     NotFoundError
         If there is no run.
     RunMismatchError
-        If the run has another configuration or other data, or cannot be extended in this way.
+        If the run has another configuration or other data, or the new stop rules would have
+        changed what it has computed.
     CheckpointError
         If the run is damaged.
     """

@@ -149,9 +149,9 @@ def _leave_when_told(told: int, code: int) -> None:
     """Exit with `code` at a signal that comes just before the main thread waits for a lock.
 
     Python would call the handler only once that thread has the lock, which may be never. After an
-    interrupt the process also exits without a further signal: a library's thread may wait for ever
-    for a lock that nobody holds any more, and Python waits for that thread. By then, all results
-    are stored and printed.
+    interrupt, the process exits after `_PATIENCE` seconds even without a further signal: a
+    library's thread may wait for ever for a lock that nobody holds any more, and Python waits for
+    that thread. By then, all results are stored and printed.
     """
     with suppress(OSError):
         select.select([told], [], [], _PATIENCE if code in _WORDS else None)
