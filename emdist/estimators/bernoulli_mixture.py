@@ -14,7 +14,9 @@ from emdist.interfaces import Floats
 
 @parameters()
 class BernoulliMixture(DiscreteMixture):
-    """Mixture of independent binary features by EM: exact, for data of any size (Bishop 2006, 9.3.3).
+    """Mixture of independent binary features by EM: exact, for data of any size.
+
+    See Bishop 2006, 9.3.3.
 
     Parameters
     ----------

@@ -23,7 +23,9 @@ _PAIRS = "binomial_pairs"
 
 @parameters()
 class BinomialMixture(DiscreteMixture):
-    """Mixture of independent binomials by EM, successes out of `n_trials`: exact, any size of data.
+    """Mixture of independent binomials by EM: exact, for data of any size.
+
+    Values are numbers of successes out of `n_trials`.
 
     Parameters
     ----------

@@ -18,7 +18,9 @@ from emdist.parameters.choices import MixtureInit
 
 @parameters()
 class CategoricalMixture(DiscreteMixture):
-    """Mixture of independent categoricals by EM (latent class analysis): exact, any size of data.
+    """Mixture of independent categoricals by EM: exact, for data of any size.
+
+    This is latent class analysis.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from emdist.settings.config import FitSection, ModelSection
 class KMedians(CentreDistances):
     """K-medians: exact, for data of any size, with L1 distances.
 
-    Unlike means, medians are not pulled away by rows that are far off.
+    Rows that are far off do not pull the centres, because medians ignore how far they are.
 
     Every feature of a centre is the weighted median of its cluster: the smallest value such that
     the values up to it have at least half the weight, as

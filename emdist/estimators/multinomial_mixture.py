@@ -27,9 +27,9 @@ from emdist.settings.config import ModelSection
 
 @parameters()
 class MultinomialMixture(DiscreteMixture):
-    """Mixture of multinomials by EM, such as words per document: exact, for data of any size.
+    """Mixture of multinomials by EM: exact, for data of any size.
 
-    The likelihood of a row is conditional on its total. `sample` draws rows with whole totals,
+    Values are counts, such as words per document. The likelihood of a row is conditional on its total. `sample` draws rows with whole totals,
     whose mean is that of the component's rows.
 
     Parameters

@@ -17,7 +17,9 @@ from emdist.interfaces import Floats
 
 @parameters()
 class PoissonMixture(DiscreteMixture):
-    """Mixture of independent Poissons by EM, for counts without an upper limit: exact, any size of data.
+    """Mixture of independent Poissons by EM: exact, for data of any size.
+
+    Values are counts without an upper limit.
 
     Parameters
     ----------
