@@ -29,8 +29,8 @@ from emdist.settings.config import ModelSection
 class MultinomialMixture(DiscreteMixture):
     """Mixture of multinomials by EM: exact, for data of any size.
 
-    Values are counts, such as words per document. The likelihood of a row is conditional on its total. `sample` draws rows with whole totals,
-    whose mean is that of the component's rows.
+    Values are counts, such as words per document. The likelihood of a row is conditional on its
+    total. `sample` draws rows with whole totals, whose mean is that of the component's rows.
 
     Parameters
     ----------
