@@ -1,7 +1,7 @@
-"""The demonstration: the colours of a photograph, then an array larger than its workers' memory.
+"""The demonstration: compresses a photograph, then clusters data larger than workers' memory.
 
-``python -m benchmarks.demo FOLDER`` (what ``make demo`` runs) prints what it does, how fast, and
-where everything lies.
+``python -m benchmarks.demo FOLDER`` (``make demo``) prints what it does, how fast it is, and where
+the results are.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BLOCK = "32 MiB"
 
 
 def photograph(folder: Path) -> Path:
-    """Cluster the pixels through ingest, flow, checkpoints and labels; the picture's path."""
+    """Cluster the pixels by a flow with ingest, checkpoints and labels; return the picture."""
     data, key = folder / "china.zarr", "photo"
     settings = [f"data.path={data}", f"run.folder={folder / 'runs'}", f"run.key={key}"]
     settings += [f"model.n_components={COLOURS}"]
@@ -47,7 +47,7 @@ def photograph(folder: Path) -> Path:
 
 
 def _beside(left: Array, right: Array, path: Path) -> Path:
-    """Both pictures (height, width, 3) in one, with captions."""
+    """Draw both pictures (height, width, 3) side by side, with captions."""
     height, width, _ = left.shape
     n = height * width
     plain, packed = 24 * n, compressed_bits(n, COLOURS)
@@ -67,7 +67,7 @@ def _beside(left: Array, right: Array, path: Path) -> Path:
 
 
 def larger_than_memory(folder: Path) -> None:
-    """Generate an array block by block and cluster it on workers that could not hold it."""
+    """Generate an array block by block, and cluster it on workers that could not hold it."""
     path = folder / "large.zarr"
     shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(folder / "runs" / "large-kmeans", ignore_errors=True)
@@ -80,7 +80,7 @@ def larger_than_memory(folder: Path) -> None:
 
 
 def main() -> None:
-    """Both parts, into one folder."""
+    """Run both parts, with one folder for their results."""
     parser = argparse.ArgumentParser(description="emdist's demonstration")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("demo"))
     folder: Path = parser.parse_args().folder

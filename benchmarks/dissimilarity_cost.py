@@ -1,9 +1,10 @@
-"""What one pass of K-centroids costs with each dissimilarity, relative to K-means of the same size.
+"""Cost of a K-centroids pass for each dissimilarity, relative to K-means of the same size.
 
     python -m benchmarks.dissimilarity_cost [--rows 200000] [--features 32] [--components 16]
 
-Processor time of one E-step over one block in memory, one thread, best of three; rows are drawn
-from (0, 1), where all dissimilarities are defined, and stored as float32.
+It measures the processor time of one E-step over one block in memory, on one thread, and takes the
+best of three. Rows are drawn from (0, 1), where all dissimilarities are defined, and stored as
+float32.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from emdist.settings.config import DISSIMILARITIES, ModelSection
 
 
 def seconds(name: str, n: int, d: int, k: int) -> float:
-    """Processor time of one E-step."""
+    """Measure the processor seconds of one E-step."""
     rng = np.random.default_rng(0)
     centres = rng.uniform(0.1, 0.9, (k, d))
     noise = rng.uniform(-0.1, 0.1, (n, d))
@@ -34,7 +35,7 @@ def seconds(name: str, n: int, d: int, k: int) -> float:
     params = model.start(centres, spread)
     numerics = model.numerics(params, spread, x.dtype)
     taken = []
-    for _ in range(4):  # The first compiles.
+    for _ in range(4):  # The first one compiles kernels and is not counted.
         start = time.process_time()
         model.e_step(Block(0, 0, x), params, zeros, numerics)
         taken.append(time.process_time() - start)

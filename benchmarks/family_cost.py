@@ -1,12 +1,14 @@
-"""What one EM pass costs in each family, relative to K-means of the same size.
+"""Cost of an EM pass for each family, relative to K-means of the same size.
 
     python -m benchmarks.family_cost [--rows 200000] [--features 32] [--components 16] [--missing]
 
-With ``--missing``, what missing values cost: relative to the same family of complete rows, where
-nothing is missing, a tenth of the cells at random, and a tenth in eight patterns.
+With ``--missing`` it prints what missing values cost, relative to the same family of complete rows:
+if no value is missing, if a tenth of the cells is missing at random, and if a tenth is missing in
+eight patterns.
 
-Processor time of one E-step over one block in memory, one thread, best of three; rows are drawn
-from the family itself, stored as float32. K-medians is measured once its brackets are narrow.
+It measures the processor time of one E-step over one block in memory, on one thread, and takes the
+best of three. Rows are drawn from the family itself and stored as float32. K-medians is measured
+once its brackets are narrow.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ CENTRES = ("kmeans", "kmedians")
 
 
 def options_for(name: str, d: int) -> dict[str, Any]:
-    """A product is half diagonal and half Poisson."""
+    """Return options of a family; a product is half diagonal and half Poisson."""
     if name != "product":
         return OPTIONS.get(name, {})
     halves = (("diagonal", f"0:{d // 2}"), ("poisson", f"{d // 2}:{d}"))
@@ -39,7 +41,7 @@ def options_for(name: str, d: int) -> dict[str, Any]:
 
 
 def seeds_for(family: Any, k: int, d: int, rng: np.random.Generator) -> Floats:
-    """(k, d) places to start at, inside the family's domain."""
+    """Draw (k, d) starting locations inside the family's domain."""
     if family.domain is None:
         return 3.0 * rng.standard_normal((k, d))
     low, high = np.maximum(family.domain.low, -20.0), np.minimum(family.domain.high, 20.0)
@@ -47,7 +49,7 @@ def seeds_for(family: Any, k: int, d: int, rng: np.random.Generator) -> Floats:
 
 
 def with_holes(x: Array, patterns: int | None) -> Array:
-    """`x` with a tenth of its cells missing: at random, or in so many patterns of rows."""
+    """Return `x` with a tenth of its cells missing, at random or in `patterns` patterns of rows."""
     rng = np.random.default_rng(1)
     holes = rng.random((len(x) if patterns is None else patterns, x.shape[1])) < 0.1
     return np.where(holes[rng.integers(len(holes), size=len(x))], np.float32(np.nan), x)
@@ -56,7 +58,7 @@ def with_holes(x: Array, patterns: int | None) -> Array:
 def seconds(
     name: str, assignment: str, n: int, d: int, k: int, missing: str | None = None
 ) -> float:
-    """Processor time of one E-step; `missing` "none", "random" or "patterns"."""
+    """Measure the processor seconds of one E-step; `missing`: "none", "random" or "patterns"."""
     rng = np.random.default_rng(0)
     like = "isotropic" if name in CENTRES else name
     options = options_for(name, d)
@@ -80,7 +82,7 @@ def seconds(
             model.e_step(Block(0, 0, x), params, zeros, numerics), params, numerics
         )
     taken = []
-    for _ in range(4):  # The first compiles.
+    for _ in range(4):  # The first one compiles kernels and is not counted.
         start = time.process_time()
         model.e_step(Block(0, 0, x), params, zeros, numerics)
         taken.append(time.process_time() - start)
@@ -88,7 +90,7 @@ def seconds(
 
 
 def tell_missing(n: int, d: int, k: int) -> None:
-    """Print what missing values cost each family that can have them."""
+    """Print what missing values cost in each family that supports them."""
     kinds = ("none", "random", "patterns")
     print("| family | nothing missing | 10 %, at random | 10 %, 8 patterns |\n|---|--:|--:|--:|")
     for name in ["kmeans", *sorted(plugins(FAMILIES, "family"))]:

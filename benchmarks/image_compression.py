@@ -1,10 +1,10 @@
-"""The pictures and figures of docs/image-compression.md.
+"""Make the pictures and figures of docs/image-compression.md.
 
     python -m benchmarks.image_compression [docs/images] [--large]
 
-Cuts the two photographs that scikit-learn ships to 240 x 180 pixels, compresses them to K = 2, 3
-and 10 colours, and prints what every K costs and loses; then compresses the whole photographs,
-and with ``--large`` one of 48 megapixels in a process of its own, whose memory it tells.
+It cuts the two photographs that scikit-learn ships to 240 x 180 pixels, compresses them to K = 2, 3
+and 10 colours, and prints size and error for every K. Then it compresses the whole photographs.
+With ``--large`` it compresses one of 48 megapixels in its own process and prints the memory used.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from emdist.report.compression import Compression
 
 NAMES = ("china", "flower")
 SIZE = (240, 180)
-#: Those of Bishop 2006, figure 9.3, whose pictures are kept.
+#: Numbers of colours whose pictures are kept: those of Bishop 2006, figure 9.3.
 SHOWN = (2, 3, 10)
 COLOURS = (2, 3, 4, 8, 10, 16, 32, 64, 128, 256)
 
 
 def cut(name: str, folder: Path) -> Path:
-    """The middle of a photograph, 240 x 180, as a PNG without loss."""
+    """Cut the middle of a photograph, 240 x 180 pixels, and write it as a lossless PNG."""
     path = folder / f"{name}.png"
     with Image.open(find(f"sklearn:{name}.jpg")[0].path) as photograph:
-        # Without its ICC profile, which would weigh more than a palette of ten.
+        # Leave out the ICC profile, which is larger than a palette of ten colours.
         photograph.info.clear()
         ImageOps.fit(photograph, SIZE).save(path, optimize=True)
     return path
 
 
 def compressed(photograph: Path, folder: Path) -> list[Compression]:
-    """`photograph` in every number of colours; the pictures shown stay in `folder`."""
+    """Compress `photograph` to every number of colours; keep the shown pictures in `folder`."""
     found = []
     with tempfile.TemporaryDirectory() as scratch:
         for colours in COLOURS:
@@ -54,7 +54,7 @@ def compressed(photograph: Path, folder: Path) -> list[Compression]:
 
 
 def row(found: Compression) -> str:
-    """One line of the Markdown table."""
+    """Format one line of the Markdown table."""
     cells = (
         f"{found.colours}",
         f"{found.bits:,}",
@@ -70,7 +70,7 @@ def row(found: Compression) -> str:
 
 
 def show(name: str, lines: Iterable[Compression]) -> None:
-    """The table of one photograph."""
+    """Print the table of one photograph."""
     print(f"\n{name}\n")
     print(
         "| K | bits | share | bits a pixel in the PNG | file, bytes | share | RMSE | PSNR, dB | ",
@@ -82,7 +82,7 @@ def show(name: str, lines: Iterable[Compression]) -> None:
 
 
 def chart(tables: dict[str, list[Compression]], path: Path) -> None:
-    """PSNR over the share of the raw, by the formula and as a file."""
+    """Draw PSNR against the share of the raw size, by the formula and as a file."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(6.4, 3.4), dpi=100, layout="constrained")
         axes = figure.subplots()
@@ -108,7 +108,7 @@ def chart(tables: dict[str, list[Compression]], path: Path) -> None:
 
 
 def large(folder: Path) -> None:
-    """Time and peak memory of `compress_image` for a photograph enlarged to 8000 x 6000."""
+    """Print time and peak memory of compressing a photograph enlarged to 8000 x 6000."""
     with Image.open(find("sklearn:china.jpg")[0].path) as photograph:
         photograph.resize((8000, 6000)).save(folder / "large.jpg", quality=92)
     code = (
@@ -135,7 +135,7 @@ def large(folder: Path) -> None:
 
 
 def main() -> None:
-    """Pictures into the folder, figures to standard output."""
+    """Write the pictures into the folder, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("docs/images"))
     parser.add_argument("--large", action="store_true", help="48 megapixels as well")

@@ -1,4 +1,4 @@
-"""Peak resident memory, as the kernel counts it."""
+"""Measure the peak resident memory of this process, as the kernel counts it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def peak_memory() -> int:
-    """Highest resident size that this process has had: bytes, from the kernel."""
+    """Return the highest resident size that this process has had, in bytes, from the kernel."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -14,5 +14,5 @@ def peak_memory() -> int:
 
 
 def forget_peak() -> None:
-    """Begin to count the peak anew from what is resident now."""
+    """Reset the peak to what is resident now."""
     Path("/proc/self/clear_refs").write_text("5")

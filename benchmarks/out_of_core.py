@@ -1,4 +1,4 @@
-"""An array larger than its workers' memory, generated block by block and clustered on Dask.
+"""Cluster an array larger than the memory of the Dask workers, generated block by block.
 
 ``python -m benchmarks.out_of_core --gb 8 --workers 2 --memory 1GB`` prints the peak memory of
 every worker, measured by the kernel (VmHWM), beside its limit.
@@ -32,22 +32,22 @@ CLUSTERS = 16
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run took.
+    """Memory, times and result of one run.
 
     Attributes
     ----------
     nbytes
-        Of the array, decoded.
+        Size of the decoded array, in bytes.
     limit
-        Of each worker: bytes.
+        Memory limit of each worker, in bytes.
     driver
-        Peak resident size of the driver: bytes.
+        Peak resident size of the driver, in bytes.
     peaks
-        Peak resident size of each worker by address: bytes.
+        Address of each worker -> its peak resident size, in bytes.
     seconds
-        Per stage.
+        Seconds of each stage.
     iterations, objective
-        Of the fit.
+        Number of iterations, and objective of the fit.
     passes
         Decoded bytes per second of each iteration.
     """
@@ -63,7 +63,7 @@ class Measured:
 
 
 def generate(path: Path, nbytes: int, chunk_bytes: int = 16 << 20, seed: int = 0) -> None:
-    """Write Gaussian clusters (n, 32) float32, a chunk at a time, as about `nbytes`."""
+    """Write about `nbytes` of Gaussian clusters, (n, 32) float32, one chunk at a time."""
     chunk = chunk_bytes // (4 * FEATURES)
     rows = max(1, nbytes // (4 * FEATURES * chunk)) * chunk
     array = zarr.create_array(
@@ -80,7 +80,7 @@ def generate(path: Path, nbytes: int, chunk_bytes: int = 16 << 20, seed: int = 0
 def configure(
     path: Path, runs: Path, workers: int, memory: str, model: str, block_size: str | None
 ) -> Config:
-    """The job's configuration: k-means or a mixture on `workers` local workers."""
+    """Make the configuration: K-means or a mixture on `workers` local Dask workers."""
     return make_config(
         {
             "data": {"path": str(path), "block_size": block_size},
@@ -93,7 +93,7 @@ def configure(
 
 
 def measure(config: Config) -> Measured:
-    """Run the job of `config` from start to end and read every process's peak memory."""
+    """Run the job of `config` from start to end, and read every process's peak memory."""
     passes: list[float] = []
 
     def listen(event: Event) -> None:
@@ -126,7 +126,7 @@ def _workers(engine: DaskEngine) -> list[dict[str, Any]]:
 
 
 def show(found: Measured) -> None:
-    """Print a table of what was measured."""
+    """Print a table of the measurements."""
     gb = found.nbytes / 1e9
     print(f"\n{gb:.2f} GB in Zarr, {len(found.peaks)} workers of {found.limit / 1e9:.2f} GB each")
     for at, (_, peak) in enumerate(sorted(found.peaks.items())):
@@ -143,7 +143,7 @@ def show(found: Measured) -> None:
 
 
 def main() -> None:
-    """Generate, cluster, print, and remove the array unless asked to keep it."""
+    """Generate the array, cluster it, print, and remove the array unless asked to keep it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--gb", type=float, default=8.0, help="decoded size of the array")
     parser.add_argument("--workers", type=int, default=2)

@@ -1,8 +1,9 @@
-"""What pruning saves K-means to convergence: rows scored, blocks read, processor time.
+"""What pruning saves K-means until it converges: rows scored, blocks read, processor time.
 
     python -m benchmarks.pruned --rows 400000
 
-Processor time and not the clock's, of one thread, alternating; each fit from the same start.
+It measures processor time and not wall time, on one thread. Both schedules alternate, and every fit
+starts from the same centres.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from emdist.interfaces import Source
 from emdist.settings.config import FitSection, ModelSection
 from emdist.store.sources.arrays import ArraySource, array_source
 
-#: (deviations between centres, features, clusters)
+#: (standard deviation of the centres, features, clusters); clusters have standard deviation 1.
 CASES = ((3.0, 16, 64), (1.0, 16, 64), (1.0, 3, 16), (1.0, 32, 100))
 
 
 @dataclass(frozen=True)
 class Streamed(ArraySource):
-    """Rows in memory that count as if each block had to be read."""
+    """Rows in memory that the schedule treats as if each block had to be read from storage."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One fit: iterations, processor seconds, and what was read and scored, in passes."""
+    """The result of one fit: iterations, processor seconds, and reads and scored rows in passes."""
 
     iterations: int
     seconds: float
@@ -45,7 +46,7 @@ class Outcome:
 
 
 def fitted(source: Source, schedule: str, start: NDArray[np.float64], memo: int) -> Outcome:
-    """K-means to its fixed point."""
+    """Fit K-means until no row changes its cluster."""
     model = ModelSection(name="kmeans", n_components=len(start))
     options = {"memo_bytes": memo} if schedule == "pruned" else {}
     section = FitSection(schedule=schedule, schedule_options=options, tol=0.0)
@@ -67,7 +68,7 @@ def fitted(source: Source, schedule: str, start: NDArray[np.float64], memo: int)
 
 
 def rows(n: int, d: int, k: int, apart: float) -> NDArray[np.float32]:
-    """Of `k` clusters of one width."""
+    """Draw rows of `k` clusters that have the same width."""
     rng = np.random.default_rng([n, d, k])
     centres = apart * rng.standard_normal((k, d))
     drawn = centres[rng.integers(0, k, n)] + rng.standard_normal((n, d))
@@ -75,7 +76,7 @@ def rows(n: int, d: int, k: int, apart: float) -> NDArray[np.float32]:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--repeats", type=int, default=3)

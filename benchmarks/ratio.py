@@ -1,31 +1,32 @@
-"""Is this working tree slower than an older commit? Old beside new, in turns.
+"""Is this working tree slower than an older commit? It measures old and new by turns.
 
     python -m benchmarks.ratio --old REF [--rounds 7] [--only ROW ...]
 
-The wheels of the git reference REF and of the working tree are built and installed with the same
-pins (`constraints.txt`) into an environment each. A turn of a row is a process in one of them; a
-round is one turn of each, and the order alternates from round to round, so that what comes and
-goes on the machine hits both. Before the rounds each side has a turn that is not counted: it
-compiles kernels into a cache of its own and brings the data into the page cache. Two times are
-told: of the whole process, and of the work proper, after what the row warms up with in the same
-process. Exit code 1 if a row has lost; else 2 if one could not be compared, 0 if all were.
+The wheels of the git reference REF and of the working tree are built, and each is installed with
+the same pins (`constraints.txt`) into its own environment. A turn of a row is a process in one of
+the environments. A round is one turn of each. The order alternates from round to round, so that
+passing disturbances of the machine affect both sides. Before the rounds, each side has a turn that
+is not counted: it compiles kernels into that side's own cache and reads the data into the page
+cache. Two times are measured: of the whole process ("whole"), and of the work proper ("work"),
+without the warm-up of the row in the same process. The exit code is 1 if a row has lost; otherwise
+2 if a row could not be compared, and 0 if all were.
 
-**The interval.** A round gives one ratio new / old. From n of them, sorted, the interval reaches
-from the j-th least to the j-th greatest. Whatever the distribution of the ratios, their median lies
-outside with the probability 2 P(B < j), where B, the number of ratios below the median, is
-binomial with n trials and p = 1/2 (W. R. Thompson, On confidence ranges for the median and other
-expectation distributions for populations of unknown distribution form, Annals of Mathematical
-Statistics 7, 1936, 122-128; H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, 2003,
-section 7.1). It supposes that rounds are independent and their ratios have one median, and no
-more. j is the largest that leaves a confidence of 95 per cent. Of seven rounds that is 1: the
+**The interval.** A round gives one ratio new / old. Of n sorted ratios, the interval reaches from
+the j-th least to the j-th greatest. Whatever the distribution of the ratios, the probability that
+their median lies outside is 2 P(B < j), where B, the number of ratios below the median, is binomial
+with n trials and p = 1/2 (W. R. Thompson, On confidence ranges for the median and other expectation
+distributions for populations of unknown distribution form, Annals of Mathematical Statistics 7,
+1936, 122-128; H. A. David and H. N. Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1).
+The only assumptions are that rounds are independent and that their ratios have the same median. j
+is the largest number that leaves a confidence of 95 per cent. For seven rounds it is 1: the
 interval reaches from the least to the greatest ratio, with the confidence 1 - 2/2^7 = 98.4 per cent
-(from the second to the sixth it would be 87.5). Less than six rounds have no such interval, and
-decide nothing.
+(from the second to the sixth it would be 87.5). With fewer than six rounds no interval has this
+confidence, and nothing is decided.
 
-**The verdict.** A row has lost where the interval of either time lies wholly above 1.05 (of the
-whole process alone, where the work proper takes less than a millisecond). Where the median is 1.05
-or less that happens by chance once in 128 times at most, for each of the two. "kept" means that
-both intervals end at 1.05 or below; "open" that neither is shown: repeat it on a quieter machine.
+**The verdict.** A row is "lost" if the interval of one of its times lies wholly above 1.05. Only
+the whole process counts if the work proper takes less than a millisecond. If the median is 1.05 or
+less, each of the two times is "lost" by chance at most once in 128 times. A row is "kept" if both
+intervals end at 1.05 or below. It is "open" if neither is shown: repeat it on a quieter machine.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ from benchmarks.ratio_rows import TIMES, Row, rows
 from tools.artefacts import ROOT, built, commit_of, run
 from tools.pins import PINS, index_of_pip, uv_of
 
-#: A row has lost whose interval lies wholly above.
+#: A row has lost if its interval lies wholly above this ratio.
 LIMIT = 1.05
-#: Of the interval, at least.
+#: The least confidence of an interval that decides.
 CONFIDENCE = 0.95
-#: Seconds that a turn may take.
+#: Seconds after which a turn is given up.
 PATIENCE = 900.0
 CHILD = Path(__file__).with_name("ratio_child.py")
 Verdict: TypeAlias = Literal["kept", "open", "lost", "too few rounds"]
@@ -66,7 +67,7 @@ Verdict: TypeAlias = Literal["kept", "open", "lost", "too few rounds"]
 
 @dataclass(frozen=True)
 class Interval:
-    """Of the median of ratios: between the `rank`-th least and the `rank`-th greatest of them."""
+    """An interval of the median of ratios, from the `rank`-th least to the `rank`-th greatest."""
 
     median: float
     low: float
@@ -76,7 +77,7 @@ class Interval:
 
     @property
     def verdict(self) -> Verdict:
-        """Where it lies."""
+        """The verdict that follows from where the interval lies."""
         if self.confidence < CONFIDENCE:
             return "too few rounds"
         if self.low > LIMIT:
@@ -85,12 +86,12 @@ class Interval:
 
 
 def confidence_of(n: int, rank: int) -> float:
-    """That the median lies between the `rank`-th least and the `rank`-th greatest of `n`."""
+    """Return the probability that the median lies from `rank`-th least to `rank`-th greatest."""
     return 1 - 2 * sum(comb(n, below) for below in range(rank)) / float(2**n)
 
 
 def interval_of(ratios: Sequence[float]) -> Interval:
-    """The shortest of `CONFIDENCE`; from the least to the greatest where there is none."""
+    """Return the shortest interval of `CONFIDENCE`; without one, from least to greatest."""
     n, found = len(ratios), sorted(ratios)
     enough = [j for j in range(1, n // 2 + 1) if confidence_of(n, j) >= CONFIDENCE]
     rank = max(enough, default=1)
@@ -100,7 +101,7 @@ def interval_of(ratios: Sequence[float]) -> Interval:
 
 @dataclass(frozen=True)
 class Side:
-    """An environment with emdist: its interpreter, Numba's cache, and what it is."""
+    """An environment with emdist: its interpreter, Numba's cache, and a description."""
 
     name: str
     python: Path
@@ -110,9 +111,9 @@ class Side:
 
 @dataclass(frozen=True)
 class Result:
-    """What the rounds of a row told: seconds of the old and the new side, by the time's name.
+    """The rounds of a row: name of a time -> seconds of each round, for the old and new side.
 
-    The verdict is of the times `judged`.
+    The verdict uses the times `judged`.
     """
 
     name: str
@@ -123,13 +124,13 @@ class Result:
     failed: str = ""
 
     def interval(self, which: str) -> Interval:
-        """Of the ratio new / old of "whole" or "work"."""
+        """Return the interval of the ratio new / old of "whole" or "work"."""
         pairs = zip(self.old[which], self.new[which], strict=True)
         return interval_of([new / old for old, new in pairs])
 
     @property
     def verdict(self) -> Verdict | Literal["failed"]:
-        """Lost if one of the times has, kept if both have."""
+        """The verdict: lost if one judged time has lost, kept if all are kept."""
         if self.failed:
             return "failed"
         each = {self.interval(which).verdict for which in self.judged}
@@ -137,18 +138,18 @@ class Result:
         return next(verdict for verdict in order if verdict in each)
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the result as JSON values."""
         held = {} if self.failed else {which: self.interval(which) for which in TIMES}
         told = {w: asdict(i) | {"verdict": i.verdict} for w, i in held.items()}
         return asdict(self) | {"ratio": told, "verdict": self.verdict}
 
 
 class TurnError(Exception):
-    """A turn ended without a time; the message says why."""
+    """The error of a turn that ended without a time. Its message says why."""
 
 
 def turn(side: Side, row: Row, files: dict[str, str], folder: Path) -> dict[str, float]:
-    """Seconds of the processes of one turn, by the time's name."""
+    """Run the processes of one turn, and return the sum of their seconds by the time's name."""
     total = dict.fromkeys(TIMES, 0.0)
     for _ in range(row.processes):
         with tempfile.TemporaryDirectory(dir=folder, prefix="turn-") as place:
@@ -164,7 +165,7 @@ def _process(side: Side, row: Row, files: dict[str, str], place: Path) -> dict[s
     for word, path in words.items():
         text = text.replace(word, json.dumps(path)[1:-1])
     job.write_text(text)
-    # Nothing of this process's Python: neither its modules nor whether it writes bytecode.
+    # Inherit no settings of this Python: neither its modules nor whether it writes bytecode.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "NUMBA"))}
     own = {"NUMBA_CACHE_DIR": str(side.cache)} if side.cache else {}
     command: list[str | Path] = [side.python, "-P", CHILD, job, answer]
@@ -187,7 +188,7 @@ def _process(side: Side, row: Row, files: dict[str, str], place: Path) -> dict[s
 def compared(
     row: Row, sides: tuple[Side, Side], rounds: int, folder: Path, tell: Callable[[str], None]
 ) -> Result:
-    """`rounds` rounds of a row, the old side first in every other one."""
+    """Measure `rounds` rounds of a row; the side that comes first alternates."""
     old, new = sides
     seconds: dict[str, dict[str, list[float]]] = {s.name: {t: [] for t in TIMES} for s in sides}
     try:
@@ -207,7 +208,7 @@ def compared(
 
 
 def environments(ref: str, folder: Path) -> tuple[Side, Side]:
-    """The old side and the new one, built and installed."""
+    """Build and install the old side and the new side."""
     uv, commit = uv_of(folder / "uv"), commit_of(ref)
 
     def made(name: str, wanted: str | None, told: str) -> Side:
@@ -226,7 +227,7 @@ def environments(ref: str, folder: Path) -> tuple[Side, Side]:
     return made("old", commit, f"{ref} ({commit[:9]})"), made("new", None, "the working tree")
 
 
-#: No other emdist than the wheel's.
+#: Check that emdist is imported from the wheel and from nowhere else.
 _OWN = """
 import sys, pathlib, emdist
 assert pathlib.Path(emdist.__file__).is_relative_to(sys.argv[1]), emdist.__file__
@@ -234,7 +235,7 @@ assert pathlib.Path(emdist.__file__).is_relative_to(sys.argv[1]), emdist.__file_
 
 
 def chosen(every: Sequence[Row], only: Sequence[str]) -> list[Row]:
-    """Rows whose names begin with one of `only`, which must all be beginnings; all if none."""
+    """Return rows whose names begin with one of `only`; all if empty; SystemExit if none fits."""
     names = ", ".join(row.name for row in every)
     for word in only:
         if not any(row.name.startswith(word) for row in every):
@@ -243,7 +244,7 @@ def chosen(every: Sequence[Row], only: Sequence[str]) -> list[Row]:
 
 
 def table(results: Sequence[Result], sides: tuple[Side, Side]) -> Table:
-    """Medians of seconds, ratios, their intervals, verdicts."""
+    """Make the table of median seconds, ratios, intervals and verdicts."""
     title = f"new / old. Old: {sides[0].told}. New: {sides[1].told}."
     shown = Table(title=title, caption=_caption(results))
     for heading in ("row", "time", "old", "new", "ratio", "interval", "verdict"):
@@ -275,7 +276,7 @@ def _caption(results: Sequence[Result]) -> str:
 
 
 def code_of(results: Sequence[Result]) -> int:
-    """Exit code."""
+    """Return the exit code: 1 if a row has lost, else 2 if one failed, else 0."""
     verdicts = {result.verdict for result in results}
     return 1 if "lost" in verdicts else 2 if "failed" in verdicts else 0
 
@@ -287,13 +288,13 @@ def all_compared(
     folder: Path,
     console: Console,
 ) -> list[Result]:
-    """The results of the rows, shown and written as results.json."""
+    """Compare the rows, print the results and write them to results.json."""
     about, results = machine() | {s.name: s.told for s in sides} | {"rounds": rounds}, []
     for row in these:
         with console.status(row.title) as status:
             results.append(compared(row, sides, rounds, folder, status.update))
         console.print(f"{row.name}: {results[-1].verdict}", style="dim", highlight=False)
-        # At once: whoever stops a run of half an hour keeps what it has found.
+        # Write after each row: whoever stops a run of half an hour keeps what was measured.
         plain = {"about": about, "limit": LIMIT, "rows": [r.plain() for r in results]}
         (folder / "results.json").write_text(json.dumps(plain, indent=1))
     console.print(table(results, sides))
@@ -301,7 +302,7 @@ def all_compared(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build, compare, show; the exit code."""
+    """Build both sides, compare, print; return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--old", required=True, help="git reference to compare with")
     parser.add_argument("--rounds", type=int, default=7, help="6 at least for a verdict")

@@ -1,7 +1,7 @@
-"""One turn of a row of `benchmarks.ratio`: ``python -P ratio_child.py JOB ANSWER``, both files.
+"""Run one turn of a row of `benchmarks.ratio`: ``python -P ratio_child.py JOB ANSWER``, two files.
 
-It runs in an environment that has emdist and none of the benchmarks, so it imports nothing of
-theirs; and of emdist only what users have: the command ``emdist`` as installed, and estimators.
+It runs in an environment with emdist and without the benchmarks, so it imports none of them. Of
+emdist it uses only what users use: the installed command ``emdist``, and estimators.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 
 def command(line: list[str]) -> None:
-    """``emdist`` with these words, in this process; SystemExit if it fails."""
+    """Run ``emdist`` with these arguments in this process; SystemExit if it fails."""
     scripts = distribution("emdist").entry_points.select(group="console_scripts", name="emdist")
     (entry,) = scripts
     sys.argv = ["emdist", *line]
@@ -29,14 +29,14 @@ def command(line: list[str]) -> None:
 
 
 def imported(module: str, names: list[str]) -> None:
-    """The module, and the names that are taken from it."""
+    """Import the module, and access the names that are taken from it."""
     found = importlib.import_module(module)
     for name in names:
         getattr(found, name)
 
 
 def ready(step: Mapping[str, Any]) -> Callable[[], object]:
-    """What the step does, with all loaded that is no part of it."""
+    """Return a function that does the step, after loading all that is not part of the step."""
     if "command" in step:
         return lambda: command(step["command"])
     if "import" in step:
@@ -49,7 +49,7 @@ def ready(step: Mapping[str, Any]) -> Callable[[], object]:
 
 
 def taken(job: Mapping[str, Any]) -> float:
-    """Seconds of the steps ``work``, after those of ``warm``."""
+    """Return the seconds of the steps ``work``, after doing those of ``warm``."""
     for step in job["warm"]:
         ready(step)()
     calls = [ready(step) for step in job["work"]]
@@ -60,7 +60,7 @@ def taken(job: Mapping[str, Any]) -> float:
 
 
 def main() -> None:
-    """Take the turn and write its seconds."""
+    """Do the turn and write its seconds."""
     job, answer = map(Path, sys.argv[1:])
     seconds = taken(json.loads(job.read_text()))
     answer.write_text(json.dumps({"work": seconds}))

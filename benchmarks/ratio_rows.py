@@ -1,6 +1,7 @@
-"""The rows of `benchmarks.ratio`: what is timed, of the public interface alone.
+"""The rows of `benchmarks.ratio`: what is timed, through the public interface alone.
 
-Modules of emdist move; commands, options, configuration keys and estimators do not.
+Modules of emdist move between versions. Commands, options, configuration keys and estimators do
+not.
 """
 
 from __future__ import annotations
@@ -15,35 +16,37 @@ from benchmarks.comparison.data import Clusters, in_memory, on_disk
 from benchmarks.comparison.workload import MIB
 from emdist.interfaces import Array
 
-#: What a child does: a command, an import or a fit of an estimator; see `benchmarks.ratio_child`.
-#: In its words {scratch} is a folder of the turn alone, {x} and {small} are data.
+#: A step of a child: a command, an import or the fit of an estimator; see `benchmarks.ratio_child`.
+#: In its words, {scratch} is a folder for this turn alone, and {x} and {small} are data.
 Step: TypeAlias = Mapping[str, Any]
-#: Of a turn: its whole processes, and the work proper in them.
+#: The times of a turn: of its whole processes, and of the work proper in them.
 TIMES = ("whole", "work")
-#: Of Zarr arrays.
+#: Bytes of a chunk of the Zarr arrays.
 _CHUNK = 8 * MIB
 
 
 @dataclass(frozen=True)
 class Row:
-    """What both sides do.
+    """A row of the table: work that both sides do.
 
     Attributes
     ----------
     name
-        On the command line (``--only``).
+        Name on the command line (``--only``).
     title
-        In the table.
+        Title in the table.
     work
-        Timed.
+        Steps that are timed.
     warm
-        Done before in the same process, not timed: loads and compiles, fits what `work` needs.
+        Steps before them in the same process, which are not timed. They load and compile, and fit
+        what `work` needs.
     data
-        Each writes its files into a folder and returns them, of which ``x`` is given to the steps.
+        Name -> function that writes data into a folder and returns the files. Its file ``x`` is
+        passed to the steps under that name.
     processes
-        One after another in a turn, for rows that are short.
+        Number of processes of a turn, one after another, for short rows.
     judged
-        The times that the verdict is of: a work proper of less than a millisecond is noise.
+        The times that the verdict uses. Work of less than a millisecond is only noise.
     """
 
     name: str
@@ -55,7 +58,7 @@ class Row:
     judged: tuple[str, ...] = TIMES
 
     def make(self, folder: Path) -> dict[str, str]:
-        """The paths of its data, made in `folder` if they are not there."""
+        """Make the data in `folder` if they are not there, and return their paths."""
         place = folder / self.name
         place.mkdir(parents=True, exist_ok=True)
         return {name: str(make(place)["x"]) for name, make in self.data.items()}
@@ -63,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Holed(Clusters):
-    """A tenth of the cells are missing."""
+    """Clusters of which a tenth of the cells is missing."""
 
     def draw(self, at: int, rows: int) -> Array:
         from benchmarks.family_cost import with_holes
@@ -72,7 +75,7 @@ class Holed(Clusters):
 
 
 def rows(tiny: bool = False) -> tuple[Row, ...]:
-    """All of them; `tiny` for tests, which measure nothing."""
+    """Return all rows; `tiny` makes the data small, for tests, which measure nothing."""
     return (*_starts(tiny), *_fits(tiny), *_others(tiny))
 
 
@@ -81,7 +84,7 @@ def _line(text: str) -> Step:
 
 
 def _data(x: Clusters, tiny: bool) -> tuple[Clusters, Clusters]:
-    """The data, and as much as compiles all that they need."""
+    """Return the data, and a small part that is enough to compile all kernels they need."""
     small = replace(x, rows=50 * x.components)
     return (small if tiny else x), small
 
@@ -92,7 +95,7 @@ def _on_disk(x: Clusters, tiny: bool) -> dict[str, Callable[[Path], Mapping[str,
 
 
 def _starts(tiny: bool) -> Iterator[Row]:
-    """What every use costs, however little there is to do."""
+    """Rows that measure what every use costs, however little there is to do."""
     bare, ten = ({"import": "emdist", "names": []},), 1 if tiny else 10
     yield Row("start-import", "import emdist", bare, processes=ten, judged=("whole",))
     named = ({"import": "emdist", "names": ["KMeans", "GaussianMixture", "Sweep", "load"]},)
@@ -109,7 +112,7 @@ def _starts(tiny: bool) -> Iterator[Row]:
 
 
 def _fit(name: str, title: str, x: Clusters, options: str, tiny: bool) -> Row:
-    """`emdist fit` of a Zarr array on threads, but for its labels."""
+    """A row that runs `emdist fit` on a Zarr array, on threads, without labels."""
     line = "fit {%s} -k %d %s --no-labels --run {scratch}/%s -q"
     words = {at: line % (at, x.components, options, at) for at in ("x", "small")}
     title = f"{title}, {x}"
@@ -117,7 +120,7 @@ def _fit(name: str, title: str, x: Clusters, options: str, tiny: bool) -> Row:
 
 
 def _fits(tiny: bool) -> Iterator[Row]:
-    """`emdist fit`, so many iterations."""
+    """Rows that run `emdist fit` with a fixed number of iterations."""
     wide = Clusters(1_000_000, 32, 16, spread=0.5)
     yield _fit("kmeans", "K-means", wide, "--tol 0 --max-iter 60", tiny)
     pruned = "--tol 0 --max-iter 100 --set fit.schedule=pruned"
@@ -143,7 +146,7 @@ def _fits(tiny: bool) -> Iterator[Row]:
 
 
 def _others(tiny: bool) -> Iterator[Row]:
-    """A sweep, labels, an estimator."""
+    """Rows that run a sweep, labels and an estimator."""
     x = Clusters(500_000, 16, 16, spread=1.0)
     line = "sweep {%s} -k 4,8,12,16 --tol 0 --max-iter 20 --no-labels --run {scratch}/%s -q"
     yield Row(

@@ -1,11 +1,11 @@
-"""A sweep over k in the reads of one fit, against one fit after another: ratios, and reads.
+"""Compare a sweep over k, with shared reads, to one fit after another: ratios, and reads.
 
 ``python -m benchmarks.sweep [--megabytes 300] [--features 16] [--iterations 4] [--models 15]``
 
-Both sides fit the same models to the same compressed Zarr array on disk, from the same seeds, with
-the same number of iterations; they end in the same bits, which is checked. Every model has its
-own survey when it is fitted alone, as it has in a run. The ratio of CPU seconds is shown beside
-that of wall time: it does not depend on what else the machine does.
+Both sides fit the same models to the same compressed Zarr array on disk, from the same random
+seeds, with the same number of iterations. It checks that their results are bit-identical. A model
+that is fitted alone has its own survey, as it has in a run. The ratio of CPU seconds is shown
+beside that of wall time, because it does not depend on other work of the machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CODECS = {
 
 
 class Counted:
-    """A source that counts its reads, which is its state."""
+    """A source that counts its reads."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -55,14 +55,14 @@ class Counted:
         return len(self.source)
 
     def read(self, i: int) -> Block:
-        """Block `i`, counted."""
+        """Read block `i` and count it."""
         self.reads += 1
         return self.source.read(i)
 
 
 @dataclass(frozen=True)
 class Read:
-    """Reads a block and does nothing with it."""
+    """Task that reads a block and does nothing with it."""
 
     source: Source
 
@@ -72,7 +72,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds of wall time and of CPU, and reads of each block."""
+    """Seconds of wall time and of CPU time, and number of reads per block."""
 
     wall: float
     cpu: float
@@ -80,7 +80,7 @@ class Took:
 
 
 def measured(work: Callable[[], Any], source: Counted) -> tuple[Any, Took]:
-    """What `work` gives, and what it took."""
+    """Call `work`; return its result, and what it took."""
     source.reads = 0
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
@@ -89,7 +89,7 @@ def measured(work: Callable[[], Any], source: Counted) -> tuple[Any, Took]:
 
 
 def write(path: Path, codec: str, megabytes: int, features: int) -> float:
-    """Rows in 20 clusters, rounded to a hundredth as instruments do; stored bytes per decoded."""
+    """Write rows of 20 clusters, rounded to 0.01 as by instruments; return stored / decoded."""
     rng = np.random.default_rng(0)
     rows = megabytes * 1_000_000 // (4 * features) // 32 * 32
     array = zarr.create_array(
@@ -107,7 +107,7 @@ def write(path: Path, codec: str, megabytes: int, features: int) -> float:
 
 @dataclass(frozen=True)
 class Case:
-    """Models of one kind, and the data that they are fitted to."""
+    """Models of one family, and the data to which they are fitted."""
 
     source: Counted
     models: Sequence[ModelSection]
@@ -115,7 +115,7 @@ class Case:
     engine: LocalEngine
 
     def alone(self) -> list[FitState]:
-        """Survey and fit of one model after another."""
+        """Survey the data and fit, for one model after another."""
         found = []
         for model in self.models:
             task = make_survey(self.source, Recipe(model, self.fit))
@@ -125,7 +125,7 @@ class Case:
         return found
 
     def together(self) -> list[FitState]:
-        """Survey and fits of all in the same reads."""
+        """Survey the data and fit all models with shared reads."""
         tasks = [make_survey(self.source, Recipe(model, self.fit)) for model in self.models]
         surveys = surveyed_together(tasks, self.engine)
         fits = [self._fit(*one) for one in zip(self.models, surveys, strict=True)]
@@ -142,7 +142,7 @@ def _unheard(*_: object) -> None:
 
 
 def same(one: FitState, other: FitState) -> bool:
-    """Whether two fits ended in the same bits."""
+    """Return whether two fits ended with bit-identical results."""
     arrays, others = encode(one)[0], encode(other)[0]
     return arrays.keys() == others.keys() and all(
         arrays[name].tobytes() == others[name].tobytes() for name in arrays
@@ -150,7 +150,7 @@ def same(one: FitState, other: FitState) -> bool:
 
 
 def compare(source: Source, name: str, asked: argparse.Namespace) -> tuple[str, ...]:
-    """One row of the table."""
+    """Measure one row of the table."""
     sizes = np.linspace(2, 30, asked.models).round().astype(int).tolist()
     counted = Counted(source)
     case = Case(
@@ -180,7 +180,7 @@ def compare(source: Source, name: str, asked: argparse.Namespace) -> tuple[str, 
 
 
 def main() -> None:
-    """The table."""
+    """Measure all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--megabytes", type=int, default=300)
     parser.add_argument("--features", type=int, nargs="+", default=[16, 64])

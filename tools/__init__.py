@@ -1,1 +1,1 @@
-"""Tools of the project's own make targets."""
+"""Developer tools that the make targets of the project call."""

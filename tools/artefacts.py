@@ -1,7 +1,7 @@
-"""Build the sdist and the wheel, and check what they hold: ``python -m tools.artefacts FOLDER``.
+"""Build the sdist and the wheel, and check their contents: ``python -m tools.artefacts FOLDER``.
 
-Built in a copy of what git knows, so that nothing of an earlier build gets into them. With
-``--release`` the version must be that of a tag at HEAD.
+They are built in a copy of the files that git knows, so that no leftovers of an earlier build get
+into them. With ``--release`` the version must be that of a tag at HEAD.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from email.parser import Parser
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-#: What commands make at the top of the tree, for where there is no git to ask.
+#: Names that commands create at the top of the tree. They are left out if git cannot be asked.
 MADE = {
     ".git", ".venv", "build", "dist", "demo", "runs", "data", "bench-out", "emdist.egg-info",
     ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache",
@@ -26,7 +26,7 @@ MADE = {
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> None:
-    """Run a command to its end; CalledProcessError if it fails."""
+    """Run a command to its end; raise CalledProcessError if it fails."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for name in ("PIP_CONSTRAINT", "UV_CONSTRAINT", "VIRTUAL_ENV"):
         environ.pop(name, None)
@@ -36,7 +36,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> None:
 
 
 def has_git() -> bool:
-    """Whether this is a clone that git reads: it refuses one of another user."""
+    """Return whether git can read this clone. It refuses a clone that another user owns."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         return False
     asked = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
@@ -44,7 +44,7 @@ def has_git() -> bool:
 
 
 def tracked() -> list[str]:
-    """What a commit would hold: tracked files, and new ones that git does not ignore."""
+    """List the files that a commit would contain: tracked ones, and new ones not ignored."""
     if not has_git():
         found = [path.relative_to(ROOT) for path in ROOT.rglob("*") if not path.is_dir()]
         return [
@@ -58,7 +58,7 @@ def tracked() -> list[str]:
 
 
 def copied(folder: Path, left_out: tuple[str, ...] = ()) -> Path:
-    """A fresh copy of the project at `folder`, without what builds left behind."""
+    """Copy the project to `folder`, without leftovers of builds; replace what was there."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in tracked():
         if name.partition("/")[0] not in left_out:
@@ -69,7 +69,7 @@ def copied(folder: Path, left_out: tuple[str, ...] = ()) -> Path:
 
 
 def commit_of(ref: str) -> str:
-    """The full hash of the commit that `ref` names; SystemExit if there is none."""
+    """Return the full hash of the commit that `ref` names; SystemExit if there is none."""
     asked = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"]
     told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     if told.returncode:
@@ -79,9 +79,9 @@ def commit_of(ref: str) -> str:
 
 
 def built(folder: Path, python: Path, commit: str | None = None) -> Path:
-    """The wheel of the working tree, built from the sdist beside it, in the version of git.
+    """Build the wheel of the working tree from its sdist, with git's version; return its path.
 
-    With `commit` the wheel of that one, built from a clone.
+    With `commit`, build the wheel of that commit, from a clone.
     """
     environment = folder / "builder"
     run(python, "-m", "venv", "--clear", environment, cwd=folder)
@@ -100,7 +100,7 @@ def built(folder: Path, python: Path, commit: str | None = None) -> Path:
 
 
 def _cloned(commit: str, source: Path) -> dict[str, str]:
-    """A clone at `commit`, whose tags tell its version: no more is to be told."""
+    """Clone at `commit`. No version has to be set, because the clone's tags give it."""
     shutil.rmtree(source, ignore_errors=True)
     run("git", "clone", "--quiet", "--shared", "--no-checkout", ROOT, source, cwd=source.parent)
     run("git", "checkout", "--quiet", "--detach", commit, cwd=source)
@@ -108,14 +108,14 @@ def _cloned(commit: str, source: Path) -> dict[str, str]:
 
 
 def _copied_as_it_is(source: Path, python: Path) -> tuple[list[str], dict[str, str]]:
-    """A copy of the working tree; what to build of it, and which version it is told to have."""
+    """Copy the working tree; return the build options and the variable that sets the version."""
     copied(source)
     form, version = ["--wheel"], "0.0+unknown"
     if has_git():
         asked = [str(python), "-m", "setuptools_scm"]
         told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
         form, version = [], told.stdout.strip()
-        # The sdist holds what git's last commit does.
+        # The sdist contains what git's last commit contains, so commit the tree as it is.
         git = ("git", "-c", "user.name=build", "-c", "user.email=build@localhost")
         run(*git, "init", "--quiet", cwd=source)
         run(*git, "add", "--all", "--force", cwd=source)
@@ -124,16 +124,16 @@ def _copied_as_it_is(source: Path, python: Path) -> tuple[list[str], dict[str, s
 
 
 def _held(sdist: Path) -> set[str]:
-    """Files and folders of an sdist, below the project's."""
+    """List files and folders of an sdist, relative to its top folder."""
     with tarfile.open(sdist) as packed:
         top = sdist.name.removesuffix(".tar.gz") + "/"
         held = {name.removeprefix(top) for name in packed.getnames()}
-    # A link to a folder, `config`, is kept as what it leads to.
+    # The symbolic link `config` leads to a folder and is kept as that folder.
     return held | {name.rpartition("/")[0] for name in held}
 
 
 def check(folder: Path) -> str:
-    """The version of the wheel and the sdist in `folder`; SystemExit if they are not whole."""
+    """Check wheel and sdist in `folder` and return the version; SystemExit if files are wrong."""
     (wheel,) = folder.glob("*.whl")
     sdists = list(folder.glob("*.tar.gz"))
     if not sdists:
@@ -165,7 +165,7 @@ def check(folder: Path) -> str:
 
 
 def check_tag(version: str) -> None:
-    """SystemExit unless HEAD has the tag of `version` and the changelog a section of it."""
+    """Check that HEAD has the tag of `version` and the changelog its section, else SystemExit."""
     command = ["git", "tag", "--points-at", "HEAD"]
     tags = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     if f"v{version}" not in tags.split():
@@ -177,7 +177,7 @@ def check_tag(version: str) -> None:
 
 
 def main() -> None:
-    """Build and check."""
+    """Build the wheel and sdist, and check them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where dist/ is made")
     parser.add_argument("--release", action="store_true", help="HEAD must have the version's tag")

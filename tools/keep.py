@@ -1,8 +1,9 @@
-"""Keep what the working tree's emdist stores, for later versions to read: see RELEASING.md.
+"""Keep files that this version of emdist stores, so that later versions can test reading them.
 
-``python -m tools.keep FOLDER`` builds the wheel, installs it with the versions of constraints.txt
-into an environment of its own, has ``tests/kept/make.py`` make runs, sweeps, labels and models with
-it, and packs them as ``tests/kept/<version>.tar.xz``, which ``tests/store/test_kept.py`` reads.
+``python -m tools.keep FOLDER`` builds the wheel and installs it with the versions of
+constraints.txt into a new environment. There ``tests/kept/make.py`` makes runs, sweeps, labels and
+models. They are packed as ``tests/kept/<version>.tar.xz``, which ``tests/store/test_kept.py``
+reads. RELEASING.md says when to do this.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from tools.artefacts import ROOT, built, check, commit_of, has_git, run
 from tools.pins import PINS, index_of_pip, uv_of
 
 KEPT = ROOT / "tests" / "kept"
-#: Largest archive that belongs into the repository: bytes.
+#: Bytes. Largest archive that may be added to the repository.
 LARGEST = 1_000_000
 
 
 def installed(folder: Path, wheel: Path) -> Path:
-    """The interpreter of an environment with `wheel` and the pinned packages."""
+    """Make an environment with `wheel` and the pinned packages, and return its interpreter."""
     environment, uv = folder / "environment", uv_of(folder / "uv")
     run(sys.executable, "-m", "venv", "--clear", environment, cwd=folder)
     own = environment / "bin" / "python"
@@ -35,12 +36,12 @@ def installed(folder: Path, wheel: Path) -> Path:
 
 
 def commit() -> str:
-    """Of the working tree's HEAD; empty where there is no git."""
+    """Return the hash of HEAD in the working tree; empty without git."""
     return commit_of("HEAD") if has_git() else ""
 
 
 def packed(things: Path, archive: Path) -> int:
-    """`things` as one archive, its only folder named by the version; its size in bytes."""
+    """Pack `things` into one archive, in a folder named by the version; return its bytes."""
 
     def nobody(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
@@ -48,7 +49,7 @@ def packed(things: Path, archive: Path) -> int:
         return member
 
     with tarfile.open(archive, "w:xz", preset=9) as target:
-        # First what the tests are listed by, so that nothing else is unpacked for it.
+        # First the file by which the tests are listed, so that reading it unpacks nothing else.
         first = things / "expected.json"
         target.add(first, f"{things.name}/{first.name}", filter=nobody)
         for path in sorted(things.rglob("*")):
@@ -59,7 +60,7 @@ def packed(things: Path, archive: Path) -> int:
 
 
 def main() -> None:
-    """Build, install, make and pack."""
+    """Build the wheel, install it, make the files and pack them."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the wheel and the environment are made")
     folder = parser.parse_args().folder.resolve()

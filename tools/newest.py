@@ -1,8 +1,8 @@
-"""Try the wheel with the newest packages on every supported Python that this machine has.
+"""Test the wheel with the newest packages on every supported Python that this machine has.
 
-``python -m tools.newest FOLDER [--short] [--without 3.11]``. Each Python gets an environment of its
-own with the wheel (no editable install), all extras and no constraints, and runs the tests that are
-marked ``newest`` from a folder in which no source of emdist lies.
+``python -m tools.newest FOLDER [--short] [--without 3.11]``. Each Python gets its own environment
+with the wheel (no editable install), all extras and no constraints. It runs the tests that are
+marked ``newest`` from a folder without the source of emdist.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 from tools.artefacts import built, check, copied, run
 from tools.pins import index_of_pip, uv_of
 
-#: The oldest that is supported; newer ones than those of `pyproject.toml` are tried too.
+#: The oldest supported Python. Versions newer than those in `pyproject.toml` are tested too.
 OLDEST = (3, 11)
-#: Where version managers keep interpreters, below the home folder: pyenv, asdf, mise, uv, conda.
+#: Where version managers keep interpreters, in the home folder: pyenv, asdf, mise, uv, conda.
 KEPT = (
     ".pyenv/versions/*/bin/python3",
     ".asdf/installs/python/*/bin/python3",
@@ -30,12 +30,12 @@ KEPT = (
     "miniforge3/envs/*/bin/python3",
 )
 ASK = "import sys; print(*sys.version_info[:3], sys.implementation.name, sys.version_info[3])"
-#: Left out of the copy of the project from which the tests run.
+#: Not copied to the folder from which the tests run.
 NOT_COPIED = ("emdist", ".venv", "build", "dist", "runs", "demo")
 
 
 def candidates() -> Iterator[Path]:
-    """Whatever may be a Python 3 of this machine."""
+    """Find files that may be a Python 3 of this machine."""
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         yield from Path(folder or ".").glob("python3*")
     for pattern in KEPT:
@@ -45,7 +45,7 @@ def candidates() -> Iterator[Path]:
 
 
 def interpreters() -> dict[tuple[int, int], Path]:
-    """The newest CPython of each supported minor version, by (major, minor)."""
+    """Find the newest CPython of each supported minor version, by (major, minor)."""
     found: dict[tuple[int, int], tuple[tuple[int, ...], Path]] = {}
     asked = {path.resolve() for path in candidates() if os.access(path, os.X_OK)}
     for path in sorted(asked):
@@ -56,7 +56,7 @@ def interpreters() -> dict[tuple[int, int], Path]:
                 [path, "-c", ASK], capture_output=True, text=True, timeout=60, check=True
             )
         except (OSError, subprocess.SubprocessError):
-            continue  # a shim of a version that is not there, another program
+            continue  # It is a shim of a version that is not installed, or another program.
         *numbers, name, level = done.stdout.split()
         version = tuple(map(int, numbers))
         if name != "cpython" or level != "final" or version[:2] < OLDEST:
@@ -67,20 +67,20 @@ def interpreters() -> dict[tuple[int, int], Path]:
 
 
 def tried(python: Path, minor: str, wheel: Path, tests: Path, chosen: str) -> None:
-    """An environment with the wheel and the newest packages, and the tests `chosen` in it."""
+    """Make an environment with the wheel and the newest packages, and run the tests `chosen`."""
     environment = wheel.parent.parent / minor
     run(python, "-m", "venv", "--clear", environment, cwd=tests)
     own = environment / "bin" / "python"
     uv = uv_of(wheel.parent.parent / "uv")
     wanted = f"emdist[dev] @ {wheel.as_uri()}"
-    # Its cache serves all environments: pip took two minutes for each.
+    # uv's cache serves all environments. pip needed two minutes for each.
     run(uv, "pip", "install", "--quiet", "--python", own, wanted, cwd=tests,
         **index_of_pip(uv.parent / "python"))  # fmt: skip
     run(own, "-c", SHOW, str(environment), cwd=tests)
     run(own, "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", "-m", chosen, cwd=tests)
 
 
-#: Which versions were tried; and that no other emdist than the wheel's was.
+#: Prints the versions that are tested, and checks that emdist is imported from the wheel.
 SHOW = """
 import sys, emdist
 from importlib.metadata import version
@@ -92,7 +92,7 @@ print("emdist", emdist.__version__, "with", *(f"{name} {version(name)}," for nam
 
 
 def main() -> None:
-    """Build the wheel and try it on each Python; exit code 1 if one fails."""
+    """Build the wheel and test it on each Python; exit code 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where environments are made")
     parser.add_argument("--short", action="store_true", help="the few tests marked newest_short")

@@ -1,4 +1,4 @@
-"""Write what is made of the table of parameters, `emdist.parameters`.
+"""Generate documentation and schema files from the table of parameters, `emdist.parameters`.
 
 ``python -m tools.parameters`` writes the docstrings of the estimators, ``reference.yaml``, the JSON
 schema and ``docs/parameters.md``. With ``--check`` it only names the files that would change, and
@@ -38,18 +38,18 @@ _SECTIONS = {
     name: re.compile(rf"    {name}\n    -{{10}}\n(?P<body>.*?){_END}", re.S)
     for name in ("Parameters", "Attributes")
 }
-#: Names before the description of an attribute, one or several.
+#: Names before the description of one or several attributes.
 _NAMES = re.compile(r"^    (\w+_(?:, *\w+_)*)(?=,?$| :)", re.M)
 
 
 def estimators() -> list[type[Any]]:
-    """The public classes whose constructors have documented parameters."""
+    """List the public classes whose constructors have documented parameters."""
     found = [getattr(emdist, name) for name in emdist.__all__]
     return [one for one in found if inspect.isclass(one) and hasattr(one, "get_params")]
 
 
 def parameters_of(cls: type[Any]) -> str:
-    """The section "Parameters" in the docstring of an estimator."""
+    """Make the section "Parameters" of an estimator's docstring."""
     told = []
     for name, parameter in inspect.signature(cls).parameters.items():
         default = "" if parameter.default is parameter.empty else repr(parameter.default)
@@ -58,13 +58,13 @@ def parameters_of(cls: type[Any]) -> str:
 
 
 def attributes_of(cls: type[Any], before: str) -> str:
-    """The section "Attributes", of the attributes that it had `before`."""
+    """Make the section "Attributes", for the attributes that the section `before` names."""
     names = [name for found in _NAMES.findall(before) for name in re.findall(r"\w+", found)]
     return "\n".join(attribute(cls.__name__, name).docstring(name, "") for name in names)
 
 
 def with_docstring(text: str, cls: type[Any]) -> str:
-    """The source `text` of a module with the sections of `cls` renewed."""
+    """Return the source `text` of a module with renewed sections in the docstring of `cls`."""
     at = re.search(rf"^class {cls.__name__}\b", text, re.M)
     for name, section in _SECTIONS.items():
         found = at and section.search(text, at.start())
@@ -76,7 +76,7 @@ def with_docstring(text: str, cls: type[Any]) -> str:
 
 
 def sections() -> Iterator[tuple[str, type[Section], bool]]:
-    """Name and class of each section of a configuration, and whether it has to be given."""
+    """Yield name and class of each section of a configuration, and whether it is optional."""
     for name, field in SweepConfig.model_fields.items():
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
         kind = next(one for one in kinds if isinstance(one, type) and issubclass(one, Section))
@@ -84,7 +84,7 @@ def sections() -> Iterator[tuple[str, type[Section], bool]]:
 
 
 def reference() -> str:
-    """``reference.yaml``: each section and key with its default."""
+    """Make ``reference.yaml``: every section and key with its default."""
     lines = [
         "# Every section and key of a configuration, with its default. Only data.path has none.",
         "# The fields are those of `emdist fit --config`, `emdist flow cluster` and deployments.",
@@ -138,7 +138,7 @@ def _defaults(name: str, kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def page() -> str:
-    """``docs/parameters.md``: the reference of all parameters."""
+    """Make ``docs/parameters.md``: the reference of all parameters."""
     lines = [
         "# Parameters",
         "",
@@ -172,7 +172,7 @@ def _entry(place: str, known: Parameter, kind: type[BaseModel]) -> Iterator[str]
 
 
 def outputs() -> dict[Path, str]:
-    """Text of every file that is made, whole or in part."""
+    """Return the text of every file that is generated, as a whole or in part."""
     found: dict[Path, str] = {}
     for cls in estimators():
         path = Path(inspect.getsourcefile(cls) or "")
@@ -184,7 +184,7 @@ def outputs() -> dict[Path, str]:
 
 
 def main(check: bool) -> int:
-    """The exit code."""
+    """Write the files that changed, or only name them if `check`; return the exit code."""
     changed = [
         (path, text)
         for path, text in outputs().items()

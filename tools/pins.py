@@ -17,7 +17,7 @@ HEADER = """\
 
 
 def uv_of(folder: Path) -> Path:
-    """The path of uv, installed into an environment of its own where it is not there yet."""
+    """Return the path of uv; install it into an environment of its own if it is missing."""
     uv = folder / "bin" / "uv"
     if not uv.exists():
         venv.create(folder, with_pip=True, clear=True)
@@ -27,7 +27,7 @@ def uv_of(folder: Path) -> Path:
 
 
 def index_of_pip(python: Path) -> dict[str, str]:
-    """The package index that pip is configured for, as uv wants it told: uv reads no pip.conf."""
+    """Return pip's configured package index as uv's variable, because uv reads no pip.conf."""
     asked = [str(python), "-m", "pip", "config", "get", "global.index-url"]
     answer = subprocess.run(asked, capture_output=True, text=True, check=False)
     url = os.environ.get("PIP_INDEX_URL") or answer.stdout.strip()
@@ -35,7 +35,7 @@ def index_of_pip(python: Path) -> dict[str, str]:
 
 
 def resolved(uv: Path) -> list[str]:
-    """One line `name==version ; marker` for each package that any extra needs, newest first."""
+    """Resolve the newest versions: one line `name==version ; marker` per package of any extra."""
     command = [str(uv), "pip", "compile", "pyproject.toml", "--all-extras", "--universal"]
     command += ["--python-version", "3.11", "--upgrade", "--quiet"]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links"]
@@ -47,7 +47,7 @@ def resolved(uv: Path) -> list[str]:
 
 
 def checked(lines: list[str]) -> list[str]:
-    """The lines, if they are names and versions only: no address of an index, no local path."""
+    """Check that the lines hold only names and versions: no address of an index, no local path."""
     odd = [line for line in lines if "==" not in line or "://" in line or "@" in line]
     if odd or not lines:
         raise SystemExit(f"expected lines such as 'numpy==2.4.6', got {odd[:3]}: nothing written")
@@ -55,7 +55,7 @@ def checked(lines: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Write constraints.txt anew."""
+    """Resolve the versions and write constraints.txt."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("environment", type=Path, help="folder for the environment of uv")
     lines = checked(resolved(uv_of(parser.parse_args().environment)))

@@ -1,1 +1,1 @@
-"""emdist beside its peers and the machine's limits, on the same data in the same run."""
+"""Compare emdist with its peers and with limits of the machine, on the same data in one run."""

@@ -1,4 +1,4 @@
-"""``make bench``: emdist and its peers on the same data in the same run.
+"""``make bench``: compare emdist and its peers on the same data in the same run.
 
 python -m benchmarks.comparison --size small [--only NAME ...] [--out FOLDER]
 python -m benchmarks.comparison --write-docs docs/benchmarks.md --out FOLDER
@@ -22,19 +22,19 @@ from benchmarks.comparison.rows import Row, rows_of
 from benchmarks.comparison.sizes import SIZES, Size
 from benchmarks.comparison.workload import Workload
 
-#: Columns of a table that is written to a file or a log.
+#: Characters per line of a table that is written to a file or a log.
 _WIDTH = 200
 
 
 def all_workloads(size: Size) -> list[Workload]:
-    """Those of every file in `workloads`, in the order of their names."""
+    """Return the workloads of every file in `workloads`, in the order of the files' names."""
     names = sorted(module.name for module in pkgutil.iter_modules(workloads.__path__))
     modules = [importlib.import_module(f"{workloads.__name__}.{name}") for name in names]
     return [workload for module in modules for workload in module.workloads(size)]
 
 
 def chosen(every: Sequence[Workload], only: Sequence[str]) -> list[Workload]:
-    """Workloads whose name begins with one of `only`; all if there are none."""
+    """Return workloads whose names begin with one of `only`; all if `only` is empty."""
     found = [w for w in every if not only or any(w.name.startswith(name) for name in only)]
     if not found:
         names = ", ".join(w.name for w in every)
@@ -45,7 +45,7 @@ def chosen(every: Sequence[Workload], only: Sequence[str]) -> list[Workload]:
 def measured(
     these: Sequence[Workload], repeats: int, folder: Path, console: Console
 ) -> Iterator[list[Row]]:
-    """The rows of one workload after another, each with data of its own that goes with it."""
+    """Yield the rows of one workload after another; its data are made before and removed after."""
     for at, workload in enumerate(these):
         began = time.monotonic()
         with (
@@ -88,14 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for found in measured(these, given.repeats or size.repeats, data, console):
         rows += found
-        # At once: whoever stops a run of an hour keeps what it has found.
+        # Write after each workload: whoever stops a run of an hour keeps what was measured.
         write(given.out, size.name, about, rows, bool(given.only))
     report.show(rows, console)
     console.print(f"{file}, results.md and ratios.png in {given.out}")
 
 
 def write(out: Path, size: str, about: dict[str, object], rows: list[Row], partly: bool) -> None:
-    """The three files; of a run of some workloads, over those of a whole run of the same size."""
+    """Write the three files; results of some workloads are merged into those of the same size."""
     from benchmarks.comparison.figure import draw
 
     file = out / "results.json"

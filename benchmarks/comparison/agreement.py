@@ -1,4 +1,4 @@
-"""Whether contenders did the same work: neutral figures of what each ended with."""
+"""Check that contenders did the same work, by figures that all of them have, such as inertia."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from benchmarks.comparison.workload import Work
 from emdist.interfaces import Array
 
-#: Rows that inertia is measured on, so that checking takes less time than measuring.
+#: Number of rows on which inertia is measured, so that checking takes less time than measuring.
 _SAMPLE = 100_000
 
 
 def inertia_of(work: Work, x: Array, centres: Array) -> dict[str, float]:
-    """Mean squared distance of evenly drawn rows to the nearest of `centres`, in float64."""
+    """Compute the mean squared distance of evenly spaced rows to the nearest centre, in float64."""
     step = -(-len(x) // _SAMPLE)
     c = np.asarray(centres, np.float64)
     middle = c.mean(axis=0)
@@ -30,14 +30,14 @@ def inertia_of(work: Work, x: Array, centres: Array) -> dict[str, float]:
 
 
 def size_of(centres: Array) -> dict[str, float]:
-    """What tells centres apart where the data cannot be held beside them."""
+    """Compute a figure that differs between centres, for when the data do not fit into memory."""
     return {"norm of centres": float(np.linalg.norm(np.asarray(centres, np.float64)))}
 
 
 def disagreements(
     ours: Mapping[str, float], theirs: Mapping[str, float], tolerances: Mapping[str, float]
 ) -> list[str]:
-    """A sentence for every figure that differs by more than its tolerance."""
+    """Return a sentence for every figure that differs by more than its tolerance."""
     found = []
     for name, tolerance in tolerances.items():
         if name not in ours or name not in theirs:
@@ -49,5 +49,5 @@ def disagreements(
 
 
 def different_labels(ours: Array, theirs: Array) -> float:
-    """Share of the rows whose labels differ; clusters keep the start's numbers."""
+    """Return the share of rows whose labels differ; clusters are numbered as in the start."""
     return float(np.mean(ours != theirs)) if ours.shape == theirs.shape else 1.0

@@ -1,6 +1,6 @@
-"""One contender in a process of its own: makes itself ready, then takes turns as it is told.
+"""Run one contender in its own process: it prepares, then takes a turn whenever it is asked.
 
-Started by `measuring`; reads lines from standard input and answers each with a line of JSON.
+`measuring` starts it. It reads lines from standard input and answers each with a line of JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONTENDERS = "benchmarks.comparison.contenders"
 
 
 def ready(job: dict[str, Any], stack: ExitStack) -> Turn:
-    """The turn of the contender that `job` names; Absent if it takes no part."""
+    """Return the turn of the contender that `job` names; Absent if it cannot take part."""
     module = importlib.import_module(f"{CONTENDERS}.{job['module']}")
     missing = [name for name in module.NEEDS if importlib.util.find_spec(name) is None]
     if missing:
@@ -43,7 +43,7 @@ def ready(job: dict[str, Any], stack: ExitStack) -> Turn:
 
 
 def taken(turn: Turn, labels: Path) -> dict[str, Any]:
-    """The outcome of a turn, for JSON; labels go to a file."""
+    """Take a turn and return its outcome as JSON values; labels are written to a file."""
     forget_peak()
     before = peak_memory()
     try:
@@ -62,23 +62,23 @@ def taken(turn: Turn, labels: Path) -> dict[str, Any]:
 
 
 def limited(cpus: int) -> None:
-    """Hold this process, and all that it starts, to so many processors."""
+    """Limit this process, and all that it starts, to `cpus` processors."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cpus])
 
 
 def bound_to(parent: int) -> None:
-    """End with the process `parent`, also in the middle of a turn."""
+    """End this process when the process `parent` ends, even in the middle of a turn."""
     closed = select.poll()
-    closed.register(sys.stdin.fileno(), 0)  # its being closed is always told
+    closed.register(sys.stdin.fileno(), 0)  # poll() always reports that it was closed.
     closed.poll()
-    while os.getppid() == parent:  # It lets this process close its cluster.
+    while os.getppid() == parent:  # The parent gives this process time to close its cluster.
         time.sleep(0.1)
     os._exit(1)
 
 
 def main() -> None:
-    """Answer ``ready``, then an outcome for every line until the input ends."""
-    # What peers print must not mix with the answers.
+    """Answer ``ready``, then answer every input line with an outcome, until the input ends."""
+    # The output of peers must not mix with the answers, so it goes to standard error.
     answers: TextIO = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     threading.Thread(target=bound_to, args=(os.getppid(),), daemon=True).start()

@@ -1,4 +1,4 @@
-"""The data of the workloads: drawn once, stored, and the same bytes for every contender."""
+"""The data of the workloads: drawn once and stored, so that every contender reads the same."""
 
 from __future__ import annotations
 
@@ -12,28 +12,29 @@ import zarr
 
 from emdist.interfaces import Array
 
-#: Rows drawn at a time.
+#: Number of rows that are drawn at a time.
 _STRETCH = 1 << 17
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Gaussian clusters of unit width, or bits.
+    """Gaussian clusters of unit width, or clusters of binary data.
 
     Attributes
     ----------
     rows, features, components
-        Of the data, and of the start.
+        Number of rows, of features, and of components of data and start.
     dtype
-        Of the data and the start.
+        Data type of rows and start.
     spread
-        Standard deviation of the clusters' centres: 2 overlaps in few features, 20 does not.
+        Standard deviation of the clusters' centres. With 2, clusters overlap if there are few
+        features; with 20 they do not.
     bits
-        Whether rows are 0 and 1 with a probability for each cluster and feature.
+        Whether rows are 0 and 1, with a probability for each cluster and feature.
     offset
-        Added to everything.
+        A number that is added to all values.
     start
-        "rows": that many rows, drawn; "near": the centres, a little off.
+        The starting centres. "rows": randomly drawn rows; "near": the true centres with noise.
     """
 
     rows: int
@@ -53,14 +54,14 @@ class Clusters:
         return self.rows * self.features * np.dtype(self.dtype).itemsize
 
     def centres(self) -> Array:
-        """(k, d): means, or probabilities."""
+        """Draw the (k, d) means, or the probabilities of binary data."""
         rng = np.random.default_rng([0, self.features, self.components])
         if self.bits:
             return rng.uniform(0.1, 0.9, (self.components, self.features))
         return rng.normal(0, self.spread, (self.components, self.features)) + self.offset
 
     def draw(self, at: int, rows: int) -> Array:
-        """Rows from `at` on, in any order of calls the same."""
+        """Draw `rows` rows from row `at` on; the result does not depend on earlier calls."""
         rng = np.random.default_rng([1, at])
         centres = self.centres().astype(self.dtype)
         of = centres[rng.integers(self.components, size=rows)]
@@ -71,7 +72,7 @@ class Clusters:
         return noise
 
     def begin(self, x: Array) -> Array:
-        """(k, d) start."""
+        """Draw the (k, d) starting centres."""
         rng = np.random.default_rng(2)
         if self.bits:
             return (0.25 + 0.5 * rng.random((self.components, self.features))).astype(self.dtype)
@@ -81,7 +82,7 @@ class Clusters:
 
 
 def in_memory(data: Clusters, folder: Path) -> Mapping[str, Path]:
-    """``x`` and ``start`` as .npy, made if they are not there."""
+    """Write ``x`` and ``start`` as .npy files if they are not there, and return the files."""
     name = _name(data)
     files = {"x": folder / f"{name}.npy", "start": folder / f"{name}-start.npy"}
     if not files["start"].exists():
@@ -101,9 +102,9 @@ def on_disk(
     compressed: bool = False,
     decimals: int | None = None,
 ) -> Mapping[str, Path]:
-    """``x`` as Zarr in chunks of about `chunk_bytes`, and ``start`` as .npy.
+    """Write ``x`` as Zarr in chunks of about `chunk_bytes`, and ``start`` as .npy.
 
-    `decimals` rounds values, as those of instruments are, which makes them compressible.
+    `decimals` rounds values, as measuring instruments do, which makes them compressible.
     """
     name = f"{_name(data)}-{chunk_bytes}{'-zstd' if compressed else ''}"
     files = {"x": folder / f"{name}.zarr", "start": folder / f"{name}-start.npy"}

@@ -1,4 +1,4 @@
-"""The figure: ratios and their targets."""
+"""Draw the figure of ratios and their targets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MET, _MISSED, _FREE = "#2a7f62", "#c0504d", "#7f7f7f"
 
 
 def draw(rows: Sequence[Row], path: Path, caption: str) -> None:
-    """A panel for each table: a bar per row on a logarithmic scale, a mark at the target."""
+    """Draw a panel per table: a bar per row on a logarithmic scale, with a mark at the target."""
     panels = [[r for r in rows if r.group == group and r.ratio] for group in GROUPS]
     panels_with = [(title, p) for title, p in zip(GROUPS.values(), panels, strict=True) if p]
     if not panels_with:

@@ -1,4 +1,4 @@
-"""The bytes of data sets on disk: sizes, reading them raw, and out of the page cache."""
+"""Files of data sets: list them, read and write them raw, and evict them from the page cache."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def all_files(path: Path) -> list[Path]:
-    """The files of a data set, which is a file or a folder; sorted."""
+    """List the files of a data set, which is a file or a folder, in sorted order."""
     return sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
 
 
 def nbytes(path: Path) -> int:
-    """Of all its files, as stored."""
+    """Return the stored size of all files of a data set, in bytes."""
     return sum(f.stat().st_size for f in all_files(path))
 
 
@@ -41,7 +41,7 @@ def evict(files: Mapping[str, Path]) -> None:
 
 
 def read_raw(files: Iterable[Path], threads: int, buffer: int = 8 << 20) -> int:
-    """Read `files` whole, some side by side, into memory that is used again; bytes read."""
+    """Read whole `files` on several threads into buffers that are reused; return the bytes."""
 
     def read(file: Path) -> int:
         space, total = bytearray(buffer), 0
@@ -55,7 +55,7 @@ def read_raw(files: Iterable[Path], threads: int, buffer: int = 8 << 20) -> int:
 
 
 def write_raw(folder: Path, chunks: Mapping[str, bytes], threads: int) -> int:
-    """Write each of `chunks` as a file of that name, some side by side; bytes written."""
+    """Write each chunk to the file of its name, on several threads; return the bytes."""
 
     def write(named: tuple[str, bytes]) -> int:
         name, chunk = named

@@ -1,4 +1,4 @@
-"""Contenders in processes of their own, taking turns; medians of a few rounds."""
+"""Measure contenders, each in its own process and by turns; results are medians of rounds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.comparison.workload import Contender, Workload, median
 from emdist.interfaces import Array
 
 ROOT = Path(__file__).parents[2]
-#: Threads that everyone may have: of OpenMP, BLAS, Numba, TBB (by affinity), Dask.
+#: Number of threads of every contender: of OpenMP, BLAS, Numba, TBB (by affinity) and Dask.
 THREADS = 2
 LIMITS = {
     name: str(THREADS)
@@ -36,27 +36,27 @@ LIMITS = {
         "LOKY_MAX_CPU_COUNT",
     )
 }
-#: Seconds between turns, in which threads of the last stop spinning.
+#: Seconds between turns, so that threads of the last one stop spinning.
 PAUSE = 0.25
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What all turns of one contender told.
+    """The results of all turns of one contender.
 
     Attributes
     ----------
     title
-        Of the contender.
+        Title of the contender.
     values
-        One per round: seconds or passes.
+        One value per round: seconds or passes.
     figures
-        Of the last round.
+        Figures of the last round.
     peak, extra
-        Peak resident bytes, and how much of it the turn added to what the data and the imports
-        took before; None where there is none.
+        Peak resident bytes, and how much of them the turn added to data and imports. None if
+        unknown.
     absent
-        Why it took no part; empty if it did.
+        Why the contender took no part; empty if it did.
     """
 
     title: str
@@ -74,7 +74,7 @@ class Measured:
 def job_of(
     workload: Workload, side: Contender, files: Mapping[str, Path], place: Path
 ) -> dict[str, Any]:
-    """All that a contender is told."""
+    """Make the description of the work that is sent to a contender's process."""
     return {
         "module": side.module,
         "task": side.task or workload.task,
@@ -87,27 +87,27 @@ def job_of(
 
 
 class Side(Protocol):
-    """A contender that takes turns."""
+    """The interface of a contender that takes turns."""
 
     @property
     def title(self) -> str: ...
 
     @property
     def labels(self) -> Path:
-        """File of the labels that its last turn found, if there are any."""
+        """Path of the file for the labels that its last turn found, if it finds labels."""
         ...
 
     def turn(self, timeout: float) -> dict[str, Any]:
-        """The answer to a turn; ``{"absent": why}`` where there is none."""
+        """Ask for a turn and return the answer; ``{"absent": why}`` if none comes."""
         ...
 
     def answer(self, timeout: float) -> dict[str, Any]:
-        """Whether it is ready; ``{"absent": why}`` if it will not be."""
+        """Wait until it is ready; ``{"absent": why}`` if it will not be."""
         ...
 
 
 class Child:
-    """A contender's process. It has state: the process."""
+    """The process of a contender."""
 
     def __init__(self, title: str, job: dict[str, Any], place: Path) -> None:
         self.title = title
@@ -120,7 +120,7 @@ class Child:
             stderr=self._log,
             cwd=ROOT,
             env={**os.environ, **LIMITS, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,  # so that its own workers end with it
+            start_new_session=True,  # So that its own workers can be killed with it.
         )
         self._say(job)
 
@@ -130,7 +130,7 @@ class Child:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.close()  # which ends its loop, and closes its cluster
+            self._process.stdin.close()  # This ends its loop and closes its cluster.
             self._process.wait(20)
         except (subprocess.TimeoutExpired, BrokenPipeError):
             pass
@@ -141,7 +141,7 @@ class Child:
             self._log.close()
 
     def turn(self, timeout: float) -> dict[str, Any]:
-        """The answer to a turn; ``{"absent": why}`` where there is none."""
+        """Ask for a turn and return the answer; ``{"absent": why}`` if none comes."""
         try:
             self._say({})
         except BrokenPipeError:
@@ -149,7 +149,7 @@ class Child:
         return self.answer(timeout)
 
     def answer(self, timeout: float) -> dict[str, Any]:
-        """The next line, or why there is none."""
+        """Return the next line as JSON values; ``{"absent": why}`` if none comes."""
         assert self._process.stdout is not None
         with selectors.DefaultSelector() as waiting:
             waiting.register(self._process.stdout, selectors.EVENT_READ)
@@ -181,9 +181,9 @@ def run(
     begin: Callable[[str, dict[str, Any], Path], AbstractContextManager[Side]] = Child,
     timeout: float = 3600.0,
 ) -> tuple[tuple[Measured, ...], dict[str, Array]]:
-    """All contenders of a workload in turns; what they told, and their labels by title.
+    """Measure all contenders of a workload by turns; return results, and labels by title.
 
-    `begin` opens a contender: in a process of its own, or in this one for a test.
+    `begin` starts a contender: in its own process, or in this one for a test.
     """
     files = workload.make(folder)
     answers: dict[str, list[dict[str, Any]]] = {c.title: [] for c in workload.contenders}
@@ -194,7 +194,7 @@ def run(
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=folder)))
             job = job_of(workload, side, files, place)
             child = stack.enter_context(begin(side.title, job, place))
-            # One after another: making ready takes time and memory as well.
+            # Prepare one after another, because preparing needs time and memory as well.
             found = child.answer(timeout)
             if "absent" in found:
                 gone[side.title] = found["absent"]
@@ -231,5 +231,5 @@ def _measured(title: str, answers: list[dict[str, Any]], gone: Mapping[str, str]
 
 
 def plain(measured: Measured) -> dict[str, Any]:
-    """For JSON."""
+    """Return the results as JSON values."""
     return asdict(measured)

@@ -1,4 +1,4 @@
-"""The tables: on the screen, and as Markdown."""
+"""Format the results as tables: on the screen, and as Markdown."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEADINGS = (
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as text, under `HEADINGS`."""
+    """Format a row as texts, one for each of `HEADINGS`."""
     return (
         row.title,
         row.rival,
@@ -37,14 +37,14 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def number(value: float | None) -> str:
-    """Two or three digits."""
+    """Format a number with two or three digits."""
     if value is None or math.isnan(value):
         return "-"
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def amount(value: float | None, unit: str) -> str:
-    """Seconds or passes."""
+    """Format seconds or passes."""
     if value is None:
         return "-"
     if unit != "s":
@@ -53,12 +53,12 @@ def amount(value: float | None, unit: str) -> str:
 
 
 def memory(value: int | None) -> str:
-    """In megabytes."""
+    """Format bytes in megabytes."""
     return "-" if value is None else f"{value / 1e6:.0f} MB"
 
 
 def figures(row: Row) -> str:
-    """What was found besides: of the group of limits."""
+    """Format the other figures of a row, such as rates, which tables of limits show."""
     parts = (
         f"{who}: " + ", ".join(f"{name} {value:.6g}" for name, value in found.items())
         for who, found in (("emdist", row.our_figures), (row.rival, row.their_figures))
@@ -68,7 +68,7 @@ def figures(row: Row) -> str:
 
 
 def show(rows: Sequence[Row], console: Console) -> None:
-    """Tables, figures, notes, and every disagreement loudly."""
+    """Print tables, figures and notes, and every disagreement in bold red."""
     for group, title in GROUPS.items():
         these = [row for row in rows if row.group == group]
         if these:
@@ -103,7 +103,7 @@ def _table(title: str, rows: Iterable[Row]) -> Table:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The same tables for a document."""
+    """Format the same tables for a document."""
     parts = []
     for group, title in GROUPS.items():
         these = [row for row in rows if row.group == group]

@@ -1,4 +1,4 @@
-"""The results of a run as JSON, and the table that they make in a document."""
+"""Store the results of a run as JSON, and write their tables into a document."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PACKAGES = (
 
 
 def machine() -> dict[str, Any]:
-    """What it was measured on, and how busy that was before."""
+    """Describe the machine, its software, and how busy it was before the run."""
     cpu = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if "model name" in line),
         platform.processor(),
@@ -48,19 +48,19 @@ def _version(name: str) -> str | None:
 
 
 def save(path: Path, size: str, about: dict[str, Any], rows: Sequence[Row]) -> None:
-    """All rows, the size and the machine; a run of other workloads is added to, not replaced."""
+    """Write all rows, the size and the machine as JSON."""
     found = {"format": FORMAT, "size": size, "machine": about}
     path.write_text(json.dumps({**found, "rows": [row.to_dict() for row in rows]}, indent=1) + "\n")
 
 
 def load(path: Path) -> tuple[dict[str, Any], list[Row]]:
-    """What `save` wrote."""
+    """Read a file that `save` wrote."""
     found = json.loads(path.read_text())
     return found, [row_of(row) for row in found.pop("rows")]
 
 
 def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
-    """`old` with the rows of the workloads in `new` replaced, in the order of `old`."""
+    """Replace the rows of workloads in `old` by those in `new`, and append further ones."""
     names = {row.workload for row in new}
     told: list[Row] = []
     for row in old:
@@ -72,7 +72,7 @@ def merged(old: Sequence[Row], new: Sequence[Row]) -> list[Row]:
 
 
 def caption(size: str, about: dict[str, Any]) -> str:
-    """One line: where and when it was measured."""
+    """Describe in one line the size, the machine and the packages."""
     return (
         f"size {size}; {about['cpu']}, {about['cpus']} CPUs, load {about['load']:.1f} before the "
         f"run; {', '.join(f'{name} {found}' for name, found in about['packages'].items())}"
@@ -80,7 +80,7 @@ def caption(size: str, about: dict[str, Any]) -> str:
 
 
 def write_document(document: Path, results: Path) -> None:
-    """Replace what `document` has of the size of `results` by their tables."""
+    """Replace the tables in `document` for the size of `results` by those of `results`."""
     found, rows = load(results)
     begin, end = marks(found["size"])
     text = document.read_text()
@@ -93,5 +93,5 @@ def write_document(document: Path, results: Path) -> None:
 
 
 def marks(size: str) -> tuple[str, str]:
-    """What stands before and behind the tables of a size in a document."""
+    """Return the marks before and after the tables of a size in a document."""
     return f"<!-- measured {size}: begin -->", f"<!-- measured {size}: end -->"

@@ -1,4 +1,4 @@
-"""What was measured, as rows of a table: emdist beside one rival each."""
+"""Rows of the result tables: emdist compared with one rival each."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from emdist.interfaces import Array
 
 @dataclass(frozen=True)
 class Row:
-    """emdist beside one rival.
+    """The comparison of emdist with one rival.
 
     Attributes
     ----------
     workload, group, title, rival, unit
-        Which.
+        Name, table and title of the workload; title of the rival; unit of the values.
     ratio, low, high
-        Median, least and greatest of the rounds' ratios, the rival's over emdist's; None where
-        one took no part.
+        Median, least and greatest ratio of the rounds: the rival's value over emdist's. None if
+        one of them took no part.
     at_least
-        Wanted of `ratio`.
+        Target of `ratio`, or None.
     ours, theirs
-        Medians, in `unit`.
+        Median values of emdist and of the rival, in `unit`.
     our_peak, their_peak, our_extra, their_extra, budget
-        Peak resident bytes; what the work added to data and imports; what emdist may take.
+        Peak resident bytes; bytes that the work added to data and imports; bytes that emdist may
+        use.
     our_figures, their_figures
-        Results.
+        Other results of each, such as inertia.
     disagreements
-        Sentences; empty where both did the same.
+        Sentences about figures that differ; empty if both did the same work.
     note
         Why there is no ratio, or how it was measured.
     """
@@ -60,25 +61,25 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is reached; None where there is none, or no ratio."""
+        """Whether the target is reached; None without a target or ratio."""
         if self.at_least is None or self.ratio is None:
             return None
         return self.ratio >= self.at_least
 
     @property
     def within_budget(self) -> bool | None:
-        """Whether emdist stayed under the memory it may take."""
+        """Whether emdist used no more memory than its budget; None if unknown."""
         if self.budget is None or self.our_peak is None:
             return None
         return self.our_peak <= self.budget
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, with what follows from the rest."""
+        """Return the row as JSON values, with `met` and `within_budget`."""
         return {**asdict(self), "met": self.met, "within_budget": self.within_budget}
 
 
 def row_of(found: Mapping[str, Any]) -> Row:
-    """The row that `Row.to_dict` was made of."""
+    """Make the row from which `Row.to_dict` made `found`."""
     kept = {name: value for name, value in found.items() if name in Row.__dataclass_fields__}
     kept["disagreements"] = tuple(kept["disagreements"])
     return Row(**kept)
@@ -87,7 +88,7 @@ def row_of(found: Mapping[str, Any]) -> Row:
 def rows_of(
     workload: Workload, sides: Sequence[Measured], labels: Mapping[str, Array]
 ) -> list[Row]:
-    """A row for each rival."""
+    """Make a row for each rival of a workload."""
     ours, *rivals = sides
     rows = []
     for side, theirs in zip(workload.rivals, rivals, strict=True):

@@ -1,4 +1,4 @@
-"""How large a run is: the same workloads with fewer or more rows."""
+"""Sizes of a run: the same workloads with fewer or more rows."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Size:
-    """One size of all workloads.
+    """The size of all workloads.
 
     Attributes
     ----------
     name
-        On the command line.
+        Name on the command line.
     rows, mixture_rows, fit_rows
-        Of workloads of one K-means iteration, one mixture iteration, and whole fits, as a share of
-        those of the medium size.
+        Number of rows in workloads of one K-means iteration, of one mixture iteration, and of whole
+        fits, as a share of the medium size.
     disk
         Bytes of data on disk, as a share of the medium size.
     span
-        Iterations that the time of one is the mean of.
+        Number of iterations over which the time of one iteration is averaged.
     repeats
-        Rounds of all contenders.
+        Number of rounds of all contenders.
     """
 
     name: str
@@ -34,11 +34,11 @@ class Size:
 
     @property
     def tiny(self) -> bool:
-        """Whether this run is a test: it proves that all runs, and measures nothing."""
+        """Whether this is a test, which only shows that everything runs and measures nothing."""
         return self.name == "tiny"
 
     def of(self, medium: int, share: float, least: int) -> int:
-        """`medium` scaled by `share`, at least `least`."""
+        """Scale `medium` by `share`, to at least `least`."""
         return max(least, int(medium * share))
 
 

@@ -1,4 +1,4 @@
-"""What is compared: workloads, the contenders of each, and what a turn of one tells."""
+"""The parts of a comparison: workloads, their contenders, and the outcome of a turn."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from emdist.interfaces import Array
 MIB = 1 << 20
 T = TypeVar("T")
 
-#: Pairs of fits until the longer one takes longer, on a machine that others use too.
+#: Attempts at two fits of which the longer one must take longer: other processes may disturb.
 _TRIES = 5
 
 
-class Absent(Exception):  # noqa: N818 - no error: the contender takes no part, and says why
+class Absent(Exception):  # noqa: N818 - not an error: the contender takes no part, and says why
     """A contender cannot take part; the message says why."""
 
 
@@ -32,17 +32,17 @@ class Contender:
     Attributes
     ----------
     module
-        In `benchmarks.comparison.contenders`.
+        Module in `benchmarks.comparison.contenders`.
     title
-        In the table.
+        Title in the table.
     options
-        For its task, over those of the workload.
+        Options of its task, which override those of the workload.
     task
-        Function of the module; None for the workload's.
+        Function of the module; None for the task of the workload.
     at_least
-        Wanted of this one's median over emdist's; None where nothing is.
+        Target of this contender's median over emdist's; None for no target.
     agrees
-        Whether its figures are those that emdist's must agree with.
+        Whether emdist's figures must agree with those of this contender.
     """
 
     module: str
@@ -55,38 +55,39 @@ class Contender:
 
 @dataclass(frozen=True)
 class Workload:
-    """One row of the comparison, or a few: emdist beside each rival.
+    """A task and its data, on which emdist is compared with each rival.
 
     Attributes
     ----------
     name
-        On the command line (``--only``).
+        Name on the command line (``--only``).
     title
-        In the table, with the sizes.
+        Title in the table, with the sizes.
     group
-        "peers" or "limits": the table that its rows stand in.
+        The table that shows its rows: "peers" or "limits".
     task
-        Function that every contender's module has.
+        Name of the function that every contender's module has.
     make
-        Writes the data into a folder and returns its files by name; made once, read by all.
+        Function that writes the data into a folder and returns its files by name. It is called
+        once, and all contenders read the files.
     rivals
-        Held against `ours`.
+        The contenders that emdist is compared with.
     ours
-        emdist.
+        The contender that stands for emdist.
     options
-        For every contender.
+        Options for every contender.
     tolerances
-        Relative, by figure: emdist's may differ so much from a rival's.
+        Name of a figure -> relative difference that is allowed between emdist's and a rival's.
     budget
-        Peak resident memory that emdist may take: bytes; None where it is not stated.
+        Peak resident bytes that emdist may use; None for no limit.
     unit
         What a turn measures: seconds, or passes over the data.
     cold
-        Whether the data is put out of the page cache before every turn.
+        Whether the data are evicted from the page cache before every turn.
     repeats
-        Rounds, where fewer than the size's are enough because nothing varies.
+        Number of rounds if fewer than those of the size are enough, because nothing varies.
     note
-        For the table.
+        Note for the table.
     """
 
     name: str
@@ -106,24 +107,24 @@ class Workload:
 
     @property
     def contenders(self) -> tuple[Contender, ...]:
-        """emdist first."""
+        """All contenders, emdist first."""
         return (self.ours, *self.rivals)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one turn of a contender tells.
+    """The outcome of one turn of a contender.
 
     Attributes
     ----------
     value
         Seconds or passes.
     figures
-        Results to hold against the others', and to show.
+        Results to compare with those of others, and to show.
     labels
-        (n,) of all rows, if they are to be held against the others'.
+        (n,) labels of all rows, if they are to be compared with those of others.
     peak
-        Peak resident bytes of all processes; None for those of this one.
+        Peak resident bytes of all processes; None for those of the contender's process.
     """
 
     value: float
@@ -137,7 +138,7 @@ Turn: TypeAlias = Callable[[], Outcome]
 
 @dataclass(frozen=True)
 class Work:
-    """What a contender is given in its process: files, options, a folder, and what to close."""
+    """What a contender gets in its process: files, options, a scratch folder, and a stack."""
 
     files: Mapping[str, Path]
     options: Mapping[str, Any]
@@ -145,46 +146,46 @@ class Work:
     stack: ExitStack
 
     def array(self, name: str) -> Array:
-        """The whole of a file in memory of this process, so that all pay alike for reading it."""
+        """Read a whole file into memory of this process, so that reading costs all the same."""
         found: Array = np.load(self.files[name])
         return found
 
     def start(self) -> Array:
-        """(k, d) where all contenders begin, in the type of the data."""
+        """Return the (k, d) starting centres of all contenders, in the data type of the rows."""
         return self.array("start")
 
     @property
     def short(self) -> int:
-        """Iterations of the shorter of two fits."""
+        """Number of iterations of the shorter of two fits."""
         return 1
 
     @property
     def span(self) -> int:
-        """Iterations that the longer fit has more."""
+        """Number of iterations that the longer fit makes in addition."""
         return int(self.options.get("span", 1))
 
 
 def timed(call: Callable[[], T]) -> tuple[float, T]:
-    """Wall seconds of a call, and what it returned."""
+    """Call `call`; return its wall seconds and its result."""
     began = time.perf_counter()
     result = call()
     return time.perf_counter() - began, result
 
 
 def per_iteration(work: Work, fit: Callable[[int], T]) -> tuple[float, T]:
-    """Seconds of one iteration, and the longer of two fits whose difference that is.
+    """Measure the seconds of an iteration as the difference of two fits; return the longer fit.
 
-    What a fit does once (checks, a survey, labels, the final inertia) cancels: it is in both.
+    What a fit does once (checks, survey, labels, final inertia) cancels, because both fits do it.
     """
     for _ in range(_TRIES):
         short, _ = timed(lambda: fit(work.short))
         long, fitted = timed(lambda: fit(work.short + work.span))
         if long > short:
             return (long - short) / work.span, fitted
-    # Fits that take no time, whose difference is noise.
+    # The fits take so little time that their difference is only noise.
     return long / (work.short + work.span), fitted
 
 
 def median(values: tuple[float, ...]) -> float:
-    """Median, or NaN of nothing."""
+    """Return the median; NaN without values."""
     return float(np.median(values)) if values else math.nan

@@ -1,4 +1,4 @@
-"""The cost of an iteration on clusters of any size: measured constants, formulas, a simulation.
+"""Predict the cost of an iteration on clusters of any size: calibration, formulas, simulation.
 
 ``python -m benchmarks.scaling --calibrate --check --predict --write-docs docs/scaling.md``
 """

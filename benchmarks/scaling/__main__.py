@@ -1,4 +1,4 @@
-"""The command: calibrate, check, predict."""
+"""The command line of the predictions: calibrate, check, predict."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _STORED = Path(__file__).with_name("machine.json")
 
 
 def say(what: str) -> None:
-    """Progress, apart from the tables."""
+    """Print progress to standard error, apart from the tables."""
     print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Whatever was asked for, in order; calibration first."""
+    """Do what was asked for: calibration first, then check and predictions."""
     parser = argparse.ArgumentParser(description="Cost of an iteration on clusters of any size.")
     parser.add_argument("--calibrate", action="store_true", help="measure this machine")
     parser.add_argument("--check", action="store_true", help="predict passes here and make them")

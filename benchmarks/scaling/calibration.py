@@ -1,4 +1,4 @@
-"""The constants of this machine, each measured with emdist's own parts."""
+"""Measure the constants of this machine, with the parts of emdist that the formulas describe."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from emdist.store.sources.stamps import stamps_of
 from emdist.store.sources.zarr_source import zarr_source
 from emdist.sums import Sums, tree_sum
 
-#: Multiply-adds of the larger of two blocks that an E-step is timed on.
+#: Number of multiply-adds for the larger of the two blocks on which an E-step is timed.
 _WORK = 4e9
 _CLUSTERS, _CHUNK = 16, 4 << 20
-#: Seconds after which nothing is repeated once more.
+#: Seconds in total after which a measurement is not repeated any more.
 _ENOUGH = 3.0
 
 
 def least(work: Callable[[], Any], repeats: int = 3) -> float:
-    """Fewest seconds of a few repeats: what `work` takes when nobody disturbs it."""
+    """Return the fewest seconds of a few repeats: the time of `work` without disturbances."""
     found: list[float] = []
     while len(found) < repeats and sum(found) < _ENOUGH:
         began = time.perf_counter()
@@ -48,7 +48,7 @@ def least(work: Callable[[], Any], repeats: int = 3) -> float:
 
 
 def rows_of(n: int, d: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """(n, d) float32 rows in clusters, rounded to a hundredth as instruments do."""
+    """Draw (n, d) float32 rows in clusters, rounded to 0.01 as measuring instruments do."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(0, 3, (_CLUSTERS, d))
     x = centres[rng.integers(_CLUSTERS, size=n)] + rng.standard_normal((n, d))
@@ -56,7 +56,7 @@ def rows_of(n: int, d: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float3
 
 
 def write(path: Path, megabytes: int, d: int, packed: bool) -> float:
-    """Clusters as a Zarr array of 4 MiB chunks; stored bytes per decoded byte."""
+    """Write clusters as a Zarr array of 4 MiB chunks; return stored bytes per decoded byte."""
     unit = _CHUNK // (4 * d)
     chunks = max(1, megabytes * 10**6 // (unit * 4 * d))
     array = zarr.create_array(
@@ -70,25 +70,25 @@ def write(path: Path, megabytes: int, d: int, packed: bool) -> float:
 
 
 def source_of(path: Path, block_bytes: int) -> Source:
-    """The array as emdist reads it."""
+    """Open the array as a source of emdist."""
     return zarr_source(ArrayRef(Location(str(path))), None, block_bytes)
 
 
 def spread_of(d: int) -> Spread:
-    """Of `rows_of`, nearly."""
+    """Return the approximate spread of the rows that `rows_of` draws."""
     one = np.ones(d)
     return Spread(0 * one, 0 * one, 10 * one, -15 * one, 15 * one, np.zeros(d, bool), 1.0)
 
 
 def parameters(shape: ModelShape) -> tuple[Any, Any, Numerics]:
-    """Model, parameters and numerics that blocks are timed with."""
+    """Make the model, parameters and numerics with which blocks are timed."""
     model = make_model(ModelSection(name=shape.family, n_components=shape.k))
     seeds = rows_of(shape.k, shape.d, 7).astype(np.float64)
     return model, model.start(seeds, spread_of(shape.d)), Numerics("float32")
 
 
 def compute_of(shape: ModelShape) -> Compute:
-    """Time of a model's E-step by its rows, and of what follows on the driver."""
+    """Measure a model's E-step per row and per block, and the M-step of the driver."""
     model, params, numerics = parameters(shape)
     origin = np.zeros(shape.d)
     many = max(2048, int(_WORK / (shape.flops / 2)) // 1024 * 1024)
@@ -99,7 +99,7 @@ def compute_of(shape: ModelShape) -> Compute:
         return found
 
     with one_thread():
-        sums = step(1024)  # compiled
+        sums = step(1024)  # Compiles the kernels.
         few, all_rows = least(lambda: step(1024)), least(lambda: step(many))
         row = (all_rows - few) / (many - 1024)
         x = rows_of(max(2048, 4 * shape.k), shape.d)
@@ -115,13 +115,13 @@ _NO_SOURCE: Any = None
 
 
 def read_rate(source: Source) -> float:
-    """Decoded bytes per second of one thread, pages in memory already."""
+    """Measure decoded bytes per second of one thread, with the files in the page cache."""
     nbytes = source.shape[0] * source.shape[1] * source.dtype.itemsize
     return nbytes / least(lambda: [source.read(i).x[::1024].sum() for i in range(len(source))])
 
 
 def adding() -> tuple[float, float]:
-    """Bytes per second of sums joined, and of sums pickled and unpickled."""
+    """Measure bytes per second of adding sums, and of pickling and unpickling them."""
     sums = [Sums({"t": np.ones(1 << 20), "n": np.ones(100)}) for _ in range(8)]
     size = sums[0]["t"].nbytes
     whole = least(lambda: pickle.loads(pickle.dumps(sums[0], 5)))
@@ -129,9 +129,9 @@ def adding() -> tuple[float, float]:
 
 
 def placing(blocks: int = 10_000, workers: int = 100) -> tuple[float, float]:
-    """Seconds, and bytes at the peak, per block and worker of choosing places."""
+    """Measure seconds and peak bytes of choosing workers for blocks, per block and worker."""
     addresses = tuple((f"tcp://10.0.0.{i}:4000", 4) for i in range(workers))
-    chosen = place.__wrapped__  # without its cache
+    chosen = place.__wrapped__  # The function without its cache.
     seconds = least(lambda: chosen(tuple(range(blocks)), addresses))
     tracemalloc.start()
     chosen(tuple(range(blocks)), addresses)
@@ -141,7 +141,7 @@ def placing(blocks: int = 10_000, workers: int = 100) -> tuple[float, float]:
 
 
 def checkpointing(folder: Path) -> tuple[float, float]:
-    """Seconds of the smallest checkpoint, and bytes per second of a large one."""
+    """Measure seconds of the smallest checkpoint, and bytes per second of a large one."""
     run = RunFolder(Location(str(folder)))
     run.create_or_check({})
     epoch = run.claim()
@@ -156,7 +156,7 @@ def checkpointing(folder: Path) -> tuple[float, float]:
 
 
 def listing(folder: Path, files: int = 2000) -> float:
-    """Seconds per chunk file of stamping them all."""
+    """Measure the seconds per chunk file of reading the time stamps of all files."""
     array = zarr.create_array(folder, shape=(files, 1), chunks=(1, 1), dtype="f4")
     for i in range(files):
         path = folder / "c" / str(i) / "0"
@@ -167,7 +167,7 @@ def listing(folder: Path, files: int = 2000) -> float:
 
 
 def calibrate(say: Callable[[str], None], megabytes: int = 128) -> Machine:
-    """All constants, in a minute or two."""
+    """Measure all constants, in a minute or two."""
     with tempfile.TemporaryDirectory(prefix="emdist-scaling-") as name:
         folder = Path(name)
         say("reading")
@@ -181,7 +181,7 @@ def calibrate(say: Callable[[str], None], megabytes: int = 128) -> Machine:
         checkpoint, seal = checkpointing(folder / "run")
         listed = listing(folder / "many")
     say("Dask")
-    dask: DaskCosts = dask_costs()  # before the process has grown
+    dask: DaskCosts = dask_costs()  # Before the process has grown.
     models = {}
     for shape in MODELS:
         say(shape.name)

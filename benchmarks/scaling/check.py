@@ -1,4 +1,4 @@
-"""The formulas held against passes that this machine can make."""
+"""Compare the formulas with passes that this machine can make."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ BLOCK = 16 << 20
 
 @dataclass(frozen=True)
 class Checked:
-    """One row: seconds as predicted by formulas and by simulation, and as measured.
+    """One row: seconds predicted by formulas and by simulation, and measured seconds.
 
-    CPU seconds, of all processes together, do not depend on what else the machine does.
+    CPU seconds are those of all processes together. They do not depend on other work of the
+    machine.
     """
 
     where: str
@@ -42,33 +43,33 @@ class Checked:
 
     @property
     def error(self) -> float:
-        """Of the formula, relative to what was measured."""
+        """Error of the formula, relative to the measured seconds."""
         return self.formula / self.measured - 1
 
     @property
     def cpu_error(self) -> float:
-        """Of the formula for CPU, relative to what was measured."""
+        """Error of the formula for CPU seconds, relative to the measured ones."""
         return self.predicted_cpu / self.cpu - 1
 
 
 def here(machine: Machine, workers: int, threads: int) -> Cluster:
-    """This machine as a cluster: storage is the page cache, whose copying `plain` has in it.
+    """Describe this machine as a cluster. Storage is the page cache, whose copying is in `plain`.
 
-    What transfers wait is part of `first`, of a pass that was measured whole.
+    The latency of transfers is part of `first`, which was measured on whole passes.
     """
     far = 1e15
     return Cluster(workers, threads, 0.0, machine.move, far, far, 0.0, keeps=False)
 
 
 def threaded(machine: Machine) -> Machine:
-    """Without a scheduler."""
+    """Return the constants without the costs of a Dask scheduler, for an engine on threads."""
     return Machine(**{**machine.__dict__, "first": 0.0, "graph": 0.0, "task": 0.0, "leaf": 0.0})
 
 
 def check(
     machine: Machine, say: Callable[[str], None], megabytes: int = 256, few: bool = False
 ) -> list[Checked]:
-    """Predictions and measurements of a pass: threads, and two workers."""
+    """Predict and measure passes of some models, on threads and on two Dask workers."""
     shapes = [shape for shape in MODELS if shape.d == 32][: 1 if few else None]
     found: list[Checked] = []
     with tempfile.TemporaryDirectory(prefix="emdist-scaling-") as name:
@@ -125,7 +126,7 @@ def _rows(
 
 
 def _least(work: Callable[[], Any], engine: Engine, repeats: int = 5) -> tuple[float, float]:
-    """Fewest seconds of wall time, and of CPU of this process and the workers."""
+    """Measure the fewest seconds of wall time, and of CPU of this process and the workers."""
     found = []
     for _ in range(repeats):
         began, cpu = time.perf_counter(), _cpu(engine)

@@ -1,4 +1,4 @@
-"""The closed formulas: where the time of one iteration goes, and what it holds in memory."""
+"""Formulas for one iteration: where its time goes, and how much memory it needs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class Iteration:
     Attributes
     ----------
     graph, load, workers, scheduler, tail, driver
-        Seconds: graph made and sent; the task sent to all; the workers' reading and computing;
-        the scheduler's work beside it; the last joins one after another; the driver.
+        Seconds: to make and send the graph; to send the task to all workers; for the workers to
+        read and compute; of the scheduler's work at the same time; of the last joins, one after
+        another; of the driver.
     checkpoint
-        Seconds of a checkpoint, shared out over the iterations of a minute.
+        Seconds of a checkpoint, divided by the iterations of a minute.
     read_share
-        Of the workers' time, what is reading alone: 1 where storage is the limit.
+        Share of the workers' time that is only reading: 1 if storage is the limit.
     read_bytes, flops, messages, moved_bytes
-        Of all workers together.
+        Totals of all workers.
     worker_bytes, driver_bytes
-        Memory: of one worker, and of driver and scheduler.
+        Memory of one worker, and of driver and scheduler together.
     """
 
     graph: float
@@ -47,13 +48,13 @@ class Iteration:
 
     @property
     def seconds(self) -> float:
-        """From one iteration to the next: the scheduler works while workers do."""
+        """Seconds from one iteration to the next. The scheduler works while the workers do."""
         beside = max(self.workers, self.scheduler)
         return self.graph + self.load + beside + self.tail + self.driver + self.checkpoint
 
     @property
     def limit(self) -> str:
-        """What most of the time is waited for."""
+        """Name of the part that takes most of the time."""
         reads = "reading" if self.read_share > 0.5 else "computing"
         parts = {
             reads: self.workers if self.workers >= self.scheduler else 0.0,
@@ -65,9 +66,10 @@ class Iteration:
 
 
 def worker_seconds(times: Times) -> tuple[float, float]:
-    """Of the worker with most blocks: all its time, and the part that is reading alone.
+    """Return the seconds of the worker with most blocks, and the share that is only reading.
 
-    Its blocks share one way to storage and `threads` cores. What it keeps comes first.
+    Its blocks share one connection to storage and `threads` cores. Blocks that it keeps in memory
+    come first.
     """
     cluster = times.cluster
     mine = math.ceil(times.job.blocks / cluster.workers)
@@ -78,7 +80,7 @@ def worker_seconds(times: Times) -> tuple[float, float]:
     if not fresh:
         return warm + joins, 0.0
     read, work = times.read, times.work
-    through = fresh * read + work  # the line to storage is never idle
+    through = fresh * read + work  # If the connection to storage is never idle.
     rounds = math.ceil(fresh / p)
     busy = read + rounds * work if cluster.ahead else rounds * (read + work)
     cold = max(through, busy)
@@ -88,12 +90,12 @@ def worker_seconds(times: Times) -> tuple[float, float]:
 
 
 def held_sums(times: Times) -> float:
-    """Sums that lie on a worker and wait for siblings, at the worst moment.
+    """Estimate how many sums a worker holds at most while they wait for their siblings.
 
-    Blocks are spread by hashing, and every worker takes its own in order: after t blocks of its
-    own it is at block ``W t`` give or take ``W sqrt(t)``. So a group of eight is open for as many
-    blocks as the walks of eight workers lie apart, on every worker about twice the root of its
-    share; the factor is the simulation's.
+    Blocks are spread by hashing, and every worker takes its own in order. After t blocks of its own
+    it is at block ``W t``, plus or minus ``W sqrt(t)``. So a group of eight stays open for as many
+    blocks as the positions of eight workers differ. On every worker this is about twice the square
+    root of its share; the factor is taken from the simulation.
     """
     own = times.job.blocks / times.cluster.workers
     if times.cluster.workers == 1:
@@ -102,7 +104,7 @@ def held_sums(times: Times) -> float:
 
 
 def predict(times: Times, checkpoint_seconds: float = 60.0) -> Iteration:
-    """One iteration by formulas alone: nobody slow, nobody dead."""
+    """Predict one iteration by formulas alone: no worker is slow and none dies."""
     job, cluster, machine, compute = times.job, times.cluster, times.machine, times.compute
     workers, read_share = worker_seconds(times)
     depth = job.shape.top
@@ -141,7 +143,7 @@ def predict(times: Times, checkpoint_seconds: float = 60.0) -> Iteration:
 
 
 def cpu_seconds(times: Times) -> float:
-    """Of all processes together in one pass and its M-step: waiting does not count."""
+    """Return CPU seconds of all processes in a pass and its M-step; waiting does not count."""
     job, machine = times.job, times.machine
     leaves = job.blocks * times.work + job.joins * times.join(8, 0)
     return leaves + job.tasks * (machine.graph + machine.task) + times.compute.update

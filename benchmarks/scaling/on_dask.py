@@ -1,4 +1,4 @@
-"""What Dask costs per pass and per task, of blocks that do nothing."""
+"""Measure what Dask costs per pass and per task, with blocks that do nothing."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from emdist.inputs.plugins import plugin
 from emdist.settings.config import CLUSTERS
 from emdist.sums import Sums
 
-#: Blocks of the passes that are held against each other.
+#: Numbers of blocks of the two passes that are compared.
 FEW, MANY = 200, 3000
 
 
 @dataclass(frozen=True)
 class DaskCosts:
-    """See `quantities.Machine`."""
+    """Costs of Dask, as attributes of `quantities.Machine`, which describes them."""
 
     first: float
     graph: float
@@ -37,7 +37,7 @@ class DaskCosts:
 
 @dataclass(frozen=True)
 class Idle:
-    """Sums of a block that nobody reads."""
+    """Task that returns sums of a block without reading it."""
 
     size: int
 
@@ -47,7 +47,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class Pass:
-    """Seconds of one pass, and of CPU of client and scheduler, whose size is `resident`."""
+    """Wall seconds of a pass, CPU seconds of client and scheduler, and their resident bytes."""
 
     wall: float
     before: float
@@ -57,20 +57,20 @@ class Pass:
 
 @contextmanager
 def two_workers() -> Iterator[DaskEngine]:
-    """An engine on two worker processes of one thread here."""
+    """Start an engine on two local worker processes of one thread each."""
     local = plugin(CLUSTERS, "cluster", "local")(n_workers=2, threads_per_worker=1)
     with local.open() as client:
         yield DaskEngine(client)
 
 
 def resident() -> int:
-    """Bytes of this process in memory now; from the kernel, so Linux only."""
+    """Return the resident bytes of this process now. Linux only: it reads /proc."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def one_pass(engine: DaskEngine, blocks: int) -> Pass:
-    """Of idle blocks; `before` ends when the first group of eight is done."""
+    """Run one pass of idle blocks; `before` ends when the first group of eight is done."""
     first: list[float] = []
     sizes = [resident()]
 
@@ -90,7 +90,7 @@ def _tasks(blocks: int) -> int:
 
 
 def _moved(engine: DaskEngine, size: int) -> float:
-    """Least seconds in which a result of `size` bytes goes from one worker to the other."""
+    """Measure the fewest seconds to move a result of `size` bytes from one worker to the other."""
     client: Any = engine.client
     here, there = sorted(client.scheduler_info(n_workers=-1)["workers"])
     found = []
@@ -104,7 +104,7 @@ def _moved(engine: DaskEngine, size: int) -> float:
 
 
 def dask_costs() -> DaskCosts:
-    """Of an own cluster, closed again."""
+    """Measure the costs on a new local cluster, which is closed afterwards."""
     with two_workers() as engine:
         one_pass(engine, FEW)
         size = resident()
@@ -121,7 +121,7 @@ def dask_costs() -> DaskCosts:
         first=max(0.0, few.wall - wall * _tasks(FEW)),
         graph=graph,
         task=task,
-        # Two workers at once, on whatever client and scheduler leave of the time.
+        # Two workers compute at once, in the time that client and scheduler leave.
         leaf=max(0.0, 2 * (wall - graph - task)),
         move=(32 << 20) / max(large - small, 1e-3),
         latency=small,

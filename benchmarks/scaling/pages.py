@@ -1,4 +1,4 @@
-"""Tables in Markdown, and where they stand in docs/scaling.md."""
+"""Format the tables in Markdown, and write them into docs/scaling.md."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from benchmarks.scaling.quantities import GB, MODELS, TB, Cluster, Job, Machine,
 from benchmarks.scaling.simulation import simulate
 
 SIZES, WORKERS = (TB, 100 * TB), (10, 100, 1000)
-#: Unlike machines, and their deaths: three of a thousand in an hour.
+#: Differences between machines (sigma), and deaths per worker and hour: three in a thousand.
 SLOWNESS, FAILURES = 0.15, 0.003
 MIB = 1 << 20
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown; all columns but the first two to the right."""
+    """Format a Markdown table; all columns but the first two are right-aligned."""
     rule = ["---" if i < 2 else "--:" for i in range(len(head))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *rows))
 
 
 def span(seconds: float) -> str:
-    """Seconds, readable."""
+    """Format seconds with a suitable unit."""
     if seconds >= 5400:
         return f"{seconds / 3600:.1f} h"
     if seconds >= 90:
@@ -37,7 +37,7 @@ def span(seconds: float) -> str:
 
 
 def amount(nbytes: float) -> str:
-    """Bytes, readable."""
+    """Format bytes with a suitable unit."""
     for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if nbytes >= size:
             return f"{nbytes / size:.3g} {unit}"
@@ -45,7 +45,7 @@ def amount(nbytes: float) -> str:
 
 
 def calibration(machine: Machine) -> str:
-    """Two tables: constants, and models."""
+    """Format two tables: general constants, and constants of models."""
     m = machine
     general = [
         (
@@ -99,7 +99,7 @@ def calibration(machine: Machine) -> str:
 
 
 def checks(found: Sequence[Checked]) -> str:
-    """Predicted beside measured."""
+    """Format the table of predicted and measured seconds."""
     rows = [
         (
             one.where,
@@ -144,7 +144,7 @@ def _cells(machine: Machine, simulated: int) -> Iterator[tuple[str, ...]]:
 
 
 def flagged(nbytes: float, limit: float) -> str:
-    """Bytes, in bold where they are too many."""
+    """Format bytes, in bold if they exceed `limit`."""
     return f"**{amount(nbytes)}**" if nbytes > limit else amount(nbytes)
 
 
@@ -157,12 +157,12 @@ def _simulated(times: Times, limit: int) -> str:
 
 
 def replace_cluster(times: Times, cluster: Cluster) -> Times:
-    """The same job and machine on another cluster."""
+    """Return the times of the same job and machine on another cluster."""
     return Times(times.job, cluster, times.machine)
 
 
 def predictions(machine: Machine, simulated: int) -> str:
-    """One iteration of every model, size and number of workers."""
+    """Format the predicted iterations of every model, data size and number of workers."""
     head = (
         "model", "data, workers", "formula", "simulated: even, uneven", "limit", "workers",
         "scheduler and graph", "driver, task, last joins", "read", "sums moved", "memory: worker",
@@ -172,7 +172,7 @@ def predictions(machine: Machine, simulated: int) -> str:
 
 
 def settings(machine: Machine) -> str:
-    """What other settings make of the hardest row of K-means, and of the largest sums."""
+    """Format what other settings change for the hardest row of K-means and for large sums."""
     kmeans, large = MODELS[0], MODELS[-1]
     many = Cluster(1000)
     cases = [
@@ -215,7 +215,7 @@ def settings(machine: Machine) -> str:
 
 
 def between(text: str, name: str, content: str) -> str:
-    """`text` with what stands between the marks of `name` replaced."""
+    """Replace the part of `text` between the marks of `name`."""
     pattern = rf"(<!-- {name} -->\n).*?(\n<!-- end of {name} -->)"
     found, times = re.subn(
         pattern, lambda m: m[1] + "\n" + content + "\n" + m[2], text, flags=re.DOTALL
@@ -226,7 +226,7 @@ def between(text: str, name: str, content: str) -> str:
 
 
 def write_page(path: Path, parts: dict[str, str]) -> None:
-    """Put every part into its place."""
+    """Write every part between its marks in the page."""
     text = path.read_text(encoding="utf-8")
     for name, content in parts.items():
         text = between(text, name, content)

@@ -1,4 +1,4 @@
-"""What a prediction is made from: a job, a cluster, and the constants of a machine."""
+"""The inputs of a prediction: a job, a cluster, and the constants of a machine."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ GB = 10**9
 
 @dataclass(frozen=True)
 class ModelShape:
-    """What is fitted: a family, its components and the features of a row.
+    """The shape of a model: its family, components and features.
 
     Attributes
     ----------
     family
         "kmeans", "diagonal" or "full".
     k, d
-        Components and features.
+        Number of components and of features.
     """
 
     family: str
@@ -35,28 +35,28 @@ class ModelShape:
 
     @property
     def name(self) -> str:
-        """Of its row in tables and constants."""
+        """Name of the model in tables and constants."""
         return f"{self.family} k={self.k} d={self.d}"
 
     @property
     def statistics(self) -> int:
-        """D, the length of T(x)."""
+        """D, the length of the sufficient statistics T(x) of a row."""
         d = self.d
         return {"kmeans": d, "diagonal": 2 * d, "full": d + d * (d + 1) // 2}[self.family]
 
     @property
     def flops(self) -> int:
-        """Of one row: scores, and for mixtures the sums as well; exponentials not counted."""
+        """Floating-point operations per row for scores and, in mixtures, sums; no exponentials."""
         return (2 if self.family == "kmeans" else 4) * self.k * self.statistics
 
     @property
     def sums_bytes(self) -> int:
-        """Of one block's sums, in float64: statistics and weights of every component."""
+        """Bytes of one block's sums in float64: statistics and weights of every component."""
         return 8 * self.k * (self.statistics + 1)
 
     @property
     def params_bytes(self) -> int:
-        """Of the parameters, which travel to every worker once a pass."""
+        """Bytes of the parameters, which are sent to every worker once per pass."""
         scale = {"kmeans": 0, "diagonal": self.d, "full": self.d**2}[self.family]
         return 8 * self.k * (1 + self.d + scale)
 
@@ -74,14 +74,14 @@ MODELS = (
 
 @dataclass(frozen=True)
 class Compute:
-    """What a model costs on one core.
+    """The cost of a model on one core.
 
     Attributes
     ----------
     row
-        Seconds per row of an E-step.
+        Seconds of an E-step per row.
     block
-        Seconds per block, whatever its rows: parameters made ready.
+        Seconds per block that do not depend on its rows, to prepare the parameters.
     update
         Seconds of the M-step and the objective on the driver.
     sums, task
@@ -97,36 +97,37 @@ class Compute:
 
 @dataclass(frozen=True)
 class Machine:
-    """Constants of a machine, as `calibration` measures them.
+    """The constants of a machine, as `calibration` measures them.
 
     Attributes
     ----------
     cores
-        Of the machine that was measured.
+        Number of cores of the measured machine.
     plain, packed
-        Decoded bytes per second and core, read as emdist reads blocks of several chunks out of
-        the page cache: uncompressed, and Zstandard level 3.
+        Decoded bytes per second and core when emdist reads blocks of several chunks from the page
+        cache: uncompressed chunks, and chunks with Zstandard level 3.
     stored
-        Stored bytes per decoded byte of the latter.
+        Stored bytes per decoded byte of the compressed chunks.
     first, graph, task
-        Of a pass on Dask: seconds of any pass, and seconds of CPU per task of client and
-        scheduler before the first block is worked on, and after.
+        Costs of a pass on Dask: fixed seconds of any pass; CPU seconds of client and scheduler per
+        task before work on the first block begins; CPU seconds per task after that.
     leaf
-        Seconds per task of a worker.
+        Seconds of a worker per task.
     place, place_bytes
-        Seconds, and bytes at the peak, per block and worker of choosing places: once per run.
+        Seconds and peak bytes, per block and worker, of choosing workers for blocks, once per run.
     add, pickle, move
-        Bytes per second: sums joined, sums pickled and unpickled, sums between two workers.
+        Bytes per second of adding sums, of pickling and unpickling them, and of moving them between
+        two workers.
     latency
         Seconds of one fetch from a worker.
     checkpoint, seal
         Seconds of the smallest checkpoint, and bytes per second of larger ones.
     task_bytes
-        Of memory that client and scheduler take per task of a pass.
+        Bytes of memory that client and scheduler use per task of a pass.
     listing
-        Seconds per chunk file of listing and stamping them.
+        Seconds per chunk file of listing files and reading their time stamps.
     models
-        By name.
+        Name of a model -> its costs.
     """
 
     cores: int
@@ -150,12 +151,12 @@ class Machine:
     models: Mapping[str, Compute]
 
     def save(self, path: Path) -> None:
-        """As JSON."""
+        """Write the constants as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Machine:
-        """From JSON."""
+        """Read the constants from JSON."""
         found = json.loads(path.read_text(encoding="utf-8"))
         models = {name: Compute(**one) for name, one in found.pop("models").items()}
         return cls(**found, models=models)
@@ -163,26 +164,26 @@ class Machine:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Machines that are not here: every number is an assumption.
+    """A cluster of machines that are not here, so every number is an assumption.
 
     Attributes
     ----------
     workers, threads, memory
-        Worker processes, cores of each, bytes of each.
+        Number of worker processes, and cores and bytes of memory of each.
     network
-        Bytes per second of one worker, and of the driver.
+        Bytes per second of the network of one worker, and of the driver.
     storage, aggregate
-        Bytes per second that one worker reads, and that all together read.
+        Bytes per second that one worker reads, and that all workers read together.
     latency
         Seconds of one transfer.
     ahead
         Whether a thread's next block is read while it computes.
     keeps
-        Whether what is left of a worker's memory keeps decoded blocks between passes.
+        Whether a worker's free memory keeps decoded blocks between passes.
     task
-        Seconds of client and scheduler per task; None: as calibrated.
+        Seconds of client and scheduler per task; None for the calibrated value.
     slowness
-        Sigma of a lognormal factor of every worker, in each pass.
+        Sigma of the lognormal factor by which every worker is slower, in each pass.
     failures, restart
         Deaths per worker and hour, and seconds until a dead worker is back.
     """
@@ -204,18 +205,18 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Job:
-    """One fit.
+    """One fit: its model and its data.
 
     Attributes
     ----------
     model
-        What is fitted.
+        The shape of the model that is fitted.
     nbytes
-        Of the array, decoded.
+        Decoded bytes of the array.
     block_bytes
-        Of a block, decoded.
+        Decoded bytes of a block.
     itemsize
-        Of a value.
+        Bytes of a value.
     stored
         Stored bytes per decoded byte.
     """
@@ -228,33 +229,33 @@ class Job:
 
     @property
     def blocks(self) -> int:
-        """L, leaves of a pass."""
+        """L, the number of blocks, which are the leaves of a pass."""
         return max(1, math.ceil(self.nbytes / self.block_bytes))
 
     @property
     def rows(self) -> float:
-        """Of one block."""
+        """Number of rows of one block."""
         return self.nbytes / self.blocks / (self.model.d * self.itemsize)
 
     @property
     def shape(self) -> Shape:
-        """How its blocks are joined."""
+        """How the blocks of a pass are joined."""
         return Shape(self.blocks)
 
     @property
     def joins(self) -> int:
-        """J."""
+        """J, the number of joins."""
         return sum(self.shape.widths[1:])
 
     @property
     def tasks(self) -> int:
-        """T: blocks, joins, and the one that unpickles."""
+        """T, the number of tasks: blocks, joins, and the task that unpickles."""
         return self.blocks + self.joins + 1
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of the units that a pass is made of, on one worker of a cluster."""
+    """Seconds of the parts of a pass, on one worker of a cluster."""
 
     job: Job
     cluster: Cluster
@@ -266,24 +267,24 @@ class Times:
 
     @property
     def read(self) -> float:
-        """One block from storage, all workers reading at once."""
+        """Seconds to read one block from storage while all workers read."""
         rate = min(self.cluster.storage, self.cluster.aggregate / self.cluster.workers)
         return self.job.nbytes / self.job.blocks * self.job.stored / rate
 
     @property
     def work(self) -> float:
-        """One block on one core: decoded, then the E-step."""
+        """Seconds to decode one block and make its E-step, on one core."""
         packed = self.machine.packed if self.job.stored < 1 else self.machine.plain
         decoded = self.job.nbytes / self.job.blocks / packed
         return decoded + self.warm
 
     @property
     def warm(self) -> float:
-        """One block on one core that lies there decoded."""
+        """Seconds of the E-step of one decoded block, on one core."""
         return self.machine.leaf + self.compute.block + self.job.rows * self.compute.row
 
     def join(self, children: int, remote: int) -> float:
-        """`children` sums into one, `remote` of them from other workers."""
+        """Return the seconds to join `children` sums, `remote` of them from other workers."""
         sums, moved = self.compute.sums, remote * self.compute.sums
         wait = self.cluster.latency if remote else 0.0
         adding = (children - 1) * sums / self.machine.add
@@ -292,12 +293,12 @@ class Times:
 
     @property
     def graph(self) -> float:
-        """Before the first block is worked on: the graph made, sent and taken in."""
+        """Seconds until work on the first block begins: to make, send and receive the graph."""
         return self.machine.first + self.job.tasks * self._per_task(self.machine.graph)
 
     @property
     def task(self) -> float:
-        """Of the scheduler per task, while workers work."""
+        """Seconds of the scheduler per task while workers compute."""
         return self._per_task(self.machine.task)
 
     def _per_task(self, part: float) -> float:
@@ -307,7 +308,7 @@ class Times:
 
     @property
     def load(self) -> float:
-        """The task to every worker: each that has it passes it on."""
+        """Seconds to send the task to every worker. Each worker that has it passes it on."""
         size, hops = self.compute.task, math.ceil(math.log2(self.cluster.workers + 1))
         return hops * (self.cluster.latency + size / self.cluster.network) + (
             size / self.machine.pickle
@@ -315,7 +316,7 @@ class Times:
 
     @property
     def driver(self) -> float:
-        """The last sums to the driver, the M-step, the objective."""
+        """Seconds to fetch the last sums, and for M-step and objective on the driver."""
         fetched = self.job.shape.widths[-1]
         size = self.compute.sums
         each = self.cluster.latency + size / self.cluster.network + size / self.machine.pickle
@@ -323,7 +324,7 @@ class Times:
 
     @property
     def resident(self) -> int:
-        """Blocks that each worker keeps between passes."""
+        """Number of blocks that each worker keeps in memory between passes."""
         if not self.cluster.keeps:
             return 0
         block = self.job.nbytes / self.job.blocks

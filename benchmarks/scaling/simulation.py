@@ -1,7 +1,8 @@
-"""A pass as discrete events: one scheduler, workers with a line to storage, joins, deaths.
+"""Simulate a pass by discrete events: one scheduler, workers that share storage, joins, deaths.
 
-What formulas leave out happens here: blocks of uneven workers, groups whose eight parts end far
-apart, sums that wait for them, work that is done again. Everything is drawn from one seed.
+It includes what the formulas leave out: workers of different speed, groups whose eight parts end at
+very different times, sums that wait for them, and work that is repeated after a death. All random
+numbers follow from one seed.
 """
 
 from __future__ import annotations
@@ -18,30 +19,30 @@ from benchmarks.scaling.quantities import Times
 from emdist.engines.dask.graph import Node
 from emdist.sums import FAN_IN
 
-#: What a node is: to be made, made, made and known to the scheduler, or needed no longer.
+#: Status of a node: to be made; made; made and known to the scheduler; not needed any more.
 _DUE, _MADE, _KNOWN, _SPENT = range(4)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a simulated iteration took.
+    """The result of a simulated iteration.
 
     Attributes
     ----------
     seconds
-        From one iteration to the next, without a checkpoint.
+        Seconds from one iteration to the next, without a checkpoint.
     worked
-        Blocks computed, those done again after a death included.
+        Number of blocks computed, including those repeated after a death.
     joined
-        Joins computed.
+        Number of joins computed.
     read_bytes, moved_bytes
-        From storage, and between workers.
+        Bytes read from storage, and bytes moved between workers.
     held
-        Most sums that lay on one worker at a time.
+        Largest number of sums that one worker held at a time.
     waiting
-        Seconds that the average result waited for the scheduler.
+        Mean seconds that a result waited for the scheduler.
     deaths
-        Of workers.
+        Number of deaths of workers.
     """
 
     seconds: float
@@ -56,7 +57,7 @@ class Outcome:
 
 @dataclass
 class Worker:
-    """A worker: its blocks in order, its cores, its line to storage. State of a simulation."""
+    """State of a simulated worker: its blocks in order, its cores, its connection to storage."""
 
     slowness: float
     leaves: deque[int]
@@ -71,7 +72,7 @@ class Worker:
 
 
 class Simulation:
-    """One pass. It has state, because it is a clock and what lies where."""
+    """The simulation of one pass. Its state is the clock and where each result is."""
 
     def __init__(self, times: Times, seed: int = 0) -> None:
         self.times, self.rng = times, np.random.default_rng(seed)
@@ -79,7 +80,7 @@ class Simulation:
         self.shape, self.p = job.shape, cluster.threads
         spread = self.rng.lognormal(0.0, cluster.slowness, cluster.workers)
         order = np.empty(job.blocks, np.int64)
-        # As rendezvous hashing with bounded loads does: at random, and equally many.
+        # Blocks are placed as by rendezvous hashing with bounded loads: randomly, equally many.
         order[self.rng.permutation(job.blocks)] = np.arange(job.blocks) % cluster.workers
         lists = np.split(
             np.argsort(order, kind="stable"),
@@ -101,7 +102,7 @@ class Simulation:
         self.open_leaves = job.blocks
 
     def run(self) -> Outcome:
-        """From the graph to the M-step."""
+        """Simulate from the graph to the M-step."""
         times, cluster = self.times, self.times.cluster
         self.now = times.graph + times.load
         self.scheduler = self.now
@@ -122,7 +123,7 @@ class Simulation:
         heapq.heappush(self.events, (when, self.count, happen))
 
     def _fill(self, w: int) -> None:
-        """Give the free cores of worker `w` what lies first: joins, then its next blocks."""
+        """Give the free cores of worker `w` its next work: joins first, then blocks."""
         worker = self.workers[w]
         while not worker.down and worker.busy < self.p:
             if worker.joins:
@@ -133,7 +134,7 @@ class Simulation:
                 return
 
     def _steal(self, w: int) -> bool:
-        """Take the last block of the worker with most, if it has more than it can begin."""
+        """Take the last block of the worker with most blocks, if it cannot begin all of them."""
         if not self.open_leaves:
             return False
         most = max(self.workers, key=lambda one: len(one.leaves))
@@ -143,7 +144,7 @@ class Simulation:
         return True
 
     def _read(self, w: int) -> tuple[int, float]:
-        """The next block of `w`, and when it will be there; never where it is kept."""
+        """Start reading the next block of `w`; return it, and the time at which it is there."""
         worker = self.workers[w]
         i = worker.leaves.popleft()
         self.open_leaves -= 1
@@ -181,14 +182,14 @@ class Simulation:
     def _end(self, w: int, node: Node, life: int) -> None:
         worker = self.workers[w]
         if worker.life != life:
-            return  # it died meanwhile
+            return  # The worker died before the end.
         worker.busy -= 1
         worker.running.discard(node)
         self._put(node, w)
         if node[0]:
             for below in self.shape.children(node):
                 self._drop(below)
-        # One server: it takes results in as they come, and hands on what they make possible.
+        # There is one scheduler: it handles results in order, then starts what they make possible.
         begins = max(self.scheduler, self.now)
         self.waited, self.handled = self.waited + begins - self.now, self.handled + 1
         self.scheduler = begins + self.times.task
@@ -208,18 +209,18 @@ class Simulation:
             self.workers[w].held -= 1
 
     def _told(self, node: Node) -> None:
-        """The scheduler has heard of `node`: its join may begin, where the last part lies."""
+        """Let the scheduler know that `node` is made; its join may begin where its last part is."""
         if self.status[node[0]][node[1]] != _MADE:
-            return  # lost before anybody heard of it
+            return  # It was lost before the scheduler knew of it.
         self.status[node[0]][node[1]] = _KNOWN
         if node[0] == self.shape.top:
             self.left -= 1
-            self._drop(node)  # at the driver
+            self._drop(node)  # It has been fetched by the driver.
             return
         self._ready((node[0] + 1, node[1] // FAN_IN), self.place[node])
 
     def _ready(self, node: Node, w: int) -> None:
-        """Queue the join `node` on `w`, if all its parts are there."""
+        """Queue the join `node` on worker `w` if all its parts are made and known."""
         below = self.shape.children(node)
         row = self.status[node[0] - 1]
         if node in self.begun or (row[below[0][1] : below[-1][1] + 1] != _KNOWN).any():
@@ -233,7 +234,7 @@ class Simulation:
         self._at(self.now + self.rng.exponential(1 / rate), lambda: self._die(w))
 
     def _die(self, w: int) -> None:
-        """Everything on `w` is lost; what is still wanted is made again from the blocks."""
+        """Lose all results on `w`; those that are still needed are made again from the blocks."""
         worker = self.workers[w]
         self.deaths += 1
         self.workers[w] = Worker(worker.slowness, worker.leaves, life=worker.life + 1, down=True)
@@ -243,7 +244,7 @@ class Simulation:
         lost = [node for node, at in self.place.items() if at == w]
         for node in lost:
             del self.place[node]
-            # A join that has begun elsewhere has what it needs.
+            # A join that has begun elsewhere has fetched its parts already.
             spent = (node[0] + 1, node[1] // FAN_IN) in self.begun
             self.status[node[0]][node[1]] = _SPENT if spent else _DUE
         for node in (*undone, *lost):
@@ -254,7 +255,7 @@ class Simulation:
             self._fill(other)
 
     def _again(self, node: Node, w: int) -> None:
-        """Make `node`, which is due, from what is left of its parts."""
+        """Make `node` again, which is due, from those of its parts that are left."""
         if node[0] == 0:
             self.workers[w].leaves.append(node[1])
             self.open_leaves += 1
@@ -276,5 +277,5 @@ class Simulation:
 
 
 def simulate(times: Times, seed: int = 0) -> Outcome:
-    """One iteration, the second or a later one."""
+    """Simulate one iteration, the second or a later one."""
     return Simulation(times, seed).run()

@@ -1,4 +1,4 @@
-"""The command line: one command per file, the options that they share, and the application."""
+"""The command line: one module per command, the options that they share, and the application."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The command line: ingest, fit, sweep, label, inspect, compress, config, completion, flow."""
+"""The application `emdist`, which joins the commands: ingest, fit, sweep, label and others."""
 
 from __future__ import annotations
 

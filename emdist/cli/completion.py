@@ -1,4 +1,4 @@
-"""``emdist completion``: scripts that complete commands and options in a shell."""
+"""``emdist completion``: prints scripts that complete commands and options in a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``emdist compress``: an image in K colours."""
+"""``emdist compress``: reduces an image to K colours."""
 
 from __future__ import annotations
 

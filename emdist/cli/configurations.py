@@ -1,4 +1,4 @@
-"""``emdist config``: the example configurations that emdist brings along."""
+"""``emdist config``: prints the example configurations that are part of emdist."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emdist.errors import ConfigError
 from emdist.inputs.plugins import nearest
 from emdist.report.answer import REPEAT, reported
 
-#: Printed first: the order in which a user needs them.
+#: Configurations that are listed first, in the order in which a user needs them.
 _FIRST = ("quickstart", "reference")
 
 

@@ -1,4 +1,4 @@
-"""``emdist fit``: one model, fitted and its rows labelled."""
+"""``emdist fit``: fits one model and labels its rows."""
 
 from __future__ import annotations
 

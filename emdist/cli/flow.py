@@ -1,4 +1,4 @@
-"""``emdist flow``: the jobs as Prefect flows."""
+"""``emdist flow``: runs the jobs as Prefect flows."""
 
 from __future__ import annotations
 
@@ -148,9 +148,9 @@ def _run(name: str, *arguments: Any) -> NoReturn:
     """Call `run` of the flow `name`, and end the process with the exit code that it returns."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
-        # Prefect catches interrupts, reports them and raises them again: none is to be sent twice.
+        # Prefect catches interrupts, reports them and raises them again. None may be sent twice.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # Not before now: it imports Prefect.
+        # Import the flow only now, because it imports Prefect.
         code: int = import_module(f"emdist.flows.{name}").run(*arguments)
     from emdist.flows.script import leave
 

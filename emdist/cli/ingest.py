@@ -1,4 +1,4 @@
-"""``emdist ingest``: files to a Zarr array."""
+"""``emdist ingest``: copies files into a Zarr array."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def ingest(
         def tell(rows: int, total: int) -> None:
             if mode == "auto" and sys.stderr.isatty():
                 of = f" of {total:,}" if total else ""
-                # A carriage return at the end, so that what follows overwrites it.
+                # A carriage return at the end, so that the next line overwrites this one.
                 print(f"{rows:,}{of} rows", end="\r", file=sys.stderr, flush=True)
 
         found = run(

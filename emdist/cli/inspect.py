@@ -1,4 +1,4 @@
-"""``emdist inspect``: what lies at a path."""
+"""``emdist inspect``: describes the run, model, labels or array at a path."""
 
 from __future__ import annotations
 

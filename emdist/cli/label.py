@@ -1,4 +1,4 @@
-"""``emdist label``: new rows labelled by a saved model or a finished run."""
+"""``emdist label``: labels new rows with a saved model or a finished run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they amount to."""
+"""Options that several commands share, and the configuration settings that they set."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def check_data(data: str | None, command: str) -> None:
         )
 
 
-#: Options of commands, by the settings that they amount to.
+#: Setting of a configuration -> the option of commands that sets it.
 _OPTIONS = {
     **OPTIONS,
     "data.path": "the data",

@@ -1,4 +1,4 @@
-"""``emdist fit --repeat RUN``: the same run once more, and whether it came to the same."""
+"""``emdist fit --repeat RUN``: repeats a run, and says whether the results are bit-identical."""
 
 from __future__ import annotations
 

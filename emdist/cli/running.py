@@ -1,4 +1,4 @@
-"""What ``emdist fit`` and ``emdist sweep`` do once their configuration is checked."""
+"""Run ``emdist fit`` and ``emdist sweep`` once their configuration is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``emdist sweep``: many models in the reads of one."""
+"""``emdist sweep``: fits many models with shared reads of the data."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The scikit-learn face: estimators that take Zarr, Dask and NumPy alike."""
+"""The Python API in scikit-learn's style: estimators that take Zarr, Dask and NumPy arrays."""

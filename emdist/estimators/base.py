@@ -1,4 +1,4 @@
-"""What the estimators share: fitting, predicting, saving."""
+"""`Estimator`, the base class of all estimators: fitting, predicting and saving."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ S = TypeVar("S", bound=Section)
 
 @parameters()
 class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
-    """Base of the estimators; scikit-learn's conventions, any source, any engine.
+    """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
 
-    It has state as every scikit-learn estimator has: parameters as given, and attributes with a
-    trailing underscore after `fit`, which are read-only.
+    An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,
+    and `fit` adds attributes whose names end with an underscore. These attributes are read-only.
     """
 
     _: KW_ONLY
@@ -71,16 +71,16 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
-        """Whether a model of this section is one of its own."""
+        """Return whether the class can represent a model with this section."""
         raise NotImplementedError
 
     @classmethod
     def _from_section(cls, section: ModelSection) -> Self:
-        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        """Make an unfitted estimator whose parameters describe the model of `section`."""
         raise NotImplementedError
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
-        """The configuration that the parameters amount to, for data of so many features."""
+        """Make the configuration that the parameters describe, for `n_features` features."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
@@ -90,11 +90,11 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _is_positive(self) -> bool:
-        """Whether features must not be negative, for scikit-learn's tags."""
+        """Return whether features must be >= 0, for scikit-learn's tags."""
         return False
 
     def __sklearn_clone__(self) -> Self:
-        # scikit-learn copies parameters deeply; a client is a connection and is shared.
+        # scikit-learn copies parameters deeply. A Dask client is a connection, so it is shared.
         bare = copy.copy(self)
         bare.engine = None
         twin: Self = super(Estimator, bare).__sklearn_clone__()
@@ -102,7 +102,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return twin
 
     def __getstate__(self) -> dict[str, Any]:
-        # A client means nothing in another process: there, threads do the work.
+        # A Dask client cannot be used in another process. There, the estimator uses threads.
         state: dict[str, Any] = dict(super().__getstate__())
         if is_client(state.get("engine")):
             state["engine"] = None
@@ -112,7 +112,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return "_fitted" in self.__dict__
 
     def _reading(self) -> ReadingSection:
-        """How rows are read, by the parameters as they are now."""
+        """Make the section that says how to read rows, from the present parameters."""
         return self._checked(
             ReadingSection,
             {},
@@ -131,7 +131,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        """`X` as a source with the features that were fitted."""
+        """Return `X` as a source; check that it has the features of the fitted data."""
         source = self._source(X, sample_weight, engine)
         if source.shape[1] != self._fitted.n_features:
             raise ShapeError(
@@ -142,26 +142,29 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return source
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit to the rows of `X`.
+        """Fit the model to the rows of `X`.
 
         Parameters
         ----------
-        X
-            Array-like (n, d), dask array, ``zarr.Array``, or path or URL of a Zarr array, which
-            is never loaded whole.
-        y
-            Ignored, for scikit-learn's pipelines.
-        sample_weight
-            (n,) weights >= 0, or path or URL of a 1-D Zarr array; None for 1.
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data. A text or path is the path or URL of a Zarr array. Stored data are read in
+            blocks and never loaded as a whole.
+        y : None
+            Ignored. scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
+            Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. Zarr weights
+            need an `X` in Zarr. None gives every row the weight 1.
 
         Returns
         -------
-        The estimator itself.
+        self : estimator
+            The fitted estimator.
 
         Raises
         ------
         EmdistError
-            See `emdist.errors`; those about data and parameters are ValueErrors too.
+            If the data or the parameters are wrong, or reading fails. `emdist.errors` lists the
+            kinds. Those about data and parameters are also ValueErrors.
         """
         engine = make_engine(self.engine)
         source = self._source(X, sample_weight, engine)
@@ -179,7 +182,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _planned(self, source: Source) -> tuple[Recipe, Given]:
-        """What `fit` does; what does not suit `source` is refused before anything is read."""
+        """Return what `fit` computes; refuse what does not suit `source` before reading rows."""
         model, section, given = self._sections(source.shape[1])
         check_given(self.get_params(deep=False), names_of(source))
         recipe, features = Recipe(model, section), source.shape[1]
@@ -193,7 +196,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return recipe.checked(), given
 
     def _check_warm(self, source: Source) -> None:
-        """StartError if a warm start would take the parameters of some features for others."""
+        """Check that a warm start is for the same features as the previous fit, else StartError."""
         if not (getattr(self, "warm_start", False) and self.__sklearn_is_fitted__()):
             return
         known, found = self._fitted.feature_names, names_of(source)
@@ -204,7 +207,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             )
 
     def _end(self, state: FitState, spread: Spread, model: ModelSection, source: Source) -> None:
-        """Take over the best start of a finished fit."""
+        """Take over the best restart of a finished fit."""
         best = state.best
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
@@ -212,15 +215,15 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         self._adopt(result(best, spread, history, names_of(source)), model)
 
     def _schedule(self) -> dict[str, Any]:
-        """The parameters that say how passes become iterations, as the configuration has them."""
+        """Return the schedule and its options, with the names that a configuration uses."""
         options = self._options_of("schedule_options", "{'groups': 8}")
         return {"schedule": self.schedule, "schedule_options": options}
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        """Called after `fit` with what was read; nothing is kept by default."""
+        """Keep what later attributes need of the data just fitted. By default, keep nothing."""
 
     def _told(self) -> ModelSection:
-        """What was fitted; `non_finite` as it is now says what it takes NaN for."""
+        """Return the fitted section, where the present `non_finite` says if NaN is missing."""
         return self._section.model_copy(update={"missing": self.non_finite == "missing"})
 
     def _model(self) -> Model[Any]:
@@ -245,12 +248,12 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return collected
 
     def _labelled(self, X: Any, sample_weight: Any) -> Sums:
-        """Sums of one pass over `X`: ``score``, ``weight`` and ``count``.
+        """Return the sums of one pass over `X`: ``score``, ``weight`` and ``count``.
 
         Raises
         ------
         WeightError
-            If the rows that count have no weight, or more than float64 holds.
+            If the rows that count have a total weight of 0 or of more than float64 can hold.
         """
         check_is_fitted(self)
         engine = make_engine(self.engine)
@@ -270,24 +273,42 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return sums
 
     def predict(self, X: Any) -> NDArray[np.int32]:
-        """Index of each row's cluster or component: (n,) int32.
+        """Predict the cluster or component of each row.
 
-        `X` as in `fit`. Rows left out by a policy have no label, nor have rows without any
-        observed value: the result is shorter then; write labels to a grid with `emdist label`
-        instead.
+        Rows that a policy leaves out have no label, and neither have rows without an observed
+        value. The result is then shorter than `X`. Use `emdist label` to write labels that are
+        aligned with the rows of the array.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`, with the features that were fitted.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Index of the cluster or component of each row. In a mixture with noise, -1 is noise.
 
         Raises
         ------
         DataError
-            If a row is so far from everything that its scores overflow.
+            If a row is so far from all components that its scores overflow.
         """
         return self._collect(X, only_labels=True).labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Store the fitted estimator in the folder `path`, or at a URL; `emdist.load` reads it.
+        """Write the fitted estimator to a folder, from which `emdist.load` reads it.
 
-        The folder is new or empty, or holds a saved model, which is replaced; that of a run is
-        refused with a ConfigError.
+        Parameters
+        ----------
+        path : str or path-like
+            A path or URL of a folder. It may be new or empty, or hold a saved model, which is then
+            replaced.
+
+        Raises
+        ------
+        ConfigError
+            If `path` is the folder of a run, or not a path.
         """
         check_is_fitted(self)
         place = as_location(path, "a folder to save the model in")

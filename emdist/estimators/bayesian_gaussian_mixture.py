@@ -1,4 +1,4 @@
-"""BayesianGaussianMixture with scikit-learn's parameters and attributes, for data of any size."""
+"""`BayesianGaussianMixture`, with scikit-learn's parameters, for data of any size."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _WEIGHTS: dict[WeightPrior, str] = {
     "verbose", "verbose_interval",
 )  # fmt: skip
 class BayesianGaussianMixture(GaussianEstimator):
-    """Mixture of Gaussians by variational Bayes, exact and out of core.
+    """Mixture of Gaussians by variational Bayes: exact, for data of any size.
 
-    Components that the data does not need are left with hardly any weight, so `n_components` is
-    a limit and no guess.
+    Components that the data do not need end with hardly any weight. Therefore `n_components` is a
+    maximum and need not be guessed exactly.
 
     Parameters
     ----------
@@ -244,12 +244,12 @@ class BayesianGaussianMixture(GaussianEstimator):
     weight_concentration_prior_ = Learned[float]()
 
     _: KW_ONLY
-    n_components: int = 1  # a keyword, as scikit-learn has it here
+    n_components: int = 1  # Declared again as a keyword, as in scikit-learn.
     weight_concentration_prior_type: WeightPrior = "dirichlet_process"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
-        # It has no parameter for noise, which only a configuration gives a posterior.
+        # The estimator has no parameter for noise. Only a configuration can combine both.
         known = {VARIATIONAL + family for family in FAMILIES.values()}
         return section.name in known and section.noise is None
 
@@ -326,27 +326,39 @@ class BayesianGaussianMixture(GaussianEstimator):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of a given posterior, which predicts, scores, draws and labels.
+        """Make a fitted estimator from a known posterior, without data.
+
+        It can predict, score, draw and label as if it had been fitted.
 
         Parameters
         ----------
-        means, covariances
-            As the fitted attributes: (k, d), and the inverses of the expected precisions in the
-            shape of `covariance_type`, "full" by default.
-        mean_precision
-            (k,): the prior's, `mean_precision_prior` (1 by default), and the weight of the rows of
-            each component, which all other widths of the posterior follow from.
-        weight_concentration, degrees_of_freedom
-            As the fitted attributes; if given, they are only held to what follows.
-        feature_names
+        means : array-like of shape (n_components, n_features)
+            Expected means, as `means_`. The columns of a data frame name the features.
+        covariances : array-like
+            Inverses of the expected precisions, as `covariances_`, in the shape that
+            `covariance_type` gives ('full' by default).
+        mean_precision : array-like of shape (n_components,)
+            As `mean_precision_`: `mean_precision_prior` (1 by default) plus the weight of the rows
+            of each component. All other widths of the posterior follow from it.
+        weight_concentration : array-like or None, default=None
+            As `weight_concentration_`. If given, it is only compared with the value that follows
+            from `mean_precision`.
+        degrees_of_freedom : array-like or None, default=None
+            As `degrees_of_freedom_`. If given, it is only compared in the same way.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor: the prior, `covariance_type` and so on.
+        **params
+            Parameters of the constructor: those of the prior, `covariance_type` and so on.
+
+        Returns
+        -------
+        estimator : BayesianGaussianMixture
+            A fitted estimator with this posterior.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a posterior.
+            If such a model cannot have this posterior.
         """
         found = array(means, "means", ("n_components", "n_features"))
         k, d = found.shape
@@ -379,7 +391,7 @@ class BayesianGaussianMixture(GaussianEstimator):
 
 
 def _check_widths(made: BayesianGaussianMixture, concentration: Any, degrees: Any) -> None:
-    """ConfigError unless what was given besides `mean_precision` is what follows from it."""
+    """Check that values given besides `mean_precision` agree with what follows from it."""
     given = {"weight_concentration": concentration, "degrees_of_freedom": degrees}
     for name, value in given.items():
         if value is None:

@@ -1,4 +1,4 @@
-"""BernoulliMixture: prototypes of bits, and completion of rows whose bits are partly missing."""
+"""`BernoulliMixture`: clusters binary data, and completes rows with missing values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from emdist.interfaces import Floats
 
 @parameters()
 class BernoulliMixture(DiscreteMixture):
-    """Mixture of independent bits by EM, exact and out of core: Bishop 2006, 9.3.3.
+    """Mixture of independent binary features by EM: exact, for data of any size.
+
+    See Bishop 2006, 9.3.3.
 
     Parameters
     ----------

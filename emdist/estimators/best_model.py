@@ -1,4 +1,4 @@
-"""What a sweep does by its best model: predict, transform, score."""
+"""`BestModel`, the base class of `Sweep`: passes every method call to the best fitted model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _has(name: str) -> Callable[[BestModel], bool]:
 
 
 class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """Base of `Sweep`: every method of the estimator, done by the best model of those fitted."""
+    """Base class of `Sweep`: the best of the fitted models carries out every method."""
 
     results_ = Learned[dict[str, Any]]()
     estimators_ = Learned[list[Estimator]]()
@@ -35,7 +35,7 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
     n_features_in_ = Learned[int]()
     feature_names_in_ = Learned[Any]()
 
-    # Set by the subclass's __init__, as scikit-learn wants it.
+    # Set by the subclass's __init__, as scikit-learn requires.
     estimator: Any
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -62,64 +62,191 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
         return self.best_estimator_
 
     def predict(self, X: Any) -> NDArray[np.int32]:
-        """The best model's labels: (n,) int32."""
+        """Predict the cluster or component of each row by the best model.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Index of the cluster or component of each row, as the estimator's own `predict`.
+        """
         found: NDArray[np.int32] = self._best().predict(X)
         return found
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
-        """`fit`, then the best model's labels of the same rows."""
+        """Fit every model, and return the best model's labels of the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Index of the cluster or component of each row.
+        """
         found: NDArray[np.int32] = self.fit(X, y, sample_weight).predict(X)
         return found
 
     @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """The best model's responsibilities: (n, k)."""
+        """Compute the responsibilities of the best model's components for each row.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components)
+            Responsibilities, as the estimator's own `predict_proba`.
+        """
         found: Array = self._best().predict_proba(X)
         return found
 
     @available_if(_has("score_samples"))  # type: ignore[untyped-decorator]
     def score_samples(self, X: Any) -> Array:
-        """The best model's log-likelihood of each row: (n,) nats."""
+        """Compute the log-likelihood of each row under the best model.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,), float64
+            Log-likelihoods in nats.
+        """
         found: Array = self._best().score_samples(X)
         return found
 
     @available_if(_has("transform"))  # type: ignore[untyped-decorator]
     def transform(self, X: Any) -> Any:
-        """Of `X` to the best model's centres: (n, k), or as `set_output` says."""
+        """Compute how far each row is from each centre of the best model.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        ndarray or data frame of shape (n_samples, n_clusters)
+            Distances or dissimilarities, in the container that `set_output` chose.
+        """
         return self._best().transform(X)
 
     @available_if(_has("fit_transform"))  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """`fit`, then `transform` of the same rows."""
+        """Fit every model, and return `transform` of the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray or data frame of shape (n_samples, n_clusters)
+            As in `transform`.
+        """
         return self.fit(X, y, sample_weight).transform(X)
 
     @available_if(_has("get_feature_names_out"))  # type: ignore[untyped-decorator]
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Names of the columns that `transform` gives: one for each centre of the best model."""
+        """Return the names of the columns of `transform`: one for each centre of the best model.
+
+        Parameters
+        ----------
+        input_features
+            As in scikit-learn's transformers.
+
+        Returns
+        -------
+        names : ndarray of str
+            The names.
+        """
         found: Array = self._best().get_feature_names_out(input_features)
         return found
 
     @available_if(_has("set_output"))  # type: ignore[untyped-decorator]
     def set_output(self, *, transform: Any = None) -> Self:
-        """Whether `transform` gives arrays ("default") or data frames ("pandas", "polars")."""
+        """Choose the container in which `transform` returns its result.
+
+        Parameters
+        ----------
+        transform : {'default', 'pandas', 'polars'} or None, default=None
+            'default' gives arrays, the others data frames. None changes nothing.
+
+        Returns
+        -------
+        self : Sweep
+            The sweep itself.
+        """
         for one in (self.estimator, *self.__dict__.get("estimators_", ())):
             one.set_output(transform=transform)
         return self
 
     @available_if(_has("bic"))  # type: ignore[untyped-decorator]
     def bic(self, X: Any) -> float:
-        """The best model's Bayesian information criterion on `X`."""
+        """Compute the best model's Bayesian information criterion (BIC) on `X`.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        bic : float
+            The criterion. Lower is better.
+        """
         return float(self._best().bic(X))
 
     @available_if(_has("aic"))  # type: ignore[untyped-decorator]
     def aic(self, X: Any) -> float:
-        """The best model's Akaike information criterion on `X`."""
+        """Compute the best model's Akaike information criterion (AIC) on `X`.
+
+        Parameters
+        ----------
+        X
+            The data, as in `fit`.
+
+        Returns
+        -------
+        aic : float
+            The criterion. Lower is better.
+        """
         return float(self._best().aic(X))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """The best model's score of `X`: the higher the better."""
+        """Compute the best model's score of `X`.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+            The score, as the estimator's own `score`. Higher is better.
+        """
         return float(self._best().score(X, y, sample_weight))
 
     def to_sklearn(self) -> Any:
-        """The best model as a fitted estimator of scikit-learn; see the estimator's own."""
+        """Convert the best model to a fitted estimator of scikit-learn.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator of scikit-learn, as the estimator's own `to_sklearn` makes it.
+        """
         return self._best().to_sklearn()

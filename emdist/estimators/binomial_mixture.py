@@ -1,4 +1,4 @@
-"""Mixture of binomials, for data of any size."""
+"""`BinomialMixture`: clusters numbers of successes out of known numbers of trials."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from emdist.inputs.arrays import real_array
 from emdist.interfaces import Floats
 from emdist.settings.config import ModelSection
 
-#: The family of binomials with trials for each cell.
+#: The family of binomials whose number of trials differs from cell to cell.
 _PAIRS = "binomial_pairs"
 
 
 @parameters()
 class BinomialMixture(DiscreteMixture):
-    """Mixture of independent binomials, successes out of `n_trials`, by EM, exact and out of core.
+    """Mixture of independent binomials by EM: exact, for data of any size.
+
+    Values are numbers of successes out of `n_trials`.
 
     Parameters
     ----------
@@ -189,12 +191,24 @@ class BinomialMixture(DiscreteMixture):
 
     @staticmethod
     def pairs(successes: Any, trials: Any) -> Floats:
-        """``X`` for ``n_trials="cell"``: successes beside failures, (n, d), (n, d) -> (n, 2 d).
+        """Make ``X`` for ``n_trials="cell"``: the columns of successes, then those of failures.
+
+        Parameters
+        ----------
+        successes : array-like of shape (n_samples, n_features)
+            Number of successes of each cell.
+        trials : array-like of shape (n_samples, n_features)
+            Number of trials of each cell.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, 2 * n_features), float64
+            Successes, then failures (trials minus successes).
 
         Raises
         ------
         ShapeError
-            If the two are not of one shape, or not of two dimensions.
+            If the two arrays differ in shape, or do not have two dimensions.
         DomainError
             If a cell has more successes than trials.
         """

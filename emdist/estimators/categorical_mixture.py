@@ -1,4 +1,4 @@
-"""Mixture of categoricals, for data of any size."""
+"""`CategoricalMixture`: clusters category codes (latent class analysis)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from emdist.parameters.choices import MixtureInit
 
 @parameters()
 class CategoricalMixture(DiscreteMixture):
-    """Mixture of independent categoricals: latent class analysis, by EM, exact and out of core.
+    """Mixture of independent categoricals by EM: exact, for data of any size.
+
+    This is latent class analysis.
 
     Parameters
     ----------
@@ -173,7 +175,31 @@ class CategoricalMixture(DiscreteMixture):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """As `BernoulliMixture.from_parameters`, with probabilities (k, d, n_categories)."""
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        probabilities : array-like of shape (n_components, n_features, n_categories)
+            Probability of each category; they sum to 1 along the last axis.
+        feature_names : sequence of str or None, default=None
+            Names of the features, if they have any.
+        **params
+            Parameters of the constructor. `n_components` and `n_categories` follow from the arrays.
+
+        Returns
+        -------
+        estimator : CategoricalMixture
+            A fitted estimator with these parameters.
+
+        Raises
+        ------
+        ConfigError
+            If such a mixture cannot have these parameters.
+        """
         found = array(probabilities, "probabilities", ("n_components", "n_features", "categories"))
         params = with_number(params, "n_categories", found.shape[2])
         return super().from_parameters(

@@ -1,4 +1,4 @@
-"""What the estimators of hard clustering share: centres, labels, inertia."""
+"""`Clustering`, the base class of the hard clustering estimators: centres, labels, inertia."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.parameters.choices import CentreInit, OnCollapse
 from emdist.settings.config import FitSection, ModelSection
 
-#: What a section calls a parameter.
+#: Key of a configuration section -> the parameter with another name that it checks.
 NAMES: Mapping[str, str] = {"n_components": "n_clusters", "seed": "random_state"}
 
 
 @parameters()
 class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Estimator):  # type: ignore[misc]
-    """Base of the estimators with centres. It has state as every scikit-learn estimator has."""
+    """Base class of the estimators with centres."""
 
     cluster_centers_ = Learned[Floats]()
     inertia_ = Learned[float]()
-    #: (n,) int32 labels of the training rows; of data that is not in memory, when first asked for.
+    #: (n,) int32 labels of the training rows. For stored data, computed on first access.
     labels_ = Learned[NDArray[np.int32]]()
 
     n_clusters: int = 8
@@ -53,7 +53,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     on_collapse: OnCollapse = "reseed"
 
     def _start(self, k: int, d: int) -> tuple[FitSection, Given]:
-        """The fit's section, and the centres if `init` gives them."""
+        """Return the section of the fit, and the starting centres if `init` gives them."""
         named = isinstance(self.init, str)
         n_init = self.n_init
         if n_init == "auto":
@@ -88,8 +88,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return len(self.cluster_centers_)
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        # Labels of data in memory are cheap and X may change later; those of a Zarr array may
-        # not fit in memory, so its recipe is kept instead.
+        # Labels of data in memory are cheap, and X may change later. Labels of a Zarr array may
+        # not fit into memory, so the source is kept and labels are computed when asked for.
         self._recipe = None if is_in_memory(X) else source
         self._read = stamps(source)
         if self._recipe is None:
@@ -108,21 +108,29 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def from_parameters(
         cls, *, cluster_centers: Any, feature_names: Sequence[str] | None = None, **params: Any
     ) -> Self:
-        """A fitted estimator with given centres, which predicts, scores, saves and labels.
+        """Make a fitted estimator from known centres, without data.
+
+        It can predict, score, save and label as if it had been fitted.
 
         Parameters
         ----------
-        cluster_centers
-            (n_clusters, n_features); the columns of a data frame name the features.
-        feature_names
+        cluster_centers : array-like of shape (n_clusters, n_features)
+            The centres, in the units of the data. The columns of a data frame name the features.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor, such as `non_finite`; `n_clusters` follows from the centres.
+        **params
+            Parameters of the constructor, such as `non_finite`. `n_clusters` follows from the
+            centres.
+
+        Returns
+        -------
+        estimator
+            A fitted estimator with these centres.
 
         Raises
         ------
         ConfigError
-            If these are no centres of finite numbers that the model can have.
+            If the centres are not finite numbers, or the model cannot have such centres.
         """
         centres = array(cluster_centers, "cluster_centers", ("n_clusters", "n_features"))
         names = names_for(feature_names, cluster_centers, centres.shape[1])
@@ -148,37 +156,95 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return self.labels_
 
     def __dir__(self) -> list[str]:
-        # scikit-learn's looks at every attribute, and so does its HTML representation: labels that
-        # take a pass over the data are not listed before they are asked for.
+        # scikit-learn's version reads every attribute, and so does its HTML representation. Labels
+        # that need a pass over the data are therefore not listed before they are computed.
         hidden = set() if "labels_" in self.__dict__ else {"labels_"}
         return [name for name in object.__dir__(self) if name not in hidden and hasattr(self, name)]
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
-        """`fit`, then the labels of the same rows."""
+        """Fit, and return the labels of the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Index of the cluster of each row that was not left out.
+        """
         return self.fit(X, y, sample_weight).labels_.copy()
 
     def transform(self, X: Any) -> Array:
-        """Of `X` to all centres: (n, n_clusters), in memory."""
+        """Compute how far each row is from each centre.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            Distances or dissimilarities, in memory.
+        """
         raise NotImplementedError
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
-        """`fit`, then `transform` of the same rows."""
+        """Fit, and return `transform` of the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            As in `transform`.
+        """
         return self.fit(X, y, sample_weight).transform(X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Minus the inertia of `X`."""
+        """Return the inertia of `X`, times -1, so that higher is better.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+            Minus the weighted sum, over rows, of the dissimilarity to the nearest centre. For
+            K-means this is the squared distance, for K-medians the L1 distance.
+        """
         return 0.0 - float(self._labelled(X, sample_weight)["score"])
 
 
 class CentreDistances(Clustering):
-    """Base of those that transform rows to their distances from the centres."""
+    """Base class of the estimators that transform rows to their distances from the centres."""
 
     def _between(self) -> Between:
-        """How far rows are from centres, over what a row has."""
+        """Return the function that computes distances of rows to centres."""
         raise NotImplementedError
 
     def transform(self, X: Any) -> Array:
-        """Distances to all centres, over what a row has: (n, n_clusters), in memory."""
+        """Compute the distance of each row to each centre.
+
+        With missing values, the distance uses the observed values of a row alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters), float64
+            Distances, in memory.
+        """
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
@@ -192,7 +258,7 @@ class CentreDistances(Clustering):
 
 @dataclass(frozen=True)
 class _Distances:
-    """Distances of one block's rows to all centres."""
+    """Task that computes the distances of the rows of one block to all centres."""
 
     source: Source
     centres: Floats

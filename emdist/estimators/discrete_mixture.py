@@ -1,4 +1,4 @@
-"""What the mixtures of bits, counts and categories share."""
+"""`DiscreteMixture`, the base class of the mixtures of binary data, counts and categories."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class DiscreteMixture(Criteria):
-    """Base of the mixtures of bits, counts and categories.
+    """Base class of the mixtures of binary data, counts and categories.
 
-    A subclass names its family, the parameters that are the family's options, and the parameter
-    that gives a start. It has state as every scikit-learn estimator has.
+    A subclass names its family, the parameters that are options of the family, and the parameter
+    that gives starting values.
     """
 
     family: ClassVar[str]
-    #: The family's options, and the parameters that hold them.
+    #: Option of the family -> the parameter that sets it.
     _options: ClassVar[Mapping[str, str]] = {"smoothing": "smoothing"}
     _option_names: ClassVar[Mapping[str, str]] = _options
-    #: The parameter that gives a start, the largest value in it, whether its last axis sums to 1,
-    #: and the family's array for it.
+    #: The parameter that gives starting values, their largest allowed value, whether they sum to 1
+    #: along the last axis, and the family's array that they set.
     _given_name: ClassVar[str] = "probabilities_init"
     _highest: ClassVar[float] = 1.0
     _sums_to_one: ClassVar[bool] = False
     _array: ClassVar[str] = "means"
-    #: The fitted attribute that tells of it.
+    #: The fitted attribute that shows this array.
     _shown: ClassVar[str] = "probabilities_"
 
     _: KW_ONLY
@@ -71,11 +71,11 @@ class DiscreteMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {option: getattr(self, name) for option, name in self._options.items()}
         model = self._model_section(*self._named(options), self.uniform_weights)
-        make_family(model)  # Options are checked before a start is held to their shape.
+        make_family(model)  # Checks the options before starting values, whose shape they decide.
         return model, self._fit_section(), self._start(model, n_features)
 
     def _named(self, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """The family and its options."""
+        """Return the name of the family and its options."""
         return self.family, options
 
     def _start(self, model: ModelSection, d: int) -> Given:
@@ -111,11 +111,11 @@ class DiscreteMixture(Criteria):
             )
 
     def _shape(self, k: int, d: int) -> tuple[int, ...]:
-        """Of a start."""
+        """Return the shape of starting values."""
         return (k, d)
 
     def _scaled(self, start: Floats) -> Floats:
-        """A start in the family's units."""
+        """Convert starting values to the family's units."""
         return start
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class DiscreteMixture(Criteria):
         return {**super()._attributes(fitted, section), **own}
 
     def _told_as(self, values: Floats, section: ModelSection) -> Floats:
-        """The family's array as the fitted attribute has it."""
+        """Convert the family's array to the form of the fitted attribute."""
         return values
 
     @classmethod
@@ -136,23 +136,31 @@ class DiscreteMixture(Criteria):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights
-            (k,) >= 0 that sum to 1.
-        probabilities
-            As `probabilities_`; the columns of a data frame name the features.
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        probabilities : array-like
+            Probabilities, in the shape of `probabilities_`. The columns of a data frame name the
+            features.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor; `n_components` follows from the weights.
+        **params
+            Parameters of the constructor. `n_components` follows from the weights.
+
+        Returns
+        -------
+        estimator
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         return cls._of_array(weights, probabilities, "probabilities", feature_names, params)
 

@@ -1,4 +1,4 @@
-"""Fitted attributes: set by a fit alone, read-only for users."""
+"""Fitted attributes: `fit` sets them, and users can only read them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Learned(Generic[T]):
-    """A fitted attribute of a class with `Learning`: read as any other, refused to be assigned.
+    """Descriptor of a fitted attribute, for classes with `Learning`: it refuses assignment.
 
-    `predict` and all other methods use the fitted model as a whole. An attribute that could be
-    assigned would be ignored by them without a word.
+    `predict` and all other methods use the fitted model as a whole. They would silently ignore a
+    value that a user assigned.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -48,10 +48,10 @@ class Learned(Generic[T]):
 
 
 class Learning(Speaking):
-    """Mixin of the classes that have `Learned` attributes."""
+    """Mixin for classes with `Learned` attributes."""
 
     def _learn(self, **values: Any) -> None:
-        """Set fitted attributes, which nobody can change in place."""
+        """Set fitted attributes, as copies that cannot be changed in place."""
         known = self._learned()
         for name, value in values.items():
             if name not in known:
@@ -60,34 +60,34 @@ class Learning(Speaking):
 
     @classmethod
     def _learned(cls) -> frozenset[str]:
-        """Names of the fitted attributes that the class declares."""
+        """Return the names of the fitted attributes that the class declares."""
         kind: type = cls
         return learned_names(kind)
 
     def _forget(self) -> None:
-        """Remove all fitted attributes: the next fit may have others."""
+        """Remove all fitted attributes, because the next fit may have different ones."""
         for name in self._learned():
             self.__dict__.pop(name, None)
 
     def _unlearned(self, name: str) -> Any:
-        """The value of a fitted attribute that is not set; AttributeError if there is none."""
+        """Return a fitted attribute that is not set yet; AttributeError if it has no value."""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _remedy(self) -> str:
-        """What to do instead of assigning a fitted attribute."""
+        """Return the advice of the error about assigning a fitted attribute."""
         return "Fit again."
 
     def __setstate__(self, state: Any) -> None:
         above: Any = super()
         above.__setstate__(state)
-        # NumPy's pickles and deep copies do not keep what is read-only.
+        # NumPy's pickles and deep copies lose the read-only flag.
         for name in self._learned() & self.__dict__.keys():
             self.__dict__[name] = frozen(self.__dict__[name])
 
 
 @lru_cache
 def learned_names(cls: type) -> frozenset[str]:
-    """The fitted attributes that a class declares."""
+    """Return the names of the fitted attributes that a class declares."""
     return frozenset(
         name for name in dir(cls) if isinstance(inspect.getattr_static(cls, name), Learned)
     )
@@ -99,7 +99,7 @@ def _refuse(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
 
 
 class UnchangingDict(dict[str, Any]):
-    """A dict that cannot be changed; a copy of it, ``dict(...)``, can."""
+    """A dict that cannot be changed. A copy of it, ``dict(...)``, can be."""
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -109,7 +109,7 @@ class UnchangingDict(dict[str, Any]):
 
 
 class UnchangingList(list[Any]):
-    """A list that cannot be changed; a copy of it, ``list(...)``, can."""
+    """A list that cannot be changed. A copy of it, ``list(...)``, can be."""
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = _refuse
     append = clear = extend = insert = pop = remove = reverse = sort = _refuse
@@ -119,15 +119,15 @@ class UnchangingList(list[Any]):
 
 
 def frozen(value: Any) -> Any:
-    """`value` with all arrays, lists and dicts in it as copies that cannot be changed."""
+    """Return `value`, with all arrays, lists and dicts in it as copies that cannot be changed."""
     if isinstance(value, np.ndarray):
         if not value.flags.writeable:
             return value
         own = np.array(value)
         if own.dtype.kind == "f":
-            own += 0.0  # which makes 0.0 of -0.0
+            own += 0.0  # Turns -0.0 into 0.0.
         own.setflags(write=False)
-        return own.view()  # A view cannot be made writable again, its owner could.
+        return own.view()  # A view cannot be made writable again; the array that owns it can.
     if isinstance(value, dict):
         return UnchangingDict({key: frozen(each) for key, each in value.items()})
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Fitted models from given parameters: checked, in the units of the data, and nothing is fitted."""
+"""Check given parameters, in the units of the data, and make a fitted model without a fit."""
 
 from __future__ import annotations
 
@@ -28,28 +28,29 @@ from emdist.interfaces import Domain, Floats, Spread
 from emdist.models.arrays import arrays_of, with_arrays
 from emdist.settings.config import ModelSection
 
-#: Weights may sum to 1 up to this, which text with a few digits needs; they are scaled then.
+#: How far from 1 the sum of weights may be, because text holds few digits. They are then scaled.
 _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """A model's parameters, in the units of the data.
+    """The parameters of a model, in the units of the data.
 
     Attributes
     ----------
     locations
-        (k, d) where the components lie.
+        (k, d) locations of the components, such as means.
     arrays
-        The family's arrays by name, as `arrays_of` has them; what is left out is as at a start.
+        The family's arrays by name, as `arrays_of` returns them. Arrays that are left out get their
+        starting values.
     weights
-        (k,), summing to 1; None where the model has none.
+        (k,) mixture weights, summing to 1; None for a model without weights.
     feature_names
-        Of the features, or None.
+        Names of the features, or None.
     own
-        Further fields of the parameters, such as ``counts``.
+        Further fields of the model's parameters, such as ``counts``.
     box
-        Of noise: lowest and highest values (d,), (d,).
+        The range of the noise component: lowest values (d,) and highest values (d,).
     """
 
     locations: Floats
@@ -60,12 +61,12 @@ class Parameters:
     box: tuple[Floats, Floats] | None = None
 
     def fitted(self, section: ModelSection) -> Fitted:
-        """The model of `section` at these parameters.
+        """Make the fitted model of `section` with these parameters.
 
         Raises
         ------
         ConfigError
-            If they are none of this model.
+            If the model cannot have such parameters.
         """
         spread = self._spread()
         params = self._placed(section, spread)
@@ -75,7 +76,7 @@ class Parameters:
         )
 
     def _placed(self, section: ModelSection, spread: Spread) -> Any:
-        """The model's parameters, once they are known to be some."""
+        """Return the model's own form of the parameters, after checking them."""
         params = make_model(section, spread).start(self.locations, spread)
         wanted = {name: value.shape for name, value in arrays_of(params.components).items()}
         for name, value in self.arrays.items():
@@ -94,10 +95,10 @@ class Parameters:
         return params
 
     def _spread(self, weight: float = 1.0) -> Spread:
-        """Where the components lie; what is not known of the data is left open.
+        """Estimate means, variances and ranges of the data from the components' locations.
 
-        The origin is 0, so that parameters keep their bits. See `Fitted.numerics` for the
-        arithmetic.
+        The origin is 0, so that subtracting it changes no bit of the parameters.
+        `Fitted.numerics` says which arithmetic follows.
         """
         at = self.locations
         share = np.full(len(at), 1 / len(at)) if self.weights is None else self.weights
@@ -109,13 +110,13 @@ class Parameters:
         return Spread(zeros, mean, variance, low, high, zeros > 0, weight)
 
     def _told(self, section: ModelSection, params: Any, spread: Spread) -> Spread:
-        """`spread` with the variance of the mixture, which a prior's defaults follow from."""
+        """Return `spread` with the variance of the mixture, from which priors take defaults."""
         if section.name in CENTRES or section.noise is not None:
             return spread
         unfitted = Fitted(params, spread, math.nan, 0, 0, Status.GIVEN, ())
         try:
             covariance = make_distribution(section, unfitted).covariance().total
-        except ConfigError:  # The family states no moments.
+        except ConfigError:  # The family has no moments.
             return spread
         needed = make_components(section).needs_covariance
         return replace(
@@ -124,7 +125,7 @@ class Parameters:
 
 
 def _check_values(name: str, value: Floats) -> None:
-    """ConfigError unless the values of a family's array can be what its name says."""
+    """Check that an array holds values that its name allows, else ConfigError."""
     own = name.rpartition(".")[2]
     if own in ("covariances", "covariance") and value.ndim > 1:
         if not np.allclose(value, np.swapaxes(value, -1, -2), rtol=1e-8, atol=0):
@@ -154,7 +155,7 @@ def _check_components(section: ModelSection, components: Any) -> None:
 
 
 def check_means(means: Floats, domain: Domain) -> None:
-    """ConfigError unless rows of `domain` can have these means (k, d)."""
+    """Check that rows of `domain` can have these means (k, d), else ConfigError."""
     low, high = means.min(axis=0), means.max(axis=0)
     bad = (low < np.asarray(domain.low)) | (high > np.asarray(domain.high))
     if bad.any():
@@ -167,7 +168,7 @@ def check_means(means: Floats, domain: Domain) -> None:
 
 
 def check_shares(values: Floats, name: str) -> Floats:
-    """`values` >= 0 that sum to 1 along the last axis, to the last bit; ConfigError otherwise."""
+    """Check that `values` >= 0 sum to 1 along the last axis, and return them scaled to that."""
     sums = values.sum(axis=-1, keepdims=True)
     if (values < 0).any():
         raise ConfigError(f"{name} holds {values.min():g}; wanted numbers >= 0 that sum to 1.")
@@ -182,7 +183,7 @@ def check_shares(values: Floats, name: str) -> Floats:
 
 
 def array(value: Any, name: str, shape: Sequence[int | str]) -> Floats:
-    """`value` as finite float64 of `shape`, in which texts stand for any number of things."""
+    """Return `value` as finite float64; a text in `shape` allows any length >= 1 of that axis."""
     wanted = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
     found = real_array(value, name, ConfigError, wanted).shape
     fits = len(found) == len(shape) and all(
@@ -195,7 +196,7 @@ def array(value: Any, name: str, shape: Sequence[int | str]) -> Floats:
 
 
 def names_for(given: Sequence[str] | None, table: Any, d: int) -> Names:
-    """Names of the features: as given, or the columns of a data frame of means."""
+    """Return the names of the features: those given, or the columns of a data frame of means."""
     if given is None:
         found = names_in(table, "the given parameters")
         return found if found is None or len(found) == d else None
@@ -209,7 +210,7 @@ def names_for(given: Sequence[str] | None, table: Any, d: int) -> Names:
 
 
 def with_number(params: Mapping[str, Any], name: str, number: int) -> dict[str, Any]:
-    """Constructor parameters with the number of components; ConfigError if another is asked for."""
+    """Add the number of components to `params`; ConfigError if they name another number."""
     if params.get(name, number) != number:
         raise ConfigError(
             f"{name}={shown(params[name])}, and the parameters are of {number}. Leave {name} out."
@@ -218,7 +219,7 @@ def with_number(params: Mapping[str, Any], name: str, number: int) -> dict[str, 
 
 
 def weights_of(given: Any, k: int, params: Mapping[str, Any]) -> Floats:
-    """Weights (k,) of a mixture, which are all the same with `uniform_weights`."""
+    """Check mixture weights (k,) and return them; with `uniform_weights` all must be equal."""
     found = check_shares(array(given, "weights", (k,)), "weights")
     if params.get("uniform_weights") and not np.allclose(found, 1 / k):
         raise ConfigError("weights differ, and uniform_weights=True wants all the same; drop one.")
@@ -226,6 +227,6 @@ def weights_of(given: Any, k: int, params: Mapping[str, Any]) -> Floats:
 
 
 def unit_spread(d: int) -> Spread:
-    """Of no data, for the shapes of parameters."""
+    """Make a spread of standardised data with `d` features, which only sets array shapes."""
     zeros, ones = np.zeros(d), np.ones(d)
     return Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)

@@ -1,4 +1,4 @@
-"""What the estimators of Gaussians share: covariance types, precisions, priors."""
+"""`GaussianEstimator`, base class of Gaussian mixtures: covariance types, precisions, priors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from emdist.interfaces import Floats
 from emdist.parameters.choices import CovarianceType
 from emdist.settings.config import ModelSection
 
-#: scikit-learn's names of covariances, and our families.
+#: scikit-learn's name of a covariance type -> our family.
 FAMILIES: dict[CovarianceType, str] = {
     "full": "full",
     "tied": "tied",
@@ -36,15 +36,15 @@ _SCALE = {
     "spherical": "variances",
 }
 
-#: Other names of the same.
+#: Other accepted names of covariance types -> scikit-learn's names.
 _ALSO = {"diagonal": "diag"}
 _KINDS = {family: kind for kind, family in FAMILIES.items()}
 #: Covariance types without covariances between features.
 _NARROW = ("diag", "spherical")
-#: What the names of families with a posterior begin with.
+#: Prefix of the names of families that have a posterior.
 VARIATIONAL = "variational_"
 
-#: Parameters of a prior, and the keys of the family's option.
+#: Parameter of a prior -> key of the family's option `prior`.
 PRIOR = {
     "mean_prior": "mean",
     "mean_precision_prior": "mean_precision",
@@ -55,7 +55,7 @@ PRIOR = {
 
 @parameters()
 class GaussianEstimator(MixtureEstimator):
-    """Base of the mixtures of Gaussians. It has state as every scikit-learn estimator has."""
+    """Base class of the mixtures of Gaussians."""
 
     means_ = Learned[Floats]()
     covariances_ = Learned[Floats]()
@@ -73,7 +73,7 @@ class GaussianEstimator(MixtureEstimator):
     verbose_interval: int = 10
 
     def _family(self) -> str:
-        """The family's name; ConfigError if `covariance_type` is none."""
+        """Return the name of the family; ConfigError if `covariance_type` is unknown."""
         kind = self._kind
         if not isinstance(kind, str) or kind not in FAMILIES:
             raise ConfigError(
@@ -83,17 +83,17 @@ class GaussianEstimator(MixtureEstimator):
 
     @property
     def _kind(self) -> Any:
-        """`covariance_type` by scikit-learn's name."""
+        """`covariance_type`, by scikit-learn's name."""
         kind = self.covariance_type
         return _ALSO.get(kind, kind) if isinstance(kind, str) else kind
 
     @property
     def _scale(self) -> str:
-        """What the family calls its covariances."""
+        """The family's name for its array of covariances."""
         return _SCALE[self._kind]
 
     def _prior(self, d: int) -> dict[str, Any]:
-        """The family's option that the parameters of the prior amount to; empty without any."""
+        """Return the family's option `prior` that the parameters describe; empty without any."""
         given = {PRIOR[name]: getattr(self, name) for name in PRIOR}
         shape = {"full": (d, d), "tied": (d, d), "diag": (d,), "spherical": ()}
         for name, wanted in (("mean", (d,)), ("covariance", shape[self._kind])):
@@ -105,7 +105,7 @@ class GaussianEstimator(MixtureEstimator):
         return {name: value for name, value in given.items() if value is not None}
 
     def _least_degrees(self, d: int) -> int:
-        """Degrees of freedom of a prior must be more than this."""
+        """Return the number that the degrees of freedom of a prior must exceed."""
         return d - 1 if self._kind in ("full", "tied") else 0
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
@@ -122,12 +122,12 @@ class GaussianEstimator(MixtureEstimator):
 
 
 def kind_of(section: ModelSection) -> CovarianceType:
-    """scikit-learn's name of the covariances of a model."""
+    """Return scikit-learn's name of a model's covariance type."""
     return _KINDS[section.name.removeprefix(VARIATIONAL)]
 
 
 def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dict[str, Floats]:
-    """The family's array of covariances, by its name; ConfigError if it has another shape."""
+    """Return the covariances under the family's name for them; ConfigError for a wrong shape."""
     kind = params.get("covariance_type", "full")
     kind = _ALSO.get(kind, kind) if isinstance(kind, str) else kind
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
@@ -143,7 +143,7 @@ def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dic
 
 
 def checked_share(value: Any, name: str) -> float:
-    """`value` as a number between 0 and 1; ConfigError if it is none."""
+    """Return `value` as a float strictly between 0 and 1; ConfigError if it is not one."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float | np.number)
@@ -154,7 +154,7 @@ def checked_share(value: Any, name: str) -> float:
 
 
 def _cholesky_of_precisions(covariances: Floats, kind: str) -> Floats:
-    """Roots of the precisions, in the shape of a covariance type."""
+    """Compute Cholesky factors of the precisions, in the shape of the covariance type."""
     if kind in _NARROW:
         return np.asarray(1.0 / np.sqrt(covariances), np.float64)
     if kind == "tied":
@@ -163,7 +163,7 @@ def _cholesky_of_precisions(covariances: Floats, kind: str) -> Floats:
 
 
 def prior_parameters(section: ModelSection) -> dict[str, Any]:
-    """The parameters that a family's options amount to: `reg_covar` and those of a prior."""
+    """Return the parameters of a stored model's prior, with `reg_covar`."""
     options: Mapping[str, Any] = section.options
     prior = options.get("prior") or {}
     found = {name: prior[key] for name, key in PRIOR.items() if key in prior}
@@ -175,7 +175,7 @@ def prior_parameters(section: ModelSection) -> dict[str, Any]:
 
 
 def above(value: Any, name: str, low: float) -> float:
-    """`value` as a finite number more than `low`; ConfigError if it is none."""
+    """Return `value` as a finite float above `low`; ConfigError if it is not one."""
     number = isinstance(value, int | float | np.integer | np.floating)
     if not number or isinstance(value, bool) or not low < value < np.inf:
         raise ConfigError(f"{name}={value!r}; wanted a number above {low:g}, or None.")

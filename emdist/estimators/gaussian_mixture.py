@@ -1,4 +1,4 @@
-"""GaussianMixture with scikit-learn's parameters and attributes, for data of any size."""
+"""`GaussianMixture`, with scikit-learn's parameters and attributes, for data of any size."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from emdist.settings.config import FitSection, ModelSection
     "means_init", "precisions_init", "random_state", "warm_start", "verbose", "verbose_interval",
 )  # fmt: skip
 class GaussianMixture(GaussianEstimator, Criteria):
-    """Mixture of Gaussians by EM, exact and out of core.
+    """Mixture of Gaussians by EM: exact, for data of any size.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
         return model, fit, self._given(model, n_features)
 
     def _noise(self) -> Any:
-        """The noise as the configuration has it."""
+        """Return the noise in the form of the configuration."""
         if self.noise_volume is None:
             return self.noise
         if self.noise is None or self.noise is False:
@@ -323,28 +323,40 @@ class GaussianMixture(GaussianEstimator, Criteria):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights
-            (k,) >= 0; with `noise_weight` they sum to 1, as fitted ones do.
-        means
-            (k, d); the columns of a data frame name the features.
-        covariances
-            In the shape of `covariance_type`, "full" by default: (k, d, d), "tied": (d, d),
-            "diag": (k, d), "spherical": (k,).
-        noise_weight, noise_box
-            Share of uniform noise, and where it lies: lowest and highest values (d,), (d,).
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0. Together with `noise_weight` they sum to 1, as fitted ones do.
+        means : array-like of shape (n_components, n_features)
+            Means, in the units of the data. The columns of a data frame name the features.
+        covariances : array-like
+            Covariances, in the shape that `covariance_type` gives: (n_components, n_features,
+            n_features) for 'full', the default, (n_features, n_features) for 'tied',
+            (n_components, n_features) for 'diag' and (n_components,) for 'spherical'.
+        noise_weight : float or None, default=None
+            Weight of the noise component, between 0 and 1; None for no noise.
+        noise_box : array-like of shape (2, n_features) or None, default=None
+            Where the noise lies: the lowest and the highest value of each feature. Required with
+            `noise_weight`.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor, such as `covariance_type`; `n_components` follows from the means.
+        **params
+            Parameters of the constructor, such as `covariance_type`. `n_components` follows from
+            the means.
+
+        Returns
+        -------
+        estimator : GaussianMixture
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         found = array(means, "means", ("n_components", "n_features"))
         k, d = found.shape
@@ -377,7 +389,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
 
 
 def _box(given: Any, d: int) -> tuple[Floats, Floats]:
-    """Lowest and highest values of noise."""
+    """Check and return the lowest and highest values of the noise: (d,), (d,)."""
     if given is None:
         raise ConfigError(
             "noise_weight without noise_box; wanted the lowest and highest values of the data, "

@@ -1,4 +1,4 @@
-"""What users hand to an estimator, as a source and an engine."""
+"""Make a source and an engine from what users pass to an estimator."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.references import is_stored, reference
 from emdist.store.sources.zarr_source import zarr_source
 
-#: What to do about masked values: of rows, and of weights.
+#: Advice about masked values: in rows, and in sample weights.
 _FILL = (
     "Pass {name}.filled(np.nan) and set non_finite to 'missing', or to 'drop' to leave their rows "
     "out, or fill them."
 )
 _LEAVE_OUT = "Pass {name}.filled(0) to leave these rows out, or fill them with weights."
-#: A NumPy array larger than this is not sent to a Dask cluster: bytes.
+#: Bytes. A NumPy array larger than this is not sent to a Dask cluster.
 _SENDABLE = 256 << 20
 
 
 def as_location(path: Any, wanted: str) -> Location:
-    """`path` as a place of models; ConfigError if it is no path, naming what is `wanted`."""
+    """Return `path` as the location of a model; ConfigError if it is no path, naming `wanted`."""
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         found = "None" if path is None else f"{shown(path)}, of the type {type(path).__name__}"
         raise ConfigError(f"path is {found}; wanted {wanted}, as a text or a pathlib.Path.")
@@ -40,14 +40,14 @@ def as_location(path: Any, wanted: str) -> Location:
 
 
 def is_in_memory(x: Any) -> bool:
-    """Whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
+    """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
     return not is_stored(x) and not _is_dask(x)
 
 
 def as_matrix(x: Any) -> Array:
-    """Data in memory as a NumPy array (n, d); DataError if it is none.
+    """Return data in memory as a NumPy array (n, d); DataError if that is impossible.
 
-    Arrays keep their memory layout and data type; NA, None and nulls are NaN.
+    Arrays keep their memory layout and data type. NA, None and nulls become NaN.
     """
     found = as_array(x, "X", DtypeError, _FILL, lists=True)
     if found.dtype.kind == "c":
@@ -60,12 +60,12 @@ def as_matrix(x: Any) -> Array:
 
 
 def is_client(engine: Any) -> bool:
-    """Whether `engine` is a connection to a Dask cluster, or the cluster itself."""
+    """Return whether `engine` is a connection to a Dask cluster, or the cluster itself."""
     return is_a(engine, "distributed", "Client") or _is_cluster(engine)
 
 
 def _is_cluster(engine: Any) -> bool:
-    """Whether `engine` is a cluster, such as ``LocalCluster()``, of any package."""
+    """Return whether `engine` is a cluster object of any package, such as ``LocalCluster()``."""
     return is_a(engine, "distributed", "Cluster") or is_a(engine, "dask_gateway", "GatewayCluster")
 
 
@@ -74,7 +74,7 @@ def _is_dask(x: Any) -> TypeGuard[Any]:
 
 
 def make_engine(engine: Any) -> Engine:
-    """None for threads of this process, a ``distributed.Client``, or an engine as it is."""
+    """Make the engine: threads for None, Dask for a client or cluster; engines are returned."""
     if engine is None:
         return LocalEngine()
     if hasattr(engine, "map_reduce") and not isinstance(engine, type):
@@ -95,7 +95,7 @@ def make_engine(engine: Any) -> Engine:
 
 
 def _client(engine: Any) -> Any:
-    """The client of a cluster, or `engine` if it is one; ConfigError if it is closed."""
+    """Return the client of a cluster, or `engine` if it is a client; ConfigError if closed."""
     status = getattr(engine.status, "name", engine.status)
     if status in ("closed", "closing", "failed"):
         kind = type(engine).__name__
@@ -114,23 +114,23 @@ def make_source(
     engine: Engine,
     reading: ReadingSection,
 ) -> Source:
-    """`x` as a source.
+    """Make a source that reads `x`.
 
     Parameters
     ----------
     x
         NumPy array (n, d), dask array, ``zarr.Array``, or path or URL of a Zarr array.
     sample_weight
-        (n,), a path or URL of a 1-D Zarr array, or None.
+        Sample weights: an array (n,), a path or URL of a 1-D Zarr array, or None.
     engine
-        That will read it.
+        The engine that will read the source.
     reading
-        Size of blocks, and what happens to missing chunks and to NaN.
+        The size of blocks, and what to do about missing chunks and NaN.
 
     Raises
     ------
     DataError
-        Of the kind that says what is wrong with `x`.
+        If `x` is wrong. The subclass says what is wrong with it.
     """
     if is_stored(x):
         stored = zarr_source(

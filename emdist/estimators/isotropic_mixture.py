@@ -1,4 +1,4 @@
-"""Mixture of Gaussians of one given variance, for data of any size."""
+"""`IsotropicMixture`: Gaussians that all have one given variance, for data of any size."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class IsotropicMixture(Criteria):
-    """Gaussians ``N(mean_k, variance I)`` of a variance that is given: soft K-means.
+    """Mixture of Gaussians ``N(mean_k, variance I)`` with a given variance: soft K-means.
 
     As `variance` goes to 0, or with ``assignment="hard"`` and ``uniform_weights=True``, the means
-    become K-means' centres: Bishop 2006, 9.3.2.
+    become the centres of K-means (Bishop 2006, 9.3.2).
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class IsotropicMixture(Criteria):
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
         options = {"variance": self.variance}
         model = self._model_section("isotropic", options, self.uniform_weights)
-        make_family(model)  # The variance is checked before anything is read.
+        make_family(model)  # Checks the variance before any row is read.
         return model, self._fit_section(), self._given(model, n_features)
 
     def _given(self, model: ModelSection, d: int) -> Given:
@@ -202,21 +202,31 @@ class IsotropicMixture(Criteria):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights, means
-            (k,) >= 0 that sum to 1, and (k, d); the columns of a data frame name the features.
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        means : array-like of shape (n_components, n_features)
+            Means, in the units of the data. The columns of a data frame name the features.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor: give the `variance`.
+        **params
+            Parameters of the constructor. Give the `variance`. `n_components` follows from the
+            means.
+
+        Returns
+        -------
+        estimator : IsotropicMixture
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         found = array(means, "means", ("n_components", "n_features"))
         names = names_for(feature_names, means, found.shape[1])

@@ -1,4 +1,4 @@
-"""KCentroids: hard clustering by any dissimilarity, with scikit-learn's parameters."""
+"""`KCentroids`: hard clustering by any dissimilarity, with scikit-learn's parameters."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from emdist.models.precision import CAREFUL
 from emdist.parameters.choices import Precision
 from emdist.settings.config import FitSection, ModelSection
 
-#: Dissimilarities of rows that are not negative.
+#: Dissimilarities that need rows without negative values.
 _POSITIVE = ("kullback_leibler", "generalised_i", "itakura_saito", "logistic")
 
 
 @parameters()
 class KCentroids(Clustering):
-    """K-centroids cluster analysis: minimises ``sum_n D(x_n, centre of x_n)``, out of core.
+    """K-centroids cluster analysis for data of any size: minimises ``sum_n D(x_n, centre of x_n)``.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ class KCentroids(Clustering):
 
     @classmethod
     def _from_section(cls, section: ModelSection) -> Self:
-        """One with the settings of a stored model."""
+        """Make an unfitted estimator with the settings of a stored model."""
         return cls(
             section.n_components,
             dissimilarity=section.dissimilarity or "squared_euclidean",
@@ -196,7 +196,7 @@ class KCentroids(Clustering):
         return (model, *self._start(model.n_components, n_features))
 
     def _name_of_options(self) -> str:
-        """The parameter that gives the options of the dissimilarity: one of two names."""
+        """Return which of two parameters gives the dissimilarity's options: new or old name."""
         if self.dissimilarity_params is None:
             return "dissimilarity_options"
         both = self.dissimilarity_options is not None
@@ -222,7 +222,18 @@ class KCentroids(Clustering):
         )
 
     def transform(self, X: Any) -> Array:
-        """Dissimilarities to all centres: (n, n_clusters), in memory."""
+        """Compute the dissimilarity of each row to each centre.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters), float64
+            Dissimilarities >= 0, in memory.
+        """
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
@@ -238,12 +249,19 @@ class KCentroids(Clustering):
         return found.x
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """As `KMeans`; a dissimilarity of your own is refused.
+        """Write the fitted estimator to a folder, from which `emdist.load` reads it.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A path or URL of a folder. It may be new or empty, or hold a saved model, which is then
+            replaced.
 
         Raises
         ------
         ConfigError
-            If the dissimilarity is a function: models are stored without code.
+            If the dissimilarity is a function, because models are stored without code, or if
+            `path` is the folder of a run.
         """
         check_is_fitted(self)
         if isinstance(self._section.dissimilarity, OwnPair):
@@ -258,10 +276,28 @@ class KCentroids(Clustering):
     def from_parameters(
         cls, *, cluster_centers: Any, feature_names: Sequence[str] | None = None, **params: Any
     ) -> Self:
-        """As `KMeans.from_parameters`; give the `dissimilarity` too.
+        """Make a fitted estimator from known centres, without data.
 
-        Centres are brought to where the dissimilarity has them: to unit length for "cosine", to
-        proportions for "kullback_leibler".
+        Parameters
+        ----------
+        cluster_centers : array-like of shape (n_clusters, n_features)
+            The centres. They are scaled as the dissimilarity needs: to unit length for "cosine", to
+            proportions for "kullback_leibler". The columns of a data frame name the features.
+        feature_names : sequence of str or None, default=None
+            Names of the features, if they have any.
+        **params
+            Parameters of the constructor, such as `dissimilarity`. `n_clusters` follows from the
+            centres.
+
+        Returns
+        -------
+        estimator : KCentroids
+            A fitted estimator with these centres.
+
+        Raises
+        ------
+        ConfigError
+            If the centres are not finite numbers, or the dissimilarity cannot have such centres.
         """
         made = super().from_parameters(
             cluster_centers=cluster_centers, feature_names=feature_names, **params
@@ -286,7 +322,7 @@ class KCentroids(Clustering):
 
 @dataclass(frozen=True)
 class _Dissimilarities:
-    """Dissimilarities of one block's rows to all centres."""
+    """Task that computes the dissimilarities of the rows of one block to all centres."""
 
     source: Source
     components: Components[Any]

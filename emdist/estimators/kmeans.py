@@ -1,4 +1,4 @@
-"""KMeans with scikit-learn's parameters and attributes, for data of any size."""
+"""`KMeans`, with scikit-learn's parameters and attributes, for data of any size."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from emdist.settings.config import FitSection, ModelSection
 
 
 def _euclidean(x: Floats, centres: Floats) -> Floats:
-    """Distances of rows, over what they have, to centres: (m, d), (k, d) -> (k, m)."""
+    """Distances of rows to centres, over observed values: (m, d), (k, d) -> (k, m)."""
     return np.sqrt(squares_of_rows(x, centres))
 
 
 @parameters()
 class KMeansEstimator(CentreDistances):
-    """What K-means and its mini-batches share. It has state as every scikit-learn estimator has."""
+    """Base class of K-means and mini-batch K-means."""
 
     _: KW_ONLY
     precision: Precision = "auto"
@@ -58,7 +58,7 @@ class KMeansEstimator(CentreDistances):
 
 @parameters("init", "n_init", "max_iter", "tol", "verbose", "random_state", "copy_x", "algorithm")
 class KMeans(KMeansEstimator):
-    """K-means by Lloyd's algorithm, exact and out of core.
+    """K-means by Lloyd's algorithm: exact, for data of any size.
 
     Parameters
     ----------

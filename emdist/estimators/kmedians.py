@@ -1,4 +1,4 @@
-"""KMedians with the parameters of KMeans, for data of any size."""
+"""`KMedians`, with the parameters of `KMeans`, for data of any size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class KMedians(CentreDistances):
-    """K-medians, exact and out of core: L1 distances, and centres that far rows do not pull.
+    """K-medians: exact, for data of any size, with L1 distances.
 
-    Every feature of a centre is the weighted median of its cluster: the smallest value with at
-    least half the weight, ``numpy.quantile(x, 0.5, method="inverted_cdf", weights=...)``. The fit
-    ends where each centre is, to the last bit, the median of the rows nearest to it.
+    Rows that are far off do not pull the centres, because medians ignore how far they are.
+
+    Every feature of a centre is the weighted median of its cluster: the smallest value such that
+    the values up to it have at least half the weight, as
+    ``numpy.quantile(x, 0.5, method="inverted_cdf", weights=...)``. The fit ends when each centre is
+    exactly, to the last bit, the median of the rows nearest to it.
 
     Parameters
     ----------

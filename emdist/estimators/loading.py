@@ -1,4 +1,4 @@
-"""Back from a folder to an estimator."""
+"""Load fitted estimators and distributions from the folder of a saved model or of a run."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def load(path: str | os.PathLike[str], kind: type[E]) -> E: ...
 def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Estimator:
     """Load a saved estimator, or the model of a run.
 
-    If the run has not finished, this is its last checkpoint: emdist warns, and ``converged_`` is
-    False. The estimator predicts, and with ``warm_start`` its `fit` starts there.
+    If the run has not finished, the model is that of its last checkpoint. emdist then warns, and
+    ``converged_`` is False. The estimator can predict. With ``warm_start=True`` its `fit` starts
+    from the loaded parameters.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     Returns
     -------
     Estimator
-        Fitted, of the class `kind`.
+        The fitted estimator, of the class `kind`.
 
     Raises
     ------
@@ -91,18 +92,29 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
 
 @in_parameters
 def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
-    """The mixture stored at `path`, or that of a finished run's folder, as a distribution.
+    """Load the mixture of a saved model or of a run, as a distribution.
 
-    Of any family, also one that has no estimator.
+    This works for every family, also for those without an estimator. If the run has not finished,
+    the model is that of its last checkpoint, and emdist warns.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Folder or URL that `save` has written, or the folder of a run.
+
+    Returns
+    -------
+    MixtureDistribution
+        The mixture, in the units of the data.
 
     Raises
     ------
     NotFoundError
-        If there is no model.
+        If there is no model at `path`.
     CheckpointError
-        If it is damaged.
+        If the model is damaged.
     ConfigError
-        If it is no mixture: K-means; or `path` is no path.
+        If the model is not a mixture, such as K-means, or `path` is not a path.
     """
     section, fitted, _ = _loaded(as_location(path, _WANTED))
     return make_distribution(section, fitted)
@@ -125,7 +137,7 @@ def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
 
 def _empty(section: ModelSection, name: Any) -> Estimator:
     fitting = [c for c in plugins("emdist.estimators", "estimator").values() if c._fits(section)]
-    # Of several for one model, the one that saved it.
+    # If several classes represent this model, choose the one that saved it.
     for cls in sorted(fitting, key=lambda c: c.__name__ != name):
         if cls._fits(section):
             found: Estimator = cls._from_section(section)

@@ -1,4 +1,4 @@
-"""MiniBatchKMeans: mini-batches first, Lloyd to the end; and streams."""
+"""`MiniBatchKMeans`: K-means by mini-batches, then by whole passes; it also fits streams."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from emdist.fit.schedules.minibatch import cumulated
 class MiniBatchKMeans(Streaming, KMeansEstimator):
     """K-means that moves its centres after every mini-batch, and ends as Lloyd's algorithm does.
 
-    A mini-batch is a group of blocks, because rows out of memory cannot be drawn one by one:
-    there is no ``batch_size`` in rows. Data in memory of a few MiB is one block, and one batch.
+    A mini-batch is a group of blocks, because rows of stored data cannot be drawn one by one.
+    Therefore there is no ``batch_size`` in rows. Data in memory of a few MiB are one block, and one
+    mini-batch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the mixtures share: starts, responsibilities, log-likelihoods, criteria, draws."""
+"""`MixtureEstimator`, base class of mixtures: responsibilities, likelihoods, criteria, sampling."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from emdist.mixtures.draws import check_draws
 from emdist.parameters.choices import Assignment, MixtureInit, OnCollapse, Precision, Schedule
 from emdist.settings.config import FitSection, ModelSection
 
-#: scikit-learn's names of starts, and ours.
+#: scikit-learn's name of an initialisation method -> ours, where they differ.
 _INIT = {"random_from_data": "random"}
 
 
 @parameters()
 class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
-    """Base of the mixtures. It has state as every scikit-learn estimator has."""
+    """Base class of the mixtures."""
 
     weights_ = Learned[Floats]()
     noise_weight_ = Learned[float]()
@@ -102,7 +102,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return partial(Averaged, alpha=alpha)
 
     def _is_warm(self, model: ModelSection, d: int) -> bool:
-        """Whether to start from the previous fit; StartError if that was of another shape."""
+        """Return whether to start from the previous fit; StartError if its shape differs."""
         if not (self.warm_start and hasattr(self, "_fitted")):
             return False
         before = (self._section.name, self._fitted.n_components, self._fitted.n_features)
@@ -122,10 +122,11 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return recipe, given
 
     def _earlier(self, model: ModelSection) -> Earlier:
-        """The previous fit; without an objective where that of `model` would be another."""
+        """Return the previous fit, without its objective if that of `model` differs from it."""
         fitted, reached = self._fitted, Reached()
         kept = [record for record in fitted.history if not record.rejected]
-        # Only whole passes with responsibilities have Q; sweeps of a stream report no bound.
+        # Only whole passes with responsibilities have an expected log-likelihood (Q). Online
+        # passes of a stream report no bound.
         if kept and self._section == model and math.isfinite(kept[-1].expected):
             reached = Reached(kept[-1].objective, kept[-1].change)
         return Earlier(reached, fitted.spread, fitted.params)
@@ -142,13 +143,36 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return found
 
     def predict_proba(self, X: Any) -> Array:
-        """Responsibilities: (n, k), in memory; (n, k + 1) with noise, which is the last column."""
+        """Compute the responsibilities of the components for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        resp : ndarray of shape (n_samples, n_components)
+            Responsibilities, in memory; each row sums to 1. With noise there is one more column,
+            the last, for the noise component.
+        """
         resp = self._collect(X, resp=True).resp
         assert resp is not None
         return resp
 
     def score_samples(self, X: Any) -> Floats:
-        """Log-likelihood of each row: (n,) nats."""
+        """Compute the log-likelihood of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,), float64
+            Log-likelihoods in nats, in memory.
+        """
         return self._collect(X).score
 
     def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
@@ -156,51 +180,87 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return float(sums["score"]), float(sums["weight"])
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Log-likelihood per unit of weight: nats. Never holds a value per row."""
+        """Compute the mean log-likelihood of the rows, without storing a value per row.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        score : float
+            Log-likelihood per unit of sample weight, in nats. Higher is better.
+        """
         total, weight = self._total(X, sample_weight)
         return total / weight
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
-        """`fit`, then the labels of the same rows."""
+        """Fit, and return the labels of the same rows.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,), int32
+            Index of the component of each row that was not left out. With noise, -1 is noise.
+        """
         return self.fit(X, y, sample_weight).predict(X)
 
     def distribution(self) -> MixtureDistribution:
-        """The mixture as a distribution, in the units of the data.
+        """Return the fitted mixture as a distribution, in the units of the data.
 
-        Tells densities, draws, moments, marginals, conditionals and sums of variables.
+        Returns
+        -------
+        MixtureDistribution
+            An object that computes densities, random draws, moments, marginals, conditionals and
+            sums of variables.
         """
         check_is_fitted(self)
         return make_distribution(self._section, self._fitted)
 
     def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
-        """`X` with every NaN replaced by ``E[x_missing | x_observed]``: (n, d) float64.
+        """Replace every NaN in `X` by its expected value given the observed values of its row.
 
-        What is observed of a row weighs the components, and each predicts what is missing:
-        ``sum_k p(k | x_observed) E[x_missing | x_observed, k]``. For bits that is the probability
-        of 1, for counts the expected count, for codes the most probable code instead. Exact,
-        block by block; the result is in memory. Every row is completed, whatever `non_finite`
-        says, and by any fit, also one to rows without NaN.
+        The observed values of a row give the responsibilities of the components, and each component
+        predicts the missing values:
+        ``E[x_missing | x_observed] = sum_k p(k | x_observed) E[x_missing | x_observed, k]``.
+        For binary data this is the probability of 1, for counts the expected count. For category
+        codes the most probable code is used instead. The computation is exact and goes block by
+        block. Every row is completed, whatever `non_finite` is, and the model may have been fitted
+        to rows without NaN.
 
         Parameters
         ----------
-        X
-            As in `fit`.
-        return_std
-            Whether to return also the (n, d) standard deviations of what was filled in, 0 for
-            what was observed: for Gaussians.
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+        return_std : bool, default=False
+            Whether to return standard deviations as well. Only Gaussians have them.
+
+        Returns
+        -------
+        completed : ndarray of shape (n_samples, n_features), float64
+            The rows without NaN, in memory.
+        std : ndarray of shape (n_samples, n_features), float64
+            Standard deviations of the values that were filled in; 0 where a value was observed.
+            Returned only if `return_std` is True.
 
         Raises
         ------
         DomainError
             If an observed value cannot come from the family.
         ConfigError
-            If the family has no density of incomplete rows: multinomial.
+            If the family has no density of incomplete rows, such as multinomial, or has no standard
+            deviations and `return_std` is True, or is a binomial with ``n_trials="cell"``.
         """
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         model = make_mixture(self._section).with_missing()
-        # Posteriors are cheap beside what they decide.
+        # Responsibilities cost little beside the rest and decide the result: use float64.
         numerics = replace(self._fitted.numerics(model, source.dtype), dtype="float64")
         params, origin = self._fitted.params, self._fitted.spread.origin
         task = Complete(source, model, params, origin, numerics, return_std)
@@ -208,9 +268,21 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         return found.x if found.variance is None else (found.x, np.sqrt(found.variance))
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
-        """`n_samples` draws (n, d) and their components (n,), ordered by component.
+        """Draw rows from the fitted mixture.
 
-        Noise comes last, from the bounding box of the fitted data, with the label -1.
+        Noise is drawn uniformly from the bounding box of the fitted data.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of rows to draw, at least 1.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features), float64
+            The rows, ordered by component. Noise comes last.
+        labels : ndarray of shape (n_samples,), int64
+            Index of the component of each row; -1 is noise.
         """
         check_is_fitted(self)
         n_samples = whole_number(n_samples, "n_samples", 1)
@@ -235,7 +307,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
 @parameters()
 class Criteria(MixtureEstimator):
-    """For mixtures whose parameters are numbers, so that they can be counted."""
+    """Base class of the mixtures whose free parameters can be counted, as BIC and AIC need."""
 
     _: KW_ONLY
     weights_init: ArrayLike | None = None
@@ -245,11 +317,33 @@ class Criteria(MixtureEstimator):
         return free_parameters(self._section, len(self.weights_), self._fitted.n_features)
 
     def bic(self, X: Any) -> float:
-        """Bayesian information criterion on `X`: the lower the better."""
+        """Compute the Bayesian information criterion (BIC) on `X`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        bic : float
+            -2 log-likelihood + (number of free parameters) log(rows). Lower is better.
+        """
         total, weight = self._total(X, None)
         return -2 * total + self._free() * float(np.log(weight))
 
     def aic(self, X: Any) -> float:
-        """Akaike information criterion on `X`: the lower the better."""
+        """Compute the Akaike information criterion (AIC) on `X`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in `fit`.
+
+        Returns
+        -------
+        aic : float
+            -2 log-likelihood + 2 (number of free parameters). Lower is better.
+        """
         total, _ = self._total(X, None)
         return -2 * total + 2 * self._free()

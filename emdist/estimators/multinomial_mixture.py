@@ -1,4 +1,4 @@
-"""Mixture of multinomials, for data of any size."""
+"""`MultinomialMixture`: clusters rows of counts with a given total, such as words per document."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from emdist.settings.config import ModelSection
 
 @parameters()
 class MultinomialMixture(DiscreteMixture):
-    """Mixture of multinomials, such as words per document, by EM, exact and out of core.
+    """Mixture of multinomials by EM: exact, for data of any size.
 
-    The likelihood is that of a row given its total. `sample` draws rows with whole totals, whose
-    mean is that of the component's rows.
+    Values are counts, such as words per document. The likelihood of a row is conditional on its
+    total. `sample` draws rows with whole totals, whose mean is that of the component's rows.
 
     Parameters
     ----------
@@ -178,24 +178,32 @@ class MultinomialMixture(DiscreteMixture):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights, probabilities
-            (k,) and (k, d), each summing to 1; the columns of a data frame name the features.
-        totals
-            Mean total of a row, one number or (k,), for draws and moments; labels and scores take
-            each row's own.
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        probabilities : array-like of shape (n_components, n_features)
+            Probabilities; each row sums to 1. The columns of a data frame name the features.
+        totals : float or array-like of shape (n_components,), default=1.0
+            Mean total of a row, for draws and moments. Labels and scores use each row's own total.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor; `n_components` follows from the weights.
+        **params
+            Parameters of the constructor. `n_components` follows from the probabilities.
+
+        Returns
+        -------
+        estimator : MultinomialMixture
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         found = array(probabilities, "probabilities", ("n_components", "n_features"))
         k, d = found.shape

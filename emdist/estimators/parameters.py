@@ -1,4 +1,4 @@
-"""How constructors are made: each parameter is declared once, as a field, and inherited."""
+"""`parameters`, a decorator: makes constructors from parameters that are declared as fields."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ T = TypeVar("T")
 
 @dataclass_transform(eq_default=False)
 def parameters(*first: str) -> Callable[[type[T]], type[T]]:
-    """Give a class a constructor that keeps its parameters, ``name: type = default``, as given.
+    """Give a class a constructor that stores its parameters, ``name: type = default``, as given.
 
-    Those of its bases are among them, and all are keywords but what stands before a ``KW_ONLY``. It
-    is a plain ``__init__`` with a signature, as scikit-learn and type checkers want it. Of all else
-    that dataclasses are nothing is wanted: an estimator is equal to itself alone.
+    The constructor also takes the parameters of the base classes. All are keywords, except those
+    before a ``KW_ONLY``. It is a plain ``__init__`` with a signature, which scikit-learn and type
+    checkers need. The other methods of dataclasses are not generated: an estimator equals only
+    itself.
 
-    `first` are keywords that the signature shows first, in scikit-learn's order; then come the
-    class's own, and then those of its bases.
+    The signature shows the keywords `first` before all others, in scikit-learn's order, then the
+    parameters of the class, then those of its bases.
     """
 
     def made(cls: type[T]) -> type[T]:

@@ -1,4 +1,4 @@
-"""Constructor parameters as JSON, and back with the types that they had."""
+"""Convert constructor parameters to JSON, and back with their original types."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-#: Keys of what JSON has no type for.
+#: Keys that mark values for which JSON has no type.
 _TUPLE, _ARRAY, _TYPE = "$tuple", "$array", "$dtype"
 
-#: Numbers of an array that is stored among the parameters.
+#: The largest number of elements of an array that is stored among the parameters.
 _MOST = 1 << 20
 
 
 def to_json(params: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that JSON can hold; clients, generators and functions are left out."""
+    """Return the parameters that JSON can hold; leave out clients, generators and functions."""
     found = {}
     for name, value in params.items():
         try:
@@ -26,7 +26,7 @@ def to_json(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_json(params: Mapping[str, Any]) -> dict[str, Any]:
-    """What `to_json` was given."""
+    """Return the parameters from which `to_json` made `params`."""
     return {name: _restored(value) for name, value in params.items()}
 
 
@@ -61,6 +61,6 @@ def _restored(value: Any) -> Any:
 
 
 def _number(name: Any) -> np.dtype[Any]:
-    """The type of a stored array's numbers; a file can name no other."""
+    """Return the dtype of a stored array; anything but a numeric type becomes float64."""
     found = np.dtype(name if isinstance(name, str) else "f8")
     return found if found.kind in "biuf" else np.dtype("f8")

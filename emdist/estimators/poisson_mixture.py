@@ -1,4 +1,4 @@
-"""Mixture of Poissons, for data of any size."""
+"""`PoissonMixture`: clusters counts that have no upper limit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from emdist.interfaces import Floats
 
 @parameters()
 class PoissonMixture(DiscreteMixture):
-    """Mixture of independent Poissons, counts without a limit, by EM, exact and out of core.
+    """Mixture of independent Poissons by EM: exact, for data of any size.
+
+    Values are counts without an upper limit.
 
     Parameters
     ----------
@@ -163,21 +165,31 @@ class PoissonMixture(DiscreteMixture):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights, rates
-            (k,) >= 0 that sum to 1, and (k, d) >= 0; the columns of a data frame name the features.
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        rates : array-like of shape (n_components, n_features)
+            Rates >= 0: the expected count of each feature. The columns of a data frame name the
+            features.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor; `n_components` follows from the weights.
+        **params
+            Parameters of the constructor. `n_components` follows from the weights.
+
+        Returns
+        -------
+        estimator : PoissonMixture
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         return cls._of_array(weights, rates, "rates", feature_names, params)
 

@@ -1,4 +1,4 @@
-"""Mixture of products: mixed data, each group of features of its own family."""
+"""`ProductMixture`: clusters mixed data, in which each group of features has its own family."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from emdist.settings.config import FitSection, ModelSection
 
 @parameters()
 class ProductMixture(Criteria):
-    """Mixture for mixed data by EM, exact and out of core: Hunt and Jorgensen 1999.
+    """Mixture for mixed data by EM: exact, for data of any size (Hunt and Jorgensen 1999).
 
     Given the component, groups of features are independent, and each has its own family.
 
@@ -188,12 +188,12 @@ class ProductMixture(Criteria):
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
-        # It has no parameter for noise, which only a configuration gives it.
+        # The estimator has no parameter for noise. Only a configuration can combine both.
         return section.name == "product" and section.noise is None
 
     @classmethod
     def _from_section(cls, section: ModelSection) -> Self:
-        """An estimator that is not fitted, with the parameters that `section` amounts to."""
+        """Make an unfitted estimator whose parameters describe the model of `section`."""
         return cls(
             section.n_components,
             groups=section.options["groups"],
@@ -210,7 +210,7 @@ class ProductMixture(Criteria):
             groups = [{"columns": rest, "family": "diagonal"}]
         options = {"groups": groups, "ignored": self.ignored}
         model = self._model_section("product", options, self.uniform_weights)
-        make_family(model)  # Groups are checked before a start is held to their shape.
+        make_family(model)  # Checks the groups before starting values, whose shape they decide.
         return model, self._fit_section(), self._start(model, n_features)
 
     def _start(self, model: ModelSection, d: int) -> Given:
@@ -245,23 +245,31 @@ class ProductMixture(Criteria):
         feature_names: Sequence[str] | None = None,
         **params: Any,
     ) -> Self:
-        """A fitted estimator of given parameters, which predicts, scores, draws, saves and labels.
+        """Make a fitted estimator from known parameters, without data.
+
+        It can predict, score, draw, save and label as if it had been fitted.
 
         Parameters
         ----------
-        weights
-            (k,) >= 0 that sum to 1.
-        parts
-            As `parts_`: one mapping for each group, the family's arrays by name.
-        feature_names
+        weights : array-like of shape (n_components,)
+            Mixture weights >= 0 that sum to 1.
+        parts : sequence of dict
+            One dict for each group, as in `parts_`: the arrays of the group's family, by name.
+        feature_names : sequence of str or None, default=None
             Names of the features, if they have any.
-        params
-            Of the constructor: give the `groups`, and `ignored` if there are such features.
+        **params
+            Parameters of the constructor. Give the `groups`, and `ignored` if there are such
+            features. `n_components` follows from the weights.
+
+        Returns
+        -------
+        estimator : ProductMixture
+            A fitted estimator with these parameters.
 
         Raises
         ------
         ConfigError
-            If these are no parameters of such a mixture.
+            If such a mixture cannot have these parameters.
         """
         own = weights_of(weights, len(array(weights, "weights", ("n_components",))), params)
         params = with_number(params, "n_components", len(own))

@@ -1,4 +1,4 @@
-"""What a fitted estimator holds: its model, the attributes made of it, and ways to other models."""
+"""`Results`, a mixin: the fitted model of an estimator, its attributes, and conversions of it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from emdist.settings.config import ModelSection
 if TYPE_CHECKING:
     from emdist.estimators.from_parameters import Parameters
 
-#: Fitted attributes that a model of given parameters does not have.
+#: Fitted attributes that a model made by `from_parameters` does not have.
 _OF_A_FIT = ("inertia_", "labels_", "lower_bound_", "lower_bounds_", "converged_")
 
 
 class Results(Learning):
-    """Mixin of the estimators. It has state as every scikit-learn estimator has."""
+    """Mixin that holds the fitted model of an estimator and the attributes made from it."""
 
     n_iter_ = Learned[int]()
     converged_ = Learned[bool]()
@@ -30,21 +30,21 @@ class Results(Learning):
     n_features_in_ = Learned[int]()
     feature_names_in_ = Learned[Any]()
 
-    #: A class method that makes a fitted estimator of given parameters.
+    #: The class method that makes a fitted estimator from given parameters.
     from_parameters: Any
-    #: The sections that the constructor's parameters amount to, for so many features.
+    #: Returns the sections that the constructor's parameters describe, given the feature count.
     _sections: Any
     _fitted: Fitted
-    #: What `partial_fit` goes on from, where there is one; `fit` ends it.
+    #: The stream that `partial_fit` continues, or None; `fit` ends it.
     _stream: Any = None
     _section: ModelSection
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
-        """The attributes with a trailing underscore that a subclass adds, by name."""
+        """Return the fitted attributes that a subclass adds, by name."""
         raise NotImplementedError
 
     def _adopt(self, fitted: Fitted, section: ModelSection) -> None:
-        """Take over what was fitted, or given."""
+        """Set the fitted attributes from a fitted or given model."""
         stopped = fitted.status not in (Status.MAX_ITER, Status.RUNNING)
         found = {"converged_": stopped, **self._attributes(fitted, section)}
         if fitted.status is Status.GIVEN:
@@ -70,7 +70,7 @@ class Results(Learning):
         return super()._unlearned(name)
 
     def _remedy(self) -> str:
-        maker: Any = self.from_parameters  # Of every estimator, each with parameters of its own.
+        maker: Any = self.from_parameters  # Every estimator has one, with its own arguments.
         needed = [
             f"{name}=..."
             for name, parameter in inspect.signature(maker).parameters.items()
@@ -83,16 +83,22 @@ class Results(Learning):
 
     @classmethod
     def _made(cls, parameters: Parameters, **params: Any) -> Self:
-        """The estimator of `parameters`, with the constructor's `params`."""
+        """Make a fitted estimator from `parameters` and the constructor's arguments `params`."""
         self = cls(**params)
         section: ModelSection = self._sections(parameters.locations.shape[1])[0]
         self._adopt(parameters.fitted(section), section)
         return self
 
     def to_sklearn(self) -> Any:
-        """The same model as a fitted estimator of scikit-learn.
+        """Convert the model to a fitted estimator of scikit-learn.
 
-        Its `predict`, `score` and `predict_proba` agree to 1e-10, and it can be fitted again.
+        Its `predict`, `score` and `predict_proba` agree with those of emdist to 1e-10, and it can
+        be fitted again.
+
+        Returns
+        -------
+        estimator
+            The fitted estimator of scikit-learn.
 
         Raises
         ------

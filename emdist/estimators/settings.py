@@ -1,4 +1,4 @@
-"""The parameters of an estimator, checked: sections of a configuration, seeds, switches, starts."""
+"""`Settings`, a mixin: checks an estimator's parameters and makes configuration sections."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ S = TypeVar("S", bound=Section)
 
 
 class Settings:
-    """What an estimator does with its own parameters; a base without state of its own."""
+    """Mixin that checks the parameters of an estimator. It has no state of its own."""
 
     random_state: Any
-    # Of those that have no parameter for it.
+    # Defaults for estimators that do not have these parameters.
     schedule: Any = "batch"
     schedule_options: Any = None
-    #: Parameters by the option of the model that they are, where the names differ.
+    #: Option of the model -> the estimator's parameter with another name that sets it.
     _option_names: ClassVar[Mapping[str, str]] = {}
-    #: Names that parameters had before, to those that they have now.
+    #: Deprecated name of a parameter -> its present name.
     _deprecated: ClassVar[Mapping[str, str]] = {}
 
     def _seed(self) -> int:
@@ -44,7 +44,7 @@ class Settings:
             raise ConfigError(f"random_state: {error}. Give an integer >= 0, or None.") from None
 
     def _checked(self, cls: type[S], names: Mapping[str, str], **values: Any) -> S:
-        """A section of the configuration; its errors speak of `names`, the parameters."""
+        """Make a section of the configuration; its errors use `names`, the parameters' names."""
         given = {
             key: self._plain_options(value)
             if key.endswith("options") and isinstance(value, Mapping)
@@ -54,7 +54,7 @@ class Settings:
         return make_section(cls, given, type(self).__name__, names, PARAMETERS)
 
     def _plain_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Options of the model, the schedule or the assignment, as a configuration has them."""
+        """Convert options of the model, schedule or assignment to types that a section accepts."""
         found = {}
         for key, given in options.items():
             name = self._option_names.get(key, f"{key!s:.60}")
@@ -64,7 +64,7 @@ class Settings:
         return found
 
     def _check_switches(self) -> None:
-        """ConfigError for wrong values of the parameters that no section checks."""
+        """Raise ConfigError for wrong values of parameters that no section checks."""
         for name in ("warm_start", "copy_x", "uniform_weights"):
             if name in self.__dict__:
                 switch(getattr(self, name), name)
@@ -74,7 +74,7 @@ class Settings:
                 whole_number(value, name, 0)
 
     def _options_of(self, name: str, example: str) -> dict[str, Any]:
-        """The parameter `name` as a dict; ConfigError if it is none."""
+        """Return the parameter `name` as a dict; ConfigError if it is not a mapping or None."""
         given = getattr(self, name)
         if not isinstance(given, Mapping | None):
             raise ConfigError(f"{name}={shown(given)}; wanted a dict, such as {example}, or None.")
@@ -82,7 +82,7 @@ class Settings:
 
 
 def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
-    """A start given by the user, as finite float64 of `shape`; StartError if it is no such."""
+    """Return starting values from the user as finite float64 of `shape`; otherwise StartError."""
     found = real_array(value, name, StartError, f"an array of shape {shape}")
     if found.shape != shape:
         raise StartError(

@@ -1,4 +1,4 @@
-"""What must stay as it is while a model goes on: the parameters that decide its shape."""
+"""Check that `partial_fit` does not continue with parameters that change the model's shape."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emdist.families.product import Product
 from emdist.inputs.quoting import shown
 from emdist.settings.config import ModelSection
 
-#: Options of a family that decide what its parameters are, by the parameter of an estimator.
+#: Parameter of an estimator -> attribute of the family that decides the shape of its parameters.
 _OPTIONS: Mapping[str, str] = {"n_categories": "categories", "n_trials": "trials"}
 
 _WEIGHTS: Mapping[str, str] = {
@@ -25,18 +25,18 @@ _WEIGHTS: Mapping[str, str] = {
 def check_shape(
     before: ModelSection, now: ModelSection, estimator: str, number: str, streaming: bool
 ) -> None:
-    """ConfigError if `now` is of another shape than `before`, which is to go on.
+    """Raise ConfigError if `now` has another shape than `before`, so that it cannot continue it.
 
     Parameters
     ----------
     before, now
-        What was fitted so far, and what the parameters amount to.
+        The section of the model fitted so far, and the section that the parameters describe now.
     estimator
-        Its class, for the message.
+        Name of the estimator's class, for the message.
     number
-        What it calls the number of components.
+        Name of its parameter for the number of components, for the message.
     streaming
-        Whether sums are folded already, whose shape follows from what is missing.
+        Whether sums have been accumulated already. Their shape depends on `non_finite`.
     """
     old, new = (_shape(one, number, streaming) for one in (before, now))
     for name, value in new.items():
@@ -49,7 +49,7 @@ def check_shape(
 
 
 def _shape(section: ModelSection, number: str, streaming: bool) -> dict[str, Any]:
-    """What decides the shape, by the parameter of an estimator that says it."""
+    """Map each estimator parameter that decides the shape to its value in `section`."""
     kind = section.name.removeprefix("variational_").replace("diagonal", "diag")
     found: dict[str, Any] = {number: section.n_components, "covariance_type": kind}
     found["noise"] = True if section.noise is not None else None
@@ -76,7 +76,7 @@ def _options(family: Any) -> dict[str, Any]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two values say the same; one number for all features is as good as a list of it."""
+    """Compare two values; one number for all features equals a list that repeats it."""
     if a == b:
         return True
     numbers = all(isinstance(one, int | tuple) for one in (a, b))

@@ -1,4 +1,4 @@
-"""Fitting to a stream: chunks of rows as they come, each seen once."""
+"""Streams: `partial_fit` fits a model to chunks of rows, of which each is read once."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from emdist.inputs.frames import check_given
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
 
-#: Records of chunks that are kept.
+#: Records of the history that are kept: those of the last chunks.
 _KEPT = 100
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What the next chunk is added to.
+    """The state of a stream, to which the next chunk is added.
 
     Attributes
     ----------
     survey
-        Of the first chunk: origin, and what arithmetic is chosen by.
+        The survey of the first chunk. It decides the origin and the arithmetic of all chunks.
     state
-        Parameters, folded sums, and the history of the last hundred chunks.
+        The parameters, the accumulated sums, and the history of the last hundred chunks.
     """
 
     survey: Survey
     state: FitState
 
     def fitted(self, names: Names) -> Fitted:
-        """The parameters so far; their objective is that of the last chunk before it was seen."""
+        """Return the parameters so far, with the last chunk's objective before it was used."""
         state = self.state
         return Fitted(
             state.params,
@@ -69,19 +69,21 @@ def fed(
     fold_of: Callable[[float], Fold],
     listen: Listener,
 ) -> Stream:
-    """`stream` after one more chunk: its rows' sums folded in, and an M-step.
+    """Return `stream` after one more chunk: the sums of its rows are added, and an M-step follows.
 
     Parameters
     ----------
     stream
-        None for a new one, which is surveyed by its first chunk and begins at what was fitted
-        `before`, or at seeds from that chunk.
+        The stream so far. None starts a new one: its first chunk is surveyed, and it starts from
+        `before`, or from starting values that a seeder chooses from that chunk.
+    before
+        An earlier fit to continue, or None.
     recipe, given
-        What is fitted, and a start that was given.
+        The model and fit, and starting values that the user gave.
     chunk
-        Rows, and where to compute.
+        The rows, and the engine that computes.
     fold_of
-        How sums of chunks become one, given the weight of the first chunk.
+        Given the total weight of the first chunk, returns how to combine the sums of chunks.
     """
     source, engine = chunk
     survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
@@ -91,7 +93,7 @@ def fed(
         fit = make_fit(recipe, source, engine, survey, given, listen, begun)
         stream = Stream(survey, _first(fit, recipe.fit.seed, before))
     elif not survey.moments.weight > 0:
-        return stream  # Rows that count for nothing.
+        return stream  # All rows have weight 0 or are left out.
     else:
         check_total(survey.moments.weight)
         fit = make_fit(recipe, source, engine, stream.survey, Given(), listen, True)
@@ -109,31 +111,34 @@ def _first(fit: Fit, seed: int, before: Fitted | None) -> FitState:
 
 
 class Streaming(Estimator):
-    """Base of the estimators with `partial_fit`. It has state as every estimator has."""
+    """Base class of the estimators with `partial_fit`."""
 
     def _fold(self, recipe: Recipe) -> Callable[[float], Fold]:
-        """How sums of chunks become one, given the weight of the first chunk."""
+        """Return a function of the first chunk's weight that says how to combine sums of chunks."""
         raise NotImplementedError
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Go on with one more chunk of a stream, which is read once and not kept.
+        """Update the model with one more chunk of a stream, which is read once and not kept.
 
-        The first chunk decides where the fit starts and what arithmetic suits the data: give it
-        more rows than components, drawn from all that is to come. After `fit`, or for a loaded
-        estimator, the stream starts from what was fitted. `history_` holds the last hundred
-        chunks, `n_iter_` counts all of them; the objective is that of the last chunk under the
-        parameters before it.
+        The first chunk decides where the fit starts and which arithmetic suits the data. It should
+        have more rows than there are components, drawn from all data that will come. After `fit`,
+        or for a loaded estimator, the stream starts from the fitted model. `history_` holds the
+        last hundred chunks; `n_iter_` counts all of them. The objective is that of the last chunk
+        under the parameters before that chunk.
 
         Parameters
         ----------
-        X, sample_weight
-            A chunk, as in `fit`.
-        y
-            Ignored, for scikit-learn's pipelines.
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The rows of the chunk, as in `fit`.
+        y : None
+            Ignored. scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
+            Sample weights of the chunk, as in `fit`.
 
         Returns
         -------
-        The estimator itself.
+        self : estimator
+            The estimator, with the parameters after this chunk.
 
         Raises
         ------

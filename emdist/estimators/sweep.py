@@ -1,4 +1,4 @@
-"""Sweep: one estimator with many parameters, fitted in the reads of one, and the best of them."""
+"""`Sweep`: fits one estimator with many parameters, with shared reads, and chooses the best."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from emdist.interfaces import Array
 from emdist.parameters.choices import Criterion
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 
-#: Default for the sums of all models of one block.
+#: Default of `sums_memory`: the limit for the sums of all models of one block.
 _SUMS_MEMORY = "256 MiB"
-#: Parameters that all models of a sweep share, because they share what is read.
+#: Parameters that all models of a sweep share, because they share the reads of the data.
 _SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite")
 
-#: Parameters that are a number of components.
+#: Parameters that set the number of components.
 _SIZES = ("n_components", "n_clusters")
-#: What the settings are called here.
+#: The names that messages use for settings of a sweep in Python.
 _NAMES = Naming("param_grid", "allow_degenerate=True", "max_iter", "tol")
 _CATEGORIES: Mapping[str, type[Warning]] = {
     "floor": DegenerateWarning,
@@ -51,12 +51,13 @@ _CATEGORIES: Mapping[str, type[Warning]] = {
 
 
 class Sweep(BestModel):
-    """Many fits of one estimator in the reads of one, and the best by a criterion.
+    """Fit one estimator with many parameters, with shared reads, and choose the best model.
 
-    As `sklearn.model_selection.GridSearchCV` without the cross-validation: every combination of
-    the parameters is fitted to all rows, and an information criterion chooses. Warnings say what to
-    doubt of the choice: components on the variance floor, a best number of components that is the
-    largest or smallest tried, fits that had not converged. Each fit has the bits that it has alone.
+    This is like `sklearn.model_selection.GridSearchCV` without cross-validation: every combination
+    of the parameters is fitted to all rows, and an information criterion chooses. Warnings give
+    reasons to doubt the choice: components on the variance floor, a best number of components that
+    is the largest or smallest tried, and fits that have not converged. Each fit is bit-identical to
+    the fit of that model alone.
 
     Parameters
     ----------
@@ -136,14 +137,28 @@ class Sweep(BestModel):
         self.memory = memory
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Fit every model to the rows of `X`; see the estimator's own `fit`.
+        """Fit every model to the rows of `X`, and choose the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
+            The data, as in the estimator's `fit`.
+        y : None
+            Ignored. scikit-learn's pipelines pass it.
+        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
+            Sample weights >= 0, as in the estimator's `fit`.
+
+        Returns
+        -------
+        self : Sweep
+            The fitted sweep.
 
         Raises
         ------
         ConfigError
-            For a grid that cannot be swept, or a criterion that does not suit its models.
+            If the grid cannot be swept, or the criterion does not suit its models.
         EmdistError
-            As the estimator's `fit`.
+            For the same reasons as the estimator's `fit`.
         """
         grid, estimators = self._estimators()
         engine = make_engine(self.estimator.engine)
@@ -262,14 +277,14 @@ def _columns(grid: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> dict[str
 
 
 def _values(values: list[Any]) -> Array:
-    """A column of any kind of values, one each, however long they are themselves."""
+    """Make a column of objects, one for each value, even if the values are sequences."""
     out = np.empty(len(values), object)
     out[:] = values
     return out
 
 
 def _ranks(values: Array, best: int) -> NDArray[np.int64]:
-    """1 for the lowest; models without a number come last, and `best` first in any case."""
+    """Rank values from 1, the lowest; NaN ranks last, and the index `best` always ranks first."""
     order = sorted(
         range(len(values)),
         key=lambda i: (i != best, math.inf if math.isnan(values[i]) else values[i]),

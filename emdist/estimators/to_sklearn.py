@@ -1,4 +1,4 @@
-"""Fitted estimators of scikit-learn, made of fitted ones of emdist."""
+"""Convert fitted estimators of emdist to fitted estimators of scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from emdist.errors import ConfigError
 
-#: Fitted attributes that both have, where ours has them.
+#: Fitted attributes that have the same name and meaning in scikit-learn. Not every model has all.
 _SHARED = ("n_iter_", "n_features_in_", "feature_names_in_", "inertia_", "labels_", "converged_",
            "lower_bound_", "lower_bounds_", "weights_", "means_", "covariances_", "precisions_",
            "precisions_cholesky_", "cluster_centers_")  # fmt: skip
@@ -23,8 +23,8 @@ _OF_POSTERIORS = ("weight_concentration_", "weight_concentration_prior_", "mean_
 
 
 def without_equivalent(estimator: Any, why: str) -> ConfigError:
-    """The error for a model that scikit-learn has not."""
-    # K-medians have no distribution, and one with noise is none over all of space.
+    """Make the error for a model that scikit-learn does not have."""
+    # K-medians has no distribution. A mixture with noise has none over the whole space.
     has = hasattr(estimator, "distribution") and not getattr(estimator, "noise", False)
     return ConfigError(
         f"scikit-learn has no equivalent of this {type(estimator).__name__}: {why}. Use "
@@ -33,14 +33,14 @@ def without_equivalent(estimator: Any, why: str) -> ConfigError:
 
 
 def kmeans_of(estimator: Any) -> sklearn.cluster.KMeans:
-    """A fitted ``sklearn.cluster.KMeans`` with the centres of an estimator."""
+    """Make a fitted ``sklearn.cluster.KMeans`` with the centres of an estimator."""
     settings = _settings(estimator, ("max_iter", "tol", "algorithm"))
     twin = sklearn.cluster.KMeans(**settings, **_start_of(estimator))
     return _centred(twin, estimator)
 
 
 def minibatch_of(estimator: Any) -> sklearn.cluster.MiniBatchKMeans:
-    """A fitted ``sklearn.cluster.MiniBatchKMeans``, which can go on with `partial_fit`."""
+    """Make a fitted ``sklearn.cluster.MiniBatchKMeans``, which can continue by `partial_fit`."""
     twin = sklearn.cluster.MiniBatchKMeans(**_start_of(estimator))
     twin._counts = np.zeros(len(estimator.cluster_centers_))
     twin._n_since_last_reassign, twin.n_steps_ = 0, estimator.n_iter_
@@ -50,16 +50,16 @@ def minibatch_of(estimator: Any) -> sklearn.cluster.MiniBatchKMeans:
 
 
 def gaussians_of(estimator: Any, kind: str, covariances: Any = None) -> Any:
-    """A fitted ``sklearn.mixture.GaussianMixture``.
+    """Make a fitted ``sklearn.mixture.GaussianMixture``.
 
     Parameters
     ----------
     estimator
-        A mixture of Gaussians.
+        A fitted mixture of Gaussians.
     kind
-        Its covariance type.
+        Its covariance type, by scikit-learn's name.
     covariances
-        Variances (k,) where the estimator has no covariances of its own.
+        Variances (k,), for an estimator without fitted covariances.
     """
     _check_mixture(estimator)
     own = _settings(estimator, ("tol", "reg_covar", "max_iter", "n_init", "warm_start"))
@@ -78,7 +78,7 @@ def gaussians_of(estimator: Any, kind: str, covariances: Any = None) -> Any:
 
 
 def posteriors_of(estimator: Any, kind: str, process: bool) -> Any:
-    """A fitted ``sklearn.mixture.BayesianGaussianMixture``."""
+    """Make a fitted ``sklearn.mixture.BayesianGaussianMixture``."""
     _check_mixture(estimator)
     prior = {name: getattr(estimator, f"{name}_") for name in _PRIORS}
     twin = sklearn.mixture.BayesianGaussianMixture(
@@ -106,7 +106,7 @@ def _check_mixture(estimator: Any) -> None:
 
 
 def _start_of(estimator: Any) -> dict[str, Any]:
-    """Parameters that say how a fit of centres starts, where scikit-learn knows them too."""
+    """Return the parameters that choose starting centres, as far as scikit-learn has them."""
     init = estimator.init
     known = not isinstance(init, str) or init in ("k-means++", "random")
     return {
@@ -124,7 +124,7 @@ def _settings(estimator: Any, names: tuple[str, ...]) -> dict[str, Any]:
 def _centred(twin: Any, estimator: Any) -> Any:
     twin._n_threads = _openmp_effective_n_threads()
     twin._n_features_out = len(estimator.cluster_centers_)
-    # Labels that would take a pass over stored data are left out.
+    # Labels of stored data are left out if computing them would need a pass.
     return _filled(twin, estimator, [n for n in _SHARED if n in vars(estimator)])
 
 
@@ -136,7 +136,7 @@ def _filled(twin: Any, estimator: Any, names: Any) -> Any:
 
 
 def _own(value: Any) -> Any:
-    """A copy that can be changed."""
+    """Make a copy that can be changed."""
     if isinstance(value, np.ndarray):
         return np.array(value)
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What a fit says while it runs: warnings, and a line per iteration where `verbose`."""
+"""The listener of a fit in Python: passes warnings on, and prints iterations if `verbose`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from emdist.wording import worded
 
 
 def listener(verbose: Any) -> Listener:
-    """Prints a line per iteration where `verbose`, and passes warnings on."""
+    """Return a function that passes warnings on, and prints each iteration if `verbose`."""
     return _say if verbose else _warn
 
 

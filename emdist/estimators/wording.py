@@ -1,4 +1,4 @@
-"""Errors of estimators in the words of Python: parameters, and no runs or checkpoints."""
+"""Make the errors of estimators name Python parameters, and not options or configuration keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def in_parameters(function: F) -> F:
-    """`function`, whose errors name settings as parameters."""
+    """Return `function` with errors that name settings as Python parameters."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -28,7 +28,7 @@ def in_parameters(function: F) -> F:
 
 
 class Speaking:
-    """Mixin of the estimators: the errors of all their public methods speak of parameters."""
+    """Mixin of the estimators: the errors of all public methods name Python parameters."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

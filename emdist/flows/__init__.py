@@ -1,1 +1,1 @@
-"""The Prefect flows: ingest, fit (`cluster`), sweep and label. Only this package uses Prefect."""
+"""Prefect flows: ingest, fit (`cluster`), sweep and label. Only this package imports Prefect."""

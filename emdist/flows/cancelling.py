@@ -1,7 +1,7 @@
-"""A flow run that is cancelled while a script runs it: nobody but the script can end it.
+"""Stop a flow run that is cancelled through Prefect's API while a script runs it.
 
-Where a worker or `flow.serve` started the process, that ends it. A script is its own process, and
-Prefect lets it work on, to stay "Cancelling" for ever.
+If a worker or `flow.serve` started the process, that worker ends it. A script is its own process:
+Prefect does not end it, and the flow run would stay "Cancelling" for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from prefect import get_client
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
-#: Seconds between looks at the state.
+#: Seconds between two reads of the flow run's state.
 INTERVAL = 2.0
 
 
@@ -30,7 +30,7 @@ def heeded(told: Callable[[UUID], None]) -> Iterator[None]:
     """
     over = threading.Event()
     work = (_heed, UUID(str(flow_run.id)), told, over)
-    # The copy of the context tells Prefect which API it is.
+    # Prefect finds in the copied context which API to use.
     threading.Thread(target=copy_context().run, args=work, daemon=True).start()
     try:
         yield
@@ -40,7 +40,7 @@ def heeded(told: Callable[[UUID], None]) -> Iterator[None]:
 
 def _heed(run: UUID, told: Callable[[UUID], None], over: threading.Event) -> None:
     while not over.wait(INTERVAL):
-        # Whatever the API's trouble, the fit goes on.
+        # Trouble with the API must not stop the fit, so every exception is ignored.
         with suppress(Exception), get_client(sync_client=True) as client:
             state = client.read_flow_run(run).state
             if state is None or not (state.is_cancelling() or state.is_cancelled()):
@@ -53,6 +53,6 @@ def _heed(run: UUID, told: Callable[[UUID], None], over: threading.Event) -> Non
 
 def close(run: UUID) -> None:
     """Call the flow run cancelled: of a process that got SIGTERM, Prefect says "Crashed"."""
-    # Whatever the API's trouble, the flow has ended as it did.
+    # The flow has ended anyway, so trouble with the API is ignored.
     with suppress(Exception), get_client(sync_client=True) as client:
         client.set_flow_run_state(run, Cancelled(message="Ended by its own script."), force=True)

@@ -1,7 +1,7 @@
-"""The main job as a Prefect flow: survey, fit in segments, label, summarise."""
+"""`emdist flow cluster`: fits one model as a Prefect flow: survey, segments, labels, summary."""
 
-# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
-# `flow.serve` does.
+# Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
+# as `flow.serve` does.
 from collections.abc import Sequence
 from typing import Any
 

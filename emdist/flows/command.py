@@ -1,4 +1,4 @@
-"""A flow as a command: its parameter checked and without secrets, an API, an exit code."""
+"""Run a flow as a command: check its parameter, keep secrets out, return an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from emdist.flows.server import prefect_api
 from emdist.settings.config import Config
 
 C = TypeVar("C", bound=Config)
-#: Deployments that a message names.
+#: Number of deployments that a message names.
 _LISTED = 20
 
 

@@ -1,7 +1,7 @@
-"""Files to a Zarr array as a Prefect flow."""
+"""`emdist flow ingest`: copies files into a Zarr array as a Prefect flow."""
 
-# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
-# `flow.serve` does.
+# Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
+# as `flow.serve` does.
 import logging
 from collections.abc import Mapping
 from typing import Any

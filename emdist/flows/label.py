@@ -1,7 +1,7 @@
-"""Labels for new data as a Prefect flow, from a saved model or a finished run."""
+"""`emdist flow label`: labels new data as a Prefect flow, with a saved model or a finished run."""
 
-# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
-# `flow.serve` does.
+# Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
+# as `flow.serve` does.
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

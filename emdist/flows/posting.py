@@ -1,4 +1,4 @@
-"""Calls of the Prefect API that nobody waits for."""
+"""`Poster`: makes calls of the Prefect API on its own thread, so that the fit never waits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two calls.
 INTERVAL = 1.0
-#: Seconds that the end of a run waits for the last calls.
+#: Seconds that the end of a run waits for the last calls to be made.
 PATIENCE = 5.0
 
 
@@ -28,7 +28,7 @@ class Poster:
         self._waiting: dict[str, Callable[[], object]] = {}
         self._closing = False
         self._changed = threading.Condition()
-        # The copy of the context tells Prefect which run the calls belong to.
+        # Prefect finds in the copied context to which run the calls belong.
         self._thread = threading.Thread(
             target=copy_context().run, args=(self._work,), name="emdist-poster", daemon=True
         )

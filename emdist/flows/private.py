@@ -1,9 +1,9 @@
-"""Storage options stay out of Prefect, which stores and shows the parameters of a run.
+"""Keep storage options out of Prefect, which stores and shows the parameters of a run.
 
-A script holds them in this process. A worker reads them from the YAML file that the variable
-``EMDIST_STORAGE_OPTIONS`` names: sections ``data``, ``run``, ``labels``, ``model``, each a
-mapping of options. Credentials that the object store finds in its own environment variables
-need neither.
+A script holds them in its own process. A worker reads them from the YAML file that the environment
+variable ``EMDIST_STORAGE_OPTIONS`` names. It has sections ``data``, ``run``, ``labels`` and
+``model``, each a mapping of options. Neither is needed for credentials that the object store finds
+in its own environment variables.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from emdist.runtime.contexts import set_to
 from emdist.settings.file import read_yaml
 
 FILE = "EMDIST_STORAGE_OPTIONS"
-#: Prefect refuses larger parameters.
+#: Bytes. Prefect refuses larger parameters.
 LIMIT = 512 * 1024
 
-#: Settings, of clusters as a rule, whose values are credentials.
+#: Names of settings, usually of clusters, whose values are credentials.
 _SECRET = re.compile(
     r"passw(or)?d|passphrase|token|secret|credential|(api|private|access)_?key", re.IGNORECASE
 )
@@ -54,7 +54,7 @@ def storage_options(path: str | None = None) -> Options:
     try:
         read = read_yaml(Path(path).read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
-        # Not the YAML error's own text: it may quote a secret.
+        # Do not show the text of the YAML error, because it may quote a secret.
         raise ConfigError(
             f"the storage options in {path} cannot be read: {type(error).__name__}."
         ) from None
@@ -112,7 +112,7 @@ def _may_hold_secrets(url: str) -> bool:
     """Whether it has a user, a query or a fragment, or cannot be read as a URL."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # no number where a password with "/" in it was cut there
+        _ = parts.port  # It is not a number if a password with "/" was cut there: ValueError.
     except ValueError:
         return True
     return bool("@" in parts.netloc or parts.query or parts.fragment)

@@ -1,4 +1,4 @@
-"""A flow as a script: a Prefect API, signals, one clear line for an error, an exit code."""
+"""Run a flow as a script: handle signals, print one line per error, return an exit code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _SIGNALS = {
     TerminationSignal: signal.SIGTERM,
 }
 
-#: Seconds that a flow whose work is over waits for an API that does not answer.
+#: Seconds that a finished flow waits for an API that does not answer.
 GRACE = 10.0
 
 
@@ -70,12 +70,12 @@ class Outcome:
         Prefect would try to tell it of the end for more than two minutes, and a process that was
         told to end is killed sooner than that. A script heeds that its flow run is cancelled.
         """
-        self.closed.set()  # what watched an attempt before a retry of Prefect's
+        self.closed.set()  # Ends the thread that watched an attempt before Prefect's retry.
         self.closed = threading.Event()
         try:
             with heeded(self._cancel) if _watched.get() is self else nullcontext():
                 yield
-        except BaseException as error:  # signals are no Exceptions, nor is Prefect's end of a run
+        except BaseException as error:  # Signals are not Exceptions, nor is Prefect's end of a run.
             self._over(*_ending(error, self))
             raise
         self.done = True
@@ -187,9 +187,9 @@ def _told(text: str, code: int) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    # Prefect turns SIGTERM into TerminationSignal inside a flow, reports the run as crashed and
-    # sends the signal again to whoever handled it before: here. The default would end the
-    # process on the spot and leave its server behind.
+    # Inside a flow, Prefect turns SIGTERM into TerminationSignal and reports the run as crashed.
+    # Then it sends the signal again to the handler that was there before, which is this one. The
+    # default handler would end the process at once and leave its server running.
     raise Ended(143)
 
 
@@ -213,10 +213,10 @@ def _is_news(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else None
     if error and (isinstance(error, httpx.HTTPError) or _signal_behind(error)):
         record.exc_info = None
-    # Prefect's own server here has no pages.
+    # The server that this process starts has no pages, so do not log links to them.
     if own_server() and record.getMessage().startswith("View at "):
         return False
-    # The state's message, logged next, and the script's last line say the same.
+    # The state's message, which is logged next, and the script's last line say the same.
     return not isinstance(error, EmdistError)
 
 

@@ -1,9 +1,9 @@
-"""A Prefect API for a flow: the one that is configured, or a server of this process's own.
+"""Provide a Prefect API for a flow: the configured one, or a server that this process starts.
 
-Prefect would start a server itself, with three faults that matter for long fits: it allows 20 s
-for a start that takes as long, Ctrl-C stops the server before the flow can report to it, and a
-killed flow leaves it running for ever. This one runs in a session of its own and stops when the
-pipe to its parent closes, however the parent ended.
+Prefect would start a server itself, with three faults that matter for long fits. It allows 20 s for
+a start that takes as long; Ctrl-C stops the server before the flow can report to it; and a killed
+flow leaves it running for ever. The server here runs in its own session, and stops when the pipe to
+its parent closes, however the parent ended.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from emdist.errors import EmdistError
 from emdist.inputs.quoting import without_credentials
 from emdist.runtime.contexts import set_to
 
-#: Seconds that a server may take to start: 20 in a new PREFECT_HOME on two idle cores.
+#: Seconds that a server may take to start. It takes 20 in a new PREFECT_HOME on two idle cores.
 PATIENCE = 240.0
 _QUIT = 10.0
-#: Seconds for the last events, and again for the last logs.
+#: Seconds to send the last events, and the same again to send the last logs.
 _DRAIN = 5.0
 
 _own: ContextVar[bool] = ContextVar("emdist_own_server", default=False)
@@ -109,7 +109,7 @@ def _check(url: str) -> None:
     except httpx.HTTPError as error:
         if denied(error):
             raise EmdistError(f"{denied(error)} {without_it()}") from None
-        # Anything else may pass, and Prefect tells of it if it does not.
+        # Other errors may pass. If they do not, Prefect reports them.
 
 
 def without_it() -> str:
@@ -139,7 +139,7 @@ def _reason_of(url: str, seconds: float) -> object | None:
         with build_opener().open(f"{url}/health", timeout=seconds):
             return None
     except HTTPError:
-        return None  # somebody is there: what it says is for Prefect to judge
+        return None  # Somebody answers, and Prefect judges the answer.
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         return None if isinstance(reason, ssl.SSLError) else reason

@@ -1,7 +1,7 @@
-"""What flows of a fit and of a sweep share: the run of a key, and its stages as tasks."""
+"""The stages of a fit or sweep as Prefect tasks, and the run to which they belong."""
 
-# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
-# `flow.serve` does.
+# Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
+# as `flow.serve` does.
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config
 
-#: Publishes the summary of a job as artifacts.
+#: A function that publishes the summary of a job as artifacts.
 Publish = Callable[[Any, Teller], None]
 
 
@@ -74,14 +74,14 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
         return {"status": fitted.status.outcome, "objective": fitted.objective}
 
     def label() -> dict[str, Any]:
-        # The sums are arrays: they stay here. Labels and their progress are in the store.
+        # The sums are arrays and stay in this process. Labels and their progress are stored.
         held_back["labelled"] = job.label()
         return {"labels": str(job.target) if job.config.labels.write else None}
 
     def summarise() -> dict[str, Any]:
         summary = job.summarise(held_back["labelled"])
         publish(summary, tell)
-        held_back["summary"] = summary.to_dict()  # with a part for each component
+        held_back["summary"] = summary.to_dict()  # Too large to return: a part per component.
         return {"run": held_back["summary"]["run"]}
 
     _stage(survey)()
@@ -98,5 +98,5 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
 def _stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
     """`work` as a task that is done anew each time and keeps no result."""
     # The default cache policy would take the second segment for the first. Results of tasks are
-    # pickles that are not written atomically: the checkpoints are what counts.
+    # pickles that are not written atomically, so the checkpoints hold the state instead.
     return task(name=work.__name__, cache_policy=NO_CACHE, persist_result=False)(work)

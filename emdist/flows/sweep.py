@@ -1,7 +1,7 @@
-"""A sweep as a Prefect flow: survey, fits of many models in segments, scores, labels, summary."""
+"""`emdist flow sweep`: fits many models as a Prefect flow, scores them, and labels by the best."""
 
-# No postponed annotations: Prefect cannot resolve them in a flow that it loads from its file, as
-# `flow.serve` does.
+# Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
+# as `flow.serve` does.
 import math
 from collections.abc import Sequence
 from typing import Any

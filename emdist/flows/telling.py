@@ -1,4 +1,4 @@
-"""What a run tells Prefect: log lines, events, artifacts. All of it may fail; the fit may not."""
+"""Report a run to Prefect by log lines, events and artifacts. Failures never stop the fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, 
 from emdist.fit.state import Record
 from emdist.flows.posting import Poster
 
-#: Components in the table artifact, and iterations in one event.
+#: Number of components in the table artifact, and of iterations in one event.
 _SHOWN, _LINES = 500, 100
 
 
@@ -75,13 +75,13 @@ class Teller:
         say(logging.INFO, self._line)
         self._untold.append(told(event))
         self._poster.post("event", self._emit)
-        # Starts and models advance abreast: the one that is furthest tells how far all are.
+        # Restarts and models advance side by side, so the one that is furthest shows the progress.
         done = event.record.iteration / self._max_iter
         self._percent = max(self._percent, 100 * min(done, 0.99))
         self._show(self._line)
 
     def _emit(self) -> None:
-        # On the poster's thread, while the fit appends.
+        # This runs on the poster's thread, while the fit appends to the deque.
         lines = [self._untold.popleft() for _ in range(len(self._untold))]
         resource = {"prefect.resource.id": f"emdist.run.{self.slug}", "emdist.key": self.key}
         emit_event("emdist.iterated", resource, payload={"iterations": lines})
@@ -92,7 +92,7 @@ class Teller:
     def _put(self, percent: float, text: str) -> None:
         if self._artifact is None:
             made = create_progress_artifact(percent, f"{self.slug}-progress", text)
-            self._artifact = cast(UUID, made)  # a coroutine only in an async context
+            self._artifact = cast(UUID, made)  # It is a coroutine only in an async context.
         else:
             update_progress_artifact(self._artifact, percent, text)
 

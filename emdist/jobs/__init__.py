@@ -1,1 +1,1 @@
-"""What commands and flows do: fit, sweep, label, inspect, repeat and compress."""
+"""Jobs, the work behind commands and flows: fit, sweep, label, inspect, repeat and compress."""

@@ -1,4 +1,4 @@
-"""Image compression by K-means: a palette of K colours, and its index for every pixel.
+"""Image compression by K-means: computes a palette of K colours, and an index for every pixel.
 
 Source: Bishop 2006, *Pattern Recognition and Machine Learning*, 9.1.1.
 """
@@ -37,17 +37,17 @@ from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.sources.references import ArrayRef, open_checked
 
-#: Pixels of a chunk, and of a block: a label pass holds some 40 bytes for each pixel of a block,
-#: so that chunks of the usual bytes, at 3 a pixel, would make it the largest of all stages.
+#: Pixels of a chunk, and of a block. A label pass holds about 40 bytes for each pixel of a block.
+#: Chunks of the usual size in bytes, at 3 bytes a pixel, would make it the largest of all stages.
 _CHUNK = 1 << 18
-#: Pixels whose colours are looked at at a time.
+#: Pixels whose colours are compared at a time.
 _STRIP = 1 << 16
 
 
 def compressed_bits(pixels: int, colours: int) -> int:
-    """Bits of a palette of `colours` 24-bit entries and one index per pixel.
+    """Return the size in bits of a palette of 24-bit colours and one index per pixel.
 
-    ``24 K + N ceil(log2 K)``: Bishop 2006, 9.1.1.
+    The size is ``24 K + N ceil(log2 K)`` for N pixels and K colours (Bishop 2006, 9.1.1).
     """
     return 24 * colours + pixels * math.ceil(math.log2(colours))
 
@@ -60,35 +60,42 @@ def compress_image(
     overwrite: bool = False,
     listen: Listener = unheard,
 ) -> Compression:
-    """Write `source` as an indexed-colour PNG of the K-means palette of its pixels.
+    """Write an image as an indexed-colour PNG, whose palette K-means computes from its pixels.
 
-    The pixels are ingested, fitted and labelled block by block in a folder beside `out` that is
-    removed at the end; the image itself is in memory only while it is decoded (its bands), and
-    the picture while it is encoded (a byte per pixel).
+    The pixels are ingested, fitted and labelled block by block, in a temporary folder beside `out`.
+    The image itself is in memory only while it is decoded (its bands), and the picture while it is
+    encoded (one byte per pixel).
 
     Parameters
     ----------
     source
-        A PNG, JPEG, TIFF or BMP file, or ``sklearn:china.jpg``, ``sklearn:flower.jpg``.
+        A PNG, JPEG, TIFF or BMP file, or ``sklearn:china.jpg`` or ``sklearn:flower.jpg``.
     out
-        The PNG to write, in a folder that exists.
+        The PNG file to write, in a folder that exists.
     colours
-        K, 1 to 256. An image of fewer colours keeps its own, exactly.
+        Number K of colours, 1 to 256. An image with fewer colours keeps its own colours exactly.
     fit
-        Seed, start and stop rule; the defaults of K-means.
+        Random seed, starting values and stop rules; None for the defaults of K-means.
     overwrite
         Whether a file at `out` may be replaced.
     listen
-        Told what happens.
+        Called with each event.
+
+    Returns
+    -------
+    Compression
+        Sizes, losses and times, for the report.
 
     Raises
     ------
     ConfigError
-        `colours` out of range, `source` no single image, `out` no .png.
+        If `colours` is out of range, `source` is not a single image, or `out` is not a .png.
     DataError
-        The image is unreadable, animated, transparent or without a white.
-    OutputExistsError, StorageError
-        Something is at `out`; it cannot be written.
+        If the image is unreadable, animated, transparent, or has no defined white.
+    OutputExistsError
+        If there is something at `out` already.
+    StorageError
+        If `out` cannot be written.
     """
     began = time.monotonic()
     target = _checked_target(out, colours)
@@ -166,7 +173,7 @@ def _check_free(target: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _workplace(target: Path) -> Iterator[Location]:
-    """A folder beside `target`, where there is room for what its size is."""
+    """Make a temporary folder beside `target`, on the disk that has to hold the result anyway."""
     prefix = f".{target.name}.partial-"
     remove_abandoned(target.parent, prefix)
     with storing(Location(str(target))):
@@ -177,7 +184,7 @@ def _workplace(target: Path) -> Iterator[Location]:
 
 @dataclass(frozen=True)
 class _Recoloured:
-    """An indexed picture: (height, width) indices, (k, 3) palette, and what it loses."""
+    """An indexed picture: (height, width) indices, a (k, 3) palette, and its error (RMSE)."""
 
     indices: NDArray[np.uint8]
     palette: NDArray[np.uint8]
@@ -187,12 +194,12 @@ class _Recoloured:
 def _fit_and_recolour(
     pixels: Location, picture: Picture, colours: int, fit: FitSection, listen: Listener
 ) -> tuple[Fitted, _Recoloured]:
-    """K-means of the ingested pixels and their labels, as a run beside them."""
+    """Fit K-means to the ingested pixels and label them, in a run in the same folder."""
     data = DataSection(path=str(pixels))
     folder = pixels.path.parent
     own = _own_colours(make_source(data), colours)
     if own is not None:
-        # Nothing is left to be found: K-means starts where it ends.
+        # The distinct colours are already the solution: K-means starts there and stops.
         np.savez(folder / "start.npz", means=own)
         fit = fit.model_copy(update={"start": str(folder / "start.npz")})
         colours = len(own)
@@ -201,7 +208,7 @@ def _fit_and_recolour(
         if isinstance(event, Began) and event.stage == "open":
             width, height = picture.upright
             event = Began("open", f"{width} x {height} pixels, {colours} colours")
-        if not isinstance(event, Saved):  # nobody will resume from this folder
+        if not isinstance(event, Saved):  # Nobody can resume from this temporary folder.
             listen(event)
 
     config = Config(
@@ -211,14 +218,15 @@ def _fit_and_recolour(
         run=RunSection(folder=str(folder), key="run"),
     )
     with open_job(config, listen=tell) as job:
-        assert isinstance(job, FitJob)  # the folder is new
+        # The folder is new, so there is no finished run whose summary could be returned.
+        assert isinstance(job, FitJob)
         job.complete()
         listen(Began("writing the picture"))
         return job.fitted, _recolour(job, picture)
 
 
 def _own_colours(source: Source, most: int) -> Floats | None:
-    """(k, bands) distinct pixels if they are at most `most`, else None as soon as it is known."""
+    """Return the (k, bands) distinct pixels, or None as soon as there are more than `most`."""
     place = np.uint64(1) << np.arange(0, 16 * source.shape[1], 16, dtype=np.uint64)
     codes = np.empty(0, np.uint64)
     for i in range(len(source)):
@@ -231,7 +239,7 @@ def _own_colours(source: Source, most: int) -> Floats | None:
 
 
 def _recolour(job: FitJob, picture: Picture) -> _Recoloured:
-    """The centres as a palette, and every pixel as its label, a block at a time."""
+    """Make the palette from the centres and the indices from the labels, block by block."""
     palette = _palette(job, picture)
     ref = ArrayRef(job.target, "labels")
     source, labels = job.source, ref.checked(open_checked(ref)).reader()
@@ -250,7 +258,7 @@ def _recolour(job: FitJob, picture: Picture) -> _Recoloured:
 
 
 def _palette(job: FitJob, picture: Picture) -> NDArray[np.uint8]:
-    """(k, 3) centres rounded to 8 bits; grey as three equal bands."""
+    """Round the centres to (k, 3) colours of 8 bits; grey becomes three equal bands."""
     model, fitted = job.plan.model, job.fitted
     centres = model.locations(model.translate(fitted.params, fitted.spread.origin))
     rounded = np.clip(np.rint(centres * (255 / picture.white)), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Runs that go on with other stop rules: whether they may, and what was made before they did."""
+"""Extend a run with other stop rules: check that it may be extended, and find its old labels."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ from emdist.store.runs.run_record import former, identity_differences
 
 
 def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequence[Recipe]) -> None:
-    """Refuse to extend a run whose way so far would have been another; nothing is changed.
+    """Refuse to extend a run if the new stop rules would have changed its iterations so far.
+
+    Nothing is changed.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     found
-        What its record is to become: `emdist.jobs.records.record`.
+        The new record of the run, from `emdist.jobs.records.record`.
     recipes
-        What it fits.
+        The models that the run fits.
 
     Raises
     ------
-    NotFoundError, RunMismatchError, CheckpointError
-        There is no run, it is another, or it cannot be extended so far.
+    NotFoundError
+        If there is no run.
+    RunMismatchError
+        If the run has another configuration or other data, or the new stop rules would have
+        changed what it has computed.
+    CheckpointError
+        If the run is damaged.
     """
     folder.create_or_check(found, extend=True)
     stored = folder.record()
@@ -42,7 +49,7 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequen
     )
     survey, saved = folder.load("survey"), folder.load("ckpt")
     if survey is None or saved is None:
-        return  # nothing is done yet
+        return  # Nothing has been computed yet.
     known = decode(Survey, survey.arrays, survey.meta)
     types = [one.types for one in recipes]
     state = decode_fits(saved.arrays, saved.meta, types, alone=not recipes[0].name)
@@ -51,7 +58,7 @@ def check_extending(folder: RunFolder, found: Mapping[str, Any], recipes: Sequen
 
 
 def former_identities(folder: RunFolder, identity: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The identities that a run had before it was extended: of labels that it may replace."""
+    """Return the identities of the run before each extension; it may replace labels with these."""
     stored = folder.record()
     digests = [one.get("config_digest") for one in former(stored)] + [stored["config_digest"]]
     return [{**identity, "config": one} for one in digests if one != identity["config"]]

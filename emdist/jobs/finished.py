@@ -1,4 +1,4 @@
-"""The summary that a finished run leaves, sealed, so that a second start can show it."""
+"""The summary of a finished run, sealed by a digest, so that a second start can show it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ from emdist.store.runs.run_record import digest
 from emdist.store.runs.sealed import MANIFEST_LIMIT
 
 SUMMARY = "summary.json"
-#: Key of the digest in it.
+#: Key of the digest in the summary.
 _DIGEST = "sha256"
 
 
 def finished_summary(
     location: Location, identity: Mapping[str, Any], is_whole: Callable[[Mapping[str, Any]], bool]
 ) -> dict[str, Any] | None:
-    """The summary of a run that is done, or None: what a second start shows.
+    """Return the summary of a finished run, which a second start shows; None if it has not one.
 
     Parameters
     ----------
-    location, identity
-        Of the run.
+    location
+        The folder of the run.
+    identity
+        Digests of the run's configuration and data.
     is_whole
-        Whether a summary has all that is shown of it.
+        Whether a summary has all values that are shown.
     """
     folder = open_folder(location)
     try:
         summary = unsealed(folder.read(SUMMARY, MANIFEST_LIMIT), identity)
         if summary is None or not is_whole(summary):
             return None
-        # Both are made again from the last checkpoint where they are torn or damaged.
+        # If summary or model is torn or damaged, both are made again from the last checkpoint.
         return None if RunFolder(location).read_final() is None else summary
     except NewerFormatError:
         raise
@@ -44,7 +46,7 @@ def finished_summary(
 
 
 def sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
-    """A summary with a digest of itself and of the run's `identity`."""
+    """Return a summary with a digest of its values and of the run's `identity`."""
     values = json.loads(summary)
     return (
         json.dumps({**values, _DIGEST: digest([values, dict(identity)])}, indent=2) + "\n"
@@ -52,7 +54,7 @@ def sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:
 
 
 def unsealed(data: bytes, identity: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A summary, or None if it is damaged or another run's."""
+    """Return a summary without its digest; None if it is damaged or of another run."""
     try:
         values: dict[str, Any] = json.loads(data)
         if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""The job of one model: fitted, stored, its rows labelled."""
+"""`FitJob`: the stages of a run that fits one model, stores it and labels its rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emdist.store.places.location import Location
 
 
 class FitJob(Job[Config, Summary]):
-    """The stages of the run of one model."""
+    """The job of a run that fits one model."""
 
     chosen = 0
 

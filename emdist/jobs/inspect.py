@@ -1,4 +1,4 @@
-"""What lies at a path: a run, a model, labels or an array; JSON values for `emdist inspect`."""
+"""`emdist inspect`: describes a run, model, labels or array at a path, as JSON values."""
 
 from __future__ import annotations
 
@@ -25,25 +25,31 @@ _HISTORY = 10
 
 
 def inspect(location: Location, array: str = "", verify: bool = False) -> dict[str, Any]:
-    """What is at `location`, told without changing anything.
+    """Describe what is at `location`, without changing anything.
 
     Parameters
     ----------
     location
-        Of a run, a model, labels or an array.
+        Location of a run, a model, labels or an array.
     array
-        Path of an array inside a group.
+        Path of an array inside a Zarr group.
     verify
-        Whether labels are read and held against their digests: ``blocks_damaged``; of a run, also
-        whether all are there: ``labels_complete``.
+        Whether to read labels and compare them with their digests (``blocks_damaged``). For a run,
+        also whether all labels are there (``labels_complete``).
+
+    Returns
+    -------
+    dict
+        JSON values. ``kind`` says what was found.
 
     Raises
     ------
     DataError, CheckpointError
-        If there is nothing, or something damaged.
+        If there is nothing, or it is damaged.
     """
     if location.is_local and location.path.is_file():
-        return describe_array(ArrayRef(location, array))  # which says what to do with a file
+        # A single file is no array. The error says what to do with it, such as to ingest it.
+        return describe_array(ArrayRef(location, array))
     folder = open_folder(location)
     if not array and folder.exists("run.json"):
         return {**_run(location), **_labels_of(location, verify)}
@@ -55,7 +61,7 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
 
 
 def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
-    """Labels in the folder of `run`, read and held against their digests."""
+    """Read the labels in the folder of `run` and compare them with their digests, if `verify`."""
     found = describe_labels(run.child("labels.zarr"), verify) if verify else None
     if found is None:
         return {}
@@ -64,7 +70,7 @@ def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
 
 
 def faults(found: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the labels that `inspect` looked into, and what mends it; none if not."""
+    """Return a line for each fault of labels that `inspect` found, with its remedy."""
     lines = []
     again = "`emdist fit` or `emdist label`, started again as it was,"
     if not found.get("complete", True) or not found.get("labels_complete", True):
@@ -125,7 +131,7 @@ def _run(location: Location) -> dict[str, Any]:
 
 
 def _recipes(config: Mapping[str, Any], location: Location) -> tuple[Recipe, ...]:
-    """What a run of a recorded `config` fits: the models of a sweep, or its one."""
+    """Return what the run of a recorded `config` fits: the models of a sweep, or one model."""
     if "sweep" in config:
         return make_section(SweepConfig, config, f"{location}: config").recipes()
     section = make_section(ModelSection, config["model"], f"{location}: model")
@@ -133,13 +139,13 @@ def _recipes(config: Mapping[str, Any], location: Location) -> tuple[Recipe, ...
 
 
 def _change(change: Mapping[str, Any]) -> str:
-    """One line about a change of stop rules."""
+    """Format a change of stop rules as one line."""
     changed = "; ".join(map(str, change.get("changed") or ()))
     return f"{change.get('time')}, from checkpoint {change.get('checkpoint')}: {changed}"
 
 
 def _line(record: Record) -> str:
-    """One iteration, with the terms of its objective that the model has."""
+    """Format an iteration as one line, with the terms of the objective that the model has."""
     terms = {
         "after the M-step": record.updated,
         "Q": record.expected,

@@ -1,7 +1,7 @@
-"""A job: the stages of a run in order, whether it fits one model or chooses among several.
+"""`Job`, base class of a run's work: its stages in order, for one model or several.
 
-The command line and the Prefect flows call the same stages in the same order; a flow makes each
-of them a task.
+The command line and the Prefect flows call the same stages in the same order. A flow makes each
+stage a task.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from emdist.store.places.location import Location
 
 
 class Told(Protocol):
-    """The summary of a run."""
+    """The interface of a run's summary."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the summary as JSON values."""
 
     def to_json(self) -> bytes:
-        """UTF-8, readable."""
+        """Return the summary as readable JSON, in UTF-8."""
 
     def to_page(self) -> Page:
-        """For people."""
+        """Return the summary as a page of text and tables."""
 
 
 C = TypeVar("C", bound=Config)
@@ -47,31 +47,32 @@ T = TypeVar("T", bound=Told)
 
 
 class Job(ABC, Generic[C, T]):
-    """The stages of one run. `open_job` makes one; it measures the time that each takes.
+    """The stages of one run. `open_job` makes a job, which measures how long each stage takes.
 
     Parameters
     ----------
     config
-        Checked.
+        The checked configuration.
     recipes
-        What it fits.
+        The models and fits of the run.
     source
-        Their rows.
+        The rows to which they are fitted.
     run
-        Of them.
+        The run, which computes and saves them.
     target
-        Where labels go.
+        Location of the labels.
     identity
-        Digests of configuration and data, which labels and summary are held to.
+        Digests of configuration and data. Labels and summary of the run must agree with them.
     listen
-        Told what happens.
+        Called with each event.
     replaces
-        Whether labels at `target` are the run's own, of before it was extended.
+        Whether labels at `target` are this run's own, from before it was extended. The run may
+        replace them.
     """
 
-    #: What such a run keeps in its folder, besides what every run does.
+    #: Names in the run's folder that such a run uses, besides those that every run uses.
     own: ClassVar[tuple[str, ...]] = ()
-    #: Whether the label pass is made where no labels are written, for what the summary counts.
+    #: Whether to make the label pass even if no labels are written, for the summary's counts.
     counts: ClassVar[bool] = True
 
     def __init__(
@@ -98,39 +99,39 @@ class Job(ABC, Generic[C, T]):
     @staticmethod
     @abstractmethod
     def opening(config: Any, recipes: Sequence[Recipe], source: Source) -> str:
-        """The first line that is shown."""
+        """Return the first line that is shown."""
 
     @staticmethod
     @abstractmethod
     def is_whole(summary: Mapping[str, Any]) -> bool:
-        """Whether a summary that was read back has all that is shown of it."""
+        """Return whether a stored summary has all values that are shown."""
 
     @property
     @abstractmethod
     def chosen(self) -> int:
-        """Index of the model that is the result, once finished."""
+        """Index of the model that is the result. Defined once the fits have finished."""
 
     @property
     @abstractmethod
     def doubts(self) -> tuple[Doubt, ...]:
-        """What a careful statistician would doubt of the result, once finished."""
+        """Reasons why the result may be misleading. Defined once the fits have finished."""
 
     @abstractmethod
     def finish(self) -> None:
-        """Store the models."""
+        """Store the models in the run's folder."""
 
     @abstractmethod
     def summary(self, labelled: Any) -> T:
-        """What is told of the run, of which `label` came to `labelled`."""
+        """Make the summary of the run from the result `labelled` of `label`."""
 
     @property
     def plan(self) -> Plan:
-        """What the chosen fit does."""
+        """The plan of the chosen fit."""
         return self.run.plans[self.chosen]
 
     @property
     def fitted(self) -> Fitted:
-        """The chosen model."""
+        """The chosen model, fitted."""
         return self.run.fitted()[self.chosen]
 
     @contextmanager
@@ -145,17 +146,17 @@ class Job(ABC, Generic[C, T]):
             self.seconds[name] = self.seconds.get(name, 0.0) + spent
 
     def survey(self) -> int:
-        """One pass that learns where the data lie; the number of rows that count."""
+        """Make the survey pass, and return the number of rows that are not left out."""
         with self._stage("survey"):
             return self.run.survey().rows
 
     def segment(self) -> SweepState:
-        """Iterations until a checkpoint is due or all fits have finished."""
+        """Iterate until a checkpoint is due or all fits have finished."""
         with self._stage("fit"):
             return self.run.advance()
 
     def _save(self, models: Mapping[str, int]) -> None:
-        """Store models, each at its place in the run's folder, by index."""
+        """Store models, given as name in the run's folder -> index of the model."""
         found = self.run.fitted()
         self.run.check_data()
         folder = self.run.folder
@@ -170,7 +171,7 @@ class Job(ABC, Generic[C, T]):
         folder.vouch(saved, self.run.epoch)
 
     def label(self) -> Any:
-        """The label pass of the chosen model, with labels written if the configuration says so."""
+        """Make the label pass of the chosen model, and write labels if the configuration asks."""
         if not (self.config.labels.write or self.counts):
             return None
         with self._stage("label"):
@@ -194,7 +195,7 @@ class Job(ABC, Generic[C, T]):
         )
 
     def summarise(self, labelled: Any) -> T:
-        """Write summary.json and summary.md: the last thing that a run does."""
+        """Write summary.json and summary.md, which completes the run, and return the summary."""
         self.run.folder.check_owner(self.run.epoch)
         summary = self.summary(labelled)
         for doubt in self.doubts:
@@ -205,7 +206,7 @@ class Job(ABC, Generic[C, T]):
         return summary
 
     def complete(self) -> T:
-        """All stages in order: what the commands do."""
+        """Do all stages in order, as the commands do, and return the summary."""
         self.survey()
         while not self.segment().finished:
             pass

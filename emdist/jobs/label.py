@@ -1,4 +1,4 @@
-"""Labels for new data, from a model that was saved or a run that has finished."""
+"""Label new data with a saved model, or with the model of a finished run."""
 
 from __future__ import annotations
 
@@ -39,49 +39,50 @@ def label_data(
     overwrite: bool = False,
     listen: Listener = unheard,
 ) -> dict[str, Any]:
-    """Label all rows of `data` into the group `out`; started again, it goes on where it was cut.
+    """Label all rows of `data` into the Zarr group `out`; resume if labels are there in part.
 
     Parameters
     ----------
     model
-        A saved model, a finished run, or its ``final/``.
+        Location of a saved model, of a finished run, or of a run's ``final/``.
     data
-        With the features that the model was fitted to, in the same order. Policies and block
-        size that it does not give are those by which the model's own data were read.
+        The data, with the features that were fitted, in the same order. Policies and block size
+        that it does not set are those with which the model's own data were read.
     out
-        Of the Zarr group; holds one array per output.
+        Location of the Zarr group, which gets one array per output.
     cluster
-        Where it runs; None: threads here.
+        Where to compute; None for threads of this process.
     outputs
-        From ``labels``, ``score``, ``responsibilities``.
+        What to write: ``labels``, ``score``, ``responsibilities``.
     overwrite
-        Whether labels of another model, of other data or by other policies may be replaced.
+        Whether labels of another model, of other data or with other policies may be replaced.
     listen
-        Told what happens.
+        Called with each event.
 
     Returns
     -------
     dict
-        JSON: ``model``, ``data``, ``labels`` (places), ``outputs``, ``rows``, ``features``,
-        ``rows_left_out`` (by policy; where rows have no sample weights), ``objective`` and
-        ``score`` (mean log-likelihood in nats, or inertia), ``components`` (rows, or their sample
-        weights) and ``noise`` (likewise, where the model has it).
+        JSON values: ``model``, ``data``, ``labels`` (locations), ``outputs``, ``rows``,
+        ``features``, ``rows_left_out`` (by policies; only if rows have no sample weights),
+        ``objective`` and ``score`` (mean log-likelihood in nats, or inertia), ``components`` (rows
+        of each component, or their total sample weight) and ``noise`` (likewise, if the model has
+        noise).
 
     Raises
     ------
     NotFoundError, CheckpointError
-        There is no model, or it is damaged.
+        If there is no model, or it is damaged.
     ShapeError, FeatureNamesError
-        The data has another number of features, other names or another order.
+        If the data have another number of features, other names or another order.
     OutputExistsError
-        Something else is at `out`. Nothing was changed.
+        If something else is at `out`. Nothing was changed.
     RunMismatchError
-        Other labels are at `out`, and nothing was changed; or the data changed meanwhile.
+        If other labels are at `out` (nothing was changed), or the data changed during the pass.
     """
     section, fitted, meta = load_fitted(model)
     data = _read_as(data, reading_of(model, section, meta))
     source = make_source(data)
-    if doubt := fitted.check_features(source):  # before anything is written
+    if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     before = stamps(source)
     identity = {
@@ -107,7 +108,7 @@ def label_data(
         policies={name: getattr(data, name) for name in ReadingSection.POLICIES},
     )
     listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
-    # NaN is what the rows are read by, and no longer what the model was fitted to.
+    # `missing` follows from how these rows are read, which may differ from the fitted rows.
     read = {"missing": data.non_finite == "missing", "n_components": fitted.n_columns}
     recipe = Recipe(section.model_copy(update=read), FitSection(sample_rows=1))
     sums = _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
@@ -129,7 +130,7 @@ def _labelled(
     writer: LabelWriter,
     listen: Listener,
 ) -> Sums:
-    """Write the labels of all rows, where `cluster` says; the sums of the pass."""
+    """Write the labels of all rows, computed by `cluster`, and return the sums of the pass."""
     threads, total = make_threads(cluster), len(source)
     needs = checked_memory([recipe], source, threads, cluster.own_memory, writer.outputs)
     with make_engine(cluster, source, needs) as engine:
@@ -142,14 +143,14 @@ def _labelled(
 
 
 def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:
-    """`data` with what it does not set as in `reading`."""
+    """Return `data`, with the settings that it does not set taken from `reading`."""
     if isinstance(data, DataSection):
         data = NewDataSection.model_validate(data.model_dump(include=data.model_fields_set))
     return data.read_as(reading)
 
 
 def _policies(data: DataSection) -> str:
-    """The policies that leave rows out or fill them in, as the first line tells them."""
+    """Format the policies that leave rows out or fill values in, for the first line."""
     found = {name: getattr(data, name) for name in ReadingSection.POLICIES}
     told = [f"{name}: {value}" for name, value in found.items() if value != "raise"]
     return f" ({', '.join(told)})" if told else ""

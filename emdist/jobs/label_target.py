@@ -1,4 +1,4 @@
-"""Where the labels of a run go, and whether they can, before anything is computed."""
+"""Choose where the labels of a run go, and check that they can go there, before computing."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from emdist.store.runs.run_folder import OWN
 
 
 def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:
-    """Where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder.
+    """Return where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder.
 
-    ConfigError, before anything is computed, for a place in it that the run has for itself: one of
-    `OWN`, or of `own` where it keeps more.
+    ConfigError, before anything is computed, if ``labels.path`` is a name that the run itself uses
+    in its folder: one of `OWN`, or of `own` for a run that uses more names.
     """
     if config.labels.path is None:
         return run.child("labels.zarr")
@@ -34,9 +34,9 @@ def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> L
 def labels_stand(
     config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
 ) -> bool:
-    """Whether the labels asked for are those at `target`; errors if others are in the way.
+    """Return whether the labels at `target` are complete and as asked; errors for other labels.
 
-    `replaces` says that those there are the run's own, of before it was extended.
+    `replaces` says that labels there are the run's own, from before it was extended.
     """
     labels = config.labels
     overwrite = labels.overwrite or replaces

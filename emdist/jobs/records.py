@@ -1,4 +1,4 @@
-"""What is stored with a run or a model, so that it can be read back, held to, and repeated."""
+"""Records stored with runs and models: versions, configuration, and how the data were read."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.model_files import read_model, save_model
 from emdist.store.runs.run_folder import RunFolder
 
-#: Packages whose versions are recorded with every run and model, beside those that compute.
+#: Packages whose versions are recorded with every run and model, besides those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")
 
 
 def versions() -> dict[str, str]:
-    """Of everything that could change a bit, for the record."""
+    """Return the versions of all software, and the CPU settings, that could change a bit."""
     found = {"python": platform.python_version(), "emdist": version(), **arithmetic()}
     for name in _RECORDED:
         try:
@@ -43,7 +43,7 @@ def versions() -> dict[str, str]:
 
 
 def moved(record: Mapping[str, Any]) -> str | None:
-    """What to tell of a run that goes on where it would not have begun alike; None if it would."""
+    """Return a warning if a run resumes with another CPU or software than it began with."""
     before, now = record.get("versions"), versions()
     if not isinstance(before, dict):
         return None
@@ -61,7 +61,7 @@ def moved(record: Mapping[str, Any]) -> str | None:
 
 
 def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
-    """What run.json is held to: configuration, data, block plan; and versions for the record."""
+    """Make run.json: configuration, data and block plan as the identity, and versions."""
     identity = config.identity()
     if config.fit.start is not None:
         arrays = [given.means, given.weights, *given.scales.values()]
@@ -72,14 +72,14 @@ def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
         "config": identity,
         "data": dict(source.fingerprint()),
         "plan": {"blocks": len(source), "rows_per_block": bounds[1] - bounds[0]},
-        # No part of the identity: the chunks are, and runs of older versions have no names.
+        # Names are no part of the identity: the digests of chunks are, and old runs lack names.
         "feature_names": names_of(source),
         "versions": versions(),
     }
 
 
 def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, Any]:
-    """The configuration in the record of `run`; CheckpointError if a section of it is gone."""
+    """Return the configuration in the record of `run`; CheckpointError if a section is missing."""
     config = record.get("config")
     if not isinstance(config, dict) or not all(
         isinstance(config.get(name), dict) for name in ("data", "model", "fit")
@@ -94,7 +94,7 @@ def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, An
 def save_fitted(
     location: Location, section: ModelSection, fitted: Fitted, extra: Mapping[str, Any]
 ) -> str:
-    """Store a model so that `load_fitted` finds all it needs; the sha256 of its data."""
+    """Store a model with all that `load_fitted` needs; return the SHA-256 of its data."""
     arrays, value = encode(fitted)
     meta = {
         **ABOUT,
@@ -107,7 +107,7 @@ def save_fitted(
 
 
 def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
-    """``(model section, result, further metadata)`` of a saved model or a finished run."""
+    """Return ``(model section, result, other metadata)`` of a saved model or a finished run."""
     saved = read_model(location)
     try:
         if absent := [name for name in ("model", "value") if name not in saved.meta]:
@@ -128,9 +128,9 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
 
 
 def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
-    """``(model section, how it stands)`` of the unfinished fit of a run; None if there is none.
+    """Return ``(model section, model so far)`` of a run's unfinished fit; None if there is none.
 
-    The best start so far, by its last objective.
+    The model is that of the best restart so far, by its last objective.
     """
     folder = RunFolder(location)
     if not folder.folder.exists("run.json") or folder.has_result():
@@ -153,20 +153,22 @@ def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
 def reading_of(
     location: Location, section: ModelSection, meta: Mapping[str, Any]
 ) -> ReadingSection:
-    """How the rows were read that a model was fitted to: what new rows are read by.
+    """Return how the rows of a model were read, which is the default for reading new rows.
 
     Parameters
     ----------
-    location, section, meta
-        Of the model, as given to `load_fitted` and returned by it.
+    location
+        Location of the model, as given to `load_fitted`.
+    section, meta
+        Section and metadata of the model, as `load_fitted` returns them.
 
     Raises
     ------
     CheckpointError
-        If what is stored is no such settings.
+        If the stored settings are invalid.
     """
     found: dict[str, Any] = {"non_finite": "missing"} if section.missing else {}
-    # Models of earlier versions do not say it; their run does, or an estimator's parameters.
+    # Older models do not store it. Then use an estimator's parameters, or the record of the run.
     for stored in (meta.get("reading"), meta.get("params"), _of_run(location)):
         if isinstance(stored, dict):
             known = {name: stored[name] for name in ReadingSection.model_fields if name in stored}
@@ -185,7 +187,7 @@ def _checked_reading(values: dict[str, Any], location: Location) -> ReadingSecti
 
 
 def _of_run(location: Location) -> Any:
-    """The section ``data`` of the run that `location`, or the folder around it, is; else None."""
+    """Return the section ``data`` of the run at `location`, or around ``final/``; else None."""
     places = [location]
     if location.name == "final" and location.is_local:
         places.append(Location(str(location.path.parent)))

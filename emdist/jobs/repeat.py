@@ -1,4 +1,4 @@
-"""A finished run done once more from its record alone, and compared to the last bit."""
+"""Repeat a finished run from its record alone, and compare the results bit by bit."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import differences, digest
 
-#: Sections that decide the result: a repetition has those of the run.
+#: Sections that decide the result. A repetition takes them from the run.
 _FIXED = ("data", "model", "fit")
 
 
 def repetition(run: Location, given: Mapping[str, Any]) -> Config:
-    """The configuration of a run that repeats `run` in a folder beside it, or as `given`.
+    """Make the configuration that repeats `run` in a folder beside it, changed by `given`.
 
     Raises
     ------
     ConfigError
         If `given` would change the result, or `run` is a sweep.
     NotFoundError, CheckpointError
-        If there is no run.
+        If there is no run, or its record is damaged.
     """
     config = recorded_config(RunFolder(run).record(), run)
     if "sweep" in config:
@@ -55,14 +55,15 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
 
 
 def repeat(run: Location, config: Config, listen: Listener = unheard) -> dict[str, Any]:
-    """Fit and label by `config`, a `repetition` of `run`; then compare.
+    """Fit and label by `config`, a `repetition` of `run`, then compare both runs.
 
     Returns
     -------
     dict
-        JSON: ``run`` and ``repeated`` (folders), ``same_bits``, ``same_model``, ``same_labels``
-        (None where either wrote none), ``objective`` of both, and ``differs``: what is not as it
-        was, of data, block plan, versions and CPU, one line each.
+        JSON values: ``run`` and ``repeated`` (folders), ``same_bits``, ``same_model``,
+        ``same_labels`` (None if one of the runs wrote no labels), ``objective`` of both, and
+        ``differs``: one line for each difference in configuration, data, block plan, versions or
+        CPU.
     """
     wanted = read_model(run).sha256
     before = RunFolder(run).record()
@@ -90,7 +91,7 @@ def repeat(run: Location, config: Config, listen: Listener = unheard) -> dict[st
 
 
 def changes(run: Location, config: Config) -> list[str]:
-    """How the data differ from what `run` was fitted to; told before anything is computed."""
+    """Return how the data differ from those that `run` was fitted to, before computing."""
     try:
         recorded = RunFolder(run).record()["data"]
     except KeyError:
@@ -99,7 +100,7 @@ def changes(run: Location, config: Config) -> list[str]:
 
 
 def _labels(location: Location) -> dict[str, str]:
-    """Digest of every chunk of labels and scores; none where there are no labels."""
+    """Return the digest of every chunk of labels and scores; empty if there are no labels."""
     folder = open_folder(location)
     chunks = [
         name

@@ -1,4 +1,4 @@
-"""Opening a run: the job of a configuration, or the summary of a run that is done."""
+"""Open a run: make the job of a configuration, or return the summary of a finished run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from emdist.store.runs.run_record import digest
 
 
 def bring_data(config: Config, listen: Listener = unheard) -> IngestSummary | None:
-    """Ingest what the configuration names, if ``data.path`` does not exist yet."""
+    """Ingest the data that the configuration names, if ``data.path`` does not exist yet."""
     if config.ingest is None:
         return None
     target = Location(config.data.path, config.data.storage_options)
@@ -61,19 +61,19 @@ def _ingest(section: IngestSection, target: Location) -> IngestSummary:
 def open_job(
     config: Config, key: str | None = None, listen: Listener = unheard
 ) -> Iterator[Job[Any, Any] | dict[str, Any]]:
-    """The job of `config`, or the summary of its run if that is done.
+    """Make the job of `config`, or return the summary of its run if that has finished.
 
-    Everything that can be refused is refused before a cluster starts: the data, the run's
-    folder, the place for the labels.
+    Everything that can be refused is refused before a cluster starts: the data, the run's folder
+    and the location of the labels.
 
     Parameters
     ----------
     config
-        Checked.
+        The checked configuration.
     key
-        Of the run where the configuration names none.
+        Key of the run, if the configuration has none.
     listen
-        Told what happens.
+        Called with each event.
     """
     kind: type[Job[Any, Any]] = SweepJob if isinstance(config, SweepConfig) else FitJob
     recipes = recipes_of(config)
@@ -89,7 +89,7 @@ def open_job(
         config.cluster.own_memory,
         config.labels.outputs if config.labels.write else (),
     )
-    # Once: it lists the chunks of the array, which takes time in an object store.
+    # Make the record once: it lists the chunks of the array, which is slow in an object store.
     found = record(config, source, given)
     identity = {"config": digest(found["config"]), "data": digest(found["data"])}
     folder = RunFolder(location)
@@ -114,14 +114,14 @@ def open_job(
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:
-    """Warn where a run that has computed something goes on with another CPU or other packages."""
+    """Warn if a run that has computed something resumes with another CPU or other packages."""
     if (told := moved(folder.record())) is not None and folder.load("survey") is not None:
         listen(Warned(told))
 
 
 @contextmanager
 def releasing(folder: RunFolder, epoch: int) -> Iterator[None]:
-    """Have a run that fails in here before its first checkpoint leave its folder to another."""
+    """Release the run's folder if the body fails before the first checkpoint, for other runs."""
     try:
         yield
     except BaseException:

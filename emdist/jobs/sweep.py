@@ -1,4 +1,4 @@
-"""The job of a sweep: many models in one read, scored, the best labelled, all of them saved."""
+"""`SweepJob`: the stages of a sweep. It fits and scores many models and labels by the best."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.runtime.extras import advice, installed
 from emdist.store.places.location import Location
 
-#: Folder of the models, and file of the figure, within the run's.
+#: Folder of the models and file of the figure, within the run's folder.
 MODELS, FIGURE = "models", "criterion.png"
-#: What the settings are called in configurations.
+#: The names of these settings in configurations, for messages.
 _NAMES = Naming("sweep.n_components", "sweep.allow_degenerate", "fit.max_iter", "fit.tol")
 
 
 class SweepJob(Job[SweepConfig, SweepSummary]):
-    """The stages of one sweep; `rows` has a line for each model, once they are scored."""
+    """The job of a sweep. `rows` has one row for each model, once they are scored."""
 
     own = (MODELS, FIGURE)
     counts = False
@@ -44,7 +44,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
 
     @cached_property
     def criterion(self) -> str:
-        """What the best is chosen by: the configuration makes all its models to tell."""
+        """Name of the criterion. It is cached, because finding it makes all models."""
         return self.config.criterion()
 
     @property
@@ -65,7 +65,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         return any(plan.model.minimises for plan in self.run.plans)
 
     def finish(self) -> None:
-        """One more read that scores all models; each is stored, and the best as the run's own."""
+        """Score all models in one read; store each, and the best as the run's result."""
         with self._stage("score"):
             scores = self.run.scores(self.criterion == "icl" and not self._minimises)
         found = self.run.fitted()

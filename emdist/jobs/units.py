@@ -1,8 +1,8 @@
-"""A model's file in the units of the data: what is stored about the origin has its value beside it.
+"""Store a model's arrays in the units of the data, beside the values relative to the origin.
 
-emdist computes with parameters relative to an origin, and what is stored has these bits. Whoever
-opens `model.safetensors` with other tools finds, under the plain names, values in the units of the
-data, and the bits themselves under names that say what they are.
+emdist computes with parameters relative to an origin, and must read back exactly these bits. Other
+tools that open `model.safetensors` find values in the units of the data under the plain names. The
+exact values are beside them, under names that say so.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from emdist.fit.fitted import Fitted
 from emdist.interfaces import Array, Model
 from emdist.store.runs.codec import encode
 
-#: What the name of an array ends with that is relative to ``spread/origin``.
+#: Ending of the name of an array whose values are relative to ``spread/origin``.
 RELATIVE = "_relative_to_origin"
 
-#: What a model's file says of itself.
+#: Explanation that is stored in a model's file.
 ABOUT = {
     "about": "A model fitted by emdist. Arrays are in the units of the data. Those whose names end "
     f"with {RELATIVE} hold the same less spread/origin: emdist computes with them.",
@@ -37,7 +37,7 @@ ABOUT = {
 
 
 def with_units(arrays: Mapping[str, Array], model: Model[Any], fitted: Fitted) -> dict[str, Array]:
-    """The `arrays` that `fitted` was encoded as, with those about the origin under both names."""
+    """Return the encoded `arrays` of `fitted`; those relative to the origin get both forms."""
     origin, spread = fitted.spread.origin, fitted.spread
     moved = replace(
         fitted,
@@ -54,7 +54,7 @@ def with_units(arrays: Mapping[str, Array], model: Model[Any], fitted: Fitted) -
 
 
 def without_units(arrays: Mapping[str, Array]) -> dict[str, Array]:
-    """What `with_units` was given; files of older versions have it as it is."""
+    """Return the arrays as encoded, which `with_units` was given; older files have only these."""
     found = {name: value for name, value in arrays.items() if not name.endswith(RELATIVE)}
     for name, value in arrays.items():
         if name.endswith(RELATIVE):

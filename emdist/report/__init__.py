@@ -1,1 +1,1 @@
-"""What users are shown: the lines and warnings of a run, its summary, the answers of commands."""
+"""What users see: the lines and warnings of a run, its summary, and the results of commands."""

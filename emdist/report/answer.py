@@ -1,4 +1,4 @@
-"""How a command ends: with its result, or with one message and an exit code."""
+"""The end of a command: prints its result, or one message with an exit code."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from emdist.wording import Layer, renamed
 #: What to do after a command was cut short.
 RESUMES = "the same command goes on where it stopped."
 REPEAT = "nothing was finished; start it again."
-#: Exit codes of what was cut short, and seconds that its threads have to end then.
+#: Exit code of an interrupted command -> word; and seconds that its threads then have to end.
 _WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
 
 @contextmanager
 def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
-    """Errors as one message and their exit code; after a signal, what `cut` says.
+    """Turn errors into one message and an exit code; after a signal, the message adds `cut`.
 
-    Messages name settings by their options, or by their keys where the user wrote `keys`: a
-    configuration, or ``--set``. That layer is what the context gives.
+    Messages name settings by their options. If the user wrote `keys`, in a configuration or by
+    ``--set``, they name settings by those keys. The context returns which of the two it is.
 
-    A signal counts also where the error that ends the command is another: a library that was
+    A signal decides the exit code even if another error ends the command: a library that was
     interrupted may have failed while it cleaned up.
     """
     layer: Layer = "configuration" if keys else "command"
     try:
         with _renamings_told():
             yield layer
-    except BaseException as error:  # ends of commands and signals are no Exceptions
+    except BaseException as error:  # Ends of commands and signals are not Exceptions.
         code = None if _is_deliberate(error) else cut_by(error)
         HEARD.heed()
         if code is not None:
@@ -61,7 +61,7 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
 
 @contextmanager
 def _renamings_told() -> Iterator[None]:
-    """Old names of settings in one line each; whoever called the command knows no source files."""
+    """Show each warning about an old name in one line, without the source file, for users."""
     shown = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -76,20 +76,20 @@ def _renamings_told() -> Iterator[None]:
 
 
 def _is_deliberate(error: BaseException) -> bool:
-    """Whether the command chose its exit code; 1 and 130 are Typer's for interrupts it met."""
+    """Return whether the command chose its exit code; 1 and 130 may be Typer's own."""
     if isinstance(error, SystemExit):
         return isinstance(error, _Told) or error.code not in (1, 130)
     return isinstance(error, typer.Exit)
 
 
 def _is_typers(error: Exception) -> bool:
-    """Whether Typer says it by itself: a wrong option, the end of a command, a closed pipe."""
+    """Return whether Typer reports the error itself: wrong option, command's end, closed pipe."""
     own = type(error).__module__.partition(".")[0] in ("typer", "click")
     return own or isinstance(error, BrokenPipeError)
 
 
 class _Told(SystemExit):
-    """The end of a command that has said why."""
+    """The end of a command that has printed its message already."""
 
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
@@ -102,10 +102,10 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Around a command: once it is over, signals do not change how the process ends.
+    """Wrap a command, so that signals after its end do not change how the process ends.
 
-    Python takes a while to go: it joins threads and tears modules down. A signal in the meantime
-    would show a traceback of that, or end a run that is complete as if it were not.
+    Python needs a while to exit, because it joins threads and tears modules down. A signal at that
+    time would show a traceback of the teardown, or make a complete run look as if it had failed.
     """
     code = 1
     try:
@@ -118,17 +118,17 @@ def ending() -> Iterator[None]:
 
 
 def _settle(code: int) -> None:
-    """Print what is left, and end with `code` from now on, whatever signal comes."""
+    """Flush standard output, and make the process exit with `code` whatever signal arrives."""
     asked, printed = 0, False
 
     def leave(number: int, frame: object) -> None:
         nonlocal asked
         asked += 1
-        # Whoever asks twice does not want to wait for a reader that has stopped reading.
+        # A second signal means: do not wait any longer for a reader that has stopped reading.
         if printed or asked > 1:
             os._exit(code)
 
-    # Before anything is printed: who reads the last line may send a signal at once.
+    # Install handlers before printing: a reader of the last line may send a signal at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, leave)
     told, tell = os.pipe()
@@ -140,17 +140,18 @@ def _settle(code: int) -> None:
     if asked:
         os._exit(code)
     _thread.start_new_thread(_leave_when_told, (told, code))
-    # Python takes its handlers away before it has gone; what is ignored stays so.
+    # Python restores the handlers before it has exited; signals that are ignored stay ignored.
     atexit.register(lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
 
 
 def _leave_when_told(told: int, code: int) -> None:
-    """End with `code` at a signal that comes just before the main thread waits for a lock.
+    """Exit with `code` at a signal that comes just before the main thread waits for a lock.
 
-    The handler would not be called until that thread has the lock: for ever, maybe. What was cut
-    short ends without a signal as well: an interrupt may have left a lock that a thread of some
-    library waits for, and Python waits for that thread. What counts is stored and told by then.
+    Python would call the handler only once that thread has the lock, which may be never. After an
+    interrupt, the process exits after `_PATIENCE` seconds even without a further signal: a
+    library's thread may wait for ever for a lock that nobody holds any more, and Python waits for
+    that thread. By then, all results are stored and printed.
     """
     with suppress(OSError):
         select.select([told], [], [], _PATIENCE if code in _WORDS else None)
@@ -158,18 +159,18 @@ def _leave_when_told(told: int, code: int) -> None:
 
 
 def mode_of(quiet: bool, as_json: bool) -> Mode:
-    """How a command with these options shows what happens."""
+    """Return how a command with these options displays events."""
     return "json" if as_json else "quiet" if quiet else "auto"
 
 
-#: Facts of a page that are texts, and may name settings.
+#: Facts of a page whose values are sentences, in which settings may be named.
 _TEXTS = ("doubt", "note")
 
 
 def print_result(
     values: dict[str, Any], page: Page, place: str, mode: Mode, layer: Layer = "configuration"
 ) -> None:
-    """The last thing a command prints: JSON, only the `place` of the result, or a page.
+    """Print the result of a command: as JSON, as the `place` of the result alone, or as a page.
 
     The page names settings as `layer` does.
     """

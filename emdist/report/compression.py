@@ -1,4 +1,4 @@
-"""What was written for an image, and what it cost: JSON for programs, a page for people."""
+"""The report of an image compression: sizes and losses, as JSON and as a page."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from emdist.report.page import Page
 
 @dataclass(frozen=True)
 class Compression:
-    """What `compress_image` wrote, and what it lost.
+    """The result of `compress_image`: what it wrote, and how much was lost.
 
     Attributes
     ----------
     source, out
-        The image, and the PNG.
+        Path of the image, and path of the PNG.
     width, height
-        As shown.
+        Size of the picture as it is shown, in pixels.
     colours, asked
-        Entries of the palette, and how many were asked for: an image may have fewer.
+        Number of colours in the palette, and the number asked for. An image may have fewer.
     raw_bits
-        Of the image's pixels, uncompressed.
+        Size of the image's uncompressed pixels, in bits.
     bits
-        By the formula, `compressed_bits`.
+        Size of palette and indices by the formula of `compressed_bits`, in bits.
     index_bits
-        Of a pixel in the PNG, before its deflate: 1, 2, 4 or 8.
+        Bits of a pixel in the PNG, before it is deflated: 1, 2, 4 or 8.
     file_bytes
-        Size of the PNG.
+        Size of the PNG, in bytes.
     rmse
         Root of the mean squared error of a band of a pixel, on a scale of 0 to 255.
     psnr
-        20 log10(255 / rmse), decibels; None if nothing was lost.
+        20 log10(255 / rmse), in decibels; None if nothing was lost.
     inertia
-        Of K-means, in the squared units of the stored pixels.
+        Inertia of K-means, in squared units of the stored pixels.
     iterations, status
-        Of the best start, and how it stopped.
+        Number of iterations of the best restart, and why it stopped.
     seconds
-        All in all.
+        Total time.
     notes
-        What of the image could not be kept.
+        Properties of the image that could not be kept, one sentence each.
     """
 
     source: str
@@ -64,13 +64,13 @@ class Compression:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values, with the shares of `raw_bits`."""
+        """Return JSON values, with the sizes as shares of `raw_bits`."""
         values = asdict(self) | {"notes": list(self.notes)}
         share, file_share = self.bits / self.raw_bits, 8 * self.file_bytes / self.raw_bits
         return values | {"share": share, "file_share": file_share}
 
     def to_page(self) -> Page:
-        """For people."""
+        """Return the report as a page of facts."""
         fewer = f", all that there are ({self.asked} asked for)" * (self.colours < self.asked)
         psnr = "nothing is lost" if self.psnr is None else f"PSNR {self.psnr:.2f} dB"
         facts = [

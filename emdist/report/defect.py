@@ -1,4 +1,4 @@
-"""What a command says when emdist itself fails: one message, and the traceback in a file."""
+"""Report a failure of emdist itself: one message, and the traceback in a file."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from emdist.inputs.quoting import without_credentials
 from emdist.runtime.defects import REPORT
 from emdist.runtime.version import version
 
-#: Characters of an error that a message quotes.
+#: Number of characters of an error that a message quotes.
 _QUOTED = 200
 
 
 def told(error: Exception) -> tuple[str, int]:
-    """The message and the exit code for an error that emdist did not raise on purpose.
+    """Return the message and the exit code for an error that emdist did not raise on purpose.
 
-    The traceback goes into a file of the user's temporary folder, which the message names, or to
-    stderr where no file can be written.
+    The traceback is written to a file in the user's temporary folder, which the message names. If
+    no file can be written, it goes to standard error.
     """
     what = type(error).__name__
     if text := without_credentials(str(error)[: 4 * _QUOTED]).partition("\n")[0]:
@@ -52,14 +52,14 @@ def _place(error: Exception) -> str:
 
 
 def _kept(error: Exception) -> str:
-    """Store the traceback, and say where."""
+    """Store the traceback, and return a sentence that says where it is."""
     text = without_credentials(
         f"emdist {version()}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"
         + "".join(traceback.format_exception(error))
     )
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     try:
-        # Readable by the user alone: paths and settings stand in a traceback.
+        # mkstemp makes it readable by the user alone: a traceback contains paths and settings.
         fd, path = tempfile.mkstemp(".log", f"emdist-defect-{stamp}-")
         with os.fdopen(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""What a fit shows while it runs: a live panel, plain lines, JSON lines, or nothing."""
+"""The display of a running fit: a live panel, plain lines, JSON lines, or nothing."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ _STAGES = {
     "label": "labelling",
 }
 
-#: Seconds without a line before the progress of a pass is one: at first, and at most.
+#: Seconds without output before the progress of a pass is printed: the first wait, the longest.
 _PATIENCE = (10.0, 600.0)
 
-#: Progress within a pass is told this often as JSON: seconds.
+#: Seconds between two JSON lines about the progress within a pass.
 _JSON_EVERY = 1.0
 
 
 class Panel:
-    """The live display; it has state because it draws what has come so far.
+    """The live panel on a terminal. It keeps the events so far, because it draws them again.
 
     Parameters
     ----------
     layer
-        Where the user is: notes name settings as that layer does.
+        The layer that the user is in. Notes name settings as that layer does.
     """
 
     def __init__(self, layer: Layer = "configuration") -> None:
@@ -108,7 +108,7 @@ class Panel:
         for name in ("iteration", "objective", "change", "shift", "rows/s", "GB/s", "took"):
             table.add_column(f"model {name}" if name == "iteration" and last.fit else name,
                              justify="right")  # fmt: skip
-        # Of a sweep, where each model stands; those that have gone longest without news first.
+        # For a sweep, show the newest iteration of each model, the least recent model first.
         newest: dict[str, Iterated] = {}
         for event in self._iterated:
             newest.pop(event.fit, None)
@@ -130,13 +130,13 @@ class Panel:
     def _left(self) -> str:
         if not self._iterated or self._stage != _STAGES["fit"]:
             return ""
-        # Starts advance abreast: by the one told last.
+        # Restarts advance side by side, so the estimate uses the newest iteration.
         left = self._outlook.left(self._iterated[-1])
         return f", {left}" if left else ""
 
 
 def cells(event: Iterated) -> tuple[str, ...]:
-    """One iteration as text: number, objective, change, shift, rows/s, GB/s, seconds."""
+    """Format an iteration as text: number, objective, change, shift, rows/s, GB/s, seconds."""
     record, seconds = event.record, max(event.seconds, 1e-9)
     number = f"{record.iteration}" if not record.restart else f"{record.restart}:{record.iteration}"
     number = f"{event.fit} {number}".strip()
@@ -160,10 +160,11 @@ def _saved(event: Saved) -> str:
 
 
 class PlainLines:
-    """One line per event on standard error, for logs, and for passes that take long.
+    """Print one line per event on standard error, for logs, and progress during long passes.
 
-    It has state: the stop rule, which every segment announces, is told once; iterations are judged
-    by those before; and progress is told where nothing else was for a while.
+    It has state: it prints the stop rule once, although every segment announces it; it estimates
+    the remaining iterations from earlier ones; and it prints progress only if nothing else was
+    printed for a while.
     """
 
     def __init__(
@@ -185,7 +186,7 @@ class PlainLines:
             say(line, sys.stderr)
 
     def _progress(self, event: Progress) -> str:
-        """How far a pass is, at longer and longer intervals."""
+        """Format how far a pass is, at intervals that double; empty if it is too early."""
         self._pass.progressed(event)
         if self._clock() - self._said < self._patience or not (so_far := self._pass.so_far()):
             return ""
@@ -221,10 +222,10 @@ def _planned(event: Planned) -> str:
 
 
 class JsonLines:
-    """One JSON object per event on standard output; NaN becomes null.
+    """Print one JSON object per event on standard output; NaN becomes null.
 
-    It has state, the time of the last progress it told: data of a thousand blocks would
-    otherwise fill a log with it.
+    It has state, the time of the last progress line. Without a limit, data of a thousand blocks
+    would fill a log with progress.
     """
 
     def __init__(self) -> None:
@@ -242,10 +243,10 @@ class JsonLines:
 
 @contextmanager
 def display(mode: Mode, layer: Layer = "configuration") -> Iterator[Listener]:
-    """A listener that shows events in the way asked for, while the context lasts.
+    """Return a listener that displays events in the given mode, while the context lasts.
 
-    "auto" is the panel on a terminal and plain lines elsewhere; both name settings as `layer` does.
-    JSON is for programs, and has the keys of a configuration.
+    "auto" is the panel on a terminal, and plain lines elsewhere. Both name settings as `layer`
+    does. JSON is for programs, and uses the keys of a configuration.
     """
     if mode == "quiet":
         yield unheard

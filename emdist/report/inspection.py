@@ -1,4 +1,4 @@
-"""What ``emdist inspect`` shows: the result first, and hashes only if they are asked for."""
+"""The page of ``emdist inspect``: the result first, and hashes only if they are asked for."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 from emdist.report.page import Page, page_of
 from emdist.settings.config import Config
 
-#: What comes first, in this order.
+#: Facts that come first, in this order.
 _FIRST = ("kind", "run", "progress", "result", "done", "labels_complete", "blocks_damaged")
-#: What is for those who look into a run's files.
+#: Facts that are shown only with `full`.
 _DETAILS = ("versions", "plan", "checkpoint", "created")
 _LAST_ITERATIONS = 3
 
 
 def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
-    """Facts about a run, a model, labels or an array.
+    """Make a page of facts about a run, a model, labels or an array.
 
     Parameters
     ----------
     found
-        From `emdist.jobs.inspect.inspect`.
+        The result of `emdist.jobs.inspect.inspect`.
     full
-        Also settings that have their default, versions and hashes.
+        Whether to show also settings with their default values, versions and hashes.
     """
     ordered = {**{key: found[key] for key in _FIRST if key in found}, **found}
     if full:
@@ -43,7 +43,7 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
 
 
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a recorded configuration that differ from their defaults."""
+    """Return the settings of a recorded configuration that differ from their defaults."""
     least = Config.model_validate({"data": {"path": ""}}).model_dump()
     always = {("model", "name"), ("model", "n_components"), ("fit", "seed")}
     return {

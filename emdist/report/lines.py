@@ -1,4 +1,4 @@
-"""Whole lines on streams that programs read: no line is torn by another or by a signal."""
+"""Print whole lines for programs that read them: neither threads nor signals tear a line."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import sys
 import threading
 from typing import Any, TextIO
 
-#: One for all streams: standard output and standard error may be one pipe.
+#: One lock for all streams: standard output and standard error may be the same pipe.
 _LOCK = threading.Lock()
-#: Bytes of a line that an interrupt cannot cut: what is left of it is written before the next.
+#: Bytes. Up to this length an interrupt cannot cut a line: the rest is written before the next.
 _LONGEST = 1 << 22
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
     """Write `text` and a line end to `stream`, by default standard output, and flush it.
 
-    Several threads tell events. ``print`` writes a line and its end one after the other, so that
-    two lines could end up on one.
+    Several threads print events. ``print`` writes a line and its end in two steps, so that two
+    lines could end up on one.
     """
     to = sys.stdout if stream is None else stream
-    if to is None:  # the process was started without it
+    if to is None:  # The process was started without this stream.
         return
     with _LOCK:
         to.write(f"{text}\n")
@@ -29,7 +29,7 @@ def say(text: str, stream: TextIO | None = None) -> None:
 
 
 def finite(value: Any) -> Any:
-    """JSON values, with null for numbers that JSON has not: NaN and infinities."""
+    """Return JSON values with null for numbers that JSON does not have: NaN and infinities."""
     if isinstance(value, dict):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -38,10 +38,10 @@ def finite(value: Any) -> Any:
 
 
 def keep_lines_whole() -> None:
-    """Give standard output of this process room for the longest line.
+    """Give standard output of this process a buffer for the longest line.
 
-    A signal may interrupt a write to a pipe that is full. Python then keeps what was not written,
-    if its buffer holds the whole line, and drops it otherwise.
+    A signal may interrupt a write to a full pipe. Python then keeps the part that was not written
+    if its buffer can hold the whole line. Otherwise it drops that part.
     """
     old = sys.stdout
     if old is None or old.isatty():

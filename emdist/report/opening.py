@@ -1,4 +1,4 @@
-"""The first line of a run: what is fitted to what, and which of it nobody chose."""
+"""The first line of a run: which model is fitted to which data, and which settings are defaults."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from emdist.interfaces import Source
 from emdist.settings.config import Config
 from emdist.store.places.location import Location
 
-#: Behind what a default decided.
+#: Printed after a setting that has its default.
 _DEFAULT = " (default)"
 
 
 def fit_opening(config: Config, source: Source) -> str:
-    """Of one fit: model, number of components and start, then the data."""
+    """Return the first line of a fit: model, number of components, start, then the data."""
     model = config.model
     parts = [
         f"{model.name}{_unless('name' in model.model_fields_set)}",
@@ -27,7 +27,7 @@ def fit_opening(config: Config, source: Source) -> str:
 
 
 def sweep_opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source) -> str:
-    """Of a sweep: how many models of which kinds, criterion and start, then the data."""
+    """Return the first line of a sweep: models, families, criterion, start, then the data."""
     names = list(dict.fromkeys(one.section.name for one in recipes))
     chosen = config.sweep.families is not None or "name" in config.model.model_fields_set
     seeders = list(dict.fromkeys(default_seeder(one.section) for one in recipes))

@@ -1,4 +1,4 @@
-"""How much of a fit and of a pass is left: estimates for displays, from what came so far."""
+"""Estimates of how long a fit or a pass still takes, for displays, from progress so far."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from time import monotonic
 
 from emdist.fit.events import Iterated, Planned, Progress
 
-#: What progress counts, where it is not blocks; of the last, nobody knows how many it takes.
+#: What progress counts if not blocks. How many iterations the last entry takes is not known.
 _UNITS = {
     "seeding": "centres",
     "drawing candidates": "passes",
     "clustering the sample": "iterations at most",
 }
-#: Passes over the data whose names in events are short.
+#: Short name of a pass in events -> name that is shown.
 _PASSES = {
     "start": "first M-step",
     "inertia": "inertia of the result",
     "objective": "objective of the result",
     "worst rows": "rows to start anew at",
 }
-#: Iterations by which the next ones are judged.
+#: Number of latest iterations whose mean time predicts the next ones.
 _RECENT = 5
 
 
 def duration(seconds: float) -> str:
-    """``3.2 s``, ``4 min 10 s``, ``2 h 5 min``."""
+    """Format seconds as ``3.2 s``, ``4 min 10 s`` or ``2 h 5 min``."""
     if not math.isfinite(seconds):
         return "?"
     if seconds < 59.95:
@@ -39,9 +39,10 @@ def duration(seconds: float) -> str:
 
 
 def iterations_left(values: list[float], tol: float, left: int) -> int:
-    """How many more iterations until `values`, falling geometrically, are below `tol`.
+    """Estimate how many iterations are left until `values`, falling geometrically, reach `tol`.
 
-    `values` are the last sizes of what is compared with `tol`, `left` what max_iter allows.
+    `values` are the latest sizes of what is compared with `tol`. `left` is how many iterations
+    max_iter still allows, which the estimate never exceeds.
     """
     sizes = [abs(v) for v in values[-6:] if math.isfinite(v) and v != 0]
     if len(sizes) < 3 or tol <= 0 or sizes[-1] >= sizes[0]:
@@ -52,20 +53,20 @@ def iterations_left(values: list[float], tol: float, left: int) -> int:
 
 @dataclass
 class Outlook:
-    """What is left of a fit; it has state, the iterations of each start so far."""
+    """Estimates what is left of a fit, from the iterations of each restart so far."""
 
     planned: Planned | None = None
     _starts: dict[int, list[Iterated]] = field(default_factory=dict)
 
     def iterated(self, event: Iterated) -> None:
-        """Take one iteration."""
+        """Add one iteration."""
         own = self._starts.setdefault(event.record.restart, [])
         own.append(event)
         del own[:-16]
 
     def left(self, event: Iterated) -> str:
-        """``about 5 more iterations in 10.0 s``, after `event`; empty where nobody can say."""
-        # Each model of a sweep has its own way to go.
+        """Return ``about 5 more iterations in 10.0 s``, after `event`; empty if unknown."""
+        # Each model of a sweep needs its own number of iterations, so there is no one estimate.
         if self.planned is None or event.fit:
             return ""
         own = self._starts.get(event.record.restart, [event])
@@ -84,14 +85,14 @@ class Outlook:
 
 @dataclass
 class PassOutlook:
-    """What is left of the pass that goes on; it has state, when that began."""
+    """Estimates what is left of the current pass, from the time since it began."""
 
     clock: Callable[[], float] = monotonic
     now: Progress | None = None
     _began: float = 0.0
 
     def progressed(self, event: Progress) -> None:
-        """Take one step of a pass, or the first of the next."""
+        """Add one step of the pass, or the first step of the next pass."""
         before = self.now
         if before is None or event.what != before.what or event.done < before.done:
             self._began = self.clock()
@@ -99,11 +100,11 @@ class PassOutlook:
 
     @property
     def name(self) -> str:
-        """Of the pass."""
+        """Name of the pass."""
         return "" if self.now is None else _PASSES.get(self.now.what, self.now.what)
 
     def so_far(self) -> str:
-        """``120/4000 blocks, 3 min 10 s left``; empty where the pass has one step."""
+        """Return ``120/4000 blocks, 3 min 10 s left``; empty for a pass of one step."""
         if self.now is None or self.now.total <= 1:
             return ""
         done, total = self.now.done, self.now.total

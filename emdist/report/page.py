@@ -1,4 +1,4 @@
-"""A page for people: facts by name and one table, as columns on a terminal, else as Markdown."""
+"""`Page`: facts and one table, shown in columns on a terminal and as Markdown elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from emdist.report.lines import say
 from emdist.sums import whole
 
-#: Texts of a list that are shown, one to a line: feature names may be very many.
+#: Number of texts of a list that are shown, one per line: there may be very many feature names.
 _LINES = 20
 
 
@@ -25,9 +25,9 @@ class Page:
     Attributes
     ----------
     facts
-        Name and value; a name of "" goes on from the fact before.
+        Pairs of name and value. An empty name continues the fact before.
     header, rows
-        Of the table; no header for no table.
+        Header and rows of the table; an empty header means no table.
     """
 
     facts: Sequence[tuple[str, str]]
@@ -35,7 +35,7 @@ class Page:
     rows: Sequence[Sequence[str]] = ()
 
     def to_markdown(self) -> str:
-        """Two Markdown tables."""
+        """Return the page as two Markdown tables."""
         lines = ["| | |", "|---|---|", *(f"| {n} | {_escaped(v)} |" for n, v in self.facts)]
         if self.header:
             lines += ["", _line(self.header), "|" + " --: |" * len(self.header)]
@@ -45,7 +45,7 @@ class Page:
     def __rich__(self) -> RenderableType:
         facts = Table.grid(padding=(0, 2))
         facts.add_column(style="dim", no_wrap=True)
-        # Folded, never cut off: paths and digests are there to be copied.
+        # Values are folded and never cut off, because users copy paths and digests.
         facts.add_column(overflow="fold")
         for name, value in self.facts:
             facts.add_row(Text(name), Text(value))
@@ -68,13 +68,13 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def counted(count: float) -> str:
-    """Rows, or a sum of sample weights, for people: ``36,369``."""
+    """Format a number of rows, or a sum of sample weights: ``36,369``."""
     number = whole(count)
     return f"{number:,}" if isinstance(number, int) else f"{number:,.12g}"
 
 
 def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was read, as a summary has it: its shape, and its blocks."""
+    """Return the facts about the data of a summary: shape and blocks."""
     return [
         ("data", f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}"),
         ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
@@ -82,7 +82,7 @@ def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def page_of(values: Mapping[str, Any]) -> Page:
-    """JSON values as facts: a mapping's entries and a list of texts one to a line."""
+    """Make a page of JSON values; entries of a mapping and texts of a list get a line each."""
     return Page(
         [(name, text) for key, value in values.items() for name, text in _facts(key, value)]
     )
@@ -102,7 +102,7 @@ def _facts(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def show(page: Page) -> None:
-    """`page` on standard output."""
+    """Print `page` on standard output."""
     console = Console()
     if console.is_terminal:
         console.print(page)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT as exceptions, and what becomes of those that a library loses."""
+"""Raise exceptions for SIGTERM and SIGINT, and send signals again that a library swallowed."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from typing import Any, NoReturn
 
 from emdist.runtime.interrupts import interrupt_behind
 
-#: Seconds until a signal comes again: what swallowed it is over then, or swallows it once more.
+#: Seconds until a signal is sent again. Code that swallowed it may be over then, or does it again.
 _SOON = 0.01
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT: Ctrl-C."""
+    """The exception for SIGINT (Ctrl-C)."""
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised where Ctrl-C would be, so that both save what is done."""
+    """The exception for SIGTERM. It is handled as Ctrl-C is, so that both save what is done."""
 
 
-#: What handlers raise, and for which signal.
+#: Exception that a handler raises -> the signal for which it stands.
 SIGNALS: Mapping[type[BaseException], signal.Signals] = {
     Terminated: signal.SIGTERM,
     KeyboardInterrupt: signal.SIGINT,
@@ -36,8 +36,8 @@ SIGNALS: Mapping[type[BaseException], signal.Signals] = {
 class Heard:
     """The signals that handlers have raised as exceptions in this process.
 
-    It has state, because an exception can vanish: a library may catch it, and go on or raise
-    another. Nobody asked for that, so the signal is sent again once its exception is gone.
+    It has state, because an exception can vanish: a library may catch it, and continue or raise
+    another one. The user's signal would be lost, so it is sent again once its exception is gone.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Heard:
         self._watched: dict[int, weakref.ref[BaseException]] = {}
 
     def handle(self, number: int, frame: object) -> NoReturn:
-        """Handler of SIGTERM and SIGINT."""
+        """Handle SIGTERM and SIGINT: raise an exception and watch whether it is swallowed."""
         error = Terminated() if number == signal.SIGTERM else Interrupted()
         self.last = type(error)
         key = id(error)
@@ -53,15 +53,15 @@ class Heard:
         try:
             raise error
         finally:
-            del error  # else its traceback keeps it alive
+            del error  # Otherwise its traceback would keep the exception alive.
 
     def heed(self) -> None:
-        """The command ends now: no signal that was raised before is sent again."""
+        """Forget all signals because the command ends now: none is sent again."""
         self.last = None
         self._watched.clear()
 
     def sent_again(self, error: BaseException | None) -> None:
-        """`error` has been swallowed, and its signal was sent again."""
+        """Note that `error` was swallowed and its signal was sent again elsewhere."""
         self._watched.pop(id(error), None)
 
     def _vanished(self, key: int, number: int) -> None:
@@ -69,18 +69,18 @@ class Heard:
             send_soon(number)
 
 
-#: Of this process, whose handlers are its own.
+#: The signals of this process, whose handlers belong to it alone.
 HEARD = Heard()
 
 
 def heed_signals() -> None:
-    """Have SIGTERM and SIGINT raise exceptions in the main thread."""
+    """Make SIGTERM and SIGINT raise exceptions in the main thread."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, HEARD.handle)
 
 
 def cut_by(error: BaseException) -> int | None:
-    """Exit code of the signal that `error` came of, or that came before it; None for none."""
+    """Return the exit code of the signal that caused or preceded `error`; None without signal."""
     found = interrupt_behind(error)
     kind = HEARD.last if found is None else type(found)
     if kind is None:
@@ -90,17 +90,17 @@ def cut_by(error: BaseException) -> int | None:
 
 @contextmanager
 def not_swallowed(signals: Mapping[type[BaseException], signal.Signals]) -> Iterator[None]:
-    """Inside, an error of a handler that Python would only print has its signal sent again.
+    """Inside, if Python would only print a handler's exception, send its signal again instead.
 
-    Python runs the handler of a signal before the next line of Python, whatever that is part of.
-    Errors in a callback of the garbage collector (Dask has one) or in a `__del__` are printed and
-    go no further: the handler's error with them, and whoever asked the process to end would wait
-    for ever.
+    Python runs a signal handler before the next line of Python, wherever that is. If the line is
+    part of a callback of the garbage collector (Dask has one) or of a `__del__`, Python prints
+    exceptions and drops them. The handler's exception would be dropped as well, and the process
+    would never end, although it was asked to.
 
     Parameters
     ----------
     signals
-        What handlers raise, and the signal that each is for; the first that fits counts.
+        Exception that a handler raises -> its signal. The first that fits counts.
     """
     before = sys.unraisablehook
 
@@ -120,8 +120,8 @@ def not_swallowed(signals: Mapping[type[BaseException], signal.Signals]) -> Iter
 
 
 def send_soon(number: int) -> None:
-    """Send a signal to the main thread, from another one, when what goes on now is over."""
-    # Not a `threading.Thread`: what was interrupted may hold the locks of that module.
+    """Send a signal to the main thread soon, from another thread."""
+    # Not a `threading.Thread`: the interrupted code may hold locks of that module.
     _thread.start_new_thread(_send, (number,))
 
 

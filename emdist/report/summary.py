@@ -1,4 +1,4 @@
-"""The summary of a run: JSON for programs, Markdown for people, one source for both."""
+"""`Summary`, the summary of a run: one source for JSON and Markdown."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from emdist.report.page import Page, counted, data_facts
 from emdist.sums import Sums, whole
 
 _SHOWN = 32
-#: Named features whose means the summary tells, in JSON and in the table.
+#: Largest number of named features whose means are in the JSON, and in the table.
 _TOLD, _COLUMNS = 64, 6
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was clustered, what came out, where it lies, how long it took.
+    """The summary of a run: the data, the model, the result, where it is, and how long it took.
 
     Attributes
     ----------
     run
         Folder of checkpoints and results.
     data
-        Array, shape, dtype, blocks, decoded bytes, and the names of the features if they have any.
+        Array, shape, dtype, blocks, decoded bytes, and names of the features if there are any.
     model
-        Name, components and objective.
+        Name of the family, number of components, and name of the objective.
     result
-        Status with its advice, iterations, objective, score of the final model; what a careful
-        statistician would doubt; weight and rows of the noise where the model has it.
+        Status with its advice, iterations, objective, score of the final model, doubts (reasons why
+        the result may be misleading), and weight and rows of the noise if the model has noise.
     components
-        One entry for each: weight, rows (by sample weight) labelled with it, and, of a few
-        features that have names, where it lies: ``means``, by name.
+        One entry per component: mixture weight, rows with its label (counted by sample weight),
+        and its ``means`` by name, if there are only few features and they have names.
     labels
-        Where they are, or None.
+        Location of the labels, or None.
     seconds
-        Per stage, of this process alone: a resumed run did more before.
+        Time of each stage in this process alone. A resumed run spent more before.
     versions
-        Of everything that could change a bit.
+        Versions of all software that could change a bit.
     """
 
     run: str
@@ -58,25 +58,25 @@ class Summary:
     versions: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the summary as JSON values."""
         return asdict(self)
 
     def to_json(self) -> bytes:
-        """UTF-8, readable."""
+        """Return the summary as readable JSON, in UTF-8."""
         return (json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode()
 
     def to_page(self) -> Page:
-        """For people: the facts, and the largest components."""
+        """Return the summary as a page: facts, and a table of the largest components."""
         header = ("component", "share", "rows labelled", *map(brief, self._columns()))
         return Page(self._facts(), header, self._largest())
 
     def _columns(self) -> tuple[str, ...]:
-        """Features whose means are columns of the table."""
+        """Names of the features whose means are columns of the table."""
         means = self.components[0].get("means", {})
         return tuple(means) if len(means) <= _COLUMNS else ()
 
     def to_markdown(self) -> str:
-        """The page as Markdown."""
+        """Return the page as Markdown."""
         return self.to_page().to_markdown()
 
     def _facts(self) -> list[tuple[str, str]]:
@@ -115,7 +115,7 @@ class Summary:
 def largest(
     shares: Sequence[float], counts: Sequence[float], means: Sequence[Sequence[float]] | None = None
 ) -> list[tuple[str, ...]]:
-    """Rows of a table: the components with most rows, their shares, how many rows, and means."""
+    """Return table rows of the components with most rows: index, share, rows, means."""
     order = sorted(range(len(counts)), key=lambda k: -counts[k])
     means = means or [()] * len(counts)
     rows: list[tuple[str, ...]] = [
@@ -128,7 +128,7 @@ def largest(
 
 
 def page_of_labelling(summary: Mapping[str, Any]) -> Page:
-    """For people: what `emdist.jobs.label.label_data` says of a labelling."""
+    """Make the page of a labelling from the result of `emdist.jobs.label.label_data`."""
     counts = summary["components"]
     total = sum(counts) or 1.0
     left_out, noise = summary.get("rows_left_out"), summary.get("noise")
@@ -160,9 +160,10 @@ def summarise(
     versions: Mapping[str, str],
     doubts: Sequence[Doubt] = (),
 ) -> Summary:
-    """The summary of a finished fit to `data`.
+    """Make the summary of a finished fit to `data`.
 
-    `means` (k, d) say where the components lie; `labelled` is what the label pass summed.
+    `means` (k, d) are the locations of the components. `labelled` holds the sums of the label pass,
+    or is None without one.
     """
     rows, features = source.shape
     k = fitted.n_components

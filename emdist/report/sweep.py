@@ -1,4 +1,4 @@
-"""The summary of a sweep: JSON for programs, a page for people, a figure of the criterion."""
+"""`SweepSummary`: the summary of a sweep as JSON and as a page, and a figure of the criterion."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from emdist.report.lines import finite
 from emdist.report.outlook import duration
 from emdist.report.page import Page, data_facts
 
-#: Inches and dots per inch of the figure.
+#: Size of the figure in inches, and dots per inch.
 _SIZE, _DPI = (6.4, 4.0), 150
 
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What was fitted, how each model did, which is best, where they lie, how long it took.
+    """The summary of a sweep: every model, which one is best, where they are, and how long it took.
 
     Attributes
     ----------
@@ -30,23 +30,23 @@ class SweepSummary:
     data
         Array, shape, dtype, blocks and decoded bytes.
     criterion, best
-        By which the best was chosen, and its name.
+        Name of the criterion, and name of the model that it chose.
     models
-        A row for each.
+        One row per model.
     objective
-        What the objectives are.
+        What the objectives of the models are: inertia, or log-likelihood per row.
     labels
-        Of the best, or None.
+        Location of the best model's labels, or None.
     figure
-        Where it is, or None.
+        Location of the figure, or None.
     seconds
-        Per stage, of this process alone: a resumed run did more before.
+        Time of each stage in this process alone. A resumed run spent more before.
     versions
-        Of everything that could change a bit.
+        Versions of all software that could change a bit.
     doubts
-        Kind and message of what a careful statistician would doubt of the choice.
+        Kind and message of each doubt: a reason why the choice may be misleading.
     by_default
-        Whether the criterion is the models' own, and nobody asked for it.
+        Whether the criterion is the default of these models, and not set by the user.
     """
 
     run: str
@@ -63,16 +63,16 @@ class SweepSummary:
     by_default: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; NaN, which JSON has not, as null."""
+        """Return JSON values, with null for NaN, which JSON does not have."""
         values: dict[str, Any] = finite(asdict(self))
         return values
 
     def to_json(self) -> bytes:
-        """UTF-8, readable."""
+        """Return the summary as readable JSON, in UTF-8."""
         return (json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n").encode()
 
     def to_page(self) -> Page:
-        """For people: the facts, and every model."""
+        """Return the summary as a page: facts, and a table of all models."""
         criteria = list(self.models[0].criteria)
         titles = [CRITERIA[name].title for name in criteria]
         header = ("model", "k", self.objective, *titles, "iterations", "converged", "")
@@ -124,7 +124,7 @@ def _number(value: float) -> str:
 
 
 def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
-    """The criterion over the number of components, a line for each family: a PNG."""
+    """Draw the criterion against the number of components, a line per family; return a PNG."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -156,5 +156,5 @@ def criterion_figure(rows: tuple[Row, ...], criterion: str, best: str) -> bytes:
 
 
 def _drawn(row: Row, criterion: str) -> float:
-    """The criterion; of an elbow the curve that has it."""
+    """Return the value to draw: the criterion, or for 'elbow' the curve that may have an elbow."""
     return row.score if criterion == "elbow" else row.criteria[criterion]

@@ -1,1 +1,1 @@
-"""One file per peer or limit; a function named after a task takes part in it."""
+"""Contenders: one module per peer or limit, with a function for each task that it takes part in."""

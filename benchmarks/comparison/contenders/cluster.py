@@ -1,4 +1,4 @@
-"""The Dask cluster that emdist and dask-ml run on: the same workers, the same limits."""
+"""Start the Dask cluster for emdist and dask-ml: the same workers with the same limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.memory import peak_memory
 
 
 def dask_client(work: Work) -> Any:
-    """A client of a new cluster of ``workers`` processes of one thread and ``memory`` each."""
+    """Start a cluster of ``workers`` processes, one thread and ``memory`` each; return a client."""
     from distributed import Client, LocalCluster
 
     cluster = work.stack.enter_context(
@@ -26,6 +26,6 @@ def dask_client(work: Work) -> Any:
 
 
 def peak_of(client: Any) -> int:
-    """Peak resident bytes of this process and all workers, added: none is forgotten in between."""
+    """Return the sum of the peak resident bytes of this process and all workers, never reset."""
     workers: dict[str, int] = client.run(peak_memory)
     return peak_memory() + sum(workers.values())

@@ -1,4 +1,4 @@
-"""Fits taken apart: how often they read their data, through the composition root."""
+"""Count how often fits read their data, with fits made from emdist's internal parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from emdist.store.sources.arrays import array_source
 
 
 class Counted:
-    """A source that counts how often its blocks are read. It has state: the count."""
+    """A source that counts how often its blocks are read."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
@@ -35,19 +35,19 @@ class Counted:
         return len(self._source)
 
     def read(self, i: int) -> Block:
-        """Block `i`."""
+        """Read block `i` and count it."""
         with self._lock:
             self.reads += 1
         return self._source.read(i)
 
     @property
     def passes(self) -> float:
-        """Reads of all blocks."""
+        """Number of passes: reads divided by the number of blocks."""
         return self.reads / len(self)
 
 
 def counted_source(work: Work) -> Counted:
-    """The data of a workload, in memory or Zarr."""
+    """Open the data of a workload, from memory or Zarr, as a counted source."""
     path, size = work.files["x"], work.options.get("block_size")
     if path.suffix == ".zarr":
         return Counted(make_source(DataSection(path=str(path), block_size=size)))
@@ -56,7 +56,7 @@ def counted_source(work: Work) -> Counted:
 
 
 def has_schedule(name: str) -> None:
-    """Absent unless emdist has a schedule of this name."""
+    """Raise Absent unless emdist has a schedule of this name."""
     if name not in plugins(SCHEDULES, "schedule"):
         raise Absent(f"emdist has no schedule {name!r} yet")
 
@@ -64,7 +64,7 @@ def has_schedule(name: str) -> None:
 def fits(
     source: Source, models: list[ModelSection], section: FitSection, starts: list[Given]
 ) -> Iterator[Fit]:
-    """Each model's fit, surveyed when its turn comes."""
+    """Yield the fit of each model, and make its survey only then."""
     engine = LocalEngine()
     for model, given in zip(models, starts, strict=True):
         recipe = Recipe(model, section)
@@ -73,5 +73,5 @@ def fits(
 
 
 def first_means(work: Work, k: int) -> Given:
-    """The first `k` rows of the start."""
+    """Return the first `k` rows of the start as starting means."""
     return Given(np.asarray(work.start()[:k], np.float64))

@@ -1,4 +1,4 @@
-"""dask-ml, on a cluster of the same workers with the same memory."""
+"""dask-ml, on a Dask cluster with the same workers and memory as emdist's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEEDS = ("dask_ml",)
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """One Lloyd iteration from Zarr, one chunk a task."""
+    """Measure one Lloyd iteration from Zarr, with one task per chunk."""
     import dask.array
     from dask_ml.cluster import KMeans
 
@@ -24,7 +24,7 @@ def lloyd_iteration(work: Work) -> Turn:
 
     def turn() -> Outcome:
         seconds, fitted = per_iteration(work, fit)
-        # Its own inertia is one of distances that are not squared.
+        # dask-ml's own inertia sums distances that are not squared, so compare centres instead.
         return Outcome(seconds, size_of(fitted.cluster_centers_), peak=peak_of(client))
 
     return turn

@@ -1,4 +1,4 @@
-"""emdist itself, through its estimators: what a user calls."""
+"""emdist itself, through its estimators, as users call it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEEDS = ("emdist",)
 
 
 def _how(work: Work) -> dict[str, Any]:
-    """Engine, blocks, schedule and precision, as the options say."""
+    """Return engine, block size, schedule and precision from the options, as parameters."""
     found = {
         name: work.options[name]
         for name in ("block_size", "schedule", "schedule_options", "precision")
@@ -32,13 +32,13 @@ def _how(work: Work) -> dict[str, Any]:
 
 
 def _data(work: Work) -> Array | str:
-    """In memory, or the path of Zarr."""
+    """Return the rows in memory, or the path of a Zarr array."""
     path = work.files["x"]
     return str(path) if path.suffix == ".zarr" else work.array("x")
 
 
 def _peak(how: dict[str, Any]) -> int | None:
-    """Of this process and the workers, where there are any."""
+    """Return the peak bytes of this process and the workers; None without workers."""
     engine = how.get("engine")
     return peak_of(engine) if hasattr(engine, "scheduler_info") else None
 
@@ -48,14 +48,14 @@ def _kmeans(start: Array, iterations: int, how: dict[str, Any]) -> emdist.KMeans
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """One Lloyd iteration, from memory or from Zarr."""
+    """Measure one Lloyd iteration, from memory or from Zarr."""
     return lloyd_iteration_of(work, _data(work))
 
 
 def lloyd_iteration_of(work: Work, x: Array | str) -> Turn:
-    """One Lloyd iteration over `x`."""
+    """Measure one Lloyd iteration over `x`."""
     start, how = work.start(), _how(work)
-    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))  # compiles
+    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))  # Compiles the kernels.
 
     def turn() -> Outcome:
         seconds, fitted = per_iteration(work, lambda n: _kmeans(start, n, how).fit(x))
@@ -67,7 +67,7 @@ def lloyd_iteration_of(work: Work, x: Array | str) -> Turn:
 
 
 def kmeans_fit(work: Work) -> Turn:
-    """A whole fit to labels that no longer change, labels included."""
+    """Measure a whole fit until no label changes, and its labels."""
     x, start, how = work.array("x"), work.start(), _how(work)
     _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))
 
@@ -81,7 +81,7 @@ def kmeans_fit(work: Work) -> Turn:
 
 
 def mixture(work: Work, x: Array, iterations: int, tol: float, how: dict[str, Any]) -> Any:
-    """A Gaussian mixture of the workload's kind, from its start; `how` it is computed."""
+    """Make a Gaussian mixture of the workload's kind, from its start, with the parameters `how`."""
     kind = work.options["covariance"]
     return emdist.GaussianMixture(
         len(work.start()),
@@ -94,7 +94,7 @@ def mixture(work: Work, x: Array, iterations: int, tol: float, how: dict[str, An
 
 
 def mixture_iteration(work: Work) -> Turn:
-    """One EM iteration of a Gaussian mixture."""
+    """Measure one EM iteration of a Gaussian mixture."""
     x, how = work.array("x"), _how(work)
     mixture(work, x, 1, 0, how).fit(x[: 4 * len(work.start())])
 
@@ -108,7 +108,7 @@ def mixture_iteration(work: Work) -> Turn:
 
 
 def mixture_fit(work: Work) -> Turn:
-    """A Gaussian mixture to convergence."""
+    """Measure the fit of a Gaussian mixture until it converges."""
     x, how = work.array("x"), _how(work)
     mixture(work, x, 1, 0, how).fit(x[: 4 * len(work.start())])
 
@@ -122,7 +122,7 @@ def mixture_fit(work: Work) -> Turn:
 
 
 def bernoulli_iteration(work: Work) -> Turn:
-    """One EM iteration of a Bernoulli mixture."""
+    """Measure one EM iteration of a Bernoulli mixture."""
     x, start = work.array("x"), work.start()
     k = len(start)
 
@@ -145,7 +145,7 @@ def bernoulli_iteration(work: Work) -> Turn:
 
 
 def small_fit(work: Work) -> Turn:
-    """A whole fit of few rows, once everything is loaded and compiled."""
+    """Measure a whole fit of few rows, once everything is loaded and compiled."""
     x, start = work.array("x"), work.start()
 
     def fit() -> object:

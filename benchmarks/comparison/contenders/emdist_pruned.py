@@ -1,6 +1,6 @@
-"""emdist's fastest exact K-means: pruned where it has that schedule, plain Lloyd until then.
+"""emdist's fastest exact K-means: the schedule pruned, or plain Lloyd in versions without it.
 
-The adapter: the name of the schedule stands here and in `workloads.convergence` alone.
+Only this module and `workloads.convergence` use the name of the schedule.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NEEDS = ("emdist",)
 
 
 def kmeans_fit(work: Work) -> Turn:
-    """A whole fit to labels that no longer change, labels included."""
+    """Measure a whole fit until no label changes, and its labels."""
     if "pruned" not in plugins(SCHEDULES, "schedule"):
         return emdist.kmeans_fit(work)
     return emdist.kmeans_fit(replace(work, options={**work.options, "schedule": "pruned"}))

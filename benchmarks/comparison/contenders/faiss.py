@@ -1,4 +1,4 @@
-"""faiss, all rows of each iteration and no subsampling."""
+"""faiss, with all rows in each iteration and without subsampling."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emdist.interfaces import Array
 
 NEEDS = ("faiss",)
 
-#: Iterations between looks at whether a fit still moves.
+#: Number of iterations after which a fit is checked for changes.
 _STEP = 25
 
 
@@ -32,7 +32,7 @@ def _trained(x: Array, start: Array, iterations: int) -> Any:
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """One Lloyd iteration; the first fit of two has none before it that could be cheaper."""
+    """Measure one Lloyd iteration. No warm-up is needed before the shorter of the two fits."""
     x, start = work.array("x"), work.start()
 
     def turn() -> Outcome:
@@ -43,7 +43,7 @@ def lloyd_iteration(work: Work) -> Turn:
 
 
 def _needed(x: Array, start: Array, most: int) -> int:
-    """Iterations until centres no longer move: faiss has no rule to stop by."""
+    """Return the iterations until the centres stop moving, because faiss has no stop rule."""
     centres, done = start, 0
     while done < most:
         fitted = _trained(x, centres, min(_STEP, most - done))
@@ -56,7 +56,7 @@ def _needed(x: Array, start: Array, most: int) -> int:
 
 
 def kmeans_fit(work: Work) -> Turn:
-    """As many iterations as it takes, found out beforehand at no cost, and the labels."""
+    """Measure as many iterations as needed, which are counted before the timing, and labels."""
     x, start = work.array("x"), work.start()
     iterations = _needed(x, start, work.options["max_iter"])
 

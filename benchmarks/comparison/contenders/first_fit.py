@@ -1,4 +1,4 @@
-"""The first fit of a new process: imports and compiling included."""
+"""Measure the first fit of a new process, including imports and compilation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ emdist.GaussianMixture(2, max_iter=2, tol=0, random_state=0).fit(x)
 
 
 def first_fit(work: Work) -> Turn:
-    """K-means and a mixture, with no compiled code cached (``cold``) or with that of before."""
+    """Measure K-means and a mixture, without cached compiled code (``cold``) or with it."""
     command = [sys.executable, "-W", "ignore", "-c", _CODE]
     command += [str(work.files["x"]), str(work.files["start"])]
     cold, rounds = bool(work.options["cold"]), itertools.count()

@@ -1,4 +1,4 @@
-"""The start that every Gaussian mixture is given: in scikit-learn's shapes."""
+"""The starting values of every Gaussian mixture, in the shapes that scikit-learn uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from emdist.interfaces import Array
 
 
 def given(kind: str, start: Array, x: Array) -> dict[str, Any]:
-    """Equal weights, means at `start`, components as wide as the data in every feature."""
+    """Return equal weights, means `start`, and precisions from the variances of the data."""
     k = len(start)
     variance = x[:: max(1, len(x) // 10_000)].var(axis=0, dtype=np.float64)
     precisions = np.diag(1 / variance)

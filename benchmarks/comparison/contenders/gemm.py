@@ -1,4 +1,4 @@
-"""The machine's rate of matrix products, of the tiles that an E-step is made of."""
+"""Measure the machine's rate of matrix products with the tiles of which an E-step consists."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from emdist.kernels.tiles.tiles import tile_rows
 NEEDS = ("numpy",)
 
 
-#: As many as everyone has.
+#: As many threads as every contender has.
 _THREADS = 2
 
 
 def _products(rows: int, columns: int, k: int, dtype: str, back: bool) -> float:
-    """Seconds of the products of all rows: scores, and sums if `back`.
+    """Measure the seconds of the matrix products for all rows: of scores, and of sums if `back`.
 
-    ``(k, columns) @ (columns, tile)``, and ``(k, tile) @ (tile, columns)``, tile by tile on two
-    threads with a single-threaded BLAS each; a last tile that is not full counts in part.
+    These are ``(k, columns) @ (columns, tile)`` and ``(k, tile) @ (tile, columns)``, tile by tile,
+    on two threads with a single-threaded BLAS each. A last tile that is not full counts in part.
     """
     tile = tile_rows(columns + k, np.dtype(dtype).itemsize)
-    # A few at least, so that starting up does not count.
+    # Measure at least a few products, so that starting up does not count.
     count = max(8, -(-rows // (tile * _THREADS)))
 
     def work(seed: int) -> float:
@@ -48,7 +48,7 @@ def _products(rows: int, columns: int, k: int, dtype: str, back: bool) -> float:
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """Scores of all rows: one product of d features with k centres."""
+    """Measure the scores of all rows: one product of d features with k centres."""
     (n, d), dtype = np.load(work.files["x"], mmap_mode="r").shape, str(work.options["dtype"])
     k = len(work.start())
 
@@ -59,7 +59,7 @@ def lloyd_iteration(work: Work) -> Turn:
 
 
 def mixture_iteration(work: Work) -> Turn:
-    """Scores and moments of full covariances: two products with d + d (d + 1) / 2 columns."""
+    """Measure scores and moments for full covariances: two products, d + d (d + 1) / 2 columns."""
     (n, d), dtype = np.load(work.files["x"], mmap_mode="r").shape, str(work.options["dtype"])
     k, columns = len(work.start()), d + d * (d + 1) // 2
 

@@ -1,4 +1,4 @@
-"""Writing labels, scores and responsibilities as Zarr, without reading or computing them."""
+"""Write labels, scores and responsibilities as Zarr, without reading data or computing them."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from emdist.sums import Sums
 
 NEEDS = ("emdist",)
 
-#: Components that responsibilities have a column for.
+#: Number of components, and so of columns of the responsibilities.
 _COMPONENTS = 16
 
 
 @cache
 def _found(rows: int) -> Assigned:
-    """Made-up assignments that look like real ones: mostly sure of a component."""
+    """Make random assignments that look like real ones: most rows clearly in one component."""
     rng = np.random.default_rng(0)
     resp = rng.dirichlet(np.full(_COMPONENTS, 0.1), rows).astype(np.float32)
     return Assigned(resp.argmax(axis=1).astype(np.int32), rng.standard_normal(rows), resp)
 
 
 def label_chunks(work: Work) -> dict[str, bytes]:
-    """What `label_rows` stores, by the names of its files: their bytes, or those of the values.
+    """Return what `label_rows` stores, by file name: bytes as stored, or those of the values.
 
-    Equal chunks are one object, for `label_rows` stores one block again and again as well: its
-    values are as near to the processor.
+    Equal chunks are the same object, because `label_rows` also stores one block again and again:
+    the values are then equally likely to be in the processor's cache.
     """
     place = work.scratch / "encoded.zarr"
     _write_all(work, place)
@@ -57,7 +57,7 @@ def label_chunks(work: Work) -> dict[str, bytes]:
 
 
 def _write_all(work: Work, place: Path) -> float:
-    """All outputs of all blocks, on two threads; seconds, of the arrays' creation none."""
+    """Write all outputs of all blocks on two threads; return seconds without creating arrays."""
     rows, blocks = int(work.options["block_rows"]), int(work.options["blocks"])
     found, x = _found(rows), np.zeros((rows, 1), np.float32)
     sums = Sums({"score": np.zeros(()), "weight": np.ones(()), "count": np.zeros(_COMPONENTS)})
@@ -79,7 +79,7 @@ def _write_all(work: Work, place: Path) -> float:
 
 
 def label_rows(work: Work) -> Turn:
-    """All outputs of all blocks, on two threads."""
+    """Measure writing all outputs of all blocks, on two threads."""
     rows, blocks = int(work.options["block_rows"]), int(work.options["blocks"])
     decoded = rows * blocks * (4 + 8 + 4 * _COMPONENTS)
     rounds = itertools.count()

@@ -1,4 +1,4 @@
-"""EM as one writes it in NumPy: whole arrays, two matrix products, one softmax."""
+"""EM as users write it in NumPy: whole arrays, two matrix products, one softmax."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NEEDS = ("numpy",)
 
 
 def _bernoulli(x: Array, start: Array, iterations: int) -> float:
-    """Mean log-likelihood before the last M-step."""
+    """Fit, and return the mean log-likelihood before the last M-step."""
     theta, weights = start, np.full(len(start), 1 / len(start), x.dtype)
     bound = 0.0
     for _ in range(iterations):
@@ -29,7 +29,7 @@ def _bernoulli(x: Array, start: Array, iterations: int) -> float:
 
 
 def bernoulli_iteration(work: Work) -> Turn:
-    """One EM iteration of a Bernoulli mixture."""
+    """Measure one EM iteration of a Bernoulli mixture."""
     x, start = work.array("x"), work.start()
 
     def turn() -> Outcome:

@@ -1,4 +1,4 @@
-"""One pass of K-means and nothing else: no survey, no labels, no second pass from the cache."""
+"""Measure one pass of K-means alone: no survey, no labels, no second pass from the cache."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ NEEDS = ("emdist",)
 
 
 def pass_over(work: Work, source: Source) -> Turn:
-    """An E-step over all blocks of `source`, from the workload's start."""
+    """Return a turn that makes an E-step over all blocks of `source`, from the workload's start."""
     k = len(work.start())
     models, given = [ModelSection(n_components=k)], first_means(work, k)
     (fit,) = fits(source, models, FitSection(), [given])
     params = given.over(None, fit.model, fit.survey.spread)
     task = EStep(source, fit.model, params, fit.origin, fit.numerics(params))
-    fit.map_reduce("pass", task)  # compiles, and opens what is read
+    fit.map_reduce("pass", task)  # Compiles the kernels and opens the files.
 
     return lambda: Outcome(timed(lambda: fit.map_reduce("pass", task))[0])
 
 
 def disk_pass(work: Work) -> Turn:
-    """From Zarr."""
+    """Measure a pass from Zarr."""
     path = work.files["x"]
     source = ahead_source(make_source(DataSection(path=str(path))), LocalEngine())
     turn, size = pass_over(work, source), nbytes(path)

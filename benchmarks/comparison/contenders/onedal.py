@@ -1,4 +1,4 @@
-"""oneDAL, through scikit-learn-intelex's own classes: nothing of scikit-learn is patched."""
+"""oneDAL, through classes of scikit-learn-intelex, without patching scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _kmeans(start: Array, iterations: int) -> Any:
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """One Lloyd iteration."""
+    """Measure one Lloyd iteration."""
     x, start = work.array("x"), work.start()
     _kmeans(start, 1).fit(x[: 4 * len(start)])
 
@@ -30,7 +30,7 @@ def lloyd_iteration(work: Work) -> Turn:
 
 
 def kmeans_fit(work: Work) -> Turn:
-    """A whole fit to labels that no longer change."""
+    """Measure a whole fit until no label changes."""
     x, start = work.array("x"), work.start()
     _kmeans(start, 1).fit(x[: 4 * len(start)])
 

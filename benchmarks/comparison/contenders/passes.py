@@ -1,4 +1,4 @@
-"""How many passes over the data a schedule takes, in place of how long."""
+"""Count how many passes over the data a schedule needs, instead of measuring time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from emdist.settings.config import FitSection, ModelSection
 
 NEEDS = ("emdist",)
 
-#: How much below batch EM's log-likelihood counts as having reached it: nats per row.
+#: Nats per row below batch EM's log-likelihood that still count as having reached it.
 _NEAR = 1e-7
 
 
 def kmeans_passes(work: Work) -> Turn:
-    """K-means to labels that no longer change: reads of the data, survey not counted."""
+    """Count passes of K-means until no label changes, without the survey."""
     schedule, k = work.options["schedule"], len(work.start())
     has_schedule(schedule)
     section = FitSection(tol=0, max_iter=work.options["max_iter"], schedule=schedule)
@@ -58,7 +58,7 @@ def _history(work: Work, schedule: Schedule) -> tuple[Record, ...]:
 
 
 def mixture_passes(work: Work) -> Turn:
-    """Passes that a schedule takes to reach the log-likelihood that batch EM ends at."""
+    """Count the passes that a schedule needs to reach the final log-likelihood of batch EM."""
     schedule = work.options["schedule"]
     has_schedule(schedule)
 
@@ -68,7 +68,7 @@ def mixture_passes(work: Work) -> Turn:
         history = batch if schedule == "batch" else _history(work, schedule)
         bounds = np.array([r.objective for r in history])
         reached = np.flatnonzero(bounds >= wanted)
-        # Batch as well: what it does after that changes nothing of what is asked.
+        # Count batch EM in the same way: iterations after that point gain nothing that counts.
         passes = float(reached[0] + 1) if len(reached) else math.inf
         return Outcome(passes, {"bound": float(bounds.max())})
 

@@ -1,4 +1,4 @@
-"""What ``precision: auto`` takes, and what its answer is worth."""
+"""Measure how long ``precision: auto`` takes, and how accurate its result is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEEDS = ("emdist",)
 
 
 def _likelihood(x: Array, weights: Floats, means: Floats, variances: Floats) -> float:
-    """Mean log-likelihood of a diagonal mixture, plainly and in float64: whatever found it."""
+    """Compute the mean log-likelihood of a diagonal mixture in float64, without emdist."""
     scores = np.empty((len(means), len(x)))
     for c, (mean, variance) in enumerate(zip(means, variances, strict=True)):
         away = np.square(x - mean) / variance + np.log(2 * np.pi * variance)
@@ -22,7 +22,7 @@ def _likelihood(x: Array, weights: Floats, means: Floats, variances: Floats) -> 
 
 
 def mixture_iteration(work: Work) -> Turn:
-    """One EM iteration, and the arithmetic of the last."""
+    """Measure one EM iteration, and report the arithmetic of the last one."""
     x = work.array("x")
     how = {"precision": work.options["precision"]}
     ours.mixture(work, x, 1, 0, how).fit(x[: 4 * len(work.start())])

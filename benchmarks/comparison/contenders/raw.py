@@ -1,4 +1,4 @@
-"""The machine's rates of reading and writing the same bytes, and what follows from them."""
+"""Measure the machine's rates of reading and writing the same bytes, and derive limits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NEEDS = ("emdist",)
 
 
 def disk_pass(work: Work) -> Turn:
-    """What a pass from disk cannot be faster than: reading raw, and the pass in memory.
+    """Measure a lower limit of a pass from disk: the longer of raw reading and a pass in memory.
 
-    The time is the longer of the two; the figures show both rates.
+    The figures show both rates.
     """
     files, size = all_files(work.files["x"]), nbytes(work.files["x"])
     x = np.asarray(zarr.open_array(str(work.files["x"]), mode="r")[:])
@@ -38,7 +38,7 @@ def disk_pass(work: Work) -> Turn:
 
 
 def label_rows(work: Work) -> Turn:
-    """What writing labels cannot be faster than: the same bytes, in files of the same names."""
+    """Measure a lower limit of writing labels: writing the same bytes to files of these names."""
     chunks = label_chunks(work)
     place = work.scratch / "raw"
 
@@ -57,6 +57,6 @@ def label_rows(work: Work) -> Turn:
 
 
 def allowed(work: Work) -> Turn:
-    """A time that is allowed: ``seconds`` of the options."""
+    """Return the time that is allowed, ``seconds`` of the options, without measuring."""
     seconds = float(work.options["seconds"])
     return lambda: Outcome(seconds)

@@ -1,4 +1,4 @@
-"""scikit-learn."""
+"""scikit-learn, through its estimators."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _kmeans(work: Work, start: Array, iterations: int) -> Any:
 
 
 def lloyd_iteration(work: Work) -> Turn:
-    """One Lloyd iteration."""
+    """Measure one Lloyd iteration."""
     x, start = work.array("x"), work.start()
 
     def turn() -> Outcome:
@@ -33,7 +33,7 @@ def lloyd_iteration(work: Work) -> Turn:
 
 
 def kmeans_fit(work: Work) -> Turn:
-    """A whole fit to labels that no longer change."""
+    """Measure a whole fit until no label changes."""
     x, start = work.array("x"), work.start()
 
     def turn() -> Outcome:
@@ -54,7 +54,7 @@ def _mixture(work: Work, x: Array, iterations: int, tol: float) -> Any:
 
 
 def mixture_iteration(work: Work) -> Turn:
-    """One EM iteration."""
+    """Measure one EM iteration."""
     x = work.array("x")
 
     def turn() -> Outcome:
@@ -65,7 +65,7 @@ def mixture_iteration(work: Work) -> Turn:
 
 
 def mixture_fit(work: Work) -> Turn:
-    """To convergence."""
+    """Measure a fit until it converges."""
     x = work.array("x")
 
     def turn() -> Outcome:
@@ -78,7 +78,7 @@ def mixture_fit(work: Work) -> Turn:
 
 
 def small_fit(work: Work) -> Turn:
-    """A whole fit of few rows."""
+    """Measure a whole fit of few rows."""
     x, start = work.array("x"), work.start()
 
     def fit() -> object:

@@ -1,4 +1,4 @@
-"""Fits of many k to the same data: one after another, or all in the same reads."""
+"""Fit many values of k to the same data: one after another, or all with shared reads."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def _one_by_one(work: Work, source: Counted) -> list[FitState]:
 
 
 def _joint(work: Work, source: Counted) -> list[FitState]:
-    """The adapter: plug emdist's joint sweep in here and nowhere else.
+    """Fit all models by emdist's sweep. Only this function knows its internal interface.
 
-    It must fit what `_one_by_one` fits, from the same starts, and return the last states.
+    It must fit the same models as `_one_by_one`, from the same starts, and return the last states.
     """
     try:
         joint: Any = importlib.import_module("emdist.fit.together.sweep")
@@ -60,7 +60,7 @@ def _joint(work: Work, source: Counted) -> list[FitState]:
 
 
 def sweep(work: Work) -> Turn:
-    """All models, surveys included."""
+    """Measure the fits of all models, including their surveys."""
     joint = bool(work.options["joint"])
 
     def turn() -> Outcome:

@@ -1,1 +1,1 @@
-"""One file per group of workloads; `workloads(size)` of each is found by existing."""
+"""Workloads: one module per group, whose function `workloads(size)` is found automatically."""

@@ -1,4 +1,4 @@
-"""K-means to labels that no longer change, from the same start; exact pruning's reads."""
+"""Workloads of K-means until no label changes, from the same start, and reads of pruned K-means."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from benchmarks.comparison.data import Clusters, in_memory
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
-#: Name, standard deviation of the centres of clusters of width 1, wanted reads per iteration.
+#: Name, standard deviation of the centres (clusters have width 1), and target ratio of passes:
+#: those of Lloyd over those of pruned K-means.
 KINDS = (("separated", 4.0, 5.0), ("overlapping", 0.7, 2.0))
 MAX_ITER = 300
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """Separated and overlapping clusters: time beside all peers, reads beside Lloyd."""
+    """Yield separated and overlapping clusters: time against all peers, reads against Lloyd."""
     k = 5 if size.tiny else 64
     for kind, spread, reads in KINDS:
         data = Clusters(size.of(500_000, size.fit_rows, 20 * k), 16, k, spread=spread)

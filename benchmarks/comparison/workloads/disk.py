@@ -1,4 +1,4 @@
-"""Data on disk: larger than memory beside dask-ml, beside the disk itself, and a sweep over k."""
+"""Workloads on disk: data larger than memory, the rate of the disk, labels, and a sweep over k."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
 _FEATURES, _COMPONENTS = 32, 16
-#: Memory of each of two workers, and how many times both hold the data of the medium size. With
-#: 400 MiB dask-ml's workers were killed at chunks of 16 MiB, and emdist's were not.
+#: Memory of each of two workers, and the data of the medium size as a multiple of both. With
+#: 400 MiB, dask-ml's workers were killed at chunks of 16 MiB, and emdist's were not.
 _WORKER, _TIMES = 600 * MIB, 4
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """All of them."""
+    """Yield all workloads of this module."""
     yield _larger_than_memory(size)
     yield from _passes(size)
     yield from _sweeps(size)
@@ -40,7 +40,7 @@ def _larger_than_memory(size: Size) -> Workload:
         (Contender("dask_ml", "dask-ml", at_least=10),),
         options={"workers": 2, "memory": _WORKER, "span": min(2, size.span)},
         tolerances={"norm of centres": 1e-4},
-        # Both workers and the process that drives them.
+        # The memory of both workers and of the process that drives them.
         budget=2 * _WORKER + 400 * MIB,
         repeats=3,
         note="per iteration; two workers of one thread",
@@ -111,5 +111,5 @@ def _labels(size: Size) -> Iterator[Workload]:
 
 
 def nothing(folder: Path) -> Mapping[str, Path]:
-    """No files."""
+    """Make no files, for workloads without data."""
     return {}

@@ -1,4 +1,4 @@
-"""What engines cost: Dask beside threads, blocks without work, one thread beside two."""
+"""Workloads for the cost of engines: Dask and threads, blocks without work, one and two threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.comparison.workload import MIB, Contender, Workload
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """All of them."""
+    """Yield all workloads of this module."""
     yield _dask(size)
     yield from _blocks(size)
     yield _threads(size)
@@ -26,7 +26,7 @@ def _dask(size: Size) -> Workload:
         "limits",
         "lloyd_iteration",
         partial(on_disk, data, chunk_bytes=16 * MIB),
-        # At most 10 % more than threads.
+        # Dask may take at most 10 % more time than threads.
         (Contender("emdist", "two threads", at_least=1 / 1.1),),
         Contender("emdist", "emdist", {"workers": 2}),
         options={"span": min(2, size.span), "block_size": f"{block // MIB} MiB"},

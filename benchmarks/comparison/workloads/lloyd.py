@@ -1,4 +1,4 @@
-"""One Lloyd iteration, in the shapes that people have."""
+"""Workloads of one Lloyd iteration, with shapes of data that are common in practice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.comparison.data import Clusters, in_memory
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
-#: Rows, features, components, and wanted: of scikit-learn, of oneDAL and faiss.
+#: Rows, features, components; target ratios for scikit-learn, and for oneDAL and faiss.
 SHAPES = (
     (8_000_000, 3, 16, 2.5, 1.5),
     (2_000_000, 16, 64, 2.5, 1.5),
@@ -19,13 +19,13 @@ SHAPES = (
     (200_000, 128, 1000, 1.4, 1.1),
 )
 
-#: Multiplications whose time is that of a few iterations; cheaper ones are repeated up to so often,
-#: or what a fit does once would hide them.
+#: Multiplications that take long enough for a few iterations to be timed. Cheaper iterations are
+#: repeated up to `_MORE` times more, or what a fit does once would hide them.
 _ENOUGH, _MORE = 6e9, 5
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """The five shapes, each also beside the rate of its matrix product."""
+    """Yield the five shapes, each also compared with the rate of its matrix product."""
     for rows, d, k, over_sklearn, over_others in SHAPES:
         k = min(k, 20) if size.tiny else k
         data = Clusters(size.of(rows, size.rows, 20 * k), d, k)

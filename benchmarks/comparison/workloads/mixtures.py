@@ -1,4 +1,4 @@
-"""Gaussian and Bernoulli mixtures: one iteration, whole fits, and the passes they take."""
+"""Workloads of Gaussian and Bernoulli mixtures: one iteration, whole fits, and passes needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.comparison.data import Clusters, in_memory
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import MIB, Contender, Workload
 
-#: Covariance, data type, wanted.
+#: Covariance type, data type, target ratio.
 KINDS = (
     ("full", "float64", 25),
     ("full", "float32", 35),
@@ -20,7 +20,7 @@ KINDS = (
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """All of them."""
+    """Yield all workloads of this module."""
     yield from _iterations(size)
     yield from _fits(size)
     yield _bernoulli(size)
@@ -33,7 +33,7 @@ def _iterations(size: Size) -> Iterator[Workload]:
         options = {"covariance": kind, "span": min(2, size.span), "dtype": dtype}
         make, task = partial(in_memory, data), "mixture_iteration"
         title = f"GMM {kind}, one iteration, {data}"
-        # Ill-determined starts may differ in the last digits that float32 has.
+        # With poorly determined starts, results may differ in the last digits of float32.
         tolerance = {"bound": 1e-8 if dtype == "float64" else 1e-4}
         yield Workload(
             f"gmm-{kind}-{dtype}",
@@ -78,7 +78,7 @@ def _fits(size: Size) -> Iterator[Workload]:
             partial(in_memory, data),
             (Contender("passes", "batch EM", {"schedule": "batch"}, at_least=2),),
             Contender("passes", "emdist", {"schedule": schedule}),
-            # 16 blocks at least, of which groups are made.
+            # At least 16 blocks, so that groups of blocks can be made.
             options={**common, "tol": 1e-6, "block_size": f"{data.nbytes // 32} B"},
             unit="passes",
             repeats=1,

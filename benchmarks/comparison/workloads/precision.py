@@ -1,4 +1,4 @@
-"""``precision: auto``: where it leaves float32, what that costs, and that no answer is worse."""
+"""Workloads for ``precision: auto``: when it leaves float32, its cost, and its accuracy."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from benchmarks.comparison.data import Clusters, in_memory
 from benchmarks.comparison.sizes import Size
 from benchmarks.comparison.workload import Contender, Workload
 
-#: Standard deviation of the centres of clusters of width 1.
+#: Standard deviations of the centres; the clusters have width 1.
 SPREADS = (1.0, 30.0, 1000.0)
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """Clusters that are ever narrower than the data are wide."""
+    """Yield clusters that are narrower and narrower in relation to the width of the data."""
     for spread in SPREADS:
         data = Clusters(size.of(400_000, size.mixture_rows, 500), 8, 8, spread=spread, start="near")
         yield Workload(
@@ -26,6 +26,6 @@ def workloads(size: Size) -> Iterator[Workload]:
             (Contender("precision", "float64", {"precision": "float64"}),),
             Contender("precision", "emdist", {"precision": "auto"}),
             options={"covariance": "diag", "span": size.span},
-            # 6e-6 nats a feature are promised.
+            # The documentation promises 6e-6 nats per feature.
             tolerances={"bound": 1e-5},
         )

@@ -1,4 +1,4 @@
-"""Little data: what a fit costs once warm, and in a new process."""
+"""Workloads of few rows: the cost of a fit once warm, and in a new process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.comparison.workload import Contender, Workload
 
 
 def workloads(size: Size) -> Iterator[Workload]:
-    """A warm fit beside what is allowed and scikit-learn's; a first one with and without cache."""
+    """Yield a warm fit, against a limit and scikit-learn, and a first fit, cached or not."""
     data = Clusters(1000, 8, 8, "float64", spread=4.0)
     make = partial(in_memory, data)
     allowed = Contender("raw", "50 ms", {"seconds": 0.05}, task="allowed", at_least=1, agrees=False)
@@ -23,7 +23,7 @@ def workloads(size: Size) -> Iterator[Workload]:
         make,
         (allowed, Contender("sklearn", "scikit-learn", agrees=False)),
     )
-    if not size.tiny:  # compiling takes half a minute
+    if not size.tiny:  # Compilation takes half a minute.
         yield Workload(
             "first-fit",
             "First fit of a new process, compiled code in the cache",
