@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from importlib import import_module
-from typing import Annotated, Any, NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -70,7 +71,11 @@ def cluster(
 
     Example: emdist flow cluster config.yaml --key monday
     """
-    _run("cluster", config, settings or (), key, deployment)
+    with _prefect():
+        from emdist.flows.cluster import run
+
+        code = run(config, settings or (), key, deployment)
+    _leave(code)
 
 
 @app.command(epilog=EPILOG)
@@ -79,7 +84,11 @@ def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> Non
 
     Example: emdist flow sweep sweep.yaml --key monday
     """
-    _run("sweep", config, settings or (), key)
+    with _prefect():
+        from emdist.flows.sweep import run
+
+        code = run(config, settings or (), key)
+    _leave(code)
 
 
 @app.command(epilog=EPILOG)
@@ -105,7 +114,11 @@ def label(
     Example: emdist flow label runs/monday new.zarr new-labels.zarr -o labels -o score
     """
     values = {"model": model, "data": {"path": data}, "out": out, "overwrite": overwrite}
-    _run("label", values | {"outputs": outputs or ["labels"]}, settings or (), storage)
+    with _prefect():
+        from emdist.flows.label import run
+
+        code = run(values | {"outputs": outputs or ["labels"]}, settings or (), storage)
+    _leave(code)
 
 
 @app.command(epilog=EPILOG)
@@ -141,17 +154,25 @@ def ingest(
         "rows_per_chunk": rows_per_chunk,
         "overwrite": overwrite,
     }
-    _run("ingest", values, storage)
+    with _prefect():
+        from emdist.flows.ingest import run
+
+        code = run(values, storage)
+    _leave(code)
 
 
-def _run(name: str, *arguments: Any) -> NoReturn:
-    """Call `run` of the flow `name`, and end the process with the exit code that it returns."""
+@contextmanager
+def _prefect() -> Iterator[None]:
+    """A place where Prefect may be imported and a flow be called, which gives an exit code."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
         # Prefect catches interrupts, reports them and raises them again. None may be sent twice.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # Import the flow only now, because it imports Prefect.
-        code: int = import_module(f"emdist.flows.{name}").run(*arguments)
+        yield
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process with the exit code of a flow."""
     from emdist.flows.script import leave
 
     leave(code)

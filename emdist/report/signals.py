@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import signal
 import sys
 import threading
@@ -74,9 +75,17 @@ HEARD = Heard()
 
 
 def heed_signals() -> None:
-    """Make SIGTERM and SIGINT raise exceptions in the main thread."""
+    """Make SIGTERM and SIGINT raise exceptions in the main thread, until the process ends."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, HEARD.handle)
+    # Registered first, so called last. Python gives signals back their default when it has done
+    # all else: one that came late, or is sent again, would end the process with another exit code.
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def cut_by(error: BaseException) -> int | None:
@@ -107,7 +116,8 @@ def not_swallowed(signals: Mapping[type[BaseException], signal.Signals]) -> Iter
     def hook(met: Any) -> None:
         number = next((n for kind, n in signals.items() if issubclass(met.exc_type, kind)), None)
         if number is None:
-            before(met)
+            if not _half_made(met):
+                before(met)
         else:
             HEARD.sent_again(met.exc_value)
             send_soon(number)
@@ -117,6 +127,16 @@ def not_swallowed(signals: Mapping[type[BaseException], signal.Signals]) -> Iter
         yield
     finally:
         sys.unraisablehook = before
+
+
+def _half_made(met: Any) -> bool:
+    """Whether the `__del__` of an object failed because its `__init__` was not completed.
+
+    An interrupt leaves such objects while a library creates them (llvmlite, while code is
+    compiled). They hold nothing that has to be released.
+    """
+    deleting = getattr(met.object, "__name__", "") == "__del__"
+    return deleting and issubclass(met.exc_type, AttributeError)
 
 
 def send_soon(number: int) -> None:

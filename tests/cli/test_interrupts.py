@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
-from command_line import process
+from command_line import ROOT, process
+
+from emdist.report.signals import SIGNALS, not_swallowed
 
 #: Slow to converge, and a pass takes long enough to be interrupted within one.
 _ROWS, _FEATURES, _K = 120_000, 8, 12
@@ -290,3 +295,56 @@ def test_a_signal_before_the_command(number: signal.Signals) -> None:
     assert done.stderr.splitlines()[-1] == last
     assert "Traceback" not in done.stderr
     assert done.returncode == 128 + number
+
+
+#: Signals itself when Python has given back all else, as one that is sent again may.
+_LATE = """
+import os, signal, sys
+from emdist.report.signals import heed_signals
+heed_signals()
+class Late:
+    def __init__(self, number):
+        self.kill, self.pid, self.number = os.kill, os.getpid(), number
+    def __del__(self):
+        self.kill(self.pid, self.number)
+sys.modules["late"] = Late(signal.{name})
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("code", [0, 130])
+def test_a_signal_that_comes_while_python_ends_leaves_the_exit_code(name: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LATE.format(name=name, code=code)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_what_an_interrupt_left_half_made_is_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Half:
+        def __init__(self) -> None:
+            raise KeyboardInterrupt
+
+        def __del__(self) -> None:
+            self.handle.close()  # type: ignore[attr-defined]
+
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("a fault of its own")
+
+    told: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda met: told.append(met.exc_type))
+    with not_swallowed(SIGNALS):
+        with pytest.raises(KeyboardInterrupt):
+            Half()
+        gc.collect()
+        assert told == []
+        Broken()
+        gc.collect()
+    assert told == [ValueError]
