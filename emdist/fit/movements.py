@@ -20,7 +20,7 @@ from emdist.kernels.vector.bounds import drifts, movements
 _AGES, _TABLE = 128, 1 << 15
 #: Numbers that former centres may have: of older passes only the length of the way is known.
 _CENTRES = 1 << 15
-#: `Pass.now` must fit the type that rows keep it in.
+#: `Drift.now` must fit the type that rows keep it in.
 _LAST = np.iinfo(np.uint16).max
 
 
