@@ -31,10 +31,10 @@ from emdist.engines.clusters.address import Address
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.clusters.local import Local
 from emdist.engines.clusters.scratch import scratch
-from emdist.engines.dask import packages
+from emdist.engines.dask import faults, packages
 from emdist.engines.dask.array import MIB, DaskArraySource, dask_source, plan
 from emdist.engines.dask.engine import DaskEngine
-from emdist.engines.dask.faults import ask, roster
+from emdist.engines.dask.faults import answering, ask, roster
 from emdist.engines.dask.graph import LEVELS, Shape, join
 from emdist.engines.dask.packages import check_workers
 from emdist.engines.dask.persisted import check_client
@@ -360,7 +360,26 @@ def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) ->
     assert again.equals(expected(range(65)))
 
 
-def test_a_worker_that_stood_still_is_tried_again(processes: Client) -> None:
+def test_a_late_worker_is_waited_for_and_asked(processes: Client) -> None:
+    until(lambda: len(processes.run(os.getpid, on_error="ignore")) == 2)
+    (suspect, pid), _ = sorted(processes.run(os.getpid).items())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        until(lambda: suspect in roster(processes)[1])
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(answering, processes)
+            os.kill(pid, signal.SIGCONT)
+            workers, silent = asked.result(timeout=60)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert suspect in workers
+    assert silent == []
+
+
+def test_a_worker_that_stood_still_is_tried_again(
+    processes: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "LATE", 2.0)
     # A worker that an earlier test killed may be on its way still.
     until(lambda: len(processes.run(os.getpid, on_error="ignore")) == 2)
     engine = DaskEngine(processes)
@@ -371,7 +390,8 @@ def test_a_worker_that_stood_still_is_tried_again(processes: Client) -> None:
         engine._avoid.blame([suspect], 0.0)
         assert engine.map_reduce(Noise(), range(9)).equals(expected(range(9)))
         assert set(engine._avoid) == {suspect}, "it is silent still"
-        check_workers(processes)  # which does not wait for it
+        check_workers(processes)  # which does not ask it
+        assert answering(processes)[1] == [suspect]
     finally:
         os.kill(pid, signal.SIGCONT)
     _beats(processes, suspect, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from distributed import Client, KilledWorker
@@ -13,6 +14,10 @@ from emdist.wording import either
 
 #: Seconds that the scheduler may take to answer before it counts as lost.
 ANSWER = 30.0
+
+#: Seconds without a heartbeat after which a worker is not asked: one that imports emdist for
+#: the first time holds its interpreter for seconds, and is late but well.
+LATE = 10.0
 
 
 def address_of(client: Client) -> str:
@@ -98,6 +103,19 @@ def roster(client: Client, patience: float = 0.0) -> tuple[dict[str, int], set[s
     # Compared with the latest heartbeat of all workers, so that only the scheduler's clock counts.
     patience = max(patience, missed_beats(len(seen)))
     return threads, {a for a, t in seen.items() if max(seen.values()) - t > patience}
+
+
+def answering(client: Client) -> tuple[list[str], list[str]]:
+    """Workers that can be asked, and those that are silent for good; both sorted.
+
+    Waits for workers that are late, until they are heard of or silent for `LATE` seconds.
+    """
+    while True:
+        workers, late = roster(client)
+        silent = roster(client, LATE)[1] if late else set()
+        if late <= silent:
+            return sorted(set(workers) - silent), sorted(silent)
+        time.sleep(0.1)
 
 
 def missed_beats(workers: int) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 from distributed import Client
 from distributed.versions import get_versions
 
-from emdist.engines.dask.faults import address_of, ask, lost, roster
+from emdist.engines.dask.faults import address_of, answering, ask, lost
 from emdist.errors import WorkerPackageError
 from emdist.runtime.arithmetic import arithmetic, differing
 
@@ -38,10 +38,9 @@ def check_workers(client: Client) -> None:
         If the scheduler or a worker does not answer.
     """
     # Silent workers would be waited for without end, because Dask's own calls have no time limit.
-    _, silent = roster(client)
+    asked, silent = answering(client)
     if silent:
-        logger.warning("not asking %s, which do not answer", ", ".join(sorted(silent)))
-    asked = sorted(set(client.nthreads()) - silent)
+        logger.warning("not asking %s, which do not answer", ", ".join(silent))
     versions = _versions(client, asked)
     here = versions["client"]["packages"]
     for place, told in _machines(client, versions):
@@ -96,9 +95,7 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
 
 def told_by(client: Client) -> str | None:
     """Return what `mixed` says about the present workers of `client` that answer."""
-    _, silent = roster(client)
-    asked = sorted(set(client.nthreads()) - silent)
-    told = _run(client, asked, arithmetic)
+    told = _run(client, answering(client)[0], arithmetic)
     found = {w: one for w, one in told.items() if not isinstance(one, BaseException)}
     return mixed(arithmetic(), found)
 

@@ -49,7 +49,7 @@ def closing_quietly() -> Iterator[ExitStack]:
     """
     loggers = [logging.getLogger(name) for name in ("asyncio", "distributed.batched")]
     for logger in loggers:
-        logger.addFilter(is_news)
+        logger.addFilter(_is_news)
     with ExitStack() as stack:
         try:
             yield stack
@@ -57,10 +57,10 @@ def closing_quietly() -> Iterator[ExitStack]:
             with quiet():
                 stack.close()
             for logger in loggers:
-                logger.removeFilter(is_news)
+                logger.removeFilter(_is_news)
 
 
-def is_news(record: logging.LogRecord) -> bool:
+def _is_news(record: logging.LogRecord) -> bool:
     """Return False for messages that a connection ended or that a fetch was cancelled."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, AllExit | CommClosedError)
