@@ -70,7 +70,7 @@ keep: $(READY)
 	$(BIN)/python -m tools.keep build/keep
 
 chaos: $(READY)
-	PYTHONPATH=. $(BIN)/python tests/chaos/storm.py $(if $(SEED),--seed $(SEED)) --report chaos.json
+	$(BIN)/python -m tests.chaos.storm $(if $(SEED),--seed $(SEED)) --report chaos.json
 
 check: format lint types imports test
 

@@ -17,7 +17,7 @@ from hypothesis import settings
 
 #: Whose handlers are put back after each test.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
-GUARD = Path(__file__).parent / "guard"
+GUARD = Path(__file__).parent / "support" / "guard"
 sys.path.insert(0, str(GUARD))
 
 import network_guard  # noqa: E402

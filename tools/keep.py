@@ -71,7 +71,10 @@ def main() -> None:
     things = folder / "kept" / version
     shutil.rmtree(things, ignore_errors=True)
     began = time.monotonic()
-    run(python, KEPT / "make.py", things, "--commit", commit(), cwd=folder)
+    # A copy, because the checkout itself must not be importable beside the wheel.
+    code = folder / "kept_code"
+    shutil.copytree(KEPT, code, ignore=shutil.ignore_patterns("*.xz"), dirs_exist_ok=True)
+    run(python, "-m", f"{code.name}.make", things, "--commit", commit(), cwd=folder)
     archive = KEPT / f"{version}.tar.xz"
     size = packed(things, archive)
     print(f"{archive}: {size:,} bytes, made in {time.monotonic() - began:.0f} s")

@@ -16,12 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jobs import PATIENCE, overlapping, result
-from voyage import Task
-
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.chaos.faulted_run import Task
+from tests.support.killable_jobs import PATIENCE, overlapping, result
 
 
 class Interrupts:

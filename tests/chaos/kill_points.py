@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 import yaml
-from jobs import result
 
 from emdist import GaussianMixture, KMeans
 from emdist.engines.threads import LocalEngine
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.killable_jobs import result
 
 #: Audit events of calls that change the file system.
 CHANGES = (

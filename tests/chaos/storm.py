@@ -1,6 +1,6 @@
 """Storms: runs under random faults, one after the other, until each has ended with its bits.
 
-``make chaos``, or ``python tests/chaos/storm.py --seed 1 --faults 40 --kills 100``. In each house
+``make chaos``, or ``python -m tests.chaos.storm --seed 1 --faults 40 --kills 100``. In each house
 short runs of a dozen faults of every kind, and one long run that is killed so many times. Prints
 the faults by kind and the kills by phase, and writes all of them as JSON. Exit code 1 if anything
 was wrong.
@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from houses import House, Local, Outside, Prefect, prefect_server
-from jobs import overlapping, undisturbed
-from storm_report import show
-from voyage import STAGES, Log, Task, Voyage, is_kill
-
 from emdist.report.lines import say
+from tests.chaos.faulted_run import STAGES, Log, Task, Voyage, is_kill
+from tests.chaos.storm_drivers import House, Local, Outside, Prefect, prefect_server
+from tests.chaos.storm_report import show
+from tests.support.killable_jobs import overlapping, undisturbed
 
 HOUSES = {"threads": House, "local": Local, "outside": Outside, "flow": Prefect}
 #: Of the kills of a long run, the parts that are aimed at each phase; the rest hit iterations

@@ -13,7 +13,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from voyage import STAGES, Fault, Log, is_kill
+
+from tests.chaos.faulted_run import STAGES, Fault, Log, is_kill
 
 
 def summary(faults: Sequence[Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import Fit, configuration, fitting, overlapping, result, undisturbed
+
+from tests.support.killable_jobs import (
+    Fit,
+    configuration,
+    fitting,
+    overlapping,
+    result,
+    undisturbed,
+)
 
 #: Exit code of a run that another has taken over.
 FENCED = 4

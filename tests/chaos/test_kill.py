@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,8 +19,12 @@ from typing import Any
 import psutil
 import pytest
 import yaml
-from jobs import (
-    ROOT,
+
+from emdist.fit.events import Event, Iterated
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
+from emdist.settings.config import make_config
+from tests.support.killable_jobs import (
     configuration,
     fitting,
     none_alive,
@@ -30,11 +33,7 @@ from jobs import (
     undisturbed,
     until,
 )
-
-from emdist.fit.events import Event, Iterated
-from emdist.jobs.job import Job
-from emdist.jobs.run import open_job
-from emdist.settings.config import make_config
+from tests.support.paths import environment, module
 
 MODELS = ("kmeans", "full")
 
@@ -101,17 +100,16 @@ def test_killed_at_many_random_moments(
 
 
 def kill_points(folder: Path, model: str, count: int, seed: int) -> dict[str, Any]:
-    """Run tests/chaos/kill_points.py: kills before chosen changes of the file system."""
+    """Run tests.chaos.kill_points: kills before chosen changes of the file system."""
     data = overlapping(folder / "x.zarr", rows=3000, features=3, clusters=3)
     config = configuration(data, folder / "runs", model, cluster={"kind": "threads", "threads": 1})
     config["data"]["block_size"] = "30000 B"
     config["fit"]["max_iter"] = 3
     config["model"]["n_components"] = 3
     (folder / "c.yaml").write_text(yaml.safe_dump(config))
-    script = Path(__file__).with_name("kill_points.py")
     done = subprocess.run(
-        [sys.executable, str(script), str(folder / "c.yaml"), str(count), str(seed)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        [*module("tests.chaos.kill_points"), str(folder / "c.yaml"), str(count), str(seed)],
+        env=environment(), capture_output=True, text=True,
         timeout=1500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

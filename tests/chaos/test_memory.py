@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,8 @@ import pytest
 import zarr
 
 from benchmarks.out_of_core import generate
+from tests.support.paths import environment, module
 
-ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
 BLOCK = 32 * MIB
 #: Measures what emdist holds and not what glibc keeps: by default it raises the size from which
@@ -27,10 +25,10 @@ SMALL, LARGE = 160 * 10**6, 640 * 10**6
 
 
 def measured(folder: Path, data: Path, cluster: dict[str, Any], *settings: str) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).with_name("memory_of.py")), str(data)]
+    command = [*module("tests.support.peak_memory"), str(data)]
     done = subprocess.run(
         [*command, str(folder / data.stem), json.dumps(cluster), *settings],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **MALLOC}, capture_output=True, text=True,
+        env=environment(**MALLOC), capture_output=True, text=True,
         timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from faulty_s3 import FAULTS, S3, Plan, serving
-from jobs import PATIENCE, fitting
 
 from emdist.errors import ConfigError, EmdistError, NotFoundError, RunFencedError, StorageError
 from emdist.fit.events import Event, Iterated, Saved
@@ -27,6 +25,8 @@ from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.zarr_source import reference, zarr_source
+from tests.support.faulty_s3 import FAULTS, S3, Plan, serving
+from tests.support.killable_jobs import PATIENCE, fitting
 
 SECRETS = ("an-example-secret-that-nobody-may-see", "AKIAEXAMPLEKEYID")
 

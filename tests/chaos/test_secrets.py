@@ -25,7 +25,8 @@ import yaml
 import zarr
 from zarr.codecs import ZstdCodec
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 SECRET = "Xq7-planted-9Zk"
 #: As it might be spelt after passing through URLs and JSON.
 SPELT = (SECRET, quote(SECRET), SECRET.lower())

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from jobs import ROOT, result
 from zarr.codecs import ZstdCodec
 
 from emdist.composition.sweep_config import make_sweep_config
@@ -43,6 +42,7 @@ from emdist.jobs.sweep import SweepJob
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.codec import decode, encode
+from tests.support.killable_jobs import ROOT, result
 
 ROWS = 800
 

@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from storm import storms
-from storm_report import summary
-from voyage import Log, is_kill
+
+from tests.chaos.faulted_run import Log, is_kill
+from tests.chaos.storm import storms
+from tests.chaos.storm_report import summary
 
 
 def told(log: Log) -> None:

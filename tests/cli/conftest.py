@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from command_line import Answer, Command
 from typer.testing import CliRunner
 
 from emdist.cli.application import app
+from tests.support.command_line import Answer, Command
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from command_line import Command, process
 
 import emdist as package
 from emdist.errors import EmdistError
+from tests.support.command_line import Command, process
 
 COMMANDS = ["ingest", "fit", "sweep", "label", "inspect", "compress"]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import ROOT, Command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from emdist.interfaces import Array
 from emdist.jobs.compress import compress_image, compressed_bits
 from emdist.report.compression import Compression
 from emdist.settings.config import FitSection
+from tests.support.command_line import ROOT, Command
 
 Image = pytest.importorskip("PIL.Image")
 ImageOps = pytest.importorskip("PIL.ImageOps")

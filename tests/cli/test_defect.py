@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from command_line import Answer, Command
 
 from emdist.jobs import records as saved
 from emdist.report.defect import told
 from emdist.runtime.defects import REPORT
 from emdist.runtime.version import version
+from tests.support.command_line import Answer, Command
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from command_line import Command, process
+
+from tests.support.command_line import Command, process
 
 
 def _nan(folder: Path) -> None:

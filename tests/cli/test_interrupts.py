@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from command_line import ROOT, process
 
 from emdist.report.signals import SIGNALS, not_swallowed
+from tests.support.command_line import ROOT, process
+from tests.support.paths import environment, module
 
 #: Slow to converge, and a pass takes long enough to be interrupted within one.
 _ROWS, _FEATURES, _K = 120_000, 8, 12
@@ -258,9 +259,8 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
     ],
 )
 def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -> None:
-    file = Path(__file__).with_name("lost_signals.py")
     done = subprocess.run(
-        [sys.executable, file, kind, str(int(number))],
+        [*module("tests.cli.lost_signals"), kind, str(int(number))], env=environment(),
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from command_line import Command
 
 from emdist.errors import ConfigError
 from emdist.jobs.label_target import labels_location
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import OWN
+from tests.support.command_line import Command
 
 FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a")
 

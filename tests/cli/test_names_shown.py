@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import Command
 
 from emdist.fit.events import Warned
 from emdist.report.display import Panel, PlainLines
+from tests.support.command_line import Command
 
 KEYS, OPTIONS = "Raise fit.max_iter, or raise fit.tol if", "Raise --max-iter, or raise --tol if"
 FIT = ("fit", "x.zarr", "-k", 3, "--run", "runs/a", "--no-labels", "--tol", 0)

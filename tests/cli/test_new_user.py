@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from command_line import Command
 from typer.main import get_command
 
 from emdist.cli.application import app
 from emdist.cli.configurations import shipped
-
-ROOT = Path(__file__).parents[2]
+from tests.support.command_line import Command
+from tests.support.paths import ROOT
 
 
 def commands(command: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:

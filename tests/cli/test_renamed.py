@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Command
 
 from emdist import GaussianMixture, Sweep
 from emdist.composition.sweep_config import SweepConfig
 from emdist.errors import ConfigError, RenamedWarning
 from emdist.settings.config import make_section
+from tests.support.command_line import Command
 
 X = np.random.default_rng(0).normal(size=(60, 2))
 

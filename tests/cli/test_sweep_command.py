@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import yaml
 import zarr
-from command_line import Command
 
 import emdist as package
 from emdist.composition.sweep_config import make_sweep_config
@@ -23,6 +22,7 @@ from emdist.jobs.run import open_job
 from emdist.jobs.sweep import SweepJob
 from emdist.settings.config import make_config
 from emdist.store.sources.zarr_source import ZarrSource
+from tests.support.command_line import Command
 
 
 def model(folder: Path) -> bytes:

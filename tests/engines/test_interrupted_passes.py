@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import environment, module
 
 
 def ended(*arguments: str) -> str:
     """What the process printed; it ended by itself, well and without a word of errors."""
-    child = Path(__file__).with_name("interrupted_passes.py")
     done = subprocess.run(
-        [sys.executable, str(child), *arguments], env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [*module("tests.engines.interrupted_passes"), *arguments], env=environment(),
         capture_output=True, text=True, timeout=250, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]

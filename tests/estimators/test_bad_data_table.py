@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from bad_data import (
+
+import emdist
+from emdist.errors import EmdistError
+from emdist.jobs.job import Job
+from emdist.jobs.run import open_job
+from emdist.settings.config import make_config
+from tests.estimators.bad_data import (
     MAX_ITER,
     TABLE,
     TOL,
@@ -20,14 +26,9 @@ from bad_data import (
     schedule_of,
     section_of,
 )
+from tests.support.paths import ROOT
 
-import emdist
-from emdist.errors import EmdistError
-from emdist.jobs.job import Job
-from emdist.jobs.run import open_job
-from emdist.settings.config import make_config
-
-DOCS = Path(__file__).parents[2] / "docs/reliability.md"
+DOCS = ROOT / "docs/reliability.md"
 #: Models that go through a configuration in every run of the tests; the others in the long one.
 FIRST = ("kmeans", "full", "bernoulli")
 

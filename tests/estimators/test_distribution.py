@@ -29,6 +29,7 @@ from emdist.errors import ConfigError, NotFoundError
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.paths import ROOT
 
 Rows = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ DISCRETE: list[tuple[Any, dict[str, Any]]] = [
     (PoissonMixture, {}),
     (MultinomialMixture, {}),
 ]
-PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+PAGE = ROOT / "docs" / "models.md"
 
 
 def run(data: Path, folder: Path, **model: Any) -> None:

@@ -15,7 +15,6 @@ import pytest
 import sklearn.cluster
 import sklearn.mixture
 import zarr
-from every import BITS, COUNTS, ESTIMATORS, EVERY, GROUPS, REAL
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -41,6 +40,7 @@ from emdist.jobs.inspect import inspect
 from emdist.jobs.label import label_data
 from emdist.settings.config import DataSection
 from emdist.store.places.location import Location
+from tests.support.every_estimator import BITS, COUNTS, ESTIMATORS, EVERY, GROUPS, REAL
 
 MEANS = [[0.0, 1.0], [5.0, -1.0]]
 FULL = [[[1.0, 0.3], [0.3, 2.0]], [[1.0, 0.0], [0.0, 0.5]]]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from every import BITS, COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
 from sklearn.base import clone
 
 import emdist
@@ -27,6 +26,7 @@ from emdist import (
 )
 from emdist.errors import DataError
 from emdist.estimators.fitted_attributes import Learned, learned_names
+from tests.support.every_estimator import BITS, COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
 
 
 def published(est: Any) -> list[str]:

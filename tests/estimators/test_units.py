@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from every import EVERY, REAL
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
@@ -20,6 +19,7 @@ from emdist.jobs.units import RELATIVE
 from emdist.store.places.location import Location
 from emdist.store.runs.codec import encode
 from emdist.store.runs.model_files import save_model
+from tests.support.every_estimator import EVERY, REAL
 
 
 def arrays_of(folder: Path) -> dict[str, np.ndarray]:

@@ -20,7 +20,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import yaml  # noqa: E402
 import zarr  # noqa: E402
-from flow_scripts import Script, begin  # noqa: E402
+
+from tests.support.flow_processes import Script, begin  # noqa: E402
 
 
 def pytest_unconfigure() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import yaml
-from flow_scripts import ROOT, Script, ran
 from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.flows import load_flow_from_entrypoint
+
+from tests.support.flow_processes import ROOT, Script, ran
 
 DEPLOY = ROOT / "deploy"
 PREFECT = yaml.safe_load((DEPLOY / "prefect.yaml").read_text())

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from documented_commands import SHOWN, Line, lines_of
+from tests.support.documented_commands import SHOWN, Line, lines_of
 
 LINES = dict.fromkeys(line for path in SHOWN for line in lines_of(path))
 

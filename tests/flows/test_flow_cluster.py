@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from flow_scripts import returned, until
 from prefect import Flow
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import (
@@ -27,6 +26,7 @@ from emdist.flows.private import storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.flow_processes import returned, until
 
 pytestmark = pytest.mark.usefixtures("api")
 

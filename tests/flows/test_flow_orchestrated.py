@@ -18,7 +18,6 @@ from uuid import UUID, uuid4
 import psutil
 import pytest
 import yaml
-from flow_scripts import Script, until
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
@@ -28,6 +27,7 @@ from prefect.states import Cancelling, Scheduled, State
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.flow_processes import Script, until
 
 pytestmark = pytest.mark.slow
 

@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from flow_scripts import Script, until
 from prefect import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
-from proxy import Relay
 
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.flow_processes import Script, until
+from tests.support.tcp_relay import Relay
 
 Start = Callable[..., Script]
 

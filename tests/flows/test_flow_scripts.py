@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import yaml
 import zarr
-from flow_scripts import Script, ran, until
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from emdist.errors import EmdistError
@@ -24,6 +23,7 @@ from emdist.flows.server import _start, _stop, _wait, prefect_api
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.support.flow_processes import Script, ran, until
 
 Start = Callable[..., Script]
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-from flow_scripts import Script, until
+
+from tests.support.flow_processes import Script, until
 
 Start = Callable[..., Script]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import yaml
-from flow_scripts import Script, returned, until
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -24,6 +23,7 @@ from emdist.errors import ConfigError
 from emdist.flows.sweep import sweep
 from emdist.jobs.run import open_job
 from emdist.jobs.sweep import SweepJob
+from tests.support.flow_processes import Script, returned, until
 
 NAMES = ["full-2", "full-3", "full-5"]
 

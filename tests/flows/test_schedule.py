@@ -17,7 +17,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from flow_scripts import Script, until
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.filters import (
@@ -36,6 +35,7 @@ from prefect.settings import (
 )
 
 from emdist.settings.config import make_config
+from tests.support.flow_processes import Script, until
 
 POOL = "scheduled"
 

@@ -1,9 +1,9 @@
 """Make runs, sweeps, labels and models with the emdist that is installed, for later ones to read.
 
-``python make.py FOLDER [--commit SHA]``, as `make keep` does. FOLDER is named by the version and
-must not exist. It is read from the folder around it: all paths in it begin with ``/proc/self/cwd``
-and so hold wherever it is copied to. ``expected.json`` says what this emdist itself comes to when
-it finishes a copy of what is left unfinished; ``expected.npz`` has the arrays, by their digests.
+`make keep` runs it as ``python -m kept_code.make FOLDER [--commit SHA]``. FOLDER is named by the
+version and must not exist. It is read from the folder around it: all paths in it begin with
+``/proc/self/cwd`` and so hold wherever it is copied to. ``expected.json`` says what this emdist
+itself comes to when it finishes a copy of what is left unfinished; ``expected.npz`` has the arrays, by their digests.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import commands
-import entries
-import numbers_kept
-from commands import command, done, in_child, inspected
+from . import commands, entries, numbers_kept
+from .commands import command, done, in_child, inspected
 
 Entry = dict[str, Any]
 

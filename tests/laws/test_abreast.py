@@ -10,7 +10,6 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, CENTRES, NOISY, Fitting, Setting, draw, prepare, same_bits
 
 from emdist.composition.make import make_survey
 from emdist.composition.recipe import Recipe
@@ -34,6 +33,16 @@ from emdist.interfaces import Array, Block, Engine, Source
 from emdist.settings.config import SCHEDULES, FitSection, ModelSection
 from emdist.store.runs.codec import encode
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
+    ALL_FAMILIES,
+    CENTRES,
+    NOISY,
+    Fitting,
+    Setting,
+    draw,
+    prepare,
+    same_bits,
+)
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 

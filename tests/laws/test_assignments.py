@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import (
+
+from emdist.engines.threads import LocalEngine
+from emdist.fit.loop import iterate
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
+from emdist.inputs.plugins import plugins
+from emdist.kernels.tiles.assign import drawn_labels
+from emdist.settings.config import ASSIGNMENTS
+from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
     ALL_FAMILIES,
     Setting,
     blobs,
@@ -19,15 +28,6 @@ from fitting import (
     same_bits,
     wide,
 )
-
-from emdist.engines.threads import LocalEngine
-from emdist.fit.loop import iterate
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
-from emdist.inputs.plugins import plugins
-from emdist.kernels.tiles.assign import drawn_labels
-from emdist.settings.config import ASSIGNMENTS
-from emdist.store.sources.arrays import array_source
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "tempered": {"start": 3.0, "factor": 0.6},

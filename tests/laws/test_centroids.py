@@ -8,21 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dissimilar import ALL, OPTIONS, ORACLES, dissimilarity, rows, setting
-from dissimilar import centre as plain_centre
 from distributed import Client, LocalCluster
-from fitting import (
-    ONE_THREAD,
-    Fitting,
-    Setting,
-    agree,
-    fit_array,
-    prepare,
-    relative,
-    run,
-    same_bits,
-    trace,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +24,20 @@ from emdist.interfaces import Array, Floats
 from emdist.settings.config import SEEDERS
 from emdist.store.runs.codec import decode, encode
 from emdist.store.sources.arrays import array_source
+from tests.support.dissimilarity_data import ALL, OPTIONS, ORACLES, dissimilarity, rows, setting
+from tests.support.dissimilarity_data import centre as plain_centre
+from tests.support.fitting import (
+    ONE_THREAD,
+    Fitting,
+    Setting,
+    agree,
+    fit_array,
+    prepare,
+    relative,
+    run,
+    same_bits,
+    trace,
+)
 
 #: With zeros in them, where logarithms end.
 EDGED = ["generalised_i", "kullback_leibler", "logistic"]

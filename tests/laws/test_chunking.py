@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from fitting import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emdist.engines.threads import LocalEngine
+from emdist.fit.start import Given
+from emdist.interfaces import Array
+from emdist.store.sources.arrays import array_source
+from emdist.store.sources.zarr_source import reference, zarr_source
+from tests.support.fitting import (
     ALL_FAMILIES,
     CENTRES,
     NOISY,
@@ -20,14 +28,6 @@ from fitting import (
     run,
     same_bits,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from emdist.engines.threads import LocalEngine
-from emdist.fit.start import Given
-from emdist.interfaces import Array
-from emdist.store.sources.arrays import array_source
-from emdist.store.sources.zarr_source import reference, zarr_source
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 ROWS, D, K = 1500, 4, 3

@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
-from fitting import (
+
+from emdist.errors import CollapseError, DataError
+from emdist.fit.start import Given
+from emdist.interfaces import Array
+from tests.support.fitting import (
     ALL_FAMILIES,
     CENTRES,
     VARIATIONAL,
@@ -17,10 +21,6 @@ from fitting import (
     seeds_for,
     wide,
 )
-
-from emdist.errors import CollapseError, DataError
-from emdist.fit.start import Given
-from emdist.interfaces import Array
 
 POLICIES = ["regularise", "reseed", "drop"]
 FAR = 1e4

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conditions import MOMENTS, THREADS, WORKERS, clusters, complete, configuration, killed, stored
-from golden import CASES
+
+from tests.support.conditions import (
+    MOMENTS,
+    THREADS,
+    WORKERS,
+    clusters,
+    complete,
+    configuration,
+    killed,
+    stored,
+)
+from tests.support.golden import CASES
 
 #: Of the short form: a mixture, and schedules with a memory and a memo.
 FEW = ["tied+noise", "incremental schedule", "pruned schedule"]

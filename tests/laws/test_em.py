@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from fitting import (
+
+from emdist.composition.model import make_model
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
+from emdist.interfaces import Block, Spread
+from emdist.kernels.tiles.assign import softmax
+from emdist.models.arrays import arrays_of
+from emdist.models.params import MixtureParams
+from emdist.models.precision import CAREFUL
+from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
     ALL_FAMILIES,
     SHIFTED,
     Setting,
@@ -18,16 +28,6 @@ from fitting import (
     section_of,
     wide,
 )
-
-from emdist.composition.model import make_model
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
-from emdist.interfaces import Block, Spread
-from emdist.kernels.tiles.assign import softmax
-from emdist.models.arrays import arrays_of
-from emdist.models.params import MixtureParams
-from emdist.models.precision import CAREFUL
-from emdist.store.sources.arrays import array_source
 
 
 def setting_for(name: str, assignment: str, uniform: bool = False) -> Setting:

@@ -8,9 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fitting import CENTRES, Setting, draw, prepare, trace
-from golden import CASES
-from test_resume import bits, stored
 
 from emdist.errors import RunMismatchError
 from emdist.fit.extend import check_path, reopened
@@ -19,6 +16,9 @@ from emdist.fit.loop import iterate
 from emdist.fit.state import FitState, Status
 from emdist.fit.stop import Stop
 from emdist.store.sources.arrays import array_source
+from tests.laws.test_resume import bits, stored
+from tests.support.fitting import CENTRES, Setting, draw, prepare, trace
+from tests.support.golden import CASES
 
 #: Iterations of the long fits.
 LONG = 9

@@ -8,7 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from fitting import (
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from emdist.composition.model import make_distribution
+from emdist.dissimilarities.own import OwnPair
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
+from emdist.errors import CollapseError, ConfigError, DataError, DomainError, NonFiniteError
+from emdist.fit.fitted import result
+from emdist.fit.start import Given
+from emdist.fit.survey import check_block
+from emdist.interfaces import Array, Block, Numerics
+from emdist.models.arrays import arrays_of
+from emdist.models.precision import CAREFUL
+from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
     ALL_FAMILIES,
     SHIFTED,
     VARIATIONAL,
@@ -27,22 +43,6 @@ from fitting import (
     trace,
     wide,
 )
-from hypothesis import given as drawn
-from hypothesis import settings
-from hypothesis import strategies as st
-
-from emdist.composition.model import make_distribution
-from emdist.dissimilarities.own import OwnPair
-from emdist.engines.dask.engine import DaskEngine
-from emdist.engines.threads import LocalEngine
-from emdist.errors import CollapseError, ConfigError, DataError, DomainError, NonFiniteError
-from emdist.fit.fitted import result
-from emdist.fit.start import Given
-from emdist.fit.survey import check_block
-from emdist.interfaces import Array, Block, Numerics
-from emdist.models.arrays import arrays_of
-from emdist.models.precision import CAREFUL
-from emdist.store.sources.arrays import array_source
 
 FAMILIES = [name for name in ALL_FAMILIES if name not in ("multinomial", *VARIATIONAL)]
 MODELS = ["kmeans", *FAMILIES]

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, SHIFTED, draw, family_of, relative, section_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from emdist.interfaces import Block, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums
+from tests.support.fitting import ALL_FAMILIES, SHIFTED, draw, family_of, relative, section_of
 
 
 def mixture(name: str, k: int = 3, d: int = 3, seed: int = 0) -> MixtureDistribution:

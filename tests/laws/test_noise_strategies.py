@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from fitting import Fitting, Setting, fit_array, prepare, run
 
 from emdist.composition.model import make_distribution, make_model
 from emdist.composition.recipe import Recipe
@@ -26,6 +25,7 @@ from emdist.store.places.location import Location
 from emdist.store.runs.codec import decode, encode
 from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
+from tests.support.fitting import Fitting, Setting, fit_array, prepare, run
 
 RNG = np.random.default_rng(0)
 CENTRES = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0]])

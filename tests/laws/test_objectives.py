@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import (
+from scipy.stats import multivariate_normal
+
+from emdist.fit.events import Warned
+from emdist.fit.fit import Fit
+from emdist.fit.fitted import Collect
+from emdist.fit.loop import seeded
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Record
+from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
     ALL_FAMILIES,
     NOISY,
     SHIFTED,
@@ -23,15 +32,6 @@ from fitting import (
     run,
     wide,
 )
-from scipy.stats import multivariate_normal
-
-from emdist.fit.events import Warned
-from emdist.fit.fit import Fit
-from emdist.fit.fitted import Collect
-from emdist.fit.loop import seeded
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Record
-from emdist.store.sources.arrays import array_source
 
 
 def history_of(name: str, assignment: str = "soft", offset: float = 0.0) -> tuple[Record, ...]:

@@ -12,8 +12,7 @@ import scipy.stats
 from emdist.interfaces import Block, Numerics
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
-
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
 
 #: Adds a folder to the package, as if the file stood in emdist/families, and runs the laws.
 RUN = """

@@ -4,18 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import (
-    VARIATIONAL,
-    Setting,
-    agree,
-    blobs,
-    draw,
-    fit_array,
-    prepare,
-    relative,
-    same_bits,
-    trace,
-)
 
 from emdist.composition.model import make_model, make_weights, param_types
 from emdist.errors import ConfigError
@@ -27,6 +15,18 @@ from emdist.models.params import MixtureParams
 from emdist.settings.config import WEIGHTS, ModelSection
 from emdist.store.runs.codec import decode, encode
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
+    VARIATIONAL,
+    Setting,
+    agree,
+    blobs,
+    draw,
+    fit_array,
+    prepare,
+    relative,
+    same_bits,
+    trace,
+)
 
 ALL_WEIGHTS = sorted(plugins(WEIGHTS, "weights"))
 MAP = ["full", "tied", "diagonal", "spherical"]

@@ -8,15 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client
-from fitting import (
-    ONE_THREAD,
-    Fitting,
-    Setting,
-    blobs,
-    prepare,
-    run,
-    same_bits,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +25,15 @@ from emdist.kernels.tiles.exact import count, grid, inertia, move, square
 from emdist.kernels.vector.lloyd import nearest_sums
 from emdist.runtime.cache import MEMO
 from emdist.store.sources.arrays import ArraySource, array_source
+from tests.support.fitting import (
+    ONE_THREAD,
+    Fitting,
+    Setting,
+    blobs,
+    prepare,
+    run,
+    same_bits,
+)
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from typing import TypeVar
 
 import pytest
 from distributed import Client
-from golden import CASES, COMMAND, WITHOUT, digest, machine, recorded
 
 from emdist.engines.clusters.local import Local
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.loop import Loop
 from emdist.engines.threads import LocalEngine
 from emdist.sums import Monoid, Tree
+from tests.support.golden import CASES, COMMAND, WITHOUT, digest, machine, recorded
 
 S = TypeVar("S", bound=Monoid)
 

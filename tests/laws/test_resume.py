@@ -6,18 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import (
-    ALL_FAMILIES,
-    CENTRES,
-    NOISY,
-    Setting,
-    blobs,
-    draw,
-    fit_array,
-    prepare,
-    same_bits,
-    trace,
-)
 
 from emdist.composition.model import make_model, param_types
 from emdist.fit.loop import iterate
@@ -30,6 +18,18 @@ from emdist.settings.config import ModelSection
 from emdist.store.runs.codec import decode, encode
 from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
+from tests.support.fitting import (
+    ALL_FAMILIES,
+    CENTRES,
+    NOISY,
+    Setting,
+    blobs,
+    draw,
+    fit_array,
+    prepare,
+    same_bits,
+    trace,
+)
 
 MODELS = [*CENTRES, *ALL_FAMILIES, NOISY]
 

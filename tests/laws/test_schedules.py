@@ -8,7 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client
-from fitting import (
+
+from emdist.composition.recipe import Recipe
+from emdist.engines.dask.engine import DaskEngine
+from emdist.engines.threads import LocalEngine
+from emdist.errors import CheckpointError, CollapseError, ConfigError
+from emdist.fit.block_groups import groups
+from emdist.fit.events import Event, Progress, Warned
+from emdist.fit.loop import iterate
+from emdist.fit.schedules.incremental import Records
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
+from emdist.inputs.plugins import plugins
+from emdist.interfaces import Array, Floats, Source
+from emdist.runtime.cache import MEMO, Cache, Key
+from emdist.settings.config import SCHEDULES
+from emdist.store.runs.codec import decode
+from emdist.store.sources.arrays import array_source
+from tests.laws.test_collapse import assert_sound
+from tests.laws.test_resume import bits, stored
+from tests.support.fitting import (
     ONE_THREAD,
     Fitting,
     Setting,
@@ -27,25 +46,6 @@ from fitting import (
     trace,
     wide,
 )
-from test_collapse import assert_sound
-from test_resume import bits, stored
-
-from emdist.composition.recipe import Recipe
-from emdist.engines.dask.engine import DaskEngine
-from emdist.engines.threads import LocalEngine
-from emdist.errors import CheckpointError, CollapseError, ConfigError
-from emdist.fit.block_groups import groups
-from emdist.fit.events import Event, Progress, Warned
-from emdist.fit.loop import iterate
-from emdist.fit.schedules.incremental import Records
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
-from emdist.inputs.plugins import plugins
-from emdist.interfaces import Array, Floats, Source
-from emdist.runtime.cache import MEMO, Cache, Key
-from emdist.settings.config import SCHEDULES
-from emdist.store.runs.codec import decode
-from emdist.store.sources.arrays import array_source
 
 ALL = sorted(plugins(SCHEDULES, "schedule"))
 MODELS = ["kmeans", "full", "tied", "diagonal", "bernoulli", "poisson"]

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
-from fitting import NOISY, ONE_THREAD, Setting, blobs, fit_array, prepare, run, same_bits
 
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.threads import LocalEngine
@@ -22,6 +21,16 @@ from emdist.interfaces import Array, Engine, Floats
 from emdist.report.outlook import _UNITS
 from emdist.settings.config import SEEDERS
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
+    NOISY,
+    ONE_THREAD,
+    Setting,
+    blobs,
+    fit_array,
+    prepare,
+    run,
+    same_bits,
+)
 
 ALL_SEEDERS = plugins(SEEDERS, "seeder")
 #: Seeders that choose rows; the others choose means of rows.

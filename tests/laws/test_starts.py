@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from fitting import Fitting, Setting, blobs, fit_array
 
 from emdist.fit.start import Given
 from emdist.interfaces import Array, Floats
+from tests.support.fitting import Fitting, Setting, blobs, fit_array
 
 
 def lloyd(x: Array, start: Floats | None = None, **fit: object) -> Fitting:

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, ONE_THREAD, Setting, draw, is_shifted, relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from emdist.models.params import MixtureParams
 from emdist.settings.config import FitSection, ModelSection
 from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums, Tree, tree_sum
+from tests.support.fitting import ALL_FAMILIES, ONE_THREAD, Setting, draw, is_shifted, relative
 
 ROWS = 200
 SPLITS = st.lists(st.integers(0, ROWS), min_size=1, max_size=6).map(sorted)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fitting import ALL_FAMILIES, CENTRES, NOISY, Setting, draw, prepare
 
 import emdist.models.assignments as assignments
 from emdist.engines.threads import LocalEngine
@@ -22,6 +21,7 @@ from emdist.interfaces import Array, Block, Floats, Numerics, Source
 from emdist.models.together import Parted, e_steps
 from emdist.store.sources.arrays import array_source
 from emdist.sums import Sums
+from tests.support.fitting import ALL_FAMILIES, CENTRES, NOISY, Setting, draw, prepare
 
 
 @pytest.fixture

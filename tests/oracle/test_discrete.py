@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from fitting import (
+from scipy.special import logsumexp
+
+from emdist.errors import ConfigError, DomainError, StartError
+from emdist.fit.start import Given
+from emdist.interfaces import Array, Floats
+from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
     OPTIONS,
     Setting,
     draw,
@@ -16,12 +22,6 @@ from fitting import (
     relative,
     run,
 )
-from scipy.special import logsumexp
-
-from emdist.errors import ConfigError, DomainError, StartError
-from emdist.fit.start import Given
-from emdist.interfaces import Array, Floats
-from emdist.store.sources.arrays import array_source
 
 TRIALS, CATEGORIES = OPTIONS["binomial"]["trials"], OPTIONS["categorical"]["categories"]
 NAMES = ["bernoulli", "binomial", "poisson", "multinomial", "categorical"]

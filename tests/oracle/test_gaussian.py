@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from data import (
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
+
+from emdist.fit.loop import seeded
+from emdist.fit.start import Given
+from emdist.fit.state import FitState, Status
+from tests.support.fitting import Setting, blobs, fit_array, relative
+from tests.support.reference_data import (
     CASES,
     GAUSSIAN,
     Case,
@@ -16,14 +24,6 @@ from data import (
     theirs_of,
     theirs_on,
 )
-from fitting import Setting, blobs, fit_array, relative
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
-from sklearn.mixture._gaussian_mixture import _estimate_gaussian_parameters
-
-from emdist.fit.loop import seeded
-from emdist.fit.start import Given
-from emdist.fit.state import FitState, Status
 
 OFFSET = 1e6
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from data import CASES, Case, both_kmeans, broad
-from fitting import Setting, blobs, fit_array, prepare, relative, run
 from sklearn.cluster import KMeans
 
 from emdist.fit.start import Given
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Floats
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import Setting, blobs, fit_array, prepare, relative, run
+from tests.support.reference_data import CASES, Case, both_kmeans, broad
 
 
 @pytest.mark.parametrize("data", CASES)

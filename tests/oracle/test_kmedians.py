@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from fitting import Fitting, Setting, blobs, fit_array
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from emdist.fit.start import Given
 from emdist.fit.state import Status
 from emdist.interfaces import Array, Floats
+from tests.support.fitting import Fitting, Setting, blobs, fit_array
 
 
 def median(x: Array, weight: Array | None = None) -> Floats:

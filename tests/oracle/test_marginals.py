@@ -6,13 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from fitting import OPTIONS, Setting, draw, family_of, fit_array, given_of, prepare, relative
 from scipy.special import logsumexp
 
 from emdist.fit.start import Given
 from emdist.interfaces import Block, Floats, Numerics
 from emdist.models.precision import CAREFUL
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import (
+    OPTIONS,
+    Setting,
+    draw,
+    family_of,
+    fit_array,
+    given_of,
+    prepare,
+    relative,
+)
 
 GAUSSIAN = ["full", "tied", "diagonal", "spherical", "isotropic"]
 NAMES = [*GAUSSIAN, "bernoulli", "binomial", "poisson", "categorical"]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats as stats
-from fitting import relative
 from scipy.integrate import quad
 
 from emdist.errors import CollapseError, ConfigError, DataError, DomainError, ShapeError
@@ -25,6 +24,7 @@ from emdist.families.spherical import Spherical, SphericalParams
 from emdist.families.tied import Tied, TiedParams
 from emdist.interfaces import Floats
 from emdist.mixtures.distribution import MixtureDistribution
+from tests.support.fitting import relative
 
 WEIGHTS = np.array([0.2, 0.5, 0.3])
 GAUSSIANS = ["isotropic", "spherical", "diagonal", "tied", "full"]

@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import zarr
-from data import GAUSSIAN
-from fitting import Fitting, Setting, blobs, fit_array, prepare, relative, run
 
 from emdist import GaussianMixture, load
 from emdist.composition.model import make_model
@@ -23,6 +21,8 @@ from emdist.models.arrays import arrays_of
 from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import array_source
+from tests.support.fitting import Fitting, Setting, blobs, fit_array, prepare, relative, run
+from tests.support.reference_data import GAUSSIAN
 
 CENTRES = np.array([[0.0, 0.0], [6.0, 0.0], [0.0, 6.0]])
 K, D = CENTRES.shape

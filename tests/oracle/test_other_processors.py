@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from emdist.kernels.vector.lanes import panel_rows
+from tests.support.paths import ROOT
 
 #: The laws of the vector code, told again where their first lines hold.
 PROGRAM = """
 from emdist.kernels.vector import lanes
 assert lanes.panel_rows(4) == 16, lanes.panel_rows(4)
-import test_nearest as nearest, test_posterior as posterior
+from tests.oracle import test_em_kernels as posterior, test_kmeans_kernel as nearest
 for name in ("norm", "products") if THOROUGH else ("norm",):
     posterior.test_sums(name, 131, 17, 7, "float32", 2e-5, True)
 nearest.test_sums_and_labels(1100, 12, 5, "float32", True)
@@ -46,7 +47,7 @@ def test_the_vector_code_is_plain_numpy(features: str, thorough: bool, tmp_path:
         "NUMBA_CPU_NAME": "generic",
         "NUMBA_CPU_FEATURES": features,
         "NUMBA_CACHE_DIR": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path]),
     }
     done = subprocess.run(
         [sys.executable, "-c", f"THOROUGH = {thorough}\n{PROGRAM}"],

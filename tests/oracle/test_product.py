@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import scipy.stats
 import zarr
-from fitting import Fitting, Setting, blobs, draw, fit_array, relative
 
 from emdist import ProductMixture, load
 from emdist.composition.model import make_family
@@ -19,6 +18,7 @@ from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection, make_config
 from emdist.store.places.location import Location
+from tests.support.fitting import Fitting, Setting, blobs, draw, fit_array, relative
 
 K = 3
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.mixture
-from fitting import Fitting, Setting, blobs, fit_array
 from sklearn.exceptions import ConvergenceWarning
-from test_bayesian import KIND, WEIGHTS, FromClusters, GivenClusters
 
 from emdist import BayesianGaussianMixture, GaussianMixture
 from emdist.fit.state import Status
 from emdist.interfaces import Floats
+from tests.oracle.test_variational_gaussian import KIND, WEIGHTS, FromClusters, GivenClusters
+from tests.support.fitting import Fitting, Setting, blobs, fit_array
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
-from data import GAUSSIAN, broad
-from fitting import ALL_FAMILIES, Setting, blobs, draw, fit_array, is_shifted, relative, wide
 from sklearn.mixture import GaussianMixture
 
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
+from tests.support.fitting import (
+    ALL_FAMILIES,
+    Setting,
+    blobs,
+    draw,
+    fit_array,
+    is_shifted,
+    relative,
+    wide,
+)
+from tests.support.reference_data import GAUSSIAN, broad
 
 MODELS = ["kmeans", *ALL_FAMILIES]
 X = blobs(800, 5, 4, 3.0, dtype="float32")[0].astype(np.float64)

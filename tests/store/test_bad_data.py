@@ -57,8 +57,8 @@ from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
 from emdist.store.sources.zarr_source import ArrayRef, zarr_source
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 Values: TypeAlias = dict[str, dict[str, Any]]
 
 

@@ -29,7 +29,7 @@ from emdist.store.sources.references import reference
 from emdist.store.sources.resident import Keep
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 from emdist.sums import Sums
-from tests.laws.fitting import Setting, blobs, prepare, run, same_bits
+from tests.support.fitting import Setting, blobs, prepare, run, same_bits
 
 V2: dict[str, Any] = {"zarr_format": 2}
 QUICK: dict[str, dict[str, Any]] = {

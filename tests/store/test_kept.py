@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -39,13 +38,10 @@ from emdist.settings.config import (
     SEEDERS,
     WEIGHTS,
 )
+from tests.kept import entries, numbers_kept
+from tests.kept.numbers_kept import Arrays
 
 KEPT = Path(__file__).parents[1] / "kept"
-sys.path.insert(0, str(KEPT))
-
-import entries  # noqa: E402
-import numbers_kept  # noqa: E402
-from numbers_kept import Arrays  # noqa: E402
 
 ARCHIVES = sorted(KEPT.glob("*.tar.xz"))
 #: Relative, where the last bits may differ: some fits have the arithmetic of float32.

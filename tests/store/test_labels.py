@@ -45,8 +45,8 @@ from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.runs.run_record import RESULT
 from emdist.store.sources.zarr_source import ZarrSource
 from emdist.sums import Sums
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ALL = ("labels", "score", "responsibilities")
 WHO = {"model": "m", "data": "d"}
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from test_extend_runs import complete, result, values
 
 from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import (
@@ -28,6 +27,7 @@ from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.places.processes import Process, this_process
+from tests.store.test_extend_runs import complete, result, values
 
 
 @pytest.fixture(scope="module")
