@@ -1,9 +1,9 @@
 """Hostile files: what emdist is given to read, spoilt with structure in mind, in a child's cage.
 
 ``python -m tests.hostile.spoilt_files TARGET SEED FIRST COUNT FOLDER`` runs cases FIRST.. of a
-target in this process and prints one JSON line before and one after each. The process may not take more than `MEMORY`
-bytes beyond what its imports take, and an audit hook watches what it opens, starts and unpickles:
-see `cage`. A parent (`batch`) notices crashes and hangs.
+target in this process and prints one JSON line before and one after each. The process may not take
+more than `MEMORY` bytes beyond what its imports take, and an audit hook watches what it opens,
+starts and unpickles: see `cage`. A parent (`batch`) notices crashes and hangs.
 
 A case is good if it ends in an `EmdistError` or in an answer, and nothing was opened that has the
 name `CANARY`, nothing written outside the case's own folder, nothing started or unpickled.

@@ -1,6 +1,7 @@
 """Files to ingest that lie or unpack to gigabytes: the right rows or one error, and no memory.
 
-All are met in one child in the cage of `spoilt_files`: it may not unpickle, start a process or write elsewhere, nor take more than `ALLOWED` bytes for one of them.
+All are met in one child in the cage of `spoilt_files`: it may not unpickle, start a process or
+write elsewhere, nor take more than `ALLOWED` bytes for one of them.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 `make keep` runs it as ``python -m kept_code.make FOLDER [--commit SHA]``. FOLDER is named by the
 version and must not exist. It is read from the folder around it: all paths in it begin with
 ``/proc/self/cwd`` and so hold wherever it is copied to. ``expected.json`` says what this emdist
-itself comes to when it finishes a copy of what is left unfinished; ``expected.npz`` has the arrays, by their digests.
+itself comes to when it finishes a copy of what is left unfinished; ``expected.npz`` has the arrays,
+by their digests.
 """
 
 from __future__ import annotations
