@@ -1,6 +1,7 @@
 """The house rules that a machine can check: imports, sizes, names."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -118,3 +119,15 @@ def test_entry_points_of_a_clone_hold_no_code(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     assert "from emdist.cli.flow import script" in path.read_text()
+
+
+def test_the_table_of_tests_is_complete() -> None:
+    _, page = (ROOT / "CONTRIBUTING.md").read_text().split("## Where the tests are")
+    first = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    listed = {name for cell in first for name in re.findall(r"`(\w+)`", cell)}
+    packages = {path.parent.name for path in ROOT.glob("emdist/*/*.*")} - {"__pycache__"}
+    assert listed == packages
+    named = set(re.findall(r"`(tests/[\w/.]+)`", page))
+    assert all((ROOT / path).exists() for path in named)
+    parts = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/*/__init__.py")}
+    assert parts <= {"/".join(path.split("/")[:2]) for path in named}

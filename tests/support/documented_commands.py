@@ -88,8 +88,8 @@ def calls(block: str) -> Iterator[tuple[str, ...]]:
                 continue
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words = words[1:]
-            if ">" in words:
-                words = words[: words.index(">")]
+            redirected = next((i for i, word in enumerate(words) if word in (">", ">>")), None)
+            words = words[:redirected]
             if words:
                 words[0] = words[0].removeprefix(".venv/bin/")
                 yield tuple(words)
