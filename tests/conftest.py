@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.covering import leave_the_rest_to_slow
+
 #: Whose handlers are put back after each test.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 GUARD = Path(__file__).parent / "support" / "guard"
@@ -29,6 +31,12 @@ settings.register_profile("random", print_blob=True)
 settings.load_profile("random" if os.environ.get("RANDOM_LAWS") else "repeatable")
 
 network_guard.install()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Shorten products of parameters before `-m` chooses."""
+    leave_the_rest_to_slow(items)
 
 
 def guarded_path(path: str | None) -> str:

@@ -32,6 +32,7 @@ def times_of(model: ModelShape, blocks: int, cluster: Cluster, stored: float = 0
     return Times(Job(model, blocks * 2.0**27, stored=stored), cluster, MACHINE)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("ahead", [False, True])
 @pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize("model", [KMEANS, FULL], ids=lambda m: m.family)

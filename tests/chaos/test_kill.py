@@ -254,6 +254,7 @@ def test_a_killed_worker_changes_no_bit(
     assert result(tmp_path / "r") == wanted["full"]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     "cluster",
     [

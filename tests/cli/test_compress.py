@@ -251,6 +251,7 @@ def test_rgb_profile_is_kept(tmp_path: Path) -> None:
         assert Image.open(found.out).info.get("icc_profile") == (profile if kept else None)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(orientation: int, suffix: str, tmp_path: Path) -> None:

@@ -245,6 +245,7 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
     assert done.returncode == code
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "kind",

@@ -442,6 +442,7 @@ class Refuses:
         return Noise()(i)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("n", [7, 40])
 @pytest.mark.parametrize(
     ("error", "reads"),

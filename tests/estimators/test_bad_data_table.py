@@ -57,6 +57,7 @@ def test_an_estimator_gives_the_right_answer_or_the_error(row: Row) -> None:
         assert isinstance(told.value, row.error), name
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("row", "name"), STORED)
 def test_a_configuration_gives_the_right_answer_or_the_error(
     row: Row, name: str, tmp_path: Path

@@ -43,6 +43,7 @@ def test_the_constructor_begins_with_scikit_learns_parameters() -> None:
     ]
 
 
+@pytest.mark.covering
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("weights", TYPES)
 @pytest.mark.parametrize("kind", KINDS)

@@ -75,6 +75,7 @@ def test_a_component_of_saturated_rows_is_named_with_the_feature(kind: str) -> N
     assert "feature 2" in message
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weights", ["dirichlet_process", "dirichlet_distribution"])
 @pytest.mark.parametrize("kind", ["full", "diag", "spherical"])
 def test_posteriors_name_repeated_rows_and_no_empty_component(kind: str, weights: str) -> None:

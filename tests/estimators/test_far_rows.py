@@ -86,6 +86,7 @@ def test_rows_whose_squares_overflow_are_refused_by_name(name: str, far: float) 
                 getattr(est, method)(with_far(far))
 
 
+@pytest.mark.covering
 @pytest.mark.filterwarnings(
     "error::RuntimeWarning", "ignore::sklearn.exceptions.ConvergenceWarning"
 )

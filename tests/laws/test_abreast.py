@@ -123,6 +123,7 @@ def served_by(schedule: str) -> str:
     return "diagonal"
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("schedule", sorted(plugins(SCHEDULES, "schedule")))
 @pytest.mark.parametrize("init", ["k-means||", "kmeans", "random"])
 def test_any_schedule_and_seeder_keeps_its_bits(schedule: str, init: str) -> None:

@@ -45,6 +45,7 @@ def rows_of(name: str) -> Any:
     return draw(name, 600, 3, wide(name, 3), seed=3)[0]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("assignment", ALL_ASSIGNMENTS)
 @pytest.mark.parametrize("name", ALL_FAMILIES)
 def test_every_family_fits_under_every_assignment(name: str, assignment: str) -> None:

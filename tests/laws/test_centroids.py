@@ -151,6 +151,7 @@ def test_a_stored_state_goes_on_as_if_nothing_had_been(name: str) -> None:
     same_bits(run(fit, again), run(fit))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("seeder", plugins(SEEDERS, "seeder"))
 @pytest.mark.parametrize("name", [*ALL, "own"])
 def test_every_seeder_finds_clusters_far_apart(name: str, seeder: str) -> None:

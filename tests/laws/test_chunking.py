@@ -47,6 +47,7 @@ def start_for(x: Array) -> Given:
     return Given(x[:K].astype(np.float64))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
@@ -98,6 +99,7 @@ def fit_stored(path: str, x: Array, name: str, block_bytes: int | None) -> Fitti
 
 
 #: A model sees blocks, and not what stores them: four in every run of the tests, all in the slow.
+@pytest.mark.covering
 @pytest.mark.parametrize(
     "models",
     [
@@ -143,6 +145,7 @@ def test_any_number_of_threads_gives_the_same_bits(name: str) -> None:
         )
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("name", MODELS)
 def test_the_order_of_rows_does_not_matter(name: str, assignment: str) -> None:
@@ -154,6 +157,7 @@ def test_the_order_of_rows_does_not_matter(name: str, assignment: str) -> None:
     agree(there, here, 1e-10)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("factor", [1e-30, 1 / 3, 1e20])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("name", [name for name in MODELS if name not in VARIATIONAL])
@@ -172,6 +176,7 @@ def test_weights_matter_only_relative_to_each_other(
         np.testing.assert_allclose(scaled.arrays[what], value, rtol=1e-9, atol=1e-10, err_msg=what)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", MODELS)
 def test_rows_left_out_are_rows_that_are_not_there(name: str, weighted: bool) -> None:

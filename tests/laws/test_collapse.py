@@ -55,6 +55,7 @@ def widths(found: Fitting) -> Array:
 # ---- components that lose all their rows
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("policy", POLICIES)
@@ -100,6 +101,7 @@ def test_kmeans_without_rows_for_a_centre(policy: str) -> None:
 # ---- components too narrow for a density
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("policy", [None, *POLICIES])
 @pytest.mark.parametrize("name", [*CENTRES, *ALL_FAMILIES])

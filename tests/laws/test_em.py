@@ -35,6 +35,7 @@ def setting_for(name: str, assignment: str, uniform: bool = False) -> Setting:
     return Setting(name, 3, assignment, uniform, options=exact_options(name), fit=fitting)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("dtype", "dust"), [("float64", 1e-12), ("float32", 1e-6)])
 @pytest.mark.parametrize("uniform", [False, True])

@@ -49,6 +49,7 @@ def starts(state: FitState) -> Iterator[FitState]:
     yield from state.starts or (state,)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("n_init", [1, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", CASES)
 def test_a_larger_max_iter_goes_on_with_the_same_bits(case: str, n_init: int) -> None:
@@ -63,6 +64,7 @@ def test_a_larger_max_iter_goes_on_with_the_same_bits(case: str, n_init: int) ->
             assert bits(extended(fit, state, types)) == wanted
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("n_init", [1, 3])
 @pytest.mark.parametrize("case", CASES)
 def test_after_convergence_a_smaller_tol_goes_on(case: str, n_init: int) -> None:

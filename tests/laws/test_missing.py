@@ -69,6 +69,7 @@ def start_for(name: str, n: int = 300, seed: int = 0) -> Given:
     return given_of(family_of(name, 3).take(draw(name, n, 4, 3, seed)[1], np.arange(3)))
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("name", MODELS)
@@ -98,6 +99,7 @@ def test_a_default_start_without_holes_is_as_ever(name: str) -> None:
     agree(knowing, plain, 1e-10)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("name", FAMILIES)
 @settings(max_examples=8, deadline=None)
@@ -141,6 +143,7 @@ def test_the_bound_never_falls(
     assert not (half[:-1] > bound[1:] + 10 * slack).any()
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", MODELS)
 def test_any_block_size_gives_the_same_parameters(name: str, dtype: str) -> None:

@@ -40,6 +40,7 @@ def setting_for(name: str, weights: str, assignment: str = "soft", **fit: Any) -
     return Setting(name, 4, assignment, options=options, weights=weights, fit={"tol": 0.0, **fit})
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("dtype", "dust"), [("float64", 1e-12), ("float32", 1e-6)])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("weights", ALL_WEIGHTS)

@@ -50,6 +50,7 @@ def data_for(name: str) -> Array:
     return x.astype(np.float32 if name == "full" else np.float64)
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("n_init", [1, 3])
 @pytest.mark.parametrize("assignment", ["soft", "hard"])
 @pytest.mark.parametrize("name", MODELS)

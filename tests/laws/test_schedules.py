@@ -108,6 +108,7 @@ def weights_for(n: int = ROWS) -> Floats:
 # ---- where they end
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("schedule", "name"), PAIRS)
 def test_it_ends_at_the_fixed_point_of_batch_em(schedule: str, name: str, weighted: bool) -> None:
@@ -170,6 +171,7 @@ def test_one_group_is_batch_em_to_the_bit(name: str) -> None:
 MONOTONE = [s for s in ALL if s not in ("stepwise", "minibatch")]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("schedule", MONOTONE)
@@ -249,6 +251,7 @@ def test_it_takes_fewer_passes() -> None:
 # ---- the same bits
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(("schedule", "name"), PAIRS)
 def test_a_fit_resumed_from_any_state_has_the_same_bits(schedule: str, name: str) -> None:
     x, _ = data_for(name, k=6)
@@ -509,6 +512,7 @@ def test_narrow_components_are_batch_em(schedule: str) -> None:
     assert relative(found.means[order], wanted.means[other]) < 1e-9
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("policy", ["regularise", "reseed", "drop", "raise"])
 @pytest.mark.parametrize(("schedule", "name"), PAIRS)
 def test_collapse_follows_the_policy(schedule: str, name: str, policy: str) -> None:

@@ -40,6 +40,7 @@ def close(left: Sums, right: Sums, tol: float) -> None:
 # ---- the E-step
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("numerics", NUMERICS, ids=str)
 @pytest.mark.parametrize("assignment", ["soft", "hard"])

@@ -35,6 +35,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("name", GAUSSIAN)
 @pytest.mark.parametrize("data", CASES)
 def test_float64_is_scikit_learns(data: str, name: str) -> None:

@@ -143,6 +143,7 @@ def full_step(x: Floats, w: Floats, r: Floats, p: dict[str, Floats]) -> dict[str
     }
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", ["diagonal", "full", "tied"])

@@ -99,6 +99,7 @@ def ours_after(x: Floats, name: str, weights: str, prior: str, iterations: int) 
 # ---- variational Bayes
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize(
     ("prior", "offset", "dtype"),
     [
@@ -204,6 +205,7 @@ def weights_divergence(fitted: Fitting, weights: str, concentration: float) -> t
     return digamma(a) - digamma(a.sum()), found[0]
 
 
+@pytest.mark.covering
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("name", ["tied", "spherical"])  # The others are the last, with d = 1.
 def test_the_bound_is_its_definition_by_quadrature(name: str, weights: str) -> None:
