@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.errors import ConfigError, DataError
+from emdist.estimators.array_types import Matrix
 from emdist.estimators.base import Estimator
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
@@ -46,7 +47,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
     n_clusters: int = 8
     _: KW_ONLY
-    init: CentreInit | ArrayLike = "k-means++"
+    init: CentreInit | Matrix = "k-means++"
     n_init: int | Literal["auto"] = "auto"
     max_iter: int = 300
     tol: float = 1e-4
