@@ -259,7 +259,9 @@ def test_dask_bits_in_process(threads: Client, n: int) -> None:
     assert DaskEngine(threads).map_reduce(Noise(), blocks).equals(expected(blocks))
 
 
-@pytest.mark.parametrize("n", COUNTS)
+@pytest.mark.parametrize(
+    "n", [COUNTS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in COUNTS[1:-1]), COUNTS[-1]]
+)
 def test_dask_bits_across_processes(processes: Client, n: int) -> None:
     seen, callers = [], set()
 

@@ -21,8 +21,8 @@ from tests.support.conditions import (
 )
 from tests.support.golden import CASES
 
-#: Of the short form: a mixture, and schedules with a memory and a memo.
-FEW = ["tied+noise", "incremental schedule", "pruned schedule"]
+#: Of the short form.
+FEW = ["tied+noise"]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def product(case: str, engines: dict[str, dict[str, Any]], folder: Path, first: 
 def test_engines_and_kills_change_no_bit(
     case: str, two_workers: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """Three cases on two engines; which moment is whose goes round."""
+    """One case on two engines, killed at another moment on each."""
     engines = {"2 thread(s)": THREADS["2 thread(s)"]} | two_workers
     assert product(case, engines, tmp_path, 2 * FEW.index(case) + 1) == 4
 
