@@ -105,7 +105,7 @@ def test_what_is_wrong_with_certificates_is_said_without_them(
             Tls(**{**files, **wrong}).security()
         assert secret.splitlines()[1] not in str(told.value)
     plain = Address("tcp://127.0.0.1:8786", tls=Tls(**files))
-    with pytest.raises(ConfigError, match=r"not encrypted; wanted tls://"), plain.open():
+    with pytest.raises(ConfigError, match=r"not encrypted; expected tls://"), plain.open():
         pass
 
 

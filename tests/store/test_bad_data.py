@@ -279,9 +279,9 @@ TABLE = [
         a_folder),
     Bad("torn metadata", NotAnArrayError, ("x.zarr is not a readable Zarr array",),
         torn_metadata),
-    Bad("one dimension", ShapeError, ("1 dimension(s), shape (60,)", "wanted 2", "(n, 1)"),
+    Bad("one dimension", ShapeError, ("1 dimension(s), shape (60,)", "expected 2", "(n, 1)"),
         replaced(rows()[:, 0])),
-    Bad("three dimensions", ShapeError, ("3 dimension(s)", "wanted 2", "rows by features"),
+    Bad("three dimensions", ShapeError, ("3 dimension(s)", "expected 2", "Reshape it"),
         replaced(rows().reshape(15, 4, 2))),
     Bad("zero rows", ShapeError, ("0 sample(s)", "minimum of 1", "writer finished"),
         replaced(rows()[:0], chunks=(10, 2))),
@@ -346,11 +346,11 @@ TABLE = [
         setting("cluster", kind="local", workers=3)),
     Bad("no size", ConfigError, ("block_size", "'many'", "'128 MiB'"),
         setting("data", block_size="many")),
-    Bad("run of other data", RunMismatchError, ("data that has changed since",
+    Bad("run of other data", RunMismatchError, ("a run whose data has changed since",
         "sampled_sha256", "Nothing was changed", "another run.key"), run_of_other_data),
     Bad("run of another configuration", RunMismatchError, ("run.json", "config.fit.seed: 0 -> 7",
         "Nothing was changed", "another run.key"), run_of_another_config),
-    Bad("run folder of others", RunMismatchError, ("no run folder", "Nothing was changed",
+    Bad("run folder of others", RunMismatchError, ("not the folder of a run", "Nothing was changed",
         "another run.key"), run_folder_of_others),
     Bad("labels of others", OutputExistsError, ("out", "emdist did not write", "Nothing was "
         "changed", "another place"), labels_of_others),
@@ -589,5 +589,5 @@ def test_what_is_no_file_is_named_and_never_waited_for(what: str, tmp_path: Path
         model = tmp_path / "model"
         model.mkdir()
         place.rename(model / "model.json")
-        with pytest.raises(CheckpointError, match=f"model.json is a {what}.*not a file"):
+        with pytest.raises(CheckpointError, match=f"model.json is a {what}.*expected a file"):
             read_model(Location(str(model)))
