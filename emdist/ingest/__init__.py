@@ -199,7 +199,7 @@ def _done_already(
         chunks=array.nchunks,
         target=final,
         weights=beside,
-        notes=("nothing to do: the target is complete, and the source has not changed",),
+        notes=("done already: the target is complete, and the source has not changed",),
     )
 
 

@@ -975,7 +975,7 @@ def test_the_same_ingest_once_more_is_done_already(tmp_path: Path, out: Path) ->
     first = ingest(tmp_path / "a.npy", out, weight_column=None)
     stamp = (out / "zarr.json").stat().st_mtime_ns
     again = ingest(tmp_path / "a.npy", out)
-    assert again.notes[0].startswith("nothing to do")
+    assert again.notes[0].startswith("done already")
     assert replace(again, notes=first.notes) == first
     assert (out / "zarr.json").stat().st_mtime_ns == stamp
     for options in ({"dtype": "float32"}, {"rows_per_chunk": 7}, {"columns": [0]}):
@@ -999,7 +999,7 @@ def test_the_same_ingest_with_weights_wants_both_arrays(tmp_path: Path, out: Pat
     first = ingest(tmp_path / "a.csv", out, weight_column="w")
     again = ingest(tmp_path / "a.csv", out, weight_column="w")
     assert replace(again, notes=()) == first
-    assert again.notes[0].startswith("nothing to do")
+    assert again.notes[0].startswith("done already")
     assert first.weights is not None
     shutil.rmtree(first.weights.path)
     with pytest.raises(errors.OutputExistsError):
