@@ -96,7 +96,7 @@ def test_what_is_wrong_with_certificates_is_said_without_them(
     (tmp_path / "no.pem").write_text("no certificate")
     for wrong, words in (
         ({"key": str(tmp_path / "nothing.pem")}, "cluster.tls.key is .*nothing.pem.*PEM file"),
-        ({"key": secret}, "cluster.tls.key is the text of a certificate or key; wanted the path"),
+        ({"key": secret}, "cluster.tls.key is the text of a certificate or key, expected the path"),
         ({"key": files["ca_file"]}, "cannot be used"),
         ({"cert": str(tmp_path / "no.pem")}, "cannot be used"),
         ({"ca_file": str(tmp_path / "no.pem")}, "cannot be used"),

@@ -131,9 +131,9 @@ def test_a_folder_of_something_else_is_never_touched(run: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "torn"),
-        (b'{"format": 1, "conf', "torn"),
-        (b"[]", "not a JSON object"),
+        (b"", "incomplete or damaged"),
+        (b'{"format": 1, "conf', "incomplete or damaged"),
+        (b"[]", "expected an object"),
         (b"{}", "no format version"),
         (b'{"format": 99}', "newer version of emdist"),
         (b'{"format": 1, "config": {}, "config_digest": "x"}', "edited"),
