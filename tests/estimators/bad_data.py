@@ -367,7 +367,7 @@ TABLE = [
     Row("dates", "error: convert them", lambda: (np.zeros((80, 2), "M8[s]"), None),
         error=DtypeError, says="convert dates"),
     Row("structured records", "error", _structured, error=EmdistError,
-        says="wanted real numbers|dimension|no matrix", stored=False),
+        says="expected real numbers|dimension|no matrix", stored=False),
     Row("no dimension", "error: rows by features", lambda: (np.float64(5), None),
         error=ShapeError, says="0 dimension", stored=False),
     Row("one dimension", "error: how to reshape", lambda: (bits()[:, 0], None), error=ShapeError,
