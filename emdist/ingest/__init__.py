@@ -88,7 +88,7 @@ class _Layout:
             ("chunk_bytes", self.chunk_bytes),
         ):
             if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}, and at least 1 is wanted.")
+                raise ConfigError(f"{name} is {value}, expected at least 1.")
 
     def rows(self, plan: Plan) -> int:
         """Return the rows of a chunk: about `chunk_bytes`, at least one row, at most all rows."""
@@ -199,7 +199,7 @@ def _done_already(
         chunks=array.nchunks,
         target=final,
         weights=beside,
-        notes=("done already: the target is complete, and the source is as it was",),
+        notes=("done already: the target is complete, and the source has not changed",),
     )
 
 
@@ -240,7 +240,7 @@ def _store(
 
 def _only(columns: Sequence[str | int] | None) -> tuple[str | int, ...] | None:
     if isinstance(columns, str):
-        raise ConfigError(f"ingest.columns is {columns!r}; wanted a list: [{columns!r}].")
+        raise ConfigError(f"ingest.columns is {columns!r}, expected a list: [{columns!r}].")
     return None if columns is None else tuple(columns)
 
 
@@ -248,7 +248,9 @@ def _keep_sources(files: Sequence[File], final: Location) -> None:
     """Refuse a target whose replacement would remove a source file."""
     for file in files:
         if final.is_local and file.path.resolve().is_relative_to(final.path.resolve()):
-            raise ConfigError(f"the target {final} holds the source {file}; choose another target.")
+            raise ConfigError(
+                f"the target {final} contains the source {file}; choose another target."
+            )
 
 
 @contextmanager
@@ -286,7 +288,7 @@ def _write(
         if done is not None:
             done(sum(counts), plan.rows or 0)
     if not sum(counts):
-        raise ShapeError(f"{plan.tables[0].file} has no rows; at least one is needed.")
+        raise ShapeError(f"{plan.tables[0].file} has no rows, expected at least one.")
     chunks, stored = array.close({**plan.attributes(counts), KEY: key})
     return sum(counts), chunks, stored
 
@@ -301,7 +303,7 @@ def _write_weights(plan: Plan, location: Location, rows: int, key: str, expected
         counts[i] += len(block)
     if sum(counts) != expected:
         raise DataError(
-            f"the weights have {sum(counts)} rows and the features {expected}: a source file "
-            "changed while it was read; ingest it again."
+            f"the weights have {sum(counts)} rows, but the features have {expected}, because a "
+            "source file changed while emdist read it. Ingest it again."
         )
     array.close({"source": [table.file.name for table in plan.tables], KEY: key})

@@ -62,14 +62,15 @@ def open_csv(file: File, selection: Selection) -> Table:
     """Open the numeric columns of a delimited text file. The number of rows is not known yet."""
     with _faults(file):
         dialect = _dialect(file)
+    with _faults(file, dialect.block):
         text = _first_block(file, dialect)
         names = _names(text, dialect)
         index = _index_columns(names, dialect)
         chosen = [names[i] for i in selection.pick(names, file, index)]
         if "" in chosen and selection.only is None:
             raise DataError(
-                f"{file} has a column without a name, as a delimiter at the line ends makes "
-                "one; choose the features (ingest.columns)."
+                f"{file} has a column without a name, perhaps because its lines end with a "
+                "delimiter; choose the features (ingest.columns)."
             )
         kinds, bad = _kinds(text, dialect, chosen)
         refuse_text(file, bad, [name for name in kinds if kinds[name] in _NUMERIC])
@@ -164,8 +165,11 @@ def _reading(dialect: Dialect, *, use_threads: bool) -> Any:
 
 
 @contextmanager
-def _faults(file: File) -> Iterator[None]:
-    """Turn what pyarrow raises into an error that says what to do."""
+def _faults(file: File, block: int = _BLOCK) -> Iterator[None]:
+    """Turn what pyarrow raises into an error that says what to do.
+
+    `block` is the number of bytes that pyarrow parses at a time.
+    """
     pa = need("pyarrow")
     try:
         yield
@@ -174,30 +178,30 @@ def _faults(file: File) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise _not_utf8(file) from error
     except (pa.lib.ArrowException, OSError, EOFError) as error:
-        raise _explain(str(error), file) from error
+        raise _explain(str(error), file, block) from error
 
 
 def _not_utf8(file: File) -> DataError:
-    return DataError(f"{file} is not UTF-8 text; convert it, as with iconv -t utf-8.")
+    return DataError(f"{file} is not UTF-8 text; convert it, for example with iconv -t utf-8.")
 
 
-def _explain(message: str, file: File) -> DataError:
-    """Return the error for a message of pyarrow."""
+def _explain(message: str, file: File, block: int) -> DataError:
+    """Return the error for a message of pyarrow, which parses `block` bytes at a time."""
     if "Empty CSV" in message:
-        return ShapeError(f"{file} is empty; it needs at least one row of numbers.")
+        return ShapeError(f"{file} is empty, expected at least one row of numbers.")
     if ragged := re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL):
         return ShapeError(
-            f"{file} is ragged: {ragged[2]} cells where {ragged[1]} are expected, in the line "
-            f"{ragged[3][:80]!r}; quote cells that hold the delimiter, or mend the line."
+            f"{file} has a line of {ragged[2]} cells, expected {ragged[1]}: {ragged[3][:80]!r}. "
+            "Correct the line, or quote cells that contain the delimiter."
         )
     if cell := re.search(r"CSV column #(\d+).*invalid value '(.*)'", message, re.DOTALL):
         return DtypeError(
-            f"{file} has {cell[2][:80]!r} in column {cell[1]} (0-based, of those read), where a "
-            "number is wanted; mend it, leave the cell empty for NaN, or choose other columns "
+            f"{file} has {cell[2][:80]!r} in column {cell[1]} (0-based, of those read), expected a "
+            "number. Correct the cell, leave it empty for NaN, or choose other columns "
             "(ingest.columns)."
         )
     if "straddling" in message:
-        return ShapeError(f"{file} has a line of more than {_BLOCK} bytes; check the line ends.")
+        return ShapeError(f"{file} has a line of more than {block} bytes; check its line ends.")
     return DataError(f"{file} cannot be read as delimited text: {message.rstrip('.')[:300]}.")
 
 
@@ -208,11 +212,13 @@ def _dialect(file: File) -> Dialect:
     try:
         cells = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error as error:
-        raise ShapeError(f"{file} has a first line that is no table's: {error}.") from error
+        raise ShapeError(
+            f"the first line of {file} cannot be read as a row of a table: {error}."
+        ) from error
     if len(cells) > _WIDEST:
         raise ShapeError(
-            f"{file} has {len(cells)} columns, and at most {_WIDEST} are read from text; save the "
-            "table as NPY."
+            f"{file} has {len(cells)} columns, but emdist reads at most {_WIDEST} from text; save "
+            "the table as NPY."
         )
     blanks = need("pyarrow.csv").ConvertOptions().null_values
     bare = all(_is_number(cell) or cell in blanks for cell in cells)
@@ -230,13 +236,16 @@ def _first_line(file: File) -> str:
             begun = begun or bool(rest)
             over = b"\n" in rest or b"\r" in rest
             if len(found) > _LONGEST_LINE:
-                raise ShapeError(f"{file} has no line end in {_LONGEST_LINE} bytes: no CSV file?")
+                raise ShapeError(
+                    f"{file} has no line end in its first {_LONGEST_LINE} bytes, so it is probably "
+                    "not a CSV file."
+                )
     if found.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise _not_utf8(file)
     lines = found.decode("utf-8-sig", errors="replace").split("\n")
     line = next((part for part in re.split("[\r\n]", "\n".join(lines)) if part.strip()), "")
     if not line:
-        raise ShapeError(f"{file} is empty; it needs at least one row of numbers.")
+        raise ShapeError(f"{file} is empty, expected at least one row of numbers.")
     return line
 
 
@@ -252,7 +261,7 @@ def _delimiter(line: str, file: File) -> str:
     if line != line.strip() or "  " in line:
         # Each further space would be an empty cell, and so a NaN that nobody wrote.
         raise ShapeError(
-            f"{file} aligns its columns with several spaces; write it with commas or tabs."
+            f"{file} separates its columns by several spaces; write it with commas or tabs."
         )
     return " "
 
@@ -278,7 +287,7 @@ def _blocks(
     """Yield blocks of the columns called `names`. Those in `flags` hold true and false."""
     pa = need("pyarrow")
     types = {name: pa.bool_() if name in flags else pa.float64() for name in names}
-    with _faults(file), _stream(file, dialect, types) as stream:
+    with _faults(file, dialect.block), _stream(file, dialect, types) as stream:
         for batch in stream:
             for start in range(0, batch.num_rows, rows):
                 part = batch.slice(start, rows)

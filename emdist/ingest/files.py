@@ -66,14 +66,14 @@ def find(source: str | Path | Sequence[str | Path]) -> tuple[File, ...]:
     for file in files:
         if suffix_of(file.path) is None:
             raise ConfigError(
-                f"{file} has no known suffix; these can be read: {', '.join(sorted(formats()))}."
+                f"{file} has no known suffix; emdist reads {', '.join(sorted(formats()))}."
             )
     readers = {reader_of(file): file for file in files}
     if len(readers) > 1:
         first, second = list(readers.values())[:2]
         raise ConfigError(
-            f"files of several formats, such as {first.name} and {second.name}, do not make one "
-            "array; ingest each format to its own target."
+            f"files of several formats, such as {first.name} and {second.name}, cannot be joined "
+            "into one array; ingest each format to its own target."
         )
     return files
 
@@ -92,8 +92,8 @@ def _resolve(name: str | Path) -> list[File]:
         text = text.removeprefix("file://")
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise ConfigError(
-            f"{without_credentials(text)} is a URL, and files are read from local paths: copy it "
-            "first."
+            f"{without_credentials(text)} is a URL, but emdist ingests local files only. Download "
+            "it first."
         )
     path = Path(text).expanduser()
     if path.is_dir():
@@ -101,7 +101,7 @@ def _resolve(name: str | Path) -> list[File]:
     if path.is_file():
         return [File(path)]
     if path.exists():
-        raise ConfigError(f"{path} is a pipe or a device; copy what it gives to a file first.")
+        raise ConfigError(f"{path} is a pipe or a device; copy its contents to a file first.")
     member = _MEMBER.fullmatch(str(path))
     if member and Path(member[1]).is_file():
         return [File(Path(member[1]), member[2])]
@@ -127,7 +127,7 @@ def order_note(source: str | Path | Sequence[str | Path], files: Sequence[File])
         return ()
     names = [file.name for file in files]
     shown = ", ".join(names if len(names) < 5 else [*names[:3], "...", names[-1]])
-    return (f"{len(files):,} files, read in this order: {shown}",)
+    return (f"emdist read {len(files):,} files in this order: {shown}",)
 
 
 def _folder(folder: Path) -> list[File]:
@@ -136,7 +136,7 @@ def _folder(folder: Path) -> list[File]:
     Hidden and other files are skipped.
     """
     if any((folder / mark).exists() for mark in ("zarr.json", ".zarray")):
-        raise ConfigError(f"{folder} is a Zarr array already; cluster it as it is.")
+        raise ConfigError(f"{folder} is already a Zarr array; fit it without ingesting it.")
     names = sorted(folder.iterdir(), key=in_order)
     files = [p for p in names if p.is_file() and p.name[0] not in "._"]
     known = [File(p) for p in files if suffix_of(p) is not None]
@@ -144,8 +144,8 @@ def _folder(folder: Path) -> list[File]:
         return known
     inside = listing([p.name for p in sorted(folder.iterdir())])
     raise NotFoundError(
-        f"{folder} holds no file of a known format ({', '.join(sorted(formats()))}), only "
-        f"{inside}. For files in sub-folders give a pattern, such as '{folder}/**/*.parquet'."
+        f"{folder} contains no file of a known format ({', '.join(sorted(formats()))}), only "
+        f"{inside}. For files in subfolders, give a pattern such as '{folder}/**/*.parquet'."
     )
 
 
@@ -153,11 +153,13 @@ def _photograph(name: str) -> Path:
     """Return the path of one of scikit-learn's photographs."""
     if name not in PHOTOGRAPHS:
         known = " and ".join(f"sklearn:{photo}" for photo in PHOTOGRAPHS)
-        raise NotFoundError(f"scikit-learn ships no photograph {name!r}; there are {known}.")
+        raise NotFoundError(f"scikit-learn has no photograph {name!r}; it has {known}.")
     # Look in the parent package, because importing sklearn.datasets would take a second.
     path = Path(str(importlib.resources.files("sklearn") / "datasets" / "images" / name))
     if not path.is_file():
-        raise NotFoundError(f"this installation of scikit-learn lacks {path}; reinstall it.")
+        raise NotFoundError(
+            f"this installation of scikit-learn lacks {path}; install scikit-learn again."
+        )
     return path
 
 
@@ -165,7 +167,7 @@ def _nothing_at(path: Path) -> str:
     """Return the message that nothing is at `path`, with a similar name if there is one."""
     parent = path.absolute().parent
     if not parent.is_dir():
-        return f"there is no {path}: the folder {parent} does not exist."
+        return f"there is no file or folder {path}: the folder {parent} does not exist."
     close = get_close_matches(path.name, [p.name for p in parent.iterdir()], n=1)
     hint = f" (did you mean {path.with_name(close[0])}?)" if close else ""
     return f"there is no file or folder {path}{hint}."
@@ -189,6 +191,6 @@ def same_features(first: tuple[str, ...], other: tuple[str, ...], one: File, two
         if names
     )
     raise ShapeError(
-        f"{one.name} and {two.name} differ: {detail}{shown}. "
-        "Choose what they share, in one order (ingest.columns)."
+        f"{one.name} and {two.name} differ: they have {detail}{shown}. "
+        "Choose the columns that they share, in one order (ingest.columns)."
     )

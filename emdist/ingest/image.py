@@ -64,7 +64,8 @@ def open_image(file: File, selection: Selection) -> Table:
         grey = image.mode in _GREY
         if _is_reduced(image) and not selection.reduced:
             raise DataError(
-                f"{file} has several bands of 16 bits, of which Pillow gives 8. {by_rasterio(file)}"
+                f"{file} has several bands of 16 bits, but Pillow reads only 8 bits of each. "
+                f"{by_rasterio(file)}"
             )
         notes = _notes(image, file)
         dtype = _dtype(image)
@@ -100,7 +101,8 @@ def decoding(file: File) -> Iterator[Any]:
                     more = " or more" if pages == _COUNTED else ""
                     what = "pages, the frames of an animation" if image.format == "PNG" else "pages"
                     raise ShapeError(
-                        f"{file} holds {pages}{more} {what}; save each as an image of its own."
+                        f"{file} has {pages}{more} {what}, expected one; save each as a separate "
+                        "image."
                     )
                 if image.format == "TIFF":
                     refuse_raster(described(dict(image.tag_v2)), file)
@@ -110,7 +112,9 @@ def decoding(file: File) -> Iterator[Any]:
     except bombs as error:
         raise DataError(f"{file} is too large for Pillow: {error} Cut it into tiles.") from error
     except MemoryError as error:
-        raise DataError(f"{file} takes more memory than there is. Cut it into tiles.") from error
+        raise DataError(
+            f"{file} needs more memory than this process has. Cut it into tiles."
+        ) from error
     except Exception as error:  # codecs raise anything for data that they were not made for
         if is_defect(error, _read_sound_image):
             raise
@@ -119,7 +123,7 @@ def decoding(file: File) -> Iterator[Any]:
         ):
             raise as_raster(found, file) from None
         detail = str(error).rstrip(".")[:300]
-        raise DataError(f"{file} is no readable image: {detail}. Save it again.") from error
+        raise DataError(f"{file} is not a readable image: {detail}. Save it again.") from error
 
 
 def _read_sound_image() -> None:
@@ -159,12 +163,12 @@ def _notes(image: Any, file: File) -> tuple[str, ...]:
     if _is_reduced(image):
         notes.append(f"{file.name}: 16-bit colour was reduced to 8 bits")
     if image.format == "TIFF" and (marked := no_data(image.tag_v2)):
-        notes.append(f"{file.name}: pixels without data hold {marked}, as in the file")
+        notes.append(f"{file.name}: pixels without data keep the value {marked} of the file")
     raw = _raw_modes(image)
     if any(re.fullmatch(r"L;[24].*", mode) for mode in raw):
         notes.append(f"{file.name}: grey of 2 or 4 bits was scaled to 0 ... 255")
     if any(re.fullmatch(r"[1L];\d?I.*", mode) for mode in raw):
-        notes.append(f"{file.name}: 0 is white in the file; values were turned round")
+        notes.append(f"{file.name}: 0 is white in the file, so the values were inverted")
     return tuple(notes)
 
 

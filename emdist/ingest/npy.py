@@ -66,11 +66,13 @@ def _corrupt(file: File) -> Iterator[None]:
             OverflowError) as error:  # fmt: skip
         kind = file.path.suffix.lower().lstrip(".").upper()
         detail = str(error).partition("\n")[0][:300].rstrip(".")
-        raise DataError(f"{file} is no readable {kind} file: {detail}. Save it again.") from error
+        raise DataError(
+            f"{file} is not a readable {kind} file: {detail}. Save it again."
+        ) from error
 
 
 def _cut_short(held: int, wanted: int, file: File) -> DataError:
-    return DataError(f"{file} is cut short: {held} of {wanted} bytes; copy it again.")
+    return DataError(f"{file} is incomplete: it has {held} of {wanted} bytes. Copy it again.")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _header(stream: IO[bytes]) -> _Header:
             raise
         raise ValueError(f"its header is not NumPy's ({type(error).__name__})") from error
     if len(shape) > 64 or any(isinstance(n, bool) or not 0 <= n < 1 << 62 for n in shape):
-        raise ValueError("no array has the shape in its header")
+        raise ValueError("the shape in its header is not possible")
     return _Header(tuple(shape), bool(fortran), np.dtype(dtype))
 
 
@@ -129,8 +131,8 @@ def _check_table(header: _Header, file: File) -> None:
     if len(header.shape) != 2:
         remedy = "a.reshape(-1, 1)" if len(header.shape) < 2 else "a.reshape(-1, a.shape[-1])"
         raise ShapeError(
-            f"{file} has shape {header.shape}, and two dimensions (rows, features) are wanted: "
-            f"save {remedy} or another two-dimensional view of it."
+            f"{file} has shape {header.shape}, expected two dimensions: (rows, features). "
+            f"Save {remedy} or another two-dimensional view of it."
         )
     check_width(header.shape[1], file)
 
@@ -191,7 +193,7 @@ def _exactly(stream: IO[bytes], size: int, file: File) -> bytes:
     """Read `size` bytes. Raise DataError if the stream ends before that."""
     raw = stream.read(size)
     if len(raw) < size:
-        raise DataError(f"{file} is cut short; copy it again.")
+        raise DataError(f"{file} is incomplete. Copy it again.")
     return raw
 
 
@@ -205,7 +207,7 @@ def _open_member(file: File, selection: Selection) -> Table:
         raise _cut_short(held, header.nbytes, file)
     if held > header.nbytes:
         raise DataError(
-            f"{file} has {held} bytes of values, and its header tells of {header.nbytes}: save it "
+            f"{file} has {held} bytes of values, but its header says {header.nbytes}. Save it "
             "again."
         )
     index, features = _columns(header.shape[1], file, selection)
@@ -243,9 +245,10 @@ def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
     if wanted is None and len(flat) != 1:
         shapes = [f"{n.removesuffix('.npy')} {h.shape}" for n, (h, _) in found.items()]
         one = flat[0].removesuffix(".npy") if flat else ""
-        remedy = f"name one, as in '{file.path}:{one}'" if flat else "save a 2-D array in it"
+        remedy = f"choose one, as in '{file.path}:{one}'" if flat else "save a 2-D array in it"
         raise ShapeError(
-            f"{file} holds {len(flat)} two-dimensional arrays ({listing(shapes)}); {remedy}."
+            f"{file} has {len(flat)} two-dimensional arrays, expected one ({listing(shapes)}); "
+            f"{remedy}."
         )
     name = wanted or flat[0]
     return name, *found[name]

@@ -57,14 +57,14 @@ def check_member(info: zipfile.ZipInfo, file: File) -> None:
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         # zipfile decodes these by their contents, and not by how many bytes are requested.
         raise DataError(
-            f"{file} is packed in a way that NumPy does not write (method {info.compress_type}); "
-            "save it again with numpy.savez_compressed."
+            f"{file} is compressed in a way that NumPy does not write (method "
+            f"{info.compress_type}); save it again with numpy.savez_compressed."
         )
     most = _RATIO * info.compress_size + _SLACK if info.compress_type else info.compress_size
     if info.file_size > most:
         raise DataError(
-            f"{file} claims {info.file_size} bytes in {info.compress_size}, and there can be at "
-            f"most {most}; copy it again."
+            f"{file} claims {info.file_size} bytes in {info.compress_size} compressed ones, which "
+            f"can hold at most {most}. Copy it again."
         )
 
 
@@ -80,14 +80,14 @@ def unpacked(stream: IO[bytes], nbytes: int, folder: Path, file: File) -> Path:
     """
     if nbytes > (free := shutil.disk_usage(folder).free):
         raise StorageError(
-            f"{file} has its columns one after another and takes {nbytes} bytes unpacked, and "
-            f"{folder.parent} has room for {free}: set TMPDIR to a folder with more, or save it "
-            "as NPY or in C order."
+            f"{file} is in Fortran order and needs {nbytes} bytes on disk to be unpacked, but "
+            f"{folder.parent} has only {free} free. Set TMPDIR to a folder with more space, or "
+            "save the array as NPY or in C order."
         )
     path = folder / "member.npy"
     with path.open("wb") as out:
         while nbytes and (piece := stream.read(min(nbytes, _PIECE))):
             nbytes -= out.write(piece)
     if nbytes:
-        raise DataError(f"{file} is cut short; copy it again.")
+        raise DataError(f"{file} is incomplete. Copy it again.")
     return path

@@ -110,7 +110,9 @@ def _corrupt(file: File) -> Iterator[None]:
         detail = (
             str(error).splitlines()[0].rstrip(".")[:300] if str(error) else type(error).__name__
         )
-        raise DataError(f"{file} is no readable Parquet file: {detail}. Write it again.") from error
+        raise DataError(
+            f"{file} is not a readable Parquet file: {detail}. Write it again."
+        ) from error
 
 
 def _file(file: File) -> Any:
@@ -120,8 +122,8 @@ def _file(file: File) -> Any:
         footer, mark = int.from_bytes(stream.read(4), "little"), stream.read(4)
     if mark == b"PAR1" and footer > _LONGEST_FOOTER:
         raise DataError(
-            f"{file} has metadata of {footer} bytes, and at most {_LONGEST_FOOTER} are read; write "
-            "it again with fewer columns, or fewer row groups."
+            f"{file} has {footer} bytes of metadata, but emdist reads at most {_LONGEST_FOOTER}. "
+            "Write the file again with fewer columns or fewer row groups."
         )
     # Buffered instead of pre-buffered, so that memory depends on the page and not on the row group.
     return need("pyarrow.parquet").ParquetFile(
@@ -136,7 +138,9 @@ def _leaves(parquet: Any) -> dict[str, range]:
         found[field.name] = range(first, first + _stored(field.type))
         first = found[field.name].stop
     if first != parquet.metadata.num_columns:
-        raise OSError(f"{first} columns in its schema and {parquet.metadata.num_columns} stored")
+        raise OSError(
+            f"its schema has {first} columns, but it stores {parquet.metadata.num_columns}"
+        )
     return found
 
 
@@ -158,7 +162,7 @@ def _check_pages(parquet: Any, leaves: set[int], file: File) -> None:
             check_pages(stream, metadata, leaves)
         except ValueError as error:
             raise DataError(
-                f"{file} is no readable Parquet file: {error}. Write it again."
+                f"{file} is not a readable Parquet file: {error}. Write it again."
             ) from error
 
 
@@ -213,7 +217,9 @@ def _width(parquet: Any, field: Any, file: File) -> int:
         for cell in batch.column(0):
             if cell.is_valid:
                 return len(cell.values)
-    raise ShapeError(f"{file} has only nulls in the list column {field.name!r}; leave it out.")
+    raise ShapeError(
+        f"{file} has only nulls in the list column {field.name!r}; leave the column out."
+    )
 
 
 def _blocks(
@@ -244,8 +250,8 @@ def _numbers(cells: Any, column: Column, file: File, start: int) -> Array:
     odd = np.flatnonzero(valid & (lengths != column.width))
     if len(odd):
         raise ShapeError(
-            f"{file} has {int(lengths[odd[0]])} values in row {start + int(odd[0])} of "
-            f"{column.name!r}, where {column.width} are expected: lists must be equally long."
+            f"{file} has a list of {int(lengths[odd[0]])} values in row {start + int(odd[0])} of "
+            f"{column.name!r}, expected {column.width}. All lists must have the same length."
         )
     flat = _plain(cells.flatten(), column.dtype)  # flatten() leaves out the lists that are null
     if valid.all():

@@ -161,7 +161,7 @@ def _check_column(stream: IO[bytes], column: Any, size: int) -> None:
     start = min(filter(None, (column.data_page_offset, column.dictionary_page_offset)), default=0)
     end = start + column.total_compressed_size
     if not 0 < start <= end <= size:
-        raise ValueError(f"a column lies from byte {start} to {end} of {size}")
+        raise ValueError(f"a column should be at bytes {start} to {end}, but the file has {size}")
     counted = 0
     for page in _pages(stream, start, end):
         if page.values > column.num_values or page.unpacked > _VALUE * page.values + _SLACK:
@@ -171,4 +171,4 @@ def _check_column(stream: IO[bytes], column: Any, size: int) -> None:
             )
         counted += page.values if page.kind in (_DATA, _DATA_V2) else 0
     if counted > column.num_values:
-        raise ValueError(f"its pages have {counted} values, and {column.num_values} are counted")
+        raise ValueError(f"its pages have {counted} values, expected {column.num_values}")

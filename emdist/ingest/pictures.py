@@ -86,8 +86,8 @@ def read_picture(file: File) -> Picture:
         white = _white(image, file)
         if has_alpha(image) and not _is_opaque(image):
             raise DataError(
-                f"{file} has transparent pixels, and a palette of opaque colours cannot keep "
-                "them; flatten the image onto a background first."
+                f"{file} has transparent pixels, which a palette of opaque colours cannot "
+                "represent; flatten the image onto a background first."
             )
         colour = image.mode in ("RGB", "RGBA", "RGBX", "P")
         profile = image.info.get("icc_profile") if colour else None
@@ -98,8 +98,8 @@ def _white(image: Any, file: File) -> int:
     """Return the value that is white. Raise DtypeError for numbers without one."""
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
         raise DtypeError(
-            f"{file} holds numbers of 32 bits, for which no value is white; scale it to 8 or "
-            "16 bits first, or cluster its values with `emdist ingest` and `emdist fit`."
+            f"{file} has 32-bit values, for which no value means white. Scale it to 8 or 16 bits "
+            "first, or cluster its values with `emdist ingest` and `emdist fit`."
         )
     # Before Pillow 11, a PNG of 16 bits has the mode I.
     return 65535 if image.mode == "I" else _WHITE.get(image.mode, 255)

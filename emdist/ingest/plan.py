@@ -98,10 +98,10 @@ def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
             tables.append(reader_of(file)(file, selection))
         same_features(tables[0].features, tables[-1].features, files[0], file)
     if not tables[0].features:
-        raise ShapeError(f"{files[0]} has no columns to read; at least one feature is needed.")
+        raise ShapeError(f"{files[0]} has no columns to read, expected at least one feature.")
     plan = Plan(tuple(tables), wanted or np.result_type(*(table.dtype for table in tables)))
     if plan.rows == 0:
-        raise ShapeError(f"{files[0]} has no rows; at least one is needed.")
+        raise ShapeError(f"{files[0]} has no rows, expected at least one.")
     return plan
 
 
@@ -115,8 +115,8 @@ def _wanted(dtype: str) -> np.dtype[Any] | None:
         wanted = np.dtype(object)
     if wanted.kind not in "iuf" or wanted.itemsize > 8:
         raise ConfigError(
-            f"dtype {dtype!r} is no type for features; use 'auto', 'float32', 'float64' or an "
-            "integer type such as 'uint8'."
+            f"the dtype {dtype!r} cannot be used for features; use 'auto', 'float32', 'float64' "
+            "or an integer type such as 'uint8'."
         )
     return wanted.newbyteorder("=")
 
@@ -155,8 +155,8 @@ def check_weights(weights: Array, start: int, file: File) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise WeightError(
-            f"{file} has the weight {weights[row, 0]} in row {start + row}; weights must be "
-            "finite and not negative (0 leaves a row out)."
+            f"{file} has the sample weight {weights[row, 0]} in row {start + row}, expected a "
+            "finite number >= 0 (0 leaves a row out)."
         )
 
 

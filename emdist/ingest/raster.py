@@ -129,7 +129,7 @@ def refuse_raster(found: Described, file: File) -> None:
 def as_raster(found: Described, file: File) -> DataError:
     """Return the error for a TIFF file that is no picture, or whose numbers no picture has."""
     return DataError(
-        f"{file} is {found}: a raster, and only pictures are read. {by_rasterio(file)}"
+        f"{file} is {found}, which is a raster, but emdist reads only pictures. {by_rasterio(file)}"
     )
 
 

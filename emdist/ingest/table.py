@@ -72,8 +72,8 @@ class Selection:
         if (twice := _repeated(names)) is not None:
             if not twice:
                 raise DataError(
-                    f"{file} has several columns without a name, as pandas writes an index of "
-                    "several levels. Name all but one, or write the file with index=False."
+                    f"{file} has several columns without a name, which pandas writes for an index "
+                    "of several levels. Name all but one, or write the file with index=False."
                 )
             raise DataError(f"{file} has several columns named {brief(twice)}; rename all but one.")
         if self.only is None and not self.without and not bookkeeping:
@@ -84,7 +84,7 @@ class Selection:
         wanted: Sequence[str | int] = all_but if self.only is None else self.only
         chosen = [_position(column, index, file) for column in wanted]
         if (again := _repeated([names[i] for i in chosen])) is not None:
-            raise ConfigError(f"column {brief(again)} is asked for twice; name it once.")
+            raise ConfigError(f"the column {brief(again)} is requested twice; give it once.")
         return [i for i in chosen if i not in leave]
 
 
@@ -95,8 +95,8 @@ def index_note(bookkeeping: Collection[str], chosen: Sequence[str]) -> tuple[str
         return ()
     which = ", ".join(brief(name) for name in left)
     return (
-        f"column {which} left out: an index, not a feature; to take it, name it among the columns "
-        "(ingest.columns)",
+        f"emdist left out the column {which}: an index, not a feature; to include it, list it "
+        "among the columns (ingest.columns)",
     )
 
 
@@ -112,7 +112,8 @@ def _position(column: str | int, index: Mapping[str, int], file: File) -> int:
     if isinstance(column, int):
         if not 0 <= column < len(index):
             raise ConfigError(
-                f"{file} has {len(index)} columns, 0 to {len(index) - 1}; there is no {column}."
+                f"{file} has no column {column}; its {len(index)} columns are 0 to "
+                f"{len(index) - 1}."
             )
         return column
     if column not in index:
@@ -197,8 +198,8 @@ def check_width(features: int, file: File) -> None:
     """Raise ShapeError if there are more columns than an array may have features."""
     if features > MOST_FEATURES:
         raise ShapeError(
-            f"{file} has {features} columns, and at most {MOST_FEATURES} are read; write an array "
-            "of more with zarr itself, or save some of them."
+            f"{file} has {features} columns, but emdist reads at most {MOST_FEATURES}. Write a "
+            "larger array with zarr itself, or save only some of the columns."
         )
 
 
@@ -220,13 +221,13 @@ def real(dtype: np.dtype[Any], file: File) -> np.dtype[Any]:
     if dtype.kind in "iuf" and dtype.itemsize <= 8:
         return dtype.newbyteorder("=")
     remedy = {
-        "O": "it holds pickled Python objects, which are never loaded; save numbers instead, "
+        "O": "it contains pickled Python objects, which emdist never loads. Save numbers instead, "
         "as in np.save(path, a.astype(float))",
         "c": "store real and imaginary parts as two features, as in np.hstack([a.real, a.imag])",
-        "f": "more than 64 bits are not supported; save a.astype(np.float64)",
+        "f": "emdist does not support more than 64 bits. Save a.astype(np.float64)",
         "V": "save the fields as columns with numpy.lib.recfunctions.structured_to_unstructured",
-    }.get(dtype.kind, "turn it into numbers first")
-    raise DtypeError(f"{file} has type {dtype}, and real numbers are wanted: {remedy}.")
+    }.get(dtype.kind, "convert it to numbers first")
+    raise DtypeError(f"{file} has dtype {dtype}, expected real numbers: {remedy}.")
 
 
 def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str]) -> None:
@@ -238,6 +239,6 @@ def refuse_text(file: File, bad: Sequence[tuple[str, str]], good: Sequence[str])
         f"choose the numeric ones (ingest.columns): {', '.join(brief(n) for n in good[:_SHOWN])}"
         f"{', ...' if len(good) > _SHOWN else ''}"
         if good
-        else "there is no numeric column to choose instead"
+        else "it has no numeric column to choose instead"
     )
     raise DtypeError(f"{file} has columns without real numbers: {shown}; {remedy}.")

@@ -45,7 +45,7 @@ def sibling(location: Location, name: str) -> Location:
 
 
 @contextmanager
-def storing(location: Location, left: str = "nothing was left there") -> Iterator[None]:
+def storing(location: Location, left: str = "nothing is left there") -> Iterator[None]:
     """Turn failures of the file system or the object store into a StorageError."""
     try:
         yield
@@ -114,8 +114,8 @@ class Growing:
             self._flush()
         if self._array is None or self.written != self._array.shape[0]:
             raise DataError(
-                f"{self.total} rows were announced and {self.written} read: a source file "
-                "changed while it was read; ingest it again."
+                f"emdist expected {self.total} rows and read {self.written}, because a source "
+                "file changed while emdist read it. Ingest it again."
             )
         marks = {FORMAT: FORMAT_VERSION, COMPLETE: True}
         self._array.attrs.update({**attributes, **marks})
@@ -179,18 +179,20 @@ class Output:
             # Resolve links, so that both names are in one file system.
             target = Location(str(target.path.resolve()), target.options)
         elif not urlsplit(target.url).path.strip("/"):
-            raise ConfigError(f"{target} is a whole bucket; give a path, as in {target}/x.zarr.")
+            raise ConfigError(
+                f"{target} is a whole bucket; give a path in it, such as {target}/x.zarr."
+            )
         name = f"{target.name}.partial-{secrets.token_hex(4)}"
         there = exists(target)
         if there and not overwrite:
             raise OutputExistsError(
-                f"there is something at {target} already; choose another target, or "
+                f"there is already something at {target}; choose another target, or "
                 "replace it (ingest.overwrite)."
             )
         if there and not _is_array(target):
             raise OutputExistsError(
-                f"{target} is no Zarr array, and nothing else is replaced (ingest.overwrite); "
-                "choose another target, or remove it yourself."
+                f"{target} is not a Zarr array, and ingest.overwrite replaces nothing else; choose "
+                "another target, or delete it yourself."
             )
         beside = target.is_local or there
         return cls(target, sibling(target, name) if beside else target)
@@ -301,7 +303,7 @@ def _rename(building: Path, final: Path, overwrite: bool) -> None:
             aside.rename(final)
         elif exists(Location(str(final))):
             raise OutputExistsError(
-                f"{final} was created by someone else meanwhile; choose another target."
+                f"another process created {final} meanwhile; choose another target."
             ) from error
         raise
     _flush_to_disk(final.parent)

@@ -43,7 +43,7 @@ def differing(before: Mapping[str, object], now: Mapping[str, object]) -> list[s
     if "blas" in known:  # Records of earlier versions do not contain settings.
         known += _AT_TIMES
     return [
-        f"{name} {now.get(name, 'as it comes')} in place of {before.get(name, 'as it comes')}"
+        f"{name} {now.get(name, 'the default')} in place of {before.get(name, 'the default')}"
         for name in known
         if before.get(name) != now.get(name)
     ]

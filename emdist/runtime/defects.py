@@ -22,8 +22,8 @@ _OF_MACHINE = (OSError, MemoryError)
 #: Where to report a defect.
 REPORT = "https://github.com/emdist/emdist/issues"
 _NOTE = (
-    "This is a defect of emdist, or a library that emdist does not know in this version; the data "
-    f"is not at fault. Please report it with this traceback: {REPORT}"
+    "The data is not the cause. This is a defect of emdist, or of emdist with the installed "
+    f"version of another library. Please report it with this traceback: {REPORT}"
 )
 #: Errors that name a mistake in code.
 _OF_CODE = (

@@ -88,7 +88,7 @@ def advice(extra: str) -> str:
         return f"Run: uv tool install {wanted}"
     if installer in ("pip", "uv") or find_spec("pip") is not None:
         return f"Run: {_pip(installer)} {wanted}"
-    return f"Add {packages} with {installer}, which installed emdist."
+    return f"Install {packages} with {installer}, which installed emdist."
 
 
 def _pip(installer: str) -> str:

@@ -43,7 +43,9 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
         found["cannot_be_clustered"] = str(error)
         return found
     if array.ndim != 2:
-        found["cannot_be_clustered"] = f"{array.ndim} dimension(s); wanted 2, (rows, features)"
+        found["cannot_be_clustered"] = (
+            f"the array has {array.ndim} dimension(s), expected 2: (rows, features)"
+        )
         return found
     if (names := stored_names(array)) is not None:
         found["feature_names"] = list(names)

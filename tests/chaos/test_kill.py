@@ -147,7 +147,7 @@ def test_a_torn_newest_checkpoint(
     state.write_bytes(state.read_bytes()[:-100])
     with fitting(config, tmp_path) as fit:
         assert fit.end() == 0, fit.errors
-    assert any(f"skipping checkpoint ckpt/{newest.name}" in line for line in fit.errors)
+    assert any(f"skipping the checkpoint ckpt/{newest.name}" in line for line in fit.errors)
     assert result(tmp_path / "r") == wanted["full"]
 
 

@@ -351,7 +351,7 @@ def test_what_is_no_array_is_named_with_what_works(emdist: Command, data: Path) 
     assert emdist("fit", "z.zarr", "-k", 2).code == 0
     Path("c.yaml").write_text(f"data: {{path: {data}}}\n")
     answer = emdist("inspect", "c.yaml")
-    assert "It is a configuration: `emdist fit -f c.yaml`" in answer.err
+    assert "It is a configuration, which `emdist fit -f c.yaml` reads" in answer.err
     assert "ingest" not in answer.err
     answer = emdist("label", "c.yaml", data, "o.zarr")
     assert answer.code == 3

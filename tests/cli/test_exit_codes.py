@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "no address": (
         "fit x.zarr --scheduler here",
         2,
-        "--scheduler='here' is no scheduler address",
+        "--scheduler='here' is not the address of a scheduler",
         _nothing,
     ),
     "an empty run": ("fit x.zarr --run ''", 2, "--run: '' is empty; give a name", _nothing),
@@ -101,7 +101,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "no configuration file": ("fit -f none.yaml", 3, "no configuration file", _nothing),
     "no array": ("fit y.zarr", 3, "did you mean 'x.zarr'", _nothing),
     "a file": ("fit rows.csv", 3, "emdist ingest rows.csv rows.zarr", _file),
-    "a folder": ("fit .", 3, "folder without an array's metadata", _nothing),
+    "a folder": ("fit .", 3, "folder without the metadata of an array", _nothing),
     "NaN": ("fit nan.zarr -k 2", 3, "row 14 has nan in feature 1", _nan),
     "unwritten": ("fit half.zarr -k 2", 3, "never written", _half),
     "nothing to inspect": ("inspect none", 3, "nothing at", _nothing),

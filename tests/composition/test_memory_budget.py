@@ -180,7 +180,7 @@ def test_advice_on_a_chunk_that_is_too_large_is_to_rechunk(tmp_path: Path) -> No
     section = make_config({"data": {"path": claimed, "missing_chunks": "fill"}}, "test").data
     source = make_source(section)
     assert largest_block(source) == 2 << 30
-    with pytest.raises(WorkersError, match=r"no data\.block_size helps") as told:
+    with pytest.raises(WorkersError, match=r"a smaller data\.block_size does not help") as told:
         check_memory(client, largest_block(source), partial(smaller_blocks, source))
     assert "'341 MiB'" not in str(told.value)
     # The line that it shows does what it says.

@@ -47,7 +47,7 @@ def test_settings_that_change_bits_are_part_of_it() -> None:
     assert differing(plain, plain) == []
     assert found_with(NUMBA_CPU_NAME="nehalem")["cpu"] == "nehalem"
     features = found_with(NUMBA_CPU_FEATURES="+sse2")
-    assert differing(plain, features) == ["cpu_features +sse2 in place of as it comes"]
+    assert differing(plain, features) == ["cpu_features +sse2 in place of the default"]
     switched = found_with(NPY_DISABLE_CPU_FEATURES="AVX2")
     assert "AVX2" in str(differing(plain, switched))
     if "openblas" in plain["blas"] and plain["machine"] == "x86_64":
@@ -108,7 +108,7 @@ def test_machines_of_a_cluster_are_compared() -> None:
     assert "tcp://b has cpu skylake in place of znver3 (tcp://a)" in apart
     alike = mixed(one, {"tcp://a": other, "tcp://b": other})
     assert alike is not None
-    assert "they have cpu skylake in place of znver3" in alike
+    assert "the workers have cpu skylake in place of znver3" in alike
 
 
 def test_a_cluster_of_two_kinds_is_told_when_it_is_joined(
@@ -131,7 +131,7 @@ def test_a_cluster_of_two_kinds_is_told_when_it_is_joined(
         client.wait_for_workers(2, timeout=60)
         with caplog.at_level(logging.WARNING):
             check_workers(client)
-        assert "do not compute alike" in caplog.text
+        assert "do not give bit-identical results" in caplog.text
         assert "cpu" in caplog.text
-        with pytest.warns(RuntimeWarning, match="do not compute alike"):
+        with pytest.warns(RuntimeWarning, match="do not give bit-identical results"):
             make_engine(client)

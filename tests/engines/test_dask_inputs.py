@@ -260,7 +260,7 @@ def test_a_persisted_array_whose_cluster_is_gone() -> None:
         Client(own) as connected,
     ):
         lying = connected.persist(da.from_array(rows(), chunks=(500, 3)))
-    with pytest.raises(ConfigError, match="Persist it again"):
+    with pytest.raises(ConfigError, match="Persist the original array again"):
         KMeans(2).fit(lying)
 
 

@@ -96,7 +96,7 @@ def test_what_is_wrong_with_certificates_is_said_without_them(
     (tmp_path / "no.pem").write_text("no certificate")
     for wrong, words in (
         ({"key": str(tmp_path / "nothing.pem")}, "cluster.tls.key is .*nothing.pem.*PEM file"),
-        ({"key": secret}, "cluster.tls.key is the text of a certificate or key; wanted the path"),
+        ({"key": secret}, "cluster.tls.key is the text of a certificate or key, expected the path"),
         ({"key": files["ca_file"]}, "cannot be used"),
         ({"cert": str(tmp_path / "no.pem")}, "cannot be used"),
         ({"ca_file": str(tmp_path / "no.pem")}, "cannot be used"),
@@ -105,7 +105,7 @@ def test_what_is_wrong_with_certificates_is_said_without_them(
             Tls(**{**files, **wrong}).security()
         assert secret.splitlines()[1] not in str(told.value)
     plain = Address("tcp://127.0.0.1:8786", tls=Tls(**files))
-    with pytest.raises(ConfigError, match=r"not encrypted; wanted tls://"), plain.open():
+    with pytest.raises(ConfigError, match=r"not encrypted; expected tls://"), plain.open():
         pass
 
 

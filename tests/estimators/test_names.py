@@ -370,7 +370,7 @@ def test_names_that_are_not_of_the_features_are_told(
     array.attrs["feature_names"] = listed
     est = KMeans(2, random_state=0).fit(str(tmp_path / "x"))
     assert not hasattr(est, "feature_names_in_")
-    assert "holds no list of 3 texts" in caplog.text
+    assert "is not a list of 3 texts" in caplog.text
 
 
 def pandas_frame(x: Any, names: list[Any]) -> Any:

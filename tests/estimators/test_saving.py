@@ -181,13 +181,13 @@ def test_a_run_keeps_its_own_model(stored: Path, x: Rows, tmp_path: Path) -> Non
     folder, est = tmp_path / "run", KMeans(3, random_state=0).fit(x)
     run(stored, folder, name="kmeans", n_components=3)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    around = f"lies in {folder}, which is the folder of a run"
+    around = f"is in {folder}, which is the folder of a run"
     for inside, what in (
         (folder, "run is the folder of a run"),
         (folder / "final", around),
         (folder / "mine", around),
     ):
-        with pytest.raises(ConfigError, match=f"{what} .*Name a folder that is new or empty"):
+        with pytest.raises(ConfigError, match=f"{what} .*Choose a new or empty folder"):
             est.save(inside)
     assert before == {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -202,9 +202,11 @@ def test_a_model_replaces_only_a_model(x: Rows, tmp_path: Path) -> None:
     est.save(place)
     same(emdist.load(place), est, ["cluster_centers_"])
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ConfigError, match=r"holds files that are no saved model\. Name a folder"):
+    with pytest.raises(
+        ConfigError, match=r"holds files that are not a saved model\. Choose a new or empty folder"
+    ):
         est.save(tmp_path)
-    with pytest.raises(ConfigError, match=r"notes.txt is a file, and a model is saved as a folder"):
+    with pytest.raises(ConfigError, match=r"notes.txt is a file, but a model is saved as a folder"):
         est.save(tmp_path / "notes.txt")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "notes.txt"]
 

@@ -390,7 +390,7 @@ def test_a_picture_s_transparency_is_dropped_and_told(
 def test_pictures_whose_numbers_are_others_than_stored_say_so(tmp_path: Path, out: Path) -> None:
     grey = RNG.integers(0, 16, (4, 6), dtype=np.uint8)
     tiff(tmp_path / "white.tif", grey[..., None], photometric=0)
-    assert "turned round" in ingest(tmp_path / "white.tif", out).notes[0]
+    assert "were inverted" in ingest(tmp_path / "white.tif", out).notes[0]
     same(out, 255 - grey.reshape(-1, 1))
     nibbles = Image.fromarray(grey * 17)
     nibbles.save(tmp_path / "n.png", bits=4)
@@ -460,8 +460,8 @@ def test_an_index_is_no_feature_unless_it_is_named(
         assert summary.notes == ()
         return
     assert summary.notes == (
-        f"column '{index}' left out: an index, not a feature; to take it, name it among the "
-        "columns (ingest.columns)",
+        f"emdist left out the column '{index}': an index, not a feature; to include it, list it "
+        "among the columns (ingest.columns)",
     )
     summary = ingest(tmp_path / "a.parquet", out, columns=[index, "b"], overwrite=True)
     assert summary.notes == ()
@@ -477,7 +477,7 @@ def test_row_names_of_a_csv_file_are_no_feature_unless_they_are_named(
     (tmp_path / "a.csv").write_text(f"{name},a,b\n0,1,2\n1,3,4\n")
     summary = ingest(tmp_path / "a.csv", out)
     same(out, np.array([[1.0, 2.0], [3.0, 4.0]]))
-    assert f"column '{name}' left out" in summary.notes[0]
+    assert f"left out the column '{name}'" in summary.notes[0]
     ingest(tmp_path / "a.csv", out, columns=[name, "b"], overwrite=True)
     same(out, np.array([[0.0, 2.0], [1.0, 4.0]]))
     (tmp_path / "words.csv").write_text(f"{name},a\nfirst,1\nsecond,2\n")
@@ -497,7 +497,7 @@ def test_parts_are_read_in_natural_order_which_is_told(tmp_path: Path, out: Path
     summary = ingest(source, out)
     same(out, np.arange(12.0)[:, None])
     assert summary.notes == (
-        "12 files, read in this order: part.0.parquet, part.1.parquet, part.2.parquet, ..., "
+        "emdist read 12 files in this order: part.0.parquet, part.1.parquet, part.2.parquet, ..., "
         "part.11.parquet",
     )
     listed = ingest([folder / "part.3.parquet", folder / "part.1.parquet"], out, overwrite=True)
@@ -551,7 +551,7 @@ def test_dtype_converts_and_refuses_what_it_would_change(tmp_path: Path, out: Pa
         np.save(tmp_path / "c.npy", np.array([[1.0], [bad]]))
         with pytest.raises(errors.DtypeError, match="row 1 of 'x0'"):
             ingest(tmp_path / "c.npy", tmp_path / "c.zarr", dtype=kind)
-    with pytest.raises(errors.ConfigError, match="no type for features"):
+    with pytest.raises(errors.ConfigError, match="cannot be used for features"):
         ingest(tmp_path / "a.npy", tmp_path / "c.zarr", dtype="complex64")
 
 
@@ -637,7 +637,7 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "missing": ("godo.npy", lost, r"did you mean .*good\.npy"),
     "no folder": ("nowhere/a.npy", lost, "nowhere does not exist"),
     "no match": ("*.jpeg", lost, "no file matches"),
-    "empty folder": ("void", lost, "holds no file of a known format"),
+    "empty folder": ("void", lost, "contains no file of a known format"),
     "nested folder": ("deep", lost, r"\*\*/\*\.parquet"),
     "mixed folder": (".", config, "several formats"),
     "unknown suffix": ("notes.docx", config, r"\.csv.*\.npy.*\.parquet.*\.png"),
@@ -650,16 +650,16 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "structured": ("fields.npy", dtype, "structured_to_unstructured"),
     "no rows": ("norows.npy", shape, "no rows"),
     "no columns": ("nocols.npy", shape, "no columns"),
-    "torn npy": ("torn.npy", data, "cut short"),
-    "junk npy": ("junk.npy", data, "no readable NPY"),
-    "empty npy": ("empty.npy", data, "no readable NPY"),
-    "torn npz": ("torn.npz", data, "no readable NPZ"),
+    "torn npy": ("torn.npy", data, "is incomplete"),
+    "junk npy": ("junk.npy", data, "not a readable NPY"),
+    "empty npy": ("empty.npy", data, "not a readable NPY"),
+    "torn npz": ("torn.npz", data, "not a readable NPZ"),
     "flipped npz": ("flipped.npz", data, "CRC"),
     "npz without arrays": ("none.npz", shape, "0 two-dimensional"),
     "empty csv": ("empty.csv", shape, "is empty"),
     "blank csv": ("blank.csv", shape, "is empty"),
     "header only": ("headonly.csv", shape, "no rows"),
-    "ragged": ("ragged.csv", shape, "3 cells where 2.*'1,2,3'"),
+    "ragged": ("ragged.csv", shape, "3 cells, expected 2.*'1,2,3'"),
     "words": (
         "words.csv",
         dtype,
@@ -671,7 +671,7 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "unnamed column": (
         "unnamed.csv",
         data,
-        "without a name.*delimiter at the line ends.*ingest.columns",
+        "without a name.*lines end with a delimiter.*ingest.columns",
     ),
     "latin-1": ("latin.csv", data, "not UTF-8"),
     "utf-16": ("utf16.csv", data, "not UTF-8"),
@@ -680,11 +680,11 @@ FILES: dict[str, tuple[str, type[errors.EmdistError], str]] = {
     "junk gz": ("junk.csv.gz", data, "cannot be read"),
     "text parquet": ("text.parquet", dtype, r"'s' \(string\).*\(ingest.columns\): 'a'\."),
     "empty parquet": ("empty.parquet", shape, "no rows"),
-    "uneven lists": ("lists.parquet", shape, "1 values in row 1 of 'e', where 2"),
-    "torn parquet": ("torn.parquet", data, "no readable Parquet"),
-    "flipped parquet": ("flipped.parquet", data, "no readable Parquet"),
-    "torn image": ("torn.png", data, "no readable image"),
-    "junk image": ("junk.png", data, "no readable image"),
+    "uneven lists": ("lists.parquet", shape, "1 values in row 1 of 'e', expected 2"),
+    "torn parquet": ("torn.parquet", data, "not a readable Parquet"),
+    "flipped parquet": ("flipped.parquet", data, "not a readable Parquet"),
+    "torn image": ("torn.png", data, "not a readable image"),
+    "junk image": ("junk.png", data, "not a readable image"),
     "pages": ("pages.tif", shape, "2 pages"),
 }
 
@@ -734,7 +734,17 @@ def test_bad_choice_gives_one_clear_error(bad: Path, out: Path, name: str) -> No
 
 
 def test_url_is_no_source(out: Path) -> None:
-    refused(out, "s3://bucket/a.csv", errors.ConfigError, "copy it first")
+    refused(out, "s3://bucket/a.csv", errors.ConfigError, "Download it first")
+
+
+def test_a_line_that_is_too_long_is_refused_with_the_limit_that_applied(
+    tmp_path: Path, out: Path
+) -> None:
+    """The limit grows with the first line: it is four times as long, and not the constant."""
+    first = ",".join(["0" * 3000] * 100)
+    longer = ",".join(["0" * 30_000] * 100)
+    (tmp_path / "a.csv").write_text(f"{first}\n{first}\n{longer}\n{first}\n")
+    refused(out, tmp_path / "a.csv", errors.ShapeError, f"more than {4 * len(first)} bytes")
 
 
 def test_swapped_columns_are_mended_by_choosing_them(tmp_path: Path, out: Path) -> None:
@@ -807,9 +817,9 @@ def test_overwrite_replaces_nothing_but_arrays(tmp_path: Path) -> None:
     home.mkdir()
     (home / "thesis.tex").write_text("years of work")
     for target in (home, home / "thesis.tex"):
-        with pytest.raises(errors.OutputExistsError, match="no Zarr array"):
+        with pytest.raises(errors.OutputExistsError, match="is not a Zarr array"):
             ingest(tmp_path / "a.npy", target, overwrite=True)
-    with pytest.raises(errors.ConfigError, match="holds the source"):
+    with pytest.raises(errors.ConfigError, match="contains the source"):
         ingest(tmp_path / "a.npy", tmp_path, overwrite=True)
     assert (home / "thesis.tex").read_text() == "years of work"
 

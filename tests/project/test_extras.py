@@ -117,7 +117,7 @@ def test_other_installers(environment: Any, tmp_path: Path, monkeypatch: Any) ->
     python = bin_ / "python"
     assert advice("flows") == f"Run: uv pip install --python {python} 'emdist[flows]'"
     (info / "INSTALLER").write_text("pdm")
-    assert advice("flows") == f"Add {BY_NAME} with pdm, which installed emdist."
+    assert advice("flows") == f"Install {BY_NAME} with pdm, which installed emdist."
     (bin_.parent / "uv-receipt.toml").touch()
     assert advice("flows") == "Run: uv tool install 'emdist[flows]'"
     (bin_.parent / "pipx_metadata.json").touch()

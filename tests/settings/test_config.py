@@ -540,5 +540,5 @@ def test_a_fit_without_labels_may_ask_for_none() -> None:
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("nan"), 0.0])
 def test_a_scheduler_is_waited_for_as_long_as_a_clock_counts(seconds: float) -> None:
-    with pytest.raises(ConfigError, match="must be positive seconds, finite"):
+    with pytest.raises(ConfigError, match="must be a positive and finite number of seconds"):
         Address("tcp://127.0.0.1:1", timeout=seconds)

@@ -279,18 +279,18 @@ TABLE = [
         a_folder),
     Bad("torn metadata", NotAnArrayError, ("x.zarr is not a readable Zarr array",),
         torn_metadata),
-    Bad("one dimension", ShapeError, ("1 dimension(s), shape (60,)", "wanted 2", "(n, 1)"),
+    Bad("one dimension", ShapeError, ("1 dimension(s), shape (60,)", "expected 2", "(n, 1)"),
         replaced(rows()[:, 0])),
-    Bad("three dimensions", ShapeError, ("3 dimension(s)", "wanted 2", "rows by features"),
+    Bad("three dimensions", ShapeError, ("3 dimension(s)", "expected 2", "Reshape it"),
         replaced(rows().reshape(15, 4, 2))),
     Bad("zero rows", ShapeError, ("0 sample(s)", "minimum of 1", "writer finished"),
         replaced(rows()[:0], chunks=(10, 2))),
     Bad("zero features", ShapeError, ("0 feature(s)", "minimum of 1"),
         replaced(rows()[:, :0], chunks=(10, 2))),
-    Bad("objects", DtypeError, ("x.zarr", "'|O'", "wanted real numbers", "convert"), v2_objects),
-    Bad("text", DtypeError, ("wanted real numbers", "encode the categories"), typed("U4")),
-    Bad("long text", DtypeError, ("wanted real numbers", "convert"), typed(str)),
-    Bad("complex", DtypeError, ("complex64", "wanted real numbers", "modulus"),
+    Bad("objects", DtypeError, ("x.zarr", "'|O'", "expected real numbers", "convert"), v2_objects),
+    Bad("text", DtypeError, ("expected real numbers", "encode the categories"), typed("U4")),
+    Bad("long text", DtypeError, ("expected real numbers", "convert"), typed(str)),
+    Bad("complex", DtypeError, ("complex64", "expected real numbers", "modulus"),
         typed("complex64")),
     Bad("dates", DtypeError, ("datetime64", "days since"), typed("datetime64[D]")),
     Bad("few distinct rows", DistinctRowsError, ("2 distinct rows", "3 clusters", "at most 2"),
@@ -301,7 +301,7 @@ TABLE = [
         not_finite(np.inf), early=False),
     Bad("missing chunk", MissingChunksError, ("x.zarr: chunks for 10 of 60 rows", "40..49",
         "fill value", "missing_chunks to 'drop'"), lost_chunk),
-    Bad("incomplete ingest", MissingChunksError, ("x.zarr", "not written to its end",
+    Bad("incomplete ingest", MissingChunksError, ("x.zarr", "is incomplete",
         "ingest again"), cut_off_ingest),
     Bad("corrupt chunk", CorruptChunkError, ("'c/4/0'", "rows 40..49, block 2", "Write this chunk "
         "again"), flipped_bit, early=False),
@@ -322,9 +322,9 @@ TABLE = [
     Bad("start that is no npz", StartError, ("start.npz", "numpy.savez"), no_npz),
     Bad("start that is not there", NotFoundError, ("none.npz", "fit.start"),
         setting("fit", start="/nowhere/none.npz")),
-    Bad("weights of another length", WeightError, ("(59,)", "wanted (60,)"),
+    Bad("weights of another length", WeightError, ("(59,)", "expected (60,)"),
         weights(np.ones(59))),
-    Bad("weights in two dimensions", WeightError, ("(60, 1)", "wanted (60,)"),
+    Bad("weights in two dimensions", WeightError, ("(60, 1)", "expected (60,)"),
         weights(np.ones((60, 1)))),
     Bad("weights negative", WeightError, ("block 2", "row 42: -1.0", "wanted numbers >= 0"),
         weights(one_weight(-1)), early=False),
@@ -346,11 +346,11 @@ TABLE = [
         setting("cluster", kind="local", workers=3)),
     Bad("no size", ConfigError, ("block_size", "'many'", "'128 MiB'"),
         setting("data", block_size="many")),
-    Bad("run of other data", RunMismatchError, ("data that has changed since",
+    Bad("run of other data", RunMismatchError, ("a run whose data has changed since",
         "sampled_sha256", "Nothing was changed", "another run.key"), run_of_other_data),
     Bad("run of another configuration", RunMismatchError, ("run.json", "config.fit.seed: 0 -> 7",
         "Nothing was changed", "another run.key"), run_of_another_config),
-    Bad("run folder of others", RunMismatchError, ("no run folder", "Nothing was changed",
+    Bad("run folder of others", RunMismatchError, ("not the folder of a run", "Nothing was changed",
         "another run.key"), run_folder_of_others),
     Bad("labels of others", OutputExistsError, ("out", "emdist did not write", "Nothing was "
         "changed", "another place"), labels_of_others),
@@ -589,5 +589,5 @@ def test_what_is_no_file_is_named_and_never_waited_for(what: str, tmp_path: Path
         model = tmp_path / "model"
         model.mkdir()
         place.rename(model / "model.json")
-        with pytest.raises(CheckpointError, match=f"model.json is a {what}.*not a file"):
+        with pytest.raises(CheckpointError, match=f"model.json is a {what}.*expected a file"):
             read_model(Location(str(model)))

@@ -131,11 +131,11 @@ def test_a_folder_of_something_else_is_never_touched(run: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        (b"", "torn"),
-        (b'{"format": 1, "conf', "torn"),
-        (b"[]", "not a JSON object"),
+        (b"", "incomplete or damaged"),
+        (b'{"format": 1, "conf', "incomplete or damaged"),
+        (b"[]", "expected an object"),
         (b"{}", "no format version"),
-        (b'{"format": 99}', "newer emdist"),
+        (b'{"format": 99}', "newer version of emdist"),
         (b'{"format": 1, "config": {}, "config_digest": "x"}', "edited"),
     ],
 )
@@ -338,7 +338,7 @@ def test_damage_falls_back_with_a_warning_or_is_refused(
         DAMAGE[damage](path)
         with caplog.at_level(logging.WARNING):
             assert newest(local) == fallback
-        assert "skipping checkpoint" in caplog.text
+        assert "skipping the checkpoint" in caplog.text
     ((path),) = local.location.path.glob(f"ckpt/00000001-*/{file}")
     DAMAGE[damage](path)
     with pytest.raises((CheckpointError, StorageError)) as caught:
@@ -392,7 +392,7 @@ def test_a_newer_format_is_refused_and_not_skipped(local: RunFolder) -> None:
     fill(local, 1, 2)
     ((path),) = local.location.path.glob("ckpt/00000002-*/manifest.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(CheckpointError, match="newer emdist"):
+    with pytest.raises(CheckpointError, match="newer version of emdist"):
         local.load("ckpt")
 
 
@@ -493,7 +493,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_is_told_and_loses_nothing(small_disk: Path) -> None:
     run = RunFolder(Location(str(small_disk / "run")))
     epoch = fill(run, 1)
-    with pytest.raises(StorageError, match=r"disk is full.*nothing that was there"):
+    with pytest.raises(StorageError, match=r"disk is full.*no existing data is lost"):
         run.save("ckpt", 2, {"x": np.zeros(100_000)}, {"sequence": 2}, epoch)
     assert leftovers(small_disk) == []
     assert newest(run) == 1
@@ -549,7 +549,7 @@ def test_bytes_that_read_back_wrong_are_no_checkpoint(
     monkeypatch.setattr(
         files_local, "_write_new", lambda path, data: real(path, data[:-1] + b"\xff")
     )
-    with pytest.raises(StorageError, match="reads back other bytes"):
+    with pytest.raises(StorageError, match="reading it back gives other bytes"):
         local.save("ckpt", 2, arrays(2), {"sequence": 2}, epoch)
     monkeypatch.undo()
     assert newest(local) == 1
@@ -677,16 +677,16 @@ def test_changed_data_is_said_to_have_changed() -> None:
     with pytest.raises(RunMismatchError) as caught:
         compare(*records, "runs/r")
     told = str(caught.value)
-    assert told.startswith("runs/r is a run of data that has changed since (what it was -> ")
+    assert told.startswith("runs/r belongs to a run whose data has changed since (stored -> ")
     # Whole texts, with both of their quotes.
     assert f'data.sampled_sha256: "{"a" * 55}..." -> "{"b" * 55}..."' in told
-    assert told.endswith("use another run.key (another folder) for the data as it is.")
+    assert told.endswith("use another run.key (another folder) for the present data.")
     caught.value.layer = "command"
     assert "use another --run (another folder)" in str(caught.value)
 
 
 def test_other_settings_are_another_run_whatever_the_data() -> None:
     one, other = ({"config": {"k": k}, "data": {"rows": k}, "plan": "p"} for k in (1, 2))
-    with pytest.raises(RunMismatchError, match="belongs to another run") as caught:
+    with pytest.raises(RunMismatchError, match="belongs to a different run") as caught:
         compare(new_record(one), new_record(other), "runs/r")
     assert "has changed since" not in str(caught.value)

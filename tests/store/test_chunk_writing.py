@@ -124,7 +124,7 @@ def test_rows_that_are_not_whole_chunks_are_refused(tmp_path: Path) -> None:
     x = values("score")
     array, place = created(tmp_path, x), Location(str(tmp_path))
     for a, b, n in ((1, CHUNK, CHUNK - 1), (0, CHUNK - 1, CHUNK - 1), (0, CHUNK, 7)):
-        with pytest.raises(ValueError, match="is not rows"):
+        with pytest.raises(ValueError, match="do not fill rows"):
             put_rows(place, array, a, b, x[:n])
     assert stored(tmp_path) == {}
 

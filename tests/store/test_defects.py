@@ -269,7 +269,7 @@ HEADERS: list[Any] = [
 @pytest.mark.parametrize("header", HEADERS)
 def test_a_state_with_an_odd_header_is_damage(header: Any) -> None:
     text = json.dumps(header).encode()
-    with pytest.raises(CheckpointError, match="no state"):
+    with pytest.raises(CheckpointError, match="not a state file of emdist"):
         sealed.unpack(len(text).to_bytes(8, "little") + text, "the state")
 
 
@@ -277,7 +277,7 @@ def test_a_state_with_an_odd_header_is_damage(header: Any) -> None:
     "files", [None, 5, {"a": 5}, {"a": []}, {"a": [5]}, {"a": [{"size": "1", "sha256": "x"}]}]
 )
 def test_a_manifest_without_seals_is_damage(files: Any) -> None:
-    with pytest.raises(CheckpointError, match="nothing readable"):
+    with pytest.raises(CheckpointError, match="no readable size and digest"):
         sealed.seals({"files": files}, "a", "the manifest")
 
 
@@ -333,7 +333,7 @@ def test_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Excepti
 
 def test_an_image_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n no more")
-    with pytest.raises(DataError, match="no readable image"):
+    with pytest.raises(DataError, match="not a readable image"):
         ingest(tmp_path / "a.png", tmp_path / "x.zarr")
 
 

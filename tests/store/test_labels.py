@@ -326,7 +326,7 @@ def test_labels_of_another_model_are_refused_and_left_alone(
 ) -> None:
     fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
     before = tree(tmp_path), group(place)["labels"][:].tolist()  # type: ignore[index]
-    with pytest.raises(RunMismatchError, match=r"another model.*Nothing was changed.*overwriting"):
+    with pytest.raises(RunMismatchError, match=r"another model.*Nothing was changed.*overwrite"):
         label_writer(place, ("labels",), (0, 40, 80), 3, {"model": "other", "data": "d"})
     assert (tree(tmp_path), group(place)["labels"][:].tolist()) == before  # type: ignore[index]
 
@@ -347,13 +347,35 @@ def test_other_blocks_of_the_same_model_are_refused_unless_overwritten(place: Lo
     fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
     assert check_place(place, Wanted(WHO, ("labels",), False, (80, 40, 3))) == "continue"
     smaller = Wanted(WHO, ("labels",), False, (80, 20, 3))
-    with pytest.raises(RunMismatchError, match=r"blocks of 40 rows.*20 were.*data.block_size"):
+    with pytest.raises(RunMismatchError, match=r"blocks of 40 rows.*now have 20.*data\.block_size"):
         check_place(place, smaller)
     assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
     writer = label_writer(place, ("labels",), (0, 20, 40, 60, 80), 3, WHO, overwrite=True)
     assert [writer.done(i) for i in range(4)] == [None] * 4
     fill(writer)
     assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [
+        ((90, 40, 3), ["they have 80 rows, and the data now has 90"]),
+        ((80, 40, 5), ["they are of 3 components, and the model now has 5"]),
+        ((80, 20, 3), ["they are in blocks of 40 rows, and the blocks now have 20"]),
+        ((90, 20, 5), ["80 rows", "blocks of 40 rows", "3 components"]),
+    ],
+)
+def test_a_refusal_names_each_difference_of_the_layout_and_no_other(
+    place: Location, layout: tuple[int, ...], said: list[str]
+) -> None:
+    fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
+    with pytest.raises(RunMismatchError) as told:
+        check_place(place, Wanted(WHO, ("labels",), False, layout))
+    text = str(told.value)
+    assert all(part in text for part in said)
+    assert ("data.block_size" in text) == (layout[1] != 40)
+    assert ("components" in text) == (layout[2] != 3)
+    assert ("the data now has" in text) == (layout[0] != 80)
 
 
 def test_outputs_that_are_asked_for_later_are_added_to_those_there(place: Location) -> None:
@@ -425,7 +447,7 @@ def test_unknown_outputs_and_uneven_blocks_are_refused(tmp_path: Path) -> None:
     place = Location(str(tmp_path / "out"))
     with pytest.raises(ConfigError, match=r"'label'.*choose from labels, score"):
         label_writer(place, ("label",), (0, 40), 3, WHO)
-    with pytest.raises(ConfigError, match="equally long"):
+    with pytest.raises(ConfigError, match="the same number of rows"):
         label_writer(place, ("labels",), (0, 40, 70, 110), 3, WHO)
     assert not (tmp_path / "out").exists()
 

@@ -110,7 +110,7 @@ def test_every_real_dtype_is_read_as_native_rows(dtype: str, version: int, order
 @pytest.mark.parametrize("dtype", ["complex64", "datetime64[s]", "S4", "U3"])
 def test_other_dtypes_are_refused(dtype: str) -> None:
     array = zarr.create_array(MemoryStore(), shape=(4, 2), chunks=(2, 2), dtype=dtype)
-    with pytest.raises(DtypeError, match="wanted real numbers"):
+    with pytest.raises(DtypeError, match="expected real numbers"):
         zarr_source(reference(array))
 
 
@@ -180,7 +180,7 @@ def test_a_worker_notices_that_an_array_was_written_anew(tmp_path: Path) -> None
     assert np.array_equal(whole(again), numbers(60, 2, "float64"))
     # A process that has not opened the old one yet must not mix them up.
     late = ArrayRef(source.ref.location, "", None, "of another time")
-    with pytest.raises(DataError, match="changed while it was being read"):
+    with pytest.raises(DataError, match="changed while emdist read it"):
         late.reader()
 
 
@@ -198,9 +198,9 @@ def test_weights_in_an_array_with_other_chunks() -> None:
 
 def test_weights_of_another_length_or_dtype_are_refused() -> None:
     data = reference(stored(MemoryStore(), numbers(50, 2), (8, 2)))
-    with pytest.raises(WeightError, match=r"\(49,\); wanted \(50,\)"):
+    with pytest.raises(WeightError, match=r"\(49,\), expected \(50,\)"):
         zarr_source(data, np.ones(49))
-    with pytest.raises(WeightError, match=r"\(50, 1\); wanted \(50,\)"):
+    with pytest.raises(WeightError, match=r"\(50, 1\), expected \(50,\)"):
         zarr_source(data, reference(stored(MemoryStore(), np.ones((50, 1)), (7, 1))))
     with pytest.raises(DtypeError, match="The weights in"):
         zarr_source(data, reference(stored(MemoryStore(), np.ones(50, complex), (7,))))
@@ -266,7 +266,7 @@ def test_chunks_missing_inside_a_shard(tmp_path: Path, index: Any) -> None:
     ref = reference(str(tmp_path / "x"))
     assert zarr_source(ref).gaps == ()
     array[24:28, 2:4] = 0  # equal to the fill value: this one chunk is left out of its shard
-    with pytest.raises(MissingChunksError, match=r"4 of 53 rows .*rows 24\.\.27.* leave out"):
+    with pytest.raises(MissingChunksError, match=r"4 of 53 rows .*rows 24\.\.27.*leave these"):
         zarr_source(ref)
     source = zarr_source(ref, None, 200, missing="drop")
     assert source.gaps == ((24, 28),)
@@ -339,7 +339,7 @@ def test_a_chunk_that_vanishes_is_not_read_as_the_fill_value(
     assert np.array_equal(whole(source), numbers(80, 2))
     asyncio.run(array.store.delete("c/1/0"))
     lost = 1 if kind == "shard" else 0
-    with pytest.raises(MissingChunksError, match=r"Chunk 'c/1/0' .*vanished") as told:
+    with pytest.raises(MissingChunksError, match=r"Chunk 'c/1/0' .*has been deleted") as told:
         source.read(lost)
     assert f"block {lost})" in str(told.value)
     source.read(lost + 1)
@@ -533,9 +533,9 @@ def test_an_array_that_was_not_written_to_its_end_is_refused(missing: str) -> No
     torn = stored(MemoryStore(), numbers(40, 2), (10, 2), attributes={COMPLETE: False})
     weights = stored(MemoryStore(), np.ones(40), (10,), attributes={COMPLETE: False})
     assert len(zarr_source(reference(good), missing=missing)) == 1
-    with pytest.raises(MissingChunksError, match=r"not written to its end.*ingest again"):
+    with pytest.raises(MissingChunksError, match=r"is incomplete.*ingest again"):
         zarr_source(reference(torn), missing=missing)
-    with pytest.raises(MissingChunksError, match="not written to its end"):
+    with pytest.raises(MissingChunksError, match="is incomplete"):
         zarr_source(reference(good), reference(weights), missing=missing)
 
 

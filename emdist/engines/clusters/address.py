@@ -17,6 +17,7 @@ from emdist.engines.dask.quiet import closing_quietly
 from emdist.engines.dask.tls import Tls
 from emdist.errors import ConfigError, SchedulerError, WorkersError
 from emdist.inputs.quoting import shown
+from emdist.wording import either
 
 _URL = re.compile(r"(tcp|tls|ws|wss|ucx|ucxx)://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):(\d{1,5})/?")
 
@@ -50,13 +51,13 @@ class Address:
     def __post_init__(self) -> None:
         if not 0 < self.timeout < inf or self.wait_for_workers < 0:
             raise ConfigError(
-                f"timeout={self.timeout} must be positive seconds, finite, and wait_for_workers="
-                f"{self.wait_for_workers} not negative."
+                f"timeout={self.timeout} must be a positive and finite number of seconds, and "
+                f"wait_for_workers={self.wait_for_workers} must be at least 0."
             )
         if not _URL.fullmatch(self.address) and not _is_path(self.address):
             raise ConfigError(
-                f"address={shown(self.address)} is no scheduler address; wanted tcp://host:port, "
-                "tls://host:port, or the path of a scheduler file."
+                f"address={shown(self.address)} is not the address of a scheduler; expected "
+                "tcp://host:port, tls://host:port, or the path of a scheduler file."
             )
 
     @contextmanager
@@ -84,8 +85,8 @@ class Address:
                 raise SchedulerError(
                     f"no Dask scheduler answered at {address} within {self.timeout:g} s "
                     f"({error}). Check that `dask scheduler` runs there, that host and port are "
-                    "right, that no firewall is in between, and that both sides use TLS or "
-                    "neither does."
+                    "right, that no firewall blocks the connection, and that both sides use TLS "
+                    "or neither does."
                 ) from error
             ready(client, self.wait_for_workers, self.timeout)
             yield client
@@ -105,8 +106,8 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
     except TimeoutError as error:
         raise WorkersError(
             f"{len(client.nthreads())} of {n_workers} workers joined the cluster within "
-            f"{timeout:g} s. Start workers, read their logs for why they do not join, or raise "
-            "timeout."
+            f"{timeout:g} s. Start workers, read in their logs why they do not join, or raise "
+            f"{either('timeout', 'cluster.timeout')}."
         ) from error
     finally:
         waiting.release()
@@ -116,8 +117,8 @@ def ready(client: Client, n_workers: int, timeout: float) -> None:
 def _check_encrypted(address: str, tls: Tls | None) -> None:
     if tls is not None and not address.startswith(("tls://", "wss://")):
         raise ConfigError(
-            f"cluster.tls is given, and {address} is not encrypted; wanted tls://host:port. Start "
-            "the scheduler with --protocol tls and certificates, or leave tls out."
+            f"cluster.tls is given, but {address} is not encrypted; expected tls://host:port. "
+            "Start the scheduler with --protocol tls and certificates, or leave cluster.tls out."
         )
 
 
@@ -131,11 +132,11 @@ def _from_file(path: str) -> str:
         return str(json.loads(Path(path).read_text())["address"])
     except FileNotFoundError as error:
         raise SchedulerError(
-            f"there is no scheduler file at {path}: start `dask scheduler --scheduler-file "
-            f"{path}` on a file system that both machines see."
+            f"there is no scheduler file at {path}. Start `dask scheduler --scheduler-file "
+            f"{path}`, with the file in a folder that both machines can read."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SchedulerError(
-            f"{path} is no scheduler file ({type(error).__name__}: {error}); it should be the "
+            f"{path} is not a scheduler file ({type(error).__name__}: {error}); expected the "
             "JSON that `dask scheduler --scheduler-file` writes."
         ) from error

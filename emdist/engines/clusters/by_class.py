@@ -87,7 +87,7 @@ class ByClass:
     def __post_init__(self) -> None:
         if _package(self.cluster_class) is None and not (self.allow_any and _trusted()):
             raise ConfigError(
-                f"cluster_class {shown(self.cluster_class)} is not among the known ones: "
+                f"cluster_class {shown(self.cluster_class)} is not one of the allowed classes: "
                 "dask.distributed.LocalCluster, dask.distributed.SSHCluster, "
                 "dask_kubernetes.operator.KubeCluster, dask_jobqueue.*Cluster, "
                 "dask_gateway.GatewayCluster, dask_cloudprovider.*Cluster, coiled.Cluster. If "
@@ -96,11 +96,11 @@ class ByClass:
             )
         if (found := _code_in([self.cluster_kwargs, self.client_kwargs])) and not _trusted():
             raise ConfigError(
-                f"the cluster's settings hold {', '.join(found)}, which are code that is run. If "
+                f"the settings of the cluster contain {', '.join(found)}, which can run code. If "
                 f"you trust this configuration as you trust code, set {TRUST}=1 in the environment."
             )
         if self.scale is not None and self.adapt_kwargs is not None:
-            raise ConfigError("scale and adapt_kwargs exclude each other; leave one out.")
+            raise ConfigError("scale and adapt_kwargs cannot be used together; leave one out.")
 
     @contextmanager
     def open(self) -> Iterator[Client]:
@@ -124,7 +124,9 @@ class ByClass:
                     cluster.scale(self.scale)
                 client = stack.enter_context(Client(cluster, **{**self.client_kwargs, **secured}))
             except TypeError as error:
-                raise ConfigError(f"{self.cluster_class} refuses its settings: {error}") from error
+                raise ConfigError(
+                    f"{self.cluster_class} does not accept its settings: {error}"
+                ) from error
             except Exception as error:  # queues, clouds and Kubernetes have errors of their own
                 raise SchedulerError(
                     f"{self.cluster_class} did not start: {type(error).__name__}: {error}. Check "
@@ -172,15 +174,19 @@ def _load(path: str) -> Callable[..., Any]:
     """Import and return the class at the dotted `path`."""
     module, _, name = path.rpartition(".")
     if not module:
-        raise ConfigError(f"cluster_class {path!r} is no dotted path such as package.Class.")
+        raise ConfigError(
+            f"cluster_class {path!r} is not a dotted path, expected one such as package.Class."
+        )
     try:
         make: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except ImportError as error:
         package = _package(path) or module.partition(".")[0]
         raise ConfigError(
-            f"cluster_class {path!r} cannot be imported ({error}); `pip install '{package}'` "
+            f"cluster_class {path!r} cannot be imported ({error}); run `pip install '{package}'` "
             "here and on the workers."
         ) from error
     except AttributeError as error:
-        raise ConfigError(f"cluster_class {path!r}: {module} has no {name}.") from error
+        raise ConfigError(
+            f"cluster_class {path!r} does not exist: the module {module} has no {name}."
+        ) from error
     return make

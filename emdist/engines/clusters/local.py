@@ -84,10 +84,12 @@ class Local:
                     security=security,
                 )
             except ValueError as error:
-                raise ConfigError(f"the local cluster's settings: {error}") from error
+                raise ConfigError(
+                    f"the settings of the local cluster are not valid: {error}"
+                ) from error
             except (OSError, TimeoutError, RuntimeError) as error:
                 raise SchedulerError(
-                    f"the local cluster did not start: {error}. In a script, start it under "
+                    f"the local cluster did not start: {error}. In a script, start it inside "
                     "`if __name__ == '__main__':`, because workers import the script."
                 ) from error
             stack.enter_context(cluster)

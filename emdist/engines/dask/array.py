@@ -77,8 +77,8 @@ class DaskArraySource:
         _native(self.array.dtype)
         if type(self.array._meta) is not np.ndarray:
             raise DtypeError(
-                f"the Dask array's chunks are of type {type(self.array._meta).__name__}; NumPy "
-                "arrays are needed. Convert them with array.map_blocks, and fill masked values "
+                f"the chunks of the Dask array have type {type(self.array._meta).__name__}, "
+                "expected NumPy arrays. Convert them with array.map_blocks, and fill masked values "
                 "with dask.array.ma.filled."
             )
 
@@ -205,14 +205,17 @@ def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:
 def _check_shape(array: DaskArray) -> None:
     if array.ndim != 2:
         raise ShapeError(
-            f"the Dask array has shape {array.shape}; two dimensions (rows, features) are needed."
+            f"the Dask array has shape {array.shape}, expected two dimensions: (rows, features)."
         )
     if any(isnan(n) for sizes in array.chunks for n in sizes):
         raise ShapeError(
-            "the Dask array has chunks of unknown size; call array.compute_chunk_sizes() first."
+            "the Dask array has chunks of unknown size. Call array.compute_chunk_sizes() first."
         )
     if 0 in array.shape:
-        raise ShapeError(f"the Dask array has shape {array.shape}: there is nothing in it.")
+        raise ShapeError(
+            f"the Dask array is empty: it has shape {array.shape}, expected at least one row and "
+            "one feature."
+        )
 
 
 def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -224,6 +227,6 @@ def _native(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.kind in "iu" or dtype.newbyteorder("=") in (np.float32, np.float64):
         return dtype.newbyteorder("=")
     raise DtypeError(
-        f"the Dask array holds {dtype}; integers, booleans, float32 or float64 are needed. "
+        f"the Dask array has dtype {dtype}, expected integers, booleans, float32 or float64. "
         "Convert it, for example with array.astype('float64')."
     )

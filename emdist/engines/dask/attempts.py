@@ -122,10 +122,11 @@ class Pass(Generic[S]):
                 self._give_up_on_stragglers(attempt)
         raise WorkersError(
             f"{len(self._order.blocks) - self._finished} of {len(self._order.blocks)} blocks did "
-            f"not finish: in each of {ATTEMPTS} attempts nothing came for {self._order.stall:g} "
-            f"s. Unfinished work was last seen on {_names(self._avoid)}. Read the logs of these "
-            f"workers, restart them, and {either('fit again', 'start the run again')}; if blocks "
-            "are merely slow, raise stall_timeout or make the blocks smaller."
+            f"not finish: in each of {ATTEMPTS} attempts, no block finished for "
+            f"{self._order.stall:g} s. The last workers with unfinished blocks are "
+            f"{_names(self._avoid)}. Read their logs, restart them, and "
+            f"{either('try again', 'start the same run again')}. If the blocks are only slow, "
+            "raise cluster.stall_timeout or make the blocks smaller."
         )
 
     def close(self) -> None:
@@ -149,7 +150,7 @@ class Pass(Generic[S]):
         names = Names(order.label, f"{order.token}-{attempt}")
         workers, silent = roster(self._client, SILENCE)
         if forgiven := self._avoid.forgive(self._client):
-            logger.warning("trusting %s again", _names(forgiven))
+            logger.warning("giving work to %s again", _names(forgiven))
         # Workers that fell silent between passes get no blocks, rather than stalling this pass
         # first.
         avoid = set(self._avoid) | silent
@@ -247,7 +248,7 @@ class Pass(Generic[S]):
             error = translated(self._client, future.exception())
             raise error.with_traceback(future.traceback())
         elif future.status == "cancelled":
-            raise lost(self._client, "it dropped the work")
+            raise lost(self._client, "it cancelled the work")
         else:  # The worker died with the result, and Dask computes it again.
             future.add_done_callback(partial(self._on_done, node))
 
@@ -326,7 +327,7 @@ class Pass(Generic[S]):
         self._futures = kept
         self._drop(dropped)
         logger.warning(
-            "nothing finished for %g s (attempt %d of %d); avoiding %s for a while",
+            "no block finished for %g s (attempt %d of %d); giving no work to %s for a while",
             self._order.stall, attempt + 1, ATTEMPTS, _names(self._avoid),
         )  # fmt: skip
 

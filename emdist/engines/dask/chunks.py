@@ -64,19 +64,18 @@ def checked_chunk(
         found = found.data
     if not isinstance(found, np.ndarray | np.generic):
         raise DtypeError(
-            f"{named} is a {type(found).__name__}, and NumPy arrays are needed. Convert it, for "
+            f"{named} is a {type(found).__name__}, expected a NumPy array. Convert it, for "
             f"example with X = X.map_blocks(numpy.asarray, dtype='{dtype}')."
         )
     if found.shape != shape:
         raise ShapeError(
-            f"{named} has shape {found.shape}, and the array declares {shape} for it. Declare what "
-            "the chunks are: give map_blocks or from_delayed the right chunks or shape, or call "
-            "X.compute_chunk_sizes()."
+            f"{named} has shape {found.shape}, but the array declares {shape}. Pass the right "
+            "chunks or shape to map_blocks or from_delayed, or call X.compute_chunk_sizes()."
         )
     if not np.can_cast(found.dtype, dtype, "safe"):
         raise DtypeError(
-            f"{named} holds {found.dtype}, and the array declares {dtype}, which cannot hold it. "
-            "Declare what the chunks hold: give map_blocks or from_delayed the right dtype."
+            f"{named} has dtype {found.dtype}, but the array declares {dtype}, which cannot hold "
+            "its values. Pass the right dtype to map_blocks or from_delayed."
         )
     return np.asarray(found)
 
@@ -85,8 +84,8 @@ def changed(i: int, rows: tuple[int, int]) -> DataError:
     """Return the error for a block that differs from an earlier read."""
     return DataError(
         f"The data changed between two passes: block {i} of the Dask array (rows {rows[0]}.."
-        f"{rows[1] - 1}) has other values than when it was read before. An array of random numbers "
-        "without a fixed seed, or over files that are being written, is made anew in every pass. "
-        "Give the random generator a seed, or compute the array once: X = X.persist() for a fit on "
+        f"{rows[1] - 1}) has other values than in the pass before. Dask computes the array in "
+        "every pass, so random numbers without a fixed seed, or files that are being written, give "
+        "other values. Set a random seed, or compute the array once: X = X.persist() for a fit on "
         "the same cluster, or X = X.compute() if it fits in memory."
     )

@@ -72,15 +72,15 @@ class DaskEngine:
     def __post_init__(self) -> None:
         if self.client.asynchronous:
             raise ConfigError(
-                "the Dask client is asynchronous, and a fit is not; "
-                "make it with Client(..., asynchronous=False)."
+                "the Dask client is asynchronous, but a fit needs a synchronous one. "
+                "Create it with Client(..., asynchronous=False)."
             )
         waits = (self.stall_timeout, self.workers_timeout)
         if not all(0 < wait < inf for wait in waits) or self.retries < 0:
             raise ConfigError(
-                f"stall_timeout={self.stall_timeout} and workers_timeout="
-                f"{self.workers_timeout} must be positive seconds, finite, and "
-                f"retries={self.retries} not negative."
+                f"stall_timeout={self.stall_timeout} and workers_timeout={self.workers_timeout} "
+                "must be positive and finite numbers of seconds, and "
+                f"retries={self.retries} must be at least 0."
             )
 
     @interrupts_first()

@@ -29,11 +29,11 @@ def address_of(client: Client) -> str:
 def lost(client: Client, reason: str) -> SchedulerError:
     """Return the error for a scheduler that does not answer any more."""
     return SchedulerError(
-        f"the Dask scheduler at {address_of(client)} was lost ({reason}). Check that it runs and "
-        "can be reached, then "
+        f"the connection to the Dask scheduler at {address_of(client)} was lost ({reason}). Check "
+        "that the scheduler runs and can be reached, then "
         + either(
             "fit again with a new client.",
-            "start the same run again: it goes on from its last checkpoint.",
+            "start the same run again, which continues from its last checkpoint.",
         )
     )
 
@@ -42,8 +42,8 @@ def no_workers(client: Client, seconds: float) -> WorkersError:
     """Return the error for a cluster without workers."""
     return WorkersError(
         f"the cluster at {address_of(client)} has had no workers for {seconds:g} s. Start "
-        "workers, or read their logs for why they do not join; raise workers_timeout if they "
-        "take longer to start."
+        "workers, or read in their logs why they do not join. If they take longer to start, raise "
+        f"{either('workers_timeout', 'cluster.timeout (of the kinds address and class)')}."
     )
 
 
@@ -52,23 +52,23 @@ def translated(client: Client, error: BaseException) -> BaseException:
     if isinstance(error, EmdistError):
         return error
     if isinstance(error, FutureCancelledError):
-        return lost(client, f"it dropped the work: {error.reason}")
+        return lost(client, f"it cancelled the work: {error.reason}")
     if isinstance(error, CommClosedError):
         # Results are fetched through the scheduler, so this connection is the scheduler's and not a
         # worker's.
-        return lost(client, "the connection closed while a result was fetched")
+        return lost(client, "the connection closed during the transfer of a result")
     if isinstance(error, KilledWorker):
         return WorkersError(
-            f"{error.allowed_failures + 1} workers died one after the other while they worked "
-            f"on {error.task!r}, the last at {error.last_worker.address}. As a rule they ran "
-            "out of memory: give each worker more memory or fewer threads, or make the blocks "
-            "smaller. The workers' logs say which limit was hit."
+            f"{error.allowed_failures + 1} workers died one after the other while they computed "
+            f"{error.task!r}, the last at {error.last_worker.address}. The usual cause is too "
+            "little memory: give each worker more memory or fewer threads, or make the blocks "
+            "smaller. The logs of the workers say which limit was reached."
         )
     if isinstance(error, ImportError):
         return WorkerPackageError(
-            f"the cluster at {address_of(client)} cannot import what the work needs: {error}. "
-            "Install the same packages on the scheduler and on every worker as here: one "
-            "environment or image for all."
+            f"the cluster at {address_of(client)} cannot import a package that it needs: {error}. "
+            "Install the same packages on the scheduler, on every worker and here, for example "
+            "with one environment or image for all."
         )
     return error
 

@@ -56,11 +56,11 @@ def check_memory(
         if model >= block_bytes:
             parts = f"the model's parameters and sums ({_mib(model)} MiB) and {parts}"
         raise WorkersError(
-            f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s), and {parts} "
-            f"need about {_mib(needed)} MiB there without passing {PAUSE:.0%} of its limit. "
+            f"the worker at {address} has {_mib(limit)} MiB for {threads} thread(s). It can use "
+            f"{PAUSE:.0%} of that, but {parts} need about {_mib(needed)} MiB. "
             f"{smaller(fitting)} Or give each worker at least "
             f"{_mib(needed / PAUSE)} MiB"
-            f"{', or ask for fewer components' if model >= block_bytes else ''}."
+            f"{', or fit fewer components' if model >= block_bytes else ''}."
         )
 
 

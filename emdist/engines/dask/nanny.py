@@ -119,7 +119,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
 
     def _end_starting(self) -> None:
         if (process := self._starting()) is not None:
-            logger.warning("a worker that did not come to start is ended")
+            logger.warning("ending a worker that did not start in time")
             _end(process.pid)
 
     def _is_stopped(self) -> bool:
@@ -136,7 +136,7 @@ class FirmNanny(Nanny):  # type: ignore[misc]
         elif self._stopped_since is None:
             self._stopped_since = now
         elif now - self._stopped_since > FROZEN:
-            logger.warning("a worker that has been stopped for %g s is replaced", FROZEN)
+            logger.warning("replacing a worker whose process has been stopped for %g s", FROZEN)
             _end(self.pid)
 
 

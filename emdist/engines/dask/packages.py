@@ -40,7 +40,7 @@ def check_workers(client: Client) -> None:
     # Silent workers would be waited for without end, because Dask's own calls have no time limit.
     asked, silent = answering(client)
     if silent:
-        logger.warning("not asking %s, which do not answer", ", ".join(silent))
+        logger.warning("not checking the packages of %s, which do not answer", ", ".join(silent))
     versions = _versions(client, asked)
     here = versions["client"]["packages"]
     for place, told in _machines(client, versions):
@@ -51,13 +51,13 @@ def check_workers(client: Client) -> None:
     for worker, told in sorted(_run(client, asked, _probe(), NEEDED).items()):
         place = f"the worker at {worker}"
         if isinstance(told, BaseException):
-            raise _error(place, f"could not be examined: {type(told).__name__}: {told}")
+            raise _error(place, f"could not be checked: {type(told).__name__}: {told}")
         for package, failure in told["failures"].items():
-            raise _error(place, f"cannot import {package}, which the work needs: {failure}")
+            raise _error(place, f"cannot import {package}, which emdist needs: {failure}")
         if told["code"] != local["code"]:
             raise _error(
                 place,
-                f"has other emdist code ({told['code']}) than this process ({local['code']})",
+                f"has different emdist code ({told['code']}) from this process ({local['code']})",
             )
         computes[worker] = told["arithmetic"]
     if (doubt := mixed(local["arithmetic"], computes)) is not None:
@@ -79,16 +79,18 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
     for address, found in sorted(workers.items()):
         if len(kinds) > 1 and (lines := differing(workers[first], found)):
             return (
-                f"The workers do not compute alike: {address} has {'; '.join(lines)} ({first}). "
-                "Results are right, but their last bits depend on which worker does which block: a "
-                "second run may give others. For the same bits use workers of one kind of CPU, or "
-                "set NUMBA_CPU_NAME and OPENBLAS_CORETYPE to what all of them have."
+                "The workers do not give bit-identical results: "
+                f"{address} has {'; '.join(lines)} ({first}). Results are right, but their last "
+                "binary digits depend on which worker processes which block, so a second run may "
+                "differ in these. For bit-identical results, use workers with one kind of CPU, or "
+                "set NUMBA_CPU_NAME and OPENBLAS_CORETYPE to a kind that all of them support."
             )
         if len(kinds) == 1 and (lines := differing(here, found)):
             return (
-                f"The workers do not compute as this process does: they have {'; '.join(lines)}. "
-                "Results are right and the same on such workers each time; their last bits may "
-                "differ from those of a fit on the threads of this machine."
+                "The workers and this process do not give bit-identical results: the workers have "
+                f"{'; '.join(lines)}. Results are right, and repeated runs on such workers agree, "
+                "but their last binary digits may differ from those of a fit on the threads of "
+                "this machine."
             )
     return None
 
@@ -125,8 +127,8 @@ def _compare(place: str, package: str, there: str | None, here: str | None) -> N
     if package == "emdist" and not (_is_release(there) and _is_release(here)):
         return  # The metadata of a clone are of an earlier commit, so the code is compared instead.
     if there is None:
-        raise _error(place, f"has no {package}; here it is {here}")
-    raise _error(place, f"has {package} {there}; here it is {here or 'not installed'}")
+        raise _error(place, f"does not have the package {package}, which is {here} here")
+    raise _error(place, f"has {package} {there}, but here it is {here or 'not installed'}")
 
 
 def _is_release(version: str | None) -> bool:
@@ -135,8 +137,9 @@ def _is_release(version: str | None) -> bool:
 
 def _error(place: str, finding: str) -> WorkerPackageError:
     return WorkerPackageError(
-        f"{place} {finding}. Give scheduler, workers and this process the same environment: one "
-        "image, one lock file, or `pip install emdist==<version>` in each, and restart them."
+        f"{place} {finding}. Use the same environment for the scheduler, the workers and this "
+        "process: one image, one lock file, or `pip install emdist==<version>` in each. Then "
+        "restart them."
     )
 
 

@@ -97,9 +97,9 @@ def check_alive(futures: Mapping[Key, Future]) -> None:
     for future in futures.values():
         if future.status in ("cancelled", "lost", "error"):
             raise ConfigError(
-                f"the Dask array was persisted, and chunk {str(future.key)[:80]} of it is "
-                f"{future.status}: its cluster is gone, or was restarted. Persist it again: X = "
-                "X.persist(), from the array as it was before."
+                f"the Dask array was persisted, but its chunk {str(future.key)[:80]} is "
+                f"{future.status}, because the cluster was closed or restarted. Persist the "
+                "original array again: X = X.persist()."
             )
 
 
@@ -111,9 +111,9 @@ def check_client(futures: Mapping[Key, Future], client: Client | None) -> None:
     there = None if client is None or client.scheduler is None else client.scheduler.address
     if here != there:
         raise ConfigError(
-            f"the Dask array was persisted on the cluster at {here}, and the fit would run "
+            f"the Dask array was persisted on the cluster at {here}, but the fit would run "
             f"{'on threads of this process' if there is None else f'on the one at {there}'}. Pass "
-            "engine=client with the client that persisted it, or the array as it was before "
+            "engine=client with the client that persisted it, or pass the original array, before "
             "persist()."
         )
 

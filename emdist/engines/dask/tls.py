@@ -52,8 +52,9 @@ class Tls:
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"cluster.tls: the certificates cannot be used ({type(error).__name__}: "
-                f"{getattr(error, 'reason', None) or error}). Wanted PEM files: the authority's "
-                "certificate, this side's certificate, and its private key without a password."
+                f"{getattr(error, 'reason', None) or error}). Expected PEM files: the certificate "
+                "of the authority, the certificate of this side, and its private key without a "
+                "password."
             ) from None
         sides = ("client", "scheduler", "worker")
         return Security(
@@ -69,7 +70,7 @@ def _file(name: str, path: str) -> str:
     found = Path(os.path.expanduser(path)).absolute()  # noqa: PTH111  it never raises
     if "\0" in path or "-----BEGIN" in path or not found.is_file():
         told = "the text of a certificate or key" if "-----BEGIN" in path else repr(path[:100])
-        raise ConfigError(f"cluster.tls.{name} is {told}; wanted the path of a PEM file.")
+        raise ConfigError(f"cluster.tls.{name} is {told}, expected the path of a PEM file.")
     return str(found)
 
 

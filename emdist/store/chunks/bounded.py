@@ -50,7 +50,7 @@ class Oversized(ValueError):  # noqa: N818  named as the exceptions around it
     """A chunk would decode to more bytes than its array's metadata say."""
 
     def __init__(self, found: int | str, limit: int) -> None:
-        super().__init__(f"it decodes to {found} bytes, and its chunk has at most {limit}")
+        super().__init__(f"it decodes to {found} bytes, but its chunk has at most {limit}")
 
 
 def most(nbytes: int) -> int:
@@ -92,7 +92,7 @@ def _blosc(packed: memoryview, limit: int) -> None:
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) or len(packed) < 16:
         # The decoder does not know where its input ends and would read whatever memory follows it.
-        raise ValueError(f"it is cut off: {len(packed)} bytes are left of {int(sizes[3])}")
+        raise ValueError(f"it is cut off: only {len(packed)} of {int(sizes[3])} bytes are there")
     if int(sizes[1]) > limit:
         raise Oversized(int(sizes[1]), limit)
 
@@ -257,9 +257,9 @@ def check_memory(array: zarr.Array[Any]) -> None:
     needed = max(math.prod(array.chunks), rows) * array.dtype.itemsize
     if needed > (memory := memory_here()):
         raise DataError(
-            f"{array.store_path} has shape {array.shape} and chunks or shards of {unit}: the "
-            f"smallest part that can be read takes {needed} bytes, and this process has at most "
-            f"{memory}. Give it more memory, or rechunk the array."
+            f"{array.store_path} has shape {array.shape} and chunks or shards of shape {unit}. The "
+            f"smallest part that can be read takes {needed} bytes, but this process can use at "
+            f"most {memory}. Give the process more memory, or rechunk the array."
         )
 
 

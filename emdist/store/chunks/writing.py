@@ -92,7 +92,10 @@ def put_rows(
         return extend(digest, value)
     size, shape = array.chunks[0], (b - a, *array.shape[1:])
     if value.shape != shape or a % size or (b % size and b != array.shape[0]):
-        raise ValueError(f"{value.shape} is not rows {a}..{b} of {array.shape} by {size}")
+        raise ValueError(
+            f"values of shape {value.shape} do not fill rows {a}..{b} of an array of shape "
+            f"{array.shape} with chunks of {size} rows"
+        )
     for at in range(a, b, size):
         key = object_key(array, (at // size, *[0] * (array.ndim - 1)))
         path = location.path / array.path / key

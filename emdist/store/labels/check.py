@@ -33,15 +33,15 @@ def damaged_blocks(location: Location) -> Iterator[int]:
     """
     mark = label_mark(location) or {}
     noted = read_progress(location)
-    with telling("read what was noted of", location):
+    with telling("read the progress of the labels in", location):
         if mark.get("digest") != DIGEST:
-            raise damaged(location, "their blocks have no digests that this version knows")
+            raise damaged(location, "their blocks have no digests that this version can check")
         rows, block, k = layout_of(mark, location)
         told, identity = mark.get("outputs"), mark.get("identity")
         if not isinstance(told, list) or not isinstance(identity, dict):
-            raise damaged(location, "their metadata does not say what they are")
+            raise damaged(location, "their metadata lacks the outputs or the identity")
         if noted.blocks > MAX_BLOCKS:
-            raise damaged(location, f"they claim {noted.blocks} blocks")
+            raise damaged(location, f"their metadata claims {noted.blocks} blocks")
         bounds = (*range(0, rows, block), rows)
         outputs = tuple(name for name in told if name in OUTPUTS)  # In the order of the digests.
         key = digest(identity)

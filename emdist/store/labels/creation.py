@@ -80,10 +80,8 @@ def label_writer(
     """
     unknown = [name for name in outputs if name not in OUTPUTS]
     if unknown or not outputs:
-        raise ConfigError(
-            f"label outputs {list(outputs)} hold {unknown or 'nothing'}; choose from "
-            f"{', '.join(OUTPUTS)}."
-        )
+        what = f"unknown label outputs {unknown}" if unknown else "no label output is given"
+        raise ConfigError(f"{what}; choose from {', '.join(OUTPUTS)}.")
     # Refuses blocks that it cannot divide into chunks, before anything is changed.
     chunk_rows(bounds)
     writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))

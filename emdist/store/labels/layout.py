@@ -42,8 +42,8 @@ def chunk_rows(bounds: Sequence[int]) -> int:
     whole = itertools.islice(itertools.pairwise(bounds), len(bounds) - 2)
     if any(b - a != rows for a, b in whole):
         raise ConfigError(
-            "Labels can be written only where all blocks but the last are equally long, so that "
-            "each block fills whole chunks. Rechunk the input evenly."
+            "Labels can be written only if all blocks except the last have the same number of "
+            "rows, because each block must fill whole chunks. Rechunk the input evenly."
         )
     if len(bounds) == 2:  # There is no other block that could share these chunks.
         return min(rows, _MAX_CHUNK_ROWS)

@@ -78,13 +78,13 @@ def telling(action: str, location: Location) -> Iterator[None]:
                 raise
             why = f"{type(error).__name__}: {first_line(error)}"
             cause = error if location.is_local else None  # It may quote credentials of a URL.
-            raise damaged(location, f"cannot {action} it: {why}") from cause
+            raise damaged(location, f"emdist cannot {action} it ({why})") from cause
 
 
 def damaged(location: Location, why: str) -> CheckpointError:
     """Return the error for labels that cannot be what emdist wrote."""
     return CheckpointError(
-        f"The labels at {location} are damaged: {why}. Remove them, or name another place."
+        f"The labels at {location} are damaged: {why}. Delete them, or choose another place."
     )
 
 
@@ -128,20 +128,20 @@ def check_place(location: Location, wanted: Wanted) -> str:
         if mark is None:
             raise OutputExistsError(
                 f"There is already something at {location} that emdist did not write. Nothing was "
-                "changed. Name another place for the labels."
+                "changed. Choose another place for the labels."
             )
         if not is_created(mark):
             return "replace"  # Creation was cut off, and no label was written.
-        why = _differs(mark, wanted)
+        why = _differs(mark, wanted, location)
         if why is None:
             _check_links(location)
             return _fitting(outputs_there(location, mark), wanted)
     if wanted.overwrite:
         return "replace"
     raise RunMismatchError(
-        f"{location} holds labels {why}. Nothing was changed. Name another place for the labels, "
-        "or allow overwriting them (--overwrite of `emdist label`, labels.overwrite in a "
-        "configuration)."
+        f"{location} already holds labels, {why}. Nothing was changed. Choose another place for "
+        "the labels, or allow emdist to overwrite them (`emdist label --overwrite`, or "
+        "labels.overwrite=true in a fit)."
     )
 
 
@@ -158,25 +158,40 @@ def outputs_there(location: Location, mark: Mapping[str, Any]) -> tuple[str, ...
     """Return the outputs that a group of labels has by its `mark`, in the order of its digests."""
     there = mark.get("outputs")
     if not isinstance(there, list) or not there or any(name not in OUTPUTS for name in there):
-        raise damaged(location, "it does not say which outputs it has")
+        raise damaged(location, "their metadata does not say which outputs they have")
     return tuple(there)
 
 
-def _differs(mark: Mapping[str, Any], wanted: Wanted) -> str | None:
+def _differs(mark: Mapping[str, Any], wanted: Wanted, location: Location) -> str | None:
     """Return how the existing labels differ from those wanted, or None if they do not."""
     if mark.get("identity") != dict(wanted.identity):
-        return "of another model or of other data"
+        return "but they are of another model or of other data"
     for name, asked in wanted.policies.items():
         there = mark.get("policies", {}).get(name, asked)
         # Under "raise", no row was left out or filled in so far, so any other policy may continue.
         if there not in (asked, "raise"):
-            return f"by {name}: {there}, and {name}: {asked} was asked for"
+            return f"but they were written with {name}: {there}, and {name}: {asked} is requested"
     if mark.get("digest") != DIGEST:
-        return "of a version of emdist that gave blocks no digests"
+        return "but the version of emdist that wrote them stored no digests of blocks"
     if wanted.layout is not None and mark.get("layout") != list(wanted.layout):
-        rows, size = mark["layout"][1], wanted.layout[1]
-        return f"in blocks of {rows:,} rows, and those of {size:,} were asked for (data.block_size)"
+        return _other_layout(layout_of(mark, location), wanted.layout)
     return None
+
+
+def _other_layout(there: Sequence[int], asked: Sequence[int]) -> str:
+    """Return how the layout of existing labels, `there`, differs from the one `asked` for."""
+    (rows, size, k), (all_rows, block, components) = there, asked
+    found = []
+    if rows != all_rows:
+        found.append(f"they have {rows:,} rows, and the data now has {all_rows:,}")
+    if size != block:
+        found.append(
+            f"they are in blocks of {size:,} rows, and the blocks now have {block:,} "
+            "(data.block_size)"
+        )
+    if k != components:
+        found.append(f"they are of {k:,} components, and the model now has {components:,}")
+    return "but " + "; ".join(found)
 
 
 def is_created(mark: Mapping[str, Any]) -> bool:
@@ -249,9 +264,13 @@ def read_progress(location: Location) -> Noted:
         # Labels of earlier versions have no digests, and so one column less.
         wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
-            raise damaged(location, f"its progress is {array.dtype}{array.shape}, not {wanted}")
+            raise damaged(
+                location,
+                f"their progress has dtype {array.dtype} and shape {array.shape}, expected float64 "
+                f"and {wanted}",
+            )
         if wanted[1] > _MOST_COLUMNS:
-            raise damaged(location, f"its progress claims {columns} components")
+            raise damaged(location, f"their metadata claims {columns} components")
         at = np.array([row for row, _ in stored_cells(array, [wanted[0], 1])], np.int64)
         noted = np.empty((0, wanted[1]))
         if len(at):
@@ -281,7 +300,9 @@ def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, in
         rows, block, columns = layout
         if all(type(n) is int for n in layout) and rows > 0 and block > 0 and columns > 0:
             return rows, block, columns
-    raise damaged(location, "their metadata does not say how they are laid out")
+    raise damaged(
+        location, "their metadata lacks the numbers of rows, rows in a block and components"
+    )
 
 
 @apart

@@ -172,6 +172,9 @@ def _opened(
         shape, chunks, dtype, _, _ = wanted[name]
         found = (array.shape, array.chunks, str(array.dtype))
         if found != (shape, chunks, dtype) or array.shards is not None:
-            raise damaged(location, f"{name} is {found}, not {(shape, chunks, dtype)}")
+            raise damaged(
+                location,
+                f"{name} has shape, chunks and dtype {found}, expected {(shape, chunks, dtype)}",
+            )
         arrays[name] = bounded(array) if strict else array.with_config(written)
     return arrays

@@ -108,9 +108,10 @@ def _check_url(url: str, place: str) -> None:
         return
     where = "before '@'" if ignored else "after '?' or '#'"
     raise ConfigError(
-        f"{place}: the URL holds something {where} (not shown: it may be a secret), and the store "
-        "would ignore it. Remove it, and put credentials into storage_options (access_key_id, "
-        "secret_access_key, token; sas_token for Azure) or into environment variables."
+        f"{place}: the URL contains text {where} (not shown, because it may be a secret), which "
+        "the store would ignore. Remove it, and put credentials into storage_options "
+        "(access_key_id, secret_access_key, token; sas_token for Azure) or into environment "
+        "variables."
     )
 
 
@@ -127,8 +128,8 @@ def _check_identity(
     if file and Path(file).expanduser().exists():
         return
     raise ConfigError(
-        f"{place}: no credentials for {name} were found. Set {variables}, or the same in "
-        "storage_options. For a public bucket set the storage option skip_signature: true. To use "
+        f"{place}: emdist found no credentials for {name}. Set {variables}, or the same in "
+        "storage_options. For a public bucket, set the storage option skip_signature: true. To use "
         f"the identity of this machine (an instance role), set {IDENTITY}: true."
     )
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from emdist.errors import EmdistError, NotFoundError, StorageError
 from emdist.inputs.quoting import without_credentials
 
-_SPACE = "Free some space and start again; nothing that was there before is lost"
-_FOLDER = "A part of this path is a file, or a folder stands where a file should; choose another"
+_SPACE = "Free some space and start again; no existing data is lost"
+_FOLDER = "Part of this path is a file, or a folder is in place of a file; choose another path"
 
 #: How many characters of an error's message are examined, and how many are shown.
 _QUOTED, _SHOWN = 4096, 300
@@ -21,20 +21,23 @@ _ADVICE = {
     errno.EDQUOT: ("the disk quota is used up", _SPACE),
     errno.EFBIG: (
         "the file would be larger than the file system or `ulimit -f` allows",
-        "Raise the limit or choose another disk and start again; nothing there before is lost",
+        "Raise the limit or choose another disk, and start again; no existing data is lost",
     ),
     errno.EROFS: ("the file system is read-only", "Choose a folder that can be written"),
     errno.EACCES: ("permission denied", "Change its permissions or choose another folder"),
-    errno.EPERM: ("the operation is not permitted", "Change its permissions or choose another"),
-    errno.ENOTDIR: ("not a folder", _FOLDER),
-    errno.EEXIST: ("not a folder", _FOLDER),
-    errno.EISDIR: ("a folder, not a file", _FOLDER),
+    errno.EPERM: (
+        "the operation is not permitted",
+        "Change its permissions or choose another folder",
+    ),
+    errno.ENOTDIR: ("it is not a folder", _FOLDER),
+    errno.EEXIST: ("it is not a folder", _FOLDER),
+    errno.EISDIR: ("it is a folder, not a file", _FOLDER),
     errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter path"),
-    errno.ELOOP: ("symbolic links go round in a circle", "Choose another path"),
-    errno.EIO: ("the device failed", "Check the disk (dmesg, smartctl) before starting again"),
-    errno.ESTALE: ("the network file system went away", "Mount it again and start again"),
-    errno.EMFILE: ("too many open files", "Raise `ulimit -n` and start again"),
-    errno.ENOENT: ("it vanished meanwhile", "Check whether something else removes files there"),
+    errno.ELOOP: ("its symbolic links form a loop", "Choose another path"),
+    errno.EIO: ("the device failed", "Check the disk (dmesg, smartctl) before you start again"),
+    errno.ESTALE: ("the network file system is gone", "Mount it again and start again"),
+    errno.EMFILE: ("the process has too many open files", "Raise `ulimit -n` and start again"),
+    errno.ENOENT: ("it was deleted meanwhile", "Check whether something else deletes files there"),
 }
 
 
@@ -72,17 +75,17 @@ def object_told(action: str, where: object) -> Iterator[None]:
         if action == "read":
             raise NotFoundError(f"there is nothing at {where}") from None
         raise StorageError(
-            f"cannot {action} {where}: {first_line(error)}. Does the bucket exist?"
+            f"cannot {action} {where}: {first_line(error)}. Check that the bucket exists."
         ) from None
     except refused as error:
         raise StorageError(
             f"cannot {action} {where}: access denied ({first_line(error)}). Check the "
-            "credentials and what they may do."
+            "credentials and their permissions."
         ) from None
     except (fault.BaseError, OSError, NotImplementedError) as error:
         raise StorageError(
             f"cannot {action} {where}: {first_line(error)}. Check that the bucket exists and the "
-            "store can be reached, and start again; nothing that was there before is lost."
+            "store can be reached, and start again; no existing data is lost."
         ) from None
 
 

@@ -53,7 +53,7 @@ class LocalFolder:
         try:
             return _read(path, limit)
         except FileNotFoundError:
-            raise NotFoundError(f"there is no file {path}") from None
+            raise NotFoundError(f"there is no file at {path}") from None
         except OSError as error:
             raise storage_error("read", path, error) from error
 
@@ -104,7 +104,7 @@ class LocalFolder:
     def exists(self, name: str) -> bool:
         """Return whether there is a file `name`."""
         path = self._path(name)
-        with told("look at", path):
+        with told("examine", path):
             return path.is_file()
 
     def delete(self, name: str) -> None:
@@ -195,20 +195,18 @@ def _read(path: Path, limit: int | None) -> bytes:
         if error.errno != errno.ENXIO:  # The error that opening a socket gives.
             raise
         raise CheckpointError(
-            f"{path} is {kind_of(path.stat())}, not a file. Put the file itself there."
+            f"{path} is {kind_of(path.stat())}, expected a file. Put the file itself there."
         ) from None
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             if not stat.S_ISDIR(status.st_mode):
                 raise CheckpointError(
-                    f"{path} is {kind_of(status)}, not a file. Put the file itself there."
+                    f"{path} is {kind_of(status)}, expected a file. Put the file itself there."
                 )
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if limit is not None and status.st_size > limit:
-            raise CheckpointError(
-                f"{path} has {status.st_size} bytes, and at most {limit} are due."
-            )
+            raise CheckpointError(f"{path} has {status.st_size} bytes, expected at most {limit}.")
         return file.read()
 
 
@@ -220,7 +218,7 @@ def kind_of(status: os.stat_result) -> str:
         (stat.S_ISCHR, "a device"),
         (stat.S_ISBLK, "a device"),
     )
-    return next((name for holds, name in kinds if holds(status.st_mode)), "no file")
+    return next((name for holds, name in kinds if holds(status.st_mode)), "not a regular file")
 
 
 def flush(fd: int) -> None:
@@ -255,8 +253,8 @@ def _verify(path: Path, data: bytes) -> None:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         if file.read() != data:
             raise StorageError(
-                f"{path} reads back other bytes than were written. Check the disk (dmesg, "
-                "smartctl) or choose another; nothing that was there before is lost."
+                f"{path} was written, but reading it back gives other bytes. Check the disk "
+                "(dmesg, smartctl) or choose another; no existing data is lost."
             )
 
 

@@ -51,7 +51,7 @@ class ObjectFolder:
         size = found.meta["size"]
         if limit is not None and size > limit:
             raise CheckpointError(
-                f"{self._where(name)} has {size} bytes, and at most {limit} are due."
+                f"{self._where(name)} has {size} bytes, expected at most {limit}."
             )
         return bytes(found.bytes())
 
@@ -117,7 +117,7 @@ class ObjectFolder:
     def exists(self, name: str) -> bool:
         """Return whether there is an object `name`."""
         store, key = self._at(name)
-        with object_told("look at", self._where(name)):
+        with object_told("examine", self._where(name)):
             try:
                 patiently(lambda: store.head(key))
             except FileNotFoundError:

@@ -41,7 +41,7 @@ class RegularFiles(LocalStore):
         elif isinstance(part, SuffixByteRequest):
             nbytes = min(nbytes, part.suffix)
         if nbytes > most:
-            raise ValueError(f"{nbytes} bytes are stored where at most {most} are due")
+            raise ValueError(f"{nbytes} bytes are stored, expected at most {most}")
 
 
 def _check(path: Path) -> None:
@@ -51,6 +51,6 @@ def _check(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return  # The file is absent, which the store reports in its own way.
     except OSError as error:
-        raise ValueError(f"{path} cannot be looked at: {error.strerror}") from None
+        raise ValueError(f"{path} cannot be examined: {error.strerror}") from None
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise ValueError(f"{path} is a pipe, a socket or a device, and no file")
+        raise ValueError(f"{path} is a pipe, a socket or a device, not a file")

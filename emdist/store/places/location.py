@@ -84,7 +84,7 @@ class Location:
     def path(self) -> Path:
         """The path of a local location. A URL raises ConfigError."""
         if not self.is_local:
-            raise ConfigError(f"{self} is not a local path, and this needs one.")
+            raise ConfigError(f"{self} is a URL, but a local path is needed here.")
         return Path(self.url)
 
     @property
@@ -149,7 +149,9 @@ class Location:
 def check_name(name: str) -> None:
     """Raise ConfigError for a relative path that is empty, absolute or contains ``..``."""
     if not name or "\0" in name or any(part in ("", ".", "..") for part in name.split("/")):
-        raise ConfigError(f"{name!r} is no name below a folder; use parts joined by single '/'.")
+        raise ConfigError(
+            f"{name!r} is not a valid name inside a folder; use parts joined by a single '/'."
+        )
 
 
 def check_links(location: Location) -> None:
@@ -164,8 +166,8 @@ def check_links(location: Location) -> None:
     below = path.relative_to(root).as_posix()
     if os.path.realpath(path) != os.path.join(os.path.realpath(root), below):  # noqa: PTH118
         raise CheckpointError(
-            f"{path} leads out of {root} by a symbolic link, which is not followed. Put the "
-            "file or folder itself there, or name the place that it is in."
+            f"{path} leads out of {root} by a symbolic link, which emdist does not follow. Put the "
+            "file or folder itself there, or give the path of the place where it is."
         )
 
 
@@ -183,8 +185,9 @@ def _check_port(parts: SplitResult) -> None:
         _ = parts.port
     except ValueError:
         raise ConfigError(
-            f"a {parts.scheme}:// URL has something after a ':' that is no port (not shown: it may "
-            "be a secret). Write '/' in a user or password as %2F, or use storage_options."
+            f"a {parts.scheme}:// URL has text after a ':' that is not a port number (not shown, "
+            "because it may be a secret). Write '/' in a user name or password as %2F, or use "
+            "storage_options."
         ) from None
 
 
@@ -203,10 +206,12 @@ def _normalise(url: str) -> str:
     if scheme != "file":
         _check_port(parts)
         if not parts.netloc:
-            raise ConfigError(f"{scheme}:// needs a bucket or host, as in {scheme}://bucket/path.")
+            raise ConfigError(
+                f"a {scheme}:// URL needs a bucket or host, as in {scheme}://bucket/path."
+            )
         return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
     if parts.netloc not in ("", "localhost"):
-        raise ConfigError(f"file://{_host(parts)}/ names another host; write file:///path.")
+        raise ConfigError(f"the URL file://{_host(parts)}/ names another host; write file:///path.")
     return _local(unquote(parts.path))
 
 
@@ -216,12 +221,12 @@ def _local(path: str) -> str:
     if colon and rest.startswith("/") and scheme in SCHEMES:
         raise ConfigError(f"{scheme}:/... is neither a path nor a URL; write {scheme}://...")
     if not path or "\0" in path:
-        raise ConfigError(f"{path!r} is no path; give a local path or a URL.")
+        raise ConfigError(f"{path!r} is not a path; give a local path or a URL.")
     try:
         whole = Path(path).expanduser()
     except RuntimeError as error:
         raise ConfigError(
-            f"{path[:100]!r} is no path ({error}); write ./~ for such a name."
+            f"{path[:100]!r} is not a path ({error}); write ./ before a name that begins with ~."
         ) from None
     return str(Path(os.path.abspath(whole)))  # noqa: PTH100 - keeps symlinks, drops ".."
 
@@ -231,7 +236,7 @@ def _plain(options: Mapping[str, Any]) -> _Options:
     pairs = []
     for key, value in sorted(options.items()):
         if not isinstance(value, str | int | float):
-            raise ConfigError(f"storage option {key!r} must be text, a number or true/false.")
+            raise ConfigError(f"the storage option {key!r} must be text, a number or true/false.")
         pairs.append((str(key), str(value).lower() if isinstance(value, bool) else str(value)))
     return tuple(pairs)
 
@@ -307,7 +312,7 @@ def _object_store(url: str, options: _Options) -> Any:
         reason = (str(error).splitlines() or [""])[0].replace(address, str(location)).rstrip(".")
         raise ConfigError(
             f"cannot open {location}: {reason}. Check the URL and the storage options "
-            f"({', '.join(dict(options)) or 'none given'})."
+            f"({', '.join(dict(options)) or 'none are given'})."
         ) from None
     check_credentials(store, url, str(location), dict(options))
     return store
@@ -333,7 +338,9 @@ def _retries(options: _Options) -> dict[str, Any]:
             number = -1
         if not 0 <= number < 1e6:
             wanted = "a whole number" if key == "max_retries" else "a number of seconds"
-            raise ConfigError(f"storage option {key} is {value!r}; wanted {wanted}, 0 or more.")
+            raise ConfigError(
+                f"the storage option {key} is {value!r}; expected {wanted}, 0 or more."
+            )
         found[key] = number if key == "max_retries" else timedelta(seconds=number)
     # If only some values are given, obstore forgets its other defaults, so they are repeated here.
     backoff = {key: found.pop(key) for key in _RETRY_OPTIONS[2:] if key in found}

@@ -117,7 +117,7 @@ class Series:
                     raise  # An older checkpoint would fork the history that a newer emdist wrote.
                 except (CheckpointError, NotFoundError, StorageError) as error:
                     problems.append(error)
-                    log.warning("skipping checkpoint %s/%s: %s", self.kind, entry.name, error)
+                    log.warning("skipping the checkpoint %s/%s: %s", self.kind, entry.name, error)
             # Retention of an active owner may have removed checkpoints after they were listed: look
             # once more.
             again = self._entries()
@@ -152,7 +152,7 @@ class Series:
             raised.
         """
         if last < 1:
-            raise ValueError(f"retention must keep at least 1 checkpoint, got last={last}")
+            raise ValueError(f"last={last}; expected at least 1 checkpoint to keep")
         check_owner(self.folder, epoch)
         entries = self._entries()
         newest = _line(entries)
@@ -178,8 +178,8 @@ class Series:
                 return problem
         return CheckpointError(
             f"none of the {len(problems)} checkpoints in {self.folder.location.child(self.kind)} "
-            f"is good; the newest: {problems[0]} Restore the folder from a copy, or use another "
-            "run key to start from the beginning."
+            f"can be used. The problem of the newest: {problems[0]} Restore the folder from a "
+            "copy, or use another run.key to start from the beginning."
         )
 
     def _load(self, entry: _Entry) -> Saved:
@@ -187,11 +187,11 @@ class Series:
         name = f"{self.kind}/{entry.name}"
         where = self.folder.location.child(name)
         if not entry.complete:
-            raise CheckpointError(f"{where} has no {_MANIFEST}: it was never committed.")
+            raise CheckpointError(f"{where} has no {_MANIFEST}, so it was not written to its end.")
         manifest = parse(self.folder.read(f"{name}/{_MANIFEST}", MANIFEST_LIMIT), where)
         told = (manifest.get("kind"), manifest.get("sequence"), manifest.get("epoch"))
         if told != (self.kind, entry.sequence, entry.epoch):
-            raise CheckpointError(f"{where} has the manifest of {told}: it is damaged.")
+            raise CheckpointError(f"{where} is damaged: it has the manifest of checkpoint {told}.")
         # File names are ours, never the manifest's: it cannot lead a reader elsewhere.
         accepted = seals(manifest, _STATE, where)
         found = read_sealed(self.folder, f"{name}/{_STATE}", accepted, where)

@@ -45,7 +45,9 @@ def encode(value: object) -> tuple[dict[str, Array], dict[str, Any]]:
         If a dataclass, or anything in it, is of a kind that is not in the table above.
     """
     if not is_dataclass(value) or isinstance(value, type):
-        raise TypeError(f"only a dataclass instance can be encoded, got {type(value).__name__}")
+        raise TypeError(
+            f"only an instance of a dataclass can be stored, got {type(value).__name__}"
+        )
     arrays: dict[str, Array] = {}
     return arrays, _encode(value, "", arrays) | {SCHEMA: schema_of(type(value))}
 

@@ -32,12 +32,12 @@ def check_schema(cls: Any, meta: Mapping[str, Any]) -> bool:
     known = schema_of(cls)
     found = meta.get(SCHEMA, 0) if isinstance(meta, Mapping) else 0
     if type(found) is not int or found < 0:
-        raise CheckpointError(f"the schema number is {found!r}: it is damaged")
+        raise CheckpointError(f"the schema number is {found!r}, expected an integer >= 0")
     if found > known:
         name = getattr(get_origin(cls) or cls, "__name__", str(cls))
         raise NewerFormatError(
-            f"a {name} was stored with schema {found} and this emdist reads up to {known}; "
-            "install the emdist that wrote it, or a newer one."
+            f"a {name} was stored with schema {found}, but this version of emdist reads schemas "
+            f"up to {known}. Install the version that wrote it, or a newer one."
         )
     return found < known
 
@@ -90,7 +90,7 @@ class Decoder:
 
     def _open(self, field: str) -> Any:
         if field not in self.types:
-            raise TypeError(f"the type of {field!r} is left open: give it in `types`")
+            raise TypeError(f"the type of {field!r} is unknown; give it in `types`")
         return self.types[field]
 
     def _union(self, members: tuple[Any, ...], node: Any, path: str, field: str) -> Any:
@@ -118,7 +118,7 @@ class Decoder:
             return kind[name]
         if isinstance(kind, type) and is_dataclass(kind):
             return self._dataclass(hint, kind, node, path)
-        raise TypeError(f"{path or 'the value'} is annotated as {hint}, which is not stored")
+        raise TypeError(f"{path or 'the value'} is annotated as {hint}, which cannot be stored")
 
     def _stored(self, path: str) -> Array:
         if path not in self.arrays:
@@ -180,7 +180,9 @@ class Decoder:
         items = _part(node, "fields", "items", dict, path)
         known = {field.name: field for field in fields(cls) if field.init}
         if unknown := sorted(items.keys() - known.keys()):
-            raise CheckpointError(f"{path or 'the value'} has fields {unknown} unknown to {cls}")
+            raise CheckpointError(
+                f"{path or 'the value'} has fields {unknown} that {cls} does not know"
+            )
         bound = dict(zip(getattr(cls, "__parameters__", ()), get_args(hint), strict=False))
         hints = _hints(cls)
         values = {}
@@ -193,7 +195,7 @@ class Decoder:
         try:
             return cls(**values)
         except (ValueError, ArithmeticError) as error:
-            raise CheckpointError(f"{path or 'the value'} is no valid {cls}: {error}") from error
+            raise CheckpointError(f"{path or 'the value'} is not a valid {cls}: {error}") from error
 
 
 def _meant(hint: Any) -> Any:
@@ -233,4 +235,4 @@ def _require(fits: bool, got: Any, wanted: Any, path: str) -> None:
     """Raise CheckpointError, with what was found and what was expected, unless `fits`."""
     if not fits:
         shown = f"{got.dtype}{got.shape}" if isinstance(got, np.ndarray) else repr(got)[:60]
-        raise CheckpointError(f"{path or 'the value'} should be {wanted} and is {shown}")
+        raise CheckpointError(f"{path or 'the value'} is {shown}, expected {wanted}")

@@ -53,21 +53,21 @@ def check_free(location: Location) -> None:
         If `location` is the folder of a run or is inside one, because the model would be taken for
         the run's own. Also if it holds other files.
     """
-    remedy = "Name a folder that is new or empty, or a model that `save` wrote, to replace it."
+    remedy = "Choose a new or empty folder, or a saved model to replace."
     if location.is_local and location.path.exists() and not location.path.is_dir():
-        raise ConfigError(f"{location} is a file, and a model is saved as a folder. {remedy}")
+        raise ConfigError(f"{location} is a file, but a model is saved as a folder. {remedy}")
     place = location
     for depth in range(_DEPTH + 1):
         if _is_run(place, depth):
-            what = "is" if depth == 0 else f"lies in {place}, which is"
+            what = "is" if depth == 0 else f"is in {place}, which is"
             raise ConfigError(
-                f"{location} {what} the folder of a run (it holds run.json): a model saved there "
-                f"would pass for the run's own. {remedy}"
+                f"{location} {what} the folder of a run (it holds run.json). A model saved there "
+                f"could be mistaken for the result of the run. {remedy}"
             )
         place = place.parent
     folder = open_folder(location)
     if not (folder.is_empty() or folder.exists(_JSON) or folder.exists(_DATA)):
-        raise ConfigError(f"{location} holds files that are no saved model. {remedy}")
+        raise ConfigError(f"{location} holds files that are not a saved model. {remedy}")
 
 
 def _is_run(place: Location, depth: int) -> bool:
@@ -92,8 +92,8 @@ def read_model(location: Location) -> Saved:
     """
     if location.is_local and location.path.is_file():
         raise NotFoundError(
-            f"{location} is a file, and a model is a folder: the folder of a finished run, or one "
-            "that `save` wrote. Name that."
+            f"{location} is a file, but a model is a folder. Give the folder of a finished run, "
+            "or one that `save` wrote."
         )
     for place in (location, location.child("final")):
         folder = open_folder(place)
@@ -102,16 +102,19 @@ def read_model(location: Location) -> Saved:
         except NotFoundError:
             if folder.exists(_DATA):
                 raise CheckpointError(
-                    f"{place} has {_DATA} and no {_JSON}: writing it was cut off. Save it again."
+                    f"{place} has {_DATA} but no {_JSON}, because saving it was interrupted. Save "
+                    "the model again."
                 ) from None
             continue
         return _read(folder, vouched)
     if open_folder(location).exists("run.json"):
         raise NotFoundError(
-            f"the run in {location} has no model yet: it has not finished. Start it again with "
-            "the same run key to continue it."
+            f"the run in {location} has not finished, so it has no model yet. Start the same run "
+            "again to continue it."
         )
-    raise NotFoundError(f"there is no model in {location}: neither {_JSON} nor final/{_JSON}.")
+    raise NotFoundError(
+        f"there is no model in {location}: it has neither {_JSON} nor final/{_JSON}."
+    )
 
 
 def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
@@ -121,7 +124,10 @@ def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
     try:
         found = read_sealed(folder, _DATA, accepted, where)
     except NotFoundError:
-        raise CheckpointError(f"{where} is missing, and {_JSON} beside it is not.") from None
+        raise CheckpointError(
+            f"{where} is missing, but {_JSON} beside it exists. Restore the file from a copy, or "
+            "save the model again."
+        ) from None
     _check_run(folder.location, found.sha256)
     return found
 
@@ -146,9 +152,9 @@ def _check_run(location: Location, sha256: str) -> None:
         if vouched is None and not former(run):
             return
         raise CheckpointError(
-            f"{location} holds a model that is not the result of the run in {place}: it was copied "
-            "there from another run, or the run was extended and has not finished. Start the run "
-            "again: it ends with its own model. To use this model, copy it out of the run."
+            f"{location} holds a model that is not the result of the run in {place}. Either it was "
+            "copied there from another run, or the run was extended and has not finished. Start "
+            "the run again to get its own model. To use this model, copy it out of the run."
         )
 
 

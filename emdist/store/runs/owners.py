@@ -94,8 +94,8 @@ def check_owner(folder: Folder, epoch: int) -> None:
     newest = newest_epoch(folder)
     if newest > epoch:
         raise RunFencedError(
-            f"{folder.location} was taken over by {_describe(folder, newest)}; this process "
-            f"(epoch {epoch}) must stop. Nothing is lost: the other one continues from the "
+            f"{folder.location} was taken over by {_describe(folder, newest)}, so this process "
+            f"(epoch {epoch}) must stop. Nothing is lost: the other process continues from the "
             "newest checkpoint."
         )
 

@@ -47,9 +47,7 @@ OWN = (
     "summary.json",
     "summary.md",
 )
-_TAKES_OVER = (
-    "{} holds another run, which ended before its first checkpoint; this one takes its place"
-)
+_TAKES_OVER = "{} holds another run, which ended before its first checkpoint; this run replaces it"
 
 
 @dataclass(frozen=True)
@@ -102,20 +100,24 @@ class RunFolder:
             except NotFoundError:
                 if extend:
                     raise NotFoundError(
-                        f"There is no run in {self.location} to extend. Name the run that is to go "
-                        "on, or start it without extending."
+                        f"There is no run in {self.location} to extend. Give the run to continue, "
+                        "or start a new run without extending."
                     ) from None
                 if not self.folder.is_empty() and not self.folder.exists("run.json"):
                     raise RunMismatchError(
-                        f"{self.location} is not empty and has no run.json, so it is no run "
-                        "folder. Nothing was changed. Use another run.key (an empty or new folder)."
+                        f"{self.location} is not empty and has no run.json, so it is not the "
+                        "folder of a run. Nothing was changed. Use another run.key (an empty or "
+                        "new folder)."
                     ) from None
             try:
                 self.folder.create("run.json", document(asked))
                 return []
             except FileExistsError:
                 continue  # Another process was first, so compare with what it wrote.
-        raise RunError(f"{where} appears and vanishes; is something else deleting the run?")
+        raise RunError(
+            f"{where} was created and deleted again. Check whether something else deletes files "
+            "of the run."
+        )
 
     def _is_stillborn(self) -> bool:
         """Return whether the run has nothing of value, and no process is working on it."""

@@ -66,23 +66,23 @@ def compare(
     """
     if stored.get("config_digest") != digest(stored.get("config")):
         raise CheckpointError(
-            f"{where}: the configuration does not have the digest beside it; the file was edited "
-            "or damaged. Restore it, or use another run.key."
+            f"{where} was edited or damaged: its configuration does not match the stored digest. "
+            "Restore the file, or use another run.key."
         )
     found = identity_differences(stored, asked)
     lines = [f"  {line}" for line in found]
     if lines and not (extend and extendable(found)):
         more = [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        what = "belongs to another run (what it has -> what was asked for)"
+        what = "belongs to a different run (stored -> requested)"
         if _of_other_data(found):
-            what = "is a run of data that has changed since (what it was -> what it is)"
+            what = "belongs to a run whose data has changed since (stored -> present)"
         raise RunMismatchError(
             f"{where} {what}:\n"
             + "\n".join(lines[:_SHOWN] + more)
             + f"\nNothing was changed. {_remedy(found)}"
         )
     changed = differences(stored.get("versions"), asked.get("versions"), "versions")
-    return [f"the run was started with other versions; {line}" for line in changed]
+    return [f"the run was started with another version: {line}" for line in changed]
 
 
 def identity_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
@@ -105,18 +105,18 @@ def _of_other_data(found: list[str]) -> bool:
 def _remedy(found: list[str]) -> str:
     if _of_other_data(found):
         return (
-            "Restore the data as it was to go on, or use another run.key (another folder) for the "
-            "data as it is."
+            "Restore the earlier data to continue this run, or use another run.key (another "
+            "folder) for the present data."
         )
     if extendable(found):
         return (
-            "To go on from its last checkpoint with the new values, extend it: --extend of "
-            "`emdist fit` and `emdist sweep`, run.extend: true in a configuration. Or use another "
+            "To continue it from its last checkpoint with the new values, extend it (--extend of "
+            "`emdist fit` and `emdist sweep`, run.extend: true in a configuration). Or use another "
             "run.key (another folder)."
         )
     return (
-        "Use another run.key (another folder), or delete this one if its checkpoints are no "
-        "longer needed."
+        "Use another run.key (another folder), or delete this folder if you no longer need its "
+        "checkpoints."
     )
 
 

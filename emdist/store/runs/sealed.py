@@ -86,16 +86,20 @@ def parse(data: bytes, where: object) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except _MALFORMED as error:
-        raise CheckpointError(f"{where} is no JSON: it is torn or damaged ({error}).") from None
+        raise CheckpointError(
+            f"{where} is not JSON, so it is incomplete or damaged ({error})."
+        ) from None
     if not isinstance(value, dict):
-        raise CheckpointError(f"{where} holds {type(value).__name__}, not a JSON object.")
+        raise CheckpointError(
+            f"{where} holds a JSON value of type {type(value).__name__}, expected an object."
+        )
     version = value.get("format")
     if type(version) is not int or version < 1:
-        raise CheckpointError(f"{where} has no format version: emdist did not write it.")
+        raise CheckpointError(f"{where} has no format version, so emdist did not write it.")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{where} has format {version} and this emdist reads up to {FORMAT_VERSION}; "
-            "install a newer emdist."
+            f"{where} has format {version}, but this version of emdist reads formats up to "
+            f"{FORMAT_VERSION}. Install a newer version of emdist."
         )
     return value
 
@@ -110,7 +114,9 @@ def pack(arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> bytes:
     """
     for name, array in arrays.items():
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise TypeError(f"array {name!r} has dtype {array.dtype}; only numbers are stored")
+            raise TypeError(
+                f"the array {name!r} has dtype {array.dtype}; only numbers can be stored"
+            )
     # safetensors writes the memory of a strided array as if it were contiguous, silently wrong.
     dense = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     return bytes(save(dense, {_META: canonical(dict(meta))}))
@@ -122,9 +128,9 @@ def unpack(data: bytes, where: object) -> tuple[dict[str, Array], dict[str, Any]
         meta = json.loads(_metadata(data))
         arrays = load(data)
     except (SafetensorError, *_MALFORMED) as error:
-        raise CheckpointError(f"{where} is no state written by emdist ({error}).") from None
+        raise CheckpointError(f"{where} is not a state file of emdist ({error}).") from None
     if not isinstance(meta, dict):
-        raise CheckpointError(f"{where} holds no JSON object beside its arrays.")
+        raise CheckpointError(f"{where} is damaged: its metadata is not a JSON object.")
     return arrays, meta
 
 
@@ -139,7 +145,7 @@ def _metadata(data: bytes) -> str:
     for name, entry in entries.items():
         dtype = entry.get("dtype") if isinstance(entry, dict) else None
         if not isinstance(dtype, str) or dtype not in _DTYPES:
-            raise ValueError(f"the array {name:.60} is of no type that emdist stores")
+            raise ValueError(f"the array {name:.60} has a type that emdist does not store")
     return text
 
 
@@ -158,11 +164,12 @@ def seals(manifest: Mapping[str, Any], name: str, where: object) -> list[Seal]:
         if isinstance(one.get("sha256"), str)
     ]
     if not found or len(found) < len(entries):
-        raise CheckpointError(f"{where} says nothing readable about {name}.")
+        raise CheckpointError(f"{where} is damaged: it has no readable size and digest of {name}.")
     if (size := max(seal.size for seal in found)) > memory_here() // _COPIES:
         raise CheckpointError(
-            f"{where} says that {name} has {size} bytes, which are more than this process can hold "
-            f"{_COPIES} times: give it more memory, or, if it cannot be so large, it is damaged."
+            f"{where} says that {name} has {size} bytes. Reading it takes {_COPIES} times as much "
+            "memory, which this process does not have. Give the process more memory. If the file "
+            f"cannot be so large, {where} is damaged."
         )
     return found
 
@@ -190,9 +197,9 @@ def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) 
     if seal not in accepted:
         wanted = accepted[-1]
         what = (
-            f"{seal.size} bytes, not {wanted.size}"
+            f"{seal.size} bytes, expected {wanted.size}"
             if seal.size != wanted.size
-            else f"sha256 {seal.sha256[:12]}..., not {wanted.sha256[:12]}..."
+            else f"sha256 {seal.sha256[:12]}..., expected {wanted.sha256[:12]}..."
         )
-        raise CheckpointError(f"{where} is torn or damaged: it has {what}.")
+        raise CheckpointError(f"{where} is incomplete or damaged: it has {what}.")
     return Saved(*unpack(data, where), seal.sha256)

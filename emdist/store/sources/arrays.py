@@ -100,10 +100,10 @@ def check_matrix(shape: tuple[int, ...], what: str) -> None:
         remedy = (
             "Reshape your data to (n, 1) if it has one feature, or to (1, d) if it is one row."
             if len(shape) == 1
-            else "Bring it to rows by features, one row per sample."
+            else "Reshape it to (rows, features), one row per sample."
         )
         raise ShapeError(
-            f"{what} has {len(shape)} dimension(s), shape {shape}; wanted 2, (rows, features). "
+            f"{what} has {len(shape)} dimension(s), shape {shape}; expected 2: (rows, features). "
             f"{remedy}"
         )
     if 0 in shape:

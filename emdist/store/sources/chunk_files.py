@@ -100,15 +100,15 @@ class ChunkFiles:
         else:
             table = np.frombuffer(tail, "<u8", offset=0, count=len(tail) // 8)
             if extend(0, tail[:-4]) != int.from_bytes(tail[-4:], "little"):
-                raise Unusual("the index's checksum is wrong")
+                raise Unusual("the checksum of the index is wrong")
             offsets, lengths = table[0::2][:chunks], table[1::2][:chunks]
             if (lengths > nbytes).any() or (offsets > nbytes - lengths).any():
                 raise Unusual("the index points outside of the shard, or a chunk is absent")
             spans = list(zip(offsets.tolist(), lengths.tolist(), strict=True))
         if max(length for _, length in spans) > most(self.chunk_bytes):
-            raise Unusual("a chunk is packed into more bytes than it has")
+            raise Unusual("a compressed chunk is larger than its decoded rows")
         if self.unpack is None and any(length != self.chunk_bytes for _, length in spans):
-            raise Unusual("a chunk has another size than its rows")
+            raise Unusual("the size of a chunk differs from that of its rows")
         return spans
 
 
@@ -173,7 +173,7 @@ def _little(codec: Any) -> bool:
 def unzstd(packed: memoryview, out: memoryview) -> None:
     """Decode one Zstandard frame that fills `out`. A checksum in the frame is verified."""
     if content_size(packed) != len(out):
-        raise Unusual("the frame has another size than the chunk's rows")
+        raise Unusual("the size of the frame differs from that of the chunk's rows")
     zstd.decompress(packed, out)
 
 
@@ -183,7 +183,7 @@ def unblosc(packed: memoryview, out: memoryview) -> None:
     sizes = np.frombuffer(packed[:16], "<u4") if len(packed) >= 16 else np.zeros(4, "<u4")
     if int(sizes[3]) > len(packed) >= 16:
         # The decoder does not know where its input ends and would read whatever memory follows it.
-        raise Torn(f"{len(packed)} bytes are left of {int(sizes[3])}")
+        raise Torn(f"only {len(packed)} of {int(sizes[3])} bytes are there")
     if int(sizes[1]) != len(out):
-        raise Unusual("the buffer has another size than the chunk's rows")
+        raise Unusual("the size of the buffer differs from that of the chunk's rows")
     blosc.decompress(packed, out)

@@ -18,6 +18,9 @@ from emdist.store.chunks.layout import Ranges, merged, object_key, unit_shape
 from emdist.store.places.faults import first_line
 from emdist.store.sources.chunk_files import Torn
 from emdist.store.sources.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
+from emdist.wording import either
+
+_AGAIN = either("try again", "start the same run again")
 
 
 def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
@@ -30,7 +33,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     if is_access_failure(error):
         return StorageError(
             f"Reading {what} failed: {type(error).__name__}: {first_line(error)}. Check the path, "
-            "the permissions and the network, then start again with the same run."
+            f"the permissions and the network, then {_AGAIN}."
         )
     try:
         array = ref.reader()
@@ -39,7 +42,7 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
             return inner
         return StorageError(
             f"{ref} can no longer be opened: {first_line(inner)}. Check that its disk is mounted "
-            "and the path is there on every machine, then start again with the same run."
+            f"and that the path exists on every machine, then {_AGAIN}."
         )
     control = partial(read_sound_chunk, array)
     if not isinstance(error, AbsentChunk) and is_defect(error, control):
@@ -47,8 +50,8 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
     if isinstance(error, MemoryError) or 0 in array.chunks:
         nbytes = math.prod(unit_shape(array)) * array.dtype.itemsize
         return DataError(
-            f"{what} cannot be read ({first_line(error)}): one chunk or shard of it, shape "
-            f"{unit_shape(array)}, decodes to {nbytes} bytes. Give the process more memory, or "
+            f"{what} cannot be read ({first_line(error)}): one chunk or shard of shape "
+            f"{unit_shape(array)} decodes to {nbytes} bytes. Give the process more memory, or "
             "rechunk the array."
         )
     for key, region in _chunks(array, a, b):
@@ -64,8 +67,9 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
                 return inner
             return _corrupt(ref, key, rows, f"{type(inner).__name__}: {first_line(inner)}")
     return StorageError(
-        f"Reading {what} failed and then succeeded ({type(error).__name__}: {first_line(error)}). "
-        "Start again with the same run; if it comes back, check memory and disk of this machine."
+        f"Reading {what} failed once and succeeded when repeated ({type(error).__name__}: "
+        f"{first_line(error)}). To continue, {_AGAIN}. If the error comes back, check the memory "
+        "and the disk of this machine."
     )
 
 
@@ -80,8 +84,8 @@ def torn(ref: ArrayRef, block: int, error: Torn) -> CorruptChunkError:
 def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
     return CorruptChunkError(
         f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {why}. Write this chunk again from "
-        "its origin; or leave its rows out: set data.corrupt_chunks to 'drop', or delete it and "
-        "set data.missing_chunks to 'drop'."
+        "the original data. Or leave its rows out: set data.corrupt_chunks to 'drop', or delete "
+        "the chunk and set data.missing_chunks to 'drop'."
     )
 
 
@@ -124,11 +128,11 @@ def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
             return error
         return StorageError(
             f"{ref} is no longer there ({type(error).__name__}). Check that its disk is mounted "
-            "and the path is there on every machine, then start again with the same run."
+            f"and that the path exists on every machine, then {_AGAIN}."
         )
     return MissingChunksError(
-        f"Chunk {key!r} of {ref} ({rows}) has vanished; it was there when the data was checked. "
-        "Write it again from its origin and start again with the same run."
+        f"Chunk {key!r} of {ref} ({rows}) has been deleted since the data was checked. Write it "
+        f"again from the original data, then {_AGAIN}."
     )
 
 

@@ -92,7 +92,7 @@ def _size(fd: int) -> int:
     """Return the size of an open file. Raise Unusual if it is no regular file."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        raise Unusual("it is no file")
+        raise Unusual("it is not a file")
     return status.st_size
 
 

@@ -32,8 +32,8 @@ def stored_names(array: zarr.Array[Any]) -> Names:
         # nothing.
         held = f"{len(listed)} entries" if isinstance(listed, list) else type(listed).__name__
         logger.warning(
-            "the attribute %s of %s holds no list of %d texts, one for each feature (%s): it is "
-            "ignored, and the order of the features is not checked by it",
+            "the attribute %s of %s is not a list of %d texts, one for each feature (%s); emdist "
+            "ignores it and does not check the order of the features",
             FEATURE_NAMES, array.path or array.store, array.shape[1], held,
         )  # fmt: skip
     return _coordinate(array)

@@ -110,8 +110,8 @@ def block_bounds(rows: int, row_bytes: int, unit: int, block_bytes: int | None) 
         units = -(-total // -(-total // units))
     if (blocks := -(-rows // (units * unit))) > MAX_BLOCKS:
         raise ShapeError(
-            f"{rows} rows make {blocks} blocks of {units * unit} rows; at most {MAX_BLOCKS} can be "
-            "planned. Check the array's shape, or set a larger data.block_size."
+            f"{rows} rows make {blocks} blocks of {units * unit} rows, expected at most "
+            f"{MAX_BLOCKS} blocks. Check the shape of the array, or set a larger data.block_size."
         )
     return Bounds(rows, units * unit)
 
@@ -137,8 +137,8 @@ def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
         "m": "convert durations to a number of seconds",
     }.get(dtype.kind, "convert it to float32 or float64")
     raise DtypeError(
-        f"{what} has dtype {dtype}; wanted real numbers (float, integer or bool). "
-        f"To go on, {remedy}."
+        f"{what} has dtype {dtype}, expected real numbers (float, integer or bool). "
+        f"To continue, {remedy}."
     )
 
 

@@ -57,7 +57,7 @@ class Filled(WrapperStore[Store]):
             await asyncio.to_thread(self._store.check_size, key, byte_range, self.most)
         value = await self._store.get(key, prototype, byte_range)
         if value is not None and len(value) == 0 and _is_chunk(key):
-            raise ValueError("the object, or the part of it that was asked for, is empty")
+            raise ValueError("the object, or the requested part of it, is empty")
         return value
 
 
@@ -95,8 +95,8 @@ def _reader(
     found = metadata_digest(array)
     if found != version:
         raise DataError(
-            f"the metadata of {ArrayRef(location, path)} changed while it was being read; it "
-            "is now another array. Once its writer has finished, "
+            f"the metadata of {ArrayRef(location, path)} changed while emdist read it, so it is "
+            "now another array. When its writer has finished, "
             + either("fit again.", "start again with another run.key.")
         )
     return _bounded(array)
@@ -200,7 +200,7 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         cause = shown_cause(ref, error)
         if is_access_failure(error) and not isinstance(error, _ABSENT):
             raise StorageError(
-                f"{ref} could not be opened: {first_line(error)}. Check path and permissions."
+                f"{ref} cannot be opened: {first_line(error)}. Check the path and its permissions."
             ) from cause
         members = _members(ref)
         if members is not None:
@@ -212,12 +212,12 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
             raise _nothing_there(ref) from cause
         if "data type" in str(error):  # Zarr knows no class for this dtype.
             raise DtypeError(
-                f"{ref} has a dtype that Zarr cannot read ({first_line(error)}); wanted real "
-                "numbers. To go on, convert its columns to numbers."
+                f"{ref} has a dtype that Zarr cannot read ({first_line(error)}); expected real "
+                "numbers. To continue, convert its columns to numbers."
             ) from cause
         raise NotAnArrayError(
-            f"{ref} is not a readable Zarr array: {first_line(error)}. Name a Zarr array, or "
-            "bring the file into one with `emdist ingest`."
+            f"{ref} is not a readable Zarr array: {first_line(error)}. Give the path of a Zarr "
+            "array, or convert the file to one with `emdist ingest`."
         ) from cause
 
 
@@ -244,35 +244,37 @@ def _members(ref: ArrayRef) -> list[str] | None:
 def _of_file(path: Path) -> str:
     """Return advice for a file that was given in place of an array."""
     if path.suffix.lower() in (".yaml", ".yml"):
-        return f"It is a configuration: `emdist fit -f {path.name}` reads it."
+        return f"It is a configuration, which `emdist fit -f {path.name}` reads."
     if path.suffix.lower() == ".zip":
         return (
-            f"A Zarr array in a ZIP file is read once it is unpacked: `python -m zipfile -e "
-            f"{path.name} {path.stem}.zarr`, and then name {path.stem}.zarr."
+            f"Unpack a Zarr array in a ZIP file first: run `python -m zipfile -e {path.name} "
+            f"{path.stem}.zarr`, then use {path.stem}.zarr."
         )
     known = [end for ends in plugins("emdist.ingest", "suffixes").values() for end in ends]
     if path.name.lower().endswith(tuple(known)):
-        return f"Bring it into one with `emdist ingest {path.name} {path.stem}.zarr`."
-    return f"`emdist ingest` brings files into one that end in {', '.join(sorted(known))}."
+        return f"Convert it to one with `emdist ingest {path.name} {path.stem}.zarr`."
+    return f"`emdist ingest` converts files that end in {', '.join(sorted(known))}."
 
 
 def _nothing_there(ref: ArrayRef) -> Exception:
     """Return the error that says what is at `ref` in place of an array."""
     location = ref.location
     if location is None or not location.is_local:
-        return NotFoundError(f"There is no Zarr array at {ref}. Check the URL and its options.")
+        return NotFoundError(
+            f"There is no Zarr array at {ref}. Check the URL and the storage options."
+        )
     path = location.path / ref.path
     if path.is_file():
         return NotAnArrayError(f"{ref} is a file, not a Zarr array. {_of_file(path)}")
     if path.is_dir():
         return NotAnArrayError(
-            f"{ref} is a folder without an array's metadata (zarr.json or .zarray). Name a Zarr "
-            "array, or make one with `emdist ingest`."
+            f"{ref} is a folder without the metadata of an array (zarr.json or .zarray). Give the "
+            "path of a Zarr array, or make one with `emdist ingest`."
         )
     if path.exists():
         return NotAnArrayError(
-            f"{ref} is {kind_of(path.stat())}, not a Zarr array. Save what it gives as a file, and "
-            "bring that into Zarr with `emdist ingest`."
+            f"{ref} is {kind_of(path.stat())}, not a Zarr array. Save its contents to a file, and "
+            "convert that to Zarr with `emdist ingest`."
         )
     siblings = sorted(os.listdir(path.parent)) if path.parent.is_dir() else []  # noqa: PTH208
     return NotFoundError(

@@ -17,7 +17,7 @@ def largest_block(source: Source) -> int:
 def smaller_blocks(source: Source, fitting: int) -> str:
     """Return advice, as a sentence, if only blocks of at most `fitting` bytes fit."""
     if fitting >> 20 <= 0:
-        return "No useful block fits: give more memory."
+        return "No block of useful size fits, so more memory is needed."
     if not isinstance(source, ZarrSource):
         return f"Set data.block_size to '{fitting >> 20} MiB' or less."
     row_bytes = _row_bytes(source)
@@ -27,8 +27,8 @@ def smaller_blocks(source: Source, fitting: int) -> str:
     rows = max(1, fitting // 2 // row_bytes)
     return (
         f"A block is at least one chunk, and a chunk of {source.ref} has "
-        f"{-(-chunk >> 20)} MiB decoded, so no data.block_size helps. Rechunk the array, "
-        f"for example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
+        f"{-(-chunk >> 20)} MiB when decoded, so a smaller data.block_size does not help. Rechunk "
+        f"the array, for example with dask.array: da.from_zarr('IN.zarr').rechunk(({rows}, -1))"
         ".to_zarr('OUT.zarr')."
     )
 

@@ -23,8 +23,8 @@ def checked_array(ref: ArrayRef) -> tuple[ArrayRef, zarr.Array[Any]]:
     attributes = array.metadata.attributes
     if isinstance(attributes, dict) and attributes.get(COMPLETE) is False:
         raise MissingChunksError(
-            f"{ref} was not written to its end: an `emdist ingest` into it was cut off or is "
-            "still at work. Wait for it, or ingest again with --overwrite."
+            f"{ref} is incomplete: an `emdist ingest` into it was interrupted or is still "
+            "running. Wait for it, or ingest again with --overwrite."
         )
     if array.ndim and 0 not in array.shape:
         check_memory(array)
@@ -44,7 +44,7 @@ def checked_weight(
         shape = (rows,) if weight is None else weight.shape
     if shape != (rows,):
         raise WeightError(
-            f"Sample weights have shape {tuple(shape)}; wanted ({rows},), one for each row."
+            f"Sample weights have shape {tuple(shape)}, expected ({rows},): one for each row."
         )
     return weight, ()
 
@@ -58,9 +58,9 @@ def gaps_of(ref: ArrayRef, array: zarr.Array[Any], missing: str) -> Ranges:
         shown = ", ".join(f"{a}..{b - 1}" for a, b in gaps[:5])
         raise MissingChunksError(
             f"{ref}: chunks for {rows} of {array.shape[0]} rows were never written (rows {shown}"
-            f"{', ...' if len(gaps) > 5 else ''}); Zarr would read them as the fill value "
+            f"{', ...' if len(gaps) > 5 else ''}). Zarr would read them as the fill value "
             f"{array.fill_value}. Finish writing them, or set data.missing_chunks to 'drop' to "
-            "leave these rows out, or set data.missing_chunks to 'fill' if the fill value is "
-            "meant: many writers leave out chunks that hold nothing else."
+            "leave these rows out, or set data.missing_chunks to 'fill' to use the fill value: "
+            "many writers skip chunks that contain nothing else."
         )
     return gaps

@@ -54,7 +54,7 @@ def _listed(ref: ArrayRef) -> list[_Stamp]:
     assert ref.location is not None
     is_chunk = is_chunk_of(open_checked(ref))
     if ref.location.is_local:
-        with told("look at the files of", ref):
+        with told("list the files of", ref):
             root = ref.location.path / ref.path
             return [stamp for stamp in _files(root, "") if is_chunk(stamp[0])]
     store = open_object_store(ref.location)

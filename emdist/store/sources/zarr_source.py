@@ -247,8 +247,8 @@ class ZarrSource:
 def _tell_of_slow_reads(why: str) -> None:
     """Warn once per process that a defect makes reads slow. The rows are right all the same."""
     log.warning(
-        "local chunks are read by Zarr, which is slower: emdist's own reader failed (%s). That is "
-        "a defect; please report it: %s",
+        "emdist's own reader of local chunks failed (%s), so Zarr reads them, which is slower. "
+        "This is a defect; please report it: %s",
         why,
         REPORT,
     )
