@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import DataError, EmdistError, ShapeError
-from emdist.ingest.png import is_whole
 from emdist.ingest.raster import (
     as_raster,
     by_rasterio,
@@ -33,6 +32,7 @@ from emdist.ingest.raster import (
 from emdist.ingest.table import File, Selection, Table, need
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
+from emdist.untrusted.png import is_whole
 
 suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 

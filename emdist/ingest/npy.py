@@ -7,33 +7,25 @@ disk, not in memory), because its rows are spread over the whole member.
 
 from __future__ import annotations
 
-import io
-import math
 import struct
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
-from numpy.lib import format as npy_format
 
 from emdist.errors import ConfigError, DataError, EmdistError, ShapeError
-from emdist.ingest.npz import archive, check_member, unpacked
 from emdist.ingest.table import File, Selection, Table, check_width, listing, nearest, real
 from emdist.interfaces import Array
-from emdist.runtime.defects import is_defect
+from emdist.untrusted.npy import Header, read_header
+from emdist.untrusted.npz import archive, check_member, unpacked
 
 suffixes = (".npy", ".npz")
-
-#: The largest header in bytes. It is NumPy's own limit, which NumPy checks only after reading it
-#: all.
-_LONGEST_HEADER = 10_000
 
 
 def open_npy(file: File, selection: Selection) -> Table:
@@ -42,7 +34,7 @@ def open_npy(file: File, selection: Selection) -> Table:
         if file.path.suffix.lower() == ".npz":
             return _open_member(file, selection)
         with file.path.open("rb") as stream:
-            header = _header(stream)
+            header = read_header(stream)
             held = file.path.stat().st_size - stream.tell()
         _check_table(header, file)
         if held < header.nbytes:
@@ -75,54 +67,7 @@ def _cut_short(held: int, wanted: int, file: File) -> DataError:
     return DataError(f"{file} is incomplete: it has {held} of {wanted} bytes. Copy it again.")
 
 
-@dataclass(frozen=True)
-class _Header:
-    """What precedes the values of an NPY file."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    dtype: np.dtype[Any]
-
-    @property
-    def nbytes(self) -> int:
-        """The number of bytes of the values."""
-        return math.prod(self.shape) * self.dtype.itemsize
-
-
-def _header(stream: IO[bytes]) -> _Header:
-    """Read the header and move the stream to the first value. Raise ValueError if there is none."""
-    version = npy_format.read_magic(stream)
-    told = stream.read(2 if version == (1, 0) else 4)
-    length = int.from_bytes(told, "little")
-    if version > (3, 0) or length > _LONGEST_HEADER:
-        raise ValueError(f"its header has version {version} and {length} bytes")
-    read = (
-        npy_format.read_array_header_1_0
-        if version == (1, 0)
-        else npy_format.read_array_header_2_0  # 3.0 differs only in the encoding of field names
-    )
-    try:
-        shape, fortran, dtype = read(io.BytesIO(told + stream.read(length)))
-    except (ValueError, EOFError):
-        raise
-    except Exception as error:  # NumPy parses it as Python code: that raises anything
-        if is_defect(error, _read_sound_header):
-            raise
-        raise ValueError(f"its header is not NumPy's ({type(error).__name__})") from error
-    if len(shape) > 64 or any(isinstance(n, bool) or not 0 <= n < 1 << 62 for n in shape):
-        raise ValueError("the shape in its header is not possible")
-    return _Header(tuple(shape), bool(fortran), np.dtype(dtype))
-
-
-def _read_sound_header() -> None:
-    """Read a header that is certainly sound: a control for `is_defect`."""
-    stream = io.BytesIO()
-    np.save(stream, np.zeros((1, 1)))
-    stream.seek(0)
-    _header(stream)
-
-
-def _check_table(header: _Header, file: File) -> None:
+def _check_table(header: Header, file: File) -> None:
     """Refuse an array that is not two-dimensional and real, or too wide.
 
     This is done before any memory is allocated for the array.
@@ -150,13 +95,13 @@ def _columns(
 def _npy_blocks(file: File, index: list[int] | slice, rows: int) -> Iterator[Array]:
     """Yield blocks of an NPY file in either memory order."""
     with _corrupt(file), file.path.open("rb") as stream:
-        header = _header(stream)
+        header = read_header(stream)
         read = _columnwise if header.fortran else _rowwise
         yield from read(stream, header, index, rows, file)
 
 
 def _rowwise(
-    stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
+    stream: IO[bytes], header: Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
     """Yield blocks of an array in C order. The stream need not be seekable."""
     dtype, (total, width) = header.dtype, header.shape
@@ -169,7 +114,7 @@ def _rowwise(
 
 
 def _columnwise(
-    stream: IO[bytes], header: _Header, index: list[int] | slice, rows: int, file: File
+    stream: IO[bytes], header: Header, index: list[int] | slice, rows: int, file: File
 ) -> Iterator[Array]:
     """Yield blocks of an array in Fortran order, with one read per column and block.
 
@@ -222,7 +167,7 @@ def _open_member(file: File, selection: Selection) -> Table:
     )
 
 
-def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
+def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, Header, int]:
     """Return the requested member, or else the only two-dimensional one, with its header.
 
     The third value is the position at which the header ends. Of other members only the headers are
@@ -234,7 +179,7 @@ def _member(opened: zipfile.ZipFile, file: File) -> tuple[str, _Header, int]:
     for name in names if wanted is None else [n for n in names if n == wanted]:
         check_member(opened.getinfo(name), file)
         with opened.open(name) as stream:
-            found[name] = _header(stream), stream.tell()
+            found[name] = read_header(stream), stream.tell()
     known = [name.removesuffix(".npy") for name in names]
     if wanted is not None and wanted not in found:
         raise ConfigError(
@@ -260,7 +205,7 @@ def _streamed(file: File, member: str, index: list[int] | slice, rows: int) -> I
     The member ends with its last row, so its checksum is verified there.
     """
     with _corrupt(file), archive(file.path) as opened, opened.open(member) as stream:
-        yield from _rowwise(stream, _header(stream), index, rows, file)
+        yield from _rowwise(stream, read_header(stream), index, rows, file)
 
 
 def _unpacked(file: File, member: str, index: list[int] | slice, rows: int) -> Iterator[Array]:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError, StorageError
-from emdist.ingest.parquet_pages import check_pages
 from emdist.ingest.table import File, Selection, Table, check_width, index_note, need, refuse_text
 from emdist.interfaces import Array
+from emdist.untrusted.parquet import check_pages
 
 suffixes = (".parquet", ".pq")
 

@@ -1,4 +1,4 @@
-"""Every test that docs/reliability.md names for a promise is there."""
+"""Every test that the pages of promises name is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests"
-PAGE = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+PAGE = "\n".join(
+    (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in ("reliability.md", "untrusted-files.md")
+)
 
 
 def functions() -> dict[str, list[str]]:

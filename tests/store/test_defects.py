@@ -338,7 +338,7 @@ def test_an_image_that_is_none(tmp_path: Path) -> None:
 
 
 def test_npy_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from emdist.ingest import npy
+    from emdist.untrusted import npy
 
     np.save(tmp_path / "a.npy", X)
     for name in ("read_array_header_1_0", "read_array_header_2_0"):

@@ -1,4 +1,7 @@
-"""NPZ archives from untrusted sources: compares what their directories claim with actual sizes."""
+"""NPZ archives: compares what their directories claim with actual sizes before unpacking.
+
+`file` is what messages name.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from pathlib import Path
 from typing import IO
 
 from emdist.errors import DataError, StorageError
-from emdist.ingest.table import File
 
 #: The largest directory of an archive in bytes: some 50,000 members.
 _DIRECTORY = 4 << 20
@@ -50,7 +52,7 @@ def archive(path: Path) -> Iterator[zipfile.ZipFile]:
         yield opened
 
 
-def check_member(info: zipfile.ZipInfo, file: File) -> None:
+def check_member(info: zipfile.ZipInfo, file: object) -> None:
     """Raise DataError for a member that may unpack to any size, or cannot be what it claims."""
     if info.flag_bits & 1:
         raise DataError(f"{file} is encrypted; save it again without a password.")
@@ -68,7 +70,7 @@ def check_member(info: zipfile.ZipInfo, file: File) -> None:
         )
 
 
-def unpacked(stream: IO[bytes], nbytes: int, folder: Path, file: File) -> Path:
+def unpacked(stream: IO[bytes], nbytes: int, folder: Path, file: object) -> Path:
     """Write the first `nbytes` of a member to a file in `folder`, and return its path.
 
     Raises

@@ -1,4 +1,4 @@
-"""Pages of untrusted Parquet files: checks their headers against the footer before unpacking.
+"""Pages of Parquet files: checks their headers against the footer before unpacking.
 
 A page itself says how many bytes it unpacks to, and readers allocate that many. A correct page of
 numbers takes a few bytes for each value, and the pages of a column have as many values as the
