@@ -47,7 +47,7 @@ OPTIONS: Mapping[str, str] = {
 #: Parameters in Python, by the key of the configuration for the same setting, if the names differ.
 PARAMETERS: Mapping[str, str] = {
     "fit.seed": "random_state",
-    "fit.start": "the start (init, means_init, weights_init)",
+    "fit.start": "the starting values (init, means_init, weights_init)",
     "data.weights": "sample_weight",
     "data.path": "X",
 }

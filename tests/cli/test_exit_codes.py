@@ -37,7 +37,7 @@ def _nothing(folder: Path) -> None:
 WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     # 2: settings
     "no data": ("fit", 2, "Name the data", _nothing),
-    "k = 0": ("fit x.zarr -k 0", 2, "-k: Input should be greater than or equal to 1", _nothing),
+    "k = 0": ("fit x.zarr -k 0", 2, "-k: expected at least 1", _nothing),
     "k is no number": ("fit x.zarr -k many", 2, "-k", _nothing),
     "an unknown option": ("fit x.zarr --sede 3", 2, "--sede", _nothing),
     "an unknown command": ("fti x.zarr", 2, "fti", _nothing),
@@ -60,7 +60,12 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         "reg_covar",
         _nothing,
     ),
-    "an option of kmeans": ("fit x.zarr --set model.options.a=1", 2, "kmeans has none", _nothing),
+    "an option of kmeans": (
+        "fit x.zarr --set model.options.a=1",
+        2,
+        "kmeans has no options",
+        _nothing,
+    ),
     "k > n": ("fit x.zarr -k 301", 2, "301 components for 300 rows", _nothing),
     "two clusters": (
         "fit x.zarr --workers 1 --scheduler tcp://a:1",
@@ -68,7 +73,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         "give one of them",
         _nothing,
     ),
-    "no workers": ("fit x.zarr --workers 0", 2, "--workers=0; wanted a whole", _nothing),
+    "no workers": ("fit x.zarr --workers 0", 2, "--workers=0; expected a whole", _nothing),
     "an unknown cluster": ("fit x.zarr --set cluster.kind=dask", 2, "cluster.kind", _nothing),
     "a cluster's unknown key": (
         "fit x.zarr --workers 1 --set cluster.memory_limits=1GB",
@@ -82,8 +87,8 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
         "--scheduler='here' is no scheduler address",
         _nothing,
     ),
-    "an empty run": ("fit x.zarr --run ''", 2, "--run: '' is empty; give a name", _nothing),
-    "a run that climbs": ("fit x.zarr --run a/..", 2, "no name below a folder", _nothing),
+    "an empty run": ("fit x.zarr --run ''", 2, "--run: '' is empty; give the run a name", _nothing),
+    "a run that climbs": ("fit x.zarr --run a/..", 2, "is a path, not a name", _nothing),
     "no start": ("fit x.zarr --set fit.start=no.npz", 3, "no.npz", _nothing),
     "sections of label": ("label m x.zarr l.zarr --set fit.seed=1", 2, "fit is not", _nothing),
     "a broken file": ("fit -f c.yaml", 2, "c.yaml is not YAML", _yaml("data: [")),

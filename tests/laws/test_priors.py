@@ -113,14 +113,14 @@ def test_a_posterior_of_no_rows_is_the_prior(weights: str) -> None:
 @pytest.mark.parametrize(
     ("name", "prior", "words"),
     [
-        ("full", {"mean": [1.0]}, "mean has 1 number"),
+        ("full", {"mean": [1.0]}, "mean of the prior has 1 number"),
         ("full", {"covariance": 1.0}, r"wants numbers of shape \(2, 2\)"),
         ("full", {"covariance": [[1.0, 2.0], [2.0, 1.0]]}, "positive definite"),
         ("tied", {"degrees_of_freedom": 1.0}, "more than 1"),
         ("variational_spherical", {"degrees_of_freedom": 1.0}, "more than 1"),
         ("variational_spherical", {"covariance": [1.0]}, "wants one number"),
         ("diagonal", {"covariance": [1.0, 0.0]}, "values <= 0"),
-        ("diagonal", {"mean_precision": 0.0}, "greater than 0"),
+        ("diagonal", {"mean_precision": 0.0}, "expected a number above 0"),
         ("diagonal", {"mean_prec": 1.0}, "mean_prec"),
     ],
 )

@@ -297,7 +297,7 @@ def test_labels_responsibilities_and_draws(tmp_path: Path) -> None:
     [
         ({"name": "kmeans", "noise": True}, "kmeans has no density"),
         ({"name": "poisson", "noise": 0.1}, "noise is uniform over real numbers"),
-        ({"name": "full", "noise": 0.0}, "noise.weight: Input should be greater than 0, got 0.0"),
+        ({"name": "full", "noise": 0.0}, "noise.weight: expected a number above 0, got 0.0"),
         ({"name": "full", "noise": {"volum": 3}}, "not a known key .did you mean 'volume'"),
     ],
 )

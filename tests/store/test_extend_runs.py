@@ -175,7 +175,7 @@ def test_labels_that_others_wrote_stay(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["full", "kmeans"])
 def test_an_unfinished_run_is_loaded_as_it_stands(name: str, data: Path, tmp_path: Path) -> None:
     segments(values(data, tmp_path, name=name, k=5), 2)
-    with pytest.warns(ConvergenceWarning, match="has not finished: this is the model after 2"):
+    with pytest.warns(ConvergenceWarning, match="has not finished: this is its model after 2"):
         found = emdist.load(tmp_path / "r")
     assert found.converged_ is False
     assert found.n_iter_ == 2
