@@ -182,7 +182,7 @@ def _in_memory(
 def _check_length(weight: Floats | None, rows: int) -> None:
     if weight is not None and weight.shape != (rows,):
         raise WeightError(
-            f"Sample weights have shape {weight.shape}; expected ({rows},), one for each row."
+            f"Sample weights have shape {weight.shape}, expected ({rows},): one for each row."
         )
 
 

@@ -17,6 +17,7 @@ from emdist.errors import ConfigError
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
 from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
+from emdist.wording import either
 
 #: The types of validation errors of emdist itself, whose messages already quote the input.
 _OWN_CHECKS = ("unknown_name", "size", "run_key")
@@ -191,8 +192,8 @@ def _explain_one(
     if detail["input"] is None and detail["loc"]:
         return f"{place} has no value. Give one, or leave {place} out to use its default."
     if detail["type"] == "model_type":
-        got = shown(detail["input"])
-        return f"{at}expected a section, as in '{place}: {{key: ...}}', got {got}."
+        wanted = either("a dict", f"a section, as in '{place}: {{key: ...}}'")
+        return f"{at}expected {wanted}, got {shown(detail['input'])}."
     if detail["type"] == "value_error":  # The section itself raised it, with its own message.
         return f"{at}{detail['ctx']['error']}"
     # Our own checks quote the input themselves, and secrets must not be quoted.

@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Build a node after checking how many values it adds and how deep it nests."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
             # An alias within its own anchor has no size yet, and would never end.
             self._count(self._anchored.get(str(event.anchor), _MOST + 1))
             return super().compose_node(parent, index)
@@ -190,6 +190,15 @@ _REMEDIES = {
     "but found another document": "it holds several documents; keep one of those between '---'",
     "found unknown escape character": "a text in double quotes contains a backslash; write it "
     "in single quotes",
+    "expected the node content": "a value is missing here, or a bracket is not closed",
+    "that cannot start any token": "a text that begins with this character must be in quotes",
+    "found unexpected end of stream": "a quote is not closed before this place",
+    "found undefined alias": "an alias (*name) has no anchor (&name) before it; put a text that "
+    "begins with * in quotes",
+    "expected ',' or ']'": "a '[' is not closed before this place",
+    "expected ',' or '}'": "a '{' is not closed before this place",
+    "expected <block end>": "this line is not indented as the lines before it",
+    "could not find expected ':'": "a key has no ':' after it",
     "mapping values are not allowed here": "a ':' is not allowed here; put the text that "
     "contains it in quotes, or begin a new line",
 }

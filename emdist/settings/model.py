@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from emdist.dissimilarities.own import OwnPair
-from emdist.errors import ConfigError
 from emdist.inputs.plugins import family_name, plugin
 from emdist.settings.section import Section, one_of
+from emdist.wording import either
 
 FAMILIES = "emdist.families"
 DISSIMILARITIES = "emdist.dissimilarities"
@@ -37,6 +38,8 @@ def _noise(value: Any) -> Any:
     value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
     if isinstance(value, bool):
         return {} if value else None
+    if isinstance(value, str):
+        raise PydanticCustomError("wrong_kind", "expected true, false or the weight of the noise")
     return {"weight": value} if isinstance(value, int | float) else value
 
 
@@ -56,13 +59,17 @@ def _short_forms(schema: dict[str, Any]) -> None:
 
 
 def _dissimilarity(value: Any) -> Any:
-    """Return `value` if it is a dissimilarity's name or a user's pair; else raise ConfigError."""
+    """Return `value` if it is a dissimilarity's name or a user's pair; else raise ValueError."""
     if value is None or isinstance(value, OwnPair):
         return value
     if str(value).lower() in _MEDIANS:
-        raise ConfigError(
-            f"{value!r} has the median of each feature as its centre, which no sum over rows "
-            "gives. Use the model kmedians instead, which is emdist.KMedians in Python."
+        # Not a ConfigError, which would be worded for a configuration here, and not for the user.
+        raise ValueError(
+            f"{value!r} belongs to K-medians: its centre is the median of each feature, which no "
+            "sum over rows gives. "
+            + either(
+                "Use emdist.KMedians.", "Set model.name to 'kmedians', without model.dissimilarity."
+            )
         )
     plugin(DISSIMILARITIES, "dissimilarity", str(value))
     return str(value)

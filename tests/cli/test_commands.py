@@ -302,7 +302,10 @@ def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> No
         (["fit", "-k", "2", "-m", "fulll"], "--model: 'fulll' is not known"),
         (["sweep", "-k", "0,1"], "-k: expected at least 1"),
         (["fit", "-k", "2", "--set", "fit.n_init=0"], "fit.n_init: expected at least 1"),
-        (["fit", "-k", "2", "--n-init", "3", "--set", "fit.n_init=0"], "fit.n_init: Input"),
+        (
+            ["fit", "-k", "2", "--n-init", "3", "--set", "fit.n_init=0"],
+            "fit.n_init: expected at least 1",
+        ),
     ],
 )
 def test_messages_speak_of_the_options_that_were_given(

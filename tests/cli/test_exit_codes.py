@@ -44,7 +44,12 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "an unknown key": ("fit x.zarr --set fit.sede=3", 2, "did you mean 'seed'", _nothing),
     "an unknown section": ("fit x.zarr --set modle.k=3", 2, "did you mean 'model'", _nothing),
     "no key": ("fit x.zarr --set seed", 2, "section.key=value", _nothing),
-    "a key in a value": ("fit x.zarr --set fit.seed.a=3", 2, "fit.seed: Input", _nothing),
+    "a key in a value": (
+        "fit x.zarr --set fit.seed.a=3",
+        2,
+        "fit.seed: expected a whole number",
+        _nothing,
+    ),
     "no YAML": ("fit x.zarr --set fit.seed=[", 2, "--set", _nothing),
     "an unknown family": ("fit x.zarr -m ful", 2, "did you mean 'full'", _nothing),
     "an unknown seeder": ("fit x.zarr --init kmeans++", 2, "did you mean 'k-means++'", _nothing),

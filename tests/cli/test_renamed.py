@@ -52,8 +52,9 @@ def test_the_column_of_weights(emdist: Command, tmp_path: Path) -> None:
     old = emdist("ingest", "a.csv", "old.zarr", "--weights", "w", "--json")
     assert new.code == old.code == 0
     assert json.loads(old.out)["features"] == json.loads(new.out)["features"] == 1
-    assert (
-        old.err == "emdist: note: --weights is called --weight-column now; the old name will go.\n"
+    assert old.err == (
+        "emdist: note: --weights is now called --weight-column; a later release will remove the "
+        "old name.\n"
     )
     assert new.err == ""
     assert "--weights" not in emdist("ingest", "--help").out

@@ -195,7 +195,7 @@ WEIGHTS: list[tuple[Any, str]] = [
     (np.full(200, -1.0), "negative or not finite"),
     (np.full(200, np.nan), "negative or not finite"),
     (np.full(200, np.inf), "negative or not finite"),
-    (np.ones(199), r"\(199,\); expected \(200,\)"),
+    (np.ones(199), r"\(199,\), expected \(200,\)"),
     (np.full(200, 1e307), "sum to more than float64 holds"),
 ]
 
@@ -238,7 +238,7 @@ def test_nothing_that_counts_is_nothing_to_score() -> None:
     x = np.full((4, 3), np.nan)
     for est in (KMeans(2), GaussianMixture(2)):
         est.set_params(non_finite="drop").fit(rows())
-        with pytest.raises(DataError, match="All 4 rows are left out"):
+        with pytest.raises(DataError, match="leave out all 4 rows"):
             est.score(x)
 
 

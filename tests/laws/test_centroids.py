@@ -402,7 +402,7 @@ def test_a_file_of_ones_own_is_found_by_name(
         ({"matrix": [[1.0, 0.5], [0.0, 1.0]]}, "not symmetric positive definite"),
         ({"matrix": [[1.0, 0.0], [0.0]]}, "not symmetric positive definite"),
         ({"matrix": "A.npy"}, "matrix"),
-        ({"matrix": np.eye(2).tolist()}, "2 x 2 and the data has 3"),
+        ({"matrix": np.eye(2).tolist()}, "2 x 2, but the data have 3"),
         ({"metric": [[1.0]]}, "did you mean 'matrix'"),
     ],
 )

@@ -214,7 +214,7 @@ def test_sums_that_are_not_closed_say_why() -> None:
         (lambda m: m.log_density([[1.0, 2.0, 3.0]]), ShapeError, "3 feature"),
         (lambda m: m.log_density([[1.0, 2.0], [3.0]]), DataError, "different lengths"),
         (lambda m: m.log_density([["a", "b"]]), DataError, "dtype"),
-        (lambda m: m.log_density([[1.0, 2.0], [np.nan, 0.0]]), DataError, "row 1 first"),
+        (lambda m: m.log_density([[1.0, 2.0], [np.nan, 0.0]]), DataError, "first row 1"),
         (lambda m: m.marginal([]), ConfigError, "at least one"),
         (lambda m: m.marginal([0, 0]), ConfigError, "twice"),
         (lambda m: m.marginal([0, -2]), ConfigError, "twice"),

@@ -146,7 +146,7 @@ def test_a_sweep_goes_on(data: Path, tmp_path: Path) -> None:
         ({"tol": 100.0}, RunMismatchError, "tol cannot be raised so far"),
         ({"seed": 2, "max_iter": 9}, RunMismatchError, "fit.seed: 0 -> 2"),
         ({"key": "other"}, NotFoundError, "no run in .*other to extend"),
-        ({"key": None}, ConfigError, "Name the run"),
+        ({"key": None}, ConfigError, "Set run.key to the name of the run"),
     ],
 )
 def test_what_cannot_be_extended_is_refused(
