@@ -547,3 +547,31 @@ def test_a_fit_without_labels_may_ask_for_none() -> None:
 def test_a_scheduler_is_waited_for_as_long_as_a_clock_counts(seconds: float) -> None:
     with pytest.raises(ConfigError, match="must be positive seconds, finite"):
         Address("tcp://127.0.0.1:1", timeout=seconds)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"fit": {"n_init": "x"}}, "fit.n_init: expected a whole number, got 'x'."),
+        ({"fit": {"n_init": 2.5}}, "fit.n_init: expected a whole number, got 2.5."),
+        ({"fit": {"n_init": 0}}, "fit.n_init: expected at least 1, got 0."),
+        ({"fit": {"tol": "small"}}, "fit.tol: expected a number, got 'small'."),
+        ({"fit": {"tol": float("nan")}}, "fit.tol: expected a finite number, got nan."),
+        ({"fit": {"schedule_options": 3}},
+         "fit.schedule_options: expected a mapping, as in {key: value}, got 3."),
+        ({"data": {"path": ["x"]}}, "data.path: expected text, got ['x']."),
+        ({"data": {"path": "x", "missing_chunks": "skip"}},
+         "data.missing_chunks: expected 'raise', 'drop' or 'fill', got 'skip'."),
+        ({"labels": {"outputs": "score"}}, "labels.outputs: expected a list, got 'score'."),
+        ({"model": {"min_weight": 1.5}}, "model.min_weight: expected a number below 1, got 1.5."),
+        ({"model": {"noise": "maybe"}},
+         "model.noise: expected true, false or the weight of the noise, got 'maybe'."),
+        ({"run": {"checkpoint_seconds": 0}},
+         "run.checkpoint_seconds: expected a number above 0, got 0."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_faults_of_any_kind_are_told_in_our_words(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config({"data": {"path": "x"}, **sections})
+    assert str(caught.value) == f"the configuration: {message}"

@@ -6,14 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
+from emdist.inputs.expected import expected, wrong_kind
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
 from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
@@ -40,27 +40,6 @@ _LISTED = 8
 #: The names by which pydantic marks the alternatives of a union in the position of a fault.
 _TYPES = ("bool", "bytes", "float", "int", "none", "str")
 _WRAPPED = ("constrained-", "dict[", "function-", "list[", "literal[", "tuple[")
-#: What was expected, by pydantic's type of a fault without its ending, such as ``_type``. Names in
-#: braces are of the fault's context.
-_EXPECTED = {
-    "int": "expected a whole number",
-    "float": "expected a number",
-    "bool": "expected true or false",
-    "string": "expected text",
-    "list": "expected a list",
-    "tuple": "expected a list",
-    "dict": "expected a mapping, as in {{key: value}}",
-    "mapping": "expected a mapping, as in {{key: value}}",
-    "dataclass": "expected a mapping, as in {{key: value}}",
-    "finite_number": "expected a finite number",
-    "literal": "expected {expected}",
-    "greater_than": "expected a number above {gt:g}",
-    "greater_than_equal": "expected at least {ge:g}",
-    "less_than": "expected a number below {lt:g}",
-    "less_than_equal": "expected at most {le:g}",
-    "too_short": "expected at least {min_length} values",
-    "too_long": "expected at most {max_length} values",
-}
 
 
 def parse_bytes(text: str) -> int:
@@ -199,14 +178,7 @@ def _explain_one(
     # Our own checks quote the input themselves, and secrets must not be quoted.
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
     got = "" if told else f", got {shown(detail['input'])}"
-    return f"{at}{_expected(detail)}{got}."
-
-
-def _expected(detail: ErrorDetails) -> str:
-    """Return what was expected in place of a value, in the words of all our messages."""
-    kind = re.sub("_(type|parsing|parsing_size|from_float|unicode|error)$", "", detail["type"])
-    words = _EXPECTED.get(kind)
-    return detail["msg"] if words is None else words.format(**detail.get("ctx", {}))
+    return f"{at}{expected(detail)}{got}."
 
 
 def _unknown(place: str, key: str, known: Sequence[str]) -> str:
@@ -307,59 +279,3 @@ def switch(value: Any, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ConfigError(f"{name}={shown(value)}; expected True or False.")
     return bool(value)
-
-
-#: YAML's words for true and false.
-_SAID = ("true", "yes", "on", "false", "no", "off")
-
-
-def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
-    """Return what is expected in place of a value of the wrong kind, or None if it is right.
-
-    pydantic accepts true for 1, 1 for true and "3" for 3. These are mistakes more often than
-    intentions.
-
-    Parameters
-    ----------
-    hint
-        The annotation of a field.
-    value
-        The value that was given. Other faults of it are left to pydantic.
-    text
-        Whether numbers may be written as text, because YAML reads 1e-3 as text.
-    """
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        if value is None and type(None) in parts:
-            return None
-        faults = [wrong_kind(part, value, text) for part in parts if part is not type(None)]
-        # The longest message says what is wrong within a list.
-        return None if None in faults else max((f for f in faults if f), key=len)
-    number = "expected a whole number" if hint is int else "expected a number"
-    if hint in (int, float):
-        wrong = isinstance(value, bool | bytes | list | tuple) or (
-            not text and isinstance(value, str)
-        )
-        return number if wrong else None
-    if hint is bool:
-        # In YAML 1.1, yes and no are booleans, and a reader may pass on the words.
-        said = text and isinstance(value, str) and value.lower() in _SAID
-        return None if isinstance(value, bool) or said else "expected true or false"
-    if hint is str:
-        return None if isinstance(value, str) else "expected text"
-    if origin in (tuple, list, Sequence):
-        return _wrong_in(value, [p for p in parts if p is not Ellipsis], text)
-    return None
-
-
-def _wrong_in(value: Any, parts: list[Any], text: bool) -> str | None:
-    """Do the same as `wrong_kind` for a list whose elements have one of the types `parts`."""
-    if not isinstance(value, list | tuple):
-        return "expected a list"
-    for one in value:
-        faults = [wrong_kind(part, one, text) for part in parts]
-        if faults and None not in faults:
-            return f"{faults[0]} in place of {shown(one)}"
-    return None

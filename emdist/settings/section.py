@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.errors import ConfigError
+from emdist.inputs.expected import wrong_kind
 from emdist.inputs.plugins import nearest, plugins
-from emdist.inputs.validation import explain, wrong_kind
+from emdist.inputs.validation import explain
 from emdist.inputs.written import as_written
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
