@@ -262,8 +262,8 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         sums = self._fitted.label(self._model(), source, engine)
         if sample_weight is None and float(sums["weight"]) == 0:
             raise ShapeError(
-                "The policies for missing chunks and non-finite values leave out all "
-                f"{source.shape[0]} rows, so there is nothing to score."
+                f"All {source.shape[0]} rows are left out by the policies for missing chunks and "
+                "non-finite values, so there is nothing to score."
             )
         check_total(float(sums["weight"]))
         if not np.isfinite(sums["score"]):

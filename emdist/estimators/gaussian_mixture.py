@@ -309,8 +309,10 @@ class GaussianMixture(GaussianEstimator, Criteria):
         try:
             np.linalg.cholesky(precisions)
             return np.asarray(np.linalg.inv(precisions), np.float64)
-        except np.linalg.LinAlgError as error:
-            raise StartError(f"precisions_init is not positive definite: {error}.") from None
+        except np.linalg.LinAlgError:
+            raise StartError(
+                "precisions_init is not positive definite; expected precision matrices."
+            ) from None
 
     @classmethod
     def from_parameters(

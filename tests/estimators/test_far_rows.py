@@ -238,7 +238,7 @@ def test_nothing_that_counts_is_nothing_to_score() -> None:
     x = np.full((4, 3), np.nan)
     for est in (KMeans(2), GaussianMixture(2)):
         est.set_params(non_finite="drop").fit(rows())
-        with pytest.raises(DataError, match="leave out all 4 rows"):
+        with pytest.raises(DataError, match="All 4 rows are left out"):
             est.score(x)
 
 
