@@ -46,8 +46,8 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         if self.fields.keys() != other.fields.keys():
             raise ValueError(
-                f"Sums with fields {sorted(self.fields)} and {sorted(other.fields)} do not add; "
-                "both sides must come from the same task."
+                f"Sums with fields {sorted(self.fields)} and {sorted(other.fields)} cannot be "
+                "added; both must come from the same task."
             )
         return Sums(
             {
@@ -122,10 +122,10 @@ class Tree(Generic[S]):
     def result(self) -> S:
         """Return the sum of all leaves; ValueError if leaves are missing."""
         if len(self._waiting) != 1:
-            raise ValueError(f"{self._n_leaves} leaves were announced and some are missing")
+            raise ValueError(f"{self._n_leaves} leaves were announced, but some are missing")
         ((level, _), root), *_ = self._waiting.items()
         if self._width(level) != 1:
-            raise ValueError(f"{self._n_leaves} leaves were announced and some are missing")
+            raise ValueError(f"{self._n_leaves} leaves were announced, but some are missing")
         return root
 
 

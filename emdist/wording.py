@@ -47,7 +47,7 @@ OPTIONS: Mapping[str, str] = {
 #: Parameters in Python, by the key of the configuration for the same setting, if the names differ.
 PARAMETERS: Mapping[str, str] = {
     "fit.seed": "random_state",
-    "fit.start": "the start (init, means_init, weights_init)",
+    "fit.start": "the starting values (init, means_init, weights_init)",
     "data.weights": "sample_weight",
     "data.path": "X",
 }
@@ -60,7 +60,7 @@ KEYS: Mapping[str, str] = {
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
-    "run": "key",
+    "run": "folder key",
     "labels": "path write outputs overwrite storage_options",
     "cluster": "kind memory n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",

@@ -141,9 +141,9 @@ def ahead_source(
         if memory is not None and spared is not None and spared < 0:
             fitting = int(block + spared / (AT_WORST * threads))
             raise ConfigError(
-                f"cluster.memory is {shown_size(memory)}, and {threads} thread(s) at work on "
-                f"blocks of {block >> 20} MiB need about {memory - spared >> 20} MiB. "
-                f"{smaller_blocks(source, fitting)} Or take fewer threads, or give more memory."
+                f"cluster.memory is {shown_size(memory)}, but {threads} thread(s) with blocks "
+                f"of {block >> 20} MiB need about {memory - spared >> 20} MiB. "
+                f"{smaller_blocks(source, fitting)} Or use fewer threads, or more memory."
             )
         ahead, kept = shares(spared, threads, block)
     elif (client := getattr(engine, "client", None)) is not None:
@@ -162,8 +162,9 @@ def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
     missing, components = recipe.section.missing, recipe.components
     if missing and components.needs_covariance:
         raise ConfigError(
-            "A prior's default scale is the covariance of the data, which rows with missing values "
-            "do not tell. Give the prior's covariance, or set data.non_finite to 'drop'."
+            "By default, the scale of a prior is the covariance of the data, which cannot be "
+            "computed from rows with missing values. Give the covariance of the prior, or set "
+            "data.non_finite to 'drop'."
         )
     return SurveyTask(
         observed_source(source, recipe.model),
@@ -259,8 +260,8 @@ def checked_start(recipes: Sequence[Recipe], source: Source) -> Given:
         if one.k > rows and not given.places(one.model, features):
             fewer = "Leave the larger numbers out of sweep.n_components"
             raise StartError(
-                f"{one.k} components for {rows} rows; wanted at least one row for each. "
-                f"{fewer if one.name else 'Ask for fewer components'}."
+                f"{one.k} components for {rows} rows; expected at least one row for each "
+                f"component. {fewer if one.name else 'Ask for fewer components'}."
             )
         given.check(one.model, one.k, features)
     return given

@@ -124,9 +124,9 @@ def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -
 
     if starts > 1 and budget.needed(found, 1, blocks) <= free:
         raise ConfigError(
-            f"{starts:,} starts need about {shown_size(needed)} in the process that updates "
-            f"the parameters, and it may take about {shown_size(max(0, free))}. Ask for fewer "
-            "(fit.n_init): a hundred are many."
+            f"{starts:,} restarts need about {shown_size(needed)} in the process that updates "
+            f"the parameters, which may use about {shown_size(max(0, free))}. Ask for fewer "
+            "restarts (fit.n_init); a hundred are already many."
         )
     raise ConfigError(
         _refusal(largest, source.shape[1], (needed, free), len(recipes), fits, budget)
@@ -145,19 +145,19 @@ def _refusal(
     k, name = recipe.k, recipe.section.name
     what = f"{name} with {k:,} components of {d:,} features"
     what = what if models == 1 else f"{models} models, the largest of them {what},"
-    has = "this process may take" if budget.memory is not None else "this machine has free"
+    has = "may be used by this process" if budget.memory is not None else "is free on this machine"
     most = _largest(fits, k)
-    advice = [f"ask for at most {most:,} components"] if most else []
+    advice = [f"use at most {most:,} components"] if most else []
     if name.endswith("full"):
-        advice.append("take a model with fewer parameters (diagonal, tied)")
+        advice.append("use a model with fewer parameters (diagonal, tied)")
     if not most:
         advice.append(f"make blocks {'smaller' if budget.threads else 'larger'} (data.block_size)")
     more = "give more memory"
     more += either("", " (cluster.memory)") if budget.memory is not None else ""
     told = ", or ".join([*advice, more])
     return (
-        f"{what} need{'s' if models == 1 else ''} about {shown_size(sizes[0])} in the process that "
-        f"updates the parameters, and {has} about {shown_size(max(0, sizes[1]))}. "
+        f"{what} need{'s' if models == 1 else ''} about {shown_size(sizes[0])} in the process "
+        f"that updates the parameters, but only about {shown_size(max(0, sizes[1]))} {has}. "
         f"{told[0].upper()}{told[1:]}."
     )
 
@@ -179,8 +179,8 @@ def check_result(rows: int, columns: int) -> None:
         what = f" and {columns} responsibilities" if columns else ""
         raise ConfigError(
             f"One label, one score{what} for each of {rows:,} rows need about "
-            f"{shown_size(needed)}, and this machine has free about {shown_size(free)}. Save the "
-            "model, and write them to disk instead: emdist label MODEL DATA OUT -o "
+            f"{shown_size(needed)}, but only about {shown_size(free)} is free on this machine. "
+            "Save the model, and write them to disk instead: emdist label MODEL DATA OUT -o "
             f"{'responsibilities' if columns else 'labels'}."
         )
 

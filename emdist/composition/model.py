@@ -84,8 +84,8 @@ def make_dissimilarity(section: ModelSection) -> Dissimilarity[Any]:
     """Return the dissimilarity of K-centroids, or that of K-means, which has no options."""
     if section.name == "kmeans" and section.options:
         raise ConfigError(
-            f"model.options {sorted(section.options)}: kmeans has none. Remove them, or name a "
-            "family (full, tied, diagonal, spherical)."
+            f"model.options {sorted(section.options)}: kmeans has no options. Remove them, or "
+            "use a family (full, tied, diagonal, spherical)."
         )
     return dissimilarity_of(section.dissimilarity, section.options)
 
@@ -103,8 +103,9 @@ def dissimilarity_of(name: str | OwnPair | None, options: Mapping[str, Any]) -> 
     if isinstance(name, OwnPair):
         if options:
             raise ConfigError(
-                f"model.options {sorted(options)}: a dissimilarity of your own has none. Make "
-                "them part of its function, for example with functools.partial."
+                f"model.options {sorted(options)}: a dissimilarity that is your own function "
+                "has no options. Make them part of the function, for example with "
+                "functools.partial."
             )
         return name
     found: Dissimilarity[Any] = named(
@@ -176,8 +177,8 @@ def _with_noise(section: ModelSection, noise: NoiseSection, spread: Spread | Non
     """Return the mixture of the named family, with uniform noise."""
     if section.name in CENTRES:
         raise ConfigError(
-            f"model.noise: {section.name} has no density to hold noise against. Remove it, or name "
-            "a family (full, tied, diagonal, spherical)."
+            f"model.noise: {section.name} has no density to compare with that of noise. Remove "
+            "the noise, or use a family (full, tied, diagonal, spherical)."
         )
     family: WithNoise[Any] = WithNoise(make_family(section), noise.volume)
     if section.missing:
@@ -208,13 +209,14 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
     model = make_model(section)
     if isinstance(model, NoiseMixture):
         raise ConfigError(
-            "A mixture with noise is no distribution of its family: noise has no moments or "
-            "marginals there. Use the estimator's own score_samples and sample, or fit without it."
+            "A mixture with noise has no distribution(), because noise has no moments or "
+            "marginals in the family of the mixture. Use score_samples and sample of the "
+            "estimator, or fit without noise."
         )
     if section.name in CENTRES:
         raise ConfigError(
-            f"A model {section.name!r} is no mixture: its clusters have no weights and no widths. "
-            "Fit a mixture (spherical Gaussians are the nearest to K-means)."
+            f"A model {section.name!r} is not a mixture: its clusters have no weights and no "
+            "widths. Fit a mixture instead (spherical Gaussians are the nearest to K-means)."
         )
     params = model.translate(fitted.params, fitted.spread.origin)
     family, components = make_family(section), params.components

@@ -26,7 +26,7 @@ def read_start(path: str | None) -> Given:
         arrays = _numbers(path)
     except FileNotFoundError:
         raise NotFoundError(
-            f"There is no start file {without_credentials(path)} (fit.start)."
+            f"fit.start: the file {without_credentials(path)} does not exist."
         ) from None
     except Exception as error:  # NumPy and zipfile raise errors of many types.
         if is_defect(error, _read_sound_start):
@@ -46,10 +46,10 @@ def _numbers(path: str | IO[bytes]) -> dict[str, Any]:
             first = file.read(len(_NPY))
         if not first.startswith((b"PK", _NPY)):
             # NumPy would take it for a pickle, and its message would be about pickles.
-            raise ValueError("it is no .npz or .npy file")
+            raise ValueError("it is neither an .npz nor an .npy file")
     stored = np.load(path, allow_pickle=False)
     if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise ValueError("it holds one array")
+        raise ValueError("it holds one array without a name")
     with stored:
         arrays = {name: _array(stored, name) for name in stored.files}
     if odd := [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]:

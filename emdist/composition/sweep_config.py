@@ -37,12 +37,12 @@ def _written_out(part: Any) -> Iterator[Any]:
     found = re.fullmatch(r"(\d+)\.\.(\d+)(?:\.\.(\d+))?", part) if isinstance(part, str) else None
     if found is None:
         if isinstance(part, str) and (other := re.fullmatch(r"(\d+)\s*[-:\u2013]\s*(\d+)", part)):
-            raise ValueError(f"{part!r} is no number; write {other[1]}..{other[2]} for a range")
+            raise ValueError(f"{part!r} is not a number; write {other[1]}..{other[2]} for a range")
         yield part
         return
     first, last, step = int(found[1]), int(found[2]), int(found[3] or 1)
     if step < 1 or last < first or (last - first) // step >= _MOST:
-        raise ValueError(f"{part!r} is no range; write for example 2..16 or 2..30..4")
+        raise ValueError(f"{part!r} is not a range; write for example 2..16 or 2..30..4")
     yield from range(first, last + 1, step)
 
 
@@ -55,13 +55,24 @@ def _known(name: str) -> str:
     return name
 
 
+def _ranges(schema: dict[str, Any]) -> None:
+    """Add to the JSON schema of numbers of components what `numbers` accepts beside numbers."""
+    own = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    schema["anyOf"] = [
+        own | {"items": {"anyOf": [own["items"], {"type": "string"}]}},
+        {"type": "string"},
+    ]
+
+
 class SweepSection(Section):
-    """The models to fit in a sweep, and how to choose the best."""
+    """This section says which models a sweep fits, and how it chooses the best."""
 
     place = "sweep"
 
     n_components: Annotated[
-        list[Annotated[int, Field(ge=1)]], BeforeValidator(numbers), Field(min_length=1)
+        list[Annotated[int, Field(ge=1)]],
+        BeforeValidator(numbers),
+        Field(min_length=1, json_schema_extra=_ranges),
     ]
     families: list[Annotated[str, AfterValidator(family_name)]] | None = Field(None, min_length=1)
     criterion: Annotated[str, AfterValidator(_known)] | None = None
@@ -87,7 +98,7 @@ class SweepSection(Section):
 
 
 class SweepConfig(Config):
-    """The configuration of a sweep: data, model and fit as for a single fit, and its models."""
+    """The configuration of a sweep: that of a fit, with a section that says which models to fit."""
 
     sweep: SweepSection
 
@@ -95,8 +106,8 @@ class SweepConfig(Config):
     def _no_start(self) -> Self:
         if self.fit.start is not None:
             raise ValueError(
-                "fit.start gives one model its parameters, and a sweep has several models; "
-                "remove it, or fit that model alone."
+                "fit.start gives the parameters of one model, but a sweep has several models. "
+                "Remove it, or fit that model alone."
             )
         return self
 
@@ -108,13 +119,13 @@ class SweepConfig(Config):
         twice = sorted({name for name in seen if seen.count(name) > 1})
         if twice:
             raise ConfigError(
-                f"The sweep has {', '.join(twice)} more than once. Give each number of components "
-                "and each family once."
+                f"The sweep contains {', '.join(twice)} more than once. Give each number of "
+                "components and each family once."
             )
         if len(found) > _MOST:
             raise ConfigError(
-                f"The sweep has {len(found)} models; wanted at most {_MOST}. Sweep coarsely first, "
-                "and then around the best."
+                f"The sweep has {len(found)} models; expected at most {_MOST}. Begin with a "
+                "coarse sweep, and then sweep around the best model."
             )
         return tuple(found)
 
@@ -171,8 +182,9 @@ def criterion_of(recipes: Sequence[Recipe], asked: str | None) -> str:
     for one in recipes if found == "icl" else ():
         if one.section.name not in CENTRES and one.model.temperature != 1:
             raise ConfigError(
-                f"The criterion 'icl' counts the entropy of responsibilities, and assignment "
-                f"{one.section.assignment!r} has none. Take bic, or assignment soft."
+                "The criterion 'icl' uses the entropy of responsibilities, and assignment "
+                f"{one.section.assignment!r} has none. Use the criterion bic, or the assignment "
+                "soft."
             )
     return found
 

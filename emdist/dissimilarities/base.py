@@ -186,9 +186,9 @@ class CentreBased(MeansAsLocations[Centres]):
         A dissimilarity that is defined for them overrides this method.
         """
         raise ConfigError(
-            "Of the dissimilarities only squared_euclidean takes missing values: this one is not "
-            "stated over the features that a row has. Take it (K-means), fill the values, or set "
-            "data.non_finite to 'drop' to leave their rows out."
+            "Only the dissimilarity squared_euclidean supports missing values: this one is not "
+            "defined for a part of the features. Use squared_euclidean (K-means), fill the "
+            "values, or set data.non_finite to 'drop' to leave out these rows."
         )
 
 

@@ -34,7 +34,7 @@ class Mahalanobis(Expandable):
     def __post_init__(self) -> None:
         if (self.matrix is None) == (self.covariance is None):
             raise ConfigError(
-                "mahalanobis wants exactly one of the options matrix (A, the inverse of a "
+                "mahalanobis needs exactly one of the options matrix (A, the inverse of a "
                 "covariance) and covariance, as a list of rows."
             )
         self.whitening()
@@ -55,9 +55,9 @@ class Mahalanobis(Expandable):
             lower = np.linalg.cholesky(0.5 * (a + a.T))
         except np.linalg.LinAlgError:
             raise ConfigError(
-                f"mahalanobis: {name} has rows of {sorted({len(row) for row in given})} numbers, "
-                f"{len(given)} of them, and is not symmetric positive definite; wanted (d, d) with "
-                "all eigenvalues > 0."
+                f"mahalanobis: {name} has {len(given)} rows of "
+                f"{sorted({len(row) for row in given})} numbers and is not symmetric positive "
+                "definite; expected (d, d) with all eigenvalues > 0."
             ) from None
         return np.asarray(lower if name == "matrix" else np.linalg.inv(lower).T, np.float64)
 
@@ -75,8 +75,8 @@ class Mahalanobis(Expandable):
         d = len(self.whitening())
         if x.shape[1] != d:
             raise ConfigError(
-                f"mahalanobis: the matrix is {d} x {d} and the data has {x.shape[1]} feature(s); "
-                "wanted one row and column for each."
+                f"mahalanobis: the matrix is {d} x {d}, but the data have {x.shape[1]} "
+                "feature(s); expected one row and column for each."
             )
 
     def natural(self, centres: Floats) -> tuple[Floats, Floats]:

@@ -52,7 +52,7 @@ class OwnPair(CentreBased):
     @property
     def approximation(self) -> str:
         """Why the objective may rise: the centre may not minimise the sum of D."""
-        return "the centre given is not where the sum of the dissimilarity given is least"
+        return "the given centre does not minimise the sum of the given dissimilarity"
 
     def check(self, x: Floats) -> None:
         """Raise a ConfigError unless the functions return what they should for rows `x` (m, d)."""
@@ -67,8 +67,8 @@ class OwnPair(CentreBased):
         if not (found >= 0).all():
             row, c = np.argwhere(~(found >= 0))[0]
             raise ConfigError(
-                f"The dissimilarity given is {found[row, c]} for the row {_shown(x[row])} and the "
-                f"centre {_shown(centres[c])}; wanted a number >= 0 for every pair."
+                f"The given dissimilarity is {found[row, c]} for the row {_shown(x[row])} and "
+                f"the centre {_shown(centres[c])}; expected a number >= 0 for every pair."
             )
         return found.T
 
@@ -81,16 +81,16 @@ class OwnPair(CentreBased):
         if self.centre_of is None:
             if mean.shape != before.shape:
                 raise ConfigError(
-                    f"The statistics given are {mean.shape[1]} numbers a row and centres are "
-                    f"{before.shape[1]}: give centre=(statistics, centre), with the function that "
-                    "turns means of the statistics (k, W) into centres (k, d)."
+                    f"The given statistics have {mean.shape[1]} numbers per row, but centres "
+                    f"have {before.shape[1]}. Give centre=(statistics, centre), with the "
+                    "function that turns means of the statistics (k, W) into centres (k, d)."
                 )
             return mean
         found = _array("centre", self.centre_of(mean), before.shape)
         if not np.isfinite(found).all():
             raise ConfigError(
-                f"The centre given is {_shown(found[~np.isfinite(found).all(axis=1)][0])} for a "
-                "cluster with rows; wanted finite numbers."
+                f"The given centre is {_shown(found[~np.isfinite(found).all(axis=1)][0])} for a "
+                "cluster with rows; expected finite numbers."
             )
         return found
 
@@ -115,11 +115,13 @@ def _array(what: str, value: Any, shape: tuple[int, int | None]) -> Floats:
             raise TypeError
     except (TypeError, ValueError):
         raise ConfigError(
-            f"The {what} given returned {type(value).__name__}, no array of real numbers; wanted "
-            f"shape {_words(shape)}."
+            f"The given {what} returned {type(value).__name__}, not an array of real numbers; "
+            f"expected shape {_words(shape)}."
         ) from None
     if found.ndim != 2 or len(found) != shape[0] or shape[1] not in (None, found.shape[1]):
-        raise ConfigError(f"The {what} given returned shape {found.shape}; wanted {_words(shape)}.")
+        raise ConfigError(
+            f"The given {what} returned shape {found.shape}; expected {_words(shape)}."
+        )
     return np.ascontiguousarray(found, np.float64)
 
 

@@ -202,8 +202,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         known, found = self._fitted.feature_names, names_of(source)
         if match(known, found).refused:
             raise StartError(
-                f"warm_start: the previous fit was to other features. {both(known, found)} Pass "
-                "the same columns in the same order, or set warm_start=False to start anew."
+                f"warm_start: the previous fit had other features. {both(known, found)} Pass "
+                "the same columns in the same order, or set warm_start=False to start from "
+                "scratch."
             )
 
     def _end(self, state: FitState, spread: Spread, model: ModelSection, source: Source) -> None:
@@ -261,14 +262,15 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         sums = self._fitted.label(self._model(), source, engine)
         if sample_weight is None and float(sums["weight"]) == 0:
             raise ShapeError(
-                f"All {source.shape[0]} rows are left out by the missing-chunk and non-finite "
-                "policies; there is nothing to score."
+                f"All {source.shape[0]} rows are left out by the policies for missing chunks and "
+                "non-finite values, so there is nothing to score."
             )
         check_total(float(sums["weight"]))
         if not np.isfinite(sums["score"]):
             raise WeightError(
                 "The scores of all rows, times their sample weights, sum to more than float64 "
-                "holds, 1.8e308. Divide the weights by a constant, such as their largest."
+                "can hold (1.8e308). Divide the weights by a constant, such as the largest "
+                "weight."
             )
         return sums
 

@@ -269,7 +269,7 @@ class BayesianGaussianMixture(GaussianEstimator):
         family, kind = self._family(), self.weight_concentration_prior_type
         if not isinstance(kind, str) or kind not in _WEIGHTS:
             raise ConfigError(
-                f"weight_concentration_prior_type={kind!r}; wanted one of {', '.join(_WEIGHTS)}."
+                f"weight_concentration_prior_type={kind!r}; expected one of {', '.join(_WEIGHTS)}."
             )
         concentration = self.weight_concentration_prior
         if concentration is not None:
@@ -366,8 +366,8 @@ class BayesianGaussianMixture(GaussianEstimator):
         counts = array(mean_precision, "mean_precision", (k,)) - prior
         if (counts < 0).any():
             raise ConfigError(
-                f"mean_precision reaches down to {counts.min() + prior:g}; wanted at least "
-                f"mean_precision_prior, {prior:g}, to which the rows' weights are added."
+                f"The smallest mean_precision is {counts.min() + prior:g}; expected at least "
+                f"mean_precision_prior ({prior:g}), to which the sample weights are added."
             )
         bare = cls(**with_number(params, "n_components", k))
         weights = make_weights(bare._sections(d)[0])
@@ -400,8 +400,8 @@ def _check_widths(made: BayesianGaussianMixture, concentration: Any, degrees: An
         found = array(value, name, wanted.shape)
         if not np.allclose(found, wanted, rtol=1e-6):
             raise ConfigError(
-                f"{name} begins with {found.flat[0]:.9g}, and {wanted.flat[0]:.9g} follows from "
-                f"mean_precision and the priors. Give the priors of the model (such as "
+                f"{name} begins with {found.flat[0]:.9g}, but {wanted.flat[0]:.9g} follows from "
+                "mean_precision and the priors. Give the priors of the model (such as "
                 f"{name}_prior), or leave {name} out."
             )
 

@@ -216,15 +216,16 @@ class BinomialMixture(DiscreteMixture):
         tried = real_array(trials, "trials", DtypeError, "an array (n, d)")
         if done.shape != tried.shape or done.ndim != 2:
             raise ShapeError(
-                f"successes have shape {done.shape} and trials {tried.shape}; wanted (n, d) of "
-                "both."
+                f"successes have shape {done.shape} and trials {tried.shape}; expected (n, d) "
+                "for both."
             )
         above = np.argwhere(done > tried)
         if len(above):
             row, cell = above[0]
             raise DomainError(
-                f"{len(above)} cell(s) have more successes than trials: row {row}, feature {cell} "
-                f"has {done[row, cell]:g} of {tried[row, cell]:g}. Are the two swapped?"
+                f"{len(above)} cell(s) have more successes than trials: row {row}, feature "
+                f"{cell} has {done[row, cell]:g} successes in {tried[row, cell]:g} trials. Are "
+                "the two arguments swapped?"
             )
         return np.concatenate([done, tried - done], axis=1)
 
@@ -242,8 +243,8 @@ class BinomialMixture(DiscreteMixture):
         trials = real_array(self.n_trials, "n_trials", ConfigError, "whole numbers")
         if trials.ndim and trials.shape != start.shape[1:]:
             raise ConfigError(
-                f"n_trials is given for {trials.size} features, and the probabilities are of "
-                f"{start.shape[1]}. Give one number for all, or one for each."
+                f"n_trials has {trials.size} values, but the probabilities have "
+                f"{start.shape[1]} features. Give one number for all features, or one for each."
             )
         return start * trials
 

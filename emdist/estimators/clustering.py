@@ -75,8 +75,9 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _centres(self, k: int, d: int) -> Floats:
         if callable(self.init):
             raise ConfigError(
-                "init is a function, and X may not fit in memory to call it with; give a name "
-                "(k-means++, k-means||, kmeans, random) or the centres that it returns."
+                "init is a function, which needs all of X in memory. Give a name instead "
+                "(k-means++, k-means||, kmeans, random), or the centres that the function "
+                "returns."
             )
         return as_floats(self.init, "init", (k, d))
 
@@ -145,13 +146,13 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             return super()._unlearned(name)
         if recipe is None:
             raise AttributeError(
-                "labels_ is there after fit; a loaded estimator has none, use predict."
+                "labels_ exists only after fit, and a loaded estimator has none. Use predict."
             )
         if stamps(recipe) != self.__dict__.get("_read", {}):
             raise DataError(
-                "labels_ of data that is not in memory are computed when they are first asked for, "
-                "and the files of the data have been written since the fit. Use predict for labels "
-                "of the data as it is now, or fit again."
+                "labels_ of data that are not in memory are computed on first use, but the "
+                "files of the data have been written since the fit. Use predict to label the "
+                "data as they are now, or fit again."
             )
         self._learn(labels_=self._label(recipe, make_engine(self.engine)))
         return self.labels_

@@ -101,13 +101,13 @@ class DiscreteMixture(Criteria):
         if (start < 0).any() or (start > self._highest).any():
             wanted = "numbers >= 0" if np.isinf(self._highest) else "probabilities in [0, 1]"
             raise StartError(
-                f"{name} reaches from {start.min():g} to {start.max():g}; wanted {wanted}."
+                f"{name} ranges from {start.min():g} to {start.max():g}; expected {wanted}."
             )
         sums = start.sum(axis=-1)
         if self._sums_to_one and not np.allclose(sums, 1.0, atol=1e-6):
             worst = float(sums.flat[int(np.argmax(np.abs(sums - 1)))])
             raise StartError(
-                f"{name} sums to {worst:g} along its last axis; wanted 1. Divide it by its sums."
+                f"{name} sums to {worst:g} along its last axis; expected 1. Divide it by its sums."
             )
 
     def _shape(self, k: int, d: int) -> tuple[int, ...]:

@@ -36,8 +36,8 @@ class Learned(Generic[T]):
 
     def __set__(self, instance: Any, value: T) -> NoReturn:
         raise AttributeError(
-            f"{self.name} of {type(instance).__name__} cannot be assigned: it is a result of fit, "
-            f"and predict would not know of the change. {instance._remedy()}"
+            f"{self.name} of {type(instance).__name__} cannot be assigned: it is a result of "
+            f"fit, and predict would not use the new value. {instance._remedy()}"
         )
 
     def __delete__(self, instance: Any) -> NoReturn:

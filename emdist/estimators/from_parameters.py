@@ -82,7 +82,7 @@ class Parameters:
         for name, value in self.arrays.items():
             if wanted.get(name) != value.shape:
                 raise ConfigError(
-                    f"{name} has shape {value.shape}; wanted {wanted.get(name)} for "
+                    f"{name} has shape {value.shape}; expected {wanted.get(name)} for "
                     f"{len(self.locations)} components and {self.locations.shape[1]} features."
                 )
             _check_values(name, value)
@@ -129,9 +129,9 @@ def _check_values(name: str, value: Floats) -> None:
     own = name.rpartition(".")[2]
     if own in ("covariances", "covariance") and value.ndim > 1:
         if not np.allclose(value, np.swapaxes(value, -1, -2), rtol=1e-8, atol=0):
-            raise ConfigError(f"{name} is not symmetric; wanted covariance matrices.")
+            raise ConfigError(f"{name} is not symmetric; expected covariance matrices.")
     elif own in ("variances", "covariances", "covariance") and not (value > 0).all():
-        raise ConfigError(f"{name} holds {value.min():g}; wanted variances above 0.")
+        raise ConfigError(f"{name} holds {value.min():g}; expected variances above 0.")
     elif own == "probabilities":
         check_shares(value, name)
 
@@ -142,14 +142,14 @@ def _check_components(section: ModelSection, components: Any) -> None:
     if bad:
         raise ConfigError(
             f"The covariances of component(s) {', '.join(map(str, bad[:8]))} are not positive "
-            "definite; wanted covariance matrices."
+            "definite; expected covariance matrices."
         )
     if (domain := family.domain) is not None:
         means = family.locations(components)
         if np.ndim(domain.high) and np.size(domain.high) != means.shape[1]:
             raise ConfigError(
-                f"An option is given for {np.size(domain.high)} features, and the parameters have "
-                f"{means.shape[1]}."
+                f"An option has values for {np.size(domain.high)} features, but the parameters "
+                f"have {means.shape[1]} features."
             )
         check_means(means, domain)
 
@@ -162,8 +162,8 @@ def check_means(means: Floats, domain: Domain) -> None:
         first = int(np.argmax(bad))
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         raise ConfigError(
-            f"The means reach from {low[first]:g} to {high[first]:g} in feature {first}; wanted "
-            f"means of {what}."
+            f"The means of feature {first} range from {low[first]:g} to {high[first]:g}; "
+            f"expected means of {what}."
         )
 
 
@@ -171,13 +171,14 @@ def check_shares(values: Floats, name: str) -> Floats:
     """Check that `values` >= 0 sum to 1 along the last axis, and return them scaled to that."""
     sums = values.sum(axis=-1, keepdims=True)
     if (values < 0).any():
-        raise ConfigError(f"{name} holds {values.min():g}; wanted numbers >= 0 that sum to 1.")
+        raise ConfigError(f"{name} holds {values.min():g}; expected numbers >= 0 that sum to 1.")
     worst = float(sums.flat[int(np.argmax(np.abs(sums - 1)))])
     if abs(worst - 1) > _TOLERANCE:
         raise ConfigError(
-            f"{name} sums to {worst:.9g}; wanted 1. Divide it by its sum: {name} / {name}.sum()."
+            f"{name} sums to {worst:.9g}; expected 1. Divide it by its sum: {name} / {name}.sum()."
             if values.ndim == 1
-            else f"{name} sums to {worst:.9g} along its last axis; wanted 1. Divide it by its sums."
+            else f"{name} sums to {worst:.9g} along its last axis; expected 1. Divide it by its "
+            "sums."
         )
     return values if abs(worst - 1) < 1e-12 else np.asarray(values / sums, np.float64)
 
@@ -191,7 +192,7 @@ def array(value: Any, name: str, shape: Sequence[int | str]) -> Floats:
         for have, want in zip(found, shape, strict=False)
     )
     if not fits:
-        raise ConfigError(f"{name} has shape {found}; wanted {wanted}.")
+        raise ConfigError(f"{name} has shape {found}; expected {wanted}.")
     return as_floats(value, name, found)
 
 
@@ -203,7 +204,7 @@ def names_for(given: Sequence[str] | None, table: Any, d: int) -> Names:
     listed = [given] if isinstance(given, str) else list(given)
     if len(listed) != d or not all(isinstance(name, str) for name in listed):
         raise ConfigError(
-            f"feature_names has {len(listed)} entries; wanted {d} texts, one for each feature."
+            f"feature_names has {len(listed)} entries; expected {d} texts, one for each feature."
         )
     check_unique(listed, "The feature_names")
     return tuple(listed)
@@ -213,7 +214,7 @@ def with_number(params: Mapping[str, Any], name: str, number: int) -> dict[str, 
     """Add the number of components to `params`; ConfigError if they name another number."""
     if params.get(name, number) != number:
         raise ConfigError(
-            f"{name}={shown(params[name])}, and the parameters are of {number}. Leave {name} out."
+            f"{name}={shown(params[name])}, but the parameters are for {number}. Leave {name} out."
         )
     return {**params, name: number}
 
@@ -222,7 +223,10 @@ def weights_of(given: Any, k: int, params: Mapping[str, Any]) -> Floats:
     """Check mixture weights (k,) and return them; with `uniform_weights` all must be equal."""
     found = check_shares(array(given, "weights", (k,)), "weights")
     if params.get("uniform_weights") and not np.allclose(found, 1 / k):
-        raise ConfigError("weights differ, and uniform_weights=True wants all the same; drop one.")
+        raise ConfigError(
+            "The weights differ, but uniform_weights=True needs equal weights. Remove "
+            "one of the two."
+        )
     return found
 
 

@@ -77,7 +77,7 @@ class GaussianEstimator(MixtureEstimator):
         kind = self._kind
         if not isinstance(kind, str) or kind not in FAMILIES:
             raise ConfigError(
-                f"covariance_type={shown(kind)}; wanted one of {', '.join(FAMILIES)}."
+                f"covariance_type={shown(kind)}; expected one of {', '.join(FAMILIES)}."
             )
         return FAMILIES[kind]
 
@@ -132,11 +132,11 @@ def covariances_of(given: Any, params: Mapping[str, Any], k: int, d: int) -> dic
     kind = _ALSO.get(kind, kind) if isinstance(kind, str) else kind
     shapes = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}
     if kind not in shapes:
-        raise ConfigError(f"covariance_type={shown(kind)}; wanted one of {', '.join(shapes)}.")
+        raise ConfigError(f"covariance_type={shown(kind)}; expected one of {', '.join(shapes)}.")
     found = np.shape(given)
     if found != shapes[kind] and (fitting := [n for n, s in shapes.items() if s == found]):
         raise ConfigError(
-            f"covariances has shape {found}, and covariance_type={kind!r} wants {shapes[kind]}. "
+            f"covariances has shape {found}, but covariance_type={kind!r} needs {shapes[kind]}. "
             f"Give covariance_type={fitting[0]!r}."
         )
     return {_SCALE[kind]: array(given, "covariances", shapes[kind])}
@@ -149,7 +149,7 @@ def checked_share(value: Any, name: str) -> float:
         or not isinstance(value, int | float | np.number)
         or not 0 < value < 1
     ):
-        raise ConfigError(f"{name}={value!r}; wanted a number between 0 and 1.")
+        raise ConfigError(f"{name}={value!r}; expected a number between 0 and 1.")
     return float(value)
 
 
@@ -178,7 +178,7 @@ def above(value: Any, name: str, low: float) -> float:
     """Return `value` as a finite float above `low`; ConfigError if it is not one."""
     number = isinstance(value, int | float | np.integer | np.floating)
     if not number or isinstance(value, bool) or not low < value < np.inf:
-        raise ConfigError(f"{name}={value!r}; wanted a number above {low:g}, or None.")
+        raise ConfigError(f"{name}={value!r}; expected a number above {low:g}, or None.")
     return float(value)
 
 

@@ -258,8 +258,8 @@ class GaussianMixture(GaussianEstimator, Criteria):
             return self.noise
         if self.noise is None or self.noise is False:
             raise ConfigError(
-                f"noise_volume={self.noise_volume!r} without noise; set noise=True, or the share "
-                "of rows to start with."
+                f"noise_volume={self.noise_volume!r} is given without noise. Set noise=True, or "
+                "noise to the share of noise at the start."
             )
         share = {} if self.noise is True else {"weight": self.noise}
         return {**share, "volume": self.noise_volume}
@@ -271,13 +271,14 @@ class GaussianMixture(GaussianEstimator, Criteria):
         found = above(concentration, "weight_concentration_prior", 0)
         if self.uniform_weights:
             raise ConfigError(
-                f"weight_concentration_prior={found:g} is of weights that are estimated, and "
-                "uniform_weights=True keeps them all alike. Give one of the two."
+                f"weight_concentration_prior={found:g} is for weights that are estimated, but "
+                "uniform_weights=True keeps all weights equal. Give only one of the two."
             )
         if found < 1:
             raise ConfigError(
-                f"weight_concentration_prior={found:g} has no most probable weights; wanted at "
-                "least 1. Take BayesianGaussianMixture for fewer components."
+                f"weight_concentration_prior={found:g} leaves the most probable weights "
+                "undefined; expected at least 1. Use BayesianGaussianMixture for fewer "
+                "components."
             )
         return {"weights": "dirichlet", "weights_options": {"concentration": found}}
 
@@ -301,15 +302,17 @@ class GaussianMixture(GaussianEstimator, Criteria):
     def _inverted(self, precisions: Floats) -> Floats:
         if self._kind in ("diag", "spherical"):
             if not (precisions > 0).all():
-                raise StartError("precisions_init holds values <= 0; wanted positive precisions.")
+                raise StartError("precisions_init holds values <= 0; expected positive precisions.")
             return 1.0 / precisions
         if not np.allclose(precisions, np.swapaxes(precisions, -1, -2)):
-            raise StartError("precisions_init is not symmetric; wanted precision matrices.")
+            raise StartError("precisions_init is not symmetric; expected precision matrices.")
         try:
             np.linalg.cholesky(precisions)
             return np.asarray(np.linalg.inv(precisions), np.float64)
-        except np.linalg.LinAlgError as error:
-            raise StartError(f"precisions_init is not positive definite: {error}.") from None
+        except np.linalg.LinAlgError:
+            raise StartError(
+                "precisions_init is not positive definite; expected precision matrices."
+            ) from None
 
     @classmethod
     def from_parameters(
@@ -368,7 +371,7 @@ class GaussianMixture(GaussianEstimator, Criteria):
         own = array(weights, "weights", (k,))
         if share < 1 and abs(own.sum() - share) > 1e-6:
             raise ConfigError(
-                f"weights and noise_weight sum to {own.sum() + 1 - share:.9g}; wanted 1."
+                f"weights and noise_weight sum to {own.sum() + 1 - share:.9g}; expected 1."
             )
         own = weights_of(own / share, k, params)
         return cls._made(
@@ -392,12 +395,12 @@ def _box(given: Any, d: int) -> tuple[Floats, Floats]:
     """Check and return the lowest and highest values of the noise: (d,), (d,)."""
     if given is None:
         raise ConfigError(
-            "noise_weight without noise_box; wanted the lowest and highest values of the data, "
-            "such as noise_box=(X.min(axis=0), X.max(axis=0))."
+            "noise_weight is given without noise_box; expected the lowest and highest values "
+            "of the data, such as noise_box=(X.min(axis=0), X.max(axis=0))."
         )
     low, high = array(given, "noise_box", (2, d))
     if not (low < high).all():
-        raise ConfigError("noise_box has no extent in some feature; wanted low < high in each.")
+        raise ConfigError("noise_box has no extent in some feature; expected low < high in each.")
     return low, high
 
 

@@ -23,8 +23,8 @@ from emdist.store.sources.zarr_source import zarr_source
 
 #: Advice about masked values: in rows, and in sample weights.
 _FILL = (
-    "Pass {name}.filled(np.nan) and set non_finite to 'missing', or to 'drop' to leave their rows "
-    "out, or fill them."
+    "Pass {name}.filled(np.nan) and set non_finite to 'missing', or to 'drop' to leave out "
+    "these rows, or fill the values."
 )
 _LEAVE_OUT = "Pass {name}.filled(0) to leave these rows out, or fill them with weights."
 #: Bytes. A NumPy array larger than this is not sent to a Dask cluster.
@@ -35,7 +35,7 @@ def as_location(path: Any, wanted: str) -> Location:
     """Return `path` as the location of a model; ConfigError if it is no path, naming `wanted`."""
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
         found = "None" if path is None else f"{shown(path)}, of the type {type(path).__name__}"
-        raise ConfigError(f"path is {found}; wanted {wanted}, as a text or a pathlib.Path.")
+        raise ConfigError(f"path is {found}; expected {wanted}, as a text or a pathlib.Path.")
     return Location(os.fspath(path))
 
 
@@ -89,8 +89,8 @@ def make_engine(engine: Any) -> Engine:
             warnings.warn(doubt, RuntimeWarning, stacklevel=4)
         return DaskEngine(client)
     raise ConfigError(
-        f"engine={shown(engine)}; wanted None for threads here, or a distributed.Client for a "
-        "cluster."
+        f"engine={shown(engine)}; expected None for threads in this process, or a "
+        "distributed.Client for a Dask cluster."
     )
 
 
@@ -100,7 +100,7 @@ def _client(engine: Any) -> Any:
     if status in ("closed", "closing", "failed"):
         kind = type(engine).__name__
         remedy = (
-            "Make a cluster that stays open for the fit, and pass it or its client"
+            "Make a cluster that stays open during the fit, and pass it or its client"
             if _is_cluster(engine)
             else "Connect a new one to the cluster, as Client(address), and pass that"
         )
@@ -156,11 +156,11 @@ def _dask(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection
     from emdist.engines.dask.persisted import check_client
 
     if reading.non_finite == "drop":
-        raise ConfigError("non_finite='drop' is not available for dask arrays; use Zarr.")
+        raise ConfigError("non_finite='drop' is not available for Dask arrays; use a Zarr array.")
     if reading.block_size is not None:
         raise ConfigError(
-            "block_size is not available for dask arrays, whose blocks are made of their chunks; "
-            "rechunk the array, or use Zarr."
+            "block_size is not available for Dask arrays, whose blocks consist of their "
+            "chunks; rechunk the array, or use a Zarr array."
         )
     source = dask_source(x, weight)
     if source.futures:
@@ -173,8 +173,8 @@ def _in_memory(
 ) -> ArraySource:
     if x.nbytes > _SENDABLE and not isinstance(engine, LocalEngine):
         raise ConfigError(
-            f"X is a NumPy array of {x.nbytes / 2**20:.0f} MiB and would be sent to every worker. "
-            "Store it as Zarr and pass its path or URL, or leave engine out."
+            f"X is a NumPy array of {x.nbytes / 2**20:.0f} MiB, which would be sent to every "
+            "worker. Store it as Zarr and pass its path or URL, or leave engine out."
         )
     return array_source(x, weight, reading.block_bytes, reading.non_finite)
 
@@ -182,7 +182,7 @@ def _in_memory(
 def _check_length(weight: Floats | None, rows: int) -> None:
     if weight is not None and weight.shape != (rows,):
         raise WeightError(
-            f"Sample weights have shape {weight.shape}; wanted ({rows},), one for each row."
+            f"Sample weights have shape {weight.shape}, expected ({rows},): one for each row."
         )
 
 
@@ -191,8 +191,8 @@ def _weights(weight: Any) -> Floats | None:
         return None
     if is_stored(weight):
         raise ConfigError(
-            "sample_weight is a Zarr array and X is none; pass weights in memory, such as "
-            "zarr.open_array(path)[:], or X as Zarr too."
+            "sample_weight is a Zarr array, but X is not. Pass the weights in memory, such as "
+            "zarr.open_array(path)[:], or pass X as a Zarr array too."
         )
     found = real_array(weight, "sample_weight", WeightError, "one number for each row", _LEAVE_OUT)
     return np.ascontiguousarray(found)

@@ -208,8 +208,9 @@ class KCentroids(Clustering):
         if not callable(self.dissimilarity):
             if centre is not None:
                 raise ConfigError(
-                    f"centre is for a dissimilarity of your own, and {self.dissimilarity!r} has "
-                    "one already. Remove it, or give dissimilarity as a function."
+                    "centre is only for a dissimilarity that is your own function, and "
+                    f"{self.dissimilarity!r} has a centre already. Remove centre, or give "
+                    "dissimilarity as a function."
                 )
             return self.dissimilarity
         if centre is None or callable(centre):
@@ -217,8 +218,8 @@ class KCentroids(Clustering):
         if isinstance(centre, tuple) and len(centre) == 2 and all(callable(f) for f in centre):
             return OwnPair(self.dissimilarity, centre[1], centre[0])
         raise ConfigError(
-            f"centre={centre!r}; wanted None (the mean), a function of means (k, d), or a pair of "
-            "functions (statistics, centre)."
+            f"centre={centre!r}; expected None (the mean), a function of means (k, d), or a pair "
+            "of functions (statistics, centre)."
         )
 
     def transform(self, X: Any) -> Array:
@@ -266,9 +267,9 @@ class KCentroids(Clustering):
         check_is_fitted(self)
         if isinstance(self._section.dissimilarity, OwnPair):
             raise ConfigError(
-                "A dissimilarity given as a function cannot be saved: models are stored as "
-                "numbers and text, without code. Keep cluster_centers_ with your function, or "
-                "make the dissimilarity a file in emdist/dissimilarities."
+                "A dissimilarity given as a function cannot be saved, because models are "
+                "stored as numbers and text, without code. Save cluster_centers_ with your "
+                "function, or make the dissimilarity a file in emdist/dissimilarities."
             )
         super().save(path)
 
@@ -307,7 +308,7 @@ class KCentroids(Clustering):
         zero = np.flatnonzero(~made.cluster_centers_.any(axis=1))
         if zero.size and isinstance(dissimilarity, Normalised):
             raise ConfigError(
-                f"cluster_centers are 0 in row {zero[0]}, which has no direction or proportions."
+                f"Row {zero[0]} of cluster_centers is 0, which has no direction or proportions."
             )
         if (domain := dissimilarity.domain) is not None:
             check_means(array(cluster_centers, "cluster_centers", ("k", "d")), domain)

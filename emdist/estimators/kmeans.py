@@ -182,11 +182,11 @@ class KMeans(KMeansEstimator):
     def _schedule(self) -> dict[str, Any]:
         chosen = super()._schedule()
         if self.algorithm not in ("lloyd", "elkan"):
-            raise ConfigError(f"algorithm={self.algorithm!r}; wanted 'lloyd' or 'elkan'.")
+            raise ConfigError(f"algorithm={self.algorithm!r}; expected 'lloyd' or 'elkan'.")
         if self.algorithm == "elkan" and chosen["schedule"] not in ("batch", "pruned"):
             raise ConfigError(
-                f"algorithm='elkan' is the schedule 'pruned', and schedule={self.schedule!r} is "
-                "another one. Give one of the two."
+                f"algorithm='elkan' means schedule='pruned', but schedule={self.schedule!r} is "
+                "given. Give only one of the two."
             )
         return chosen if self.algorithm == "lloyd" else {**chosen, "schedule": "pruned"}
 

@@ -84,8 +84,8 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     estimator._adopt(fitted, section)
     if not isinstance(estimator, kind):
         raise ConfigError(
-            f"{place} holds a {type(estimator).__name__}, and kind is {kind.__name__}. Leave kind "
-            "out, or load another folder."
+            f"{place} holds a {type(estimator).__name__}, but kind is {kind.__name__}. Leave "
+            "kind out, or load another folder."
         )
     return estimator
 
@@ -127,7 +127,7 @@ def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
     section, fitted = latest
     if fitted.status is Status.RUNNING:
         warnings.warn(
-            f"The run in {place} has not finished: this is the model after {fitted.iterations} "
+            f"The run in {place} has not finished: this is its model after {fitted.iterations} "
             "iterations. Start the run again to finish it.",
             ConvergenceWarning,
             stacklevel=3,
@@ -143,6 +143,6 @@ def _empty(section: ModelSection, name: Any) -> Estimator:
             found: Estimator = cls._from_section(section)
             return found
     raise ConfigError(
-        f"A model of the family {section.name!r} has no estimator; label data with it by "
-        "`emdist label`."
+        f"There is no estimator for a model of the family {section.name!r}. Label data with "
+        "`emdist label` instead."
     )

@@ -110,8 +110,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         if before != now:
             raise StartError(
                 f"warm_start: the previous fit was {before[0]} with {before[1]} components and "
-                f"{before[2]} features, this one is {now[0]} with {now[1]} and {now[2]}. Set "
-                "warm_start=False to start anew."
+                f"{before[2]} features, but this one is {now[0]} with {now[1]} and {now[2]}. "
+                "Set warm_start=False to start from scratch."
             )
         return True
 

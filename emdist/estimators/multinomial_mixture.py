@@ -209,7 +209,7 @@ class MultinomialMixture(DiscreteMixture):
         k, d = found.shape
         each = array(np.broadcast_to(totals, (k,)), "totals", (k,))
         if not (each > 0).all():
-            raise ConfigError(f"totals holds {each.min():g}; wanted numbers above 0.")
+            raise ConfigError(f"totals holds {each.min():g}; expected numbers above 0.")
         names = names_for(feature_names, probabilities, d)
         means = check_shares(found, "probabilities") * each[:, None]
         params = with_number(params, "n_components", k)

@@ -274,7 +274,7 @@ class ProductMixture(Criteria):
         own = weights_of(weights, len(array(weights, "weights", ("n_components",))), params)
         params = with_number(params, "n_components", len(own))
         if params.get("groups") is None:
-            raise ConfigError("groups is missing; wanted one mapping for each of the parts.")
+            raise ConfigError("groups is missing; expected one mapping for each part.")
         family: Any = make_family(cls(**params)._sections(0)[0])
         arrays = {
             f"parts.{i}.{name}": array(value, f"parts[{i}][{name!r}]", np.shape(value))
@@ -285,7 +285,7 @@ class ProductMixture(Criteria):
         template = arrays_of(family.start(np.zeros((len(own), d)), unit_spread(d)))
         if missing := sorted(template.keys() ^ arrays.keys()):
             raise ConfigError(
-                f"parts and groups do not fit each other in {', '.join(missing[:6])}; wanted "
+                f"parts and groups do not match in {', '.join(missing[:6])}; expected "
                 f"{', '.join(template)}."
             )
         return cls._made(

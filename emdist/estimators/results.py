@@ -65,7 +65,8 @@ class Results(Learning):
         given = "_fitted" in self.__dict__ and self._fitted.status is Status.GIVEN
         if given and name in _OF_A_FIT:
             raise AttributeError(
-                f"{type(self).__name__} of given parameters has no {name}, which only fit gives."
+                f"{type(self).__name__} was made from given parameters and has no {name}, which "
+                "only fit computes."
             )
         return super()._unlearned(name)
 
@@ -77,7 +78,7 @@ class Results(Learning):
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
         ]
         return (
-            "For a model of other parameters use "
+            "To get a model with other parameters, use "
             f"{type(self).__name__}.from_parameters({', '.join(needed)})."
         )
 

@@ -33,7 +33,7 @@ class Settings:
     def _seed(self) -> int:
         if isinstance(self.random_state, bool | np.bool_ | str | float):
             raise ConfigError(
-                f"random_state={shown(self.random_state)}; wanted an integer >= 0, a "
+                f"random_state={shown(self.random_state)}; expected an integer >= 0, a "
                 "numpy.random.RandomState, or None."
             )
         if isinstance(self.random_state, int | np.integer):
@@ -60,7 +60,7 @@ class Settings:
             name = self._option_names.get(key, f"{key!s:.60}")
             found[key] = plain(given, name)
             if isinstance(given, str | bytes) and is_number(given):
-                raise ConfigError(f"{name}={shown(given)} is text; wanted a number.")
+                raise ConfigError(f"{name}={shown(given)} is text; expected a number.")
         return found
 
     def _check_switches(self) -> None:
@@ -77,7 +77,9 @@ class Settings:
         """Return the parameter `name` as a dict; ConfigError if it is not a mapping or None."""
         given = getattr(self, name)
         if not isinstance(given, Mapping | None):
-            raise ConfigError(f"{name}={shown(given)}; wanted a dict, such as {example}, or None.")
+            raise ConfigError(
+                f"{name}={shown(given)}; expected a dict, such as {example}, or None."
+            )
         return dict(given or {})
 
 
@@ -86,9 +88,9 @@ def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:
     found = real_array(value, name, StartError, f"an array of shape {shape}")
     if found.shape != shape:
         raise StartError(
-            f"{name} has shape {found.shape}; wanted {shape} for this number of components and "
+            f"{name} has shape {found.shape}; expected {shape} for this number of components and "
             "features."
         )
     if not np.isfinite(found).all():
-        raise StartError(f"{name} holds NaN or infinity; wanted finite numbers.")
+        raise StartError(f"{name} holds NaN or infinity; expected finite numbers.")
     return found

@@ -42,9 +42,10 @@ def check_shape(
     for name, value in new.items():
         if name in old and not _same(old[name], value):
             raise ConfigError(
-                f"{name} is {shown(value)}, and what {estimator}.partial_fit goes on from has "
-                f"{shown(old[name])}. It decides the shape of the model and cannot change on the "
-                f"way: set it back, make a new {estimator}, or call fit to start anew."
+                f"{name} is {shown(value)}, but the model that {estimator}.partial_fit "
+                f"continues has {shown(old[name])}. It decides the shape of the model, so it "
+                f"cannot change between calls. Set it back, make a new {estimator}, or call fit "
+                "to start from scratch."
             )
 
 

@@ -193,7 +193,7 @@ class Sweep(BestModel):
     def _estimators(self) -> tuple[list[dict[str, Any]], list[Estimator]]:
         if not isinstance(self.estimator, Estimator):
             raise ConfigError(
-                f"estimator={shown(self.estimator)}; wanted one of this package, such as "
+                f"estimator={shown(self.estimator)}; expected an estimator of emdist, such as "
                 "emdist.GaussianMixture(). For others there is sklearn's GridSearchCV."
             )
         try:
@@ -202,7 +202,7 @@ class Sweep(BestModel):
             if shared := [name for name in named if name in _SHARED]:
                 raise ConfigError(
                     f"param_grid varies {', '.join(shared)}, which all models of a sweep share. "
-                    "Set it on the estimator."
+                    "Set it on the estimator instead."
                 )
             return grid, [clone(self.estimator).set_params(**params) for params in grid]
         except (TypeError, ValueError) as error:
@@ -213,7 +213,8 @@ class Sweep(BestModel):
     def _criterion(self, recipes: Sequence[Recipe]) -> str:
         if self.criterion is not None and self.criterion not in tuple(CRITERIA):
             raise ConfigError(
-                f"criterion={shown(self.criterion)}; wanted one of {', '.join(CRITERIA)}, or None."
+                f"criterion={shown(self.criterion)}; expected one of {', '.join(CRITERIA)}, "
+                "or None."
             )
         return criterion_of(recipes, self.criterion)
 

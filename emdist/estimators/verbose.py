@@ -31,6 +31,6 @@ def _say(event: Event) -> None:
         record = event.record
         of = f"{event.fit}, " if event.fit else ""
         say(
-            f"{of}start {record.restart + 1}, iteration {record.iteration}: "
-            f"objective {record.objective:.8g}, change {record.change:.3g}"
+            f"{of}restart {record.restart + 1}, iteration {record.iteration}: objective "
+            f"{record.objective:.8g}, change {record.change:.3g}"
         )

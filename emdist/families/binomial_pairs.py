@@ -56,8 +56,8 @@ class BinomialPairs(Discrete):
         d = np.shape(seeds)[1]
         if d % 2:
             raise ConfigError(
-                f"binomial_pairs wants successes in the first half of the columns and failures in "
-                f"the second, and the data has {d} columns, an odd number."
+                "binomial_pairs needs successes in the first half of the columns and failures "
+                f"in the second, but the data have {d} columns, an odd number."
             )
         return super().start(seeds, spread)
 
@@ -112,8 +112,9 @@ class BinomialPairs(Discrete):
     def marginal(self, params: Means, features: Any) -> NoReturn:
         """Raise a ConfigError: half of a pair depends on its trials, which are not modelled."""
         raise ConfigError(
-            "Successes or failures alone, or either given the other, depend on the trials, which "
-            "are given and not modelled. Fit the binomial family if all rows have the same trials."
+            "Successes or failures alone, or either given the other, depend on the trials, "
+            "which are given and not modelled. Use the binomial family if all rows have the "
+            "same trials."
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
@@ -169,8 +170,9 @@ class IncompletePairs(Incomplete[Means]):
         self, params: Means, x: Floats, resp: Array, variance: bool = False
     ) -> tuple[Floats, Floats | None]:
         raise ConfigError(
-            "Pairs of successes and failures cannot be completed: their trials are given, not "
-            "modelled. The probability of success is predict_proba(X) @ probabilities_."
+            "Pairs of successes and failures cannot be completed, because their trials are "
+            "given and not modelled. The probability of success is predict_proba(X) @ "
+            "probabilities_."
         )
 
 

@@ -272,7 +272,7 @@ def summed_base(base: Floats, weight: Floats | None) -> dict[str, Floats]:
 def unmoved(shift: Floats) -> None:
     """Raise a DomainError unless `shift` is zero."""
     if np.any(shift != 0):
-        raise DomainError("Bits, counts and categories cannot be shifted; wanted a shift of 0.")
+        raise DomainError("Bits, counts and categories cannot be shifted; expected a shift of 0.")
 
 
 def whole_draws(expected: Array, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -291,7 +291,7 @@ def check_trials(trials: Array) -> None:
     """Raise a DomainError if there are more trials than NumPy can draw."""
     if not np.max(trials) < MOST_TRIALS:
         raise DomainError(
-            f"A row has {np.max(trials):g} trials or counts in all; draws take at most "
+            f"A row has {np.max(trials):g} trials or counts in all, but draws support at most "
             f"{MOST_TRIALS:g}. Count in larger units."
         )
 

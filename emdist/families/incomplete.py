@@ -166,7 +166,7 @@ def no_variance(wanted: bool) -> None:
     """Raise a ConfigError if variances are `wanted` from a family that is not Gaussian."""
     if wanted:
         raise ConfigError(
-            "Standard deviations of what was filled in are there for Gaussian mixtures; set "
+            "Standard deviations of filled values exist only for Gaussian mixtures; set "
             "return_std=False."
         )
 
@@ -174,6 +174,6 @@ def no_variance(wanted: bool) -> None:
 def refused(what: str, why: str) -> NoReturn:
     """Raise a ConfigError, with the reason, for a family without a density of incomplete rows."""
     raise ConfigError(
-        f"Missing values make no sense for {what}: {why} Fill them, set data.non_finite to 'drop' "
-        "to leave their rows out, or take another family."
+        f"Missing values are not supported for {what}: {why} Fill them, set data.non_finite to "
+        "'drop' to leave out these rows, or use another family."
     )

@@ -94,9 +94,10 @@ class Multinomial(Discrete):
 
     def marginal(self, params: Means, features: Features) -> tuple[Any, Means]:
         raise ConfigError(
-            "Some of a multinomial's counts, alone or given the others, depend on the row's total, "
-            "which is given and not modelled. Fit those features alone, the others added up into "
-            "one feature if their count matters, or fit the Poisson family, which models totals."
+            "Some of a multinomial's counts, alone or given the others, depend on the row's "
+            "total, which is given and not modelled. Fit only those features, with the others "
+            "added up into one feature if their count matters, or fit the Poisson family, "
+            "which models totals."
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
@@ -113,7 +114,8 @@ class Multinomial(Discrete):
 
     def with_missing(self) -> IncompleteFamily[Means]:
         refused(
-            "multinomial counts", "a row's total is given, and a missing count makes it unknown."
+            "multinomial counts",
+            "the total of a row is given, and a missing count makes it unknown.",
         )
 
 

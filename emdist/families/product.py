@@ -68,7 +68,7 @@ class Product:
 
     def __post_init__(self) -> None:
         if not self.groups:
-            raise ConfigError("groups is empty; wanted at least one {columns: ..., family: ...}.")
+            raise ConfigError("groups is empty; expected at least one {columns: ..., family: ...}.")
         parts = parts_of(self.groups)
         object.__setattr__(self, "parts", parts)
         check_columns(np.concatenate([self._ignored, *(columns for columns, _ in parts)]))
@@ -143,8 +143,8 @@ class Product:
     def start(self, seeds: Floats, spread: Spread) -> ProductParams[Any]:
         if seeds.shape[1] != self.n_features:
             raise ConfigError(
-                f"The groups of the product name {self.n_features} feature(s), and the data has "
-                f"{seeds.shape[1]}. Put every feature into one group, or among 'ignored'."
+                f"The groups of the product name {self.n_features} feature(s), but the data "
+                f"have {seeds.shape[1]}. Put every feature into one group, or among 'ignored'."
             )
         return ProductParams(
             tuple(family.start(seeds[:, c], of_columns(spread, c)) for c, family in self.parts)
@@ -262,7 +262,7 @@ class Product:
         if self.ignored:
             raise ConfigError(
                 "The product ignores some features and has no distribution of them. Fit it to "
-                "data without these."
+                "data without these features."
             )
         return self.n_features
 

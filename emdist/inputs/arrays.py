@@ -71,12 +71,12 @@ def as_array(
     """
     if (why := refusal(value, name, lists)) is not None:
         raise error(why)
-    what = "no matrix of numbers" if lists else "no real numbers"
+    what = "a matrix of numbers" if lists else "an array of real numbers"
     try:
         found = _converted(value)
         if found.dtype.names is not None:
             raise _Unusable(
-                "is a structured array; wanted real numbers. Pass "
+                "is a structured array; expected real numbers. Pass "
                 f"numpy.lib.recfunctions.structured_to_unstructured({name})"
             )
         return _without_objects(found) if found.dtype.kind == "O" else found
@@ -86,7 +86,7 @@ def as_array(
             remedy = remedy.replace(f"{name}.filled(", f"dask.array.ma.filled({name}, ")
         raise error(f"{name} is a masked array with {told} masked values. {remedy}") from None
     except _Unusable as told:
-        raise error(f"{name} {told!s}.".replace("{what}", what)) from None
+        raise error(f"{name} {told!s}.") from None
     except (TypeError, ValueError, RuntimeError, OverflowError, NotImplementedError) as told:
         why = f"{told!s:.200}" or type(told).__name__
         if "inhomogeneous" in why:
@@ -94,7 +94,7 @@ def as_array(
                 f"{name} has rows of different lengths; give all of them the same length."
             ) from None
         raise error(
-            f"{name} holds {what} ({why}). Encode text and dates as numbers, and "
+            f"{name} is not {what} ({why}). Encode text and dates as numbers, and "
             "give all rows the same length."
         ) from None
 
@@ -113,7 +113,7 @@ def real_array(
     """
     found = as_array(value, name, error, masked)
     if found.dtype.kind not in "biuf":
-        raise error(f"{name} holds {_kind(found)}, no real numbers; wanted {wanted}.")
+        raise error(f"{name} holds {_kind(found)}, not real numbers; expected {wanted}.")
     return np.array(found, np.float64)
 
 
@@ -183,7 +183,7 @@ def _plain(value: Any) -> Array:
     """Convert by NumPy. Raise if NumPy only wraps the value as an object."""
     found = np.asarray(value)
     if found.ndim == 0 and found.dtype.kind == "O" and value is not None:
-        raise _Unusable(f"is a {type(value).__name__}, which NumPy makes no array of")
+        raise _Unusable(f"is a {type(value).__name__}, which NumPy cannot convert to an array")
     return found
 
 
@@ -220,8 +220,8 @@ def _without_objects(found: Array) -> Array:
     for i, value in enumerate(flat):
         if isinstance(value, str | bytes):
             raise _Unusable(
-                f"holds {{what}}, but text such as {shown(value)}: encode the categories, or "
-                "convert numbers written as text with astype(float)"
+                f"holds text such as {shown(value)} where numbers are expected: encode the "
+                "categories, or convert numbers written as text with astype(float)"
             )
         if isinstance(value, np.ma.MaskedArray) and (count := _masked(value)) > 0:
             raise _Masked(count)
@@ -269,18 +269,21 @@ def _of_columns(columns: Iterable[tuple[Any, Array]], rows: int) -> Array:
     for name, column in columns:
         where = f"has a column {shown(name)} that holds"
         if column.ndim != 1:
-            raise _Unusable(f"{where} {column.ndim - 1}-dimensional values; wanted numbers")
+            raise _Unusable(f"{where} {column.ndim - 1}-dimensional values; expected numbers")
         try:
             plain = _without_objects(column) if column.dtype.kind == "O" else column
         except _Unusable:
             text = next(value for value in column if isinstance(value, str | bytes))
             raise _Unusable(
-                f"{where} text such as {shown(text)}; wanted real numbers: encode the categories, "
-                "or leave the column out"
+                f"{where} text such as {shown(text)}; expected real numbers: encode the "
+                "categories, or leave the column out"
             ) from None
         except (TypeError, ValueError) as told:
-            raise _Unusable(f"{where} no numbers ({told!s:.100})") from None
+            raise _Unusable(f"{where} values that are not numbers ({told!s:.100})") from None
         if plain.dtype.kind not in "biuf":
-            raise _Unusable(f"{where} {_kind(plain)}; wanted real numbers, or leave it out")
+            raise _Unusable(
+                f"{where} {_kind(plain)}; expected real numbers. Convert the column, or "
+                "leave it out"
+            )
         found.append(plain)
     return np.stack(found, axis=1) if found else np.empty((rows, 0))

@@ -122,8 +122,9 @@ def _unordered(value: Any, name: str) -> str:
 
 def _generator(value: Any, name: str) -> str:
     return (
-        f"{name} is a {type(value).__name__}, which can be read once only; pass numpy.array(list("
-        f"{name})), or its chunks of rows to partial_fit of an estimator that has it."
+        f"{name} is a {type(value).__name__}, which can be read only once; pass "
+        f"numpy.array(list({name})), or its chunks of rows to partial_fit of an estimator that "
+        "has it."
     )
 
 
@@ -162,7 +163,7 @@ def _elsewhere(value: Any, name: str) -> str:
     convert = (
         f"{name}.get()" if is_a(value, "cupy", "ndarray") else f"{name}.detach().cpu().numpy()"
     )
-    return f"{name} is a {kind} that NumPy cannot read where it is; pass {convert}."
+    return f"{name} is a {kind} that NumPy cannot read in place; pass {convert}."
 
 
 def _off_host(value: Any) -> bool:

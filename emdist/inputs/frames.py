@@ -55,11 +55,11 @@ def check_unique(names: Sequence[Any], what: str) -> None:
         first = repeated[0]
         places = [i for i, name in enumerate(names) if name == first]
         raise FeatureNamesError(
-            f"{what} are not told apart by their names: {listing([str(n) for n in repeated])} "
-            f"comes more than once ({brief(str(first))} for columns "
+            f"{what} do not have unique names: {listing([str(n) for n in repeated])} occurs "
+            f"more than once ({brief(str(first))} for columns "
             f"{', '.join(map(str, places[:_PLACES]))}{', ...' if len(places) > _PLACES else ''}). "
-            "Give each column a name of its own, drop those that are copies, or pass the values "
-            "alone as a NumPy array."
+            "Give each column a name of its own, drop copies, or pass only the values as a "
+            "NumPy array."
         )
 
 
@@ -88,8 +88,8 @@ def check_given(params: Mapping[str, Any], found: Names) -> None:
             else f"Pass the features of X; rename the columns of {name} if they are the same"
         )
         raise FeatureNamesError(
-            f"The features of {name} are not those of X: {how.value}. "
-            f"{both(own, found, name, 'X')} {remedy}, or pass its values alone as a NumPy array."
+            f"The features of {name} differ from those of X: {how.value}. "
+            f"{both(own, found, name, 'X')} {remedy}, or pass only its values as a NumPy array."
         )
 
 

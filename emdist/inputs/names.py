@@ -42,7 +42,7 @@ class Match(Enum):
     SAME = "the same, or neither has any"
     DATA_UNNAMED = "the model has names, the data has none"
     MODEL_UNNAMED = "the data has names, the model has none"
-    NUMBERED = "one has real names, the other those that ingest gives to columns without"
+    NUMBERED = "one has real names, the other has names that ingest gives to unnamed columns"
     OTHER_ORDER = "the same names in another order"
     OTHER = "other names"
 

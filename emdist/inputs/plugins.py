@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from emdist.errors import ConfigError
+from emdist.parameters.models import OTHER_FAMILIES
 
 
 @lru_cache
@@ -33,7 +34,7 @@ def plugins(package: str, constant: str) -> dict[str, Any]:
 
 def family_name(name: str) -> str:
     """Return emdist's name of a family: scikit-learn's ``diag`` is ``diagonal`` here."""
-    return {"diag": "diagonal", "variational_diag": "variational_diagonal"}.get(name, name)
+    return OTHER_FAMILIES.get(name, name)
 
 
 def nearest(word: str, words: Iterable[str]) -> str:

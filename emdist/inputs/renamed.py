@@ -16,6 +16,8 @@ def told_of_name(old: str, new: str, both: bool, stacklevel: int = 2) -> None:
         If `both` are given.
     """
     if both:
-        raise ConfigError(f"{old} is the old name of {new}, and both are given. Give {new} alone.")
-    warning = RenamedWarning(f"{old} is called {new} now; the old name will go.")
+        raise ConfigError(f"{old} is the old name of {new}, but both are given. Give only {new}.")
+    warning = RenamedWarning(
+        f"{old} is now called {new}; a later release will remove the old name."
+    )
     warnings.warn(warning, stacklevel=stacklevel + 1)

@@ -1,4 +1,4 @@
-"""Validation of settings: messages say where the fault is, what was given, and what is wanted."""
+"""Validation of settings: messages say where the fault is, what was expected and what was given."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from emdist.errors import ConfigError
+from emdist.inputs.expected import expected, wrong_kind
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
 from emdist.inputs.written import Doubtful, DoubtfulError, WrittenFloat, WrittenInt, as_written
+from emdist.wording import either
 
 #: The types of validation errors of emdist itself, whose messages already quote the input.
 _OWN_CHECKS = ("unknown_name", "size", "run_key")
@@ -46,7 +47,7 @@ def parse_bytes(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)\s*", text, re.IGNORECASE)
     found = float(match[1]) * _UNITS[match[2].lower()] if match else 0.0
     if not 1 <= found < _LARGEST_SIZE:
-        raise ValueError(f"{shown(text)} is no size; write for example '128 MiB'")
+        raise ValueError(f"{shown(text)} is not a size; write for example '128 MiB'")
     return int(found)
 
 
@@ -62,15 +63,15 @@ def size(text: str) -> str:
 def key_fault(key: str) -> str | None:
     """Return what is wrong with the name of a run, which names its folder, or None."""
     if not key:
-        return "is empty; give a name"
+        return "is empty; give the run a name"
     if "/" in key or "\\" in key or key in (".", ".."):
-        return "is a path, and no name below a folder; give the folder apart (run.folder)"
+        return "is a path, not a name; give the folder separately, as run.folder"
     if not key.isprintable():
-        return "has a line break or another character that cannot be printed"
+        return "contains a line break or another character that cannot be printed"
     if key != key.strip():
-        return "begins or ends with a blank"
+        return "begins or ends with a space"
     if len(key.encode()) > _LONGEST_KEY:
-        return f"has {len(key.encode()):,} bytes, and a name has {_LONGEST_KEY} at most"
+        return f"has {len(key.encode()):,} bytes, but a name can have at most {_LONGEST_KEY}"
     return None
 
 
@@ -89,7 +90,7 @@ def explain(
     names: Mapping[str, str] | None = None,
     section: str = "",
 ) -> str:
-    """Return a validation error as lines: where, what was given, what is wanted.
+    """Return a validation error as lines: where, what was expected, what was given.
 
     Parameters
     ----------
@@ -109,7 +110,7 @@ def explain(
     if len(details) == 1:
         return lines[0] if section else f"{where}: {lines[0]}"
     more = [f"... and {len(details) - _LISTED} more"] if len(details) > _LISTED else []
-    return "\n  ".join([f"{section or where}: {len(details)} faults", *lines, *more])
+    return "\n  ".join([f"{section or where}: {len(details)} errors", *lines, *more])
 
 
 def _without_alternatives(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
@@ -168,23 +169,24 @@ def _explain_one(
     if isinstance(detail["input"], Doubtful):
         return f"{at}{detail['input'].why}."
     if detail["input"] is None and detail["loc"]:
-        return f"{place} has no value. Write one, or leave the key out for its default."
+        return f"{place} has no value. Give one, or leave {place} out to use its default."
     if detail["type"] == "model_type":
-        return f"{at}got {shown(detail['input'])}; wanted a section, as in '{place}: {{key: ...}}'."
+        wanted = either("a dict", f"a section, as in '{place}: {{key: ...}}'")
+        return f"{at}expected {wanted}, got {shown(detail['input'])}."
     if detail["type"] == "value_error":  # The section itself raised it, with its own message.
         return f"{at}{detail['ctx']['error']}"
     # Our own checks quote the input themselves, and secrets must not be quoted.
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
     got = "" if told else f", got {shown(detail['input'])}"
-    return f"{at}{detail['msg']}{got}."
+    return f"{at}{expected(detail)}{got}."
 
 
 def _unknown(place: str, key: str, known: Sequence[str]) -> str:
     """Return the message that the `key` at `place` is not among the `known` keys."""
     if not known:
         above = place.rpartition(".")[0] or "it"
-        return f"{place} is not a known key: there are no options here. Leave {above} out."
-    return f"{place} is not a known key{nearest(key, known)}; known here: {', '.join(known)}."
+        return f"{place} is not a known key, because {above} has no options. Leave {above} out."
+    return f"{place} is not a known key{nearest(key, known)}; known keys: {', '.join(known)}."
 
 
 def _of_section(section: str, why: str, cls: Any) -> str:
@@ -256,7 +258,7 @@ def whole_number(value: Any, name: str, least: int) -> int:
     Raise ConfigError unless it is a whole number of at least `least`.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ConfigError(f"{name}={shown(value)}; wanted a whole number, at least {least}.")
+        raise ConfigError(f"{name}={shown(value)}; expected a whole number, at least {least}.")
     return int(value)
 
 
@@ -275,60 +277,5 @@ def switch(value: Any, name: str) -> bool:
     Raise ConfigError for numbers and text, which Python takes for true.
     """
     if not isinstance(value, bool | np.bool_):
-        raise ConfigError(f"{name}={shown(value)}; wanted True or False.")
+        raise ConfigError(f"{name}={shown(value)}; expected True or False.")
     return bool(value)
-
-
-#: YAML's words for true and false.
-_SAID = ("true", "yes", "on", "false", "no", "off")
-
-
-def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
-    """Return what is wanted in place of a value of the wrong kind, or None if the kind is right.
-
-    pydantic accepts true for 1, 1 for true and "3" for 3. These are mistakes more often than
-    intentions.
-
-    Parameters
-    ----------
-    hint
-        The annotation of a field.
-    value
-        The value that was given. Other faults of it are left to pydantic.
-    text
-        Whether numbers may be written as text, because YAML reads 1e-3 as text.
-    """
-    while get_origin(hint) is Annotated:
-        hint = get_args(hint)[0]
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        if value is None and type(None) in parts:
-            return None
-        faults = [wrong_kind(part, value, text) for part in parts if part is not type(None)]
-        # The longest message says what is wrong within a list.
-        return None if None in faults else max((f for f in faults if f), key=len)
-    if hint in (int, float):
-        wrong = isinstance(value, bool | bytes | list | tuple) or (
-            not text and isinstance(value, str)
-        )
-        return "a number is wanted" if wrong else None
-    if hint is bool:
-        # In YAML 1.1, yes and no are booleans, and a reader may pass on the words.
-        said = text and isinstance(value, str) and value.lower() in _SAID
-        return None if isinstance(value, bool) or said else "true or false is wanted"
-    if hint is str:
-        return None if isinstance(value, str) else "text is wanted"
-    if origin in (tuple, list, Sequence):
-        return _wrong_in(value, [p for p in parts if p is not Ellipsis], text)
-    return None
-
-
-def _wrong_in(value: Any, parts: list[Any], text: bool) -> str | None:
-    """Do the same as `wrong_kind` for a list whose elements have one of the types `parts`."""
-    if not isinstance(value, list | tuple):
-        return "a list is wanted"
-    for one in value:
-        faults = [wrong_kind(part, one, text) for part in parts]
-        if faults and None not in faults:
-            return f"{faults[0]} in place of {shown(one)}"
-    return None

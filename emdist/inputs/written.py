@@ -81,16 +81,16 @@ class Doubtful:
         sign = "-" if text.startswith("-") else ""
         bare = text.lstrip("+-")
         if ":" in bare:
-            return f"is a number to the base 60 in YAML 1.1; write {sign}{_sexagesimal(bare)}"
+            return f"is a base-60 number in YAML 1.1; write {sign}{_sexagesimal(bare)}"
         if re.fullmatch(r"0[0-7]+", bare):
             return (
-                f"is {int(bare)} to some readers of YAML and, in octal, {int(bare, 8)} to others; "
-                f"write {sign}{int(bare)} or {sign}{int(bare, 8)}"
+                f"is {int(bare)} for some YAML readers and, in octal, {int(bare, 8)} for "
+                f"others; write {sign}{int(bare)} or {sign}{int(bare, 8)}"
             )
         if re.fullmatch(r"0[xob][0-9a-f]+", bare):
-            return f"is no decimal number; write {sign}{int(bare, 0)}"
+            return f"is not a decimal number; write {sign}{int(bare, 0)}"
         plain = bare.lstrip("0") if bare[:1] == "0" and bare.isdigit() else bare
-        return f"is no plain decimal number; write {sign}{plain or '0'}"
+        return f"is not a plain decimal number; write {sign}{plain or '0'}"
 
 
 def _sexagesimal(text: str) -> str:
@@ -155,7 +155,7 @@ def plain(value: Any, place: str = "") -> Any:
     if isinstance(value, list | tuple):
         return type(value)(plain(one, f"{place}[{i}]") for i, one in enumerate(value))
     if isinstance(value, Doubtful):
-        raise DoubtfulError(f"{place}: {value.why}. Put it in quotes if it is no number.")
+        raise DoubtfulError(f"{place}: {value.why}. Put it in quotes if it is not a number.")
     if isinstance(value, WrittenInt | WrittenFloat):
         return int(value) if isinstance(value, int) else float(value)
     return value

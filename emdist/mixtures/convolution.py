@@ -30,9 +30,8 @@ def convolved(a: Components, b: Components) -> Components:
             return family.convolved(params, other, theirs)
     names = " and one of ".join(type(family).__name__ for family, _ in (a, b))
     raise ConfigError(
-        f"The sum of a row of {names} has none of the families here: sums are closed among "
-        "Gaussians and among Poissons, not for other counts, bits or codes. Draw from both and "
-        "add the draws."
+        f"The sum of a row of {names} belongs to no family of emdist: only sums of Gaussians "
+        "and sums of Poissons stay in their family. Draw from both and add the draws."
     )
 
 

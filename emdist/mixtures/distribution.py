@@ -85,9 +85,13 @@ class MixtureDistribution:
     def __post_init__(self) -> None:
         shape, k = self.weights.shape, len(self.family.locations(self.components))
         if shape != (k,):
-            raise ShapeError(f"weights have shape {shape}; wanted ({k},), one for each component.")
+            raise ShapeError(
+                f"weights have shape {shape}; expected ({k},), one for each component."
+            )
         if not ((self.weights >= 0).all() and abs(self.weights.sum() - 1) < 1e-6):
-            raise ConfigError(f"weights={shown(self.weights)}; wanted numbers >= 0 that sum to 1.")
+            raise ConfigError(
+                f"weights={shown(self.weights)}; expected numbers >= 0 that sum to 1."
+            )
 
     @property
     def n_components(self) -> int:
@@ -137,7 +141,7 @@ class MixtureDistribution:
         """
         n = whole_number(n, "n", 1)
         if isinstance(seed, bool | np.bool_ | float | str):
-            raise ConfigError(f"seed={shown(seed)}; wanted an integer, a Generator, or None.")
+            raise ConfigError(f"seed={shown(seed)}; expected an integer, a Generator, or None.")
         check_draws(n, self.n_features, "n")
         rng = np.random.default_rng(seed)
         labels = rng.choice(self.n_components, n, p=self.weights / self.weights.sum())
@@ -178,7 +182,7 @@ class MixtureDistribution:
         """
         index = feature_index(features, self.n_features)
         if not len(index):
-            raise ConfigError("No feature is named; wanted at least one to keep.")
+            raise ConfigError("No feature is named; expected at least one feature to keep.")
         family, components = self._marginals().marginal(self.components, index)
         return MixtureDistribution(family, self.weights, components, self._names(index))
 
@@ -209,8 +213,8 @@ class MixtureDistribution:
             raise
         except DataError:
             raise DomainError(
-                f"values={shown(values)} are so far from every component that none has a density "
-                "there. Check their units and the order of features."
+                f"values={shown(values)} are so far from every component that all densities are "
+                "0 there. Check their units and the order of features."
             ) from None
         family, components = able.conditional(self.components, kept, observed, at[0])
         return MixtureDistribution(family, weights, components, self._names(kept))
@@ -253,13 +257,14 @@ class MixtureDistribution:
         """
         if other.n_features != self.n_features:
             raise ShapeError(
-                f"Rows of {self.n_features} and of {other.n_features} feature(s) do not add."
+                f"Mixtures of {self.n_features} and of {other.n_features} feature(s) cannot be "
+                "added; expected the same features in both."
             )
         if match(self.feature_names, other.feature_names) is Match.OTHER_ORDER:
             told = both(self.feature_names, other.feature_names, "This mixture", "the other")
             raise FeatureNamesError(
-                f"Features of the same names, in another order, do not add. {told} Bring them into "
-                "one order with marginal([...])."
+                f"Mixtures of the same features in another order cannot be added. {told} Bring "
+                "them into one order with marginal([...])."
             )
         family, components = convolved(
             (self.family, self.components), (other.family, other.components)
@@ -279,8 +284,8 @@ class MixtureDistribution:
         kept = np.setdiff1d(np.arange(self.n_features), observed)
         if not len(kept):
             raise ConfigError(
-                "All features are observed and none is left; ask for the responsibilities of the "
-                "row, or observe fewer."
+                "All features are observed, so none is left. Ask for the responsibilities of "
+                "the row, or observe fewer features."
             )
         return observed, kept
 

@@ -16,7 +16,7 @@ def check_draws(n: int, d: int, name: str) -> None:
     each, free = 8 * (3 * d + 2), available_memory()
     if n * each > free:
         raise ConfigError(
-            f"{name}={n:,}: so many draws of {d} feature(s) need about {n * each / 2**30:,.1f} "
-            f"GiB, and this machine has free about {free / 2**30:,.1f} GiB. Draw at most "
-            f"{free // each:,} at a time."
+            f"{name}={n:,}: this many draws of {d} feature(s) need about "
+            f"{n * each / 2**30:,.1f} GiB, but only about {free / 2**30:,.1f} GiB is free on "
+            f"this machine. Draw at most {free // each:,} at a time."
         )

@@ -35,17 +35,17 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
     usable_dtype(found.dtype, "x")
     if found.shape[1] != d:
         raise ShapeError(
-            f"x has {found.shape[1]} feature(s) and the mixture {d}. Give rows of the same "
-            "features, or take the mixture's marginal over those of x."
+            f"x has {found.shape[1]} feature(s), but the mixture has {d}. Give rows of the same "
+            "features, or use the mixture's marginal over those of x."
         )
     check_columns(names, names_in(x, "x"), "x")
     found = native(found)
     finite = finite_rows(found)
     if finite is not None:
         raise NonFiniteError(
-            f"{np.count_nonzero(~finite)} row(s) of x hold NaN or infinity, row "
-            f"{int(np.argmin(finite))} first; wanted finite numbers. Where features are missing, "
-            "take the marginal over those that are known."
+            f"{np.count_nonzero(~finite)} row(s) of x hold NaN or infinity, first row "
+            f"{int(np.argmin(finite))}; expected finite numbers. If features are missing, use "
+            "the marginal over those that are known."
         )
     if domain is not None:
         check_rows(domain, found)
@@ -76,15 +76,17 @@ def feature_index(which: Which, d: int) -> Features:
     listed = isinstance(which, list | tuple) and any(isinstance(one, bool) for one in which)
     if found.ndim != 1 or found.dtype.kind not in "iu" or listed:
         raise ConfigError(
-            f"features={shown(which)}; wanted the index of a feature, or a list of them. A mask "
-            "becomes one by numpy.flatnonzero(mask)."
+            f"features={shown(which)}; expected the index of a feature, or a list of indices. "
+            "numpy.flatnonzero(mask) turns a mask into indices."
         )
     outside = found[(found < -d) | (found >= d)]
     if outside.size:
         raise ConfigError(f"There is no feature {outside[0]}; the mixture has 0..{d - 1}.")
     index = found.astype(np.int64) % d
     if len(np.unique(index)) < len(index):
-        raise ConfigError(f"features={shown(which)} names a feature twice; wanted each once.")
+        raise ConfigError(
+            f"features={shown(which)} names a feature twice; expected each feature once."
+        )
     return index
 
 
@@ -96,13 +98,13 @@ def observed_values(values: Any, m: int) -> Floats:
     found = np.atleast_1d(real_array(values, "values", DtypeError, f"{m} numbers"))
     if found.shape != (m,):
         raise ShapeError(
-            f"values have shape {found.shape}; wanted ({m},), one for each feature observed. For "
-            "many rows at once there is conditional_mean."
+            f"values have shape {found.shape}; expected ({m},), one for each observed feature. "
+            "For many rows at once, use conditional_mean."
         )
     if not np.isfinite(found).all():
         raise NonFiniteError(
-            f"values={shown(values)} hold NaN or infinity; wanted finite numbers. Leave a feature "
-            "out that was not observed."
+            f"values={shown(values)} hold NaN or infinity; expected finite numbers. Leave out "
+            "features that were not observed."
         )
     return found[None]
 
@@ -110,7 +112,6 @@ def observed_values(values: Any, m: int) -> Floats:
 def unstated(family: object, what: str) -> ConfigError:
     """Return an error which says that `family` lacks `what`, such as its moments."""
     return ConfigError(
-        f"The family {type(family).__name__} states no {what} of its components (see "
-        "emdist/families/closures.py), so this is not known in closed form. Estimate what you need "
-        "from draws: sample(n)."
+        f"The family {type(family).__name__} has no {what} of its components in closed form "
+        "(see emdist/families/closures.py). Estimate what you need from draws: sample(n)."
     )

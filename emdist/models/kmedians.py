@@ -91,9 +91,9 @@ class KMedians:
     def with_missing(self) -> NoReturn:
         """Raise a ConfigError: the histograms of a cluster need every feature of its rows."""
         raise ConfigError(
-            "K-medians want rows that miss nothing: their histograms hold every feature of every "
-            "row. Fill the values, set data.non_finite to 'drop' to leave their rows out, or take "
-            "kmeans."
+            "K-medians needs rows without missing values, because its histograms hold every "
+            "feature of every row. Fill the values, set data.non_finite to 'drop' to leave out "
+            "these rows, or use kmeans."
         )
 
     def start(self, seeds: Floats, spread: Spread) -> Params:

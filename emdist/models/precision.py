@@ -89,8 +89,8 @@ def _refuse_squares(spread: Spread, whitening: Any) -> None:
         return
     worst = int(np.argmax(reach))
     raise ConfigError(
-        "The squares of the features do not fit float32 (model.precision): feature "
-        f"{worst} reaches {reach[worst]:g} from the data's mean, and squared distances "
-        f"{'overflow' if large else 'fall below what float32 has digits for'}. Set "
-        "model.precision to auto or float64, or scale the features."
+        f"The squares of the features do not fit float32 (model.precision): feature {worst} is "
+        f"up to {reach[worst]:g} from the data's mean, and squared distances "
+        f"{'overflow' if large else 'are too small for the digits of float32'}. Set "
+        "model.precision to 'auto' or 'float64', or scale the features."
     )

@@ -23,6 +23,8 @@ class Parameter:
         The default in words, where the value alone does not tell it.
     choices
         Values that it can have and what each does, in the order in which a person thinks of them.
+    other_names
+        Other names of choices that a configuration accepts, and the choice that each one means.
     """
 
     type: str
@@ -30,6 +32,7 @@ class Parameter:
     when: str = ""
     default: str = ""
     choices: Mapping[str, str] = field(default_factory=dict)
+    other_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def shown_type(self) -> str:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from emdist.parameters.entry import Parameter
+
+#: scikit-learn's names of families, and emdist's name of each.
+OTHER_FAMILIES: Mapping[str, str] = {
+    "diag": "diagonal",
+    "variational_diag": "variational_diagonal",
+}
 
 MODELS = {
     "name": Parameter(
@@ -29,6 +37,7 @@ MODELS = {
             "variational_diagonal": "Variational Bayes, as diagonal.",
             "variational_spherical": "Variational Bayes, as spherical.",
         },
+        other_names=OTHER_FAMILIES,
         default="kmeans",
     ),
     "n_components": Parameter(

@@ -46,7 +46,7 @@ CLUSTERS = "emdist.engines.clusters"
 
 
 class FitSection(Section):
-    """How it is fitted."""
+    """This section says how the model is fitted."""
 
     place = "fit"
 
@@ -63,7 +63,7 @@ class FitSection(Section):
 
 
 class ClusterSection(Section):
-    """Where it runs: ``threads`` in this process, or a kind of Dask cluster with its options."""
+    """This section says where the fit runs: on threads of this process, or on a Dask cluster."""
 
     place = "cluster"
 
@@ -102,7 +102,7 @@ class ClusterSection(Section):
 
 
 class RunSection(Section):
-    """Where checkpoints and results go, and how often."""
+    """This section says where checkpoints and results go, and how often checkpoints are written."""
 
     place = "run"
 
@@ -117,7 +117,7 @@ class RunSection(Section):
 
 
 class LabelsSection(Section):
-    """What is written for every row once the fit is done."""
+    """This section says what is written for every row after the fit."""
 
     place = "labels"
 
@@ -133,14 +133,14 @@ class LabelsSection(Section):
         """Refuse an empty list before the fit, and not when labels are due after it."""
         if not outputs and info.data.get("write", True):
             raise ValueError(
-                "got []; wanted at least one of labels, score, responsibilities. A fit "
-                "without labels has labels.write: false."
+                "expected at least one of labels, score, responsibilities, got []. To fit "
+                "without labels, set labels.write to 'false'."
             )
         return outputs
 
 
 class Config(Section):
-    """One fit: data, model, fit, cluster, run, labels."""
+    """The configuration of one fit: data, model, fit, cluster, run and labels are its sections."""
 
     data: DataSection
     ingest: IngestSection | None = None
@@ -179,17 +179,17 @@ class Config(Section):
             If `key` is not a valid name, or if a run that is to be extended has no name.
         """
         if key is not None and (why := key_fault(key)) is not None:
-            raise ConfigError(f"the key {key[:60]!r} {why}.")
+            raise ConfigError(f"the run key {key[:60]!r} {why}.")
         if self.run.extend and not (self.run.key or key):
             raise ConfigError(
-                "Name the run that is to be extended (run.key). The default name is that of the "
-                "settings, of which one is to change."
+                "Set run.key to the name of the run to extend. By default the name follows "
+                "from the settings, and extending a run changes one of them."
             )
         return self.run.key or key
 
 
 class LabellingConfig(Section):
-    """The configuration of `emdist label`: the data to label, and where to run."""
+    """The configuration of `emdist label` says which data to label, and where to run."""
 
     data: NewDataSection
     cluster: ClusterSection = ClusterSection()

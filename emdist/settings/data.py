@@ -11,7 +11,7 @@ from emdist.settings.section import Secrets, Section
 
 
 class ReadingSection(Section):
-    """How rows are read, wherever they are stored."""
+    """This section says how rows are read, wherever they are stored."""
 
     place = "data"
 
@@ -34,7 +34,7 @@ class ReadingSection(Section):
 
 
 class PlaceSection(Section):
-    """Where rows are stored."""
+    """This section says where rows are stored."""
 
     place = "data"
 
@@ -45,11 +45,11 @@ class PlaceSection(Section):
 
 
 class DataSection(ReadingSection, PlaceSection):
-    """What is clustered."""
+    """This section says which data are clustered, and how they are read."""
 
 
 class NewDataSection(PlaceSection):
-    """The data to label with a model; read like the model's own data unless set otherwise."""
+    """This section says which data to label; they are read like the model's own by default."""
 
     place = "data"
 
@@ -65,7 +65,7 @@ class NewDataSection(PlaceSection):
 
 
 class IngestSection(Section):
-    """Where the data comes from if ``data.path`` does not exist yet."""
+    """This section says from which files to make the data if ``data.path`` does not exist yet."""
 
     place = "ingest"
 

@@ -62,7 +62,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Build a node after checking how many values it adds and how deep it nests."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, yaml.AliasEvent) and event.anchor in self.anchors:
             # An alias within its own anchor has no size yet, and would never end.
             self._count(self._anchored.get(str(event.anchor), _MOST + 1))
             return super().compose_node(parent, index)
@@ -70,7 +70,7 @@ class _Loader(yaml.SafeLoader):
         self._count(1)
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise yaml.YAMLError(f"it nests more than {_DEEPEST} deep")
+            raise yaml.YAMLError(f"it is nested more than {_DEEPEST} levels deep")
         node = super().compose_node(parent, index)
         self._depth -= 1
         if event.anchor is not None:
@@ -82,8 +82,8 @@ class _Loader(yaml.SafeLoader):
         self._values += values
         if self._values > _MOST:
             raise yaml.YAMLError(
-                f"with its aliases written out it holds more than {_MOST:,} values, or no end of "
-                "them"
+                f"once its aliases are expanded, it holds more than {_MOST:,} values, or "
+                "endlessly many"
             )
 
     def compose_mapping_node(self, anchor: Any) -> Any:
@@ -100,7 +100,8 @@ class _Loader(yaml.SafeLoader):
                 first = lines[key.value]
                 where = f"line {first}" if first == line else f"lines {first} and {line}"
                 raise _RefusedError(
-                    f"the key {key.value!r:.80} stands twice in one section ({where}). Remove one."
+                    f"the key {key.value!r:.80} occurs twice in one section ({where}). Remove "
+                    "one of them."
                 )
             lines[key.value] = line
         return node
@@ -142,7 +143,9 @@ def read_values(path: str | Path) -> dict[str, Any]:
         with path.open("rb") as file:
             raw = file.read(_LARGEST + 1)
         if len(raw) > _LARGEST:
-            raise ConfigError(f"{path} is no configuration: it has more than {_LARGEST:,} bytes.")
+            raise ConfigError(
+                f"{path} is not a configuration: it is larger than {_LARGEST:,} bytes."
+            )
         values = read_yaml(raw.decode("utf-8-sig"))
     except (FileNotFoundError, IsADirectoryError):
         siblings = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
@@ -158,7 +161,7 @@ def read_values(path: str | Path) -> dict[str, Any]:
     except (ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path} is not YAML: {_brief(error)}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} holds no sections; wanted at least 'data: {{path: ...}}'.")
+        raise ConfigError(f"{path} holds no sections; expected at least 'data: {{path: ...}}'.")
     return values
 
 
@@ -183,24 +186,34 @@ def read_yaml(text: str) -> Any:
 
 #: Maps words of PyYAML's messages to clearer ones that say what to do.
 _REMEDIES = {
-    r"found character '\t'": "a tab stands there; indent with spaces",
+    r"found character '\t'": "it contains a tab; indent with spaces instead",
     "but found another document": "it holds several documents; keep one of those between '---'",
-    "found unknown escape character": "a backslash in double quotes; write it in single quotes",
-    "mapping values are not allowed here": "a ':' stands where none may; quote the text that "
-    "holds it, or begin a new line",
+    "found unknown escape character": "a text in double quotes contains a backslash; write it "
+    "in single quotes",
+    "expected the node content": "a value is missing here, or a bracket is not closed",
+    "that cannot start any token": "a text that begins with this character must be in quotes",
+    "found unexpected end of stream": "a quote is not closed before this place",
+    "found undefined alias": "an alias (*name) has no anchor (&name) before it; put a text that "
+    "begins with * in quotes",
+    "expected ',' or ']'": "a '[' is not closed before this place",
+    "expected ',' or '}'": "a '{' is not closed before this place",
+    "expected <block end>": "this line is not indented as the lines before it",
+    "could not find expected ':'": "a key has no ':' after it",
+    "mapping values are not allowed here": "a ':' is not allowed here; put the text that "
+    "contains it in quotes, or begin a new line",
 }
 
 
 def _brief(error: Exception) -> str:
     """Return what is wrong and where, without lines of the file, which may contain a secret."""
     if isinstance(error, UnicodeDecodeError):
-        return f"it is no UTF-8 text (byte {error.start + 1}). Save it as UTF-8."
+        return f"it is not UTF-8 text (byte {error.start + 1} is invalid). Save it as UTF-8."
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return f"{error!s:.200}"
     problem = str(error.problem)  # type: ignore[attr-defined]
     told = next((text for found, text in _REMEDIES.items() if found in problem), problem)
-    return f"{told:.200}, line {mark.line + 1}, column {mark.column + 1}"
+    return f"line {mark.line + 1}, column {mark.column + 1}: {told:.200}"
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -210,7 +223,9 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str,
         place, equals, value = text.partition("=")
         parts = place.strip().split(".")
         if not equals or not all(parts):
-            raise ConfigError(f"--set {text!r}: wanted section.key=value, as in fit.tol=1e-4.")
+            raise ConfigError(
+                f"--set {text!r}: expected section.key=value, as in --set fit.tol=1e-4."
+            )
         at = out
         for part in parts[:-1]:
             inner = at.get(part) or {}

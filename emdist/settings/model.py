@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from emdist.dissimilarities.own import OwnPair
-from emdist.errors import ConfigError
 from emdist.inputs.plugins import family_name, plugin
 from emdist.settings.section import Section, one_of
+from emdist.wording import either
 
 FAMILIES = "emdist.families"
 DISSIMILARITIES = "emdist.dissimilarities"
@@ -24,7 +25,7 @@ _SAID = {"yes": True, "on": True, "no": False, "off": False}
 
 
 class NoiseSection(Section):
-    """Uniform noise beside the components of a family of real numbers."""
+    """This section adds uniform noise beside the components of a family of real numbers."""
 
     place = "model.noise"
 
@@ -37,24 +38,45 @@ def _noise(value: Any) -> Any:
     value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
     if isinstance(value, bool):
         return {} if value else None
+    if isinstance(value, str):
+        raise PydanticCustomError("wrong_kind", "expected true, false or the weight of the noise")
     return {"weight": value} if isinstance(value, int | float) else value
 
 
+def _in_any_case(word: str) -> str:
+    """Return a regular expression for a word in upper or lower case, as JavaScript reads it."""
+    return "".join(f"[{letter.upper()}{letter}]" for letter in word)
+
+
+def _short_forms(schema: dict[str, Any]) -> None:
+    """Add to the JSON schema of the noise what `_noise` accepts beside a section."""
+    schema["anyOf"] = [
+        *schema["anyOf"],
+        {"type": "boolean"},
+        {"type": "string", "pattern": f"^({'|'.join(map(_in_any_case, _SAID))})$"},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ]
+
+
 def _dissimilarity(value: Any) -> Any:
-    """Return `value` if it is a dissimilarity's name or a user's pair; else raise ConfigError."""
+    """Return `value` if it is a dissimilarity's name or a user's pair; else raise ValueError."""
     if value is None or isinstance(value, OwnPair):
         return value
     if str(value).lower() in _MEDIANS:
-        raise ConfigError(
-            f"{value!r} is K-medians: its centre is the median of each feature, which no sum over "
-            "rows gives. Take the model kmedians, or emdist.KMedians."
+        # Not a ConfigError, which would be worded for a configuration here, and not for the user.
+        raise ValueError(
+            f"{value!r} belongs to K-medians: its centre is the median of each feature, which no "
+            "sum over rows gives. "
+            + either(
+                "Use emdist.KMedians.", "Set model.name to 'kmedians', without model.dissimilarity."
+            )
         )
     plugin(DISSIMILARITIES, "dissimilarity", str(value))
     return str(value)
 
 
 class ModelSection(Section):
-    """What is fitted."""
+    """This section says which model is fitted."""
 
     place = "model"
 
@@ -71,7 +93,9 @@ class ModelSection(Section):
     uniform_weights: bool = False
     precision: Literal["auto", "float32", "float64"] = "auto"
     min_weight: float = Field(0.0, ge=0, lt=1)
-    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = None
+    noise: Annotated[NoiseSection | None, BeforeValidator(_noise)] = Field(
+        None, json_schema_extra=_short_forms
+    )
     missing: bool = False
     dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -84,10 +108,13 @@ class ModelSection(Section):
             return values
         if values.get("name") != "kcentroids":
             raise ValueError(
-                "dissimilarity_options are of kcentroids; set name to it, or remove them."
+                "dissimilarity_options are only for kcentroids; set name to kcentroids, or "
+                "remove them."
             )
         if values.get("options"):
-            raise ValueError("options and dissimilarity_options are the same; give one of them.")
+            raise ValueError(
+                "options and dissimilarity_options mean the same; give only one of them."
+            )
         rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
         return {**rest, "options": values["dissimilarity_options"] or {}}
 
@@ -95,15 +122,18 @@ class ModelSection(Section):
     def _no_dissimilarity_but_of_centroids(self) -> Self:
         if self.dissimilarity is not None and self.name != "kcentroids":
             raise ValueError(
-                f"the model {self.name} has no dissimilarity; set name to kcentroids, or remove "
-                "dissimilarity."
+                f"the model {self.name} does not use a dissimilarity; set name to kcentroids, "
+                "or remove dissimilarity."
             )
         return self
 
     @model_validator(mode="after")
     def _one_strategy(self) -> ModelSection:
         if self.uniform_weights and self.weights not in ("free", "uniform"):
-            raise ValueError(f"uniform_weights and weights: {self.weights}; give one of them.")
+            raise ValueError(
+                f"uniform_weights and weights: {self.weights} contradict each other; give "
+                "only one of them."
+            )
         return self
 
     @property

@@ -20,8 +20,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.errors import ConfigError
+from emdist.inputs.expected import wrong_kind
 from emdist.inputs.plugins import nearest, plugins
-from emdist.inputs.validation import explain, wrong_kind
+from emdist.inputs.validation import explain
 from emdist.inputs.written import as_written
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
@@ -69,11 +70,15 @@ def _is_section(field: FieldInfo | None) -> bool:
 
 
 def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the JSON schema's description of a key, and its choices as an enum."""
+    """Return the JSON schema's description of a key, and its choices as an enum.
+
+    The enum has every value that a configuration may have: also other names of choices, and null
+    if that is the default. Prefect checks the parameters of a deployment against it.
+    """
     found: dict[str, Any] = {"description": entry.sentences}
     if entry.choices and "enum" not in schema:
-        empty = [None] if {"type": "null"} in schema.get("anyOf", ()) else []
-        found["enum"] = [*entry.choices, *empty]
+        empty = {"type": "null"} in schema.get("anyOf", ()) or schema.get("default", "") is None
+        found["enum"] = [*entry.choices, *entry.other_names, *([None] if empty else [])]
     return found
 
 

@@ -30,7 +30,7 @@ def test_labels_in_the_way_of_the_run(
 def test_no_outputs(emdist: Command, data: Path, tmp_path: Path) -> None:
     done = emdist(*FIT, "--set", "labels.outputs=[]")
     assert done.code == 2
-    assert "labels.outputs: got []; wanted at least one of labels, score" in done.err
+    assert "labels.outputs: expected at least one of labels, score" in done.err
     assert not (tmp_path / "runs").exists()
 
 

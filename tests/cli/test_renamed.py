@@ -22,21 +22,21 @@ def test_the_memory_of_a_sweep() -> None:
     new = make_section(
         SweepConfig, {"data": {"path": "x"}, "sweep": sweep | {"sums_memory": "1 MiB"}}
     )
-    with pytest.warns(RenamedWarning, match="^sweep.memory is called sweep.sums_memory now"):
+    with pytest.warns(RenamedWarning, match="^sweep.memory is now called sweep.sums_memory"):
         old = make_section(
             SweepConfig, {"data": {"path": "x"}, "sweep": sweep | {"memory": "1 MiB"}}
         )
     assert old == new
     assert old.sweep.budget == 1 << 20
     both = sweep | {"memory": "1 MiB", "sums_memory": "1 MiB"}
-    with pytest.raises(ConfigError, match=r"Give sweep\.sums_memory alone"):
+    with pytest.raises(ConfigError, match=r"Give only sweep\.sums_memory"):
         make_section(SweepConfig, {"data": {"path": "x"}, "sweep": both})
 
 
 def test_the_memory_of_the_estimator() -> None:
     grid = {"n_components": [1, 2]}
     new = Sweep(GaussianMixture(random_state=0), grid, sums_memory="1 MiB").fit(X)
-    with pytest.warns(RenamedWarning, match="^memory is called sums_memory now"):
+    with pytest.warns(RenamedWarning, match="^memory is now called sums_memory"):
         old = Sweep(GaussianMixture(random_state=0), grid, memory="1 MiB").fit(X)
     assert old.best_params_ == new.best_params_
     both = Sweep(GaussianMixture(), grid, sums_memory="2 MiB", memory="1 MiB")
@@ -52,8 +52,9 @@ def test_the_column_of_weights(emdist: Command, tmp_path: Path) -> None:
     old = emdist("ingest", "a.csv", "old.zarr", "--weights", "w", "--json")
     assert new.code == old.code == 0
     assert json.loads(old.out)["features"] == json.loads(new.out)["features"] == 1
-    assert (
-        old.err == "emdist: note: --weights is called --weight-column now; the old name will go.\n"
+    assert old.err == (
+        "emdist: note: --weights is now called --weight-column; a later release will remove the "
+        "old name.\n"
     )
     assert new.err == ""
     assert "--weights" not in emdist("ingest", "--help").out
@@ -64,5 +65,5 @@ def test_the_column_of_weights(emdist: Command, tmp_path: Path) -> None:
 def test_a_command_says_it_in_one_line(emdist: Command, data: Path) -> None:
     answer = emdist("sweep", data, "-k", "1,2", "--set", "sweep.memory=1 MiB", "--quiet")
     assert answer.code == 0
-    assert "emdist: note: sweep.memory is called sweep.sums_memory now" in answer.err
+    assert "emdist: note: sweep.memory is now called sweep.sums_memory" in answer.err
     assert ".py" not in answer.err

@@ -121,7 +121,7 @@ def test_the_model_is_held_against_the_memory_of_the_machine() -> None:
     source = array_source(np.zeros((10, 40_000), np.float32), None, None)
     section = ModelSection(name="full", n_components=5)
     recipe = Recipe(section, FitSection())
-    _refused(lambda: checked_memory([recipe], source, LocalEngine(1)), "free about")
+    _refused(lambda: checked_memory([recipe], source, LocalEngine(1)), "free on this machine")
 
 
 @pytest.mark.parametrize("make", [emdist.GaussianMixture, emdist.BayesianGaussianMixture])
@@ -142,7 +142,7 @@ def test_starts_and_records_count(tmp_path: Path) -> None:
     section = ModelSection(name="diagonal", n_components=2000)
     checked_memory([Recipe(section, FitSection())], source, LocalEngine(1), 350 << 20)
     for fit, words in (
-        (FitSection(n_init=50), "^50 starts need about"),
+        (FitSection(n_init=50), "^50 restarts need about"),
         (FitSection(schedule="incremental"), "diagonal with 2,000 components"),
     ):
         many = array_source(np.zeros((4000, 100), np.float32), None, 1000)
@@ -261,8 +261,8 @@ def test_a_result_too_large_for_memory_is_refused_with_the_way_to_disk(tmp_path:
 @pytest.mark.parametrize("starts", [10**7, 10**12])
 def test_more_starts_than_memory_holds_are_refused(starts: int) -> None:
     with pytest.raises(
-        ConfigError, match=rf"^{starts:,} starts need about .* Ask for fewer \(n_init\)"
+        ConfigError, match=rf"^{starts:,} restarts need about .* Ask for fewer restarts \(n_init\)"
     ):
         emdist.KMeans(3, n_init=starts).fit(ROWS)
-    with pytest.raises(ConfigError, match=r"starts need"):
+    with pytest.raises(ConfigError, match=r"restarts need"):
         emdist.Sweep(emdist.KMeans(n_init=starts), {"n_clusters": [2, 3]}).fit(ROWS)

@@ -361,7 +361,7 @@ TABLE = [
     Row("text", "error: encode it", lambda: (np.full((80, 2), "a"), None), error=DtypeError,
         says="encode the categories"),
     Row("objects", "error, or numbers where they are", lambda: (np.full((4, 2), object()), None),
-        error=DtypeError, says="no matrix of numbers", stored=False),
+        error=DtypeError, says="not a matrix of numbers", stored=False),
     Row("complex numbers", "error: parts or modulus", lambda: (bits() * 1j, None),
         error=DtypeError, says="modulus"),
     Row("dates", "error: convert them", lambda: (np.zeros((80, 2), "M8[s]"), None),

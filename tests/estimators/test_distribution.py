@@ -116,7 +116,7 @@ def test_kmeans_is_no_distribution(x: Rows, tmp_path: Path) -> None:
     est = KMeans(3, random_state=0).fit(x)
     assert not hasattr(est, "distribution")
     est.save(tmp_path / "m")
-    with pytest.raises(ConfigError, match="no mixture"):
+    with pytest.raises(ConfigError, match="is not a mixture"):
         emdist.load_distribution(tmp_path / "m")
     with pytest.raises(NotFoundError):
         emdist.load_distribution(tmp_path / "nowhere")

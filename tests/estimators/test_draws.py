@@ -141,7 +141,7 @@ def test_more_draws_than_memory_holds_are_refused_with_the_number_that_fits(want
     for draw, name in ((fitted.sample, "n_samples"), (fitted.distribution().sample, "n")):
         with pytest.raises(ConfigError, match=rf"^{name}=1,000,.* draws of 3 feature") as told:
             draw(wanted)
-        assert "this machine has free about" in str(told.value)
+        assert "is free on this machine" in str(told.value)
         most = str(told.value).rpartition("Draw at most ")[2].partition(" ")[0]
         assert 1000 < int(most.replace(",", "")) < wanted
 

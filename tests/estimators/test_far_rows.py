@@ -196,7 +196,7 @@ WEIGHTS: list[tuple[Any, str]] = [
     (np.full(200, -1.0), "negative or not finite"),
     (np.full(200, np.nan), "negative or not finite"),
     (np.full(200, np.inf), "negative or not finite"),
-    (np.ones(199), r"\(199,\); wanted \(200,\)"),
+    (np.ones(199), r"\(199,\), expected \(200,\)"),
     (np.full(200, 1e307), "sum to more than float64 holds"),
 ]
 
@@ -260,7 +260,7 @@ def test_squares_that_do_not_fit_float32_are_refused(name: str, scale: float) ->
         NARROW[name]().fit(rows() * scale)
     said = str(told.value)
     assert "(precision)" in said
-    assert "Set precision to auto or float64, or scale the features" in said
+    assert "Set precision to 'auto' or 'float64', or scale the features" in said
 
 
 @pytest.mark.parametrize("name", NARROW)
@@ -292,7 +292,10 @@ def test_a_configuration_names_the_key_of_the_precision(tmp_path: Path) -> None:
         "model": {"name": "kmeans", "n_components": 2, "precision": "float32"},
         "run": {"folder": str(tmp_path / "runs")},
     })  # fmt: skip
-    with open_job(config) as job, pytest.raises(ConfigError, match=r"Set model\.precision to auto"):
+    with (
+        open_job(config) as job,
+        pytest.raises(ConfigError, match=r"Set model\.precision to 'auto'"),
+    ):
         job.complete()
 
 

@@ -108,7 +108,7 @@ def test_what_only_a_fit_gives_is_not_there_and_says_so(est: Any, x: Any) -> Non
     for name in ("inertia_", "labels_", "converged_", "lower_bound_", "lower_bounds_"):
         assert not hasattr(made, name)
         if name in dir(type(made)):
-            with pytest.raises(AttributeError, match=f"given parameters has no {name}"):
+            with pytest.raises(AttributeError, match=f"given parameters and has no {name}"):
                 getattr(made, name)
     # It can be fitted, and is then as any other.
     again = clone(made).fit(x)

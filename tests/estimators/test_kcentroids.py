@@ -140,14 +140,14 @@ def test_an_own_pair_is_not_saved(x: Rows, tmp_path: Path) -> None:
         ({"dissimilarity": "l1"}, "K-medians"),
         ({"dissimilarity": "cosin"}, "did you mean 'cosine'.*itakura_saito"),
         ({"dissimilarity": 3}, "choose one of"),
-        ({"dissimilarity": "cosine", "centre": to_sphere}, "has one already"),
+        ({"dissimilarity": "cosine", "centre": to_sphere}, "has a centre already"),
         ({"dissimilarity": cosine, "centre": "mean"}, "a pair of functions"),
         ({"dissimilarity": cosine, "centre": (to_sphere, 1)}, "a pair of functions"),
         ({"dissimilarity": cosine, "dissimilarity_options": {"p": 1}}, "functools.partial"),
         ({"dissimilarity": "cosine", "dissimilarity_options": {"p": 1}}, "p is not a known key"),
         ({"dissimilarity": "cosine", "dissimilarity_options": 3}, "dissimilarity_options"),
         ({"dissimilarity": "mahalanobis"}, "exactly one"),
-        ({"init": np.zeros((2, 3))}, r"init has shape \(2, 3\); wanted \(3, 3\)"),
+        ({"init": np.zeros((2, 3))}, r"init has shape \(2, 3\); expected \(3, 3\)"),
     ],
 )
 def test_mistakes_are_told(params: dict[str, Any], says: str, x: Rows) -> None:
@@ -219,7 +219,7 @@ def test_rows_that_miss_values_have_the_distances_of_kmeans(x: Rows) -> None:
     same = KMeans(2, init=start, **options).fit(holes)
     np.testing.assert_array_equal(ours.cluster_centers_, same.cluster_centers_)
     np.testing.assert_allclose(ours.transform(holes), same.transform(holes) ** 2, atol=1e-9)
-    with pytest.raises(ConfigError, match="only squared_euclidean takes missing"):
+    with pytest.raises(ConfigError, match="squared_euclidean supports missing"):
         KCentroids(2, dissimilarity="cosine", non_finite="missing").fit(holes)
 
 
@@ -227,7 +227,7 @@ def test_the_old_name_of_the_options(x: Rows, tmp_path: Path) -> None:
     given = {"covariance": np.cov(x.T)}
     settings = {"dissimilarity": "mahalanobis", "random_state": 0}
     new = KCentroids(3, dissimilarity_options=given, **settings).fit(x)
-    with pytest.warns(FutureWarning, match="is called dissimilarity_options now"):
+    with pytest.warns(FutureWarning, match="is now called dissimilarity_options"):
         old = KCentroids(3, dissimilarity_params=given, **settings).fit(x)
     np.testing.assert_array_equal(old.cluster_centers_, new.cluster_centers_)
     old.save(tmp_path / "m")
@@ -246,7 +246,7 @@ def test_a_configuration_calls_the_options_the_same() -> None:
     options = {"matrix": [[1.0, 0.0], [0.0, 2.0]]}
     new = make_section(ModelSection, {**named, "dissimilarity_options": options})
     assert new == make_section(ModelSection, {**named, "options": options})
-    with pytest.raises(ConfigError, match="the same; give one"):
+    with pytest.raises(ConfigError, match="the same; give only one"):
         make_section(ModelSection, {**named, "options": options, "dissimilarity_options": options})
-    with pytest.raises(ConfigError, match="dissimilarity_options are of kcentroids"):
+    with pytest.raises(ConfigError, match="dissimilarity_options are only for kcentroids"):
         make_section(ModelSection, {"name": "full", "dissimilarity_options": options})

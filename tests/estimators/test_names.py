@@ -389,13 +389,15 @@ def table(x: Any, names: list[Any]) -> Any:
 @pytest.mark.parametrize("names", [["a", "b", "a"], [1, 2, 1]])
 def test_columns_of_one_name_are_named(make: Any, names: list[Any], x: NDArray[np.float64]) -> None:
     est, twice = KMeans(3, init=x[:3]).fit(x), make(x, names)
-    told = rf"The columns of X are not .*({names[0]}|c={names[0]}) comes more .* columns 0, 2\)\."
+    told = (
+        rf"The columns of X do not have .*({names[0]}|c={names[0]}) occurs more .* columns 0, 2\)\."
+    )
     for method in (est.fit, est.predict, est.score, est.transform):
         with pytest.raises(FeatureNamesError, match=told):
             method(twice)
-    with pytest.raises(FeatureNamesError, match="of the given parameters are not told apart"):
+    with pytest.raises(FeatureNamesError, match="of the given parameters do not have unique names"):
         KMeans.from_parameters(cluster_centers=twice)
-    with pytest.raises(FeatureNamesError, match="The feature_names are not told apart"):
+    with pytest.raises(FeatureNamesError, match="The feature_names do not have unique names"):
         KMeans.from_parameters(cluster_centers=x[:3], feature_names=["a", "a", "b"])
     est.fit(np.asarray(x))  # The advice.
 
@@ -428,7 +430,9 @@ def test_a_start_has_the_names_of_the_data(
     ):
         est.set_params(**{name: make(value, names)})
         for method in methods:
-            with pytest.raises(FeatureNamesError, match=f"of {name} are not those of X: .*{told}"):
+            with pytest.raises(
+                FeatureNamesError, match=f"of {name} differ from those of X: .*{told}"
+            ):
                 method(data)
     found = est.set_params(**{name: make(value, ORDER)}).fit(data)
     wanted = clone(est).set_params(**{name: value}).fit(data)

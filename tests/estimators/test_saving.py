@@ -215,8 +215,12 @@ def test_a_model_replaces_only_a_model(x: Rows, tmp_path: Path) -> None:
     ("path", "what"), [(None, "None"), (b"m", ".*of the type bytes"), (3, "3, of")]
 )
 def test_a_path_is_a_path(path: Any, what: str, x: Rows) -> None:
-    with pytest.raises(ConfigError, match=f"path is {what}.* wanted a folder to save the model in"):
+    with pytest.raises(
+        ConfigError, match=f"path is {what}.* expected a folder to save the model in"
+    ):
         KMeans(2, init=x[:2]).fit(x).save(path)
     for call in (emdist.load, emdist.load_distribution):
-        with pytest.raises(ConfigError, match=f"path is {what}.* wanted the folder of a saved mod"):
+        with pytest.raises(
+            ConfigError, match=f"path is {what}.* expected the folder of a saved mod"
+        ):
             call(path)

@@ -279,7 +279,7 @@ def test_a_stream_keeps_its_shape(est: Any, name: str, value: Any) -> None:
 def test_a_stream_that_goes_on_from_a_model_keeps_its_shape(tmp_path: Path) -> None:
     GaussianMixture(2, random_state=0).fit(COUNTS).save(tmp_path / "model")
     loaded: Any = emdist.load(tmp_path / "model")
-    with pytest.raises(ConfigError, match=r"n_components is 3, .* goes on from has 2\. "):
+    with pytest.raises(ConfigError, match=r"n_components is 3, .* continues has 2\. "):
         loaded.set_params(n_components=3).partial_fit(COUNTS)
     given = MiniBatchKMeans.from_parameters(cluster_centers=COUNTS[:2])
     with pytest.raises(ConfigError, match=r"n_clusters is 3, .* has 2\. .*new MiniBatchKMeans"):

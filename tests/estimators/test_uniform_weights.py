@@ -50,7 +50,9 @@ def test_they_are_those_of_the_configuration(tmp_path: Path) -> None:
 
 def test_a_prior_of_weights_beside_them_is_refused() -> None:
     both = GaussianMixture(2, uniform_weights=True, weight_concentration_prior=2.0)
-    with pytest.raises(ConfigError, match=r"weight_concentration_prior=2 .* Give one of the two"):
+    with pytest.raises(
+        ConfigError, match=r"weight_concentration_prior=2 .* Give only one of the two"
+    ):
         both.fit(X)
     given = {"means": [[0.0, 0.0], [4.0, 4.0]], "covariances": [np.eye(2)] * 2}
     with pytest.raises(ConfigError, match="weights differ"):

@@ -164,7 +164,7 @@ def test_a_cut_run_goes_on_from_its_checkpoint(values: dict[str, Any], tmp_path:
     ("change", "error", "text"),
     [
         ({"data": {"path": "/nowhere/x.zarr"}}, NotFoundError, "nothing at /nowhere/x.zarr"),
-        ({"data": {"path": "x.zarr", "block_size": "big"}}, ConfigError, "'big' is no size"),
+        ({"data": {"path": "x.zarr", "block_size": "big"}}, ConfigError, "'big' is not a size"),
         (
             {"data": {"path": "s3://b/x.zarr", "storage_options": {"secret_access_key": "xyzzy"}}},
             ConfigError,

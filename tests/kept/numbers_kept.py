@@ -77,7 +77,7 @@ def loaded(path: Path) -> Arrays:
     try:
         return numbers_of(emdist.load(path))
     except ValueError as error:  # the base of errors about settings
-        if "has no estimator" not in str(error):
+        if "There is no estimator" not in str(error):
             raise
         return {}
 

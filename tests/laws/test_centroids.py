@@ -134,9 +134,9 @@ def test_any_chunking_gives_the_same(name: str) -> None:
 def test_both_engines_give_the_same_bits(name: str, dask_engine: DaskEngine) -> None:
     x = data(name, 600, 4)
     given = of(name, 4, init="k-means||")
-    wanted = run(prepare(array_source(x, None, 2400), given))
-    same_bits(run(prepare(array_source(x, None, 2400), given, engine=LocalEngine(2))), wanted)
-    same_bits(run(prepare(array_source(x, None, 2400), given, engine=dask_engine)), wanted)
+    expected = run(prepare(array_source(x, None, 2400), given))
+    same_bits(run(prepare(array_source(x, None, 2400), given, engine=LocalEngine(2))), expected)
+    same_bits(run(prepare(array_source(x, None, 2400), given, engine=dask_engine)), expected)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -207,9 +207,9 @@ def test_a_row_of_zeros_moves_no_centre(name: str) -> None:
     x = rows(name, 300)
     start = Given(x[[0, 5, 9]])
     more = np.insert(x, [0, 40, 300], 0.0, axis=0)
-    found, wanted = (fit_array(a, setting(name), start) for a in (more, x))
-    assert relative(found.means, wanted.means) < 1e-12
-    assert found.objective == pytest.approx(wanted.objective, rel=1e-12)
+    found, expected = (fit_array(a, setting(name), start) for a in (more, x))
+    assert relative(found.means, expected.means) < 1e-12
+    assert found.objective == pytest.approx(expected.objective, rel=1e-12)
     assigned = found.assign(np.zeros((2, 3)))
     assert assigned.labels.tolist() == [0, 0]
     assert assigned.score.tolist() == [0.0, 0.0]
@@ -294,12 +294,12 @@ def test_an_own_pair_is_k_means_of_the_roots() -> None:
     x = data("own", 600, 4)
     start = x[[0, 7, 11, 30]]
     found = fit_array(x, own(4, tol=0.0), Given(start))
-    wanted = fit_array(
+    expected = fit_array(
         np.sqrt(x), setting("squared_euclidean", 4, fit={"tol": 0.0}), Given(np.sqrt(start))
     )
-    assert found.iterations == wanted.iterations
-    assert relative(np.sqrt(found.means), wanted.means) < 1e-10
-    assert found.objective == pytest.approx(wanted.objective, rel=1e-10)
+    assert found.iterations == expected.iterations
+    assert relative(np.sqrt(found.means), expected.means) < 1e-10
+    assert found.objective == pytest.approx(expected.objective, rel=1e-10)
 
 
 @dataclass(frozen=True)
@@ -322,22 +322,22 @@ def test_an_own_class_is_a_pair() -> None:
     half = Scaled(0.5)
     pair = OwnPair(half, half.centre, half.statistics)
     x = data("own", 300)
-    found, wanted = fit_array(x, own(3, pickle.loads(pickle.dumps(pair)))), fit_array(x, own(3))
-    assert relative(found.means, wanted.means) < 1e-10
+    found, expected = fit_array(x, own(3, pickle.loads(pickle.dumps(pair)))), fit_array(x, own(3))
+    assert relative(found.means, expected.means) < 1e-10
 
 
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
-        (OwnPair(lambda x, c: hellinger(x, c).T), r"returned shape \(3, 4\); wanted \(4, 3\)"),
-        (OwnPair(lambda x, c: -hellinger(x, c)), "wanted a number >= 0"),
+        (OwnPair(lambda x, c: hellinger(x, c).T), r"returned shape \(3, 4\); expected \(4, 3\)"),
+        (OwnPair(lambda x, c: -hellinger(x, c)), "expected a number >= 0"),
         (OwnPair(lambda x, c: hellinger(x, c) * np.nan), "is nan for the row"),
-        (OwnPair(lambda x, c: None), "NoneType, no array"),
-        (OwnPair(lambda x, c: hellinger(x, c) * 1j), "no array of real numbers"),
-        (OwnPair(hellinger, squares, lambda x: x.sum(axis=1)), r"statistics .* wanted \(4, W\)"),
-        (OwnPair(hellinger, lambda m: m[:, :2], roots), r"centre .* wanted \(4, 3\)"),
-        (OwnPair(hellinger, lambda m: m * np.inf, roots), "wanted finite numbers"),
-        (OwnPair(hellinger, None, lambda x: np.hstack([x, x])), "6 numbers a row"),
+        (OwnPair(lambda x, c: None), "NoneType, not an array"),
+        (OwnPair(lambda x, c: hellinger(x, c) * 1j), "not an array of real numbers"),
+        (OwnPair(hellinger, squares, lambda x: x.sum(axis=1)), r"statistics .* expected \(4, W\)"),
+        (OwnPair(hellinger, lambda m: m[:, :2], roots), r"centre .* expected \(4, 3\)"),
+        (OwnPair(hellinger, lambda m: m * np.inf, roots), "expected finite numbers"),
+        (OwnPair(hellinger, None, lambda x: np.hstack([x, x])), "6 numbers per row"),
     ],
 )  # fmt: skip
 def test_an_own_pair_that_is_wrong_is_told_so(pair: OwnPair, says: str) -> None:
@@ -352,7 +352,7 @@ def test_an_own_pair_that_goes_wrong_later_is_told_so(dask_engine: DaskEngine) -
     x = data("own", 400)
     x[399] = 1e7
     for engine in (ONE_THREAD, dask_engine):
-        with pytest.raises(ConfigError, match="wanted a number >= 0"):
+        with pytest.raises(ConfigError, match="expected a number >= 0"):
             fit_array(x, own(2, OwnPair(late)), Given(x[:2]), engine=engine)
 
 
@@ -403,7 +403,7 @@ def test_a_file_of_ones_own_is_found_by_name(
         ({"matrix": [[1.0, 0.5], [0.0, 1.0]]}, "not symmetric positive definite"),
         ({"matrix": [[1.0, 0.0], [0.0]]}, "not symmetric positive definite"),
         ({"matrix": "A.npy"}, "matrix"),
-        ({"matrix": np.eye(2).tolist()}, "2 x 2 and the data has 3"),
+        ({"matrix": np.eye(2).tolist()}, "2 x 2, but the data have 3"),
         ({"metric": [[1.0]]}, "did you mean 'matrix'"),
     ],
 )

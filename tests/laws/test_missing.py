@@ -347,7 +347,7 @@ def test_what_is_refused() -> None:
     gone[:, 2] = np.nan
     refused(gone, setting_for("full"), DataError, r"1 feature\(s\), the first \[2\], are missing")
     counts = with_holes(rows("multinomial"))
-    refused(counts, setting_for("multinomial"), ConfigError, "a row's total is given")
+    refused(counts, setting_for("multinomial"), ConfigError, "the total of a row is given")
     bits = with_holes(rows("bernoulli"))
     bits[4, 0] = 0.5
     refused(bits, setting_for("bernoulli"), DomainError, "not only whole numbers")
@@ -360,17 +360,19 @@ def test_what_is_refused() -> None:
 def test_what_has_no_law_of_incomplete_rows_is_refused() -> None:
     x = with_holes(rows("full"))
     for name in VARIATIONAL:
-        refused(x, setting_for(name), ConfigError, "want rows that miss nothing")
+        refused(x, setting_for(name), ConfigError, "need rows without missing values")
     for name in ("cosine", "kullback_leibler", "mahalanobis"):
         options = {"matrix": np.eye(3).tolist()} if name == "mahalanobis" else {}
         other = Setting("kcentroids", dissimilarity=name, options=options, missing=True)
-        refused(x, other, ConfigError, "only squared_euclidean takes missing")
+        refused(x, other, ConfigError, "squared_euclidean supports missing")
     own = Setting("kcentroids", dissimilarity=OwnPair(lambda x, c: x @ c.T), missing=True)
-    refused(x, own, ConfigError, "only squared_euclidean takes missing")
-    refused(x, Setting("kmedians", missing=True), ConfigError, "K-medians want rows that miss")
+    refused(x, own, ConfigError, "squared_euclidean supports missing")
+    refused(
+        x, Setting("kmedians", missing=True), ConfigError, "K-medians needs rows without missing"
+    )
     for name in ("full", "tied"):
         prior = Setting(name, options={"prior": {}}, missing=True)
-        refused(x, prior, ConfigError, "Give the prior's covariance")
+        refused(x, prior, ConfigError, "Give the covariance of the prior")
 
 
 def test_centroids_of_squared_distances_are_those_of_kmeans() -> None:

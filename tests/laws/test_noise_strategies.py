@@ -234,7 +234,7 @@ def test_a_product_as_a_distribution_has_its_posteriors_as_expected() -> None:
 
 @pytest.mark.parametrize("name", ["kmeans", "kcentroids", "kmedians"])
 def test_clusters_without_a_density_have_no_noise(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} has no density to hold noise against"):
+    with pytest.raises(ConfigError, match=f"{name} has no density to compare"):
         make_model(ModelSection(name=name, noise=True))
 
 
@@ -248,5 +248,5 @@ def test_an_estimator_without_a_parameter_for_noise_is_none_of_its_models(tmp_pa
     setting = noisy("variational_full", max_iter=3)
     path = Location(str(tmp_path / "model"))
     save_fitted(path, setting.model_section_for(2), fitted_of(fit_array(X, setting)), {})
-    with pytest.raises(ConfigError, match="has no estimator"):
+    with pytest.raises(ConfigError, match="There is no estimator"):
         load(str(path))

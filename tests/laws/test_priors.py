@@ -114,14 +114,14 @@ def test_a_posterior_of_no_rows_is_the_prior(weights: str) -> None:
 @pytest.mark.parametrize(
     ("name", "prior", "words"),
     [
-        ("full", {"mean": [1.0]}, "mean has 1 number"),
-        ("full", {"covariance": 1.0}, r"wants numbers of shape \(2, 2\)"),
+        ("full", {"mean": [1.0]}, "mean of the prior has 1 number"),
+        ("full", {"covariance": 1.0}, r"expected numbers of shape \(2, 2\)"),
         ("full", {"covariance": [[1.0, 2.0], [2.0, 1.0]]}, "positive definite"),
         ("tied", {"degrees_of_freedom": 1.0}, "more than 1"),
         ("variational_spherical", {"degrees_of_freedom": 1.0}, "more than 1"),
-        ("variational_spherical", {"covariance": [1.0]}, "wants one number"),
+        ("variational_spherical", {"covariance": [1.0]}, "expected one number"),
         ("diagonal", {"covariance": [1.0, 0.0]}, "values <= 0"),
-        ("diagonal", {"mean_precision": 0.0}, "greater than 0"),
+        ("diagonal", {"mean_precision": 0.0}, "expected a number above 0"),
         ("diagonal", {"mean_prec": 1.0}, "mean_prec"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_prior_that_does_not_fit_is_refused(name: str, prior: Any, words: str)
 
 
 def test_only_one_strategy_for_the_weights() -> None:
-    with pytest.raises(ValueError, match="give one of them"):
+    with pytest.raises(ValueError, match="give only one of them"):
         ModelSection(uniform_weights=True, weights="dirichlet")
     with pytest.raises(ConfigError, match=r"weights_options.*concentration"):
         make_model(ModelSection(name="full", weights="dirichlet", weights_options={"concent": 1}))

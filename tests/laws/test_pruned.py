@@ -520,7 +520,7 @@ def test_the_estimator_prunes_where_it_is_asked() -> None:
         np.testing.assert_allclose(found.cluster_centers_, plain.cluster_centers_, rtol=1e-13)
         np.testing.assert_array_equal(found.labels_, plain.labels_)
         assert found.n_iter_ == plain.n_iter_
-    with pytest.raises(ConfigError, match="Give one"):
+    with pytest.raises(ConfigError, match="Give only one"):
         KMeans(4, algorithm="elkan", schedule="minibatch").fit(x)
     with pytest.raises(ConfigError, match="algorithm"):
         KMeans(4, algorithm="full").fit(x)

@@ -68,7 +68,9 @@ def test_sound_widths_are_taken(tmp_path: Path) -> None:
 def test_a_file_that_is_no_npz_is_told_as_such(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "start.txt"
     path.write_bytes(text)
-    with pytest.raises(StartError, match=r"fit\.start: .*\(it is no \.npz or \.npy file\)") as told:
+    with pytest.raises(
+        StartError, match=r"fit\.start: .*\(it is neither an \.npz nor an \.npy file\)"
+    ) as told:
         read_start(str(path))
     assert "pickle" not in str(told.value)
     assert "numpy.savez" in str(told.value)

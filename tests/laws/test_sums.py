@@ -81,7 +81,7 @@ def test_the_sums_of_any_split_add_to_those_of_the_whole(
 
 
 def test_sums_of_different_tasks_do_not_add() -> None:
-    with pytest.raises(ValueError, match="do not add"):
+    with pytest.raises(ValueError, match="cannot be added"):
         Sums({"n": np.zeros(1)}) + Sums({"t": np.zeros(1)})
 
 

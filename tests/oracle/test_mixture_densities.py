@@ -201,7 +201,7 @@ def test_sums_that_are_not_closed_say_why() -> None:
     for a, b in [(bits, bits), (bits, poisson), (poisson, gaussians("full", 2)[0])]:
         with pytest.raises(ConfigError, match="add the draws"):
             a.convolve(b)
-    with pytest.raises(ShapeError, match="do not add"):
+    with pytest.raises(ShapeError, match="cannot be added"):
         poisson.convolve(counts("poisson", 1))
     with pytest.raises(TypeError):
         poisson + poisson  # type: ignore[operator]  # a plus could be read as a mixture of both
@@ -214,7 +214,7 @@ def test_sums_that_are_not_closed_say_why() -> None:
         (lambda m: m.log_density([[1.0, 2.0, 3.0]]), ShapeError, "3 feature"),
         (lambda m: m.log_density([[1.0, 2.0], [3.0]]), DataError, "different lengths"),
         (lambda m: m.log_density([["a", "b"]]), DataError, "dtype"),
-        (lambda m: m.log_density([[1.0, 2.0], [np.nan, 0.0]]), DataError, "row 1 first"),
+        (lambda m: m.log_density([[1.0, 2.0], [np.nan, 0.0]]), DataError, "first row 1"),
         (lambda m: m.marginal([]), ConfigError, "at least one"),
         (lambda m: m.marginal([0, 0]), ConfigError, "twice"),
         (lambda m: m.marginal([0, -2]), ConfigError, "twice"),
@@ -223,7 +223,7 @@ def test_sums_that_are_not_closed_say_why() -> None:
         (lambda m: m.marginal([True, False]), ConfigError, "flatnonzero"),
         (lambda m: m.conditional([0, 1], [1.0, 2.0]), ConfigError, "none is left"),
         (lambda m: m.conditional(0, [1.0, 2.0]), ShapeError, "conditional_mean"),
-        (lambda m: m.conditional(0, "x"), DataError, "no real numbers"),
+        (lambda m: m.conditional(0, "x"), DataError, "not real numbers"),
         (lambda m: m.conditional(0, np.inf), DataError, "finite"),
         (lambda m: m.conditional(0, 1e200), DomainError, "far from every component"),
         (lambda m: m.conditional_mean(0, [[1.0, 2.0]]), ShapeError, "2 feature"),
@@ -251,7 +251,7 @@ def test_a_family_that_states_nothing_is_refused_by_name() -> None:
 
     silent = MixtureDistribution(Silent(), np.ones(1), np.zeros((1, 2)))  # type: ignore[arg-type]
     for ask in (silent.mean, silent.covariance, lambda: silent.marginal(0)):
-        with pytest.raises(ConfigError, match="Silent states no"):
+        with pytest.raises(ConfigError, match="Silent has no"):
             ask()
     with pytest.raises(ConfigError, match="add the draws"):
         silent.convolve(silent)

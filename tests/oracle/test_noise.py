@@ -231,7 +231,7 @@ def test_a_larger_volume_leaves_less_to_the_noise() -> None:
         model = GaussianMixture(K, noise=0.2, noise_volume=volume, random_state=0).fit(X)
         counts.append(int((model.predict(X) == -1).sum()))
     assert counts[0] > counts[1] > counts[2]
-    with pytest.raises(ConfigError, match=r"noise_volume=3\.0 without noise"):
+    with pytest.raises(ConfigError, match=r"noise_volume=3\.0 is given without noise"):
         GaussianMixture(K, noise_volume=3.0).fit(X)
 
 
@@ -297,7 +297,7 @@ def test_labels_responsibilities_and_draws(tmp_path: Path) -> None:
     [
         ({"name": "kmeans", "noise": True}, "kmeans has no density"),
         ({"name": "poisson", "noise": 0.1}, "noise is uniform over real numbers"),
-        ({"name": "full", "noise": 0.0}, "noise.weight: Input should be greater than 0, got 0.0"),
+        ({"name": "full", "noise": 0.0}, "noise.weight: expected a number above 0, got 0.0"),
         ({"name": "full", "noise": {"volum": 3}}, "not a known key .did you mean 'volume'"),
     ],
 )

@@ -280,12 +280,12 @@ def test_ignored_columns_change_nothing() -> None:
         ([], "groups is empty"),
         ([group("full", [0, 1]), group("full", [1, 2, 3])], r"\[1\] more than once"),
         ([group("full", [0, 1])], r"name 2 feature\(s\), and the data has 4"),
-        ([group("full", "0:9")], r"name 9 feature\(s\), and the data has 4"),
-        ([group("full", "3-4")], "wanted a list of indices, or a range as '3:40'"),
+        ([group("full", "0:9")], r"name 9 feature\(s\) and the data have 4"),
+        ([group("full", "3-4")], "expected a list of indices, or a range as '3:40'"),
         ([group("full", "4:4")], "empty range"),
         ([group("full", [-1, 0, 1, 2])], "all >= 0"),
         ([group("ful", "0:4")], "did you mean 'full'"),
-        ([group("product", "0:4")], "a product of products is one product"),
+        ([group("product", "0:4")], "is a product itself"),
         ([group("full", "0:4", reg=1)], r"groups\[0\].options.reg is not a known key"),
         (
             [group("full", "0:2"), group("binomial", "2:4", trials=[3, 3, 3])],
@@ -418,12 +418,15 @@ def test_a_product_that_ignores_features_has_no_distribution_of_them() -> None:
     [
         ({"reg_covar": 50.0}, r"groups\.0\.reg_covar is not a known key"),
         ({"optoins": {}}, r"optoins is not a known key \(did you mean 'options'\?\)"),
-        ({"columns": [True, 0, 2]}, r"Indices of features are wanted in place of True"),
-        ({"columns": np.array([True, False, True])}, r"wanted in place of True"),
-        ({"columns": "0:1000000"}, r"columns='0:1000000' names feature 999999: .* data has 3\."),
-        ({"columns": "0:1000000000"}, r"columns='0:1000000000'; wanted features of the data"),
-        ({"columns": "0:" + "9" * 5000}, r"wanted features of the data"),
-        ({"columns": [0, 1, 10**9]}, r"names feature 1000000000; wanted features of the data"),
+        ({"columns": [True, 0, 2]}, r"expected indices of features in place of True"),
+        (
+            {"columns": np.array([True, False, True])},
+            r"expected indices of features in place of True",
+        ),
+        ({"columns": "0:1000000"}, r"columns='0:1000000' names feature 999999, .* data have 3\."),
+        ({"columns": "0:1000000000"}, r"columns='0:1000000000'; expected features of the data"),
+        ({"columns": "0:" + "9" * 5000}, r"expected features of the data"),
+        ({"columns": [0, 1, 10**9]}, r"names feature 1000000000; expected features of the data"),
     ],
 )
 def test_groups_that_are_none_are_refused_at_once(wrong: dict[str, Any], said: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from emdist.composition.sweep_config import SweepConfig
 from emdist.fit.criteria import CRITERIA
 from emdist.inputs.plugins import plugins
 from emdist.parameters.configuration import CONFIGURATION
+from emdist.parameters.models import OTHER_FAMILIES
 from emdist.parameters.variants import VARIANTS, entry
 from emdist.settings.config import (
     ASSIGNMENTS,
@@ -21,7 +24,9 @@ from emdist.settings.config import (
     SCHEDULES,
     SEEDERS,
     WEIGHTS,
+    Config,
     make_config,
+    make_section,
 )
 from tools.parameters import SHIPPED, estimators, main, sections
 
@@ -99,3 +104,65 @@ def test_forms_offer_choices_and_descriptions() -> None:
     for section in schema.values():
         for key, one in section["properties"].items():
             assert one["description"], key
+
+
+ACCEPTED: list[dict[str, Any]] = [
+    *({"model": {"name": name}}
+      for name in (*CONFIGURATION["model.name"].choices, *OTHER_FAMILIES)),
+    *({"model": {"name": "full", "noise": noise}}
+      for noise in (True, False, None, 0.1, "yes", "On", "NO", "off", {}, {"weight": 0.1})),
+    *({"model": {"dissimilarity": None, "assignment": name}}
+      for name in CONFIGURATION["model.assignment"].choices),
+    *({"model": {"name": "kcentroids", "dissimilarity": name}}
+      for name in CONFIGURATION["model.dissimilarity"].choices),
+    *({"fit": {"init": name}} for name in (None, *CONFIGURATION["fit.init"].choices)),
+    *({"sweep": {"n_components": found}} for found in ("2..16", "2,4", ["2..8", 12], [2, 4])),
+    *({"sweep": {"n_components": [2], "criterion": name}}
+      for name in (None, *CONFIGURATION["sweep.criterion"].choices)),
+    {"sweep": {"n_components": [2], "families": ["diag", "full"]}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sections", ACCEPTED, ids=str)
+def test_the_schema_has_every_spelling_that_a_configuration_accepts(
+    sections: dict[str, Any],
+) -> None:
+    jsonschema = pytest.importorskip("jsonschema")  # Prefect checks parameters with it.
+    cls = SweepConfig if "sweep" in sections else Config
+    values = {"data": {"path": "x.zarr"}, **sections}
+    make_section(cls, values)
+    jsonschema.validate(values, cls.model_json_schema())
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"model": {"name": "diagnal"}},
+        {"model": {"noise": 0}},
+        {"model": {"noise": "maybe"}},
+        {"model": {"dissimilarity": "l1"}},
+        {"sweep": {"n_components": []}},
+        {"sweep": {"n_components": [0]}},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_other_spellings(sections: dict[str, Any]) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    cls = SweepConfig if "sweep" in sections else Config
+    values = {"data": {"path": "x.zarr"}, **sections}
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, cls.model_json_schema())
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_schema_accepts_every_shipped_configuration(path: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((SHIPPED / "schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(yaml.safe_load(path.read_text(encoding="utf-8")), schema)
+
+
+def test_descriptions_of_sections_are_sentences() -> None:
+    schema: Any = SweepConfig.model_json_schema()
+    for one in (schema, *schema["$defs"].values()):
+        assert one["description"].startswith(("This section ", "The configuration "))
+        assert one["description"].endswith(".")

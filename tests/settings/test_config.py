@@ -114,7 +114,7 @@ def test_a_configuration_does_not_change() -> None:
     [
         ({"dta": {}}, r"dta is not a known key \(did you mean 'data'\?\)"),
         ({"fit": {"sede": 1}}, r"fit\.sede is not a known key \(did you mean 'seed'\?\)"),
-        ({"fit": {"zzz": 1}}, r"fit\.zzz is not a known key; known here: seed, init, start"),
+        ({"fit": {"zzz": 1}}, r"fit\.zzz is not a known key; known keys: seed, init, start"),
         ({"ingest": {"sauce": "x"}}, r"did you mean 'source'"),
         ({"model": {"name": "fulll"}}, r"'fulll' is not known \(did you mean 'full'\?\)"),
         ({"model": {"name": "{0}"}}, r"'\{0\}' is not known"),
@@ -123,16 +123,16 @@ def test_a_configuration_does_not_change() -> None:
         ({"model": {"min_weight": 1}}, "min_weight"),
         ({"model": {"assignment": "firm"}}, "'firm' is not known; choose one of hard, soft, "),
         ({"fit": {"tol": float("nan")}}, "tol"),
-        ({"fit": {"tol": float("inf")}}, r"fit\.tol: Input should be a finite number, got inf"),
+        ({"fit": {"tol": float("inf")}}, r"fit\.tol: expected a finite number, got inf"),
         ({"cluster": {"stall_timeout": float("inf")}}, r"cluster\.stall_timeout: .* finite number"),
         ({"fit": {"seed": -1}}, "seed"),
         ({"fit": {"on_collapse": "ignore"}}, "'regularise', 'reseed', 'drop' or 'raise'"),
         ({"cluster": {"kind": "dask"}}, "'dask' is not known"),
         ({"run": {"key": ""}}, r"run\.key"),
         ({"run": {"checkpoint_seconds": 0}}, "checkpoint_seconds"),
-        ({"labels": {"outputs": []}}, r"^[^\n]*labels\.outputs: got \[\]; wanted at least one of"),
+        ({"labels": {"outputs": []}}, r"^[^\n]*labels\.outputs: expected at least one of"),
         ({"labels": {"outputs": ["lables"]}}, r"labels\.outputs\.0: .*'labels'.*got 'lables'"),
-        ({"data": {"path": "x", "block_size": "0 MB"}}, r"data\.block_size: '0 MB' is no size"),
+        ({"data": {"path": "x", "block_size": "0 MB"}}, r"data\.block_size: '0 MB' is not a size"),
         ({"data": {"path": "x", "block_size": 5}}, "block_size"),
         ({"data": "x.zarr"}, "data: "),
         ({"data": {"path": None}}, r"data\.path"),
@@ -147,7 +147,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         minimal(fit={"sede": 1, "tol": -1}, model={"n_components": 0})
     lines = str(caught.value).splitlines()
-    assert lines[0] == "the configuration: 3 faults"
+    assert lines[0] == "the configuration: 3 errors"
     assert len(lines) == 4
 
 
@@ -199,7 +199,7 @@ def test_settings_leave_what_they_are_laid_over_alone() -> None:
 
 @pytest.mark.parametrize("text", ["", "=", "fit", "fit.=1", ".seed=1", "fit..seed=1"])
 def test_settings_that_are_none(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"wanted section\.key=value"):
+    with pytest.raises(ConfigError, match=r"expected section\.key=value"):
         overridden({}, [text])
 
 
@@ -308,7 +308,7 @@ def test_options_of_a_plug_in_are_checked() -> None:
         make_model(ModelSection(name="full", options={"reg_cov": 1}))
     with pytest.raises(ConfigError, match="reg_covar"):
         make_model(ModelSection(name="full", options={"reg_covar": "much"}))
-    with pytest.raises(ConfigError, match="kmeans has none"):
+    with pytest.raises(ConfigError, match="kmeans has no options"):
         make_model(ModelSection(options={"reg_covar": 1}))
     assert make_model(ModelSection(name="full", options={"reg_covar": 0.5})).family.reg_covar == 0.5
 
@@ -476,21 +476,27 @@ def test_an_empty_section_is_one_of_defaults(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError, match="data is missing"):
         read(tmp_path, "data:\nfit:\n")
-    with pytest.raises(ConfigError, match=r"fit\.seed has no value.*leave the key out"):
+    with pytest.raises(ConfigError, match=r"fit\.seed has no value.*leave fit\.seed out"):
         read(tmp_path, "data: {path: x}\nfit:\n  seed:\n")
-    with pytest.raises(ConfigError, match=r"fit: got 3; wanted a section"):
+    with pytest.raises(ConfigError, match=r"fit: expected a section, .*, got 3"):
         read(tmp_path, "data: {path: x}\nfit: 3\n")
 
 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"data:\n\tpath: x\n", "a tab stands there; indent with spaces, line 2"),
-        (b"data: {path: x}\n---\nfit: {}\n", "several documents.*line 2"),
-        ("data: {path: größe}\n".encode("latin-1"), r"no UTF-8 text \(byte 16\)"),
-        ("data: {path: x}\n".encode("utf-16"), r"no UTF-8 text \(byte 1\)"),
+        (b"data:\n\tpath: x\n", "line 2, column 1: it contains a tab; indent with spaces"),
+        (b"data: {path: x}\n---\nfit: {}\n", "line 2.*several documents"),
+        ("data: {path: größe}\n".encode("latin-1"), r"not UTF-8 text \(byte 16 "),
+        ("data: {path: x}\n".encode("utf-16"), r"not UTF-8 text \(byte 1 "),
         (b"data: {path: 'a\x00b'}\n", "x0000"),
-        (b"data: path: x\n", "a ':' stands where none may.*line 1"),
+        (b"data: path: x\n", "line 1.*a ':' is not allowed"),
+        (b"data: {path: *x}\n", r"line 1, column 14: an alias .* has no anchor"),
+        (b"data: [1\nfit: 3\n", r"line 2, column 4: a '\[' is not closed"),
+        (b"data: [", "a value is missing here, or a bracket is not closed"),
+        (b"data:\n  path: x\n fit:\n", "line 3, column 2: this line is not indented"),
+        (b"data: {path: 'x}\n", "a quote is not closed"),
+        (b"data: {path: @x}\n", "must be in quotes"),
         (b"", "holds no sections"),
         (b"# nothing\n", "holds no sections"),
         (b"- a\n- b\n", "holds no sections"),
@@ -513,23 +519,23 @@ def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
         ("a\nb", "line break"),
         ("a\x00b", "cannot be printed"),
         ("a\x1b[31m", "cannot be printed"),
-        ("x" * 5000, "5,000 bytes, and a name has 200 at most"),
+        ("x" * 5000, "5,000 bytes, but a name can have at most 200"),
         ("ä" * 101, "202 bytes"),
-        ("a/b", "is a path, and no name"),
+        ("a/b", "is a path, not a name"),
         ("..", "is a path"),
         (".", "is a path"),
         ("../x", "is a path"),
-        (" a", "with a blank"),
+        (" a", "with a space"),
     ],
 )
 def test_a_key_that_is_no_name_of_a_folder_is_refused(key: str, words: str) -> None:
     with pytest.raises(ConfigError, match=rf"run\.key: .*{words}") as caught:
         minimal(run={"key": key})
     assert len(str(caught.value)) < 300
-    with pytest.raises(ConfigError, match=f"the key .*{words}"):
+    with pytest.raises(ConfigError, match=f"the run key .*{words}"):
         run_location(minimal(), key)
     swept = make_sweep_config({"data": {"path": "x"}, "sweep": {"n_components": [2, 3, 4]}})
-    with pytest.raises(ConfigError, match=f"the key .*{words}"):
+    with pytest.raises(ConfigError, match=f"the run key .*{words}"):
         run_location(swept, key)
     assert minimal(run={"key": "my run, 2024-01-01 (ä)"}).run.key == "my run, 2024-01-01 (ä)"
 
@@ -542,3 +548,31 @@ def test_a_fit_without_labels_may_ask_for_none() -> None:
 def test_a_scheduler_is_waited_for_as_long_as_a_clock_counts(seconds: float) -> None:
     with pytest.raises(ConfigError, match="must be a positive and finite number of seconds"):
         Address("tcp://127.0.0.1:1", timeout=seconds)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"fit": {"n_init": "x"}}, "fit.n_init: expected a whole number, got 'x'."),
+        ({"fit": {"n_init": 2.5}}, "fit.n_init: expected a whole number, got 2.5."),
+        ({"fit": {"n_init": 0}}, "fit.n_init: expected at least 1, got 0."),
+        ({"fit": {"tol": "small"}}, "fit.tol: expected a number, got 'small'."),
+        ({"fit": {"tol": float("nan")}}, "fit.tol: expected a finite number, got nan."),
+        ({"fit": {"schedule_options": 3}},
+         "fit.schedule_options: expected a mapping, as in {key: value}, got 3."),
+        ({"data": {"path": ["x"]}}, "data.path: expected text, got ['x']."),
+        ({"data": {"path": "x", "missing_chunks": "skip"}},
+         "data.missing_chunks: expected 'raise', 'drop' or 'fill', got 'skip'."),
+        ({"labels": {"outputs": "score"}}, "labels.outputs: expected a list, got 'score'."),
+        ({"model": {"min_weight": 1.5}}, "model.min_weight: expected a number below 1, got 1.5."),
+        ({"model": {"noise": "maybe"}},
+         "model.noise: expected true, false or the weight of the noise, got 'maybe'."),
+        ({"run": {"checkpoint_seconds": 0}},
+         "run.checkpoint_seconds: expected a number above 0, got 0."),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_faults_of_any_kind_are_told_in_our_words(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config({"data": {"path": "x"}, **sections})
+    assert str(caught.value) == f"the configuration: {message}"

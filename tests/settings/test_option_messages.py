@@ -25,12 +25,18 @@ from emdist.wording import worded
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: checked_options(LocalEngine, {"threads": 0}, "cluster"), "cluster.threads=0; w"),
-        (lambda: checked_options(Local, {"n_workers": 0}, "cluster"), "cluster.n_workers=0; w"),
+        (
+            lambda: checked_options(LocalEngine, {"threads": 0}, "cluster"),
+            "cluster.threads=0; expected a whole number",
+        ),
+        (
+            lambda: checked_options(Local, {"n_workers": 0}, "cluster"),
+            "cluster.n_workers=0; expected a whole number",
+        ),
         (lambda: checked_options(Address, {"address": "a:1"}, "cluster"), "cluster.address='a:1'"),
         (
             lambda: dissimilarity_of("mahalanobis", {}),
-            "model.options: mahalanobis wants exactly one",
+            "model.options: mahalanobis needs exactly one",
         ),
         (
             lambda: checked_options(
@@ -53,8 +59,8 @@ def test_options_that_there_are_not_any_of_are_said_to_be_none() -> None:
     with pytest.raises(ConfigError) as caught:
         checked_options(Batch, {"rate": 1}, "fit.schedule_options")
     assert str(caught.value) == (
-        "fit.schedule_options.rate is not a known key: there are no options here. "
-        "Leave fit.schedule_options out."
+        "fit.schedule_options.rate is not a known key, because fit.schedule_options has no "
+        "options. Leave fit.schedule_options out."
     )
 
 

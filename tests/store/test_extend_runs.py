@@ -146,7 +146,7 @@ def test_a_sweep_goes_on(data: Path, tmp_path: Path) -> None:
         ({"tol": 100.0}, RunMismatchError, "tol cannot be raised so far"),
         ({"seed": 2, "max_iter": 9}, RunMismatchError, "fit.seed: 0 -> 2"),
         ({"key": "other"}, NotFoundError, "no run in .*other to extend"),
-        ({"key": None}, ConfigError, "Name the run"),
+        ({"key": None}, ConfigError, "Set run.key to the name of the run"),
     ],
 )
 def test_what_cannot_be_extended_is_refused(
@@ -175,7 +175,7 @@ def test_labels_that_others_wrote_stay(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["full", "kmeans"])
 def test_an_unfinished_run_is_loaded_as_it_stands(name: str, data: Path, tmp_path: Path) -> None:
     segments(values(data, tmp_path, name=name, k=5), 2)
-    with pytest.warns(ConvergenceWarning, match="has not finished: this is the model after 2"):
+    with pytest.warns(ConvergenceWarning, match="has not finished: this is its model after 2"):
         found = emdist.load(tmp_path / "r")
     assert found.converged_ is False
     assert found.n_iter_ == 2

@@ -46,8 +46,8 @@ class RealRows(MeansAsLocations[L]):
         if not getattr(self, "reg_covar", 0.0):
             return ""
         return (
-            "reg_covar is added to variances after they are estimated, which is not their "
-            "maximum where components are narrow; lower reg_covar"
+            "reg_covar is added to variances after they are estimated, so narrow components do "
+            "not reach the maximum; lower reg_covar"
         )
 
     def translate(self, params: L, shift: Floats) -> L:
@@ -111,7 +111,7 @@ def positive(variances: Floats, what: str) -> Floats:
         where = f" in feature(s) {features}" if features else ""
         raise CollapseError(
             f"The {what} of component(s) {rows} is not positive{where}: their rows are equal "
-            f"there, or differ by less than float64 can square. {ADVICE}"
+            f"there, or differ by too little for float64 to square. {ADVICE}"
         )
     return variances
 
@@ -150,18 +150,18 @@ def _singular(covariance: Floats, what: str) -> CollapseError:
     if len(flat) or not np.isfinite(covariance).all():
         return CollapseError(
             f"The {what} is not positive definite: its rows are equal in feature(s) "
-            f"{flat[:5].tolist()}, or differ by less than float64 can square. {ADVICE}"
+            f"{flat[:5].tolist()}, or differ by too little for float64 to square. {ADVICE}"
         )
     scale = np.sqrt(variances)
     vector = np.abs(np.linalg.eigh(covariance / np.outer(scale, scale))[1][:, 0])
     tied = np.flatnonzero(vector > 0.05 * vector.max())
     return CollapseError(
-        f"The {what} is not positive definite in float64: features {tied[:5].tolist()}"
-        f"{' and more' if len(tied) > 5 else ''} follow from each other to 15 digits among its "
-        "rows. These are too few distinct rows, or the features are copies or sums of each other. "
-        f"Set reg_covar, which is added to variances, to {1e-10 * variances.max():.0e} or more, "
-        "leave such features out, ask for fewer components, or set fit.on_collapse to 'reseed' or "
-        "'drop'."
+        f"The {what} is not positive definite in float64: features "
+        f"{tied[:5].tolist()}{' and more' if len(tied) > 5 else ''} follow from each other to "
+        "15 digits in its rows. There are too few distinct rows, or the features are copies or "
+        "sums of each other. Set reg_covar, which is added to variances, to "
+        f"{1e-10 * variances.max():.0e} or more, leave such features out, ask for fewer "
+        "components, or set fit.on_collapse to 'reseed' or 'drop'."
     )
 
 

@@ -106,12 +106,14 @@ def made(option: NormalWishart, spread: Spread, shape: Shape, least: int, floor:
     if option.mean is not None:
         mean = np.array(option.mean, np.float64)
         if mean.shape != (d,) or not np.isfinite(mean).all():
-            raise ConfigError(f"The prior's mean has {mean.size} number(s); wanted {d}, finite.")
+            raise ConfigError(
+                f"The mean of the prior has {mean.size} number(s); expected {d} finite numbers."
+            )
         mean -= spread.origin
     degrees = option.degrees(d)
     if not degrees > least:
         raise ConfigError(
-            f"The prior's degrees_of_freedom are {degrees:g}; for {d} features wanted more than "
+            f"The degrees_of_freedom of the prior are {degrees:g}; {d} features need more than "
             f"{least}."
         )
     scale = shape.scale(option.covariance, spread, floor or 1e-12)

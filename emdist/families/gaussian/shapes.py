@@ -132,8 +132,8 @@ class Matrices:
         found = _shaped(given, (d, d))
         if not np.allclose(found, found.T) or indefinite(found[None])[0]:
             raise ConfigError(
-                "The prior's covariance is not symmetric and positive definite. Give a "
-                "covariance matrix, or none for the data's own."
+                "The covariance of the prior is not symmetric and positive definite. Give a "
+                "covariance matrix, or leave it out to use that of the data."
             )
         return found
 
@@ -220,8 +220,8 @@ def _shaped(given: Any, shape: tuple[int, ...]) -> Floats:
     if found.shape != shape or not np.isfinite(found).all():
         wanted = f"numbers of shape {shape}" if shape else "one number"
         raise ConfigError(
-            f"The prior's covariance has shape {found.shape}; this family wants {wanted}, all "
-            "finite, or none for the data's own."
+            f"The covariance of the prior has shape {found.shape}; expected {wanted}, all "
+            "finite. Leave it out to use that of the data."
         )
     return found
 
@@ -229,5 +229,7 @@ def _shaped(given: Any, shape: tuple[int, ...]) -> Floats:
 def _above_zero(found: Floats) -> Floats:
     """Return `found` if all values are positive; ConfigError otherwise."""
     if not (found > 0).all():
-        raise ConfigError("The prior's covariance holds values <= 0; wanted positive variances.")
+        raise ConfigError(
+            "The covariance of the prior holds values <= 0; expected positive variances."
+        )
     return found

@@ -171,10 +171,10 @@ class Variational(Conjugate[Any], Generic[Q]):
     def with_missing(self) -> NoReturn:
         """Raise a ConfigError: a posterior has one count per component, not one per feature."""
         raise ConfigError(
-            "Posteriors of Gaussians want rows that miss nothing: how much a component has seen "
-            "would differ from feature to feature. Fit Gaussians without posteriors (with a prior, "
-            "if you like) to missing values, or set data.non_finite to 'drop' to leave their rows "
-            "out."
+            "Variational Gaussians need rows without missing values, because the number of "
+            "values that a component has seen would differ between features. Fit Gaussians "
+            "without posteriors (a prior is possible) to missing values, or set "
+            "data.non_finite to 'drop' to leave out these rows."
         )
 
     def free_parameters(self, n_components: int, n_features: int) -> int:

@@ -130,6 +130,6 @@ def _marginals(family: Any) -> Marginals:
 
 def _unstated(family: Any, what: str) -> ConfigError:
     return ConfigError(
-        f"A part of the product, {type(family).__name__.lower()}, has no {what}: what is left of "
-        "its rows has no family here. Ask for the density of whole rows."
+        f"A part of the product, {type(family).__name__.lower()}, has no {what}: no family of "
+        "emdist describes what is left of its rows. Ask for the density of whole rows."
     )

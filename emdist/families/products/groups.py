@@ -28,7 +28,7 @@ def _numbers(value: Any) -> Any:
     if isinstance(value, list | tuple | np.ndarray):
         for one in value:
             if isinstance(one, bool | np.bool_):
-                told = f"Indices of features are wanted in place of {bool(one)}"
+                told = f"expected indices of features in place of {bool(one)}"
                 raise PydanticCustomError("wrong_kind", "{told}", {"told": told})
     return value
 
@@ -61,26 +61,26 @@ def indices_of(columns: tuple[int, ...] | str, where: str) -> Columns:
     """Return the indices of `columns`, which may be a range; ConfigError if they are invalid."""
     if not isinstance(columns, str):
         if not columns or min(columns) < 0:
-            raise ConfigError(f"{where}={list(columns)}; wanted at least one index, all >= 0.")
+            raise ConfigError(f"{where}={list(columns)}; expected at least one index, all >= 0.")
         if max(columns) >= MOST:
             raise _too_far(f"{where} names feature {max(columns)}")
         return np.array(columns, np.int64)
     first, colon, end = columns.partition(":")
     if not (colon and first.strip().isdecimal() and end.strip().isdecimal()):
-        raise ConfigError(f"{where}={columns!r}; wanted a list of indices, or a range as '3:40'.")
+        raise ConfigError(f"{where}={columns!r}; expected a list of indices, or a range as '3:40'.")
     # Check the number of digits first: Python does not convert texts with thousands of digits.
     if len(end.strip()) > 18 or len(first.strip()) > 18 or int(end) > MOST:
         raise _too_far(f"{where}={columns!r:.60}")
     found = np.arange(int(first), int(end))
     if len(found) == 0:
         raise ConfigError(
-            f"{where}={columns!r} is an empty range; wanted 'first:end', end > first."
+            f"{where}={columns!r} is an empty range; expected 'first:end', end > first."
         )
     return found
 
 
 def _too_far(what: str) -> ConfigError:
-    return ConfigError(f"{what}; wanted features of the data, {MOST:,} at most.")
+    return ConfigError(f"{what}; expected features of the data, {MOST:,} at most.")
 
 
 def check_features(
@@ -96,9 +96,9 @@ def check_features(
         if last >= d:
             given = columns if isinstance(columns, str) else list(columns)
             raise ConfigError(
-                f"{where}={given!r} names feature {last}: the groups of the model name {named} "
-                f"feature(s), and the data has {d}. Name each of these once, in a group or among "
-                "'ignored'."
+                f"{where}={given!r} names feature {last}, but the groups of the model name "
+                f"{named} feature(s) and the data have {d}. Name each of these once, in a group "
+                "or among 'ignored'."
             )
 
 
@@ -106,8 +106,7 @@ def family_of(group: Group, i: int) -> Family[Any]:
     """Return the family of `group`, which has the number `i`, with checked options."""
     if group.family == "product":
         raise ConfigError(
-            f"groups[{i}] is a product itself; a product of products is one product: name its "
-            "groups here."
+            f"groups[{i}] is a product itself. List the groups of that product here instead."
         )
     # The family is looked up by name, because any module of the package can be a part.
     try:
@@ -149,6 +148,6 @@ def check_width(family: Family[Any], columns: Columns) -> None:
     high = () if family.domain is None else np.shape(family.domain.high)
     if high and high[0] != len(columns):
         raise ConfigError(
-            f"A group of {len(columns)} feature(s) has options for {high[0]}. Give one number "
-            "for all, or one for each."
+            f"A group of {len(columns)} feature(s) has options for {high[0]} features. Give one "
+            "number for all features, or one for each."
         )

@@ -156,8 +156,9 @@ class WithNoise(Generic[P]):
     def __post_init__(self) -> None:
         if self.family.domain is not None:
             raise ConfigError(
-                f"{type(self.family).__name__} with noise: noise is uniform over real numbers, and "
-                "this family's features are not. Remove it, or take a Gaussian family."
+                f"{type(self.family).__name__} cannot have noise: noise is uniform over real "
+                "numbers, and the features of this family are not real numbers. Remove the "
+                "noise, or use a Gaussian family."
             )
 
     params: ClassVar[type[Any]] = Levelled
@@ -260,8 +261,9 @@ class WithNoise(Generic[P]):
     def with_missing(self) -> NoReturn:
         """Raise a ConfigError: each pattern of missing values would need a box of its own."""
         raise ConfigError(
-            "Uniform noise is a density of whole rows, and data.non_finite: missing asks for rows "
-            "with missing values. Leave model.noise out, or set data.non_finite to 'drop'."
+            "Uniform noise has a density of whole rows only, but data.non_finite: missing "
+            "accepts rows with missing values. Leave model.noise out, or set data.non_finite "
+            "to 'drop'."
         )
 
     def translate(self, params: Levelled[P], shift: Floats) -> Levelled[P]:

@@ -131,5 +131,5 @@ class Posterior(ABC):
 def counts_of(held: Held) -> Floats:
     """Return the counts of parameters; ValueError if they hold none."""
     if held.counts is None:
-        raise ValueError("these parameters hold no counts; variational weights need them")
+        raise ValueError("these parameters hold no counts, which variational weights need")
     return held.counts
