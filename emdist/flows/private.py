@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from emdist.errors import ConfigError
 from emdist.inputs.written import as_written
 from emdist.runtime.contexts import set_to
-from emdist.settings.file import read_yaml
+from emdist.untrusted.yaml import read_yaml
 
 FILE = "EMDIST_STORAGE_OPTIONS"
 #: Bytes. Prefect refuses larger parameters.

@@ -11,9 +11,10 @@ from emdist.errors import CheckpointError, ConfigError
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import parse_bytes
 from emdist.settings.config import make_config
-from emdist.settings.file import overridden, read_yaml
+from emdist.settings.file import overridden
 from emdist.store.places.location import Location, check_name
 from emdist.store.runs.sealed import parse, unpack
+from emdist.untrusted.yaml import read_yaml
 
 #: Parser by name, and the errors that are its clean ones.
 OF_BYTES: dict[str, tuple[Callable[[bytes], Any], tuple[type[Exception], ...]]] = {

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from emdist.engines.clusters.by_class import TRUST, ByClass
 from emdist.errors import CheckpointError, ConfigError
 from emdist.settings.config import make_config
-from emdist.settings.file import read_config, read_yaml
+from emdist.settings.file import read_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
+from emdist.untrusted.yaml import read_yaml
 from tests.hostile.parsers import OF_BYTES, OF_TEXT, met
 from tests.support.paths import ROOT, module
 

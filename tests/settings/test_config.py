@@ -37,7 +37,8 @@ from emdist.settings.config import (
     make_config,
     make_section,
 )
-from emdist.settings.file import overridden, read_config, read_values, read_yaml
+from emdist.settings.file import overridden, read_config, read_values
+from emdist.untrusted.yaml import read_yaml
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "config"
