@@ -60,7 +60,10 @@ def test_loopback_is_reached() -> None:
         socket.getaddrinfo("nowhere.invalid", 80)
 
 
-def test_a_test_that_leaves_loopback_fails(pytester: pytest.Pytester) -> None:
+def test_a_test_that_leaves_loopback_fails(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # where the copy finds what it imports
     pytester.makeconftest(
         (ROOT / "tests" / "conftest.py")
         .read_text()
