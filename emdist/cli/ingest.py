@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -72,13 +73,15 @@ def ingest(
         )
         facts = [
             ("array", str(found.target)),
-            ("holds", f"{found.rows:,} rows x {found.features} {found.dtype}"),
-            ("chunks", str(found.chunks)),
+            ("shape", f"{found.rows:,} rows x {found.features} {found.dtype}"),
+            ("chunks", f"{found.chunks:,}"),
             ("read", decimal(found.bytes_read)),
             ("stored", decimal(found.bytes_stored)),
         ]
         facts += [("weights", str(found.weights))] if found.weights else []
         facts += [("note", note) for note in found.notes]
+        weighted = f" --weights {quote(str(found.weights))}" if found.weights else ""
+        facts.append(("next", f"emdist fit {quote(str(found.target))} -k 8{weighted}"))
         print_result(found.to_dict(), Page(facts), str(found.target), mode, layer)
 
 

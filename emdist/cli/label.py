@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -68,4 +70,7 @@ def label(
                 overwrite,
                 listen,
             )
-        print_result(summary, page_of_labelling(summary), summary["labels"], mode, layer)
+        page = page_of_labelling(summary)
+        following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")
+        page = replace(page, facts=[*page.facts, following])
+        print_result(summary, page, summary["labels"], mode, layer)

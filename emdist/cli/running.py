@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 from emdist.report.answer import print_result
@@ -11,13 +14,30 @@ from emdist.wording import Layer
 
 
 def run_job(config: Any, mode: Mode, layer: Layer) -> None:
-    """Run the job of a configuration, shown meanwhile, and print its summary."""
+    """Run the job of a configuration, display its progress, and print its summary."""
     from emdist.jobs.run import open_job
 
     with display(mode, layer) as listen, open_job(config, listen=listen) as job:
         if isinstance(job, dict):
-            summary, page = job, Page([("done already, nothing to do", job["run"])])
+            summary, page = job, _already_complete(job)
         else:
             found = job.complete()
             summary, page = found.to_dict(), found.to_page()
+    page = replace(page, facts=[*page.facts, *_next(summary["run"])])
     print_result(summary, page, summary["run"], mode, layer)
+
+
+def _already_complete(summary: Mapping[str, Any]) -> Page:
+    facts = [("status", "already complete, nothing was computed")]
+    if best := summary.get("best"):
+        facts.append(("best", best))
+    facts += [("labels", summary["labels"] or "not written"), ("run folder", summary["run"])]
+    return Page(facts)
+
+
+def _next(run: str) -> list[tuple[str, str]]:
+    """What the user can do with the result of a run, as facts of a page."""
+    return [
+        ("next", f"emdist inspect {quote(run)}"),
+        ("", f"emdist label {quote(run)} NEW.zarr LABELS.zarr"),
+    ]

@@ -48,8 +48,8 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
     highest = np.asarray(domain.high)
     if highest.ndim and len(highest) != len(high):
         raise ConfigError(
-            f"The family's options are for {len(highest)} feature(s), and the data has "
-            f"{len(high)}. Give one number for all, or one for each."
+            f"The options of the family have values for {len(highest)} features, but the data "
+            f"have {len(high)}. Pass one number for all features, or one for each."
         )
     bad = (low < np.asarray(domain.low)) | (high > highest) | (np.asarray(domain.whole) & ~whole)
     if bad.any():
@@ -61,8 +61,8 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         negative = bool((low[bad & (np.asarray(domain.low) >= 0)] < 0).any())
         raise DomainError(
             f"{'Negative values in data: ' if negative else ''}"
-            f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {what}, as this "
-            f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g}{holds}. "
-            "Round, binarise or shift the features, set the family's options to the data's range, "
-            "or take a Gaussian family."
+            f"This family needs {what}, but {np.count_nonzero(bad)} of {len(bad)} features have "
+            f"other values: feature {first} ranges from {low[first]:g} to {high[first]:g}{holds}. "
+            "Round, binarise or shift the features, set the options of the family to the range of "
+            "the data, or use a Gaussian family."
         )

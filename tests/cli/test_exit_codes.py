@@ -170,7 +170,7 @@ def test_another_number_of_features(emdist: Command, data: Path) -> None:
     other[:] = 1
     answer = emdist("label", "r", "o.zarr", "l.zarr")
     assert answer.code == 3
-    assert "3 feature(s) and the model was fitted to 2" in answer.err
+    assert "fitted to 2 features, but the data have 3" in answer.err
     assert not Path("l.zarr").exists()
 
 

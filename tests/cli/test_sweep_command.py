@@ -59,8 +59,9 @@ def test_each_model_is_that_of_its_own_fit(emdist: Command, data: Path, tmp_path
     # Any of the models labels.
     assert emdist("label", run / "models" / "full-2", data, tmp_path / "two.zarr").code == 0
     assert set(np.asarray(zarr.open_group("two.zarr")["labels"]).tolist()) == {0, 1}
-    assert "nothing to do" in emdist("sweep", data, "-k", "2,3..4", "-m", "diagonal", "-m", "full",
-                                     "--run", "runs/s", "--n-init", 2, "--seed", 3).out  # fmt: skip
+    again = emdist("sweep", data, "-k", "2,3..4", "-m", "diagonal", "-m", "full",
+                   "--run", "runs/s", "--n-init", 2, "--seed", 3)  # fmt: skip
+    assert "already complete, nothing was computed" in again.out
 
 
 def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
@@ -190,7 +191,7 @@ def test_a_sweep_warns_of_missing_values_as_a_fit_does(tmp_path: Path) -> None:
             assert isinstance(job, Job)
             job.survey()
         told[key] = [event.message for event in events if isinstance(event, Warned)]
-    assert told["one"] == ["2 of 120 values are NaN, taken as missing at random."]
+    assert told["one"] == ["2 of 120 values are NaN, which counts as missing at random."]
     assert told["many"] == told["one"]
 
 

@@ -306,7 +306,7 @@ def test_values_outside_a_parts_domain_are_refused() -> None:
     x[7, 1], x[8, 2] = 0.0, 0.5
     with pytest.raises(DomainError, match=r"not counts.*feature 2 .*not only whole"):
         ProductMixture(K, groups=GROUPS).fit(x)
-    with pytest.raises(StartError, match=r"in feature 2; wanted means of counts"):
+    with pytest.raises(StartError, match=r"in feature 2; expected means of counts"):
         ProductMixture(K, groups=GROUPS, means_init=[[0, 0, -1, 0]] * K).fit(mixed()[0])
     with pytest.raises(StartError, match=r"parts\.0\.nothing"):
         fit_array(mixed()[0], product(*GROUPS), Given(scales={"parts.0.nothing": np.ones(3)}))
