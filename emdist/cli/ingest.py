@@ -28,28 +28,36 @@ def ingest(
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", "-c", help="Column to use as a feature. Repeatable. (default: all)"
+            "--column",
+            "-c",
+            metavar="NAME",
+            help="Column to use as a feature. Repeatable. (default: all columns)",
         ),
     ] = None,
     weight_column: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column of sample weights, written to a second array next to the target.",
+            help="Column with sample weights. emdist writes it to a second array next to the "
+            "target. (default: none)",
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(hidden=True)] = None,
-    dtype: Annotated[str, typer.Option(help=help_of("ingest.dtype"))] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help=help_of("ingest.dtype"))] = "auto",
     rows_per_chunk: Annotated[
-        int | None, typer.Option(min=1, help=help_of("ingest.rows_per_chunk"))
+        int | None, typer.Option(metavar="N", min=1, help=help_of("ingest.rows_per_chunk"))
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Copy files into one chunked, checksummed Zarr array of shape (rows, features).
+    """Copy files into one Zarr array of rows and features.
 
-    Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
+    The array has chunks with checksums. Other commands read it.
+
+    Examples:
+      emdist ingest sklearn:china.jpg pixels.zarr
+      emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, REPEAT) as layer:
@@ -86,7 +94,7 @@ def ingest(
 
 
 def _one_of(weight_column: str | None, weights: str | None) -> str | None:
-    """The column of weights, by its option or by the old name of that."""
+    """Return the column of sample weights, from its option or from the old name of the option."""
     if weights is None:
         return weight_column
     told_of_name("--weights", "--weight-column", weight_column is not None)

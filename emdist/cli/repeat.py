@@ -13,7 +13,13 @@ from emdist.wording import Layer
 
 
 def repeat_run(place: str, given: Mapping[str, Any], mode: Mode, layer: Layer) -> None:
-    """Repeat, print what came of it; SystemExit(1) unless the bits are the same."""
+    """Repeat the run at `place` and print whether the results are bit-identical.
+
+    Raises
+    ------
+    SystemExit
+        With code 1, if they are not.
+    """
     from emdist.jobs.repeat import changes, repeat, repetition
     from emdist.store.places.location import Location
 
@@ -21,7 +27,7 @@ def repeat_run(place: str, given: Mapping[str, Any], mode: Mode, layer: Layer) -
     config = repetition(run, given)
     with display(mode, layer) as listen:
         for line in changes(run, config):
-            listen(Warned(f"not as it was: {line}"))
+            listen(Warned(f"The data differ from those of the run: {line}"))
         found = repeat(run, config, listen)
     shown = {**found, "same_bits": str(found["same_bits"]), "differs": found["differs"] or ["none"]}
     print_result(found, page_of(shown), found["repeated"], mode, layer)

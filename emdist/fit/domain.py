@@ -53,7 +53,7 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         )
     bad = (low < np.asarray(domain.low)) | (high > highest) | (np.asarray(domain.whole) & ~whole)
     if bad.any():
-        first = int(np.argmax(bad))
+        first, count = int(np.argmax(bad)), np.count_nonzero(bad)
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         kind = "whole numbers" if whole[first] else "not only whole numbers"
         holds = f" and holds {kind}" if np.any(domain.whole) else ""
@@ -61,8 +61,9 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         negative = bool((low[bad & (np.asarray(domain.low) >= 0)] < 0).any())
         raise DomainError(
             f"{'Negative values in data: ' if negative else ''}"
-            f"This family needs {what}, but {np.count_nonzero(bad)} of {len(bad)} features have "
-            f"other values: feature {first} ranges from {low[first]:g} to {high[first]:g}{holds}. "
-            "Round, binarise or shift the features, set the options of the family to the range of "
-            "the data, or use a Gaussian family."
+            f"This family needs {what}, but {count} of {len(bad)} features "
+            f"{'has' if count == 1 else 'have'} other values: feature {first} ranges from "
+            f"{low[first]:g} to {high[first]:g}{holds}. Round, binarise or shift "
+            "the features, set the options of the family to the range of the data, or use a "
+            "Gaussian family."
         )

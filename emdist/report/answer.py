@@ -55,7 +55,8 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
             error.layer = layer
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
-            _fail(*told(error), as_json)
+            text, exit_code = told(error)
+            _fail(renamed(text, layer), exit_code, as_json)
         raise
 
 

@@ -42,7 +42,7 @@ def sweep_opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source
 
 def _start(config: Config, seeders: list[str]) -> str:
     if config.fit.start is not None:
-        return f"start {config.fit.start}"
+        return f"starting values from {config.fit.start}"
     if config.fit.init is not None:
         return f"init {config.fit.init}"
     return f"init {' and '.join(seeders)}{_DEFAULT}"

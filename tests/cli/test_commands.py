@@ -112,7 +112,7 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
     assert emdist("inspect", "s.zarr").code == 0
     answer = emdist("inspect", "s.zarr", "--verify")
     assert answer.code == 1
-    assert "| complete | False |" in answer.out
+    assert "| complete | no |" in answer.out
     assert "To complete them, start the same `emdist fit` or `emdist label` again" in answer.err
 
 

@@ -36,7 +36,7 @@ def _nothing(folder: Path) -> None:
 
 WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     # 2: settings
-    "no data": ("fit", 2, "Name the data", _nothing),
+    "no data": ("fit", 2, "There is no data to fit", _nothing),
     "k = 0": ("fit x.zarr -k 0", 2, "-k: Input should be greater than or equal to 1", _nothing),
     "k is no number": ("fit x.zarr -k many", 2, "-k", _nothing),
     "an unknown option": ("fit x.zarr --sede 3", 2, "--sede", _nothing),

@@ -109,6 +109,6 @@ def test_a_configuration_in_the_place_of_data_is_told_where_it_belongs(
     found = emdist(command, name, "-k", "2")
     assert found.code == 2
     assert found.err == (
-        f"emdist: {name} is a configuration, not data. "
-        f"Give it with -f: `emdist {command} -f {name}`.\n"
+        f"emdist: {name} is a configuration, expected data. "
+        f"Pass it with -f: `emdist {command} -f {name}`.\n"
     )

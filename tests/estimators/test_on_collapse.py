@@ -36,7 +36,7 @@ def test_a_centre_without_rows_is_moved_dropped_or_left(kind: str) -> None:
     left = cls(3, init=INIT, on_collapse="regularise", **params).fit(X)
     assert np.array_equal(left.cluster_centers_[2], INIT[2])
     assert np.array_equal(left.cluster_centers_[:2], dropped.cluster_centers_)
-    with pytest.raises(CollapseError, match=r"Cluster\(s\) 2 lost all rows.*set on_collapse to"):
+    with pytest.raises(CollapseError, match=r"Cluster 2 lost all rows.*set on_collapse to"):
         cls(3, init=INIT, on_collapse="raise", **params).fit(X)
 
 

@@ -215,13 +215,13 @@ def test_certainty_is_no_log_of_zero(name: str, assignment: str) -> None:
 @pytest.mark.parametrize(
     ("name", "bad", "message"),
     [
-        ("bernoulli", 0.5, "not bits, 0 or 1.*feature 2 ranges from 0 to 1 and holds not only"),
+        ("bernoulli", 0.5, "needs bits, 0 or 1.*feature 2 ranges from 0 to 1 and holds not only"),
         ("bernoulli", -1, "feature 2 ranges from -1 to 1"),
         ("bernoulli", 2, "feature 2 ranges from 0 to 2"),
         (
             "binomial",
             TRIALS + 1,
-            f"0..{TRIALS} .*feature 2 reaches .* to {TRIALS + 1}",
+            f"0..{TRIALS} .*feature 2 ranges .* to {TRIALS + 1}",
         ),
         ("binomial", 1.5, "feature 2 .*not only whole numbers"),
         ("poisson", -1, "counts, whole numbers >= 0.*feature 2 ranges from -1"),
