@@ -87,8 +87,9 @@ def calls(block: str) -> Iterator[tuple[str, ...]]:
                 continue
             while words and re.match(r"[A-Z_]+=", words[0]):
                 words = words[1:]
-            if ">" in words:
-                words = words[: words.index(">")]
+            for sign in (">", ">>"):
+                if sign in words:
+                    words = words[: words.index(sign)]
             if words:
                 words[0] = words[0].removeprefix(".venv/bin/")
                 yield tuple(words)

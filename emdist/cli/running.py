@@ -7,6 +7,7 @@ from dataclasses import replace
 from shlex import quote
 from typing import Any
 
+from emdist.fit.state import Status
 from emdist.report.answer import print_result
 from emdist.report.display import Mode, display
 from emdist.report.page import Page
@@ -23,11 +24,12 @@ def run_job(config: Any, mode: Mode, layer: Layer) -> None:
         else:
             found = job.complete()
             summary, page = found.to_dict(), found.to_page()
-    page = replace(page, facts=[*page.facts, *_next(summary["run"])])
+    page = replace(page, facts=[*page.facts, *_next(summary)])
     print_result(summary, page, summary["run"], mode, layer)
 
 
 def _already_complete(summary: Mapping[str, Any]) -> Page:
+    """Return the page of a run that was complete before."""
     facts = [("status", "already complete, nothing was computed")]
     if best := summary.get("best"):
         facts.append(("best", best))
@@ -35,9 +37,14 @@ def _already_complete(summary: Mapping[str, Any]) -> Page:
     return Page(facts)
 
 
-def _next(run: str) -> list[tuple[str, str]]:
-    """What the user can do with the result of a run, as facts of a page."""
-    return [
-        ("next", f"emdist inspect {quote(run)}"),
-        ("", f"emdist label {quote(run)} NEW.zarr LABELS.zarr"),
-    ]
+def _next(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the user can do with the result of a run, as facts of a page."""
+    run = quote(summary["run"])
+    lines = [f"emdist inspect {run}", f"emdist label {run} NEW.zarr LABELS.zarr"]
+    if summary.get("result", {}).get("status") == Status.MAX_ITER.outcome:
+        lines.insert(
+            0,
+            f"to iterate further, add these options to the command: --run {run} --extend "
+            "--max-iter N",
+        )
+    return [("next" if at == 0 else "", line) for at, line in enumerate(lines)]

@@ -312,8 +312,8 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
         what, remedy = "infinity", ""
     raise NonFiniteError(
         f"Input contains {what}: block {block.index} (rows {block.start}.."
-        f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)}: "
-        f"{shown}. Row {rows[first]} has {x[first, column]} in feature {column}. Replace these "
+        f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)} "
+        f"({shown}); row {rows[first]} has {x[first, column]} in feature {column}. Replace these "
         f"values, or set data.non_finite to 'drop' to leave these rows out{remedy}."
     )
 

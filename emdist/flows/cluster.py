@@ -3,6 +3,7 @@
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from prefect import flow
@@ -76,7 +77,9 @@ def run(
 def _print(done: dict[str, Any]) -> None:
     if done["already_done"]:
         print("This run is already complete. To fit again, use another --key.")
-    print(f"status      {done['status']} after {done['iterations']} iterations")
+    status = "not converged" if done["status"] == "max_iter" else done["status"]
+    print(f"status      {status} after {done['iterations']:,} iterations")
     print(f"objective   {done['objective']:.10g}")
-    print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
+    print(f"run folder  {done['run']}")
+    print(f"next        emdist inspect {quote(done['run'])}")

@@ -4,6 +4,7 @@
 # as `flow.serve` does.
 import math
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from prefect import flow
@@ -74,5 +75,6 @@ def _print(done: dict[str, Any]) -> None:
     if done["already_done"]:
         print("This run is already complete. To sweep again, use another --key.")
     print(f"best        {done['best']} of {done['models']} models, by {done['criterion']}")
-    print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
+    print(f"run folder  {done['run']}")
+    print(f"next        emdist inspect {quote(done['run'])}")

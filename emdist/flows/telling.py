@@ -66,7 +66,8 @@ class Teller:
         elif isinstance(event, Planned):
             self._max_iter, self._restarts = event.max_iter, event.restarts
         elif isinstance(event, Began):
-            say(logging.INFO, f"{event.stage} begins{event.note and ': '}{event.note}")
+            stage = "run" if event.stage == "open" else event.stage
+            say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
         elif isinstance(event, Saved):
             say(
                 logging.INFO,

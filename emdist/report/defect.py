@@ -40,7 +40,7 @@ def told(error: Exception) -> tuple[str, int]:
         )
     place = _place(error)
     return (
-        f"emdist failed, because of a defect in emdist and not in your data: {what} ({place}). "
+        f"This is a defect in emdist and no fault of your data: {what} ({place}). "
         f"{_kept(error)} Please report it: {REPORT}",
         EmdistError.exit_code,
     )

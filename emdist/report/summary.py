@@ -83,7 +83,8 @@ class Summary:
         data, result = self.data, self.result
         components = numbered(self.model["components"], "component")
         rows = [
-            ("status", result["advice"]),
+            # If the fit did not converge, a doubt says what to do.
+            ("status", result["advice"].partition(". ")[0]),
             *(("doubt", doubt["message"]) for doubt in result["doubts"]),
             ("iterations", f"{result['iterations']:,} in restart {result['start'] + 1}"),
             (self.model["objective"], f"{result['objective']:.10g}"),

@@ -101,7 +101,7 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
     assert fitted.code == 0
     answer = emdist("label", "r", data, "l.zarr")
     assert answer.code == 0
-    assert f"-> {Path('l.zarr').absolute()} (non_finite: drop)" in answer.err
+    assert f" to {Path('l.zarr').absolute()} (non_finite: drop)" in answer.err
     assert "| left out | 2 rows, by policy |" in answer.out
     labels = zarr.open_array("l.zarr/labels", mode="r")[:]
     assert np.flatnonzero(labels == -1).tolist() == [3, 250]
@@ -140,7 +140,7 @@ def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
          "full, 2 components, init cleaned (default); "),
         (["fit", "-f", "c.yaml"], "kmeans, 8 components (default), init k-means++ (default); "),
         (["fit", "-f", "c.yaml", "--set", "fit.start=s.npz", "-k", 2],
-         "kmeans, 2 components, start s.npz; "),
+         "kmeans, 2 components, starting values from s.npz; "),
         (["sweep", "-k", "2,3", "--criterion", "calinski_harabasz"],
          "2 models, kmeans (default), best by calinski_harabasz, init k-means++ (default); "),
         (["sweep", "-k", "2,3", "-m", "full"],

@@ -65,7 +65,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "two clusters": (
         "fit x.zarr --workers 1 --scheduler tcp://a:1",
         2,
-        "give one of them",
+        "Pass only one of them",
         _nothing,
     ),
     "no workers": ("fit x.zarr --workers 0", 2, "--workers=0; wanted a whole", _nothing),

@@ -115,7 +115,7 @@ def test_faults_are_one_clear_message_and_their_exit_code(
     cases = [
         ([str(config_file), "--set", "model.nmae=full"], 2, "did you mean 'name'?"),
         ([str(config_file.with_name("none.yaml"))], 3, "There is no configuration file"),
-        ([str(config_file), "--set", "run.key=a", "--key", "b"], 2, "leave one out"),
+        ([str(config_file), "--set", "run.key=a", "--key", "b"], 2, "Leave one of them out"),
         ([str(config_file), "--set", "data.path=/nowhere.zarr"], 3, "nothing at /nowhere.zarr"),
         ([str(config_file), "--set", "model.n_components=9999"], 2, "9999 components"),
     ]
@@ -283,7 +283,7 @@ def guarded() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize(("given", "text"), [(None, "not set"), ("me:other", "another value")])
+@pytest.mark.parametrize(("given", "text"), [(None, "not set"), ("me:other", "is not accepted")])
 def test_an_api_that_denies_access_names_the_credentials(
     guarded: str,
     long: Path,
@@ -322,7 +322,10 @@ def test_a_deployment_that_is_not_there_or_has_no_server(
 ) -> None:
     assert ran("cluster", config_file, "--deployment", "cluster/nobody") == 2
     told = capfd.readouterr().err
-    assert "--deployment: the server has no deployment 'cluster/nobody'. Expected FLOW/NAME" in told
+    assert (
+        "--deployment: the server has no deployment 'cluster/nobody'. Nothing is deployed yet. Run"
+        in told
+    )
     with temporary_settings({PREFECT_API_URL: None}):
         assert ran("cluster", config_file, "--deployment", "cluster/emdist") == 2
     assert "--deployment needs a running Prefect server" in capfd.readouterr().err
