@@ -20,6 +20,8 @@ class Shell(StrEnum):
 def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
     """Print a script that completes commands in your shell.
 
+    Save the output where your shell reads it when it starts.
+
     Examples:
       emdist completion bash >> ~/.bashrc
       emdist completion zsh >> ~/.zshrc

@@ -80,7 +80,7 @@ def faults(found: Mapping[str, Any]) -> list[str]:
     if damaged := found.get("blocks_damaged"):
         shown = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
         lines.append(
-            f"{len(damaged)} blocks of labels are damaged (block {shown}). To write them again, "
+            f"Blocks of labels are damaged: {shown}. To write them again, "
             "start the same `emdist fit` or `emdist label` again."
         )
     return lines

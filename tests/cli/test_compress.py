@@ -334,8 +334,8 @@ def test_what_is_refused(what: str, tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "too many colours": ("a.png b.png -k 257", 2, "holds 1 to 256"),
-    "no colours": ("a.png b.png -k 0", 2, "holds 1 to 256"),
+    "too many colours": ("a.png b.png -k 257", 2, "has 1 to 256 colours"),
+    "no colours": ("a.png b.png -k 0", 2, "has 1 to 256 colours"),
     "an unknown start": ("a.png b.png --init kmean", 2, "did you mean 'kmeans'"),
     "another format": ("a.png b.jpg", 2, "does not end in .png"),
     "a URL": ("a.png s3://bucket/b.png", 2, "is a URL"),
@@ -404,7 +404,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     def appear(event: Event) -> None:
         (tmp_path / "b.png").write_bytes(b"mine")
 
-    with pytest.raises(OutputExistsError, match="someone else"):
+    with pytest.raises(OutputExistsError, match="Another process created"):
         compress_image(tmp_path / "a.png", tmp_path / "b.png", 4, BRIEF, listen=appear)
     assert (tmp_path / "b.png").read_bytes() == b"mine"
 

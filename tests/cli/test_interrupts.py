@@ -243,7 +243,7 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
         [sys.executable, "-c", _COLLECTING, str(int(number))],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}. go on.\n")
     assert done.returncode == code
 
 
@@ -267,7 +267,7 @@ def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
-    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}. go on.\n")
     assert done.returncode == 128 + number
 
 

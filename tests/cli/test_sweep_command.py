@@ -92,7 +92,7 @@ def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
         (["-k", "2..4", "-m", "full", "-m", "kmeans", "--criterion", "icl"],
          "Run one sweep for each kind"),
         (["-k", "2..4", "-m", "kcentroids", "--set", "model.dissimilarity=cosine"],
-         "set --criterion to 'elbow' to let the heuristic choose"),
+         "set sweep.criterion to 'elbow' to let the heuristic choose"),
         (["-k", "2..4", "--criterion", "bci"], "did you mean 'bic'"),
         (["-k", "2..4", "-m", "full", "-m", "kmeans"], "no criterion can compare"),
         (["-k", "2..4", "-m", "ful", "-m", "tied"], "did you mean 'full'"),
