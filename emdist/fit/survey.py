@@ -108,8 +108,8 @@ class Survey:
         unseen = np.flatnonzero(~(self.moments.cells > 0))
         if len(unseen):
             raise DataError(
-                f"Features {listed(unseen.tolist(), 5)} are missing (NaN) in every row with "
-                "weight > 0. Leave these features out."
+                "These features are missing (NaN) in every row with weight > 0: "
+                f"{listed(unseen.tolist(), 5)}. Leave them out."
             )
         low, high = self.moments.low, self.moments.high
         with np.errstate(over="ignore"):
@@ -179,8 +179,8 @@ def check_total(weight: float) -> None:
         raise WeightError("All sample weights are zero; expected at least one weight > 0.")
     if not np.isfinite(weight):
         raise WeightError(
-            "The sum of the sample weights exceeds the range of float64, 1.8e308. Divide the "
-            "weights by a constant, such as the largest weight."
+            "The sample weights sum to more than float64 holds, 1.8e308. Divide them by a "
+            "constant, such as the largest weight."
         )
 
 

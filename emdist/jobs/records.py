@@ -50,7 +50,7 @@ def moved(record: Mapping[str, Any]) -> str | None:
     lines = differing(before, now)
     old, new = str(before.get("emdist", "")), now["emdist"]
     if old != new and old and not any("dev" in one or "+" in one for one in (old, new)):
-        lines.append(f"emdist {new} instead of {old}")
+        lines.append(f"emdist {new} in place of {old}")
     if not lines:
         return None
     return (

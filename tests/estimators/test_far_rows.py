@@ -327,7 +327,7 @@ def test_a_start_file_that_is_far_away_is_refused(tmp_path: Path) -> None:
         "fit": {"start": str(tmp_path / "start.npz")},
         "run": {"folder": str(tmp_path / "runs")},
     })  # fmt: skip
-    with open_job(config) as job, pytest.raises(StartError, match="squared distances overflow"):
+    with open_job(config) as job, pytest.raises(StartError, match="Squared distances overflow"):
         job.complete()
 
 
