@@ -2,7 +2,7 @@
 
 
 def main() -> None:
-    """The command ``emdist``."""
+    """Run the command ``emdist``."""
     from emdist.cli.application import main as run
 
     run()

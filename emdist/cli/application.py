@@ -15,7 +15,7 @@ from emdist.cli.fit import fit
 from emdist.cli.ingest import ingest
 from emdist.cli.inspect import inspect
 from emdist.cli.label import label
-from emdist.cli.options import EPILOG, command_group
+from emdist.cli.options import EPILOG, command_group, help_text
 from emdist.cli.sweep import sweep
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
@@ -34,27 +34,40 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_show_version, help="Show versions and exit."
+            "--version",
+            is_eager=True,
+            callback=_show_version,
+            metavar="",
+            help="Show the versions of emdist and its packages, and exit.",
         ),
     ] = False,
 ) -> None:
-    """EM clustering of Zarr arrays larger than memory: exact, restartable, reproducible."""
+    """Cluster the rows of Zarr arrays larger than memory, by EM.
+
+    Results are exact and reproducible, and interrupted runs continue where they stopped.
+
+    Examples:
+      emdist ingest sklearn:china.jpg pixels.zarr
+      emdist fit pixels.zarr -k 16 --run runs/pixels
+      emdist inspect runs/pixels
+      emdist label runs/pixels new.zarr labels.zarr
+    """
 
 
+app.callback(help=help_text(_options))(_options)
 for command in (ingest, fit, label, inspect, compress, sweep):
-    app.command(epilog=EPILOG)(command)
-app.command("config")(configuration)
-app.command("completion")(completion)
+    app.command(epilog=EPILOG, help=help_text(command))(command)
+app.command("config", help=help_text(configuration))(configuration)
+app.command("completion", help=help_text(completion))(completion)
 app.add_typer(flow.app, name="flow")
 
 
 def main() -> None:
-    """Entry point of `emdist`."""
+    """Run the command `emdist`."""
     heed_signals()
     keep_lines_whole()
     with not_swallowed(SIGNALS), ending(), reported("--json" in sys.argv, REPEAT):

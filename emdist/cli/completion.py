@@ -10,7 +10,7 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 
 class Shell(StrEnum):
-    """The shells that there is a script for."""
+    """The shells for which there is a script."""
 
     bash = "bash"
     zsh = "zsh"
@@ -18,14 +18,13 @@ class Shell(StrEnum):
 
 
 def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
-    """Print a script that completes commands and options in your shell.
+    """Print a script that completes commands in your shell.
+
+    Save the output where your shell reads it when it starts.
 
     Examples:
-
       emdist completion bash >> ~/.bashrc
-
       emdist completion zsh >> ~/.zshrc
-
       emdist completion fish > ~/.config/fish/completions/emdist.fish
     """
     print(

@@ -22,14 +22,19 @@ def compress(
     colours: Annotated[
         int,
         typer.Option(
-            "--colours", "--colors", "-k", help="Number of colours in the palette, 1 to 256."
+            "--colours",
+            "--colors",
+            "-k",
+            metavar="N",
+            help="Number of colours in the palette, 1 to 256.",
         ),
     ] = 16,
     init: Annotated[
         str | None,
         typer.Option(
-            help="How starting colours are chosen: k-means++, k-means|| or random. "
-            "(default: k-means++)"
+            metavar="METHOD",
+            help="How the starting colours are chosen: k-means++, k-means|| or random. "
+            "(default: k-means++)",
         ),
     ] = None,
     seed: Seed = None,
@@ -38,19 +43,23 @@ def compress(
     tol: Annotated[
         float | None,
         typer.Option(
+            metavar="X",
             help="Stop when the squared movement of the colours, relative to the mean variance, "
-            "falls below this. (default: 1e-4)"
+            "falls below this. (default: 1e-4)",
         ),
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Compress an image to a palette of K colours by K-means, as an indexed-colour PNG.
+    """Reduce an image to a palette of K colours by K-means.
 
-    N pixels take 24 K + N ceil(log2 K) bits before PNG compresses them.
+    The result is an indexed-colour PNG. N pixels take 24 K + N ceil(log2 K) bits before PNG
+    compresses them.
 
-    Example: emdist compress photo.jpg photo-10.png --colours 10
+    Examples:
+      emdist compress photo.jpg photo-10.png --colours 10
+      emdist compress sklearn:china.jpg china.png -k 16
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, REPEAT) as layer:

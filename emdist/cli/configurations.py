@@ -18,30 +18,35 @@ _FIRST = ("quickstart", "reference")
 
 def config(
     name: Annotated[
-        str | None, typer.Argument(help="Configuration to print. Without a name: list them all.")
+        str | None,
+        typer.Argument(help="Configuration to print. Without a name, emdist lists all of them."),
     ] = None,
 ) -> None:
-    """Print an example configuration, to be edited and given to `emdist fit -f`.
+    """Print an example configuration.
 
-    Example: emdist config quickstart > quickstart.yaml
+    Edit it, and pass it to `emdist fit -f`.
+
+    Examples:
+      emdist config
+      emdist config quickstart > quickstart.yaml
     """
     with reported(False, REPEAT):
         known = shipped()
         if name is None:
             print("\n".join(f"{one:<20}{_about(text)}" for one, text in known.items()))
-            print("\nPrint one with: emdist config NAME > NAME.yaml", file=sys.stderr)
+            print("\nTo save one of them: emdist config NAME > NAME.yaml", file=sys.stderr)
             return
         wanted = name.removesuffix(".yaml")
         if wanted not in known:
             raise ConfigError(
-                f"emdist has no configuration {name!r}{nearest(wanted, known)}; "
-                f"choose one of {', '.join(known)}."
+                f"emdist has no configuration {name!r}{nearest(wanted, known)}. Choose one of "
+                f"{', '.join(known)}."
             )
         print(known[wanted], end="")
 
 
 def shipped() -> dict[str, str]:
-    """Name to text of each configuration that is part of the package."""
+    """Return the text of each configuration that is part of the package, by name."""
     folder = files("emdist") / "configurations"
     found = {
         entry.name.removesuffix(".yaml"): entry.read_text(encoding="utf-8")
@@ -53,5 +58,5 @@ def shipped() -> dict[str, str]:
 
 
 def _about(text: str) -> str:
-    """The first line, a comment."""
+    """Return the first line of a configuration, without its comment sign."""
     return text.partition("\n")[0].lstrip("# ")

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from emdist.cli.options import (
+    FITTING,
+    RUN,
     Components,
     ConfigFile,
     Data,
@@ -15,6 +17,7 @@ from emdist.cli.options import (
     Json,
     MaxIter,
     ModelName,
+    NoLabels,
     Quiet,
     Repeat,
     RunFolder,
@@ -47,10 +50,16 @@ def fit(
     n_init: Starts = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
-    weights: Annotated[str | None, typer.Option(help=help_of("data.weights"))] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", rich_help_panel=FITTING, help=help_of("data.weights")),
+    ] = None,
     run: RunFolder = None,
-    labels: Annotated[str | None, typer.Option(help=help_of("labels.path"))] = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Do not write labels.")] = False,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", rich_help_panel=RUN, help=help_of("labels.path")),
+    ] = None,
+    no_labels: NoLabels = False,
     repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -61,16 +70,12 @@ def fit(
 ) -> None:
     """Fit a model to a Zarr array and label its rows.
 
-    If it is interrupted, the same command continues where it stopped.
+    An interrupted fit continues where it stopped if you start the same command again.
 
     Examples:
-
       emdist fit pixels.zarr -k 16
-
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
-
       emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
-
       emdist fit --repeat runs/profiles
     """
     mode = mode_of(quiet, as_json)
@@ -101,7 +106,10 @@ def fit(
             repeat_run(repeat, values, mode, layer)
             return
         if config is None and data is None:
-            raise ConfigError("Name the data, as in `emdist fit pixels.zarr -k 16`, or a --config.")
+            raise ConfigError(
+                "There is no data to fit. Name a Zarr array, as in `emdist fit pixels.zarr -k 16`, "
+                "or pass a configuration with --config."
+            )
         where = str(config or "the command line")
         checked = make_config(values, where, named(given, settings))
         run_job(checked, mode, layer)

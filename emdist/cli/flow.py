@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from emdist.cli.options import EPILOG, Overwrite, command_group
+from emdist.cli.options import EPILOG, Overwrite, command_group, help_text
+from emdist.parameters.configuration import help_of
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
@@ -20,41 +21,50 @@ app = command_group()
 ConfigFile = Annotated[
     str,
     typer.Argument(
-        metavar="CONFIG.yaml", help="Configuration. `emdist config quickstart` prints an example."
+        metavar="CONFIG.yaml",
+        help="File with the configuration. `emdist config quickstart` prints an example.",
     ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
-        metavar="section.key=value",
-        help="Setting that replaces one of the configuration. Repeat for more.",
+        metavar="KEY=VALUE",
+        help="Set any key of the configuration, as in fit.seed=7. Repeatable.",
     ),
 ]
 Key = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Name of the run. The same key resumes it (default: a new run)."
+        metavar="NAME",
+        help="Name of the run. The same name resumes it. (default: the id of the flow run, which "
+        "makes a new run)",
     ),
 ]
 Storage = Annotated[
     str | None,
     typer.Option(
         metavar="FILE.yaml",
-        help="Storage options, one section for each place. Prefect does not see them.",
+        help="File with storage options by section (data, model, labels). Prefect does not see "
+        "them. (default: the file that EMDIST_STORAGE_OPTIONS names)",
     ),
 ]
 
 
-@app.callback()
 def _flow() -> None:
-    """Run a job as a Prefect flow, which Prefect shows, logs and schedules.
+    """Run a job as a Prefect flow.
 
-    Without PREFECT_API_URL the command starts a Prefect server and stops it at the end.
+    Prefect shows and logs the run. If PREFECT_API_URL is not set, the command starts a Prefect
+    server and stops it at the end.
+
+    Examples:
+      emdist flow cluster config.yaml --key monday
+      emdist flow sweep sweep.yaml --key monday
+      emdist flow label runs/monday new.zarr new-labels.zarr
+      emdist flow ingest measurements.parquet measurements.zarr
     """
 
 
-@app.command(epilog=EPILOG)
 def cluster(
     config: ConfigFile,
     settings: Settings = None,
@@ -63,13 +73,20 @@ def cluster(
         str | None,
         typer.Option(
             metavar="FLOW/NAME",
-            help="Submit the configuration to this deployment, and do not run it here.",
+            help="Submit the configuration to this deployment of the server at PREFECT_API_URL. "
+            "(default: run it here)",
         ),
     ] = None,
 ) -> None:
-    """Fit one model to a Zarr array and label its rows, as `emdist fit` does.
+    """Fit one model and label the rows, as a Prefect flow.
 
-    Example: emdist flow cluster config.yaml --key monday
+    The result is the same as that of `emdist fit -f CONFIG.yaml`. To continue an interrupted run,
+    start the command again with the same --key.
+
+    Examples:
+      emdist flow cluster config.yaml --key monday
+      emdist flow cluster config.yaml --set fit.seed=7 --key other-seed
+      emdist flow cluster config.yaml --key mine --deployment cluster/emdist
     """
     with _prefect():
         from emdist.flows.cluster import run
@@ -78,11 +95,15 @@ def cluster(
     _leave(code)
 
 
-@app.command(epilog=EPILOG)
 def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> None:
-    """Fit many models in the same reads and label with the best, as `emdist sweep` does.
+    """Fit several models and label with the best, as a Prefect flow.
 
-    Example: emdist flow sweep sweep.yaml --key monday
+    The result is the same as that of `emdist sweep -f CONFIG.yaml`. To continue an interrupted
+    run, start the command again with the same --key.
+
+    Examples:
+      emdist flow sweep sweep.yaml --key monday
+      emdist flow sweep sweep.yaml --set sweep.criterion=aic
     """
     with _prefect():
         from emdist.flows.sweep import run
@@ -91,10 +112,11 @@ def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> Non
     _leave(code)
 
 
-@app.command(epilog=EPILOG)
 def label(
     model: Annotated[str, typer.Argument(help="A saved model, or the folder of a finished run.")],
-    data: Annotated[str, typer.Argument(help="Path or URL of a Zarr array.")],
+    data: Annotated[
+        str, typer.Argument(help="Path or URL of a Zarr array with the same features.")
+    ],
     out: Annotated[str, typer.Argument(help="Path or URL of the labels to write.")],
     outputs: Annotated[
         list[str] | None,
@@ -102,16 +124,21 @@ def label(
             "--output",
             "-o",
             metavar="NAME",
-            help="labels, score or responsibilities (default labels). Repeat for more.",
+            help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
         ),
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     settings: Settings = None,
     storage: Storage = None,
 ) -> None:
-    """Label an array with a fitted model, as `emdist label` does.
+    """Label the rows of new data with a fitted model, as a Prefect flow.
 
-    Example: emdist flow label runs/monday new.zarr new-labels.zarr -o labels -o score
+    The result is the same as that of `emdist label`. To continue an interrupted labelling, start
+    the same command again.
+
+    Examples:
+      emdist flow label runs/monday new.zarr new-labels.zarr
+      emdist flow label runs/monday new.zarr scores.zarr -o labels -o score
     """
     values = {"model": model, "data": {"path": data}, "out": out, "overwrite": overwrite}
     with _prefect():
@@ -121,29 +148,46 @@ def label(
     _leave(code)
 
 
-@app.command(epilog=EPILOG)
 def ingest(
     source: Annotated[
-        str, typer.Argument(help="File, folder or glob, or sklearn:china.jpg, sklearn:flower.jpg.")
+        str,
+        typer.Argument(
+            help="File, folder or glob of NPY, NPZ, CSV, Parquet or image files; or "
+            "sklearn:china.jpg, sklearn:flower.jpg."
+        ),
     ],
     target: Annotated[str, typer.Argument(help="Path or URL of the Zarr array to write.")],
     columns: Annotated[
         list[str] | None,
-        typer.Option("--column", "-c", metavar="NAME", help="Feature to take. Repeat for more."),
+        typer.Option(
+            "--column",
+            "-c",
+            metavar="NAME",
+            help="Column to use as a feature. Repeatable. (default: all columns)",
+        ),
     ] = None,
     weight_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of sample weights.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Column with sample weights. emdist writes it to a second array next to the "
+            "target. (default: none)",
+        ),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Of the array; auto keeps the source's.")] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help=help_of("ingest.dtype"))] = "auto",
     rows_per_chunk: Annotated[
-        int | None, typer.Option(min=1, help="Rows of a chunk (default: by their size).")
+        int | None, typer.Option(metavar="N", min=1, help=help_of("ingest.rows_per_chunk"))
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     storage: Storage = None,
 ) -> None:
-    """Write the rows of files to one Zarr array, as `emdist ingest` does.
+    """Copy files into one Zarr array of rows and features, as a Prefect flow.
 
-    Example: emdist flow ingest measurements.parquet measurements.zarr -c temp -c salinity
+    The result is the same as that of `emdist ingest`.
+
+    Examples:
+      emdist flow ingest sklearn:china.jpg pixels.zarr
+      emdist flow ingest ocean.parquet ocean.zarr -c temp -c salinity
     """
     values = {
         "source": source,
@@ -161,9 +205,14 @@ def ingest(
     _leave(code)
 
 
+app.callback(help=help_text(_flow))(_flow)
+for _command in (cluster, sweep, label, ingest):
+    app.command(epilog=EPILOG, help=help_text(_command))(_command)
+
+
 @contextmanager
 def _prefect() -> Iterator[None]:
-    """A place where Prefect may be imported and a flow be called, which gives an exit code."""
+    """Inside, Prefect can be imported and a flow be called; errors end the command."""
     with reported(False, REPEAT):
         need("prefect", "emdist flow")
         # Prefect catches interrupts, reports them and raises them again. None may be sent twice.
@@ -179,10 +228,12 @@ def _leave(code: int) -> NoReturn:
 
 
 def script(name: str) -> NoReturn:
-    """The command `name` as ``python -m flows.NAME``, its entry point in a clone."""
+    """Run the command `name` as ``python -m flows.NAME``, its entry point in a clone."""
     heed_signals()
     keep_lines_whole()
     command = typer.main.get_group(app).commands[name]
+    called = f"python -m flows.{name}"
+    command.help = (command.help or "").replace(f"emdist flow {name} ", f"{called} ")
     with not_swallowed(SIGNALS), ending(), reported(False, REPEAT):
-        command.main(prog_name=f"python -m flows.{name}")
+        command.main(prog_name=called, help_option_names=["-h", "--help"])
     raise AssertionError("a command ends with SystemExit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -27,28 +28,36 @@ def ingest(
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            "--column", "-c", help="Column to use as a feature. Repeatable. (default: all)"
+            "--column",
+            "-c",
+            metavar="NAME",
+            help="Column to use as a feature. Repeatable. (default: all columns)",
         ),
     ] = None,
     weight_column: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Column of sample weights, written to a second array next to the target.",
+            help="Column with sample weights. emdist writes it to a second array next to the "
+            "target. (default: none)",
         ),
     ] = None,
     weights: Annotated[str | None, typer.Option(hidden=True)] = None,
-    dtype: Annotated[str, typer.Option(help=help_of("ingest.dtype"))] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help=help_of("ingest.dtype"))] = "auto",
     rows_per_chunk: Annotated[
-        int | None, typer.Option(min=1, help=help_of("ingest.rows_per_chunk"))
+        int | None, typer.Option(metavar="N", min=1, help=help_of("ingest.rows_per_chunk"))
     ] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Copy files into one chunked, checksummed Zarr array of shape (rows, features).
+    """Copy files into one Zarr array of rows and features.
 
-    Example: emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
+    The array has chunks with checksums. Other commands read it.
+
+    Examples:
+      emdist ingest sklearn:china.jpg pixels.zarr
+      emdist ingest measurements.parquet measurements.zarr -c temp -c salinity
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, REPEAT) as layer:
@@ -72,18 +81,20 @@ def ingest(
         )
         facts = [
             ("array", str(found.target)),
-            ("holds", f"{found.rows:,} rows x {found.features} {found.dtype}"),
-            ("chunks", str(found.chunks)),
+            ("shape", f"{found.rows:,} rows x {found.features} {found.dtype}"),
+            ("chunks", f"{found.chunks:,}"),
             ("read", decimal(found.bytes_read)),
             ("stored", decimal(found.bytes_stored)),
         ]
         facts += [("weights", str(found.weights))] if found.weights else []
         facts += [("note", note) for note in found.notes]
+        weighted = f" --weights {quote(str(found.weights))}" if found.weights else ""
+        facts.append(("next", f"emdist fit {quote(str(found.target))} -k 8{weighted}"))
         print_result(found.to_dict(), Page(facts), str(found.target), mode, layer)
 
 
 def _one_of(weight_column: str | None, weights: str | None) -> str | None:
-    """The column of weights, by its option or by the old name of that."""
+    """Return the column of sample weights, from its option or from the old name of the option."""
     if weights is None:
         return weight_column
     told_of_name("--weights", "--weight-column", weight_column is not None)

@@ -18,27 +18,35 @@ def inspect(
     path: Annotated[
         str, typer.Argument(help="Path or URL of a run, a model, labels or a Zarr array.")
     ],
-    array: Annotated[str, typer.Option(help="Path of the array inside a Zarr group.")] = "",
+    array: Annotated[
+        str,
+        typer.Option(
+            metavar="PATH", show_default=False, help="Path of the array inside a Zarr group."
+        ),
+    ] = "",
     verify: Annotated[
         bool,
         typer.Option(
             "--verify",
-            help="Read all labels and check them. Exit code 1 if some are missing or damaged.",
+            metavar="",
+            help="Read all labels and check them. The exit code is 1 if labels are missing or "
+            "damaged.",
         ),
     ] = False,
     full: Annotated[
         bool,
-        typer.Option("--full", help="Show all settings, versions and hashes too."),
+        typer.Option("--full", metavar="", help="Also show all settings, versions and hashes."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what is at a path: the result or progress of a run, a model, labels or an array.
+    """Show a run, a model, labels or a Zarr array.
+
+    For a run, emdist shows its progress and its result.
 
     Examples:
-
       emdist inspect runs/profiles
-
-      emdist inspect runs/profiles --verify
+      emdist inspect runs/profiles/labels.zarr --verify
+      emdist inspect pixels.zarr
     """
     with reported(as_json, REPEAT):
         from emdist.jobs.inspect import faults

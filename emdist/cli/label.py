@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -31,6 +33,7 @@ def label(
         typer.Option(
             "--output",
             "-o",
+            metavar="NAME",
             help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
         ),
     ] = None,
@@ -43,9 +46,11 @@ def label(
 ) -> None:
     """Label the rows of new data with a fitted model.
 
-    If it is interrupted, the same command continues where it stopped.
+    An interrupted labelling continues where it stopped if you start the same command again.
 
-    Example: emdist label runs/profiles new.zarr new-labels.zarr -o labels -o score
+    Examples:
+      emdist label runs/profiles new.zarr new-labels.zarr
+      emdist label runs/profiles new.zarr scores.zarr -o labels -o score
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:
@@ -68,4 +73,7 @@ def label(
                 overwrite,
                 listen,
             )
-        print_result(summary, page_of_labelling(summary), summary["labels"], mode, layer)
+        page = page_of_labelling(summary)
+        following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")
+        page = replace(page, facts=[*page.facts, following])
+        print_result(summary, page, summary["labels"], mode, layer)

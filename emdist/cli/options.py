@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,40 +15,86 @@ from emdist.parameters.configuration import help_of
 from emdist.wording import OPTIONS
 
 EPILOG = (
-    "Exit codes: 0 done, 2 wrong setting, 3 wrong data, 4 run folder in the way, 5 storage "
-    "failed, 6 cluster failed, 7 component collapsed, 130 interrupted, 143 terminated, 1 else."
+    "Exit codes: 0 done, 1 other error, 2 wrong setting, 3 wrong data, 4 run folder cannot be "
+    "used, 5 storage failed, 6 cluster failed, 7 component collapsed, 130 interrupted (Ctrl-C), "
+    "143 terminated (SIGTERM)."
 )
 
+#: Sections of the help of commands with many options.
+FITTING, RUN, WHERE = "Model and fit", "Run and labels", "Where to compute"
+
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print only the location of the result.")
+    bool, typer.Option("--quiet", "-q", metavar="", help="Print only the location of the result.")
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON lines: one per event, the result last.")
+    bool,
+    typer.Option("--json", metavar="", help="Print JSON lines: one per event, the result last."),
 ]
-Overwrite = typer.Option("--overwrite", help="Replace what is already there.")
+Overwrite = typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")
 Workers = Annotated[
     int | None,
-    typer.Option(help="Number of Dask workers to start on this machine. (default: threads)"),
+    typer.Option(
+        metavar="N",
+        rich_help_panel=WHERE,
+        help="Number of Dask workers to start on this machine. (default: use threads)",
+    ),
 ]
 Scheduler = Annotated[
-    str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786.")
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        rich_help_panel=WHERE,
+        help="Address of a running Dask scheduler, such as tcp://host:8786. (default: none)",
+    ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Set any key of the configuration: section.key=value. Repeatable."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set any key of the configuration, as in fit.seed=7. Repeatable.",
+    ),
 ]
 Extend = Annotated[
     bool,
-    typer.Option("--extend", help="Continue the run in --run with another --max-iter or --tol."),
+    typer.Option(
+        "--extend",
+        metavar="",
+        rich_help_panel=RUN,
+        help="Continue the run in --run with another --max-iter or --tol.",
+    ),
+]
+NoLabels = Annotated[
+    bool,
+    typer.Option("--no-labels", metavar="", rich_help_panel=RUN, help="Do not write labels."),
 ]
 Repeat = Annotated[
     str | None,
-    typer.Option(help="Folder of a finished run: run it again and compare the results."),
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=RUN,
+        help="Fit the finished run in this folder again, and compare the results.",
+    ),
 ]
 
 
+def help_text(command: Callable[..., object]) -> str:
+    """Return the docstring of a command as its help, with a line for each paragraph and example.
+
+    Typer keeps the line breaks of all paragraphs but the first. On a narrow terminal, lines of a
+    docstring would be broken twice.
+    """
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(
+        one if one.startswith("Examples:") else one.replace("\n", " ") for one in paragraphs
+    )
+
+
 def command_group(completion: bool = False) -> typer.Typer:
-    """An empty group of commands, each with -h and --help; the outermost has `completion`."""
+    """Return an empty group of commands, each with -h and --help.
+
+    The outermost group has options for `completion`.
+    """
     return typer.Typer(
         epilog=EPILOG,
         no_args_is_help=True,
@@ -59,10 +106,11 @@ def command_group(completion: bool = False) -> typer.Typer:
 
 
 def check_data(data: str | None, command: str) -> None:
-    """ConfigError if a configuration file was given where the data belongs."""
+    """Raise ConfigError if `data` is the path of a configuration file."""
     if data and data.lower().endswith((".yaml", ".yml")) and not Path(data).is_dir():
         raise ConfigError(
-            f"{data} is a configuration, not data. Give it with -f: `emdist {command} -f {data}`."
+            f"{data} is a configuration, expected data. Pass it with -f: `emdist {command} -f "
+            f"{data}`."
         )
 
 
@@ -76,7 +124,10 @@ _OPTIONS = {
 
 
 def named(given: Mapping[str, Any], settings: Sequence[str] | None) -> dict[str, str]:
-    """How messages name the settings that options gave, and that no ``--set`` changed."""
+    """Return the option that set each setting, unless ``--set`` changed it later.
+
+    Messages name these settings by their options.
+    """
     later = {text.partition("=")[0].strip() for text in settings or ()}
     return {
         place: option
@@ -86,22 +137,22 @@ def named(given: Mapping[str, Any], settings: Sequence[str] | None) -> dict[str,
 
 
 def whole_number(text: str) -> int:
-    """The number of ``-k``; BadParameter for a range, which a sweep takes."""
+    """Return the number of ``-k``; raise BadParameter for a range, which only a sweep accepts."""
     try:
         return int(text)
     except ValueError:
         several = re.fullmatch(r"(\d+)\s*(?:-|:|\.\.)\s*(\d+)", text)
-        why = f"{text[:40]!r} is no whole number."
+        why = f"{text[:40]!r} is not a whole number."
         if several:
             why = (
-                f"{text!r} is a range, and one number is wanted. For several models: emdist sweep "
+                f"{text!r} is a range, expected one number. To fit several models, use: emdist "
+                f"sweep DATA -k {several[1]}..{several[2]}"
             )
-            why += f"DATA -k {several[1]}..{several[2]}"
         raise typer.BadParameter(why) from None
 
 
 def run_settings(run: str | None) -> dict[str, Any]:
-    """The sections of ``--run``: its folder and key."""
+    """Return the settings that ``--run`` stands for: the folder and the key of the run."""
     if run is None:
         return {}
     parent, _, name = run.rstrip("/").rpartition("/")
@@ -109,9 +160,17 @@ def run_settings(run: str | None) -> dict[str, Any]:
 
 
 def cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, Any]:
-    """The section of ``--workers`` or ``--scheduler``; ConfigError for both."""
+    """Return the settings that ``--workers`` or ``--scheduler`` stands for.
+
+    Raises
+    ------
+    ConfigError
+        If both are given.
+    """
     if workers is not None and scheduler is not None:
-        raise ConfigError("--workers starts a cluster and --scheduler joins one; give one of them.")
+        raise ConfigError(
+            "--workers starts a Dask cluster, and --scheduler joins one. Pass only one of them."
+        )
     if workers is not None:
         return {"cluster.kind": "local", "cluster.n_workers": workers}
     if scheduler is not None:
@@ -120,7 +179,15 @@ def cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, An
 
 
 def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
-    """`values` with `settings`, section.key to value, laid over them; None is no setting."""
+    """Return the configuration `values`, changed by `settings`.
+
+    Parameters
+    ----------
+    values
+        A configuration, by section.
+    settings
+        New values, by ``section.key``. None leaves a value unchanged.
+    """
     out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for place, value in settings.items():
         if value is None:
@@ -128,7 +195,7 @@ def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any
         section, _, key = place.partition(".")
         inner = out.get(section) or {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"{section} is {inner!r}; wanted a section, {{{key}: ...}}.")
+            raise ConfigError(f"{section} is {inner!r}; expected a section, {{{key}: ...}}.")
         out[section] = {**inner, key: value}
     return out
 
@@ -137,22 +204,49 @@ Data = Annotated[str | None, typer.Argument(help=help_of("data.path"))]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", "-f", help="YAML file with the configuration. Other options override it."
+        "--config",
+        "-f",
+        metavar="FILE",
+        help="YAML file with the configuration. Other options override it.",
     ),
 ]
-Seed = Annotated[int | None, typer.Option(help=help_of("fit.seed"))]
-Starts = Annotated[int | None, typer.Option(help=help_of("fit.n_init"))]
-MaxIter = Annotated[int | None, typer.Option(help=help_of("fit.max_iter"))]
-Tol = Annotated[float | None, typer.Option(help=help_of("fit.tol"))]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", rich_help_panel=FITTING, help=help_of("fit.seed"))
+]
+Starts = Annotated[
+    int | None, typer.Option(metavar="N", rich_help_panel=FITTING, help=help_of("fit.n_init"))
+]
+MaxIter = Annotated[
+    int | None, typer.Option(metavar="N", rich_help_panel=FITTING, help=help_of("fit.max_iter"))
+]
+Tol = Annotated[
+    float | None, typer.Option(metavar="X", rich_help_panel=FITTING, help=help_of("fit.tol"))
+]
 RunFolder = Annotated[
-    str | None, typer.Option(help="Folder of the run. The same folder resumes it.")
+    str | None,
+    typer.Option(
+        metavar="FOLDER",
+        rich_help_panel=RUN,
+        help="Folder of the run. The same folder resumes it. (default: a folder in runs/ that "
+        "depends on the settings)",
+    ),
 ]
 ModelName = Annotated[
     str | None,
-    typer.Option("--model", "-m", help=help_of("model.name")),
+    typer.Option(
+        "--model", "-m", metavar="NAME", rich_help_panel=FITTING, help=help_of("model.name")
+    ),
 ]
 Components = Annotated[
     int | None,
-    typer.Option("-k", parser=whole_number, metavar="<int>", help=help_of("model.n_components")),
+    typer.Option(
+        "-k",
+        parser=whole_number,
+        metavar="N",
+        rich_help_panel=FITTING,
+        help=help_of("model.n_components"),
+    ),
 ]
-Init = Annotated[str | None, typer.Option(help=help_of("fit.init"))]
+Init = Annotated[
+    str | None, typer.Option(metavar="METHOD", rich_help_panel=FITTING, help=help_of("fit.init"))
+]

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from emdist.cli.options import (
+    FITTING,
     ConfigFile,
     Data,
     Extend,
     Init,
     Json,
     MaxIter,
+    NoLabels,
     Quiet,
     RunFolder,
     Scheduler,
@@ -34,17 +36,23 @@ from emdist.report.answer import RESUMES, mode_of, reported
 Models = Annotated[
     list[str] | None,
     typer.Option(
-        "--model", "-m", help="Model to fit, as in `emdist fit`. Repeat it to compare several."
+        "--model",
+        "-m",
+        metavar="NAME",
+        rich_help_panel=FITTING,
+        help="Model to fit, as in `emdist fit`. Repeat it to compare several. (default: kmeans)",
     ),
 ]
 Criterion = Annotated[
     str | None,
-    typer.Option(help=help_of("sweep.criterion")),
+    typer.Option(metavar="NAME", rich_help_panel=FITTING, help=help_of("sweep.criterion")),
 ]
 AllowDegenerate = Annotated[
     bool,
     typer.Option(
         "--allow-degenerate",
+        metavar="",
+        rich_help_panel=FITTING,
         help="Allow a model with components on the variance floor to be the best.",
     ),
 ]
@@ -55,7 +63,12 @@ def sweep(
     config: ConfigFile = None,
     k: Annotated[
         str | None,
-        typer.Option("-k", help="Numbers of components to compare: 2,4,8 or 2..16 or 2..30..4."),
+        typer.Option(
+            "-k",
+            metavar="LIST",
+            rich_help_panel=FITTING,
+            help="Numbers of components to compare, as in 2,4,8 or 2..16 or 2..30..4.",
+        ),
     ] = None,
     models: Models = None,
     criterion: Criterion = None,
@@ -63,12 +76,17 @@ def sweep(
     init: Init = None,
     seed: Seed = None,
     n_init: Annotated[
-        int | None, typer.Option(help="Number of restarts of each model. (default: 1)")
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=FITTING,
+            help="Number of restarts of each model. (default: 1)",
+        ),
     ] = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
     run: RunFolder = None,
-    no_labels: Annotated[bool, typer.Option("--no-labels", help="Do not write labels.")] = False,
+    no_labels: NoLabels = False,
     workers: Workers = None,
     scheduler: Scheduler = None,
     extend: Extend = False,
@@ -76,15 +94,14 @@ def sweep(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Fit several models in the same reads of the data, and choose the best.
+    """Fit several models to a Zarr array and choose the best.
 
-    If it is interrupted, the same command continues where it stopped. Each model is bit-identical
-    to that of `emdist fit` alone, and is saved under models/ in the folder of the run.
+    All models share the reads of the data. Each model is bit-identical to that of `emdist fit`
+    alone, and is saved in models/ of the run folder. An interrupted sweep continues where it
+    stopped if you start the same command again.
 
     Examples:
-
       emdist sweep pixels.zarr -k 2..30..2
-
       emdist sweep profiles.zarr -m diagonal -m full -k 2,4,8,16 --criterion bic
     """
     mode = mode_of(quiet, as_json)
@@ -113,8 +130,8 @@ def sweep(
         }
         if config is None and (data is None or k is None):
             raise ConfigError(
-                "Name the data and the numbers of components, as in `emdist sweep pixels.zarr "
-                "-k 2..16`, or a --config."
+                "A sweep needs data and numbers of components. Name them, as in `emdist sweep "
+                "pixels.zarr -k 2..16`, or pass a configuration with --config."
             )
         values = laid_over(read_values(config) if config is not None else {}, given)
         values = overridden(values, settings or [])

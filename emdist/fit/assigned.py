@@ -71,11 +71,11 @@ def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
     at = int(np.argmax(bad.any(axis=1) if bad.ndim > 1 else bad))
     row = np.nan_to_num(block.valid()[0][at].astype(np.float64))
     feature = int(np.argmax(np.abs(row)))
-    what = "centre that its distance" if distances else "component that its log-likelihood"
+    place, what = ("centre", "distance") if distances else ("component", "log-likelihood")
     raise DataError(
-        f"Row {block.rows()[at]} is so far from every {what} is no number in float64: feature "
-        f"{feature} is {row[feature]:g}. Check the units and the order of the features, or leave "
-        "the row out."
+        f"Row {block.rows()[at]} is so far from every {place} that its {what} is not a finite "
+        f"number in float64. Its feature {feature} is {row[feature]:g}. Check the units and the "
+        "order of the features, or leave the row out."
     )
 
 

@@ -52,12 +52,12 @@ def check_steady(model: Model[Any], name: str) -> None:
     """Raise ConfigError unless `model` computes the same in every iteration, and its sums add."""
     if not model.additive:
         raise ConfigError(
-            f"fit.schedule {name!r} adds sums of several passes, and this model's update is not "
-            "made from sums. Use fit.schedule=batch."
+            f"fit.schedule {name!r} adds up sums of several passes, but this model does not "
+            "compute its parameters from sums. Use fit.schedule=batch."
         )
     if not model.at(Turn(0, 0, 1)).settled:
         raise ConfigError(
-            f"fit.schedule {name!r} wants an assignment that is the same in every iteration; "
-            "this one (tempered, stochastic) changes. Use fit.schedule=batch, or the assignment "
-            "soft or hard."
+            f"fit.schedule {name!r} needs an assignment that stays the same in every iteration, "
+            "but tempered and stochastic assignment change. Use fit.schedule=batch, or set "
+            "model.assignment to 'soft' or 'hard'."
         )

@@ -43,20 +43,21 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
         which = listed(weak.tolist(), 10)
         if fit.model.minimises:
             raise CollapseError(
-                f"Cluster(s) {which} have no rows any more: all are nearer to other "
-                "centres. Ask for fewer clusters, give another start, or set fit.on_collapse to "
-                "'reseed' or 'drop'."
+                f"{_these(weak, 'Cluster')} {which} lost all rows, which are nearer to other "
+                "centres. Ask for fewer clusters, use other starting values, or set "
+                "fit.on_collapse to 'reseed' or 'drop'."
             )
         raise CollapseError(
-            f"Component(s) {which} collapsed: no weight left, or no positive "
-            "definite covariance. Ask for fewer components, raise reg_covar, or set "
-            "fit.on_collapse to 'reseed' or 'drop'."
+            f"{_these(weak, 'Component')} {which} collapsed: no weight is left, or the covariance "
+            "is not positive definite. Ask for fewer components, raise model.options.reg_covar, "
+            "or set fit.on_collapse to 'reseed' or 'drop'."
         )
     if fit.policy == "drop":
         keep = np.setdiff1d(np.arange(len(fit.model.locations(new))), weak)
         if len(keep) == 0:
             raise CollapseError(
-                "All components collapsed. Raise reg_covar or ask for fewer components."
+                "All components collapsed. Raise model.options.reg_covar, or ask for fewer "
+                "components."
             )
         return fit.model.take(new, keep), 0, len(weak)
     if fit.policy == "reseed":
@@ -88,3 +89,8 @@ def worst_rows(fit: Fit, weak: NDArray[np.int64], last: Pass) -> Worst:
         found.x[:used, -1].astype(np.int64),
         found.weight[:used],
     )
+
+
+def _these(which: NDArray[np.intp], name: str) -> str:
+    """Return "Components" for several, and "Component" for one."""
+    return name if len(which) == 1 else f"{name}s"

@@ -186,9 +186,9 @@ CRITERIA: Mapping[str, Criterion] = {
         _elbow,
         3,
         "distance to the chord of inertia",
-        "The elbow is a heuristic: it measures how the curve of the inertia bends between the "
-        "smallest and the largest k that were tried, always names one between them, and names "
-        "another one when they change. It says nothing of whether there are clusters.",
+        "The elbow is a heuristic: it chooses the k at which the curve of the inertia bends most, "
+        "between the smallest and the largest k of the sweep. It always finds one, and finds "
+        "another one if the range changes. It does not show that there are clusters.",
     ),
     "calinski_harabasz": Criterion(
         frozenset({"kmeans"}), False, _each(_calinski_harabasz), 1, "Calinski-Harabasz index"
@@ -204,13 +204,13 @@ def default_criterion(kinds: Sequence[Kind]) -> str:
             return name
     if fitting:
         raise ConfigError(
-            "No criterion but a heuristic can compare these models: they have no likelihood, or "
-            "not the same one. Sweep them apart if they are of several kinds, or name the "
-            f"criterion {' or '.join(fitting)} to let a heuristic choose."
+            "Only a heuristic can compare these models, because they have no likelihood or "
+            "different ones. Run one sweep for each kind of model, or set sweep.criterion to "
+            f"{' or '.join(map(repr, fitting))} to let the heuristic choose."
         )
     raise ConfigError(
         f"The sweep has models of the kinds {', '.join(sorted(set(kinds)))}, which no criterion "
-        "can compare. Sweep mixtures, posteriors and models with centres apart."
+        "can compare. Run one sweep for each kind: mixtures, posteriors and models with centres."
     )
 
 
@@ -228,21 +228,21 @@ def checked_criterion(name: str | None, kinds: Sequence[Kind], sizes: Sequence[i
     criterion = CRITERIA[name]
     if not criterion.serves(kinds):
         fitting = [n for n, c in CRITERIA.items() if c.serves(kinds) and not c.heuristic]
-        remedy = f"Take {' or '.join(fitting)}." if fitting else "Sweep them apart."
+        remedy = f"Use {' or '.join(fitting)}." if fitting else "Run one sweep for each kind."
         one = "" if criterion.across else "one "
         raise ConfigError(
-            f"The criterion {name!r} is for models of {one}kind, "
-            f"{' or '.join(sorted(criterion.kinds))}, and the sweep has "
+            f"The criterion {name!r} can only compare models of {one}kind "
+            f"{' or '.join(sorted(criterion.kinds))}, but the sweep has "
             f"{', '.join(sorted(set(kinds)))}. {remedy}"
         )
     if name == "elbow" and len(set(sizes)) < len(sizes):
         raise ConfigError(
-            "The criterion 'elbow' compares the inertias of one kind of model, and the sweep has "
-            "several of a size. Sweep them apart."
+            "The criterion 'elbow' compares the inertias of one kind of model, but the sweep has "
+            "several kinds. Run one sweep for each kind."
         )
     if len(set(sizes)) < criterion.least:
         raise ConfigError(
-            f"The criterion {name!r} wants at least {criterion.least} numbers of components, got "
+            f"The criterion {name!r} needs at least {criterion.least} numbers of components, got "
             f"{sorted(set(sizes))}."
         )
     return name

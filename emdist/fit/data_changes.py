@@ -31,7 +31,7 @@ def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, 
     lines = differences(record.get("data"), dict(source.fingerprint()), "data")
     found = stamps(source)
     if known and known.get("sizes") != found.get("sizes"):
-        lines.append("data: some file has another size")
+        lines.append("data: the size of a file changed")
     if lines:
         raise _changed("\n".join(f"  {line}" for line in lines))
 
@@ -70,8 +70,8 @@ class Watch:
         check_record(self.source, self.folder.record(), known)
         self.listen(
             Warned(
-                "The data's files are not those that were read before (a copy, or written "
-                "again): all rows are read once more, to make sure that they are the same."
+                "The files of the data were copied or written again since they were last read. "
+                "emdist reads all rows once more, to check that they are the same."
             )
         )
         check_same_survey(survey, self.again())
@@ -90,9 +90,9 @@ def check_same_survey(before: Survey, now: Survey) -> None:
         held = (name for name in old[0] if not name.endswith("/rest"))  # `rest` is only rounding
         wrong = [name for name in held if not _equal(old[0][name], new[0][name])]
     else:
-        wrong = ["its layout"]
+        wrong = ["layout"]
     if wrong:
-        raise _changed(f"  its survey is another: {', '.join(sorted(wrong)[:6])}")
+        raise _changed(f"  the survey of the rows differs: {', '.join(sorted(wrong)[:6])}")
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -107,6 +107,6 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _changed(what: str) -> RunMismatchError:
     return RunMismatchError(
-        f"The data changed while the run was at work or since:\n{what}\nThe checkpoints are of "
-        "other data. Restore it, or start again with another run.key."
+        f"The data changed during the run or after it:\n{what}\nThe checkpoints belong to the "
+        "data as they were. Restore the data, or start a new run with another run.key."
     )

@@ -48,12 +48,12 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
     highest = np.asarray(domain.high)
     if highest.ndim and len(highest) != len(high):
         raise ConfigError(
-            f"The family's options are for {len(highest)} feature(s), and the data has "
-            f"{len(high)}. Give one number for all, or one for each."
+            f"The options of the family have values for {len(highest)} features, but the data "
+            f"have {len(high)}. Pass one number for all features, or one for each."
         )
     bad = (low < np.asarray(domain.low)) | (high > highest) | (np.asarray(domain.whole) & ~whole)
     if bad.any():
-        first = int(np.argmax(bad))
+        first, count = int(np.argmax(bad)), np.count_nonzero(bad)
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         kind = "whole numbers" if whole[first] else "not only whole numbers"
         holds = f" and holds {kind}" if np.any(domain.whole) else ""
@@ -61,8 +61,9 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
         negative = bool((low[bad & (np.asarray(domain.low) >= 0)] < 0).any())
         raise DomainError(
             f"{'Negative values in data: ' if negative else ''}"
-            f"{np.count_nonzero(bad)} of {len(bad)} feature(s) are not {what}, as this "
-            f"family wants: feature {first} reaches from {low[first]:g} to {high[first]:g}{holds}. "
-            "Round, binarise or shift the features, set the family's options to the data's range, "
-            "or take a Gaussian family."
+            f"This family needs {what}, but {count} of {len(bad)} features "
+            f"{'has' if count == 1 else 'have'} other values: feature {first} ranges from "
+            f"{low[first]:g} to {high[first]:g}{holds}. Round, binarise or shift "
+            "the features, set the options of the family to the range of the data, or use a "
+            "Gaussian family."
         )

@@ -38,12 +38,15 @@ class Planned:
         As in `Stop`.
     done
         The number of iterations done in this restart.
+    restarts
+        The number of restarts of each fit.
     """
 
     on: str
     tol: float
     max_iter: int
     done: int
+    restarts: int = 1
 
 
 @dataclass(frozen=True)

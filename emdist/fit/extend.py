@@ -79,27 +79,28 @@ def check_path(old: Stop, new: Stop, state: FitState, tol_steers: bool, what: st
     most = max((record.iteration for record in records), default=0)
     if new.max_iter < most:
         raise RunMismatchError(
-            f"{what}fit.max_iter cannot become {new.max_iter}: {most} iterations are done. Give at "
-            "least that many, or start a new run. Nothing was changed."
+            f"{what}fit.max_iter cannot become {new.max_iter}, because {most} iterations are done. "
+            f"Set it to {most} or more, or start a new run. Nothing was changed."
         )
     if _several_in_turn(state):
         raise RunMismatchError(
-            f"{what}The run has several starts, and an earlier version of emdist did not keep "
-            "those that have stopped: it cannot be extended. Start a new run. Nothing was changed."
+            f"{what}The run cannot be extended: it has several restarts, and the version of emdist "
+            "that began it did not keep those that had stopped. Start a new run. Nothing was "
+            "changed."
         )
     for (record, change), (_, other) in zip(_asked(old, state), _asked(new, state), strict=True):
         before, now = old.holds(change, record.shift), new.holds(other, record.shift)
         if now and not before:
             raise RunMismatchError(
-                f"{what}fit.tol cannot be raised so far: iteration {record.iteration} would have "
-                f"been the last. Choose a smaller tol, or fit.max_iter={most} to end now, or start "
-                "a new run. Nothing was changed."
+                f"{what}fit.tol cannot be raised so far: the fit would have ended at iteration "
+                f"{record.iteration}. Choose a smaller fit.tol, set fit.max_iter to {most} to end "
+                "now, or start a new run. Nothing was changed."
             )
         if now != before and tol_steers:
             raise RunMismatchError(
-                f"{what}fit.tol cannot be changed any more: the schedule makes whole passes where "
-                f"tol is nearly reached, as it was in iteration {record.iteration}. Change only "
-                "fit.max_iter, or start a new run. Nothing was changed."
+                f"{what}fit.tol cannot be changed any more: the schedule makes full passes as soon "
+                f"as fit.tol is nearly reached, and this happened in iteration {record.iteration}. "
+                "Change only fit.max_iter, or start a new run. Nothing was changed."
             )
 
 

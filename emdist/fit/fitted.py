@@ -87,27 +87,28 @@ class Fitted:
         """
         if source.shape[1] != self.n_features:
             raise ShapeError(
-                f"The data has {source.shape[1]} feature(s) and the model was fitted to "
-                f"{self.n_features}. Label data with the same features in the same order."
+                f"The model was fitted to {self.n_features} features, but the data have "
+                f"{source.shape[1]}. Label data with the same features in the same order."
             )
         known, found = self.feature_names, names_of(source)
         how = match(known, found)
         if how.refused:
             remedy = (
-                "Ingest the data with its columns in the model's order (`emdist ingest --column`)."
+                "Ingest the data with the columns in the order of the model (`emdist ingest "
+                "--column`)."
                 if how is Match.OTHER_ORDER
-                else "Label data with the model's features. If they are the same, write the "
-                "model's names to the attribute feature_names of the Zarr array."
+                else "Label data with the features of the model. If they are the same features, "
+                "write the names of the model to the attribute feature_names of the Zarr array."
             )
             raise FeatureNamesError(
-                f"The data's features are not the model's: {how.value}. {both(known, found)} "
-                f"{remedy}"
+                f"The features of the data are not those of the model: {how.value}. "
+                f"{both(known, found)} {remedy}"
             )
         if how is Match.SAME:
             return ""
         return (
-            f"Feature names cannot be compared: {how.value}. {both(known, found)} The "
-            "columns are taken in their order."
+            f"Feature names cannot be compared: {how.value}. {both(known, found)} emdist assumes "
+            "that the columns are in the same order."
         )
 
     def label(

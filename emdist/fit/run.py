@@ -117,12 +117,15 @@ class Run:
             self.folder.accept(found, self.epoch)
         if survey.masked:
             plan.listen(
-                Warned(f"{survey.masked} of {survey.masked + survey.rows} rows are left out.")
+                Warned(f"{survey.masked:,} of {survey.masked + survey.rows:,} rows are left out.")
             )
         if survey.gaps:
             cells = survey.rows * plan.source.shape[1]
             plan.listen(
-                Warned(f"{survey.gaps} of {cells} values are NaN, taken as missing at random.")
+                Warned(
+                    f"{survey.gaps:,} of {cells:,} values are NaN, which counts as missing at "
+                    "random."
+                )
             )
         self._survey = survey
         return survey
@@ -188,7 +191,7 @@ class Run:
         stop = fits[0].stop
         longest = max(fit.stop.max_iter for fit in fits)
         done = max(one.iteration for one in state.fits)
-        self.plan.listen(Planned(stop.on, stop.tol, longest, done))
+        self.plan.listen(Planned(stop.on, stop.tol, longest, done, fits[0].n_init))
         began = before = time.monotonic()
         first, reached = state.iterations, _reached(state)
         try:
@@ -207,7 +210,7 @@ class Run:
         return state
 
     def _passing(self, fits: int, done: int, total: int) -> None:
-        self.plan.listen(Progress(f"pass of {fits} model(s)", done, total))
+        self.plan.listen(Progress(f"pass of {fits} model{'s' * (fits != 1)}", done, total))
 
     def _is_due(self, iterations: int, seconds: float) -> bool:
         limit = self.plan.cadence.iterations
@@ -220,7 +223,7 @@ class Run:
         try:
             self._save(self._state)
         except EmdistError as error:
-            log.warning("the iterations since the last checkpoint were not saved: %s", error)
+            log.warning("The iterations since the last checkpoint were not saved: %s", error)
 
     def _save(self, state: SweepState) -> None:
         """Write a checkpoint, and delete those that the cadence does not keep."""

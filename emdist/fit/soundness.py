@@ -26,7 +26,7 @@ def check_params(model: Model[Any], params: Any, d: int, what: str = "the model"
     """Raise CheckpointError unless `params` fit `model` and rows of `d` features, for any k."""
     weights = getattr(params, "weights", None)
     if not isinstance(weights, np.ndarray) or weights.ndim != 1 or not len(weights):
-        raise _unsound(what, "it has no weights of components")
+        raise _unsound(what, "it has no mixture weights")
     try:
         zeros, ones = np.zeros(d), np.ones(d)
         unit = Spread(zeros, zeros, ones, zeros, ones, ones > 0, 1.0)
@@ -46,7 +46,7 @@ def check_spread(spread: Spread, what: str = "the model") -> None:
             wanted = (d, d) if field.name == "covariance" else (d,)
             _check_shape(value, wanted, f"spread.{field.name}", what)
     if not np.isfinite(spread.origin).all():
-        raise _unsound(what, "its origin is not finite")
+        raise _unsound(what, "its origin is NaN or infinite")
 
 
 def check_survey(survey: Survey, d: int) -> None:
@@ -63,7 +63,7 @@ def check_survey(survey: Survey, d: int) -> None:
     _check_shape(sample.x, (m, d), "sample.x", what)
     _check_shape(survey.distinct, (survey.distinct.size,), "distinct", what)
     if isinstance(survey.shifted, np.ndarray) and survey.shifted.shape not in ((), (d,)):
-        raise _unsound(what, f"shifted has shape {survey.shifted.shape}")
+        raise _unsound(what, f"shifted has shape {survey.shifted.shape}, expected () or {(d,)}")
 
 
 def check_state(model: Model[Any], state: FitState, d: int) -> None:
@@ -74,13 +74,13 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
     if state.best is not None:
         check_params(model, state.best.params, d, what)
         if not math.isfinite(state.best.objective):
-            raise _unsound(what, f"the objective of its best start is {state.best.objective}")
+            raise _unsound(what, f"the objective of its best restart is {state.best.objective}")
     if state.shared is not None:
         one = Block(0, 0, np.zeros((1, d)))
         wanted = model.shared_step(one, np.zeros(d)).fields
         shapes = {name: value.shape for name, value in wanted.items()}
         if {name: value.shape for name, value in state.shared.items()} != shapes:
-            raise _unsound(what, f"its shared sums are not of the shapes {shapes}")
+            raise _unsound(what, f"its shared sums do not have the shapes {shapes}")
     for start in state.starts:
         check_state(model, start, d)
     if state.starts and not state.finished:
@@ -92,7 +92,7 @@ def check_state(model: Model[Any], state: FitState, d: int) -> None:
         or (begun and not any(r.restart == state.restart for r in state.history))
         or (state.sums is not None and all(r.rejected for r in state.history))
     ):
-        raise _unsound(what, "its counters do not fit each other")
+        raise _unsound(what, "its counters contradict each other")
 
 
 def _differences(value: Any, like: Any, path: str, k: int) -> Iterator[str]:
@@ -100,18 +100,18 @@ def _differences(value: Any, like: Any, path: str, k: int) -> Iterator[str]:
     name = path.rpartition(".")[2]
     if name in _OPTIONAL and (value is None or like is None):
         if value is not None and value.shape != (k,):
-            yield f"{path} has shape {value.shape}, wanted ({k},)"
+            yield f"{path} has shape {value.shape}, expected ({k},)"
     elif isinstance(like, np.ndarray):
         yield from _array_differences(value, like, path)
     elif isinstance(like, tuple):
         if not isinstance(value, tuple) or len(value) != len(like):
-            yield f"{path} is no tuple of {len(like)}"
+            yield f"{path} is not a tuple of {len(like)}"
             return
         for i, (one, other) in enumerate(zip(value, like, strict=True)):
             yield from _differences(one, other, f"{path}.{i}", k)
     elif is_dataclass(like):
         if type(value) is not type(like):
-            yield f"{path or 'it'} is {type(value).__name__}, wanted {type(like).__name__}"
+            yield f"{path or 'it'} is {type(value).__name__}, expected {type(like).__name__}"
             return
         for field in fields(like):
             below = f"{path}.{field.name}" if path else field.name
@@ -120,20 +120,20 @@ def _differences(value: Any, like: Any, path: str, k: int) -> Iterator[str]:
 
 def _array_differences(value: Any, like: Array, path: str) -> Iterator[str]:
     if not isinstance(value, np.ndarray) or value.shape != like.shape:
-        yield f"{path} has shape {getattr(value, 'shape', None)}, wanted {like.shape}"
+        yield f"{path} has shape {getattr(value, 'shape', None)}, expected {like.shape}"
     elif value.dtype.kind != like.dtype.kind or value.dtype.itemsize < like.dtype.itemsize:
-        yield f"{path} has dtype {value.dtype}, wanted {like.dtype}"
+        yield f"{path} has dtype {value.dtype}, expected {like.dtype}"
     elif value.dtype.kind == "f" and np.isnan(value).any():
-        yield f"{path} holds NaN"
+        yield f"{path} contains NaN"
 
 
 def _check_shape(value: Array, wanted: tuple[int, ...], name: str, what: str) -> None:
     if value.shape != wanted:
-        raise _unsound(what, f"{name} has shape {value.shape}, wanted {wanted}")
+        raise _unsound(what, f"{name} has shape {value.shape}, expected {wanted}")
 
 
 def _unsound(what: str, problem: str) -> CheckpointError:
     return CheckpointError(
-        f"{what} does not fit together: {problem}. It was edited, or is of other data or "
-        "of another version; restore it from a copy, or fit again."
+        f"{what} is not consistent: {problem}. It was edited, or belongs to other data or "
+        "another version of emdist. Restore it from a copy, or fit again."
     )

@@ -145,8 +145,8 @@ class Given:
         for name, value in given.items():
             if name not in wanted:
                 raise StartError(
-                    f"The start gives {name!r}, which this model does not have; it has "
-                    f"weights, {', '.join(wanted)}."
+                    f"The starting values contain {name!r}, which this model does not have. It "
+                    f"has weights, {', '.join(wanted)}."
                 )
             _check_array(name, value, wanted[name], f"{k} components and {d} features")
             _check_widths(name, value)
@@ -156,8 +156,8 @@ class Given:
             _check_array("weights", self.weights, (k,), f"{k} components")
             if (self.weights < 0).any() or abs(self.weights.sum() - 1) > 1e-6:
                 raise StartError(
-                    f"The start's weights are {self.weights.tolist()[:8]}; wanted numbers >= 0 "
-                    "that sum to 1."
+                    f"The starting weights are {self.weights.tolist()[:8]}; expected numbers "
+                    ">= 0 that sum to 1."
                 )
 
     def check_reach(self, spread: Spread) -> None:
@@ -176,10 +176,10 @@ class Given:
         i = int(lost[0]) if len(lost) else int(squares.argmin())
         j = int(np.argmax(far[i]))
         raise StartError(
-            f"The start's mean of component {i} is {self.means[i, j]:g} in feature {j}, so far "
-            f"from the data, which reach from {spread.origin[j] + spread.low[j]:g} to "
-            f"{spread.origin[j] + spread.high[j]:g}, that squared distances overflow. Give means "
-            "near the data."
+            f"The starting mean of component {i} is {self.means[i, j]:g} in feature {j}, but the "
+            f"data range from {spread.origin[j] + spread.low[j]:g} to "
+            f"{spread.origin[j] + spread.high[j]:g}. Squared distances overflow. Choose starting "
+            "means near the data."
         )
 
 
@@ -208,16 +208,18 @@ def _check_domain(means: Floats, domain: Domain) -> None:
         first = int(np.argmax(bad))
         what = domain.what if isinstance(domain.what, str) else domain.what[first]
         raise StartError(
-            f"The start's means reach from {low[first]:g} to {high[first]:g} in feature {first}; "
-            f"wanted means of {what}."
+            f"The starting means range from {low[first]:g} to {high[first]:g} in feature {first}; "
+            f"expected means of {what}."
         )
 
 
 def _check_array(name: str, value: Floats, shape: tuple[int, ...], why: str) -> None:
     if value.shape != shape:
-        raise StartError(f"The start's {name} have shape {value.shape}; wanted {shape} for {why}.")
+        raise StartError(
+            f"The starting {name} have shape {value.shape}; expected {shape} for {why}."
+        )
     if not np.isfinite(value).all():
-        raise StartError(f"The start's {name} hold NaN or infinity; wanted finite numbers.")
+        raise StartError(f"The starting {name} contain NaN or infinity; expected finite numbers.")
 
 
 def _check_widths(name: str, value: Floats) -> None:
@@ -226,18 +228,19 @@ def _check_widths(name: str, value: Floats) -> None:
     if kind == "variances" and not (value > 0).all():
         i = int(np.argwhere(~(value > 0))[0][0])
         raise StartError(
-            f"The start's {name} of component {i} hold {value[i].min():g}; wanted numbers > 0."
+            f"The starting {name} of component {i} contain {value[i].min():g}; expected numbers "
+            "> 0."
         )
     if kind not in ("covariance", "covariances"):
         return
     for i, one in enumerate(value if value.ndim == 3 else value[None]):
-        whose = f"The start's {name}" + (f" of component {i}" if value.ndim == 3 else "")
+        whose = f"The starting {name}" + (f" of component {i}" if value.ndim == 3 else "")
         if not np.allclose(one, one.T, rtol=1e-5, atol=1e-8 * np.abs(one).max()):
-            raise StartError(f"{whose} is not symmetric; wanted a covariance matrix.")
+            raise StartError(f"{whose} is not symmetric; expected a covariance matrix.")
         try:
             np.linalg.cholesky(one)
         except np.linalg.LinAlgError:
             raise StartError(
-                f"{whose} is not positive definite; wanted a covariance matrix, all of its "
+                f"{whose} is not positive definite; expected a covariance matrix, with all "
                 "eigenvalues > 0."
             ) from None

@@ -21,6 +21,7 @@ from emdist.errors import (
 from emdist.fit.domain import check_rows
 from emdist.fit.moments import Moments, moments_of
 from emdist.fit.sample import Sample, sample_rows
+from emdist.inputs.quoting import listed
 from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
 from emdist.kernels.tiles.hashing import hash_of_rows
 from emdist.kernels.tiles.tiles import tile_rows, tiles
@@ -100,22 +101,22 @@ class Survey:
         """Raise unless a model can be fitted: some rows must count and have weight."""
         if self.rows == 0:
             raise ShapeError(
-                f"All {self.masked} rows are left out by the missing-chunk and non-finite "
-                "policies; there is nothing to cluster."
+                f"All {self.masked:,} rows are left out, because of missing chunks, corrupt "
+                "chunks or values that are not finite. No row is left to cluster. Check the data."
             )
         check_total(self.moments.weight)
         unseen = np.flatnonzero(~(self.moments.cells > 0))
         if len(unseen):
             raise DataError(
-                f"{len(unseen)} feature(s), the first {unseen[:5].tolist()}, are missing (NaN) in "
-                "every row with weight: there is nothing to tell of them. Leave them out."
+                "These features are missing (NaN) in every row with weight > 0: "
+                f"{listed(unseen.tolist(), 5)}. Leave them out."
             )
         low, high = self.moments.low, self.moments.high
         with np.errstate(over="ignore"):
             wide = np.flatnonzero(~np.isfinite(high - low))
         if len(wide):
             raise DataError(
-                f"Feature {wide[0]} reaches from {low[wide[0]]:g} to {high[wide[0]]:g}: "
+                f"Feature {wide[0]} ranges from {low[wide[0]]:g} to {high[wide[0]]:g}, so "
                 "differences overflow. Scale the features, for example to unit variance."
             )
 
@@ -135,12 +136,12 @@ class Survey:
             squares = self.rows * (m.high - m.low) ** 2
         if np.isfinite(squares).all():
             raise WeightError(
-                f"The sample weights sum to {m.weight:g}: weighted squares of the features "
-                "overflow. Divide the weights by a constant, such as their largest."
+                f"The sample weights sum to {m.weight:g}, so weighted squares of the features "
+                "overflow. Divide the weights by a constant, such as the largest weight."
             )
         worst = int(np.argmax(np.maximum(-m.low, m.high)))
         raise DataError(
-            f"Feature {worst} reaches from {m.low[worst]:g} to {m.high[worst]:g}: its squares "
+            f"Feature {worst} ranges from {m.low[worst]:g} to {m.high[worst]:g}, so its squares "
             "overflow. Scale the features, for example to unit variance."
         )
 
@@ -149,13 +150,12 @@ class Survey:
         m = self.moments
         if ((m.high - m.low) ** 2 > 0).any():
             raise WeightError(
-                f"The sample weights sum to {m.weight:g}: weighted squares of the features are "
-                "zero in float64. Multiply the weights by a constant, such as one over their "
-                "largest."
+                f"The sample weights sum to {m.weight:g}, so weighted squares of the features are "
+                "zero in float64. Divide the weights by a constant, such as the largest weight."
             )
         raise DataError(
             "The features vary so little that all their squares are zero in float64: feature "
-            f"{first} reaches from {m.low[first]:g} to {m.high[first]:g}. Scale the features, for "
+            f"{first} ranges from {m.low[first]:g} to {m.high[first]:g}. Scale the features, for "
             "example to unit variance."
         )
 
@@ -163,24 +163,24 @@ class Survey:
         """Raise unless these rows have `k` distinct places for the seeds of components."""
         if k > self.rows:
             raise StartError(
-                f"{k} components for {self.rows} rows; wanted at least one row for each. "
-                "Ask for fewer components."
+                f"You asked for {k} components, but there are only {self.rows} rows; expected at "
+                "least one row for each component. Ask for fewer components."
             )
         if len(self.distinct) < k:
             raise DistinctRowsError(
-                f"The data has only {len(self.distinct)} distinct rows with weight, fewer than "
-                f"the {k} clusters asked for. Ask for at most {len(self.distinct)}."
+                f"You asked for {k} clusters, but the data have only {len(self.distinct)} distinct "
+                f"rows with weight > 0. Ask for at most {len(self.distinct)}."
             )
 
 
 def check_total(weight: float) -> None:
     """Raise WeightError unless one can divide by `weight`, the sum of all sample weights."""
     if not weight > 0:
-        raise WeightError("All sample weights are zero; at least one row needs a weight.")
+        raise WeightError("All sample weights are zero; expected at least one weight > 0.")
     if not np.isfinite(weight):
         raise WeightError(
             "The sample weights sum to more than float64 holds, 1.8e308. Divide them by a "
-            "constant, such as their largest."
+            "constant, such as the largest weight."
         )
 
 
@@ -218,8 +218,8 @@ class SurveyTask:
         named, features = np.size(self.shifted), self.source.shape[1]
         if np.ndim(self.shifted) and named != features:
             raise ConfigError(
-                f"The groups of the model name {named} feature(s), and the data has {features}. "
-                "Put every feature into one group, or among 'ignored'."
+                f"The groups of the model contain {named} features, but the data have {features}. "
+                "Put every feature into one group, or into 'ignored'."
             )
 
     def __call__(self, i: int) -> Survey:
@@ -288,8 +288,8 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
     if len(bad):
         shown = ", ".join(f"row {block.start + r}: {weight[r]}" for r in bad[:5])
         raise WeightError(
-            f"{len(bad)} sample weight(s) of block {block.index} are negative or not finite "
-            f"({shown}); wanted numbers >= 0. Use 0 to leave a row out."
+            f"{len(bad)} of the sample weights of block {block.index} are negative or not finite "
+            f"({shown}); expected numbers >= 0. Use 0 to leave a row out."
         )
 
 
@@ -303,18 +303,18 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
     first = int(bad[0])
     allowed = np.isfinite(x[first]) | (missing & np.isnan(x[first]))
     column = int(np.flatnonzero(~allowed)[0])
-    shown = ", ".join(str(rows[r]) for r in bad[:5])
+    shown = listed(rows[bad].tolist(), 5)
     what, remedy = (
         "NaN or infinity",
-        ", or set data.non_finite to 'missing' if NaN stands for what is missing at random",
+        ", or set data.non_finite to 'missing' if NaN stands for values missing at random",
     )
     if missing:
         what, remedy = "infinity", ""
     raise NonFiniteError(
         f"Input contains {what}: block {block.index} (rows {block.start}.."
-        f"{block.start + len(block.x) - 1}) has {len(bad)} such row(s), the first {shown}; "
-        f"row {rows[first]} has {x[first, column]} in feature {column}. Fill or remove them, or "
-        f"set data.non_finite to 'drop' to leave these rows out{remedy}."
+        f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)} "
+        f"({shown}); row {rows[first]} has {x[first, column]} in feature {column}. Replace these "
+        f"values, or set data.non_finite to 'drop' to leave these rows out{remedy}."
     )
 
 

@@ -27,8 +27,8 @@ def check_survey(
     elif model.minimises and len(survey.distinct) < k:
         listen(
             Warned(
-                f"The data has only {len(survey.distinct)} distinct rows with weight for the {k} "
-                "clusters that a start is given for: some of them have no rows or are alike. Ask "
-                f"for at most {len(survey.distinct)}."
+                f"There are starting values for {k} clusters, but the data have only "
+                f"{len(survey.distinct)} distinct rows with weight > 0. Some clusters will be "
+                f"empty or the same. Ask for at most {len(survey.distinct)} clusters."
             )
         )

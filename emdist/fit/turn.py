@@ -192,8 +192,8 @@ def overflowed(fit: Fit, objective: float, when: str) -> DataError:
     """Return the error for an objective that is no longer a finite number."""
     summed = "squared and added up" if fit.model.squares else "added up"
     return DataError(
-        f"The objective became {objective} in {when}: values or sample weights this large "
-        f"overflow when {summed}. Scale the features, for example to unit variance."
+        f"The objective became {objective} in {when}, because values or sample weights this large "
+        f"overflow when they are {summed}. Scale the features, for example to unit variance."
     )
 
 
@@ -243,8 +243,8 @@ def _why(fit: Fit, before: Record, numerics: Numerics) -> str:
     if fit.model.approximation:
         return fit.model.approximation
     if numerics.dtype == "float32":
-        return "float32 rounds that much here; set precision to float64"
+        return "float32 rounds too coarsely for these data. Set model.precision to 'float64'"
     return (
-        "the data changed while they were fitted, or else the M-step did not reach its maximum: if "
-        "nothing wrote to them, that is a defect of emdist; please report it with these data"
+        "the data changed during the fit, or the M-step did not reach its maximum. If nothing "
+        "wrote to the data, this is a defect of emdist: please report it with these data"
     )

@@ -24,9 +24,9 @@ INTERVAL = 2.0
 
 @contextmanager
 def heeded(told: Callable[[UUID], None]) -> Iterator[None]:
-    """Inside, a flow run that is cancelled through the API gets the SIGTERM of a worker.
+    """Inside, send SIGTERM to this process if its flow run is cancelled through the API.
 
-    `told` is called before, with its id.
+    `told` is called before that, with the id of the flow run.
     """
     over = threading.Event()
     work = (_heed, UUID(str(flow_run.id)), told, over)
@@ -52,7 +52,9 @@ def _heed(run: UUID, told: Callable[[UUID], None], over: threading.Event) -> Non
 
 
 def close(run: UUID) -> None:
-    """Call the flow run cancelled: of a process that got SIGTERM, Prefect says "Crashed"."""
+    """Set the state of the flow run to Cancelled: after SIGTERM, Prefect sets it to Crashed."""
     # The flow has ended anyway, so trouble with the API is ignored.
     with suppress(Exception), get_client(sync_client=True) as client:
-        client.set_flow_run_state(run, Cancelled(message="Ended by its own script."), force=True)
+        client.set_flow_run_state(
+            run, Cancelled(message="The script that ran this flow has ended."), force=True
+        )

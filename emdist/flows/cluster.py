@@ -1,8 +1,9 @@
-"""`emdist flow cluster`: fits one model as a Prefect flow: survey, segments, labels, summary."""
+"""`emdist flow cluster`: a Prefect flow that fits one model and labels the rows."""
 
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from prefect import flow
@@ -17,18 +18,19 @@ from emdist.settings.file import read_config
 
 @flow(name="cluster", persist_result=False)
 def cluster(config: Config) -> dict[str, Any]:
-    """Fit a mixture to a Zarr array and label its rows; the same run key resumes.
+    """Fit one model to a Zarr array and label its rows. The same run key resumes a run.
 
     Parameters
     ----------
     config
-        Without storage options: see `emdist.flows.private`. A run without a key has the flow run's
-        id for one, so that a retry or a rescheduled pod resumes by itself.
+        The configuration, without storage options (see `emdist.flows.private`). If it has no run
+        key, the id of the flow run is the key, so that a retry or a rescheduled pod resumes.
 
     Returns
     -------
     dict
-        JSON: ``run``, ``status``, ``iterations``, ``objective``, ``labels``, ``already_done``.
+        JSON values: ``run``, ``status``, ``iterations``, ``objective``, ``labels`` and
+        ``already_done``.
     """
     summary, before = perform(config, make_config, _publish)
     result = summary["result"]
@@ -56,26 +58,28 @@ def _components(summary: Summary) -> list[dict[str, Any]]:
 def run(
     path: str, settings: Sequence[str] = (), key: str | None = None, deployment: str | None = None
 ) -> int:
-    """The flow as a command; see `emdist.flows.command.run_command`.
+    """Run the flow as a command, and return its exit code.
 
     Parameters
     ----------
     path
-        Of the YAML configuration.
+        The path of the YAML configuration.
     settings
-        Laid over it: ``section.key=value``.
+        Settings that replace those of the configuration, as ``section.key=value``.
     key
-        Names the run; the same key resumes it.
+        The name of the run. The same key resumes it.
     deployment
-        Submit the configuration to this deployment and do not run it here.
+        The deployment to which to submit the configuration, instead of running it here.
     """
     return run_command(lambda: keyed(read_config(path, settings), key), cluster, _print, deployment)
 
 
 def _print(done: dict[str, Any]) -> None:
     if done["already_done"]:
-        print(f"The run is already done: {done['run']}. Use another key to fit again.")
-    print(f"status      {done['status']} after {done['iterations']} iterations")
+        print("This run is already complete. To fit again, use another --key.")
+    status = "not converged" if done["status"] == "max_iter" else done["status"]
+    print(f"status      {status} after {done['iterations']:,} iterations")
     print(f"objective   {done['objective']:.10g}")
-    print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
+    print(f"run folder  {done['run']}")
+    print(f"next        emdist inspect {quote(done['run'])}")

@@ -27,25 +27,25 @@ def run_command(
     deployment: str | None = None,
     storage: str | None = None,
 ) -> int:
-    """A flow as a command.
+    """Run a flow as a command, and return its exit code.
 
     Parameters
     ----------
     read
-        Gives the parameter of the flow, checked.
+        Returns the parameter of the flow, checked.
     flow
-        Takes it.
+        The flow, which is called with this parameter.
     show
         Prints what the flow returns.
     deployment
-        Submit the parameter to this deployment and do not run it here.
+        The deployment to which to submit the parameter, instead of running the flow here.
     storage
-        Path of a YAML file with storage options by section.
+        The path of a YAML file with storage options by section.
 
     Returns
     -------
     int
-        The exit code of `emdist.errors`, 130 for Ctrl-C, 143 for SIGTERM.
+        The exit code: one of `emdist.errors`, 130 after Ctrl-C, 143 after SIGTERM.
     """
     outcome = Outcome()
 
@@ -54,8 +54,8 @@ def run_command(
         check_public(config)
         if deployment and not PREFECT_API_URL.value():
             raise ConfigError(
-                "--deployment needs a Prefect server that goes on running, and PREFECT_API_URL is "
-                "not set. Set it to the server's URL, http://127.0.0.1:4200/api for example."
+                "--deployment needs a running Prefect server, but PREFECT_API_URL is not set. Set "
+                "it to the URL of the server, such as http://127.0.0.1:4200/api."
             )
         private = {} if deployment else {**storage_options(storage), **options}
         with prefect_api(), held(private), watched(outcome):
@@ -68,13 +68,19 @@ def run_command(
 
 
 def keyed(config: C, key: str | None) -> C:
-    """`config` with the run key of the command line; ConfigError if it names another."""
+    """Return `config` with the run key of the command line.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration has another run key.
+    """
     if key is None or key == config.run.key:
         return config
     if config.run.key is not None:
         raise ConfigError(
-            f"the configuration names the run {config.run.key!r} (run.key), and --key {key!r}; "
-            "leave one out."
+            f"The configuration has run.key={config.run.key!r}, but --key is {key!r}. Leave one of "
+            "them out."
         )
     return config.model_copy(update={"run": config.run.model_copy(update={"key": key})})
 
@@ -86,8 +92,9 @@ def _submit(name: str, config: BaseModel, options: Options) -> None:
 
     if options:
         raise ConfigError(
-            f"storage_options of {', '.join(options)} cannot be sent to a deployment: Prefect "
-            f"stores and shows parameters. Put them in the file that {FILE} names on the worker."
+            f"The storage_options of {', '.join(options)} cannot be sent to a deployment, because "
+            "Prefect stores and shows parameters. Put them into the file that the environment "
+            f"variable {FILE} names on the worker."
         )
     parameters = {"config": config.model_dump(mode="json")}
     try:
@@ -96,7 +103,13 @@ def _submit(name: str, config: BaseModel, options: Options) -> None:
         with get_client(sync_client=True) as client:
             known = [one.name for one in client.read_deployments(limit=_LISTED)]
         raise ConfigError(
-            f"--deployment: the server has no deployment {name!r}; wanted FLOW/NAME, where NAME is "
-            f"one of {', '.join(sorted(set(known))) or 'none, because nothing is deployed yet'}."
+            f"--deployment: the server has no deployment {name!r}. {_expected(sorted(set(known)))}"
         ) from None
-    print(f"submitted flow run {run.id} ({run.name})")
+    print(f"Submitted flow run {run.id} ({run.name}).")
+
+
+def _expected(known: list[str]) -> str:
+    """Return which names of deployments were expected, as a sentence."""
+    if not known:
+        return "Nothing is deployed yet. Run `prefect deploy` first."
+    return f"Expected FLOW/NAME, where NAME is one of {', '.join(known)}."

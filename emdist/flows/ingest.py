@@ -1,4 +1,4 @@
-"""`emdist flow ingest`: copies files into a Zarr array as a Prefect flow."""
+"""`emdist flow ingest`: a Prefect flow that copies files into a Zarr array."""
 
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
@@ -21,7 +21,7 @@ from emdist.store.places.location import Location
 
 
 class Ingest(IngestSection):
-    """One ingest: from where, to where."""
+    """The parameter of the flow: what to ingest, and where to write it."""
 
     target: str
     overwrite: bool = False
@@ -29,28 +29,31 @@ class Ingest(IngestSection):
 
 @flow(name="ingest", persist_result=False)
 def ingest_files(config: Ingest) -> dict[str, Any]:
-    """Write the rows of files to a Zarr array; cut off, it leaves no half array and starts anew.
+    """Copy the rows of files into a Zarr array.
+
+    If the flow is interrupted, it leaves no partial array, and a new run begins again.
 
     Parameters
     ----------
     config
-        Storage options of the target: section ``data`` of `emdist.flows.private`.
+        What to ingest. Storage options of the target are in the section ``data`` (see
+        `emdist.flows.private`).
 
     Returns
     -------
     dict
-        JSON: ``rows``, ``features``, ``dtype``, ``chunks``, ``bytes_read``, ``bytes_stored``,
-        ``target``, ``weights``, ``notes``.
+        JSON values: ``rows``, ``features``, ``dtype``, ``chunks``, ``bytes_read``,
+        ``bytes_stored``, ``target``, ``weights`` and ``notes``.
     """
     check_public(config)
     target = Location(config.target, storage_options().get("data", {}))
     outcome = current()
-    outcome.advice = "Nothing was written to the target. Start it again."
+    outcome.advice = "Nothing was written to the target. Start the same command again."
     with outcome.working(), teller(str(flow_run.id)) as tell:
 
         @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
-            tell(Began("ingest", f"{config.source} -> {target}"))
+            tell(Began("ingest", f"{config.source} to {target}"))
             found = ingest(
                 config.source,
                 target,
@@ -64,24 +67,22 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
             return found.to_dict()
 
         summary = work()
-    say(logging.INFO, f"{summary['rows']:,} rows x {summary['features']}: {summary['target']}")
+    say(
+        logging.INFO,
+        f"ingested {summary['rows']:,} rows x {summary['features']} to {summary['target']}",
+    )
     return summary
 
 
 def run(values: Mapping[str, Any], storage: str | None = None) -> int:
-    """The flow as a command.
+    """Run the flow as a command, and return its exit code.
 
     Parameters
     ----------
     values
-        Of an `Ingest`.
+        The fields of an `Ingest`.
     storage
-        Path of a YAML file with storage options by section.
-
-    Returns
-    -------
-    int
-        Exit code, as of `emdist.flows.cluster.run`.
+        The path of a YAML file with storage options by section.
     """
 
     def read() -> Ingest:

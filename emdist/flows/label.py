@@ -1,4 +1,4 @@
-"""`emdist flow label`: labels new data as a Prefect flow, with a saved model or a finished run."""
+"""`emdist flow label`: a Prefect flow that labels new data with a saved model."""
 
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
@@ -23,7 +23,7 @@ from emdist.store.places.location import Location
 
 
 class Labelling(Section):
-    """One labelling: which model, which data, where to."""
+    """The parameter of the flow: the model, the data, and where to write the labels."""
 
     model: str
     data: NewDataSection
@@ -35,18 +35,18 @@ class Labelling(Section):
 
 @flow(name="label", persist_result=False)
 def label(config: Labelling) -> dict[str, Any]:
-    """Label the rows of an array; started again with the same places, it goes on.
+    """Label the rows of an array. An interrupted labelling continues if it is started again.
 
     Parameters
     ----------
     config
-        Without storage options: those of `emdist.flows.private`, sections ``data``, ``model`` and
-        ``labels``.
+        What to label. Storage options are in the sections ``data``, ``model`` and ``labels`` (see
+        `emdist.flows.private`).
 
     Returns
     -------
     dict
-        JSON: see `emdist.jobs.label.label_data`.
+        JSON values, as of `emdist.jobs.label.label_data`.
     """
     check_public(config)
     options = storage_options()
@@ -54,7 +54,7 @@ def label(config: Labelling) -> dict[str, Any]:
     model = Location(whole.model, options.get("model", {}))
     out = Location(whole.out, options.get("labels", {}))
     outcome = current()
-    outcome.advice = "Start it again with the same arguments to go on."
+    outcome.advice = "Start the same command again to continue where it stopped."
 
     with outcome.working(), teller(str(flow_run.id)) as tell:
 
@@ -66,7 +66,7 @@ def label(config: Labelling) -> dict[str, Any]:
 
         summary = work()
         tell.finished(page_of_labelling(summary).to_markdown(), _components(summary))
-    say(logging.INFO, f"{summary['rows']:,} rows labelled: {summary['labels']}")
+    say(logging.INFO, f"labelled {summary['rows']:,} rows in {summary['labels']}")
     return summary
 
 
@@ -79,21 +79,16 @@ def _components(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def run(values: Mapping[str, Any], settings: Sequence[str] = (), storage: str | None = None) -> int:
-    """The flow as a command.
+    """Run the flow as a command, and return its exit code.
 
     Parameters
     ----------
     values
-        Of a `Labelling`.
+        The fields of a `Labelling`.
     settings
-        Laid over them: ``section.key=value``.
+        Settings that replace these values, as ``section.key=value``.
     storage
-        Path of a YAML file with storage options by section.
-
-    Returns
-    -------
-    int
-        Exit code, as of `emdist.flows.cluster.run`.
+        The path of a YAML file with storage options by section.
     """
 
     def read() -> Labelling:

@@ -1,4 +1,4 @@
-"""`Poster`: makes calls of the Prefect API on its own thread, so that the fit never waits."""
+"""`Poster`: calls the Prefect API on its own thread, so that the fit never waits."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PATIENCE = 5.0
 
 
 class Poster:
-    """Makes calls on a thread of its own, one a second at most, and survives their failure.
+    """Makes calls on its own thread, at most one a second, and continues if they fail.
 
-    It has state, the calls not yet made, because an API that is slow or gone must not hold up
-    a fit: a call replaces an earlier one of the same name that still waits.
+    It has state, the calls that still wait, because an API that is slow or gone must not delay a
+    fit. A call replaces an earlier one of the same name that still waits.
     """
 
     def __init__(self, interval: float = INTERVAL) -> None:
@@ -35,19 +35,22 @@ class Poster:
         self._thread.start()
 
     def post(self, name: str, call: Callable[[], object]) -> None:
-        """Make `call` soon, unless another of the same `name` comes first."""
+        """Make `call` soon, unless a newer call of the same `name` replaces it."""
         with self._changed:
             self._waiting[name] = call
             self._changed.notify()
 
     def close(self, patience: float = PATIENCE) -> None:
-        """Make the calls that wait, for up to `patience` seconds; then give them up."""
+        """Make the calls that wait, for up to `patience` seconds; drop the others."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join(patience)
         if self._thread.is_alive():
-            log.warning("Prefect's API does not answer; the last events and artifacts are lost.")
+            log.warning(
+                "The Prefect API does not answer, so the last events and artifacts are lost. The "
+                "run is not affected."
+            )
 
     def _work(self) -> None:
         while True:
@@ -67,6 +70,6 @@ class Poster:
             self.failures += 1
             if self.failures == 1:
                 log.warning(
-                    "Prefect's API does not take an event or artifact (%s: %s); the run goes on.",
+                    "The Prefect API refused an event or artifact (%s: %s). The run continues.",
                     type(error).__name__, error,
                 )  # fmt: skip

@@ -1,9 +1,9 @@
 """Keep storage options out of Prefect, which stores and shows the parameters of a run.
 
-A script holds them in its own process. A worker reads them from the YAML file that the environment
-variable ``EMDIST_STORAGE_OPTIONS`` names. It has sections ``data``, ``run``, ``labels`` and
-``model``, each a mapping of options. Neither is needed for credentials that the object store finds
-in its own environment variables.
+A script keeps them in its own process. A worker reads them from the YAML file that the environment
+variable ``EMDIST_STORAGE_OPTIONS`` names. This file has the sections ``data``, ``run``, ``labels``
+and ``model``, each a mapping of options. Credentials that the object store finds in its own
+environment variables need no storage options.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _held: ContextVar[Options | None] = ContextVar("emdist_storage_options", default
 
 
 def held(options: Options) -> AbstractContextManager[None]:
-    """Have `storage_options` give these inside the block."""
+    """Make `storage_options` return `options` inside the block."""
     return set_to(_held, options)
 
 
 def storage_options(path: str | None = None) -> Options:
-    """Options by section: those of the file `path`, or held by the script, or of the worker."""
+    """Return the storage options by section, from the file `path`, the script or the worker."""
     options = _held.get() if path is None else None
     path = path or os.environ.get(FILE)
     if options is not None or not path:
@@ -56,17 +56,19 @@ def storage_options(path: str | None = None) -> Options:
     except (OSError, ValueError, yaml.YAMLError) as error:
         # Do not show the text of the YAML error, because it may quote a secret.
         raise ConfigError(
-            f"the storage options in {path} cannot be read: {type(error).__name__}."
+            f"The file of storage options {path} cannot be read ({type(error).__name__}). Check "
+            "the path, and that the file is valid YAML."
         ) from None
     if not isinstance(read, dict) or not all(isinstance(v, dict) for v in read.values()):
         raise ConfigError(
-            f"the storage options in {path}: wanted sections, as in 'data: {{region: ...}}'."
+            f"The file of storage options {path} has no sections, expected a mapping for each, as "
+            "in 'data: {region: ...}'."
         )
     return {name: as_written(section, dict[str, str]) for name, section in read.items()}
 
 
 def split(values: M) -> tuple[M, Options]:
-    """`values` without the storage options of its sections, and these."""
+    """Return `values` without the storage options of its sections, and these options."""
     sections = {n: s for n, s in values if isinstance(getattr(s, "storage_options", None), dict)}
     options = {name: s.storage_options for name, s in sections.items() if s.storage_options}
     public = {name: sections[name].model_copy(update={"storage_options": {}}) for name in options}
@@ -74,7 +76,7 @@ def split(values: M) -> tuple[M, Options]:
 
 
 def joined(values: M, options: Options) -> M:
-    """`values` with the storage options of its sections."""
+    """Return `values` with the storage options of its sections."""
     sections = {
         name: section.model_copy(update={"storage_options": dict(options[name])})
         for name, section in values
@@ -84,32 +86,36 @@ def joined(values: M, options: Options) -> M:
 
 
 def check_public(values: BaseModel) -> None:
-    """ConfigError for parameters that hold a secret or are too large for Prefect."""
+    """Raise ConfigError for parameters that contain a secret or are too large for Prefect."""
     _, options = split(values)
     if options:
         raise ConfigError(
-            f"storage_options of {', '.join(options)} were passed as a parameter, which Prefect "
-            f"stores and shows. Put them in the file that {FILE} names on the worker, or in the "
-            "environment."
+            f"The storage_options of {', '.join(options)} are in a parameter, but Prefect stores "
+            "and shows parameters. Put them into the file that the environment variable "
+            f"{FILE} names on the worker, or into the environment."
         )
     for place, text in _texts(values.model_dump(), ""):
         if text and _SECRET.search(place.rpartition(".")[2]):
             raise ConfigError(
-                f"{place} names a secret, and Prefect stores and shows parameters. Put it where "
-                "the cluster's package looks for credentials: its own file or environment."
+                f"{place} is a secret, but Prefect stores and shows parameters. Put it where the "
+                "package of the cluster looks for credentials: into its own file or the "
+                "environment."
             )
         if "://" in text and _may_hold_secrets(text):
             raise ConfigError(
-                f"{place} is a URL with a user or password, a query or a fragment, and Prefect "
-                "stores and shows parameters. Put credentials in the environment."
+                f"{place} is a URL with a user or password, a query or a fragment, but Prefect "
+                "stores and shows parameters. Put credentials into the environment."
             )
     size = len(values.model_dump_json().encode())
     if size > LIMIT:
-        raise ConfigError(f"the configuration has {size:,} bytes, and Prefect takes {LIMIT:,}.")
+        raise ConfigError(
+            f"The configuration has {size:,} bytes, but Prefect accepts at most {LIMIT:,}. Make it "
+            "smaller."
+        )
 
 
 def _may_hold_secrets(url: str) -> bool:
-    """Whether it has a user, a query or a fragment, or cannot be read as a URL."""
+    """Return whether `url` has a user, a query or a fragment, or cannot be read as a URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # It is not a number if a password with "/" was cut there: ValueError.

@@ -34,7 +34,7 @@ _BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
 
 
 class Ended(SystemExit):
-    """SIGTERM, outside of what Prefect guards."""
+    """The exception for a SIGTERM that Prefect does not handle."""
 
 
 _SIGNALS = {
@@ -43,15 +43,17 @@ _SIGNALS = {
     TerminationSignal: signal.SIGTERM,
 }
 
+#: What to say if the Prefect API fails after the work.
+_COMPLETE = "The run itself is complete, and so are its files."
 #: Seconds that a finished flow waits for an API that does not answer.
 GRACE = 10.0
 
 
 class Outcome:
-    """What a flow leaves for the script that called it.
+    """What a flow tells the script that called it.
 
-    It has state because a flow can end well and Prefect still raise: when its API has gone in
-    the meantime.
+    It has state, because Prefect may raise an error although the flow is complete, if the API has
+    gone in the meantime.
     """
 
     def __init__(self) -> None:
@@ -65,10 +67,10 @@ class Outcome:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around a flow's work: when that is over, Prefect is not waited for if its API is gone.
+        """Wrap the work of a flow. After it, do not wait for an API that is gone.
 
-        Prefect would try to tell it of the end for more than two minutes, and a process that was
-        told to end is killed sooner than that. A script heeds that its flow run is cancelled.
+        Prefect would try for more than two minutes to report the end, but a process that was told
+        to end is killed sooner. A script also notices if its flow run is cancelled.
         """
         self.closed.set()  # Ends the thread that watched an attempt before Prefect's retry.
         self.closed = threading.Event()
@@ -79,7 +81,7 @@ class Outcome:
             self._over(*_ending(error, self))
             raise
         self.done = True
-        self._over("The run itself is done, and its files are complete.", 0)
+        self._over(_COMPLETE, 0)
 
     def _over(self, text: str, code: int) -> None:
         if _watched.get() is self:
@@ -92,7 +94,7 @@ _watched: ContextVar[Outcome | None] = ContextVar("emdist_outcome", default=None
 
 @contextmanager
 def watched(outcome: Outcome) -> Iterator[None]:
-    """Have the flows called inside the block leave word in `outcome`."""
+    """Inside the block, let flows report to `outcome`."""
     try:
         with set_to(_watched, outcome):
             yield
@@ -102,12 +104,12 @@ def watched(outcome: Outcome) -> Iterator[None]:
 
 
 def current() -> Outcome:
-    """Where a flow leaves word; nobody reads it where no script called the flow."""
+    """Return where a flow reports to. Nobody reads it unless a script called the flow."""
     return _watched.get() or Outcome()
 
 
 def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
-    """`call`, and the exit code that its end deserves."""
+    """Call `call`, print its error if there is one, and return the exit code."""
     signal.signal(signal.SIGTERM, _end)
     try:
         with not_swallowed(_SIGNALS), _one_line_errors():
@@ -127,19 +129,19 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
 
 
 def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
-    """The last line and the exit code for what ended a flow."""
+    """Return the last line and the exit code for the error that ended a flow."""
     error = _signal_behind(error) or error
     if isinstance(error, EmdistError):
         return f"emdist: {error}", error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return f"interrupted. {outcome.advice}", 130
+        return f"emdist: interrupted. {outcome.advice}", 130
     if isinstance(error, Ended | TerminationSignal):
-        return f"terminated. {outcome.advice}", 143
+        return f"emdist: terminated. {outcome.advice}", 143
     return f"emdist: {type(error).__name__}: {error}", 1
 
 
 def _signal_behind(error: BaseException) -> BaseException | None:
-    """The interrupt that `error` came of; Prefect fails by itself if it meets it unprepared."""
+    """Return the interrupt that caused `error`, if any: Prefect itself may fail after one."""
     return interrupt_behind(error, tuple(_SIGNALS))
 
 
@@ -151,13 +153,17 @@ def _leave_without_api(closed: threading.Event, url: str | None, text: str, code
             last = time.monotonic()
         elif time.monotonic() - last > GRACE:
             shown = without_credentials(url)
-            _told(f"warning: Prefect's API at {shown} does not answer and was not told. {text}", 0)
+            _told(
+                f"emdist: warning: The Prefect API at {shown} does not answer, so it does not know "
+                f"that the flow has ended. {text}",
+                0,
+            )
             sys.stdout.flush()
             os._exit(code)
 
 
 def leave(code: int) -> NoReturn:
-    """End the process, also where Prefect would wait minutes for an API that is gone."""
+    """End the process, even if Prefect would wait minutes for an API that is gone."""
     done = drained()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -167,15 +173,15 @@ def leave(code: int) -> NoReturn:
 
 
 def _api_trouble(error: Exception, outcome: Outcome) -> int:
-    """Prefect's API has failed: that is no error once the work is done."""
+    """Report a failure of the Prefect API, which is no error if the work is complete."""
     url = without_credentials(str(PREFECT_API_URL.value()))
-    text = denied(error) or f"Prefect's API at {url} has failed ({type(error).__name__}: {error})."
+    text = denied(error) or f"The Prefect API at {url} failed ({type(error).__name__}: {error})."
     if outcome.done:
-        return _told(f"warning: {text} The run itself is done, and its files are complete.", 0)
+        return _told(f"emdist: warning: {text} {_COMPLETE}", 0)
     if own_server():
         return _told(f"emdist: {text} {outcome.advice}", 1)
     return _told(
-        f"emdist: {text} Check PREFECT_API_URL and that the server runs. {without_it()} "
+        f"emdist: {text} Check PREFECT_API_URL, and that the server is running. {without_it()} "
         f"{outcome.advice}",
         1,
     )
@@ -221,9 +227,9 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class _Once:
-    """Lets the first record through: without an API there would be one for each event.
+    """Lets only the first record through: without an API there would be one for each event.
 
-    It has state, whether there was one.
+    It has state: whether there was a record.
     """
 
     def __init__(self) -> None:

@@ -48,21 +48,21 @@ _own: ContextVar[bool] = ContextVar("emdist_own_server", default=False)
 
 
 def own_server() -> bool:
-    """Whether the API is one that this process started."""
+    """Return whether this process started the API."""
     return _own.get()
 
 
 @contextmanager
 def prefect_api() -> Iterator[None]:
-    """Make sure that there is a Prefect API; one that was started here stops at the end."""
+    """Provide a Prefect API inside the block. A server that this starts also stops at the end."""
     configured = PREFECT_API_URL.value()
     if configured:
         _check(configured)
         yield
         return
     print(
-        "Starting a Prefect server for this command, because PREFECT_API_URL is not set. The "
-        "first start in a new PREFECT_HOME takes about 20 s ...",
+        "emdist: starting a Prefect server for this command, because PREFECT_API_URL is not set. "
+        "The first start in a new PREFECT_HOME takes about 20 s.",
         file=sys.stderr,
         flush=True,
     )
@@ -79,7 +79,7 @@ def prefect_api() -> Iterator[None]:
 
 
 def drained() -> bool:
-    """Send Prefect's waiting logs and events; False if the API does not take them in time."""
+    """Send the logs and events that wait; return False if the API does not accept them in time."""
     gone = [
         worker.drain_all(timeout=_DRAIN)[1]  # type: ignore[index]
         for worker in (EventsWorker, APILogWorker)
@@ -88,19 +88,19 @@ def drained() -> bool:
 
 
 def answers(url: str, seconds: float = 3.0) -> bool:
-    """Whether somebody serves an API at `url`."""
+    """Return whether there is an API at `url`."""
     return _reason_of(url, seconds) is None
 
 
 def _check(url: str) -> None:
-    """EmdistError unless somebody serves an API at `url` and lets this process in.
+    """Raise EmdistError unless there is an API at `url` that gives this process access.
 
-    Whoever names a server wants the run to be seen there: no other server takes its place.
+    Users who name a server expect to see the run there, so no other server replaces it.
     """
     reason = _reason_of(url, 30.0)
     if reason is not None:
         raise EmdistError(
-            f"Prefect's API at {without_credentials(url)} (PREFECT_API_URL) does not answer: "
+            f"The Prefect API at {without_credentials(url)} (PREFECT_API_URL) does not answer: "
             f"{reason!s:.150}. Start that server or correct the URL. {without_it()}"
         )
     try:
@@ -113,24 +113,27 @@ def _check(url: str) -> None:
 
 
 def without_it() -> str:
-    """A sentence: how to run with a server of this process's own."""
+    """Return a sentence that says how to run with a server that this process starts."""
     if "PREFECT_API_URL" in os.environ:
-        how = "unset it: `unset PREFECT_API_URL`"
+        how = "unset PREFECT_API_URL"
     else:
-        how = "remove it from Prefect's settings; `prefect config view --show-sources` shows where"
+        how = (
+            "remove PREFECT_API_URL from the settings of Prefect (`prefect config view "
+            "--show-sources` shows where it is set)"
+        )
     return f"To run with a server that emdist starts and stops, {how}."
 
 
 def denied(error: Exception) -> str | None:
-    """What to do about an API that does not let this process in; None if `error` is another."""
+    """Return a message for an API that denies access, or None if `error` is another one."""
     if not isinstance(error, httpx.HTTPStatusError) or error.response.status_code not in (401, 403):
         return None
-    found = "has another value" if PREFECT_API_AUTH_STRING.value() else "is not set"
+    found = "is not accepted" if PREFECT_API_AUTH_STRING.value() else "is not set"
     return (
-        f"Prefect's API at {without_credentials(str(PREFECT_API_URL.value()))} (PREFECT_API_URL) "
+        f"The Prefect API at {without_credentials(str(PREFECT_API_URL.value()))} (PREFECT_API_URL) "
         f"denies access ({error.response.status_code}): PREFECT_API_AUTH_STRING {found}. Set it to "
-        "the user:password of the server (PREFECT_SERVER_API_AUTH_STRING there); for Prefect Cloud "
-        "set PREFECT_API_KEY."
+        "the user:password of the server (PREFECT_SERVER_API_AUTH_STRING there). For Prefect "
+        "Cloud, set PREFECT_API_KEY."
     )
 
 
@@ -158,7 +161,7 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> str:
-    """The URL of the API, once it answers."""
+    """Wait until the API answers, and return its URL."""
     assert process.stdout is not None
     url = f"http://127.0.0.1:{process.stdout.readline().decode().strip()}/api"
     opener = build_opener(ProxyHandler({}))
@@ -169,8 +172,8 @@ def _wait(process: subprocess.Popen[bytes], deadline: float) -> str:
         except OSError:
             time.sleep(0.1)
     raise EmdistError(
-        "Prefect's own server did not start (its messages are above). Set PREFECT_API_URL to a "
-        "running server, renew Prefect (`pip install --upgrade 'prefect>=3.9.1'`), or run "
+        "The Prefect server did not start (its messages are above). Set PREFECT_API_URL to a "
+        "running server, upgrade Prefect (`pip install --upgrade 'prefect>=3.9.1'`), or run "
         "`emdist fit`, which needs no server."
     )
 
@@ -188,7 +191,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
-    """The server's process: serves until its standard input closes."""
+    """Serve the API in this process until standard input closes."""
     import uvicorn
     from prefect.server.api.server import create_app
 

@@ -1,4 +1,4 @@
-"""The stages of a fit or sweep as Prefect tasks, and the run to which they belong."""
+"""Run the stages of a fit or sweep as Prefect tasks."""
 
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
@@ -27,7 +27,7 @@ Publish = Callable[[Any, Teller], None]
 def perform(
     asked: Config, make: Callable[..., Config], publish: Publish
 ) -> tuple[dict[str, Any], bool]:
-    """All stages of the run that is `asked` for: its summary, and whether it was done before.
+    """Run all stages of `asked`; return the summary, and whether the run was complete before.
 
     `make` checks a configuration as the command line does.
     """
@@ -35,16 +35,16 @@ def perform(
     config = joined(make(asked.model_dump()), storage_options())
     key = config.run.key or str(flow_run.id)
     outcome = current()
-    outcome.advice = f"Go on with the same configuration and --key {key}"
+    outcome.advice = f"To continue, start it again with the same configuration and --key {key}"
     with outcome.working(), teller(key) as tell:
-        say(logging.INFO, f"run folder {run_location(config, key)}; --key {key} resumes it")
+        say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
         return _persistently(config, key, publish, tell)
 
 
 def _persistently(
     config: Config, key: str, publish: Publish, tell: Teller
 ) -> tuple[dict[str, Any], bool]:
-    """All stages, with a new cluster for as long as lost ones had got further than the last."""
+    """Run all stages, with a new cluster after a lost one, as long as each gets further."""
     reached = 0
     while True:
         try:
@@ -54,11 +54,11 @@ def _persistently(
             if tell.iterations <= reached:
                 raise
             reached = tell.iterations
-            tell(Warned(f"{error} Going on from the last checkpoint with a new cluster."))
+            tell(Warned(f"{error} The run continues from the last checkpoint with a new cluster."))
 
 
 def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any]:
-    """Each stage as a task that takes and returns nothing but small values."""
+    """Run each stage as a task, which returns only small values; return the summary."""
     held_back: dict[str, Any] = {}
 
     def survey() -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _stages(job: Job[Any, Any], publish: Publish, tell: Teller) -> dict[str, Any
 
 
 def _stage(work: Callable[[], dict[str, Any]]) -> Task[[], dict[str, Any]]:
-    """`work` as a task that is done anew each time and keeps no result."""
+    """Return `work` as a task that always runs and stores no result."""
     # The default cache policy would take the second segment for the first. Results of tasks are
     # pickles that are not written atomically, so the checkpoints hold the state instead.
     return task(name=work.__name__, cache_policy=NO_CACHE, persist_result=False)(work)

@@ -1,9 +1,10 @@
-"""`emdist flow sweep`: fits many models as a Prefect flow, scores them, and labels by the best."""
+"""`emdist flow sweep`: a Prefect flow that fits several models and labels with the best."""
 
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 import math
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from prefect import flow
@@ -19,18 +20,18 @@ from emdist.settings.file import overridden, read_values
 
 @flow(name="sweep", persist_result=False)
 def sweep(config: SweepConfig) -> dict[str, Any]:
-    """Fit many models in the same reads of a Zarr array, and choose one; a run key resumes.
+    """Fit several models to a Zarr array and choose the best. The same run key resumes a run.
 
     Parameters
     ----------
     config
-        Without storage options: see `emdist.flows.private`. A run without a key has the flow run's
-        id for one, so that a retry or a rescheduled pod resumes by itself.
+        The configuration, without storage options (see `emdist.flows.private`). If it has no run
+        key, the id of the flow run is the key, so that a retry or a rescheduled pod resumes.
 
     Returns
     -------
     dict
-        JSON: ``run``, ``best``, ``criterion``, ``models``, ``labels``, ``already_done``.
+        JSON values: ``run``, ``best``, ``criterion``, ``models``, ``labels``, ``already_done``.
     """
     summary, before = perform(config, make_sweep_config, _publish)
     return {
@@ -45,7 +46,7 @@ def sweep(config: SweepConfig) -> dict[str, Any]:
 
 def _publish(summary: SweepSummary, tell: Teller) -> None:
     table = [_line(row) for row in summary.models]
-    about = f"{len(table)} models; best by {summary.criterion}: {summary.best}"
+    about = f"{len(table)} models. The best by {summary.criterion} is {summary.best}."
     tell.published(summary.to_page().to_markdown(), "models", table, about)
 
 
@@ -62,7 +63,7 @@ def _line(row: Row) -> dict[str, Any]:
 
 
 def run(path: str, settings: Sequence[str] = (), key: str | None = None) -> int:
-    """The flow as a command; parameters as `emdist.flows.cluster.run`."""
+    """Run the flow as a command; see `emdist.flows.cluster.run`."""
 
     def read() -> SweepConfig:
         return keyed(make_sweep_config(overridden(read_values(path), settings), path), key)
@@ -72,7 +73,8 @@ def run(path: str, settings: Sequence[str] = (), key: str | None = None) -> int:
 
 def _print(done: dict[str, Any]) -> None:
     if done["already_done"]:
-        print(f"The run is already done: {done['run']}. Use another key to sweep again.")
+        print("This run is already complete. To sweep again, use another --key.")
     print(f"best        {done['best']} of {done['models']} models, by {done['criterion']}")
-    print(f"run folder  {done['run']}")
     print(f"labels      {done['labels'] or 'not written'}")
+    print(f"run folder  {done['run']}")
+    print(f"next        emdist inspect {quote(done['run'])}")

@@ -24,23 +24,25 @@ from prefect.exceptions import MissingContextError
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.state import Record
 from emdist.flows.posting import Poster
+from emdist.report.display import restart_of
+from emdist.report.outlook import duration
 
 #: Number of components in the table artifact, and of iterations in one event.
 _SHOWN, _LINES = 500, 100
 
 
 class Teller:
-    """Listens to a run and passes on what it hears.
+    """Listens to a run and reports its events to Prefect.
 
-    It has state because Prefect is told at most once a second: the iterations that it has not
-    been told of, and the artifact that shows the progress.
+    It has state, because it reports at most once a second: the iterations that it has not reported
+    yet, and the artifact that shows the progress.
 
     Parameters
     ----------
     key
-        Of the run; names the artifacts.
+        The key of the run, which also names the artifacts.
     poster
-        Makes the calls.
+        Makes the calls of the API.
     """
 
     def __init__(self, key: str, poster: Poster) -> None:
@@ -49,29 +51,34 @@ class Teller:
         self.iterations = 0
         self._poster = poster
         self._max_iter = 100
+        self._restarts = 1
         self._percent = 0.0
         self._line = ""
         self._untold: deque[dict[str, Any]] = deque(maxlen=_LINES)
         self._artifact: UUID | None = None
 
     def __call__(self, event: Event) -> None:
-        """Take one event of the run."""
+        """Report one event of the run."""
         if isinstance(event, Progress):
-            self._show(f"{event.what}: {event.done} of {event.total or '?'}. {self._line}")
+            self._show(f"{event.what}: {event.done:,} of {event.total or '?'}. {self._line}")
         elif isinstance(event, Iterated):
             self._iterated(event)
         elif isinstance(event, Planned):
-            self._max_iter = event.max_iter
+            self._max_iter, self._restarts = event.max_iter, event.restarts
         elif isinstance(event, Began):
-            say(logging.INFO, f"{event.stage} begins{event.note and ': '}{event.note}")
+            stage = "run" if event.stage == "open" else event.stage
+            say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
         elif isinstance(event, Saved):
-            say(logging.INFO, f"checkpoint after {event.iterations} iterations: {event.where}")
+            say(
+                logging.INFO,
+                f"checkpoint after {event.iterations} iterations, saved in {event.where}",
+            )
         elif isinstance(event, Warned):
             say(logging.WARNING, event.message)
 
     def _iterated(self, event: Iterated) -> None:
         self.iterations += 1
-        self._line = described(event)
+        self._line = described(event, self._restarts)
         say(logging.INFO, self._line)
         self._untold.append(told(event))
         self._poster.post("event", self._emit)
@@ -99,7 +106,7 @@ class Teller:
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
         table = sorted(components, key=lambda row: -float(row["labelled"]))
-        about = f"{len(components)} components, largest first"
+        about = f"The {len(components)} components, the largest first"
         self.published(markdown, "components", table, about)
 
     def published(self, markdown: str, name: str, table: list[dict[str, Any]], about: str) -> None:
@@ -112,13 +119,15 @@ class Teller:
         )
         self._poster.post(
             "summary",
-            lambda: create_markdown_artifact(markdown, f"{self.slug}-summary", "The run's summary"),
+            lambda: create_markdown_artifact(
+                markdown, f"{self.slug}-summary", "The summary of the run"
+            ),
         )
 
 
 @contextmanager
 def teller(key: str) -> Iterator[Teller]:
-    """A teller whose last words are sent at the end."""
+    """Return a teller, which sends its last reports at the end of the block."""
     poster = Poster()
     try:
         yield Teller(key, poster)
@@ -127,30 +136,31 @@ def teller(key: str) -> Iterator[Teller]:
 
 
 def say(level: int, text: str) -> None:
-    """Log one line of the run that is going on."""
+    """Log one line in the log of the current flow run."""
     with suppress(MissingContextError):
         get_run_logger().log(level, text)
 
 
-def described(event: Iterated) -> str:
-    """One iteration as a line."""
+def described(event: Iterated, restarts: int = 1) -> str:
+    """Format an iteration of a fit with `restarts` restarts as one line."""
     record = event.record
-    start = f"{event.fit}: " if event.fit else ""
-    start += f"start {record.restart + 1}, " if record.restart else ""
+    place = f"model {event.fit}, " if event.fit else ""
+    if record.restart or restarts > 1:
+        place += f"restart {restart_of(record.restart, restarts)}, "
     change = "" if math.isnan(record.change) else f", change {record.change:.3g}"
     mended = "".join(
         f", {count} {what}"
-        for count, what in ((record.reseeded, "started anew"), (record.dropped, "dropped"))
+        for count, what in ((record.reseeded, "reseeded"), (record.dropped, "dropped"))
         if count
     )
     return (
-        f"{start}iteration {record.iteration}: objective {record.objective:.8g}{change}, "
-        f"{_speed(event):,.0f} rows/s{mended}"
+        f"{place}iteration {record.iteration}: objective {record.objective:.8g}{change}, pass "
+        f"{duration(event.seconds)} ({_speed(event):,.0f} rows/s){mended}"
     )
 
 
 def told(event: Iterated) -> dict[str, Any]:
-    """One iteration as JSON; NaN, which JSON has not, as null."""
+    """Return an iteration as JSON values, with null for NaN, which JSON does not have."""
     record: Record = event.record
     number = {"objective": record.objective, "change": record.change, "shift": record.shift}
     return {

@@ -136,16 +136,21 @@ def compress_image(
 def _checked_target(out: str | Path, colours: int) -> Path:
     if not 1 <= colours <= MAX_COLOURS:
         raise ConfigError(
-            f"{colours} colours: a PNG's palette holds 1 to {MAX_COLOURS}. Ask for as many."
+            f"The palette of a PNG has 1 to {MAX_COLOURS} colours, got {colours}. Ask for a number "
+            "in this range."
         )
     if "://" in str(out):
-        raise ConfigError(f"{out} is a URL; write a local file and copy it there.")
+        raise ConfigError(
+            f"{out} is a URL, expected a local path. Write a local file and copy it there."
+        )
     target = Path(out).absolute()
     if target.suffix.lower() != ".png":
-        raise ConfigError(f"{out} must end in .png: an indexed-colour PNG is what is written.")
+        raise ConfigError(
+            f"{out} does not end in .png, but emdist writes a PNG. Rename the output."
+        )
     if not target.parent.is_dir():
         raise StorageError(
-            f"there is no folder {target.parent} to write {target.name} to; make it."
+            f"The folder {target.parent} for {target.name} does not exist. Create it first."
         )
     return target
 
@@ -153,21 +158,23 @@ def _checked_target(out: str | Path, colours: int) -> Path:
 def _image_file(source: str | Path, target: Path) -> File:
     files = find(source)
     if len(files) != 1:
-        raise ConfigError(f"{source} names {len(files)} files; compress one image at a time.")
+        raise ConfigError(
+            f"{source} matches {len(files)} files, expected one. Compress one image at a time."
+        )
     if suffix_of(files[0].path) not in suffixes:
-        raise ConfigError(f"{source} is no image; one of {', '.join(suffixes)} is wanted.")
+        raise ConfigError(f"{source} is not an image, expected one of {', '.join(suffixes)}.")
     if target.exists() and target.samefile(files[0].path):
-        raise ConfigError(f"{source} would be replaced by what it loses; choose another output.")
+        raise ConfigError(f"The output would replace the image {source}. Choose another output.")
     return files[0]
 
 
 def _check_free(target: Path, overwrite: bool) -> None:
     if target.is_dir():
-        raise OutputExistsError(f"{target} is a folder; name a file in it.")
+        raise OutputExistsError(f"{target} is a folder, expected a file. Name a file in it.")
     if target.exists() and not overwrite:
         raise OutputExistsError(
-            f"there is something at {target} already; choose another output, or "
-            "replace it (--overwrite of `emdist compress`)."
+            f"{target} already exists. Choose another output, or replace it (--overwrite of "
+            "`emdist compress`, overwrite=True in Python)."
         )
 
 
@@ -273,4 +280,6 @@ def _write(target: Path, png: bytes, overwrite: bool) -> None:
     try:
         folder.create(target.name, png)
     except FileExistsError:
-        raise OutputExistsError(f"{target} was created by someone else meanwhile.") from None
+        raise OutputExistsError(
+            f"Another process created {target} in the meantime. Choose another output."
+        ) from None

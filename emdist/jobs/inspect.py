@@ -72,13 +72,16 @@ def _labels_of(run: Location, verify: bool) -> dict[str, Any]:
 def faults(found: Mapping[str, Any]) -> list[str]:
     """Return a line for each fault of labels that `inspect` found, with its remedy."""
     lines = []
-    again = "`emdist fit` or `emdist label`, started again as it was,"
     if not found.get("complete", True) or not found.get("labels_complete", True):
-        lines.append(f"The labels are not complete: {again} goes on with them.")
+        lines.append(
+            "The labels are not complete. To complete them, start the same `emdist fit` or "
+            "`emdist label` again."
+        )
     if damaged := found.get("blocks_damaged"):
         shown = ", ".join(map(str, damaged[:10])) + (", ..." if len(damaged) > 10 else "")
         lines.append(
-            f"{len(damaged)} block(s) of labels are damaged ({shown}): {again} writes them anew."
+            f"Blocks of labels are damaged: {shown}. To write them again, "
+            "start the same `emdist fit` or `emdist label` again."
         )
     return lines
 
@@ -152,14 +155,16 @@ def _line(record: Record) -> str:
         "entropy": record.entropy,
     }
     told = [f"{name} {value:.10g}" for name, value in terms.items() if not math.isnan(value)]
-    start = f"{record.restart}:{record.iteration} objective {record.objective:.10g}"
-    return ", ".join([start, *told, f"shift {record.shift:.3e}"])
+    place = f"iteration {record.iteration}: objective {record.objective:.10g}"
+    if record.restart:
+        place = f"restart {record.restart + 1}, {place}"
+    return ", ".join([place, *told, f"shift {record.shift:.3e}"])
 
 
 def _progress(state: FitState) -> str:
     if state.finished:
         return f"finished after {len(state.history)} iterations"
     return (
-        f"start {state.restart + 1}, {state.iteration} iterations done; start it again with the "
-        "same run to continue"
+        f"restart {state.restart + 1}, {state.iteration} iterations done. Start the same command "
+        "again to continue."
     )

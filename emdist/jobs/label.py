@@ -92,8 +92,8 @@ def label_data(
     if labels_of_other_files(out, identity, before):
         listen(
             Warned(
-                "The data's files are not those that were labelled before (a copy, or written "
-                "again): all rows are labelled anew."
+                "The files of the data were copied or written again since they were last labelled. "
+                "emdist labels all rows again."
             )
         )
     writer = label_writer(
@@ -107,15 +107,16 @@ def label_data(
         stamps=before,
         policies={name: getattr(data, name) for name in ReadingSection.POLICIES},
     )
-    listen(Began("label", f"{source.shape[0]:,} rows -> {out}{_policies(data)}"))
+    listen(Began("label", f"{source.shape[0]:,} rows to {out}{_policies(data)}"))
     # `missing` follows from how these rows are read, which may differ from the fitted rows.
     read = {"missing": data.non_finite == "missing", "n_components": fitted.n_columns}
     recipe = Recipe(section.model_copy(update=read), FitSection(sample_rows=1))
     sums = _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
     if stamps(source) != before:
         raise RunMismatchError(
-            f"The data changed while it was being labelled: the labels at {out} may be of both. "
-            "Start again once its writer has finished; all rows are labelled anew then."
+            f"The data changed while emdist labelled them, so the labels at {out} may belong to "
+            "the old or the new data. Wait until the data are complete, then start the same "
+            "command again. It labels all rows again."
         )
     writer.finish()
     minimises = recipe.model.minimises

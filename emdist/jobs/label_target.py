@@ -25,8 +25,8 @@ def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> L
     taken = next((name for name in (*OWN, *own) if target.is_within(run.child(name))), None)
     if config.labels.write and taken is not None:
         raise ConfigError(
-            f"{target} lies where the run {run} keeps its own {taken}. Name another place for the "
-            "labels (labels.path)."
+            f"The labels cannot go to {target}, because the run {run} stores its own {taken} "
+            "there. Set labels.path to another place."
         )
     return target
 

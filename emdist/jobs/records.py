@@ -54,9 +54,10 @@ def moved(record: Mapping[str, Any]) -> str | None:
     if not lines:
         return None
     return (
-        f"The run goes on with {'; '.join(lines)}. Results stay right, but their last bits may "
-        "differ from those of a run that was never interrupted. For the same bits resume it where "
-        "it began, with the same packages and settings (NUMBA_CPU_NAME, OPENBLAS_CORETYPE)."
+        f"The run continues with {'; '.join(lines)}. The results are correct, but their last bits "
+        "may differ from those of an uninterrupted run. For bit-identical results, resume the run "
+        "on the machine where it began, with the same packages and environment variables "
+        "(NUMBA_CPU_NAME, OPENBLAS_CORETYPE)."
     )
 
 
@@ -85,7 +86,7 @@ def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, An
         isinstance(config.get(name), dict) for name in ("data", "model", "fit")
     ):
         raise CheckpointError(
-            f"{run.child('run.json')} holds no configuration: it was edited or damaged. "
+            f"{run.child('run.json')} contains no configuration: it was edited or damaged. "
             "Restore it from a copy."
         )
     return config
@@ -111,7 +112,7 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     saved = read_model(location)
     try:
         if absent := [name for name in ("model", "value") if name not in saved.meta]:
-            raise CheckpointError(f"it says nothing of its {absent[0]}")
+            raise CheckpointError(f"its entry {absent[0]!r} is missing")
         section = make_section(ModelSection, saved.meta["model"], "model")
         model = make_model(section)
         fitted = decode(
@@ -119,8 +120,8 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
         )
     except (ValueError, CheckpointError) as error:
         raise CheckpointError(
-            f"{location} holds no emdist model that this version can read: {error}. Fit again, "
-            "or use the version of emdist that wrote it."
+            f"This version of emdist cannot read the model at {location}: {error}. Fit again, or "
+            "use the version of emdist that wrote it."
         ) from None
     check_spread(fitted.spread, str(location))
     check_params(model, fitted.params, fitted.n_features, str(location))
@@ -182,7 +183,8 @@ def _checked_reading(values: dict[str, Any], location: Location) -> ReadingSecti
         return make_section(ReadingSection, values, "reading")
     except ConfigError as error:
         raise CheckpointError(
-            f"{location} does not say how its rows were read: {error} Restore it from a copy."
+            f"The model or run at {location} does not record how its rows were read: {error} "
+            "Restore it from a copy."
         ) from None
 
 

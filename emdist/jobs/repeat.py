@@ -36,15 +36,15 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
     config = recorded_config(RunFolder(run).record(), run)
     if "sweep" in config:
         raise ConfigError(
-            f"{run} is a sweep, and --repeat repeats a fit. Start the same `emdist sweep` with "
-            "another --run, and compare models/ of both with `emdist inspect`."
+            f"{run} is a sweep, but --repeat can only repeat a fit. Start the same `emdist sweep` "
+            "with another --run, and compare models/ of both runs with `emdist inspect`."
         )
     for name in _FIXED:
         more = set(given.get(name) or {}) - {"storage_options"}
         if more:
             raise ConfigError(
-                f"--repeat takes {name} from the run, and {name}.{min(more)} was given as well; "
-                "leave it out, or fit without --repeat."
+                f"--repeat takes the section {name!r} from the run, but you also set "
+                f"{name}.{min(more)}. Leave it out, or fit without --repeat."
             )
     values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
     for name, section in given.items():
@@ -95,7 +95,10 @@ def changes(run: Location, config: Config) -> list[str]:
     try:
         recorded = RunFolder(run).record()["data"]
     except KeyError:
-        raise CheckpointError(f"{run} does not say what data it was fitted to.") from None
+        raise CheckpointError(
+            f"The record of {run} does not say to which data it was fitted. Restore run.json from "
+            "a copy."
+        ) from None
     return differences(recorded, dict(make_source(config.data).fingerprint()), "data")
 
 

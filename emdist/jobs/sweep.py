@@ -87,7 +87,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         else:
             self._listen(
                 Warned(
-                    f"{FIGURE} is not drawn: that needs the package matplotlib, which is not "
+                    f"emdist did not draw {FIGURE}, because the package matplotlib is not "
                     f"installed. {advice('report')}"
                 )
             )

@@ -64,9 +64,10 @@ def unfinished(fitted: Fitted, max_iter: str, tol: str) -> tuple[Doubt, ...]:
     if fitted.status is not Status.MAX_ITER:
         return ()
     what = (
-        f"The best start had not converged after {fitted.iterations} iteration(s), the most that "
-        f"{max_iter} allows: its parameters still change. Raise {max_iter}, or raise {tol} if the "
-        "last changes in the history are small enough for you."
+        f"The best restart had not converged when it reached {max_iter} after "
+        f"{fitted.iterations} iteration{'s' * (fitted.iterations != 1)}: its parameters still "
+        f"change. Raise {max_iter}, or raise {tol} if the last changes in the history are small "
+        "enough for you."
     )
     return (Doubt("unfinished", (), what),)
 
@@ -113,18 +114,20 @@ def _on_the_floor(section: ModelSection, fitted: Fitted) -> list[Doubt]:
         return []
     own = tuple(dict.fromkeys(one.component for one in found))
     if section.name.endswith("tied"):
-        who = "The covariance that all components share stands"
+        who = "The covariance that all components share is"
     else:
-        who = f"Component(s) {listed(own)} of {fitted.n_components} stand"
+        who = f"Components {listed(own)} of {fitted.n_components} are"
+        if len(own) == 1:
+            who = f"Component {own[0]} of {fitted.n_components} is"
     first = min(found, key=lambda one: one.variance)
     where = f"hardly vary in some direction (feature {first.feature}: {first.variance:.2g})"
     if all(one.point for one in found):
         where = "hardly vary in any direction"
     message = (
-        f"{who} on the variance floor: the rows {where}, as repeated, rounded or saturated values "
-        "do. Likelihood, BIC and the like are then set by the floor and not by the data. Ask for "
-        "fewer components, leave such rows or features out, or add noise as large as the steps "
-        "between values; lower reg_covar if it exceeds the data's own variances."
+        f"{who} on the variance floor: the rows {where}, which happens with repeated, rounded or "
+        "saturated values. The floor then determines likelihood and BIC, and the data do not. Ask "
+        "for fewer components, leave out such rows or features, or add noise as large as the steps "
+        "between values. If reg_covar is larger than the variances of the data, lower it."
     )
     return [Doubt("floor", own, message)]
 
@@ -140,9 +143,10 @@ def _alike(section: ModelSection, fitted: Fitted) -> list[Doubt]:
         return []
     same = tuple(sorted({int(held[i]) for pair in pairs for i in pair}))
     message = (
-        f"Components {listed(same)} of {fitted.n_components} coincide with others of them: they "
-        "have the same parameters and count as one. Ask for fewer components, take other starts "
-        "(n_init, another seed), or start tempered assignment less hot."
+        f"Components {listed(same)} of {fitted.n_components} coincide: they have the same "
+        "parameters as another component, and count as one. Ask for fewer components, try more "
+        "restarts (n_init) or another random seed, or begin tempered assignment at a lower "
+        "temperature."
     )
     return [Doubt("coincident", same, message)]
 

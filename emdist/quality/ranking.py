@@ -179,7 +179,7 @@ def doubts_about(
         what = (
             f"{len(cut)} of {len(rows)} models reached {naming.max_iter} before they converged: "
             f"{_some(cut)}. Their criteria may still improve. Raise {naming.max_iter}, or raise "
-            f"{naming.tol} if the last changes are small enough for you."
+            f"{naming.tol} if the last changes in the history are small enough for you."
         )
         told.append(Doubt("unfinished", (), what))
     return tuple(told)
@@ -198,21 +198,22 @@ def _floor_doubts(
         return
     title = CRITERIA[criterion].title
     what = (
-        f"{len(marked)} of {len(rows)} models have components on the variance floor, which hold "
-        f"repeated, rounded or saturated values: {_some([row.name for row in marked])}. Their "
-        f"{title} is set by the floor and not by the data."
+        f"{len(marked)} of {len(rows)} models have components on the variance floor, which "
+        "contain repeated, rounded or saturated values: "
+        f"{_some([row.name for row in marked])}. The floor determines their {title}, and the data "
+        "do not."
     )
     if len(marked) == len(rows):
         what += (
-            " All models are such, so the choice among them means little: try fewer components, "
-            "or leave such values out, or add noise as large as their steps."
+            " As this affects all models, the choice among them means little. Try fewer "
+            "components, leave out such values, or add noise as large as the steps between values."
         )
     elif rows[best].degenerate:
         what += f" The best, {rows[best].name}, is one of them, as {naming.allow} allows."
     else:
         lead = rows[CRITERIA[criterion].best([row.criteria[criterion] for row in rows])]
         would = f" {lead.name} would be best by {title} alone." if lead.degenerate else ""
-        what += f" They were not chosen.{would} To choose among all, set {naming.allow}."
+        what += f" emdist does not choose them.{would} To allow all models, set {naming.allow}."
     yield Doubt("floor", (), what)
 
 

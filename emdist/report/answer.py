@@ -26,8 +26,8 @@ from emdist.report.signals import HEARD, cut_by
 from emdist.wording import Layer, renamed
 
 #: What to do after a command was cut short.
-RESUMES = "the same command goes on where it stopped."
-REPEAT = "nothing was finished; start it again."
+RESUMES = "Start the same command again to continue where it stopped."
+REPEAT = "Nothing was finished. Start the same command again."
 #: Exit code of an interrupted command -> word; and seconds that its threads then have to end.
 _WORDS, _PATIENCE = {130: "interrupted", 143: "terminated"}, 10.0
 
@@ -50,12 +50,13 @@ def reported(as_json: bool, cut: str, keys: object = None) -> Iterator[Layer]:
         code = None if _is_deliberate(error) else cut_by(error)
         HEARD.heed()
         if code is not None:
-            _fail(f"{_WORDS[code]}; {cut}", code, as_json)
+            _fail(f"{_WORDS[code]}. {cut}", code, as_json)
         if isinstance(error, EmdistError):
             error.layer = layer
             _fail(str(error), error.exit_code, as_json)
         if isinstance(error, Exception) and not _is_typers(error):
-            _fail(*told(error), as_json)
+            text, exit_code = told(error)
+            _fail(renamed(text, layer), exit_code, as_json)
         raise
 
 

@@ -71,22 +71,25 @@ class Compression:
 
     def to_page(self) -> Page:
         """Return the report as a page of facts."""
-        fewer = f", all that there are ({self.asked} asked for)" * (self.colours < self.asked)
-        psnr = "nothing is lost" if self.psnr is None else f"PSNR {self.psnr:.2f} dB"
+        fewer = f" (the image has no more; you asked for {self.asked})" * (
+            self.colours < self.asked
+        )
+        psnr = "no loss" if self.psnr is None else f"PSNR {self.psnr:.2f} dB"
         facts = [
             ("picture", self.out),
-            ("pixels", f"{self.width} x {self.height}, {self.raw_bits:,} bits raw"),
+            ("pixels", f"{self.width} x {self.height}, {self.raw_bits:,} bits uncompressed"),
             ("colours", f"{self.colours}{fewer}"),
             (
                 "24 K + N ceil(log2 K)",
-                f"{self.bits:,} bits, {self.bits / self.raw_bits:.1%} of the raw",
+                f"{self.bits:,} bits, {self.bits / self.raw_bits:.1%} of the uncompressed size",
             ),
             (
                 "file",
                 f"{decimal(self.file_bytes)}, {8 * self.file_bytes / self.raw_bits:.1%} of the "
-                f"raw: {self.index_bits} bit{'s' * (self.index_bits > 1)} a pixel, deflated",
+                f"uncompressed size ({self.index_bits} bit{'s' * (self.index_bits > 1)} a pixel, "
+                "then deflated)",
             ),
-            ("error", f"RMSE {self.rmse:.3f} of 255, {psnr}"),
+            ("error", f"RMSE {self.rmse:.3f} on a scale of 0 to 255, {psnr}"),
             ("iterations", f"{self.iterations}, {self.status}"),
             ("time", duration(self.seconds)),
         ]

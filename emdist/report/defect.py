@@ -28,19 +28,19 @@ def told(error: Exception) -> tuple[str, int]:
         what = f"{what}: {text[:_QUOTED]}"
     if isinstance(error, MemoryError):
         return (
-            f"the process ran out of memory ({what}). Give it more memory, or set cluster.memory "
+            f"The process ran out of memory ({what}). Give it more memory, or set cluster.memory "
             "and a smaller data.block_size.",
             EmdistError.exit_code,
         )
     if isinstance(error, OSError) and error.errno is not None:
         return (
-            f"the system refused something ({what}). Check path, permissions and free space, then "
-            "start again.",
+            f"The operating system refused an operation ({what}). Check the path, the permissions "
+            "and the free space, then start the same command again.",
             StorageError.exit_code,
         )
     place = _place(error)
     return (
-        f"emdist itself failed, which is a defect and no fault of your data: {what} ({place}). "
+        f"This is a defect in emdist and no fault of your data: {what} ({place}). "
         f"{_kept(error)} Please report it: {REPORT}",
         EmdistError.exit_code,
     )
@@ -48,7 +48,7 @@ def told(error: Exception) -> tuple[str, int]:
 
 def _place(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "no place"  # noqa: PTH119
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else "?"  # noqa: PTH119
 
 
 def _kept(error: Exception) -> str:
@@ -65,5 +65,5 @@ def _kept(error: Exception) -> str:
             file.write(text)
     except OSError:
         print(text, file=sys.stderr)
-        return "The traceback stands above."
+        return "The traceback is printed above."
     return f"The traceback is in {path}."

@@ -6,13 +6,14 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Literal
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
+from rich.measure import Measurement
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -37,10 +38,10 @@ Mode = Literal["auto", "plain", "json", "quiet"]
 _SHOWN = 8
 _STAGES = {
     "open": "starting",
-    "ingest": "bringing the data into Zarr",
-    "survey": "surveying: one read of all rows",
+    "ingest": "copying the data into Zarr",
+    "survey": "surveying all rows in one pass",
     "fit": "fitting",
-    "score": "scoring: one read for all models",
+    "score": "scoring all models in one pass",
     "label": "labelling",
 }
 
@@ -49,6 +50,9 @@ _PATIENCE = (10.0, 600.0)
 
 #: Seconds between two JSON lines about the progress within a pass.
 _JSON_EVERY = 1.0
+
+#: Columns of the panel's table that are left out if the terminal is too narrow, in this order.
+_OPTIONAL = ("GB/s", "shift", "rows/s", "change")
 
 
 class Panel:
@@ -89,33 +93,45 @@ class Panel:
         elif isinstance(event, Warned):
             self._warned.append(renamed(event.message, self._layer))
 
-    def __rich__(self) -> RenderableType:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         parts: list[RenderableType] = [Text(self._header)] if self._header else []
         spent = duration(time.monotonic() - self._stage_began)
         parts.append(Text.assemble((self._stage, "bold"), f" for {spent}{self._left()}"))
         parts += [Text(f"note: {message}", style="yellow") for message in self._warned[-3:]]
         if self._iterated:
-            parts.append(self._table())
-        if self._pass.now is not None:
+            parts.append(self._fitting(console, options))
+        if self._pass.now is not None and self._pass.now.done < self._pass.now.total:
             parts.append(self._bar(self._pass.now))
         if self._saved:
             parts.append(Text(self._saved, style="dim"))
-        return Group(*parts)
+        yield Group(*parts)
 
-    def _table(self) -> Table:
-        table = Table(box=None, header_style="dim", pad_edge=False)
+    def _fitting(self, console: Console, options: ConsoleOptions) -> Table:
+        """Return the table of iterations, with as many columns as the terminal can show."""
+        boundless = options.update(width=1000)
+        for count in range(len(_OPTIONAL) + 1):
+            table = self._table(_OPTIONAL[:count])
+            if Measurement.get(console, boundless, table).maximum <= options.max_width:
+                break
+        return table
+
+    def _table(self, without: Sequence[str] = ()) -> Table:
+        """Return the table of the newest iterations, without some of its columns."""
         last = self._iterated[-1]
-        for name in ("iteration", "objective", "change", "shift", "rows/s", "GB/s", "took"):
-            table.add_column(f"model {name}" if name == "iteration" and last.fit else name,
-                             justify="right")  # fmt: skip
         # For a sweep, show the newest iteration of each model, the least recent model first.
         newest: dict[str, Iterated] = {}
         for event in self._iterated:
             newest.pop(event.fit, None)
             newest[event.fit] = event
         shown = self._iterated[-_SHOWN:] if not last.fit else list(newest.values())[-2 * _SHOWN :]
-        for event in shown:
-            table.add_row(*cells(event))
+        lines = [cells(event, self._outlook.restarts) for event in shown]
+        table = Table(box=None, header_style="dim", pad_edge=False)
+        names = [name for name in lines[0] if name not in without]
+        names = [name for name in names if any(line[name] for line in lines)]
+        for name in names:
+            table.add_column(name, justify="right", overflow="fold")
+        for line in lines:
+            table.add_row(*(line[name] for name in names))
         return table
 
     def _bar(self, progress: Progress) -> RenderableType:
@@ -135,28 +151,45 @@ class Panel:
         return f", {left}" if left else ""
 
 
-def cells(event: Iterated) -> tuple[str, ...]:
-    """Format an iteration as text: number, objective, change, shift, rows/s, GB/s, seconds."""
+def cells(event: Iterated, restarts: int = 1) -> dict[str, str]:
+    """Format an iteration as texts by column; a text is empty if there is nothing to say.
+
+    `restarts` is the number of restarts of the fit, as far as it is known.
+    """
     record, seconds = event.record, max(event.seconds, 1e-9)
-    number = f"{record.iteration}" if not record.restart else f"{record.restart}:{record.iteration}"
-    number = f"{event.fit} {number}".strip()
-    change = "" if math.isnan(record.change) else f"{record.change:+.3e}"
+    several = restarts > 1 or record.restart > 0
     mended = f" ({record.reseeded} reseeded)" if record.reseeded else ""
     mended += f" ({record.dropped} dropped)" if record.dropped else ""
-    mended += " (given up)" if record.rejected else ""
-    return (
-        number,
-        f"{record.objective:.10g}{mended}",
-        change,
-        f"{record.shift:.3e}",
-        f"{event.rows / seconds:,.0f}",
-        f"{event.nbytes / seconds / 1e9:.3f}",
-        duration(event.seconds),
-    )
+    mended += " (step rejected)" if record.rejected else ""
+    return {
+        "model": event.fit,
+        "restart": restart_of(record.restart, restarts) if several else "",
+        "iteration": f"{record.iteration}",
+        "objective": f"{record.objective:.10g}{mended}",
+        "change": "" if math.isnan(record.change) else f"{record.change:+.3e}",
+        "shift": f"{record.shift:.3e}",
+        "rows/s": f"{event.rows / seconds:,.0f}",
+        "GB/s": f"{event.nbytes / seconds / 1e9:.3f}",
+        "pass": duration(event.seconds),
+    }
+
+
+def restart_of(restart: int, restarts: int) -> str:
+    """Format the number of a restart, which counts from 0: ``2 of 10``."""
+    return f"{restart + 1} of {restarts}" if restarts > restart else f"{restart + 1}"
+
+
+def _iterated(event: Iterated, restarts: int, left: str) -> str:
+    """Format an iteration as one line."""
+    found = cells(event, restarts)
+    place = [f"{name} {found[name]}" for name in ("model", "restart", "iteration") if found[name]]
+    facts = [f"{name} {found[name]}" for name in ("objective", "change", "shift") if found[name]]
+    speed = f"pass {found['pass']} ({found['rows/s']} rows/s, {found['GB/s']} GB/s)"
+    return f"{', '.join(place)}: {', '.join([*facts, speed, *([left] if left else [])])}"
 
 
 def _saved(event: Saved) -> str:
-    return f"checkpoint after {event.iterations} iterations in {event.where}"
+    return f"checkpoint after {event.iterations} iterations, saved in {event.where}"
 
 
 class PlainLines:
@@ -202,12 +235,7 @@ class PlainLines:
             return "" if told else _planned(event)
         if isinstance(event, Iterated):
             self._outlook.iterated(event)
-            left = self._outlook.left(event)
-            number, objective, change, shift, rows, nbytes, took = cells(event)
-            return (
-                f"iteration {number}: objective {objective}, change {change or '-'}, shift "
-                f"{shift}, {rows} rows/s, {nbytes} GB/s, took {took}{'; ' if left else ''}{left}"
-            )
+            return _iterated(event, self._outlook.restarts, self._outlook.left(event))
         if isinstance(event, Saved):
             return _saved(event)
         if isinstance(event, Warned):
@@ -216,9 +244,10 @@ class PlainLines:
 
 
 def _planned(event: Planned) -> str:
-    what = "change of the objective" if event.on == "objective" else "shift"
-    goes_on = f"going on after iteration {event.done}, " if event.done else ""
-    return f"{goes_on}until the {what} is {event.tol:.3g}, iteration {event.max_iter} at the latest"
+    change = f"the change of the objective is below {event.tol:.3g}"
+    rule = change if event.on == "objective" else f"the shift is at most {event.tol:.3g}"
+    resumed = f"continuing after iteration {event.done}; " if event.done else ""
+    return f"{resumed}stopping when {rule}, or after iteration {event.max_iter}"
 
 
 class JsonLines:

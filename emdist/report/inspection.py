@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.filesize import decimal
+
 from emdist.report.page import Page, page_of
 from emdist.settings.config import Config
 
@@ -13,10 +15,12 @@ _FIRST = ("kind", "run", "progress", "result", "done", "labels_complete", "block
 #: Facts that are shown only with `full`.
 _DETAILS = ("versions", "plan", "checkpoint", "created")
 _LAST_ITERATIONS = 3
+#: Facts that are the sizes of an array or of its chunks.
+_SIZES = ("shape", "chunks", "shards")
 
 
 def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
-    """Make a page of facts about a run, a model, labels or an array.
+    """Return a page of facts about a run, a model, labels or an array.
 
     Parameters
     ----------
@@ -27,7 +31,7 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
     """
     ordered = {**{key: found[key] for key in _FIRST if key in found}, **found}
     if full:
-        return page_of(ordered)
+        return page_of(_readable(ordered))
     shown = {key: value for key, value in ordered.items() if key not in _DETAILS}
     if "config" in shown:
         shown["config"] = _changed(shown["config"])
@@ -35,11 +39,25 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
         shown["data"] = {k: v for k, v in shown["data"].items() if k in ("array", "shape", "dtype")}
     if "history" in shown:
         shown["history"] = shown["history"][-_LAST_ITERATIONS:]
-    page = page_of(_without_hashes(shown))
+    page = page_of(_readable(_without_hashes(shown)))
     if shown.keys() == ordered.keys():
         return page
-    more = ("more", "`emdist inspect --full` shows all settings, versions and hashes")
+    more = ("more", "emdist inspect --full shows all settings, versions and hashes")
     return Page([*page.facts, more], page.header, page.rows)
+
+
+def _readable(value: Any, name: str = "") -> Any:
+    """Return JSON values with yes and no, separators in large numbers, and sizes in bytes."""
+    if isinstance(value, dict):
+        # The values of settings are shown as they are written in a configuration.
+        return {k: v if k == "config" else _readable(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return " x ".join(f"{n:,}" for n in value) if name in _SIZES else value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return decimal(value) if "bytes" in name.split("_") else f"{value:,}"
+    return value
 
 
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:

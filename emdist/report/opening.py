@@ -20,7 +20,7 @@ def fit_opening(config: Config, source: Source) -> str:
     model = config.model
     parts = [
         f"{model.name}{_unless('name' in model.model_fields_set)}",
-        f"{model.n_components} components{_unless('n_components' in model.model_fields_set)}",
+        f"{_components(model.n_components)}{_unless('n_components' in model.model_fields_set)}",
         _start(config, [default_seeder(model)]),
     ]
     return f"{', '.join(parts)}; {_data(config, source)}"
@@ -42,10 +42,14 @@ def sweep_opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source
 
 def _start(config: Config, seeders: list[str]) -> str:
     if config.fit.start is not None:
-        return f"start {config.fit.start}"
+        return f"starting values from {config.fit.start}"
     if config.fit.init is not None:
         return f"init {config.fit.init}"
     return f"init {' and '.join(seeders)}{_DEFAULT}"
+
+
+def _components(count: int) -> str:
+    return f"{count:,} component{'s' if count != 1 else ''}"
 
 
 def _unless(chosen: bool) -> str:

@@ -9,27 +9,29 @@ from time import monotonic
 
 from emdist.fit.events import Iterated, Planned, Progress
 
-#: What progress counts if not blocks. How many iterations the last entry takes is not known.
+#: What progress counts if not blocks. The last entry may take fewer iterations than `total`.
 _UNITS = {
-    "seeding": "centres",
-    "drawing candidates": "passes",
-    "clustering the sample": "iterations at most",
+    "seeding": "{total} centres",
+    "drawing candidates": "{total} passes",
+    "clustering the sample": "at most {total} iterations",
 }
 #: Short name of a pass in events -> name that is shown.
 _PASSES = {
     "start": "first M-step",
     "inertia": "inertia of the result",
     "objective": "objective of the result",
-    "worst rows": "rows to start anew at",
+    "worst rows": "rows for reseeding",
 }
 #: Number of latest iterations whose mean time predicts the next ones.
 _RECENT = 5
 
 
 def duration(seconds: float) -> str:
-    """Format seconds as ``3.2 s``, ``4 min 10 s`` or ``2 h 5 min``."""
+    """Format seconds as ``12 ms``, ``3.2 s``, ``4 min 10 s`` or ``2 h 5 min``."""
     if not math.isfinite(seconds):
         return "?"
+    if 0.0005 <= seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -56,20 +58,25 @@ class Outlook:
     """Estimates what is left of a fit, from the iterations of each restart so far."""
 
     planned: Planned | None = None
-    _starts: dict[int, list[Iterated]] = field(default_factory=dict)
+    _restarts: dict[int, list[Iterated]] = field(default_factory=dict)
+
+    @property
+    def restarts(self) -> int:
+        """Number of restarts of the fit, or 1 if it is not known."""
+        return 1 if self.planned is None else self.planned.restarts
 
     def iterated(self, event: Iterated) -> None:
         """Add one iteration."""
-        own = self._starts.setdefault(event.record.restart, [])
+        own = self._restarts.setdefault(event.record.restart, [])
         own.append(event)
         del own[:-16]
 
     def left(self, event: Iterated) -> str:
-        """Return ``about 5 more iterations in 10.0 s``, after `event`; empty if unknown."""
+        """Return ``left about 10.0 s (5 iterations)``, after `event`; empty if unknown."""
         # Each model of a sweep needs its own number of iterations, so there is no one estimate.
         if self.planned is None or event.fit:
             return ""
-        own = self._starts.get(event.record.restart, [event])
+        own = self._restarts.get(event.record.restart, [event])
         sizes = [r.shift if self.planned.on == "shift" else r.change for r in
                  (one.record for one in own)]  # fmt: skip
         allowed = self.planned.max_iter - event.record.iteration
@@ -80,7 +87,7 @@ class Outlook:
         seconds = more * sum(recent) / len(recent)
         bound = "at most" if more == allowed else "about"
         iterations = "iteration" if more == 1 else "iterations"
-        return f"{bound} {more} more {iterations} in {duration(seconds)}"
+        return f"left {bound} {duration(seconds)} ({more} {iterations})"
 
 
 @dataclass
@@ -104,12 +111,12 @@ class PassOutlook:
         return "" if self.now is None else _PASSES.get(self.now.what, self.now.what)
 
     def so_far(self) -> str:
-        """Return ``120/4000 blocks, 3 min 10 s left``; empty for a pass of one step."""
+        """Return ``120 of 4,000 blocks, left 3 min 10 s``; empty for a pass of one step."""
         if self.now is None or self.now.total <= 1:
             return ""
         done, total = self.now.done, self.now.total
-        unit, left = _UNITS.get(self.now.what, "blocks"), ""
-        if 0 < done < total and not unit.endswith("at most"):
+        count, left = _UNITS.get(self.now.what, "{total} blocks").format(total=f"{total:,}"), ""
+        if 0 < done < total and not count.startswith("at most"):
             spent = self.clock() - self._began
-            left = f", {duration(spent / done * (total - done))} left"
-        return f"{done:,}/{total:,} {unit}{left}"
+            left = f", left {duration(spent / done * (total - done))}"
+        return f"{done:,} of {count}{left}"

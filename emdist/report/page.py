@@ -52,8 +52,10 @@ class Page:
         if not self.header:
             return facts
         table = Table(box=None, header_style="dim", pad_edge=False)
-        for name in self.header:
-            table.add_column(name, justify="right")
+        for at, name in enumerate(self.header):
+            # On a narrow terminal, headers are folded before numbers are.
+            longest = max((len(row[at]) for row in self.rows), default=0)
+            table.add_column(name, justify="right", overflow="fold", min_width=longest)
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))
         return Group(facts, Text(), table)
@@ -73,11 +75,16 @@ def counted(count: float) -> str:
     return f"{number:,}" if isinstance(number, int) else f"{number:,.12g}"
 
 
+def numbered(count: float, thing: str) -> str:
+    """Format a number of things: ``1 row``, ``36,369 rows``."""
+    return f"{counted(count)} {thing}{'' if count == 1 else 's'}"
+
+
 def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the facts about the data of a summary: shape and blocks."""
     return [
         ("data", f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}"),
-        ("read as", f"{data['blocks']} block(s), {decimal(data['bytes'])} decoded"),
+        ("read as", f"{numbered(data['blocks'], 'block')}, {decimal(data['bytes'])} decoded"),
     ]
 
 

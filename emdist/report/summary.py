@@ -14,7 +14,7 @@ from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
 from emdist.quality.doubts import Doubt
 from emdist.report.outlook import duration
-from emdist.report.page import Page, counted, data_facts
+from emdist.report.page import Page, counted, data_facts, numbered
 from emdist.sums import Sums, whole
 
 _SHOWN = 32
@@ -81,28 +81,27 @@ class Summary:
 
     def _facts(self) -> list[tuple[str, str]]:
         data, result = self.data, self.result
-        model = ("model", f"{self.model['name']}, {self.model['components']} components")
+        components = numbered(self.model["components"], "component")
         rows = [
-            *data_facts(data),
-            model,
-            ("status", result["advice"]),
+            # If the fit did not converge, a doubt says what to do.
+            ("status", result["advice"].partition(". ")[0]),
             *(("doubt", doubt["message"]) for doubt in result["doubts"]),
-            ("iterations", f"{result['iterations']} (start {result['start'] + 1})"),
+            ("iterations", f"{result['iterations']:,} in restart {result['start'] + 1}"),
             (self.model["objective"], f"{result['objective']:.10g}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
-            *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
+            ("model", f"{self.model['name']}, {components}"),
         ]
-        if names := data.get("feature_names"):
-            rows.insert(1, ("features", listing(names)))
         if noise := result.get("noise"):
-            told = f"weight {noise['weight']:.4f}, {counted(noise['labelled'])} row(s) labelled -1"
-            rows.insert(rows.index(model) + 1, ("noise", told))
+            labelled = f"{numbered(noise['labelled'], 'row')} labelled -1"
+            rows.append(("noise", f"weight {noise['weight']:.4f}, {labelled}"))
+        rows += data_facts(data)
+        if names := data.get("feature_names"):
+            rows.append(("features", listing(names)))
         if result["rows_left_out"]:
-            rows.insert(
-                rows.index(model), ("left out", f"{result['rows_left_out']:,} rows, by policy")
-            )
-        return rows
+            rows.append(("left out", f"{numbered(result['rows_left_out'], 'row')}, by policy"))
+        times = ((f"time, {stage}", duration(value)) for stage, value in self.seconds.items())
+        return [*rows, *times]
 
     def _largest(self) -> list[tuple[str, ...]]:
         return largest(
@@ -133,13 +132,13 @@ def page_of_labelling(summary: Mapping[str, Any]) -> Page:
     total = sum(counts) or 1.0
     left_out, noise = summary.get("rows_left_out"), summary.get("noise")
     facts = [
-        ("data", f"{summary['data']}: {summary['rows']:,} rows x {summary['features']}"),
-        *([("left out", f"{left_out:,} rows, by policy")] if left_out else []),
-        ("model", summary["model"]),
-        *([("noise", f"{counted(noise)} row(s) labelled -1")] if noise is not None else []),
-        (summary["objective"], f"{summary['score']:.10g}"),
         ("labels", summary["labels"]),
         ("outputs", ", ".join(summary["outputs"])),
+        (summary["objective"], f"{summary['score']:.10g}"),
+        ("data", f"{summary['data']}: {summary['rows']:,} rows x {summary['features']}"),
+        *([("left out", f"{numbered(left_out, 'row')}, by policy")] if left_out else []),
+        *([("noise", f"{numbered(noise, 'row')} labelled -1")] if noise is not None else []),
+        ("model", summary["model"]),
     ]
     rows = largest([count / total for count in counts], counts)
     return Page(facts, ("component", "share", "rows labelled"), rows)

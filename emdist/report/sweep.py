@@ -79,26 +79,27 @@ class SweepSummary:
         return Page(self._facts(), header, [self._cells(row, criteria) for row in self.models])
 
     def _facts(self) -> list[tuple[str, str]]:
-        title = CRITERIA[self.criterion].title
-        asked = ", the default for these models" if self.by_default else ""
         return [
-            ("best", f"{self.best}, by {title}{asked} ({self._chosen()})"),
+            ("best", f"{self.best}, {self._chosen()}"),
             *(("doubt", doubt["message"]) for doubt in self.doubts),
-            *data_facts(self.data),
-            ("models", f"{len(self.models)}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
             *([("figure", self.figure)] if self.figure else []),
+            ("models", f"{len(self.models)}, in models/ of the run folder"),
+            *data_facts(self.data),
             *((f"time, {stage}", duration(value)) for stage, value in self.seconds.items()),
         ]
 
     def _chosen(self) -> str:
-        which = "lowest" if CRITERIA[self.criterion].lower else "highest"
+        criterion = CRITERIA[self.criterion]
+        title = criterion.title.partition(",")[0]  # Without its unit.
+        which = f"{'lowest' if criterion.lower else 'highest'} {title} among"
+        default = f" ({self.criterion} is the default criterion)" if self.by_default else ""
         sound = sum(not row.degenerate for row in self.models)
         best = next(row for row in self.models if row.name == self.best)
         if best.degenerate or sound == len(self.models):
-            return f"{which} of {len(self.models)}"
-        return f"{which} of {sound} without components on the variance floor"
+            return f"{which} {len(self.models)} models{default}"
+        return f"{which} {sound} models without components on the variance floor{default}"
 
     def _cells(self, row: Row, criteria: list[str]) -> tuple[str, ...]:
         k = f"{row.n_components}"

@@ -449,7 +449,7 @@ def test_bytes_changed_during_the_run_are_noticed_before_its_model_is_stored(
 ) -> None:
     data = many(tmp_path)
     change = changing(data)
-    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+    with pytest.raises(RunMismatchError, match="changed during the run or after it"):
         complete(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/final").exists()
     assert not (tmp_path / "runs/r/summary.json").exists()
@@ -466,11 +466,11 @@ def test_bytes_changed_during_a_sweep_are_noticed_before_its_models_are_stored(
 ) -> None:
     data = many(tmp_path)
     change = changing(data)
-    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+    with pytest.raises(RunMismatchError, match="changed during the run or after it"):
         swept(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/final").exists()
     assert not (tmp_path / "runs/r/models").exists()
-    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+    with pytest.raises(RunMismatchError, match="changed during the run or after it"):
         swept(config(data, tmp_path / "runs"))
 
 
@@ -483,7 +483,7 @@ def test_bytes_changed_while_a_sweep_labels_are_noticed_before_its_summary(
         if isinstance(event, Progress) and event.what == "label" and event.done == 3:
             rewrite(data, UNSEEN, -2.5)
 
-    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+    with pytest.raises(RunMismatchError, match="changed during the run or after it"):
         swept(config(data, tmp_path / "runs"), change)
     assert not (tmp_path / "runs/r/summary.json").exists()
 
@@ -499,13 +499,13 @@ def test_a_finished_run_is_held_to_its_data(start: Callable[..., Any], tmp_path:
     assert heard == []  # done already
     os.utime(data / f"c/{UNSEEN}/0")  # a copy, say
     assert start(values, heard.append) == found
-    assert [e for e in heard if isinstance(e, Warned) and "read once more" in e.message]
+    assert [e for e in heard if isinstance(e, Warned) and "reads all rows once more" in e.message]
     assert result(tmp_path / "runs/r") == wanted
     heard.clear()
     start(values, heard.append)
     assert heard == []
     rewrite(data, UNSEEN, -2.5)
-    with pytest.raises(RunMismatchError, match="changed while the run was at work"):
+    with pytest.raises(RunMismatchError, match="changed during the run or after it"):
         start(values)
 
 
@@ -530,7 +530,7 @@ def test_labels_of_data_that_changed_are_begun_anew(tmp_path: Path) -> None:
     rewrite(data, UNSEEN, 1e3)
     heard: list[Event] = []
     labelled(tmp_path, data, heard.append)
-    assert [e for e in heard if isinstance(e, Warned) and "labelled anew" in e.message]
+    assert [e for e in heard if isinstance(e, Warned) and "labels all rows again" in e.message]
     found = zarr.open_array(tmp_path / "out/labels", mode="r")[:]
     shutil.rmtree(tmp_path / "out")
     labelled(tmp_path, data)
@@ -548,11 +548,11 @@ def test_data_that_changes_while_it_is_labelled_is_told(tmp_path: Path) -> None:
         if isinstance(event, Progress) and event.done == 6:
             rewrite(data, UNSEEN, 1e3)
 
-    with pytest.raises(RunMismatchError, match="changed while it was being labelled"):
+    with pytest.raises(RunMismatchError, match="changed while emdist labelled them"):
         labelled(tmp_path, data, change)
     heard: list[Event] = []
     labelled(tmp_path, data, heard.append)
-    assert [e for e in heard if isinstance(e, Warned) and "labelled anew" in e.message]
+    assert [e for e in heard if isinstance(e, Warned) and "labels all rows again" in e.message]
 
 
 def test_a_copy_of_the_data_is_resumed_after_one_more_look(tmp_path: Path) -> None:
@@ -566,7 +566,7 @@ def test_a_copy_of_the_data_is_resumed_after_one_more_look(tmp_path: Path) -> No
     (tmp_path / "copy").rename(data)
     heard: list[Event] = []
     complete(values, heard.append)
-    told = [e for e in heard if isinstance(e, Warned) and "read once more" in e.message]
+    told = [e for e in heard if isinstance(e, Warned) and "reads all rows once more" in e.message]
     assert len(told) == 1
     assert result(tmp_path / "runs/r") == result(tmp_path / "runs/wanted")
 

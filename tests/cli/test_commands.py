@@ -101,7 +101,7 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
     assert fitted.code == 0
     answer = emdist("label", "r", data, "l.zarr")
     assert answer.code == 0
-    assert f"-> {Path('l.zarr').absolute()} (non_finite: drop)" in answer.err
+    assert f" to {Path('l.zarr').absolute()} (non_finite: drop)" in answer.err
     assert "| left out | 2 rows, by policy |" in answer.out
     labels = zarr.open_array("l.zarr/labels", mode="r")[:]
     assert np.flatnonzero(labels == -1).tolist() == [3, 250]
@@ -112,8 +112,8 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
     assert emdist("inspect", "s.zarr").code == 0
     answer = emdist("inspect", "s.zarr", "--verify")
     assert answer.code == 1
-    assert "| complete | False |" in answer.out
-    assert "started again as it was, goes on" in answer.err
+    assert "| complete | no |" in answer.out
+    assert "To complete them, start the same `emdist fit` or `emdist label` again" in answer.err
 
 
 def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
     assert answer.err.splitlines()[:3] == [
         f"starting: kmeans (default), 3 components, init k-means++ (default); {data}: 300 rows x 2 "
         "float64 in 1 block",
-        "surveying: one read of all rows",
+        "surveying all rows in one pass",
         "fitting",
     ]
     assert "iteration 1: objective" in answer.err
@@ -140,7 +140,7 @@ def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
          "full, 2 components, init cleaned (default); "),
         (["fit", "-f", "c.yaml"], "kmeans, 8 components (default), init k-means++ (default); "),
         (["fit", "-f", "c.yaml", "--set", "fit.start=s.npz", "-k", 2],
-         "kmeans, 2 components, start s.npz; "),
+         "kmeans, 2 components, starting values from s.npz; "),
         (["sweep", "-k", "2,3", "--criterion", "calinski_harabasz"],
          "2 models, kmeans (default), best by calinski_harabasz, init k-means++ (default); "),
         (["sweep", "-k", "2,3", "-m", "full"],
@@ -225,10 +225,10 @@ def test_a_finished_run_is_not_done_again(emdist: Command, data: Path) -> None:
     first = emdist("fit", data, "-k", 3)
     again = emdist("fit", data, "-k", 3)
     assert (first.code, again.code) == (0, 0)
-    assert "done already" in again.out
+    assert "| status | already complete, nothing was computed |" in again.out
     assert "iteration" not in again.err
     other = emdist("fit", data, "-k", 2)
-    assert "done already" not in other.out
+    assert "already complete" not in other.out
 
 
 def test_options_stand_over_the_file_and_settings_over_both(emdist: Command, data: Path) -> None:

@@ -95,8 +95,8 @@ def test_the_numbers_of_bishop(
     assert found["bits"] == bits
     assert f"{100 * found['share']:.1f}" == percent
     page = emdist("compress", photo, "a.png", "-k", colours, "--overwrite").out
-    assert f"{bits:,} bits, {percent}% of the raw" in page
-    assert "240 x 180, 1,036,800 bits raw" in page
+    assert f"{bits:,} bits, {percent}% of the uncompressed size" in page
+    assert "240 x 180, 1,036,800 bits uncompressed" in page
     assert len(np.unique(shown("a.png").reshape(-1, 3), axis=0)) == colours
 
 
@@ -193,9 +193,9 @@ def test_few_colours_are_kept_exactly(
 def test_fewer_colours_than_asked_for_are_said(emdist: Command, tmp_path: Path) -> None:
     save(tmp_path / "flat.png", np.full((50, 40, 3), (1, 2, 3), np.uint8))
     answer = emdist("compress", "flat.png", "b.png", "-k", 5)
-    assert "| colours | 1, all that there are (5 asked for) |" in answer.out
-    assert "nothing is lost" in answer.out
-    assert "24 bits, 0.1% of the raw" in answer.out
+    assert "| colours | 1 (the image has no more; you asked for 5) |" in answer.out
+    assert "no loss" in answer.out
+    assert "24 bits, 0.1% of the uncompressed size" in answer.out
     assert "iteration 1:" in answer.err
 
 
@@ -320,7 +320,7 @@ REFUSED: dict[str, tuple[str, Any, type[Exception], str]] = {
     "torn": ("a.png", _torn, DataError, "not a readable image"),
     "junk": ("a.png", lambda p: p.write_bytes(b"junk"), DataError, "not a readable image"),
     "empty": ("a.jpg", lambda p: p.write_bytes(b""), DataError, "not a readable image"),
-    "a table": ("a.csv", lambda p: p.write_text("1,2\n3,4\n"), ConfigError, "is no image"),
+    "a table": ("a.csv", lambda p: p.write_text("1,2\n3,4\n"), ConfigError, "is not an image"),
     "an unknown format": ("a.gif", _pages, ConfigError, "no known suffix"),
 }
 
@@ -335,17 +335,17 @@ def test_what_is_refused(what: str, tmp_path: Path) -> None:
 
 
 MISTAKES = {
-    "too many colours": ("a.png b.png -k 257", 2, "holds 1 to 256"),
-    "no colours": ("a.png b.png -k 0", 2, "holds 1 to 256"),
+    "too many colours": ("a.png b.png -k 257", 2, "has 1 to 256 colours"),
+    "no colours": ("a.png b.png -k 0", 2, "has 1 to 256 colours"),
     "an unknown start": ("a.png b.png --init kmean", 2, "did you mean 'kmeans'"),
-    "another format": ("a.png b.jpg", 2, "must end in .png"),
+    "another format": ("a.png b.jpg", 2, "does not end in .png"),
     "a URL": ("a.png s3://bucket/b.png", 2, "is a URL"),
-    "its own source": ("a.png ./a.png --overwrite", 2, "would be replaced"),
-    "several images": ("?.png c.png", 2, "names 2 files"),
-    "no image": ("none.png b.png", 3, "no file or folder"),
+    "its own source": ("a.png ./a.png --overwrite", 2, "would replace the image"),
+    "several images": ("?.png c.png", 2, "matches 2 files"),
+    "not an image": ("none.png b.png", 3, "no file or folder"),
     "a file in the way": ("a.png there.png", 4, "--overwrite"),
     "a folder in the way": ("a.png folder.png --overwrite", 4, "is a folder"),
-    "no folder": ("a.png nowhere/b.png", 5, "there is no folder"),
+    "no folder": ("a.png nowhere/b.png", 5, "does not exist. Create it first"),
 }
 
 
@@ -405,7 +405,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
     def appear(event: Event) -> None:
         (tmp_path / "b.png").write_bytes(b"mine")
 
-    with pytest.raises(OutputExistsError, match="someone else"):
+    with pytest.raises(OutputExistsError, match="Another process created"):
         compress_image(tmp_path / "a.png", tmp_path / "b.png", 4, BRIEF, listen=appear)
     assert (tmp_path / "b.png").read_bytes() == b"mine"
 

@@ -106,7 +106,7 @@ def test_where_no_file_can_be_written_the_traceback_is_shown(
     answer = emdist("fit", "x.zarr", "-k", 2)
     assert answer.code == 1
     assert "Traceback (most recent call last)" in answer.err
-    assert "The traceback stands above" in answer.err
+    assert "The traceback is printed above" in answer.err
 
 
 def test_no_secret_is_kept(spool: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -48,6 +49,8 @@ def drawn(*events: Event, width: int = 100) -> str:
     ("seconds", "text"),
     [
         (0, "0.0 s"),
+        (0.0123, "12 ms"),
+        (0.0996, "0.1 s"),
         (3.24, "3.2 s"),
         (59.9, "59.9 s"),
         (59.97, "1 min 0 s"),
@@ -81,12 +84,12 @@ def test_iterations_left(values: list[float], tol: float, left: int, wanted: int
 def test_the_panel_shows_where_a_fit_stands() -> None:
     shown = drawn(*EVENTS)
     assert shown.startswith("kmeans, 3 components; x.zarr")
-    assert "fitting for 0.0 s, at most 298 more iterations in 9 min 56 s" in shown
+    assert "fitting for 0.0 s, left at most 9 min 56 s (298 iterations)" in shown
     assert "500,000" in shown  # rows/s
     assert "2.000" in shown  # GB/s
     assert "note: 3 of 10 rows are left out." in shown
-    assert "checkpoint after 2 iterations in /runs/r" in shown
-    assert "0/4 blocks" in shown
+    assert "checkpoint after 2 iterations, saved in /runs/r" in shown
+    assert "0 of 4 blocks" in shown
 
 
 def test_the_panel_before_anything_has_come() -> None:
@@ -99,8 +102,24 @@ def test_the_panel_shows_the_last_iterations_only() -> None:
     assert numbers == [str(n) for n in range(32, 40)]
 
 
-def test_a_second_start_is_numbered() -> None:
-    assert "1:1" in drawn(*EVENTS, iterated(1, restart=1))
+def test_a_second_restart_is_numbered() -> None:
+    assert drawn(*EVENTS).count("restart") == 0
+    shown = drawn(*EVENTS, Planned("shift", 1e-4, 300, 0, restarts=10), iterated(1, restart=1))
+    assert "2 of 10" in shown
+    assert "restart" in shown
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_the_table_of_the_panel_fits_the_terminal(width: int) -> None:
+    """By fewer columns, not by cut numbers."""
+    of_a_sweep = [replace(iterated(n, restart=1), fit="variational_diagonal-16") for n in (1, 2)]
+    shown = drawn(*EVENTS, Planned("shift", 1e-4, 300, 0, restarts=10), *of_a_sweep, width=width)
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    assert ("variational_diagonal-16" in shown) == (width >= 80)
+    assert "123.456" in shown
+    assert ("GB/s" in shown) == (width >= 100)
+    assert ("rows/s" in shown) == (width >= 100)
 
 
 def test_a_narrow_terminal_is_no_error() -> None:
@@ -115,14 +134,14 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.out == ""
     assert shown.err.splitlines() == [
         "starting: kmeans, 3 components; x.zarr: 10 rows x 2 float64 in 4 block(s)",
-        "surveying: one read of all rows",
+        "surveying all rows in one pass",
         "fitting",
-        "until the shift is 0.0001, iteration 300 at the latest",
-        "iteration 1: objective 123.456, change -, shift 5.000e-01, 500,000 rows/s, 2.000 GB/s, "
-        "took 2.0 s; at most 299 more iterations in 9 min 58 s",
-        "iteration 2: objective 123.456, change -1.000e+00, shift 5.000e-01, 500,000 rows/s, "
-        "2.000 GB/s, took 2.0 s; at most 298 more iterations in 9 min 56 s",
-        "checkpoint after 2 iterations in /runs/r",
+        "stopping when the shift is at most 0.0001, or after iteration 300",
+        "iteration 1: objective 123.456, shift 5.000e-01, pass 2.0 s (500,000 rows/s, "
+        "2.000 GB/s), left at most 9 min 58 s (299 iterations)",
+        "iteration 2: objective 123.456, change -1.000e+00, shift 5.000e-01, pass 2.0 s (500,000 "
+        "rows/s, 2.000 GB/s), left at most 9 min 56 s (298 iterations)",
+        "checkpoint after 2 iterations, saved in /runs/r",
         "note: 3 of 10 rows are left out.",
     ]
 
@@ -136,10 +155,26 @@ def test_a_line_says_how_much_is_left_by_the_iterations_of_its_own_start(
         lines(iterated(number, shift=10.0**-number, restart=0))
         lines(iterated(number, shift=1.0 + number, restart=1))
     shown = capsys.readouterr().err.splitlines()[1:]
-    assert shown[4].endswith("; about 1 more iteration in 2.0 s")
-    assert shown[5].endswith("; at most 297 more iterations in 9 min 54 s")
+    assert shown[4].endswith(", left about 2.0 s (1 iteration)")
+    assert shown[5].endswith(", left at most 9 min 54 s (297 iterations)")
+    assert shown[4].startswith("iteration 3: objective")
+    assert shown[5].startswith("restart 2, iteration 3: objective")
     lines(iterated(300))
-    assert capsys.readouterr().err.endswith("took 2.0 s\n"), "the last one that may be"
+    assert capsys.readouterr().err.endswith("GB/s)\n"), "the last one that may be"
+
+
+def test_a_line_says_of_how_many_restarts(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = PlainLines()
+    lines(Planned("objective", 1e-3, 100, 4, restarts=10))
+    lines(iterated(5))
+    lines(replace(iterated(5, restart=9), fit="full-2"))
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[0] == (
+        "continuing after iteration 4; stopping when the change of the objective is below 0.001, "
+        "or after iteration 100"
+    )
+    assert shown[1].startswith("restart 1 of 10, iteration 5: objective 123.456, ")
+    assert shown[2].startswith("model full-2, restart 10 of 10, iteration 5: objective 123.456, ")
 
 
 def test_a_pass_that_takes_long_has_lines_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,19 +192,19 @@ def test_a_pass_that_takes_long_has_lines_of_its_own(capsys: pytest.CaptureFixtu
     now[0] += 30
     lines(Progress("clustering the sample", 3, 300))
     assert capsys.readouterr().err.splitlines() == [
-        "surveying: one read of all rows",
-        "survey: 10/1,000 blocks, 16 min 30 s left",
-        "survey: 30/1,000 blocks, 16 min 10 s left",
-        "survey: 70/1,000 blocks, 15 min 30 s left",
+        "surveying all rows in one pass",
+        "survey: 10 of 1,000 blocks, left 16 min 30 s",
+        "survey: 30 of 1,000 blocks, left 16 min 10 s",
+        "survey: 70 of 1,000 blocks, left 15 min 30 s",
         "fitting",
-        "seeding: 900/2,000 centres, 11.0 s left",
-        "clustering the sample: 3/300 iterations at most",
+        "seeding: 900 of 2,000 centres, left 11.0 s",
+        "clustering the sample: 3 of at most 300 iterations",
     ]
 
 
 def test_the_panel_shows_how_far_seeding_is() -> None:
     shown = drawn(*EVENTS, Progress("seeding", 0, 1), Progress("seeding", 500, 2000))
-    assert "500/2,000 centres" in shown
+    assert "500 of 2,000 centres" in shown
 
 
 def test_json_lines_are_few_and_finite(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ def _nothing(folder: Path) -> None:
 
 WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     # 2: settings
-    "no data": ("fit", 2, "Name the data", _nothing),
+    "no data": ("fit", 2, "There is no data to fit", _nothing),
     "k = 0": ("fit x.zarr -k 0", 2, "-k: expected at least 1", _nothing),
     "k is no number": ("fit x.zarr -k many", 2, "-k", _nothing),
     "an unknown option": ("fit x.zarr --sede 3", 2, "--sede", _nothing),
@@ -76,7 +76,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "two clusters": (
         "fit x.zarr --workers 1 --scheduler tcp://a:1",
         2,
-        "give one of them",
+        "Pass only one of them",
         _nothing,
     ),
     "no workers": ("fit x.zarr --workers 0", 2, "--workers=0; expected a whole", _nothing),
@@ -181,7 +181,7 @@ def test_another_number_of_features(emdist: Command, data: Path) -> None:
     other[:] = 1
     answer = emdist("label", "r", "o.zarr", "l.zarr")
     assert answer.code == 3
-    assert "3 feature(s) and the model was fitted to 2" in answer.err
+    assert "fitted to 2 features, but the data have 3" in answer.err
     assert not Path("l.zarr").exists()
 
 

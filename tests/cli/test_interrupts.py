@@ -76,7 +76,10 @@ def test_a_signal_saves_what_is_done(
     out, err = running.communicate(timeout=60)
     assert running.returncode == code, err
     assert out == ""
-    assert err.splitlines()[-1] == f"emdist: {word}; the same command goes on where it stopped."
+    assert (
+        err.splitlines()[-1]
+        == f"emdist: {word}. Start the same command again to continue where it stopped."
+    )
     assert "Traceback" not in err
     assert "checkpoint after" in err
     assert list((tmp_path / "r/ckpt").iterdir())
@@ -85,7 +88,7 @@ def test_a_signal_saves_what_is_done(
     again = process(*command, cwd=tmp_path)
     _, err = again.communicate(timeout=120)
     assert again.returncode == 0, err
-    assert "going on after iteration" in err
+    assert "continuing after iteration" in err
     assert "iteration 1:" not in err
     assert sha(tmp_path / "r") == uninterrupted
 
@@ -241,7 +244,7 @@ def test_a_signal_while_garbage_is_collected(number: signal.Signals, code: int, 
         [sys.executable, "-c", _COLLECTING, str(int(number))],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}. go on.\n")
     assert done.returncode == code
 
 
@@ -265,7 +268,7 @@ def test_a_library_that_spoils_an_interrupt(kind: str, number: signal.Signals) -
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
-    assert (done.stdout, done.stderr) == ("", f"emdist: {word}; go on.\n")
+    assert (done.stdout, done.stderr) == ("", f"emdist: {word}. go on.\n")
     assert done.returncode == 128 + number
 
 
@@ -292,7 +295,7 @@ def test_a_signal_before_the_command(number: signal.Signals) -> None:
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[number]
-    last = f"emdist: {word}; nothing was finished; start it again."
+    last = f"emdist: {word}. Nothing was finished. Start the same command again."
     assert done.stderr.splitlines()[-1] == last
     assert "Traceback" not in done.stderr
     assert done.returncode == 128 + number

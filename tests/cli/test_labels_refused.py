@@ -23,7 +23,7 @@ def test_labels_in_the_way_of_the_run(
     done = emdist(*FIT, "--labels", f"runs/a/{place}")
     assert done.code == 2
     name = place.removeprefix("./").partition("/")[0]
-    assert f"keeps its own {name}. Name another place for the labels (--labels)." in done.err
+    assert f"stores its own {name} there. Set --labels to another place." in done.err
     assert not (tmp_path / "runs").exists()
 
 
@@ -55,7 +55,7 @@ def test_a_sweep_has_more_of_its_own(emdist: Command, data: Path, tmp_path: Path
     where = ("--run", "runs/a", "--set", "labels.path=runs/a/models/labels.zarr")
     done = emdist("sweep", "x.zarr", "-k", "1..2", *where)
     assert done.code == 2
-    assert "keeps its own models. Name another place for the labels (labels.path)." in done.err
+    assert "stores its own models there. Set labels.path to another place." in done.err
     assert not (tmp_path / "runs").exists()
 
 

@@ -33,6 +33,23 @@ def test_every_command_has_the_short_help_option(emdist: Command, words: tuple[s
     assert " ".join(("Usage: emdist", *words)) in short.out
 
 
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("words", commands(get_command(app)), ids=" ".join)
+def test_help_fits_the_terminal_and_keeps_examples_whole(
+    words: tuple[str, ...], width: int, emdist: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    command = get_command(app)
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]
+    shown = [line.rstrip() for line in emdist(*words, "--help").out.splitlines()]
+    assert max(map(len, shown)) <= width
+    assert not any("…" in line for line in shown)
+    examples = [line for line in str(command.help).splitlines() if line.startswith("  emdist ")]
+    assert examples, "every command shows an example"
+    assert [line for line in examples if f" {line}" not in shown] == []
+
+
 def test_python_runs_the_package(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "emdist", "config", "quickstart"],
@@ -108,6 +125,6 @@ def test_a_configuration_in_the_place_of_data_is_told_where_it_belongs(
     found = emdist(command, name, "-k", "2")
     assert found.code == 2
     assert found.err == (
-        f"emdist: {name} is a configuration, not data. "
-        f"Give it with -f: `emdist {command} -f {name}`.\n"
+        f"emdist: {name} is a configuration, expected data. "
+        f"Pass it with -f: `emdist {command} -f {name}`.\n"
     )

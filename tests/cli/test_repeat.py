@@ -53,7 +53,7 @@ def test_what_is_not_as_it_was_is_said(finished: Path, tmp_path: Path) -> None:
 def test_a_repetition_takes_nothing_that_decides_the_result(finished: Path, tmp_path: Path) -> None:
     done = run("fit", "--repeat", "runs/a", "--seed", 4, cwd=tmp_path)
     assert done.code == 2
-    assert "--repeat takes fit from the run, and --seed was given" in done.err
+    assert "--repeat takes the section 'fit' from the run, but you also set --seed" in done.err
     nowhere = run("fit", "--repeat", "runs/none", cwd=tmp_path)
     assert nowhere.code == 3
 
@@ -71,4 +71,4 @@ def test_a_sweep_is_not_repeated_as_a_fit(finished: Path, tmp_path: Path) -> Non
     run("sweep", "x.zarr", "-k", "2..3", "--max-iter", 2, "--run", "runs/s", cwd=tmp_path)
     done = run("fit", "--repeat", "runs/s", cwd=tmp_path)
     assert done.code == 2
-    assert "runs/s is a sweep, and --repeat repeats a fit" in done.err
+    assert "runs/s is a sweep, but --repeat can only repeat a fit" in done.err

@@ -75,7 +75,7 @@ def test_a_run_that_goes_on_elsewhere_says_so(
     def warned() -> list[str]:
         found = [event.message for event in heard if isinstance(event, Warned)]
         heard.clear()
-        return [one for one in found if "goes on with" in one]
+        return [one for one in found if "continues with" in one]
 
     config = make_config(values)
     with open_job(config, listen=heard.append) as job:

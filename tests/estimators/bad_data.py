@@ -314,7 +314,7 @@ TABLE = [
         says="differences overflow", models="medians"),
     Row("negative zero", "zero", lambda: (np.where(bits() == 0, -0.0, 1.0), None), _plain),
     Row("numbers outside of the family's domain", "error: the feature, what it holds",
-        _with(-1.0), error=DomainError, says="feature 1 reaches from -1", models="counts"),
+        _with(-1.0), error=DomainError, says="feature 1 ranges from -1", models="counts"),
     Row("constant features", "the fit without them, and the constants",
         lambda: (np.column_stack([reals(), np.full(80, 3.0)]), None), _plain_reals,
         models="real"),

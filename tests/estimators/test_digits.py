@@ -232,7 +232,10 @@ def test_k_means_with_given_centres_says_that_some_are_of_no_use() -> None:
     x = np.repeat([[0.0, 0.0], [1.0, 1.0]], 20, axis=0)
     centres = [[0.1, 0.0], [1.1, 1.0], [2.0, 2.0]]
     for est in (KMeans(3, init=centres), KMedians(3, init=centres)):
-        with pytest.warns(RuntimeWarning, match="only 2 distinct rows with weight for the 3"):
+        with pytest.warns(
+            RuntimeWarning,
+            match="for 3 clusters, but the data have only 2 distinct rows with weight",
+        ):
             est.fit(x)
         assert est.inertia_ == pytest.approx(0.0, abs=1e-20)
         np.testing.assert_allclose(est.cluster_centers_[:2], [[0, 0], [1, 1]], atol=1e-12)

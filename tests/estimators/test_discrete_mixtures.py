@@ -232,7 +232,7 @@ def test_values_outside_the_domain(cls: Any) -> None:
         wrong = x.copy()
         wrong[3, 5] = bad
         for call in (make(cls).fit, est.predict, est.score_samples, est.score):
-            with pytest.raises(DomainError, match="feature 5 reaches from"):
+            with pytest.raises(DomainError, match="feature 5 ranges from"):
                 call(wrong)
 
 
@@ -285,7 +285,7 @@ def test_on_a_cluster_of_processes_the_bits_are_the_same(tmp_path: Path) -> None
             assert np.array_equal(here.predict_proba(path), there.predict_proba(path))
             if cls is BernoulliMixture:
                 assert np.array_equal(here.complete(path), there.complete(path))
-                with pytest.raises(DomainError, match="feature 0 reaches from 2"):
+                with pytest.raises(DomainError, match="feature 0 ranges from 2"):
                     there.predict(np.full((3, D), 2.0))
 
 

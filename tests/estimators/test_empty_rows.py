@@ -163,7 +163,7 @@ def test_a_sweep_counts_the_same_rows() -> None:
         [{"columns": [0, 1], "family": "poisson"}],
     ]
     grid = {"groups": groups[:1], "ignored": [()]}, {"groups": groups[1:], "ignored": [(2, 3)]}
-    with pytest.raises(ConfigError, match="would not be of the same rows"):
+    with pytest.raises(ConfigError, match="would be for different rows"):
         Sweep(made(ProductMixture)(), list(grid), criterion="bic").fit(x)
 
 

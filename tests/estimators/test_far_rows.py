@@ -319,7 +319,7 @@ def test_a_start_whose_squared_distances_overflow_is_refused(name: str) -> None:
         StartError, match=r"mean of component [01] is 1e\+1\d\d in feature 0"
     ) as told:
         STARTED[name]().fit(rows())
-    assert "squared distances overflow. Give means near the data" in str(told.value)
+    assert "Squared distances overflow. Choose starting means near the data" in str(told.value)
 
 
 def test_a_start_file_that_is_far_away_is_refused(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_start_file_that_is_far_away_is_refused(tmp_path: Path) -> None:
         "fit": {"start": str(tmp_path / "start.npz")},
         "run": {"folder": str(tmp_path / "runs")},
     })  # fmt: skip
-    with open_job(config) as job, pytest.raises(StartError, match="squared distances overflow"):
+    with open_job(config) as job, pytest.raises(StartError, match="Squared distances overflow"):
         job.complete()
 
 

@@ -113,7 +113,9 @@ def test_artifacts_show_the_progress_and_the_result(
     assert [row["labelled"] for row in table] == sorted(
         (r["labelled"] for r in table), reverse=True
     )
-    assert "| status | max_iter" in str(found[f"{run.id}-summary"].data)
+    assert "| status | not converged (max_iter was reached) |" in str(
+        found[f"{run.id}-summary"].data
+    )
 
 
 def test_iterations_are_logged_and_sent_as_events(

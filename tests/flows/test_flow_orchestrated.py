@@ -226,7 +226,9 @@ def test_a_script_whose_flow_run_is_cancelled_stops_and_is_gone_on_with(
     client.set_flow_run_state(run.id, Cancelling())
     assert script.end() == 143, script.text
     assert "Traceback" not in script.text
-    assert script.text.splitlines()[-1].startswith("terminated. Go on with")
+    assert script.text.splitlines()[-1].startswith(
+        "emdist: terminated. To continue, start it again with"
+    )
     state = client.read_flow_run(run.id).state
     assert state is not None
     assert state.is_cancelled()

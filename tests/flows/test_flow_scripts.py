@@ -91,7 +91,7 @@ def test_a_killed_script_started_again_gives_the_same_bits(
 
 @pytest.mark.parametrize(
     ("number", "code", "text"),
-    [(signal.SIGTERM, 143, "terminated."), (signal.SIGINT, 130, "interrupted.")],
+    [(signal.SIGTERM, 143, "emdist: terminated."), (signal.SIGINT, 130, "emdist: interrupted.")],
 )
 def test_a_signal_saves_what_is_done_and_says_how_to_go_on(
     api: str, start: Start, long: Path, tmp_path: Path, number: int, code: int, text: str
@@ -101,7 +101,9 @@ def test_a_signal_saves_what_is_done_and_says_how_to_go_on(
     script.wait_for("iteration 12:")
     script.process.send_signal(number)
     assert script.end() == code, script.text
-    assert script.text.rstrip().endswith(f"{text} Go on with the same configuration and --key long")
+    assert script.text.rstrip().endswith(
+        f"{text} To continue, start it again with the same configuration and --key long"
+    )
     assert "Traceback" not in script.text
     assert "Finished in state Crashed" in script.text
     assert checkpoints(tmp_path / "runs")[0] >= 12
@@ -113,7 +115,7 @@ def test_faults_are_one_clear_message_and_their_exit_code(
     cases = [
         ([str(config_file), "--set", "model.nmae=full"], 2, "did you mean 'name'?"),
         ([str(config_file.with_name("none.yaml"))], 3, "There is no configuration file"),
-        ([str(config_file), "--set", "run.key=a", "--key", "b"], 2, "leave one out"),
+        ([str(config_file), "--set", "run.key=a", "--key", "b"], 2, "Leave one of them out"),
         ([str(config_file), "--set", "data.path=/nowhere.zarr"], 3, "nothing at /nowhere.zarr"),
         ([str(config_file), "--set", "model.n_components=9999"], 2, "9999 components"),
     ]
@@ -137,7 +139,7 @@ def test_an_interrupt_that_prefect_trips_over_is_an_interrupt(
     outcome = Outcome()
     outcome.advice = "Go on."
     assert run_as_script(call, outcome) == 130
-    assert capsys.readouterr().err == "interrupted. Go on.\n"
+    assert capsys.readouterr().err == "emdist: interrupted. Go on.\n"
 
 
 def test_a_key_and_a_second_start(
@@ -150,9 +152,9 @@ def test_a_key_and_a_second_start(
     with caplog.at_level("INFO", "prefect.flow_runs"):
         assert ran("cluster", str(config_file), "--key", "mine") == 0
     assert f"run folder  {tmp_path / 'runs' / 'mine'}" in capfd.readouterr().out
-    assert "--key mine resumes it" in caplog.text
+    assert "to resume it, use --key mine" in caplog.text
     assert ran("cluster", str(config_file), "--key", "mine") == 0
-    assert "already done" in capfd.readouterr().out
+    assert "This run is already complete" in capfd.readouterr().out
 
 
 def test_labels_of_new_data(
@@ -198,7 +200,7 @@ def test_a_server_of_its_own_ends_with_the_script_however_that_ends(
     start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
 ) -> None:
     script = start("flows.cluster", long, PREFECT_HOME=home)
-    script.wait_for("Starting a Prefect server for this command")
+    script.wait_for("starting a Prefect server for this command")
     script.wait_for("checkpoint after 20 iterations")
     assert any("flows.server" in command for command in script.left_behind())
     script.process.kill()
@@ -224,7 +226,7 @@ def test_an_api_that_dies_mid_run_fails_nothing(
         assert script.end() == 0, script.text
     finally:
         _stop(server)
-    assert "The run itself is done" in script.text
+    assert "The run itself is complete" in script.text
     assert "Traceback" not in script.text
     assert model(tmp_path / "runs" / "long") == expected
 
@@ -232,7 +234,7 @@ def test_an_api_that_dies_mid_run_fails_nothing(
 def refusal(text: str) -> str:
     """The one line of a command that did nothing because of its API."""
     (line,) = text.splitlines()
-    assert line.startswith("emdist: Prefect's API at http://127.0.0.1:")
+    assert line.startswith("emdist: The Prefect API at http://127.0.0.1:")
     assert len(line) < 520
     return line
 
@@ -243,7 +245,7 @@ def test_an_api_that_is_not_there_is_refused(start: Start, long: Path, tmp_path:
     assert script.end() == 1
     line = refusal(script.text)
     assert "http://127.0.0.1:1/api (PREFECT_API_URL) does not answer: [Errno 111]" in line
-    assert "unset it: `unset PREFECT_API_URL`" in line
+    assert "To run with a server that emdist starts and stops, unset PREFECT_API_URL." in line
     assert not (tmp_path / "runs").exists()
 
 
@@ -254,7 +256,7 @@ def test_an_api_of_the_settings_that_is_not_there_is_refused(
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
         assert ran("cluster", long) == 1
     line = refusal(capfd.readouterr().err)
-    assert "`prefect config view --show-sources` shows where" in line
+    assert "`prefect config view --show-sources` shows where it is set" in line
     assert not (tmp_path / "runs").exists()
 
 
@@ -281,7 +283,7 @@ def guarded() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize(("given", "text"), [(None, "not set"), ("me:other", "another value")])
+@pytest.mark.parametrize(("given", "text"), [(None, "not set"), ("me:other", "is not accepted")])
 def test_an_api_that_denies_access_names_the_credentials(
     guarded: str,
     long: Path,
@@ -320,7 +322,10 @@ def test_a_deployment_that_is_not_there_or_has_no_server(
 ) -> None:
     assert ran("cluster", config_file, "--deployment", "cluster/nobody") == 2
     told = capfd.readouterr().err
-    assert "--deployment: the server has no deployment 'cluster/nobody'; wanted FLOW/NAME" in told
+    assert (
+        "--deployment: the server has no deployment 'cluster/nobody'. Nothing is deployed yet. Run"
+        in told
+    )
     with temporary_settings({PREFECT_API_URL: None}):
         assert ran("cluster", config_file, "--deployment", "cluster/emdist") == 2
-    assert "--deployment needs a Prefect server that goes on running" in capfd.readouterr().err
+    assert "--deployment needs a running Prefect server" in capfd.readouterr().err

@@ -84,7 +84,7 @@ FAILURES = {
     "a cluster's keyword": (
         "cluster", None,
         {"kind": "by_class", "cluster_class": "dask.distributed.LocalCluster",
-         "cluster_kwargs": {"security": {"auth_token": SECRET}}}, "names a secret"),
+         "cluster_kwargs": {"security": {"auth_token": SECRET}}}, "is a secret"),
 }  # fmt: skip
 
 

@@ -83,7 +83,7 @@ def test_the_policy_raise_raises(name: str, assignment: str) -> None:
     like = "full" if name in CENTRES else name
     x = draw(like, 400, 3, wide(like, 2))[0]
     setting = Setting(name, 3, assignment, fit={"on_collapse": "raise"})
-    told = "Cluster\\(s\\) 2 have no rows" if name in CENTRES else "Component\\(s\\) 2 collapsed"
+    told = "Cluster 2 lost all rows" if name in CENTRES else "Component 2 collapsed"
     with pytest.raises(CollapseError, match=told):
         fit_array(x, setting, lost_start(like, x, FAR))
 

@@ -107,8 +107,8 @@ def test_a_fit_may_be_ended_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"max_iter": 4}, "max_iter cannot become 4: 5 iterations are done"),
-        ({"tol": 1e9}, "tol cannot be raised so far: iteration 2"),
+        ({"max_iter": 4}, "max_iter cannot become 4, because 5 iterations are done"),
+        ({"tol": 1e9}, "tol cannot be raised so far: the fit would have ended at iteration 2"),
     ],
 )
 def test_what_would_have_changed_the_way_so_far_is_refused(

@@ -345,7 +345,12 @@ def test_what_is_refused() -> None:
     refused(infinite, setting_for("full"), NonFiniteError, r"infinity: .* row 5 has -inf in fea")
     gone = x.copy()
     gone[:, 2] = np.nan
-    refused(gone, setting_for("full"), DataError, r"1 feature\(s\), the first \[2\], are missing")
+    refused(
+        gone,
+        setting_for("full"),
+        DataError,
+        r"features are missing \(NaN\) in every row with weight > 0: 2\. Leave",
+    )
     counts = with_holes(rows("multinomial"))
     refused(counts, setting_for("multinomial"), ConfigError, "the total of a row is given")
     bits = with_holes(rows("bernoulli"))

@@ -567,7 +567,7 @@ def test_incremental_em_without_its_records_is_refused(memory: Any) -> None:
     states = trace(fit)
     next(states)
     state = replace(next(states), memory=memory)
-    with pytest.raises(CheckpointError, match="records of 3 group"):
+    with pytest.raises(CheckpointError, match="lacks the sums of 3 groups"):
         next(iterate(fit, state))
 
 

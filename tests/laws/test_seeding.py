@@ -246,5 +246,5 @@ def test_too_few_rows_are_refused() -> None:
     x = np.repeat([[0.0, 1.0], [2.0, 3.0]], 5, axis=0)
     with pytest.raises(DistinctRowsError, match="only 2 distinct rows"):
         fit_array(x, Setting("kmeans", 3))
-    with pytest.raises(StartError, match="11 components for 10 rows"):
+    with pytest.raises(StartError, match="11 components, but there are only 10 rows"):
         fit_array(x, Setting("kmeans", 11))

@@ -41,10 +41,14 @@ def started(folder: Path, name: str, options: dict[str, Any], **arrays: Any) -> 
         ("full", {"covariances": [EYE, ASYMMETRIC]}, "covariances of component 1 is not symmetric"),
         ("full", {"covariances": [INDEFINITE, EYE]}, "of component 0 is not positive definite"),
         ("full", {"covariances": [1e-20 * ASYMMETRIC, EYE]}, "of component 0 is not symmetric"),
-        ("tied", {"covariance": ASYMMETRIC}, "start's covariance is not symmetric"),
-        ("tied", {"covariance": INDEFINITE}, "start's covariance is not positive definite"),
-        ("diagonal", {"variances": [[1, 1, 1], [1, -2, 1]]}, "variances of component 1 hold -2"),
-        ("spherical", {"variances": [0, 1]}, "variances of component 0 hold 0; wanted numbers > 0"),
+        ("tied", {"covariance": ASYMMETRIC}, "starting covariance is not symmetric"),
+        ("tied", {"covariance": INDEFINITE}, "starting covariance is not positive definite"),
+        ("diagonal", {"variances": [[1, 1, 1], [1, -2, 1]]}, "variances of component 1 contain -2"),
+        (
+            "spherical",
+            {"variances": [0, 1]},
+            "variances of component 0 contain 0; expected numbers > 0",
+        ),
     ],
 )
 def test_widths_that_are_none_are_refused(

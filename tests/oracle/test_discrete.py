@@ -178,9 +178,9 @@ def test_trials_feature_by_feature() -> None:
     assert (np.diff(bound) > -1e-13).all()
     wrong = x.copy()
     wrong[5, 1] = 5
-    with pytest.raises(DomainError, match="feature 1 reaches from 0 to 5"):
+    with pytest.raises(DomainError, match="feature 1 ranges from 0 to 5"):
         fit_array(wrong, setting)
-    with pytest.raises(ConfigError, match=r"for 3 feature\(s\), and the data has 2"):
+    with pytest.raises(ConfigError, match=r"for 3 features, but the data have 2"):
         fit_array(x[:, :2], setting)
 
 
@@ -215,20 +215,20 @@ def test_certainty_is_no_log_of_zero(name: str, assignment: str) -> None:
 @pytest.mark.parametrize(
     ("name", "bad", "message"),
     [
-        ("bernoulli", 0.5, "not bits, 0 or 1.*feature 2 reaches from 0 to 1 and holds not only"),
-        ("bernoulli", -1, "feature 2 reaches from -1 to 1"),
-        ("bernoulli", 2, "feature 2 reaches from 0 to 2"),
+        ("bernoulli", 0.5, "needs bits, 0 or 1.*feature 2 ranges from 0 to 1 and holds not only"),
+        ("bernoulli", -1, "feature 2 ranges from -1 to 1"),
+        ("bernoulli", 2, "feature 2 ranges from 0 to 2"),
         (
             "binomial",
             TRIALS + 1,
-            f"0..{TRIALS} .*feature 2 reaches .* to {TRIALS + 1}",
+            f"0..{TRIALS} .*feature 2 ranges .* to {TRIALS + 1}",
         ),
         ("binomial", 1.5, "feature 2 .*not only whole numbers"),
-        ("poisson", -1, "counts, whole numbers >= 0.*feature 2 reaches from -1"),
+        ("poisson", -1, "counts, whole numbers >= 0.*feature 2 ranges from -1"),
         ("poisson", 0.25, "feature 2 .*not only whole numbers"),
-        ("multinomial", -3, "feature 2 reaches from -3"),
-        ("categorical", 7, "codes of categories in 0..3 .*feature 2 reaches from 0 to 7"),
-        ("categorical", -1, "feature 2 reaches from -1"),
+        ("multinomial", -3, "feature 2 ranges from -3"),
+        ("categorical", 7, "codes of categories in 0..3 .*feature 2 ranges from 0 to 7"),
+        ("categorical", -1, "feature 2 ranges from -1"),
     ],
 )
 def test_values_that_the_family_cannot_produce(name: str, bad: float, message: str) -> None:
@@ -254,7 +254,7 @@ def test_a_start_outside_the_domain_is_refused(name: str) -> None:
         means = x[:K].copy()
         means[1, 2] = bad
         if np.isfinite(bad):
-            with pytest.raises(StartError, match="start's means reach from"):
+            with pytest.raises(StartError, match="starting means range from"):
                 fit_array(x, Setting(name, K), Given(means))
 
 

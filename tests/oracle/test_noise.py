@@ -339,7 +339,7 @@ def test_a_job_with_noise(tmp_path: Path) -> None:
     assert counts == [int((labels == k).sum()) for k in range(K)]
     weights = [part["weight"] for part in summary.components]
     assert sum(weights) + result["noise"]["weight"] == pytest.approx(1.0)
-    assert f"{noise} row(s) labelled -1" in summary.to_markdown()
+    assert f"{noise:,} row{'s' * (noise != 1)} labelled -1" in summary.to_markdown()
     told = inspect(Location(str(tmp_path / "runs" / "one" / "labels.zarr")))
     assert told["noise"] == {"label": -1, "rows": float(noise)}
     assert told["left_out"] == {"label": -2}

@@ -279,7 +279,7 @@ def test_ignored_columns_change_nothing() -> None:
     [
         ([], "groups is empty"),
         ([group("full", [0, 1]), group("full", [1, 2, 3])], r"\[1\] more than once"),
-        ([group("full", [0, 1])], r"name 2 feature\(s\), and the data has 4"),
+        ([group("full", [0, 1])], r"contain 2 features, but the data have 4"),
         ([group("full", "0:9")], r"name 9 feature\(s\) and the data have 4"),
         ([group("full", "3-4")], "expected a list of indices, or a range as '3:40'"),
         ([group("full", "4:4")], "empty range"),
@@ -301,12 +301,12 @@ def test_groups_that_make_no_sense_are_refused(groups: Any, why: str) -> None:
 def test_values_outside_a_parts_domain_are_refused() -> None:
     x, _, _ = mixed()
     x[7, 1] = 3.0
-    with pytest.raises(DomainError, match=r"not codes of categories in 0..2 .*feature 1 reaches"):
+    with pytest.raises(DomainError, match=r"needs codes of categories in 0..2 .*feature 1 ranges"):
         ProductMixture(K, groups=GROUPS).fit(x)
     x[7, 1], x[8, 2] = 0.0, 0.5
-    with pytest.raises(DomainError, match=r"not counts.*feature 2 .*not only whole"):
+    with pytest.raises(DomainError, match=r"needs counts.*feature 2 .*not only whole"):
         ProductMixture(K, groups=GROUPS).fit(x)
-    with pytest.raises(StartError, match=r"in feature 2; wanted means of counts"):
+    with pytest.raises(StartError, match=r"in feature 2; expected means of counts"):
         ProductMixture(K, groups=GROUPS, means_init=[[0, 0, -1, 0]] * K).fit(mixed()[0])
     with pytest.raises(StartError, match=r"parts\.0\.nothing"):
         fit_array(mixed()[0], product(*GROUPS), Given(scales={"parts.0.nothing": np.ones(3)}))

@@ -142,7 +142,11 @@ def test_a_sweep_goes_on(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "told"),
     [
-        ({"max_iter": 2}, RunMismatchError, "max_iter cannot become 2: 4 iterations are done"),
+        (
+            {"max_iter": 2},
+            RunMismatchError,
+            "max_iter cannot become 2, because 4 iterations are done",
+        ),
         ({"tol": 100.0}, RunMismatchError, "tol cannot be raised so far"),
         ({"seed": 2, "max_iter": 9}, RunMismatchError, "fit.seed: 0 -> 2"),
         ({"key": "other"}, NotFoundError, "no run in .*other to extend"),

@@ -97,4 +97,4 @@ def ran(name: str, *arguments: object) -> int:
 
 def returned(flow: Flow[..., Any]) -> set[str]:
     """What the documentation of a flow says that it returns."""
-    return set(re.findall(r"``(\w+)``", (flow.fn.__doc__ or "").partition("JSON: ")[2]))
+    return set(re.findall(r"``(\w+)``", (flow.fn.__doc__ or "").partition("JSON values: ")[2]))

@@ -87,8 +87,8 @@ def _records(state: FitState, count: int) -> tuple[Sums, ...]:
         return ()
     if not isinstance(state.memory, Records) or len(state.memory.groups) not in (0, count):
         raise CheckpointError(
-            f"The fit stands at iteration {state.iteration} and its checkpoint does not hold the "
-            f"records of {count} group(s) that incremental EM goes on from. Start the run anew."
+            f"The checkpoint of iteration {state.iteration} lacks the sums of {count} groups of "
+            "blocks, from which incremental EM continues. Start a new run."
         )
     return state.memory.groups
 

@@ -50,8 +50,8 @@ class MiniBatch:
         check_steady(model, "minibatch")
         if model.temperature != 0:
             raise ConfigError(
-                "fit.schedule 'minibatch' is for hard assignment: kmeans, or a mixture with "
-                "model.assignment=hard. For soft assignment use fit.schedule=stepwise."
+                "fit.schedule 'minibatch' needs hard assignment: kmeans, or a mixture with "
+                "model.assignment=hard. For soft assignment, use fit.schedule=stepwise."
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:

@@ -65,8 +65,8 @@ class Pruned:
         """Raise ConfigError unless the model uses squared distances to means."""
         if not is_kmeans(model):
             raise ConfigError(
-                "fit.schedule 'pruned' is for kmeans: it prunes by the triangle inequality of "
-                "Euclidean distances between complete rows. Use fit.schedule=batch."
+                "fit.schedule 'pruned' needs kmeans and rows without missing values, because it "
+                "uses the triangle inequality of Euclidean distances. Use fit.schedule=batch."
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:

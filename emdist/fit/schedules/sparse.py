@@ -147,8 +147,8 @@ class Sparse:
         check_steady(model, "sparse")
         if not isinstance(model, Mixture) or model.temperature != 1:
             raise ConfigError(
-                "fit.schedule 'sparse' freezes responsibilities, and hard assignment (kmeans, "
-                "hard) has none. Use fit.schedule=batch, incremental or minibatch."
+                "fit.schedule 'sparse' freezes soft responsibilities, but kmeans and hard "
+                "assignment have none. Use fit.schedule=batch, incremental or minibatch."
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:

@@ -107,9 +107,9 @@ class Squarem:
         check_steady(model, "squarem")
         if model.temperature == 0:
             raise ConfigError(
-                "fit.schedule 'squarem' wants responsibilities that change smoothly, and hard "
-                "assignment (kmeans, hard) has labels that jump. Use fit.schedule=batch, "
-                "incremental or minibatch."
+                "fit.schedule 'squarem' needs responsibilities that change smoothly, but the "
+                "labels of kmeans and hard assignment jump. Use fit.schedule=batch, incremental "
+                "or minibatch."
             )
 
     def step(self, fit: Fit, state: FitState) -> FitState:

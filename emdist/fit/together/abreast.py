@@ -118,7 +118,7 @@ def starts_abreast(
     fits = [replace(fit, one_start=True)] * len(starts)
 
     def progress(n: int, done: int, total: int) -> None:
-        fit.listen(Progress(f"pass of {n} start(s)", done, total))
+        fit.listen(Progress(f"pass of {n} restart{'s' * (n != 1)}", done, total))
 
     steps = abreast(fits, starts, iterate, lambda _, event: fit.listen(event), progress)
     for changes in steps:

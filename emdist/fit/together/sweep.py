@@ -100,12 +100,12 @@ def decode_fits(
         return SweepState((decode(FitState, arrays, meta, types[0]),))
     nodes = meta.get("fits")
     if not isinstance(nodes, list) or len(nodes) != len(types):
-        raise CheckpointError(f"the checkpoint is none of a sweep of {len(types)} models")
+        raise CheckpointError(f"the checkpoint does not belong to a sweep of {len(types)} models")
     parts: list[dict[str, Array]] = [{} for _ in types]
     for name, array in arrays.items():
         index, _, rest = name.partition("/")
         if not (index.isdecimal() and int(index) < len(parts)):
-            raise CheckpointError(f"the array {name!r} belongs to no fit of the sweep")
+            raise CheckpointError(f"the array {name!r} does not belong to a fit of the sweep")
         parts[int(index)][rest] = array
     each = zip(parts, nodes, types, strict=True)
     return SweepState(tuple(decode(FitState, found, node, known) for found, node, known in each))
@@ -121,8 +121,8 @@ def merged(tasks: Sequence[SurveyTask]) -> SurveyTask:
     """
     if any(cells_of(task.source) != cells_of(tasks[0].source) for task in tasks):
         raise ConfigError(
-            "Models of the sweep look at different features, and a row in which a model finds "
-            "nothing observed is left out: their scores would not be of the same rows. Sweep "
+            "The models of the sweep use different features. Each would leave out the rows in "
+            "which all its features are missing, so the scores would be for different rows. Use "
             "models of the same features, or set data.non_finite to 'drop'."
         )
     return replace(
