@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,16 @@ def note(what: str) -> None:
             file.write(what + "\n")
 
 
-def foreign_connections() -> list[str]:
-    """Remote addresses outside loopback to which this process or one below it holds a connection.
+def foreign_connections(allowed: Callable[[str], bool] | None = None) -> list[str]:
+    """Remote addresses to which this process or one below it holds a connection.
+
+    Those that `allowed` accepts are left out; by default, those on loopback.
 
     Linux only, as ``/proc`` lists them: nothing elsewhere.
     """
-    found = {inode: remote for inode, remote in _connections() if not is_allowed(remote)}
+    found = {
+        inode: remote for inode, remote in _connections() if not (allowed or is_allowed)(remote)
+    }
     if not found:
         return []
     import psutil
