@@ -23,8 +23,9 @@ def cluster(config: Config) -> dict[str, Any]:
     Parameters
     ----------
     config
-        The configuration, without storage options (see `emdist.flows.private`). If it has no run
-        key, the id of the flow run is the key, so that a retry or a rescheduled pod resumes.
+        The configuration, without storage options (see `emdist.flows.workarounds.private`). If it
+        has no run key, the id of the flow run is the key, so that a retry or a rescheduled pod
+        resumes.
 
     Returns
     -------

@@ -10,9 +10,16 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import BaseModel
 
 from emdist.errors import ConfigError
-from emdist.flows.private import FILE, Options, check_public, held, split, storage_options
 from emdist.flows.script import Outcome, run_as_script, watched
-from emdist.flows.server import prefect_api
+from emdist.flows.workarounds.private import (
+    FILE,
+    Options,
+    check_public,
+    held,
+    split,
+    storage_options,
+)
+from emdist.flows.workarounds.server import prefect_api
 from emdist.settings.config import Config
 
 C = TypeVar("C", bound=Config)

@@ -12,9 +12,9 @@ from prefect.runtime import flow_run
 
 from emdist.fit.events import Began, Progress
 from emdist.flows.command import run_command
-from emdist.flows.private import check_public, storage_options
 from emdist.flows.script import current
 from emdist.flows.telling import say, teller
+from emdist.flows.workarounds.private import check_public, storage_options
 from emdist.ingest import ingest
 from emdist.settings.config import IngestSection, make_section
 from emdist.store.places.location import Location
@@ -37,7 +37,7 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
     ----------
     config
         What to ingest. Storage options of the target are in the section ``data`` (see
-        `emdist.flows.private`).
+        `emdist.flows.workarounds.private`).
 
     Returns
     -------

@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from emdist.flows.command import run_command
-from emdist.flows.private import check_public, joined, storage_options
 from emdist.flows.script import current
 from emdist.flows.telling import say, teller
+from emdist.flows.workarounds.private import check_public, joined, storage_options
 from emdist.jobs.label import label_data
 from emdist.report.summary import page_of_labelling
 from emdist.settings.config import ClusterSection, NewDataSection, Section, make_section
@@ -41,7 +41,7 @@ def label(config: Labelling) -> dict[str, Any]:
     ----------
     config
         What to label. Storage options are in the sections ``data``, ``model`` and ``labels`` (see
-        `emdist.flows.private`).
+        `emdist.flows.workarounds.private`).
 
     Returns
     -------

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -20,17 +18,16 @@ from prefect.exceptions import PrefectException, TerminationSignal
 from prefect.settings import PREFECT_API_URL
 
 from emdist.errors import EmdistError
-from emdist.flows.cancelling import close, heeded
-from emdist.flows.server import answers, denied, drained, own_server, without_it
+from emdist.flows.workarounds.cancelling import close, heeded
+from emdist.flows.workarounds.logs import short_errors
+from emdist.flows.workarounds.outage import leave_without_api
+from emdist.flows.workarounds.server import denied, drained, own_server, without_it
 from emdist.inputs.quoting import without_credentials
 from emdist.report.defect import told
 from emdist.report.lines import say
 from emdist.report.signals import not_swallowed
 from emdist.runtime.contexts import set_to
 from emdist.runtime.interrupts import interrupt_behind
-
-_RUNS = ("prefect.flow_runs", "prefect.task_runs")
-_BACKGROUND = ("prefect._internal.concurrency", "prefect.events.clients")
 
 
 class Ended(SystemExit):
@@ -45,8 +42,6 @@ _SIGNALS = {
 
 #: What to say if the Prefect API fails after the work.
 _COMPLETE = "The run itself is complete, and so are its files."
-#: Seconds that a finished flow waits for an API that does not answer.
-GRACE = 10.0
 
 
 class Outcome:
@@ -86,7 +81,7 @@ class Outcome:
     def _over(self, text: str, code: int) -> None:
         if _watched.get() is self:
             work = (self.closed, PREFECT_API_URL.value(), text, code)
-            threading.Thread(target=_leave_without_api, args=work, daemon=True).start()
+            threading.Thread(target=leave_without_api, args=work, daemon=True).start()
 
 
 _watched: ContextVar[Outcome | None] = ContextVar("emdist_outcome", default=None)
@@ -112,7 +107,7 @@ def run_as_script(call: Callable[[], None], outcome: Outcome) -> int:
     """Call `call`, print its error if there is one, and return the exit code."""
     signal.signal(signal.SIGTERM, _end)
     try:
-        with not_swallowed(_SIGNALS), _one_line_errors():
+        with not_swallowed(_SIGNALS), short_errors(_signal_behind):
             call()
     except (EmdistError, KeyboardInterrupt, Ended, TerminationSignal) as error:
         return _told(*_ending(error, outcome))
@@ -143,23 +138,6 @@ def _ending(error: BaseException, outcome: Outcome) -> tuple[str, int]:
 def _signal_behind(error: BaseException) -> BaseException | None:
     """Return the interrupt that caused `error`, if any: Prefect itself may fail after one."""
     return interrupt_behind(error, tuple(_SIGNALS))
-
-
-def _leave_without_api(closed: threading.Event, url: str | None, text: str, code: int) -> None:
-    """End the process if the API at `url` does not answer for `GRACE` seconds."""
-    last = time.monotonic()
-    while not closed.wait(1.0):
-        if url is None or answers(url):
-            last = time.monotonic()
-        elif time.monotonic() - last > GRACE:
-            shown = without_credentials(url)
-            _told(
-                f"emdist: warning: The Prefect API at {shown} does not answer, so it does not know "
-                f"that the flow has ended. {text}",
-                0,
-            )
-            sys.stdout.flush()
-            os._exit(code)
 
 
 def leave(code: int) -> NoReturn:
@@ -197,47 +175,3 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
     # Then it sends the signal again to the handler that was there before, which is this one. The
     # default handler would end the process at once and leave its server running.
     raise Ended(143)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Keep Prefect from logging the tracebacks of emdist's own errors, and of its own outage."""
-    filters: list[tuple[str, Callable[[logging.LogRecord], bool]]] = [
-        *((name, _is_news) for name in _RUNS),
-        *((name, _Once()) for name in _BACKGROUND),
-    ]
-    for name, keep in filters:
-        logging.getLogger(name).addFilter(keep)
-    try:
-        yield
-    finally:
-        for name, keep in filters:
-            logging.getLogger(name).removeFilter(keep)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    error = record.exc_info[1] if record.exc_info else None
-    if error and (isinstance(error, httpx.HTTPError) or _signal_behind(error)):
-        record.exc_info = None
-    # The server that this process starts has no pages, so do not log links to them.
-    if own_server() and record.getMessage().startswith("View at "):
-        return False
-    # The state's message, which is logged next, and the script's last line say the same.
-    return not isinstance(error, EmdistError)
-
-
-class _Once:
-    """Lets only the first record through: without an API there would be one for each event.
-
-    It has state: whether there was a record.
-    """
-
-    def __init__(self) -> None:
-        self._seen = False
-
-    def __call__(self, record: logging.LogRecord) -> bool:
-        if record.levelno < logging.WARNING:
-            return True
-        first, self._seen = not self._seen, True
-        record.msg, record.args = f"{record.getMessage():.200}", ()
-        return first

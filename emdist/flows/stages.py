@@ -13,9 +13,9 @@ from prefect.runtime import flow_run
 from emdist.composition.make import run_location
 from emdist.errors import EngineError
 from emdist.fit.events import Warned
-from emdist.flows.private import check_public, joined, storage_options
 from emdist.flows.script import current
 from emdist.flows.telling import Teller, say, teller
+from emdist.flows.workarounds.private import check_public, joined, storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config

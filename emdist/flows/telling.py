@@ -23,7 +23,7 @@ from prefect.exceptions import MissingContextError
 
 from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.state import Record
-from emdist.flows.posting import Poster
+from emdist.flows.workarounds.posting import Poster
 from emdist.report.display import restart_of
 from emdist.report.outlook import duration
 

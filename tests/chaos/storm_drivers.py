@@ -197,7 +197,7 @@ def prefect_server(home: Path) -> Iterator[str]:
     """URL of a Prefect API on a free port, with its database in the folder `home`."""
     home.mkdir()
     server = subprocess.Popen(
-        [sys.executable, "-m", "emdist.flows.server"],
+        [sys.executable, "-m", "emdist.flows.workarounds.server"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={
             **os.environ, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(home),

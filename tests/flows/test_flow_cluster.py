@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import Artifact, FlowRun
 
 from emdist.errors import ConfigError, NotFoundError, SchedulerError
 from emdist.flows.cluster import cluster
-from emdist.flows.private import storage_options
+from emdist.flows.workarounds.private import storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from emdist.flows.posting import Poster
+from emdist.flows.workarounds.posting import Poster
 
 
 def test_a_call_replaces_one_of_its_name_that_still_waits() -> None:

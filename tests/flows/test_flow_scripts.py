@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 
 from emdist.errors import EmdistError
 from emdist.flows.script import Outcome, run_as_script
-from emdist.flows.server import _start, _stop, _wait, prefect_api
+from emdist.flows.workarounds.server import _start, _stop, _wait, prefect_api
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
@@ -202,7 +202,7 @@ def test_a_server_of_its_own_ends_with_the_script_however_that_ends(
     script = start("flows.cluster", long, PREFECT_HOME=home)
     script.wait_for("starting a Prefect server for this command")
     script.wait_for("checkpoint after 20 iterations")
-    assert any("flows.server" in command for command in script.left_behind())
+    assert any("flows.workarounds.server" in command for command in script.left_behind())
     script.process.kill()
     assert script.end() == -signal.SIGKILL
     again = start("flows.cluster", long, PREFECT_HOME=home)

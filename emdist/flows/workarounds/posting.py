@@ -1,4 +1,9 @@
-"""`Poster`: calls the Prefect API on its own thread, so that the fit never waits."""
+"""`Poster`: calls the Prefect API on its own thread, so that the fit never waits.
+
+Prefect: artifacts and events are sent by calls that wait for the API, with retries.
+Issue: https://github.com/PrefectHQ/prefect/issues/20462 (open).
+Goes when: these calls can be queued without waiting.
+"""
 
 from __future__ import annotations
 

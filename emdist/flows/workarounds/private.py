@@ -4,6 +4,10 @@ A script keeps them in its own process. A worker reads them from the YAML file t
 variable ``EMDIST_STORAGE_OPTIONS`` names. This file has the sections ``data``, ``run``, ``labels``
 and ``model``, each a mapping of options. Credentials that the object store finds in its own
 environment variables need no storage options.
+
+Prefect: the parameters of a run are stored as plain text, and shown.
+Issue: https://github.com/PrefectHQ/prefect/issues/11679 and 16888 (both closed).
+Goes when: parameters can be marked as secret, and are neither stored nor shown.
 """
 
 from __future__ import annotations

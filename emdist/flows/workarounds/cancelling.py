@@ -1,7 +1,9 @@
 """Stop a flow run that is cancelled through Prefect's API while a script runs it.
 
-If a worker or `flow.serve` started the process, that worker ends it. A script is its own process:
+Prefect: a worker or `flow.serve` ends the processes that it started. A script is its own process:
 Prefect does not end it, and the flow run would stay "Cancelling" for ever.
+Issue: https://github.com/PrefectHQ/prefect/issues/12688 and 17482 (both open).
+Goes when: a flow that runs as a script is told that its run is cancelled.
 """
 
 from __future__ import annotations
