@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from emdist.engines.dask.engine import DaskEngine
-from emdist.engines.dask.graph import Shape
+from emdist.engines.dask.graph import JoinShape
 from emdist.inputs.plugins import plugin
 from emdist.settings.config import CLUSTERS
 from emdist.sums import Sums
@@ -86,7 +86,7 @@ def one_pass(engine: DaskEngine, blocks: int) -> Pass:
 
 
 def _tasks(blocks: int) -> int:
-    return sum(Shape(blocks).widths) + 1
+    return sum(JoinShape(blocks).widths) + 1
 
 
 def _moved(engine: DaskEngine, size: int) -> float:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from emdist.engines.budget import AT_WORST, BASE
-from emdist.engines.dask.graph import Shape
+from emdist.engines.dask.graph import JoinShape
 from emdist.engines.dask.memory import SPILL
 from emdist.store.sources.plan import MAX_BLOCK_BYTES
 
@@ -238,9 +238,9 @@ class Job:
         return self.nbytes / self.blocks / (self.model.d * self.itemsize)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> JoinShape:
         """How the blocks of a pass are joined."""
-        return Shape(self.blocks)
+        return JoinShape(self.blocks)
 
     @property
     def joins(self) -> int:

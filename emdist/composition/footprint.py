@@ -14,7 +14,7 @@ from emdist.composition.recipe import Recipe
 from emdist.fit.block_groups import DEFAULT
 from emdist.interfaces import Source
 from emdist.kernels.tiles.tiles import tile_rows
-from emdist.models.kmedians import KMedians
+from emdist.models.kmedians import KMediansModel
 from emdist.settings.config import FitSection
 
 #: How many copies of the parameters the driver holds at its peak, in the M-step and the terms of
@@ -117,7 +117,7 @@ def numbers(recipe: Recipe, k: int, d: int) -> tuple[int, int, int]:
     How many numbers the parameters have, the sums, and the sufficient statistics of one row.
     """
     model, components = recipe.section, recipe.components
-    if isinstance(components, KMedians):
+    if isinstance(components, KMediansModel):
         # Weight, least and greatest value of every bin; centre, bracket and reach of every cell.
         return 5 * k * d, 3 * k * d * components.bins, 0
     if model.name in CENTRES:

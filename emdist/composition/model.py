@@ -19,8 +19,8 @@ from emdist.inputs.validation import checked_options
 from emdist.interfaces import Model, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.assignments import Assignment
-from emdist.models.kcentroids import KCentroids
-from emdist.models.kmedians import KMedians
+from emdist.models.kcentroids import KCentroidsModel
+from emdist.models.kmedians import KMediansModel
 from emdist.models.mixture import Mixture
 from emdist.models.noise.components import WithNoise
 from emdist.models.noise.mixture import NoiseMixture, NoisyParams
@@ -58,7 +58,7 @@ def make_family(section: ModelSection) -> Family[Any]:
     return family
 
 
-def make_components(section: ModelSection) -> Components[Any] | KMedians:
+def make_components(section: ModelSection) -> Components[Any] | KMediansModel:
     """Return the components of a model: a family, a dissimilarity of K-centroids, or K-medians.
 
     They accept missing values if the section says so. Raises ConfigError if they cannot.
@@ -67,16 +67,16 @@ def make_components(section: ModelSection) -> Components[Any] | KMedians:
     return whole.with_missing() if section.missing else whole
 
 
-def _complete_components(section: ModelSection) -> Components[Any] | KMedians:
+def _complete_components(section: ModelSection) -> Components[Any] | KMediansModel:
     if section.name in CENTROIDS:
         return make_dissimilarity(section)
     return make_kmedians(section) if section.name == "kmedians" else make_family(section)
 
 
-def make_kmedians(section: ModelSection) -> KMedians:
+def make_kmedians(section: ModelSection) -> KMediansModel:
     """Return K-medians with its options checked."""
     settings = {"precision": section.precision, **section.options}
-    model: KMedians = checked_options(KMedians, settings, "model.options")
+    model: KMediansModel = checked_options(KMediansModel, settings, "model.options")
     return model
 
 
@@ -149,11 +149,11 @@ def make_model(section: ModelSection, spread: Spread | None = None) -> Model[Any
 
     The model accepts missing values if the section says so.
     """
-    model: KMedians | Mixture[Any]
+    model: KMediansModel | Mixture[Any]
     if section.noise is not None:
         return _with_noise(section, section.noise, spread)
     if section.name in CENTROIDS:
-        model = KCentroids(make_dissimilarity(section), precision=section.precision)
+        model = KCentroidsModel(make_dissimilarity(section), precision=section.precision)
     elif section.name == "kmedians":
         model = make_kmedians(section)
     else:

@@ -20,7 +20,7 @@ from emdist.fit.fit import Schedule
 from emdist.fit.seeding import Seeder
 from emdist.inputs.plugins import plugin
 from emdist.interfaces import Model
-from emdist.models.kmedians import KMedians
+from emdist.models.kmedians import KMediansModel
 from emdist.settings.config import SEEDERS, FitSection, ModelSection
 
 
@@ -58,7 +58,7 @@ class Recipe:
         return make_model(self.section)
 
     @cached_property
-    def components(self) -> Components[Any] | KMedians:
+    def components(self) -> Components[Any] | KMediansModel:
         """The components that the model consists of."""
         return make_components(self.section)
 

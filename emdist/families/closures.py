@@ -21,7 +21,7 @@ Components: TypeAlias = tuple[Any, Any]
 
 
 @runtime_checkable
-class Moments(Protocol):
+class HasMoments(Protocol):
     """A family whose components have a mean and a covariance in closed form."""
 
     def component_means(self, params: Any) -> Floats:

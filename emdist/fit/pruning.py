@@ -18,7 +18,7 @@ from emdist.kernels.tiles.exact import grid, in_two, inertia
 from emdist.kernels.vector.bounds import passes_left, rescore, unsafe
 from emdist.kernels.vector.lanes import COMPONENTS, panel_rows, row_width
 from emdist.kernels.vector.panels import is_readable, pack_components, readable, widened
-from emdist.models.kcentroids import KCentroids
+from emdist.models.kcentroids import KCentroidsModel
 from emdist.models.ready import READY
 from emdist.runtime.cache import MEMO, Key
 from emdist.store.sources.ahead import expect
@@ -33,7 +33,7 @@ _STRETCH = 1 << 16
 
 def is_kmeans(model: Model[Any]) -> bool:
     """Return whether the model assigns complete rows to the nearest mean."""
-    return isinstance(model, KCentroids) and type(model.dissimilarity) is SquaredEuclidean
+    return isinstance(model, KCentroidsModel) and type(model.dissimilarity) is SquaredEuclidean
 
 
 def is_resident(source: Source) -> bool:
@@ -42,7 +42,7 @@ def is_resident(source: Source) -> bool:
 
 
 @dataclass(frozen=True)
-class Centres:
+class PreparedCentres:
     """Centres that are ready to score rows, group by group.
 
     Attributes
@@ -65,9 +65,9 @@ class Centres:
     names: NDArray[np.int32]
 
 
-def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> Centres:
+def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift) -> PreparedCentres:
     """Return the centres of `params`, so that scores are those of plain K-means."""
-    assert isinstance(model, KCentroids)
+    assert isinstance(model, KCentroidsModel)
     density = READY.density(model.family, params.components, numerics)
     assert isinstance(density, NearestMeans)
     offset = density.offset + model.weights.logarithms(params).astype(numerics.dtype)
@@ -80,7 +80,7 @@ def centres_of(model: Model[Any], params: Any, numerics: Numerics, drift: Drift)
     names = np.concatenate(parts)
     eta = np.concatenate([density.eta, np.zeros((1, d), density.eta.dtype)])
     offset = np.concatenate([offset, np.full(1, -np.inf, offset.dtype)])
-    return Centres(
+    return PreparedCentres(
         model.locations(params),
         *pack_components(eta[names], offset[names]),
         np.cumsum([0, *map(len, parts)]),
@@ -125,7 +125,7 @@ def _rounders(spread: Spread, source: Source) -> Rounders:
     return Rounders(np.ascontiguousarray(found[:, :-1]), np.ascontiguousarray(found[:, -1]))
 
 
-class Held:
+class BlockMemory:
     """What a process remembers of a block. It changes in place, guarded by `lock`.
 
     Attributes
@@ -179,7 +179,7 @@ class PrunedStep:
 
     source: Source
     origin: Floats
-    centres: Centres
+    centres: PreparedCentres
     drift: Drift
     rounders: Rounders
     run: str
@@ -213,7 +213,7 @@ class PrunedStep:
             row = len(self.origin) * x.itemsize + 16
             bounds = len(x) * (6 + 4 * groups) + 16 * k * (x.shape[1] + 1)
             room = max(0, min(self.budget // len(self.source) - bounds, len(x) * row))
-        held = Held(x, weight, k, groups, room)
+        held = BlockMemory(x, weight, k, groups, room)
         every = np.arange(len(x))
         self._rescore(held, x, weight, every)
         held.now = self.drift.now
@@ -221,7 +221,7 @@ class PrunedStep:
         MEMO.put(Key(self.run, self.drift.generation, i), held, self.budget)
         return self._sums(held, 1, len(x))
 
-    def _again(self, i: int, held: Held) -> Sums:
+    def _again(self, i: int, held: BlockMemory) -> Sums:
         """Return the sums of a block after scoring its unsafe rows again."""
         if held.now == self.drift.now:
             return self._sums(held, 0, 0)  # This pass asks for the block a second time.
@@ -242,7 +242,7 @@ class PrunedStep:
         held.now = self.drift.now
         return self._sums(held, read, len(at))
 
-    def _unsafe(self, held: Held) -> NDArray[np.int64]:
+    def _unsafe(self, held: BlockMemory) -> NDArray[np.int64]:
         """Return the rows whose bounds do not hold any more."""
         if held.now < 0:  # A pass was interrupted, so the sums may be incomplete.
             held.clear()
@@ -251,11 +251,11 @@ class PrunedStep:
         count = unsafe(held.labels, held.since, held.margins, drift.table, drift.now, at)
         return at[:count]
 
-    def _rescore_kept(self, held: Held, places: Array, at: Array) -> None:
+    def _rescore_kept(self, held: BlockMemory, places: Array, at: Array) -> None:
         x, origin = self._ready(held.x)
         self._call(held, x, origin, held.w, places, at)
 
-    def _rescore(self, held: Held, x: Array, weight: Floats | None, at: Array) -> None:
+    def _rescore(self, held: BlockMemory, x: Array, weight: Floats | None, at: Array) -> None:
         """Score the rows `at` of the block's rows `x` again."""
         w = _NO_WEIGHT if weight is None else weight
         if is_readable(x):
@@ -273,7 +273,7 @@ class PrunedStep:
         return x, widened(origin)
 
     def _call(
-        self, held: Held, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
+        self, held: BlockMemory, x: Array, origin: Floats, weight: Floats, rows: Array, at: Array
     ) -> None:
         """Score rows `x[rows]`, which are the rows `at` of the block, and update what is held."""
         c, drift = self.centres, self.drift
@@ -284,7 +284,7 @@ class PrunedStep:
             held.margins, held.n, held.t, held.norm,
         )  # fmt: skip
 
-    def _keep(self, held: Held, x: Array, weight: Floats | None, room: int) -> None:
+    def _keep(self, held: BlockMemory, x: Array, weight: Floats | None, room: int) -> None:
         """Keep the rows whose bounds will fail first, within `room` bytes."""
         count = min(len(x), room // (x.shape[1] * x.itemsize + 16))
         if count <= 0:
@@ -298,7 +298,7 @@ class PrunedStep:
         held.rows, held.x = rows, x[rows]
         held.w = _NO_WEIGHT if weight is None else weight[rows]
 
-    def _sums(self, held: Held, read: int, scored: int) -> Sums:
+    def _sums(self, held: BlockMemory, read: int, scored: int) -> Sums:
         norm = np.array(in_two(held.norm, self.rounders.norm))
         return Sums(
             {

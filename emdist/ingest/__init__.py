@@ -16,7 +16,7 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError
 from emdist.ingest.files import find, order_note
-from emdist.ingest.plan import Plan, check_weights, make_plan
+from emdist.ingest.plan import IngestPlan, check_weights, make_plan
 from emdist.ingest.table import File, Selection
 from emdist.ingest.target import KEY, Growing, Output, sibling, storing, written_by
 from emdist.store.places.location import Location
@@ -90,7 +90,7 @@ class _Layout:
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}, expected at least 1.")
 
-    def rows(self, plan: Plan) -> int:
+    def rows(self, plan: IngestPlan) -> int:
         """Return the rows of a chunk: about `chunk_bytes`, at least one row, at most all rows."""
         per_row = len(plan.features) * plan.dtype.itemsize
         rows = self.rows_per_chunk or max(1, self.chunk_bytes // per_row)
@@ -208,8 +208,8 @@ def _weights_of(final: Location) -> Location:
 
 
 def _store(
-    plan: Plan,
-    weights: Plan | None,
+    plan: IngestPlan,
+    weights: IngestPlan | None,
     final: Location,
     layout: _Layout,
     overwrite: bool,
@@ -273,7 +273,7 @@ def _output(target: Location, overwrite: bool) -> Iterator[Location]:
 
 
 def _write(
-    plan: Plan,
+    plan: IngestPlan,
     location: Location,
     rows: int,
     key: str,
@@ -293,7 +293,9 @@ def _write(
     return sum(counts), chunks, stored
 
 
-def _write_weights(plan: Plan, location: Location, rows: int, key: str, expected: int) -> None:
+def _write_weights(
+    plan: IngestPlan, location: Location, rows: int, key: str, expected: int
+) -> None:
     """Write the array of sample weights, which must have as many rows as the features."""
     array = Growing(location, np.dtype(np.float64), (), rows, expected)
     counts = [0] * len(plan.tables)

@@ -23,7 +23,7 @@ from emdist.interfaces import Array
 
 
 @dataclass(frozen=True)
-class Plan:
+class IngestPlan:
     """What will be written: the files in order, and the dtype of the result.
 
     Attributes
@@ -83,7 +83,7 @@ class Plan:
                     start += len(block)
 
 
-def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
+def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> IngestPlan:
     """Open every file as far as needed to know features and type. Rows are not read.
 
     Raises
@@ -99,7 +99,7 @@ def make_plan(files: Sequence[File], selection: Selection, dtype: str) -> Plan:
         same_features(tables[0].features, tables[-1].features, files[0], file)
     if not tables[0].features:
         raise ShapeError(f"{files[0]} has no columns to read, expected at least one feature.")
-    plan = Plan(tuple(tables), wanted or np.result_type(*(table.dtype for table in tables)))
+    plan = IngestPlan(tuple(tables), wanted or np.result_type(*(table.dtype for table in tables)))
     if plan.rows == 0:
         raise ShapeError(f"{files[0]} has no rows, expected at least one.")
     return plan

@@ -27,7 +27,7 @@ _ALPHA = (1, 2)
 
 
 @dataclass(frozen=True)
-class Described:
+class TiffPage:
     """What the first page of a TIFF file holds.
 
     Attributes
@@ -76,11 +76,11 @@ class Described:
         return f"a {name} of {bands} of {bits} bits ({_KINDS.get(self.kind, 'numbers')})"
 
 
-def described(tags: Any) -> Described:
+def described(tags: Any) -> TiffPage:
     """Return the description that follows from the `tags` of a page, a mapping by number."""
     bits = _many(tags.get(_BITS, 1))
     formats = _many(tags.get(_FORMAT, 1))
-    return Described(
+    return TiffPage(
         bands=int(tags.get(_SAMPLES, 1)),
         bits=bits or (1,),
         kind=formats[0] if formats else 1,
@@ -99,7 +99,7 @@ def _many(value: Any) -> tuple[int, ...]:
     return tuple(int(one) for one in (value if isinstance(value, tuple | list) else (value,)))
 
 
-def described_file(path: Path) -> Described | None:
+def described_file(path: Path) -> TiffPage | None:
     """Return what the tags of a TIFF file say, or None for other files.
 
     It works whether Pillow can open the file or not.
@@ -120,13 +120,13 @@ def described_file(path: Path) -> Described | None:
         return None
 
 
-def refuse_raster(found: Described, file: File) -> None:
+def refuse_raster(found: TiffPage, file: File) -> None:
     """Raise DataError for what is no picture, and say how to bring it into an array."""
     if not found.is_picture:
         raise as_raster(found, file)
 
 
-def as_raster(found: Described, file: File) -> DataError:
+def as_raster(found: TiffPage, file: File) -> DataError:
     """Return the error for a TIFF file that is no picture, or whose numbers no picture has."""
     return DataError(
         f"{file} is {found}, which is a raster, but emdist reads only pictures. {by_rasterio(file)}"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from emdist.components import Family
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
-from emdist.families.closures import Marginals, Moments
+from emdist.families.closures import HasMoments, Marginals
 from emdist.fit.fitted import Collected, Rows
 from emdist.inputs.frames import index_names
 from emdist.inputs.names import Match, Names, both, match
@@ -289,9 +289,9 @@ class MixtureDistribution:
             )
         return observed, kept
 
-    def _moments(self) -> Moments:
+    def _moments(self) -> HasMoments:
         """Return the family if it has moments; ConfigError otherwise."""
-        if not isinstance(self.family, Moments):
+        if not isinstance(self.family, HasMoments):
             raise unstated(self.family, "moments")
         return self.family
 

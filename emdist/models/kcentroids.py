@@ -26,7 +26,7 @@ Params = MixtureParams[Any]
 
 
 @dataclass(frozen=True)
-class KCentroids(Mixture[Any]):
+class KCentroidsModel(Mixture[Any]):
     """Centres that minimise ``sum_n D(x_n, centre of x_n)``.
 
     This is a mixture with hard assignment and without mixture weights. The log-likelihood of a row

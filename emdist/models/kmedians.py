@@ -36,7 +36,7 @@ Params = MixtureParams[Brackets]
 
 
 @dataclass(frozen=True)
-class KMedians:
+class KMediansModel:
     """Clusters whose centres minimise the sum of L1 distances to the nearest centre.
 
     It is the hard limit of a mixture of Laplace distributions with one scale and uniform weights.
@@ -77,7 +77,7 @@ class KMedians:
     #: Distances are sums of absolute differences, not of squares.
     squares: ClassVar[bool] = False
 
-    def at(self, turn: Turn) -> KMedians:
+    def at(self, turn: Turn) -> KMediansModel:
         return self
 
     def expected(self, sums: Sums, params: Params) -> float:

@@ -31,7 +31,7 @@ _OF_KIND = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 
 
 @dataclass(frozen=True)
-class Page:
+class PageHeader:
     """What the header of a page says: its type, its bytes unpacked and packed, and its values."""
 
     kind: int
@@ -98,7 +98,7 @@ class _Reader:
         return None
 
 
-def _page(data: bytes) -> tuple[Page, int]:
+def _page(data: bytes) -> tuple[PageHeader, int]:
     """Return the page whose header is at the beginning of `data`, and the header's length."""
     reader = _Reader(data)
     fields = reader.struct()
@@ -109,10 +109,10 @@ def _page(data: bytes) -> tuple[Page, int]:
     numbers = [n for n in told if isinstance(n, int) and n >= 0]
     if len(numbers) < len(told):
         raise ValueError("the header of a page lacks its sizes")
-    return Page(*numbers), reader.at
+    return PageHeader(*numbers), reader.at
 
 
-def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
+def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[PageHeader, int]:
     """Return `_page` of the header at `at`, reading no more bytes than necessary."""
     for most in (_SHORT_HEADER, _LONGEST_HEADER):
         stream.seek(at)
@@ -125,7 +125,7 @@ def _page_at(stream: IO[bytes], at: int, end: int) -> tuple[Page, int]:
     raise AssertionError
 
 
-def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[Page]:
+def _pages(stream: IO[bytes], start: int, end: int) -> Iterator[PageHeader]:
     """Yield the pages in the bytes from `start` to `end`."""
     at = start
     while at < end:

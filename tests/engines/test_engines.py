@@ -35,7 +35,7 @@ from emdist.engines.dask import faults, packages
 from emdist.engines.dask.array import MIB, DaskArraySource, dask_source, plan
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.dask.faults import answering, ask, roster
-from emdist.engines.dask.graph import LEVELS, Shape, join
+from emdist.engines.dask.graph import LEVELS, JoinShape, join
 from emdist.engines.dask.packages import check_workers
 from emdist.engines.dask.persisted import check_client
 from emdist.engines.dask.placement import choose, place
@@ -224,7 +224,7 @@ def test_any_order_of_arrival_gives_the_same_bits(n: int, random: Random) -> Non
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 700))
 def test_joins_of_eight_are_subtrees(n: int) -> None:
-    shape = Shape(n)
+    shape = JoinShape(n)
     nodes = {(0, i): Sums({"x": noise(i, 1)}) for i in range(n)}
     for depth in range(1, shape.top + 1):
         for i in range(shape.widths[depth]):

@@ -20,7 +20,7 @@ from emdist.fit.fit import Fit
 from emdist.fit.loop import iterate, one_by_one
 from emdist.fit.seeding import CHOOSING, CLUSTERING
 from emdist.fit.state import FitState
-from emdist.fit.together.bundle import Bundle, OneRead, Results
+from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
 from emdist.fit.together.sweep import (
     SweepState,
     advanced_together,
@@ -302,10 +302,10 @@ class Valid:
 
     source: Source
 
-    def __call__(self, i: int) -> Results:
+    def __call__(self, i: int) -> BundleResults:
         block = self.source.read(i)
         x, _ = block.valid()
-        return Results((Seen((id(x),)), len(block.rows())))
+        return BundleResults((Seen((id(x),)), len(block.rows())))
 
 
 @dataclass(frozen=True)

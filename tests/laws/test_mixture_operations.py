@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emdist.composition.model import make_model
 from emdist.errors import ConfigError
-from emdist.families.closures import Convolutions, Moments
+from emdist.families.closures import Convolutions, HasMoments
 from emdist.interfaces import Block, Spread
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.models.precision import CAREFUL
@@ -47,7 +47,7 @@ def has_marginals(name: str) -> bool:
 
 
 def has_moments(name: str) -> bool:
-    return isinstance(family_of(name), Moments)
+    return isinstance(family_of(name), HasMoments)
 
 
 def has_sums(name: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from emdist.families.isotropic import Centres
 from emdist.fit.start import Given
 from emdist.interfaces import Block, Floats, Numerics, Spread
-from emdist.models.kcentroids import KCentroids
+from emdist.models.kcentroids import KCentroidsModel
 from emdist.models.params import MixtureParams
 from emdist.sums import Sums
 from tests.support.dissimilarity_data import (
@@ -29,8 +29,8 @@ from tests.support.fitting import Fitting, Setting, fit_array, relative
 NUMERICS = [Numerics("float64"), Numerics("float64", True), Numerics("float32")]
 
 
-def model(name: str) -> KCentroids:
-    return KCentroids(dissimilarity(name))
+def model(name: str) -> KCentroidsModel:
+    return KCentroidsModel(dissimilarity(name))
 
 
 def assign(name: str, x: Floats, centres: Floats, numerics: Numerics) -> Any:

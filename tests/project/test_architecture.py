@@ -131,3 +131,14 @@ def test_the_table_of_tests_is_complete() -> None:
     assert all((ROOT / path).exists() for path in named)
     parts = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/*/__init__.py")}
     assert parts <= {"/".join(path.split("/")[:2]) for path in named}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """People search for a class by its name. Private classes of one module are exempt."""
+    where: dict[str, list[str]] = {}
+    for path in (path for path in MODULES if path.is_relative_to(ROOT / "emdist")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                where.setdefault(node.name, []).append(path.as_posix())
+    twice = {name: paths for name, paths in where.items() if len(paths) > 1}
+    assert twice == {}

@@ -16,7 +16,7 @@ import numpy as np
 from distributed import Client, Future
 
 from emdist.engines.dask.faults import ask, lost, no_workers, roster, stragglers, translated
-from emdist.engines.dask.graph import LEVELS, Names, Node, Refusal, Shape, build
+from emdist.engines.dask.graph import LEVELS, JoinShape, Names, Node, Refusal, build
 from emdist.engines.dask.persisted import Key, near
 from emdist.engines.dask.placement import InTurn, Places, choose, following
 from emdist.engines.dask.trust import Blamed
@@ -73,7 +73,7 @@ class Order:
     needs: tuple[tuple[Key, ...], ...]
 
 
-class Pass(Generic[S]):
+class RunningPass(Generic[S]):
     """One `map_reduce` in progress.
 
     It is mutable because groups finish one at a time: it holds the futures, the tree of sums, and
@@ -100,7 +100,7 @@ class Pass(Generic[S]):
         report: Callable[[int], None] | None,
     ) -> None:
         self._client, self._order, self._avoid, self._report = client, order, avoid, report
-        self._shape = Shape(len(order.blocks))
+        self._shape = JoinShape(len(order.blocks))
         top = self._shape.top
         self._missing: set[Node] = {(top, i) for i in range(self._shape.widths[top])}
         self._tree: Tree[S] = Tree(len(self._missing), top * LEVELS)

@@ -15,7 +15,7 @@ from typing import TypeVar
 import cloudpickle  # type: ignore[import-untyped]
 from distributed import Client
 
-from emdist.engines.dask.attempts import Order, Pass
+from emdist.engines.dask.attempts import Order, RunningPass
 from emdist.engines.dask.persisted import Key, needs_of
 from emdist.engines.dask.trust import Blamed
 from emdist.engines.loop import require_blocks
@@ -114,7 +114,7 @@ class DaskEngine:
             retries=self.retries,
             needs=_needed(task, blocks),
         )
-        current: Pass[S] = Pass(self.client, order, self._avoid, done)
+        current: RunningPass[S] = RunningPass(self.client, order, self._avoid, done)
         try:
             return current.result()
         finally:

@@ -82,7 +82,7 @@ def join(*nodes: S | Refusal) -> S:
 
 
 @dataclass(frozen=True)
-class Shape:
+class JoinShape:
     """How the blocks of a pass are joined, which depends on their number alone.
 
     Parameters
@@ -156,7 +156,7 @@ class Names:
 
 
 def build(
-    shape: Shape,
+    shape: JoinShape,
     names: Names,
     payload: bytes,
     blocks: Sequence[int],

@@ -9,7 +9,7 @@ import numpy as np
 
 from emdist.components import Family
 from emdist.errors import ConfigError
-from emdist.families.closures import Features, Marginals, Moments
+from emdist.families.closures import Features, HasMoments, Marginals
 from emdist.interfaces import Floats
 
 #: A part of a product: its columns, its family, its parameters.
@@ -114,9 +114,9 @@ def _local(columns: Features, features: Features) -> Features:
     return found
 
 
-def _moments(family: Any) -> Moments:
+def _moments(family: Any) -> HasMoments:
     """Return `family` if it has moments; ConfigError otherwise."""
-    if not isinstance(family, Moments):
+    if not isinstance(family, HasMoments):
         raise _unstated(family, "moments")
     return family
 

@@ -44,7 +44,7 @@ _SLACK = 1e-3
 
 
 @dataclass(frozen=True)
-class Ended:
+class StoppedFit:
     """The last pass of a fit that stopped, from which a long step could still be taken."""
 
     params: Any
@@ -78,7 +78,7 @@ class Cycle:
     plain: Sums | None = None
     least: float = math.nan
     longest: float = _GROWTH
-    ended: Ended | None = None
+    ended: StoppedFit | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Squarem:
         if record.reseeded or record.dropped:
             return replace(done, memory=Cycle(longest=cycle.longest))
         if done.status is not Status.RUNNING:
-            ended = Ended(last.params, last.numerics)
+            ended = StoppedFit(last.params, last.numerics)
             kept = Cycle(
                 cycle.before, cycle.first, cycle.numerics, longest=cycle.longest, ended=ended
             )

@@ -108,13 +108,13 @@ class OneRead:
 
 
 @dataclass(frozen=True)
-class Results:
+class BundleResults:
     """The result of each task of a bundle; they add separately, in the same tree as alone."""
 
     parts: tuple[Any, ...]
 
-    def __add__(self, other: Results) -> Results:
-        return Results(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
+    def __add__(self, other: BundleResults) -> BundleResults:
+        return BundleResults(tuple(a + b for a, b in zip(self.parts, other.parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,9 @@ class Bundle:
         for task in self.tasks:
             getattr(task, "expect", self.source.expect)(i)
 
-    def __call__(self, i: int) -> Results:
+    def __call__(self, i: int) -> BundleResults:
         with self.source.holding(i):
-            return Results(_made(self.tasks, i))
+            return BundleResults(_made(self.tasks, i))
 
 
 def _made(tasks: tuple[Any, ...], i: int) -> tuple[Any, ...]:

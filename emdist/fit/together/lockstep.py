@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from emdist.engines.threads import available_cpus
 from emdist.fit.events import Event, Progress
-from emdist.fit.together.bundle import Bundle, OneRead, Results, nbytes_of
+from emdist.fit.together.bundle import Bundle, BundleResults, OneRead, nbytes_of
 from emdist.interfaces import Engine
 
 T = TypeVar("T")
@@ -237,7 +237,7 @@ class Lockstep(Generic[T]):
         n, total = len(part), len(blocks)
         self._progress(n, 0, total)
         task = Bundle(self._source, tuple(request.task for _, request in part))
-        found: Results = self._engine.map_reduce(
+        found: BundleResults = self._engine.map_reduce(
             task, blocks, lambda done: self._progress(n, done, total)
         )
         for (member, request), result in zip(part, found.parts, strict=True):

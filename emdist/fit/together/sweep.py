@@ -16,7 +16,7 @@ from emdist.fit.passes import EStep, LabelBlock
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.together.abreast import Step, abreast
-from emdist.fit.together.bundle import Bundle, OneRead, Results
+from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
 from emdist.fit.together.lockstep import BUDGET
 from emdist.interfaces import Array, Engine
 from emdist.store.runs.codec import decode, encode
@@ -157,7 +157,7 @@ def surveyed_together(
     groups = sorted({(task.seed, task.missing) for task in tasks})
     kinds = [merged([t for t in tasks if (t.seed, t.missing) == group]) for group in groups]
     once = tuple(replace(kind, source=instead(kind.source, source)) for kind in kinds)
-    found: Results = engine.map_reduce(Bundle(source, once), range(len(source)), done)
+    found: BundleResults = engine.map_reduce(Bundle(source, once), range(len(source)), done)
     told = dict(zip(groups, found.parts, strict=True))
     return [narrowed(told[task.seed, task.missing], task) for task in tasks]
 
@@ -244,7 +244,7 @@ def _scoring_pass(
             tasks.append(EStep(*at, True))
     total = len(source)
     listen(Progress("score", 0, total))
-    found: Results = fits[0].engine.map_reduce(
+    found: BundleResults = fits[0].engine.map_reduce(
         Bundle(source, tuple(tasks)),
         range(total),
         lambda done: listen(Progress("score", done, total)),

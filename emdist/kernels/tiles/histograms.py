@@ -39,7 +39,7 @@ def ordinals(x: Floats) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Grid:
+class Bins:
     """The bins of all clusters and features, for `tally`; arrays are (d, k), feature by cluster.
 
     Attributes
@@ -70,7 +70,7 @@ class Grid:
     near: Floats
 
 
-def grid(low: Floats, high: Floats, reach: Floats, bins: int) -> Grid:
+def grid(low: Floats, high: Floats, reach: Floats, bins: int) -> Bins:
     """Return a grid of `bins` >= 8 bins around the brackets [`low`, `high`]: all (k, d)."""
     low, high, reach = (np.ascontiguousarray(a.T, np.float64) for a in (low, high, reach))
     tail = bins // 4
@@ -82,7 +82,7 @@ def grid(low: Floats, high: Floats, reach: Floats, bins: int) -> Grid:
     # Half a bin less than there are, so that rounding cannot lift `high` beyond the last bin.
     slope = (linear - 0.5) * _inverse(high - low)
     shift = np.maximum(_bit_length(floats) - ordinal_bits, 0).astype(np.uint64)
-    return Grid(bins, tail, low, high, slope, place, shift, _inverse(reach))
+    return Bins(bins, tail, low, high, slope, place, shift, _inverse(reach))
 
 
 def _inverse(width: Floats) -> Floats:
@@ -155,7 +155,7 @@ def tally(
     x: Floats,
     labels: NDArray[np.int32],
     weight: Floats,
-    on: Grid,
+    on: Bins,
     total: Floats,
     least: Floats,
     most: Floats,

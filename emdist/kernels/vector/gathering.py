@@ -21,7 +21,7 @@ from emdist.kernels.vector.lanes import (
     inline,
     size,
 )
-from emdist.kernels.vector.rows import Rows
+from emdist.kernels.vector.rows import RowReader
 
 #: How many accumulators of squared distances take turns, so that no row waits for the one before;
 #: and the widths of rows for which loops are unrolled.
@@ -112,7 +112,7 @@ class _Gathering:
         Whether rows have weights.
     """
 
-    rows: Rows
+    rows: RowReader
     means: Any
     labels: Any
     weight: Any
@@ -202,7 +202,7 @@ def _row_gatherer(weighted: bool) -> Any:
             low, high = (
                 context.cast(builder, v, sig.args[i], types.intp) for i, v in ((1, low), (2, high))
             )
-            rows = Rows.of(context, builder, (x, origin, scores), a, o)
+            rows = RowReader.of(context, builder, (x, origin, scores), a, o)
             return _Gathering(rows, mu, who, w, n, t, weighted).all(low, high)
 
         return signature, generate

@@ -8,7 +8,7 @@ from typing import Any
 from numba.core import cgutils, types
 
 from emdist.kernels.vector.lanes import I64, ROW_LANES, Code, arrays, contiguous, inline, size
-from emdist.kernels.vector.rows import Rows
+from emdist.kernels.vector.rows import RowReader
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class _Row:
         Where the row starts, and its weight in each lane.
     """
 
-    rows: Rows
+    rows: RowReader
     rounders: Any
     t: Any
     norm: Any
@@ -106,7 +106,7 @@ def move_row(
             for n, v in ((1, i), (4, old), (5, new))
         )
         w = context.cast(builder, w, sig.args[3], types.float64)
-        rows = Rows.of(context, builder, (x, origin, scores), a, o)
+        rows = RowReader.of(context, builder, (x, origin, scores), a, o)
         own = _Row(rows, r, sums, squares, rows.begin(i), rows.code.splat(w))
 
         def enter(value: Any, j: Any) -> None:

@@ -11,7 +11,7 @@ from emdist.kernels.vector.lanes import I64, ROW_LANES, Code, size
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowReader:
     """Generates the code that reads rows.
 
     Attributes

@@ -15,7 +15,7 @@ from emdist.store.places.files import Folder
 from emdist.store.runs.owners import check_owner
 from emdist.store.runs.sealed import (
     MANIFEST_LIMIT,
-    Saved,
+    Contents,
     Seal,
     document,
     pack,
@@ -97,7 +97,7 @@ class Series:
             raise
         return seal.sha256
 
-    def load(self) -> Saved | None:
+    def load(self) -> Contents | None:
         """Return the newest good checkpoint of this `kind`, or None if there never was one.
 
         Raises
@@ -182,7 +182,7 @@ class Series:
             "copy, or use another run.key to start from the beginning."
         )
 
-    def _load(self, entry: _Entry) -> Saved:
+    def _load(self, entry: _Entry) -> Contents:
         """Read and verify a checkpoint. Raise CheckpointError if it is incomplete or damaged."""
         name = f"{self.kind}/{entry.name}"
         where = self.folder.location.child(name)

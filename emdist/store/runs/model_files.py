@@ -16,7 +16,15 @@ from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import RESULT, former
-from emdist.store.runs.sealed import Saved, Seal, document, pack, read_document, read_sealed, seals
+from emdist.store.runs.sealed import (
+    Contents,
+    Seal,
+    document,
+    pack,
+    read_document,
+    read_sealed,
+    seals,
+)
 
 _DATA = "model.safetensors"
 _JSON = "model.json"
@@ -80,7 +88,7 @@ def _is_run(place: Location, depth: int) -> bool:
         return False  # The folders around it need not be readable.
 
 
-def read_model(location: Location) -> Saved:
+def read_model(location: Location) -> Contents:
     """Return the model in a folder that `save_model` wrote, in a run folder, or in its final/.
 
     Raises
@@ -117,7 +125,7 @@ def read_model(location: Location) -> Saved:
     )
 
 
-def _read(folder: Folder, vouched: Mapping[str, Any]) -> Saved:
+def _read(folder: Folder, vouched: Mapping[str, Any]) -> Contents:
     """Return the model in `folder`, verified against the contents of its model.json."""
     where = folder.location.child(_DATA)
     accepted = seals(vouched, _DATA, folder.location.child(_JSON))

@@ -31,7 +31,7 @@ from emdist.store.runs.run_record import (
     identity_differences,
     new_record,
 )
-from emdist.store.runs.sealed import Saved, document, read_document
+from emdist.store.runs.sealed import Contents, document, read_document
 
 #: Leftovers of killed writers are removed after so many seconds, when nobody can be writing them.
 _STALE = 3600.0
@@ -210,7 +210,7 @@ class RunFolder:
         """Commit a checkpoint and return its sha256; see `Series.save`."""
         return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
 
-    def load(self, kind: str) -> Saved | None:
+    def load(self, kind: str) -> Contents | None:
         """Return the newest good checkpoint of this `kind`, or None; see `Series.load`."""
         return Series(self.folder, kind).load()
 
@@ -230,7 +230,7 @@ class RunFolder:
         stored = self.record()
         return stored.get(RESULT) is not None or not former(stored)
 
-    def read_final(self) -> Saved | None:
+    def read_final(self) -> Contents | None:
         """Return the result of the run, or None if it has none yet.
 
         Raise CheckpointError if the result is damaged.

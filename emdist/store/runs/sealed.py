@@ -50,7 +50,7 @@ class Seal:
 
 
 @dataclass(frozen=True)
-class Saved:
+class Contents:
     """Arrays and JSON that were read and verified.
 
     Attributes
@@ -182,7 +182,7 @@ def read_document(folder: Folder, name: str) -> dict[str, Any]:
     return parse(folder.read(name, MANIFEST_LIMIT), folder.location.child(name))
 
 
-def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) -> Saved:
+def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) -> Contents:
     """Return what `pack` stored in the file `name`, if the file has one of the `accepted` seals.
 
     Raises
@@ -202,4 +202,4 @@ def read_sealed(folder: Folder, name: str, accepted: list[Seal], where: object) 
             else f"sha256 {seal.sha256[:12]}..., expected {wanted.sha256[:12]}..."
         )
         raise CheckpointError(f"{where} is incomplete or damaged: it has {what}.")
-    return Saved(*unpack(data, where), seal.sha256)
+    return Contents(*unpack(data, where), seal.sha256)

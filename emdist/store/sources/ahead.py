@@ -92,7 +92,7 @@ class _Reading:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _Pending:
     """A block that is being read, or was read and not taken yet."""
 
     reading: _Reading
@@ -112,7 +112,7 @@ class ReadAhead:
 
         In a forked child, no thread reads, and the old lock may be locked for ever.
         """
-        self._entries: dict[tuple[str, int], _Entry] = {}
+        self._entries: dict[tuple[str, int], _Pending] = {}
         self._wishes: dict[tuple[str, int], _Wish] = {}
         self._lock = _thread.allocate_lock()
         self._turn = 0
@@ -154,7 +154,7 @@ class ReadAhead:
                     os.register_at_fork(after_in_child=self._forget_all)
             del self._wishes[key]
             reading = _Reading(wish.read)
-            self._entries[key] = _Entry(reading, wish.nbytes, self._turn)
+            self._entries[key] = _Pending(reading, wish.nbytes, self._turn)
             self._crew.call(reading.run)
 
     def _has_room(self, wish: _Wish) -> bool:
