@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 
 import emdist
 from benchmarks import out_of_core
+from emdist.compression.image import compressed_bits
 from emdist.flows import cluster
 from emdist.interfaces import Array
-from emdist.jobs.compress import compressed_bits
 
 COLOURS = 16
 BIG_GB = 2.0

@@ -21,9 +21,9 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
+from emdist.compression.image import compress_image
+from emdist.compression.report import Compression
 from emdist.ingest.files import find
-from emdist.jobs.compress import compress_image
-from emdist.report.compression import Compression
 
 NAMES = ("china", "flower")
 SIZE = (240, 180)
@@ -112,7 +112,7 @@ def large(folder: Path) -> None:
     with Image.open(find("sklearn:china.jpg")[0].path) as photograph:
         photograph.resize((8000, 6000)).save(folder / "large.jpg", quality=92)
     code = (
-        "import json, sys; from emdist.jobs.compress import compress_image\n"
+        "import json, sys; from emdist.compression.image import compress_image\n"
         "found = compress_image(*sys.argv[1:], 16).to_dict()\n"
         "from benchmarks.memory import peak_memory\n"
         "print(json.dumps(found | {'peak': peak_memory()}))"

@@ -45,7 +45,8 @@ class Row:
     library
         Name of the function in `LIBRARIES` that puts the library in place.
     words
-        Arguments of ``emdist``; {x} is the data and {scratch} a new folder.
+        Arguments of ``emdist``; {x} is the data, {scratch} a new folder, and {run} a finished run
+        of the data.
     needs
         A package without which the row is left out.
     packed
@@ -111,13 +112,11 @@ LIBRARIES: Mapping[str, Callable[[], None]] = {
     function.__name__: function for function in (by_zarr, by_zarrs, labels_by_zarr, plain_sums)
 }
 
-_LARGE = Clusters(16_000_000, 16, 8)
-_FIT = "fit {x} -k 8 --init random --max-iter 3 --tol 0 --run {scratch}/run --no-labels --quiet"
-_LABEL = (
-    "fit {x} -m diagonal -k 32 --init random --max-iter 1 --tol 0 --run {scratch}/run"
-    " --set labels.outputs=[labels,responsibilities] --quiet"
-)
-_WRITTEN = Clusters(4_000_000, 8, 32)
+_LARGE = Clusters(8_000_000, 64, 16)
+_FIT = "fit {x} -k 16 --init random --max-iter 9 --tol 0 --run {scratch}/run --no-labels --quiet"
+_LABEL = "label {run} {x} {scratch}/labels.zarr --quiet"
+_ALL = f"{_LABEL} -o labels -o responsibilities"
+_WRITTEN = Clusters(8_000_000, 8, 32)
 
 ROWS = (
     Row("zstd", "direct reading of Zstandard", "by_zarr", _FIT, _LARGE),
@@ -125,7 +124,8 @@ ROWS = (
     Row("blosc", "direct reading of Blosc", "by_zarr", _FIT, _LARGE, "blosc"),
     Row("plain", "mapped reading of unpacked chunks", "by_zarr", _FIT, _LARGE, ""),
     Row("labels", "direct writing of labels", "labels_by_zarr", _LABEL, _WRITTEN, ""),
-    Row("checksums", "composed checksums and fallocate", "plain_sums", _LABEL, _WRITTEN, ""),
+    Row("all", "direct writing of responsibilities", "labels_by_zarr", _ALL, _WRITTEN, ""),
+    Row("checksums", "composed checksums and fallocate", "plain_sums", _ALL, _WRITTEN, ""),
 )
 
 
@@ -144,10 +144,21 @@ def stored(row: Row, folder: Path) -> Path:
     return path
 
 
+def fitted(x: Path) -> Path:
+    """Return a run of the data with 32 diagonal Gaussians after one iteration."""
+    run = x.with_name(f"{x.stem}-run")
+    if not run.exists():
+        words = f"fit {x} -m diagonal -k 32 --init random --max-iter 1 --run {run} --no-labels"
+        command = [sys.executable, "-m", "benchmarks.libraries", "--child", "own"]
+        subprocess.run([*command, *words.split()], check=True, capture_output=True)
+    return run
+
+
 def seconds(row: Row, x: Path, library: str, folder: Path) -> float:
     """Return the wall time of one process."""
+    run = fitted(x) if "{run}" in row.words else None
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        words = row.words.format(x=x, scratch=scratch).split()
+        words = row.words.format(x=x, scratch=scratch, run=run).split()
         command = [sys.executable, "-m", "benchmarks.libraries", "--child", library, *words]
         began = time.perf_counter()
         done = subprocess.run(

@@ -63,7 +63,7 @@ def compress(
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, REPEAT) as layer:
-        from emdist.jobs.compress import compress_image
+        from emdist.compression.image import compress_image
         from emdist.settings.config import FitSection, make_section
 
         given = {"init": init, "seed": seed, "n_init": n_init, "max_iter": max_iter, "tol": tol}

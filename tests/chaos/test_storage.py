@@ -20,6 +20,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from emdist.composition.sweep_config import make_sweep_config
+from emdist.compression import image as compression
 from emdist.errors import (
     CorruptChunkError,
     EmdistError,
@@ -32,7 +33,6 @@ from emdist.fit.events import Event, Iterated, Progress, Warned
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
-from emdist.jobs import compress as compression
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
@@ -599,7 +599,7 @@ def test_what_a_killed_compression_left_is_removed_by_the_next(tmp_path: Path) -
     out = tmp_path / "out.png"
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from emdist.jobs import compress as compression\n"
+        "from emdist.compression import image as compression\n"
         "with compression._workplace(Path(sys.argv[1])):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from emdist.compression.image import compress_image, compressed_bits
+from emdist.compression.pictures import index_bits
+from emdist.compression.report import Compression
 from emdist.errors import ConfigError, DataError, DtypeError, OutputExistsError
 from emdist.fit.events import Began, Event
-from emdist.ingest.pictures import index_bits
 from emdist.interfaces import Array
-from emdist.jobs.compress import compress_image, compressed_bits
-from emdist.report.compression import Compression
 from emdist.settings.config import FitSection
 from tests.support.command_line import ROOT, Command
 

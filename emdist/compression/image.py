@@ -17,20 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.composition.make import make_source
+from emdist.compression.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
+from emdist.compression.report import Compression
 from emdist.errors import ConfigError, OutputExistsError, StorageError
 from emdist.fit.events import Began, Event, Listener, Saved, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.ingest import ingest
 from emdist.ingest.files import find, suffix_of
 from emdist.ingest.image import suffixes
-from emdist.ingest.pictures import MAX_COLOURS, Picture, index_bits, indexed_png, read_picture
 from emdist.ingest.table import File
 from emdist.ingest.target import storing
 from emdist.interfaces import Floats, Source
 from emdist.jobs.fit import FitJob
 from emdist.jobs.run import open_job
 from emdist.kernels.tiles.tiles import tiles
-from emdist.report.compression import Compression
 from emdist.settings.config import Config, DataSection, FitSection, ModelSection, RunSection
 from emdist.store.places.abandoned import in_use, remove_abandoned
 from emdist.store.places.files import open_folder
