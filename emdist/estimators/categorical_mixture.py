@@ -62,14 +62,15 @@ class CategoricalMixture(DiscreteMixture):
         - 'raise': Stop with an error.
 
     assignment : {'soft', 'hard', 'tempered', 'stochastic'}, default='soft'
-        How rows are shared among components. Change it only for these reasons; centres always use
-        hard assignment.
+        How each row is shared among the components. Models of centres always use hard assignment.
+        The default suits most data; docs/models.md describes the others.
 
-        - 'soft': By responsibility: EM.
-        - 'hard': Each row to its most probable component: classification EM.
-        - 'tempered': Deterministic annealing: soft, from nearly equal shares to EM. It depends less
-          on the start.
-        - 'stochastic': Each row to a component drawn by responsibility, then EM.
+        - 'soft': Each component gets its responsibility for the row. This is ordinary EM.
+        - 'hard': The most probable component gets the whole row. This is classification EM.
+        - 'tempered': The shares are nearly equal at first and approach those of EM. This is
+          deterministic annealing; its result depends less on the starting values.
+        - 'stochastic': In the first iterations, a random component gets the whole row, drawn with
+          the responsibilities as probabilities. Ordinary EM follows.
 
     assignment_options : dict or None, default=None
         Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
@@ -77,10 +78,10 @@ class CategoricalMixture(DiscreteMixture):
         How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
 
         - 'batch': One M-step after each pass over all rows.
-        - 'squarem': Extrapolates slow EM.
+        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations.
         - 'incremental': An M-step after each group of blocks.
         - 'sparse': Skips components that do not matter for a row.
-        - 'stepwise': Online EM, then batch.
+        - 'stepwise': Online EM in the first passes, then batch.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

@@ -49,22 +49,23 @@ class KCentroids(Clustering):
         centres (k, n_features) that returns (m, k) values >= 0 in float64.
 
         - 'squared_euclidean': K-means.
-        - 'cosine': Directions: spherical K-means.
-        - 'mahalanobis': With one given matrix.
-        - 'kullback_leibler': Between proportions.
-        - 'generalised_i': Between non-negative values.
-        - 'itakura_saito': Between spectra.
-        - 'logistic': Between probabilities.
+        - 'cosine': Compares the directions of rows (spherical K-means).
+        - 'mahalanobis': Measures distances with one matrix that you give.
+        - 'kullback_leibler': Compares proportions.
+        - 'generalised_i': Compares non-negative values.
+        - 'itakura_saito': Compares spectra.
+        - 'logistic': Compares probabilities.
 
     dissimilarity_options : dict or None, default=None
         Options of a named dissimilarity: {'matrix': A} or {'covariance': S} for 'mahalanobis'.
     dissimilarity_params : dict or None, default=None
         Deprecated: the old name of `dissimilarity_options`.
     centre : callable, tuple of two callables or None, default=None
-        For a dissimilarity of your own: how a centre is made. None: the mean of the rows. A
-        function: maps means (k, n_features) to centres. A pair (statistics, centre): maps rows (m,
-        n_features) to statistics (m, W), and their means (k, W) to centres. It should minimise D
-        over its cluster, or the objective may rise.
+        For a dissimilarity of your own: how a centre is made. None takes the mean of the rows. A
+        function takes the means of all clusters, (k, n_features), and returns the centres. Of a
+        pair (statistics, centre), the first function maps rows (m, n_features) to statistics (m,
+        W); the second takes the means of these statistics, (k, W), and returns the centres. If a
+        centre does not minimise the sum of D over its cluster, the objective may rise.
     precision : {'auto', 'float32', 'float64'}, default='auto'
         Floating-point type of the arithmetic within a block. Sums over rows are always float64.
 
@@ -89,8 +90,8 @@ class KCentroids(Clustering):
         fit has not converged.
     tol : float, default=0.0001
         Stop when the summed squared movement of the centres falls below this, relative to the mean
-        variance of the features where centres lie: directions for 'cosine', proportions for
-        'kullback_leibler'.
+        variance of the features. For 'cosine' this is the variance of the directions of rows, for
+        'kullback_leibler' that of their proportions.
     on_collapse : {'reseed', 'drop', 'regularise', 'raise'}, default='reseed'
         What to do with a centre that loses its rows.
 

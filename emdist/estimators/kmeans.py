@@ -102,8 +102,8 @@ class KMeans(KMeansEstimator):
         - 'batch': One M-step after each pass over all rows.
         - 'pruned': Exact K-means that skips rows whose cluster cannot change.
         - 'incremental': An M-step after each group of blocks.
-        - 'stepwise': Online EM, then batch.
-        - 'minibatch': Online K-means, then batch.
+        - 'stepwise': Online EM in the first passes, then batch.
+        - 'minibatch': Online K-means in the first passes, then batch.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

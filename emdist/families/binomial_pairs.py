@@ -112,9 +112,9 @@ class BinomialPairs(Discrete):
     def marginal(self, params: Means, features: Any) -> NoReturn:
         """Raise a ConfigError: half of a pair depends on its trials, which are not modelled."""
         raise ConfigError(
-            "Successes or failures alone, or either given the other, depend on the trials, "
-            "which are given and not modelled. Use the binomial family if all rows have the "
-            "same trials."
+            "The distribution of successes or failures alone depends on the number of trials, "
+            "which emdist does not model, and so does that of either given the other. Use the "
+            "binomial family if all rows have the same trials."
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:
@@ -170,8 +170,8 @@ class IncompletePairs(Incomplete[Means]):
         self, params: Means, x: Floats, resp: Array, variance: bool = False
     ) -> tuple[Floats, Floats | None]:
         raise ConfigError(
-            "Pairs of successes and failures cannot be completed, because their trials are "
-            "given and not modelled. The probability of success is predict_proba(X) @ "
+            "Pairs of successes and failures cannot be completed, because emdist does not model "
+            "their number of trials. The probability of success is predict_proba(X) @ "
             "probabilities_."
         )
 

@@ -82,8 +82,8 @@ class Multinomial(Discrete):
     def within(self, params: Means, weights: Floats) -> Floats:
         """Return the covariances of draws, summed over components with `weights` (k,): (d, d).
 
-        That of a component is ``total diag(p) - (total - var) p p^T``, where var is the variance
-        of the whole total of a draw.
+        The covariance of one component is ``total diag(p) - (total - var) p p^T``. A draw has a
+        whole number as its total, and var is the variance of this number.
         """
         means = self.bounded(params.means)
         totals = means.sum(axis=1, keepdims=True)
@@ -94,10 +94,10 @@ class Multinomial(Discrete):
 
     def marginal(self, params: Means, features: Features) -> tuple[Any, Means]:
         raise ConfigError(
-            "Some of a multinomial's counts, alone or given the others, depend on the row's "
-            "total, which is given and not modelled. Fit only those features, with the others "
-            "added up into one feature if their count matters, or fit the Poisson family, "
-            "which models totals."
+            "A multinomial has no marginals or conditionals: they depend on the total of each "
+            "row, which emdist does not model. Fit a new mixture to the features that you need; "
+            "if the count of the others matters, add them up into one more feature. Or fit the "
+            "Poisson family, which models totals."
         )
 
     def sample(self, params: Means, k: int, n: int, rng: np.random.Generator) -> Floats:

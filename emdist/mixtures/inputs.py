@@ -35,8 +35,8 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
     usable_dtype(found.dtype, "x")
     if found.shape[1] != d:
         raise ShapeError(
-            f"x has {found.shape[1]} feature(s), but the mixture has {d}. Give rows of the same "
-            "features, or use the mixture's marginal over those of x."
+            f"x has {found.shape[1]} feature(s), but the mixture has {d}. Give rows with all "
+            "features of the mixture, or use its marginal over the features that x has."
         )
     check_columns(names, names_in(x, "x"), "x")
     found = native(found)

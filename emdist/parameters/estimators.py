@@ -125,7 +125,8 @@ ESTIMATORS: Mapping[str, Parameter] = {
     "uniform_weights": MODELS["uniform_weights"],
     "smoothing": Parameter(
         "float",
-        "Pseudo-count added to each outcome, as in scikit-learn's naive Bayes; 1 is Laplace's.",
+        "Pseudo-count added to each outcome, as in scikit-learn's naive Bayes. The value 1 is "
+        "Laplace smoothing.",
         "Raise it if probabilities of exactly 0 or 1 make new rows impossible.",
     ),
     "noise": MODELS["noise"],
@@ -200,10 +201,11 @@ ESTIMATORS: Mapping[str, Parameter] = {
     ),
     "centre": Parameter(
         "callable, tuple of two callables or None",
-        "For a dissimilarity of your own: how a centre is made. None: the mean of the rows. A "
-        "function: maps means (k, n_features) to centres. A pair (statistics, centre): maps rows "
-        "(m, n_features) to statistics (m, W), and their means (k, W) to centres. It should "
-        "minimise D over its cluster, or the objective may rise.",
+        "For a dissimilarity of your own: how a centre is made. None takes the mean of the rows. "
+        "A function takes the means of all clusters, (k, n_features), and returns the centres. Of "
+        "a pair (statistics, centre), the first function maps rows (m, n_features) to statistics "
+        "(m, W); the second takes the means of these statistics, (k, W), and returns the centres. "
+        "If a centre does not minimise the sum of D over its cluster, the objective may rise.",
     ),
     "algorithm": Parameter(
         "",

@@ -79,11 +79,11 @@ FITTING = {
         choices={
             "batch": "One M-step after each pass over all rows.",
             "pruned": "Exact K-means that skips rows whose cluster cannot change.",
-            "squarem": "Extrapolates slow EM.",
+            "squarem": "Extrapolates from the last EM steps, for fits that need many iterations.",
             "incremental": "An M-step after each group of blocks.",
             "sparse": "Skips components that do not matter for a row.",
-            "stepwise": "Online EM, then batch.",
-            "minibatch": "Online K-means, then batch.",
+            "stepwise": "Online EM in the first passes, then batch.",
+            "minibatch": "Online K-means in the first passes, then batch.",
         },
     ),
     "schedule_options": Parameter(

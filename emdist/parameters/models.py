@@ -45,14 +45,16 @@ MODELS = {
     ),
     "assignment": Parameter(
         "",
-        "How rows are shared among components.",
-        "Change it only for these reasons; centres always use hard assignment.",
+        "How each row is shared among the components. Models of centres always use hard "
+        "assignment.",
+        "The default suits most data; docs/models.md describes the others.",
         choices={
-            "soft": "By responsibility: EM.",
-            "hard": "Each row to its most probable component: classification EM.",
-            "tempered": "Deterministic annealing: soft, from nearly equal shares to EM. It depends "
-            "less on the start.",
-            "stochastic": "Each row to a component drawn by responsibility, then EM.",
+            "soft": "Each component gets its responsibility for the row. This is ordinary EM.",
+            "hard": "The most probable component gets the whole row. This is classification EM.",
+            "tempered": "The shares are nearly equal at first and approach those of EM. This is "
+            "deterministic annealing; its result depends less on the starting values.",
+            "stochastic": "In the first iterations, a random component gets the whole row, drawn "
+            "with the responsibilities as probabilities. Ordinary EM follows.",
         },
     ),
     "assignment_options": Parameter(
@@ -101,12 +103,12 @@ MODELS = {
         "Dissimilarity between rows and centres, for kcentroids.",
         choices={
             "squared_euclidean": "K-means.",
-            "cosine": "Directions: spherical K-means.",
-            "mahalanobis": "With one given matrix.",
-            "kullback_leibler": "Between proportions.",
-            "generalised_i": "Between non-negative values.",
-            "itakura_saito": "Between spectra.",
-            "logistic": "Between probabilities.",
+            "cosine": "Compares the directions of rows (spherical K-means).",
+            "mahalanobis": "Measures distances with one matrix that you give.",
+            "kullback_leibler": "Compares proportions.",
+            "generalised_i": "Compares non-negative values.",
+            "itakura_saito": "Compares spectra.",
+            "logistic": "Compares probabilities.",
         },
         default="squared_euclidean",
     ),

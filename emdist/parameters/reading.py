@@ -11,7 +11,7 @@ READING = {
         "block at a time.",
         "Make it smaller if memory is short. Results for another block size agree to about ten "
         "digits; they are not bit-identical.",
-        "A sixteenth of the data, between 2 and 128 MiB.",
+        "A sixteenth of the data, but at least 2 and at most 128 MiB.",
     ),
     "missing_chunks": Parameter(
         "",

@@ -62,8 +62,8 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
     ("KCentroids", "tol"): Parameter(
         "float",
         "Stop when the summed squared movement of the centres falls below this, relative to the "
-        "mean variance of the features where centres lie: directions for 'cosine', proportions for "
-        "'kullback_leibler'.",
+        "mean variance of the features. For 'cosine' this is the variance of the directions of "
+        "rows, for 'kullback_leibler' that of their proportions.",
     ),
     ("KMedians", "max_iter"): Parameter(
         "int",
@@ -80,7 +80,7 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
         "float",
         "Stop when the lower bound of all rows together improves by less than this in an iteration "
         "(in nats), as in scikit-learn.",
-        "Components become empty by a few nats, so do not raise it much.",
+        "A few nats decide whether a component becomes empty, so do not raise it much.",
     ),
     ("BayesianGaussianMixture", "weight_concentration_prior"): Parameter(
         "float or None",
