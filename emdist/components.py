@@ -189,7 +189,7 @@ class Scored(Protocol[Q]):
         """Return the density of components with `params`, for the tiles of a pass."""
 
     def amplification(self, params: Q, spread: Spread) -> float:
-        """Return how many times rounding errors grow in the expanded score, per feature (>= 1)."""
+        """Return by what factor (>= 1) rounding errors grow in the expanded score, per feature."""
 
     def shared(self, x: Floats, weight: Floats | None) -> dict[str, Floats]:
         """Return sums over rows that do not depend on responsibilities.

@@ -256,7 +256,7 @@ class Worst:
 
 @dataclass(frozen=True)
 class Assigned:
-    """Labels, scores and responsibilities of the m rows of a block that count.
+    """Labels, scores and responsibilities of the m rows of a block that are not left out.
 
     Attributes
     ----------
@@ -351,21 +351,22 @@ class Updates(Protocol[P]):
         """
 
     def expected(self, sums: Sums, params: P) -> float:
-        """Return what `params` contribute to the field ``objective`` of `sums`, in nats.
+        """Return the part of the field ``objective`` of `sums` that depends on `params`, in nats.
 
-        `sums` are about the origin. Any parameters may have given their responsibilities. The rest
-        of the field, which is the entropy and the terms without parameters, depends on the
+        `sums` are about the origin. Their responsibilities may come from other parameters. The
+        rest of the field, which is the entropy and the terms without parameters, depends on the
         responsibilities alone. So sums of passes with different parameters can be compared under
         the same `params`.
         """
 
     def terms(self, sums: Sums, params: P, new: P, numerics: Numerics) -> Terms:
-        """Return the terms of the objective of `params`, and its value after the step to `new`."""
+        """Return the terms of the objective of `params`, and the objective after the M-step."""
 
     def shift(self, params: P, new: P) -> float:
         """Return the sum of the squared movements of all locations, in squared units of the data.
 
-        If `new` only bounds where a location will be, the result is the largest possible sum.
+        If `new` contains only bounds of the locations, the result is the largest sum that these
+        bounds allow.
         """
         ...
 
@@ -390,7 +391,7 @@ class Labels(Protocol[Q]):
     def assign(
         self, block: Block, params: Q, origin: Floats, numerics: Numerics, resp: bool = False
     ) -> Assigned:
-        """Return labels and scores of the rows of a block that count.
+        """Return labels and scores of the rows of a block, except rows that are left out.
 
         Responsibilities come with them if `resp` is True.
         """
@@ -398,8 +399,9 @@ class Labels(Protocol[Q]):
     def shown(self, params: Q, numerics: Numerics, resp: bool = False) -> Numerics:
         """Return the arithmetic with which `assign` computes what users see.
 
-        `numerics` is the arithmetic of the fit. It may be less accurate: float32 does little harm
-        to sums over rows, but more to the score of a row and to a criterion.
+        `numerics` is the arithmetic of the fit, which may be less accurate than the result.
+        float32 does little harm to sums over rows, but more to the score of a row and to a
+        criterion.
         """
 
 

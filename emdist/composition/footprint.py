@@ -60,7 +60,7 @@ class Footprint:
 
     @property
     def driver(self) -> int:
-        """The peak of the driver in bytes, without blocks and imports."""
+        """The largest memory of the driver in bytes, without blocks and imported modules."""
         return (
             _DRIVER_PARAMS * self.params
             + _DRIVER_SUMS * self.sums
@@ -69,7 +69,10 @@ class Footprint:
         )
 
     def computing(self, threads: int) -> int:
-        """Return the bytes of a process with this many threads, without blocks and imports."""
+        """Return the memory of a process that computes blocks on `threads` threads, in bytes.
+
+        Blocks and imported modules are not included.
+        """
         sums = (_WORKER_SUMS + _THREAD_SUMS * threads) * self.sums
         return _WORKER_PARAMS * self.params + sums + threads * self.tile
 
@@ -114,11 +117,13 @@ def numbers(recipe: Recipe, k: int, d: int) -> tuple[int, int, int]:
 
     Returns
     -------
-    How many numbers the parameters have, the sums, and the sufficient statistics of one row.
+    The number of values in the parameters, in the sums, and in the sufficient statistics of one
+    row.
     """
     model, components = recipe.section, recipe.components
     if isinstance(components, KMediansModel):
-        # Weight, least and greatest value of every bin; centre, bracket and reach of every cell.
+        # For each cluster and feature, the parameters hold the centre, its bracket and `reach`
+        # (see `Brackets`). The sums hold the weight and the extremes of each of its bins.
         return 5 * k * d, 3 * k * d * components.bins, 0
     if model.name in CENTRES:
         square = d * d if model.dissimilarity == "mahalanobis" else 0

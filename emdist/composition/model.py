@@ -235,7 +235,7 @@ def free_parameters(section: ModelSection, n_components: int, n_features: int) -
 
 
 def param_types(section: ModelSection, schedule: Schedule | None = None) -> dict[str, Any]:
-    """Return the types of the open fields of a stored state or model."""
+    """Return the types of those fields of a stored state or model that depend on the model."""
     return {
         "params": MixtureParams if section.noise is None else NoisyParams,
         "components": make_components(section).params,

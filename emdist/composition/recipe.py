@@ -85,5 +85,8 @@ class Recipe:
 
     @cached_property
     def types(self) -> dict[str, Any]:
-        """The types of the open fields of a stored state. See `codec.decode`."""
+        """The types of those fields of a stored state that depend on the model.
+
+        See `codec.decode`.
+        """
         return param_types(self.section, self.schedule)

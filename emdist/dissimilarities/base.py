@@ -28,8 +28,8 @@ P = TypeVar("P")
 class Dissimilarity(Components[P], Protocol[P]):
     """k centres whose scores are minus the dissimilarity D(x, centre) >= 0, for K-centroids.
 
-    In centred arithmetic, the scores are exactly -D. Otherwise they leave out what all centres
-    share.
+    In centred arithmetic, the scores are exactly -D. In expanded arithmetic, they leave out the
+    terms of D that are the same for all centres.
     """
 
     @property
@@ -43,8 +43,9 @@ class Dissimilarity(Components[P], Protocol[P]):
         """Return centres (k, d) at `rows` (k, d), or near them so that D is finite for all rows."""
 
     def unit(self, spread: Spread, x: Floats, weight: Floats) -> float:
-        """Return the mean variance of a feature in the space of the centres: the unit of `tol`.
+        """Return the unit of `tol`: the variance of a feature, averaged over all features.
 
+        Features are those of the space in which centres lie, such as directions or proportions.
         `x` (m, d) and `weight` (m,) are a sample of the rows and its sample weights.
         """
 
@@ -106,11 +107,11 @@ class CentreBased(MeansAsLocations[Centres]):
 
     @abstractmethod
     def density(self, params: Centres, numerics: Numerics) -> Density:
-        """Return a density that scores -D, perhaps without what all centres share."""
+        """Return a density that scores -D; it may leave out terms that all centres share."""
 
     @abstractmethod
     def amplification(self, params: Centres, spread: Spread) -> float:
-        """Return how many times rounding errors grow in the expanded score."""
+        """Return the factor by which rounding errors grow in the expanded score."""
 
     @abstractmethod
     def centre(self, mean: Floats, before: Floats) -> Floats:
@@ -120,7 +121,10 @@ class CentreBased(MeansAsLocations[Centres]):
         """
 
     def expand(self, x: Array) -> Array:
-        """Return T(x) of rows `x` (m, d), whose mean in a cluster determines the centre: (m, W)."""
+        """Return T(x) of rows `x` (m, d): (m, W).
+
+        The mean of T(x) over a cluster determines its centre.
+        """
         return itself(x)
 
     def bounded(self, centres: Floats) -> Floats:

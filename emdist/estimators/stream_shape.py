@@ -13,7 +13,8 @@ from emdist.families.product import Product
 from emdist.inputs.quoting import shown
 from emdist.settings.config import ModelSection
 
-#: Parameter of an estimator -> attribute of the family that decides the shape of its parameters.
+#: The estimator parameters that decide the shape of the arrays of a family, and for each of them
+#: the name of the attribute of the family.
 _OPTIONS: Mapping[str, str] = {"n_categories": "categories", "n_trials": "trials"}
 
 _WEIGHTS: Mapping[str, str] = {
@@ -25,7 +26,7 @@ _WEIGHTS: Mapping[str, str] = {
 def check_shape(
     before: ModelSection, now: ModelSection, estimator: str, number: str, streaming: bool
 ) -> None:
-    """Raise ConfigError if `now` has another shape than `before`, so that it cannot continue it.
+    """Raise ConfigError if a fit of `before` cannot continue as `now`, which has another shape.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Make the errors of estimators name Python parameters, and not options or configuration keys."""
+"""Wording of estimators' errors: Python parameters, not options or configuration keys."""
 
 from __future__ import annotations
 

@@ -239,7 +239,9 @@ def mean_of(sums: Sums, before: Floats, count: float, weight: float | Floats) ->
 
 
 def term_size(eta: Floats, offset: Floats, size: Floats) -> float:
-    """Return the size of the terms of a score before they cancel, in nats per feature, at least 1.
+    """Return how large the terms of a score are before they cancel, in nats per feature.
+
+    The result is at least 1.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def assigned(
     numerics: Numerics,
     resp: bool = False,
 ) -> Assigned:
-    """Return labels, scores and, on request, responsibilities of the rows of a block that count.
+    """Return labels, scores and, on request, responsibilities of the rows that are not left out.
 
     Raises
     ------

@@ -20,7 +20,8 @@ class Cadence:
     Attributes
     ----------
     seconds, iterations
-        A segment ends at whichever limit comes first; None sets no limit of iterations.
+        Write a checkpoint after this many seconds or this many iterations, whichever comes first.
+        If `iterations` is None, only the seconds decide.
     keep_last, keep_every
         Keep the last `keep_last` checkpoints, and every `keep_every`-th one (0 for none). The best
         is always kept.
@@ -45,7 +46,8 @@ class Plan:
     survey
         The task that surveys one block.
     types
-        The types of the state's open fields, for decoding. See `codec.decode`.
+        The types of those fields of the stored state whose type depends on the model, by name. See
+        `codec.decode`.
     seed
         The random seed of the fit.
     cadence

@@ -127,7 +127,7 @@ class Teller:
 
 @contextmanager
 def teller(key: str) -> Iterator[Teller]:
-    """Return a teller, which sends its last reports at the end of the block."""
+    """Yield a teller for the run `key`. It sends its last reports when the context ends."""
     poster = Poster()
     try:
         yield Teller(key, poster)

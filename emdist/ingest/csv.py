@@ -121,9 +121,9 @@ def _kinds(
 ) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """Return the type that pyarrow guesses for each column, and the contents of non-numeric ones.
 
-    It looks at some columns at a time, in this thread. For each column pyarrow takes kilobytes for
-    the spellings of NaN, and memory that another thread has freed is not available to the reading
-    that follows.
+    To save memory, it looks at some columns at a time, in this thread. For each column, pyarrow
+    takes kilobytes for the spellings of NaN. If another thread did this, the reading that follows
+    could not use the memory that this thread has freed.
     """
     kinds: dict[str, str] = {}
     bad = []
@@ -138,7 +138,7 @@ def _kinds(
 
 
 def _content(column: Any) -> str:
-    """Return what a column that is not numeric holds, for a message."""
+    """Describe the content of a non-numeric column, for a message."""
     if str(column.type) != "string":
         return str(column.type)
     words = (str(cell) for cell in column if not _is_number(str(cell)) and cell.is_valid)

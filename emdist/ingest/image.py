@@ -127,7 +127,7 @@ def decoding(file: File) -> Iterator[Any]:
 
 
 def _read_sound_image() -> None:
-    """Write and read a small image that is certainly sound: a control for `is_defect`."""
+    """Write and read a small valid image, as the control that `is_defect` needs."""
     pillow = need("PIL.Image")
     stream = io.BytesIO()
     pillow.new("RGB", (2, 2)).save(stream, "PNG")

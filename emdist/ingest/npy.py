@@ -68,7 +68,7 @@ def _cut_short(held: int, wanted: int, file: File) -> DataError:
 
 
 def _check_table(header: Header, file: File) -> None:
-    """Refuse an array that is not two-dimensional and real, or too wide.
+    """Refuse an array that is not two-dimensional, not real, or too wide.
 
     This is done before any memory is allocated for the array.
     """
@@ -118,8 +118,8 @@ def _columnwise(
 ) -> Iterator[Array]:
     """Yield blocks of an array in Fortran order, with one read per column and block.
 
-    A memory map would be shorter. But with large pages in the page cache, it maps up to 2 MiB per
-    column and counts them as memory of this process.
+    A memory map would need less code. But if the page cache has large pages, a map takes up to
+    2 MiB per column, and these count as memory of this process.
     """
     dtype, (total, width) = header.dtype, header.shape
     native = real(dtype, file)

@@ -79,8 +79,8 @@ class Growing:
     tail
         The shape of a row: (d,), or () for weights.
     rows
-        The number of rows in a chunk. An array that fits into one chunk gets a chunk of its own
-        size.
+        The largest number of rows in a chunk. If all rows fit into one chunk, this chunk is as
+        large as the array.
     total
         The number of rows in all, or None if it is unknown.
     """
@@ -124,7 +124,8 @@ class Growing:
     def _flush(self) -> None:
         """Write the rows in the buffer as one chunk. The first call creates the array."""
         if self._array is None:
-            # Not earlier: a small table of unknown length would get a chunk of 8 MiB.
+            # The array is not created before the first chunk is complete. Otherwise a small table
+            # of unknown length would get a chunk of 8 MiB.
             shape = (self.total or self._filled, *self.tail)
             self._array = create(self.location, self.dtype, shape, self._filled)
         stop = self.written + self._filled

@@ -1,4 +1,7 @@
-"""Sums of the rows of a block: of an E-step, of labelled rows, and those that are computed once."""
+"""Compute sums over the rows of a block, for an E-step or for given labels.
+
+Shared sums, which do not depend on responsibilities, are also computed here, once per run.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from emdist.sums import Sums
 
 
 def total_weight(x: Array, weight: Floats | None) -> Floats:
-    """Return the total weight of rows `x` (m, d) with weights `weight` (m,), or None for 1: ()."""
+    """Return the total weight of rows `x` (m, d): (). Each has weight 1 if `weight` is None."""
     return np.array(len(x) if weight is None else weight.sum(), np.float64)
 
 
 def share_sums(share: Share, x: Array, weight: Floats | None) -> Sums:
-    """Return the sums of a block of rows (m, d), given what its rows add up to in `share`.
+    """Return the sums of a block of rows (m, d). `share` is the result of its E-step.
 
     The fields are ``n`` (k,), ``t`` (k, width), ``objective`` and ``weight``.
     """
@@ -50,7 +53,7 @@ def labelled_sums(
 def shared_sums(
     family: Scored[Any], x: Array, weight: Floats | None, origin: Floats
 ) -> dict[str, Floats]:
-    """Return the fields ``shared.*`` of rows (m, d): sums that no responsibility enters."""
+    """Return the fields ``shared.*`` of rows (m, d): sums that no responsibility affects."""
     # A block without rows needs every field as well: otherwise its sums could not be added.
     total = family.shared(np.empty((0, x.shape[1])), None)
     if not total:

@@ -64,15 +64,15 @@ class KMediansModel:
     missing: ClassVar[bool] = False
     #: The origin is not subtracted: a median is a value of the data, bit for bit.
     shifted: ClassVar[bool] = False
-    #: Of the spread of the data, only the extremes matter.
+    #: The model uses only the smallest and largest values of the data, not their covariance.
     needs_covariance: ClassVar[bool] = False
-    #: Centres move only as far as the objective certainly falls, so it never rises.
+    #: The objective never rises: a centre moves only so far that the objective is sure to fall.
     approximation: ClassVar[str] = ""
     minimises: ClassVar[bool] = True
     settled: ClassVar[bool] = True
     #: Assignment is hard: each row belongs to one cluster.
     temperature: ClassVar[float] = 0.0
-    #: A median does not follow from scaled sums of other rows.
+    #: A median cannot be computed from sums that were added to others and scaled.
     additive: ClassVar[bool] = False
     #: Distances are sums of absolute differences, not of squares.
     squares: ClassVar[bool] = False
@@ -81,7 +81,7 @@ class KMediansModel:
         return self
 
     def expected(self, sums: Sums, params: Params) -> float:
-        """Return NaN: distances to other centres do not follow from the weights of bins."""
+        """Return NaN: the weights of bins do not determine the distances to other centres."""
         return math.nan
 
     def cells(self, d: int) -> None:
@@ -102,11 +102,12 @@ class KMediansModel:
         return MixtureParams(np.full(k, 1.0 / k), whole(seeds, spread))
 
     def numerics(self, params: Params, spread: Spread, dtype: np.dtype[Any]) -> Numerics:
-        """Return float64, which holds the values of the data, and a unit for exact sums of weights.
+        """Return float64 arithmetic, and the unit to which sample weights are rounded.
 
-        Weights are rounded to multiples of 2^-52 of their total, or a little more. Such multiples
-        are added without rounding in any order. So cumulative weights of exactly one half stay
-        exact, and no median depends on the division of rows into blocks.
+        float64 holds all digits of the data. Weights are rounded to multiples of 2^-52 of their
+        total, or a little more. The sum of such multiples is exact, in whatever order they are
+        added. So cumulative weights of exactly one half stay exact, and no median depends on the
+        division of rows into blocks.
         """
         unit = 2.0 ** (math.ceil(math.log2(spread.weight)) - 52)
         return Numerics("float64", unit=max(unit, np.finfo(float).smallest_subnormal))
@@ -187,11 +188,14 @@ class KMediansModel:
         return float(sums["objective"])
 
     def terms(self, sums: Sums, params: Params, new: Params, numerics: Numerics) -> Terms:
-        """Return only NaN: distances to the new centres do not follow from the bins."""
+        """Return only NaN: the bins do not determine the distances to the new centres."""
         return Terms()
 
     def shift(self, params: Params, new: Params) -> float:
-        """Return a bound: the sum of squares of how far medians can be from centres of `params`."""
+        """Return an upper bound of the summed squared distances of medians from their centres.
+
+        The centres are those of `params`.
+        """
         found = new.components
         slack = np.maximum(found.high - found.means, found.means - found.low)
         most = np.abs(found.means - params.components.means) + slack

@@ -41,7 +41,8 @@ class Row:
     converged
         Whether it stopped before max_iter.
     degenerate
-        The components on the variance floor. For centres, all of them if the rows lie on them.
+        The components on the variance floor. For models of centres: all centres if every row lies
+        on its centre, and none otherwise.
     """
 
     name: str

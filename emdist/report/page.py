@@ -14,7 +14,7 @@ from rich.text import Text
 from emdist.report.lines import say
 from emdist.sums import whole
 
-#: Number of texts of a list that are shown, one per line: there may be very many feature names.
+#: How many entries of a list are shown, one per line. A list of feature names can be very long.
 _LINES = 20
 
 

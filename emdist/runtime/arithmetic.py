@@ -18,7 +18,9 @@ _SWITCHES = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
 @lru_cache
 def arithmetic() -> dict[str, str]:
-    """Return what this process computes with, by name. If two processes agree, so do their bits.
+    """Return the hardware and libraries with which this process computes, by name.
+
+    Two processes for which this is the same compute bit-identical results.
 
     ``cpu`` is the kind of CPU for which Numba compiles: ``NUMBA_CPU_NAME``, or that of this
     machine. ``blas`` names the kernels of OpenBLAS: ``OPENBLAS_CORETYPE``, or those for this

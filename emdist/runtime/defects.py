@@ -4,8 +4,8 @@ Codecs and parsers raise exceptions of any kind, so the kind of an error alone d
 OSError is a failure of the store. An error that names a mistake in code (a missing attribute, a
 call with wrong arguments) and is raised in emdist's own lines is a defect. No user can correct it
 by writing the data again. For all other errors, such as a ValueError of a codec, a *control*
-decides: the same calls, on something that is certainly sound. If they fail too, emdist or a changed
-library is at fault, and not what was read.
+decides: it makes the same calls on something that is known to be valid. If these calls fail too,
+emdist or a changed library is at fault, and not what was read.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 @cache
 def version() -> str:
-    """Return the version, such as "0.2.0", or "0.2.1.dev7+g5b07b4478" for the 7th commit after it.
+    """Return the version, such as "0.2.0".
 
+    Seven commits after version 0.2.0, it is "0.2.1.dev7+g5b07b4478", with the commit after the "g".
     An installed package has the version with which it was built. An editable installation of a
     clone keeps changing, so there the part after "+" is the commit that is checked out now.
     """
@@ -36,7 +37,7 @@ def _checked_out(root: Path) -> str | None:
         if 'name = "emdist"' not in (root / "pyproject.toml").read_text(encoding="utf-8"):
             return None
         git = root / ".git"
-        if git.is_file():  # In a further work tree, .git is a file that names the folder.
+        if git.is_file():  # In an additional work tree, .git is a file with the path.
             git = root / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
         head = (git / "HEAD").read_text(encoding="utf-8").strip()
         if not head.startswith("ref:"):

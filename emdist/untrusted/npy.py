@@ -60,7 +60,7 @@ def read_header(stream: IO[bytes]) -> Header:
 
 
 def _read_sound_header() -> None:
-    """Read a header that is certainly sound: a control for `is_defect`."""
+    """Read a valid header, as the control that `is_defect` needs."""
     stream = io.BytesIO()
     np.save(stream, np.zeros((1, 1)))
     stream.seek(0)

@@ -66,9 +66,9 @@ class ByClass:
     timeout
         Seconds to wait for the workers. A queue or a cloud takes minutes.
     allow_any
-        Whether classes that are not in `KNOWN` are permitted. Naming a class means to import and
-        call it, so the file alone cannot permit it: whoever starts the run must also set the
-        environment variable `TRUST` to 1.
+        Whether classes that are not in `KNOWN` are permitted. emdist imports and calls the class,
+        which can run any code. Therefore the configuration file alone cannot permit it: the user
+        who starts the run must also set the environment variable `TRUST` to 1.
     tls
         Certificates, given to the class and to the client as ``security``. None if the class has
         its own way (Kubernetes, Gateway, Coiled) or if the network is trusted.

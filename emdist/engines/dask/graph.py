@@ -71,9 +71,11 @@ def run_leaf(
 
 
 def join(*nodes: S | Refusal) -> S:
-    """Add aligned siblings: the result is a subtree of the tree over all blocks.
+    """Return the sum of `nodes`, the children of one node of the tree over all blocks.
 
-    If there is a refusal among them, it is raised here, because repeating a join is cheap.
+    They are added in the same order as in `tree_sum` over all blocks, so the result is
+    bit-identical. If there is a refusal among them, it is raised here, because repeating a join is
+    cheap.
     """
     for node in nodes:
         if isinstance(node, Refusal):
@@ -132,8 +134,8 @@ class Names:
     label
         The name of the task on Dask's dashboard.
     token
-        A text that is unique for each run, pass and attempt. It begins with a digit, because Dask
-        groups tasks by the part of the key before the first part that is no word.
+        A text that is unique for each run, pass and attempt. It begins with a digit: Dask groups
+        tasks by the words at the beginning of their keys, and the digit ends these words.
     """
 
     label: str
@@ -167,18 +169,20 @@ def build(
 ) -> tuple[dict[Any, Task], list[Node]]:
     """Return the graph that computes `wanted`, and its nodes that the client must hold.
 
-    The task is sent once, as a task of its own. Unlike scattered data it has a recipe, so if a
-    worker dies with the only copy, that costs an unpickling and not the pass. All blocks of a
-    worker share the task, and with it whatever was prepared from its parameters.
+    The user's task is sent once, and a Dask task of its own unpickles it. If a worker dies with
+    the only copy, Dask unpickles it again on another worker. Scattered data would be lost, and the
+    pass with them. All blocks of a worker share the unpickled task and what it has prepared from
+    its parameters.
 
     Parameters
     ----------
     payload
-        The pickled task.
+        The user's task, pickled.
     kept
         The nodes that an earlier attempt has finished, with their keys.
     following
-        For each of `blocks`, the block that its worker should read ahead meanwhile.
+        For each of `blocks`, the block that its worker should read ahead while it processes this
+        one, or None.
     needs
         For each of `blocks`, the keys of the persisted chunks from which it is made.
     """

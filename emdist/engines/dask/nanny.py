@@ -21,7 +21,7 @@ from tornado.ioloop import PeriodicCallback
 logger = logging.getLogger(__name__)
 
 #: Seconds that a starting worker may spend without using its processor: imports from a busy network
-#: drive take a minute. A worker that progresses, if slowly, on a busy machine is waited for.
+#: drive take a minute. A worker that makes slow progress on a busy machine may take longer.
 START = 180.0
 #: The processor time, in seconds, that counts as progress.
 _HEADWAY = 0.05
@@ -38,8 +38,9 @@ _PR_SET_PDEATHSIG = 1
 class BoundWorker(Worker):  # type: ignore[misc]
     """A worker that ends with its driver, and has imported what it needs before it joins.
 
-    Dask's workers learn through a pipe that their parent was killed. A stopped worker learns
-    nothing and would stay for ever, with its memory, and with the driver's output held open.
+    Dask's workers learn through a pipe that their parent was killed. A worker that is stopped, as
+    by SIGSTOP, does not read the pipe. It would stay for ever, keep its memory, and keep the
+    driver's output open. On Linux, the kernel therefore kills it when its parent dies.
 
     A worker that replaces another gets blocks as soon as it joins. On a busy machine it would then
     spend minutes on imports, while workers that are ready have no blocks left.
@@ -56,7 +57,7 @@ class BoundWorker(Worker):  # type: ignore[misc]
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Return False for messages that a connection ended: the nanny reports which worker died."""
+    """Return False for messages about a lost connection: the nanny reports the worker's death."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, OSError)
 
@@ -64,12 +65,12 @@ def _is_news(record: logging.LogRecord) -> bool:
 class FirmNanny(Nanny):  # type: ignore[misc]
     """Replaces a worker that is frozen or never starts, and closes without waiting for it.
 
-    Dask waits without limit until a process has started before it ends that process. So a cluster
-    with a worker that froze while it started could not be closed: neither the end of a fit nor
-    SIGTERM had an effect. And nobody replaces a worker that is stopped: its address only stays
-    silent.
+    If a process is still starting, Dask does not end it but waits for it, without a time limit. So
+    a cluster with a worker that froze while it started could not be closed: neither the end of a
+    fit nor SIGTERM had an effect. Dask also does not replace a worker whose process is stopped,
+    although this worker does not answer any more.
 
-    It is mutable: it knows since when its worker has been stopped.
+    The nanny is mutable: it knows since when its worker has been stopped.
     """
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:

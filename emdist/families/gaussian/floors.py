@@ -36,7 +36,8 @@ class Narrow:
     variance
         The variance of its rows in the narrowest direction.
     point
-        Whether it is as narrow in every direction, because its rows are all the same.
+        Whether the component is on the floor in every direction, because all its rows are the
+        same.
     """
 
     component: int
@@ -65,8 +66,8 @@ def narrow(
     Parameters
     ----------
     rows
-        The covariances of the rows of components in the family's shape, as `Conjugate.of_rows`
-        returns them.
+        The covariance of the rows of each component, in the shape of the family. `of_rows` of the
+        family returns them.
     shape, means, shares
         The shape of the covariances, the means of components and their mixture weights.
     spread, reg_covar

@@ -22,7 +22,8 @@ D = TypeVar("D", bound=Density)
 def joined(parts: Sequence[tuple[Columns, Density]], d: int) -> Density:
     """Return the density whose score is the sum of those of `parts`, for `d` columns in all.
 
-    If all parts are expanded, so is the result: it still needs two matrix products for a tile.
+    If all parts are `Expanded` densities, the result is one too. It then still needs only two
+    matrix products for a tile.
     """
     expanded = [(columns, part) for columns, part in parts if isinstance(part, Expanded)]
     if len(expanded) < len(parts):
@@ -62,7 +63,9 @@ class Added:
 
 @dataclass(frozen=True)
 class Joined:
-    """The joined density if some groups are not expanded and so need the rows themselves.
+    """The joined density of groups of which at least one is not `Expanded`.
+
+    Such a group needs the rows themselves, and not only their statistics T(x).
 
     Attributes
     ----------

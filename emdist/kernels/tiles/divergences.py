@@ -55,7 +55,7 @@ def _generalised_i(x: float, mu: float) -> float:
 
 @jit
 def generalised_i(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """Compute ``sum_j x log(x / mu) - x + mu`` of each row to its label's centre: fills (m,)."""
+    """Fill `out` (m,) with ``sum_j x log(x / mu) - x + mu``; mu is the centre of the row."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
@@ -66,7 +66,7 @@ def generalised_i(x: Array, centres: Array, labels: Array, out: Array) -> None:
 
 @jit
 def itakura_saito(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """Compute ``sum_j x / mu - log(x / mu) - 1`` of each row to its label's centre: fills (m,)."""
+    """Fill `out` (m,) with ``sum_j x / mu - log(x / mu) - 1``; mu is the centre of the row."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
@@ -83,7 +83,7 @@ def itakura_saito(x: Array, centres: Array, labels: Array, out: Array) -> None:
 
 @jit
 def logistic(x: Array, centres: Array, labels: Array, out: Array) -> None:
-    """Compute ``sum_j x log(x / mu) + (1 - x) log((1 - x) / (1 - mu))`` by row: fills (m,)."""
+    """Fill `out` (m,) with ``sum_j x log(x / mu) + (1 - x) log((1 - x) / (1 - mu))`` by row."""
     for i in range(x.shape[0]):
         c = labels[i]
         total = 0.0
@@ -96,7 +96,7 @@ def logistic(x: Array, centres: Array, labels: Array, out: Array) -> None:
 
 @jit
 def negentropy(x: Array, out: Array) -> None:
-    """Compute ``sum_j x log x`` of each row, with 0 log 0 = 0: fills (m,)."""
+    """Fill `out` (m,) with ``sum_j x log x`` of each row, with 0 log 0 = 0."""
     for i in range(x.shape[0]):
         total = 0.0
         for j in range(x.shape[1]):

@@ -70,7 +70,7 @@ def filled_pairs(x: Array) -> Array:
 def observed_quadratic(
     x: Array, means: Array, precisions: Array, half_logs: Array, out: Array
 ) -> None:
-    """Sum ``half_log_j - (x_j - mean_j)^2 precision_j / 2`` over observed j: fills (k, m)."""
+    """Fill `out` (k, m): sum ``half_log_j - (x_j - mean_j)^2 precision_j / 2`` over observed j."""
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
             total = 0.0
@@ -83,7 +83,10 @@ def observed_quadratic(
 
 @jit
 def observed_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
-    """Sum deviations from each mean, observed weight, and squared deviations: adds to (k, 3 d)."""
+    """Add sums over rows to `out` (k, 3 d), weighted with `resp`, over observed values only.
+
+    The sums are those of deviations from each mean, of weights, and of squared deviations.
+    """
     d = x.shape[1]
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
@@ -99,7 +102,7 @@ def observed_squares(x: Array, resp: Array, means: Array, out: Array) -> None:
 
 @jit
 def observed_distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
-    """Compute squared distances to the own label's mean over observed values: fills (m,)."""
+    """Fill `out` (m,) with squared distances to the mean of a row's label over observed values."""
     for i in range(x.shape[0]):
         total = 0.0
         c = labels[i]
@@ -239,8 +242,8 @@ def marginal_by_covariance(
 ) -> None:
     """Do what `marginal_by_precision` does, from the covariance S of observed features.
 
-    This has no cancellation. It fills ``-1/2 e_o^T S_oo^-1 e_o - 1/2 log |S_oo|``, which is all but
-    the constant, and costs o^3 / 6 for each pattern.
+    This has no cancellation. It fills `out` with ``-1/2 e_o^T S_oo^-1 e_o - 1/2 log |S_oo|``, which
+    is all but the constant. With o observed features, it costs o^3 / 6 for each pattern.
     """
     d = e.shape[1]
     at, a, z = np.empty(d, np.int64), np.empty((d, d)), np.empty(d)
@@ -267,7 +270,9 @@ def conditional(
     covariance: Array,
     variance: Array,
 ) -> None:
-    """Compute the missing values given the observed ones, for one Gaussian: fills `e` and spreads.
+    """Fill `e` with missing values, given the observed ones, and add up their covariances.
+
+    Both are those of one Gaussian.
 
     ``E[x_u | x_o] - mean_u = -P_uu^-1 (P e)_u`` with covariance ``P_uu^-1``. Rows of weight 0 keep
     0, which is right for sums, but not for any other use.

@@ -69,7 +69,7 @@ def unpack(upper: Array, d: int) -> Array:
 
 @jit_sums
 def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
-    """Compute the squared distance of each row to its label's mean, in float64: fills (m,)."""
+    """Fill `out` (m,) with the squared distance of each row to its label's mean, in float64."""
     for i in range(x.shape[0]):
         total = 0.0
         c = labels[i]
@@ -81,7 +81,7 @@ def distance_to_own(x: Array, means: Array, labels: Array, out: Array) -> None:
 
 @jit_sums
 def centred_quadratic(x: Array, means: Array, precisions: Array, out: Array) -> None:
-    """Compute ``-1/2 sum_j (x_j - mean_j)^2 precision_j``, squaring differences: fills (k, m)."""
+    """Fill `out` (k, m) with ``-1/2 sum_j (x_j - mean_j)^2 precision_j``, without cancellation."""
     for c in range(means.shape[0]):
         for i in range(x.shape[0]):
             total = 0.0

@@ -13,8 +13,8 @@ from emdist.kernels.jit import jit
 Array = NDArray[Any]
 
 #: Memory that the work on a tile takes, in bytes: a common size of a second-level cache. Smaller
-#: tiles stay nearer to the core, but threads then wait longer for each other between kernels,
-#: which costs more than that gains.
+#: tiles would fit into a faster cache. But threads would wait longer for each other between
+#: kernels, and this costs more time than the faster cache saves.
 TILE_BYTES = 2 << 20
 
 
@@ -35,7 +35,10 @@ def tiles(n_rows: int, rows: int) -> Iterator[tuple[int, int]]:
 
 @jit
 def shift(x: Array, origin: Array, out: Array) -> None:
-    """Compute ``x - origin`` in the precision of the subtraction, then round: fills (m, d)."""
+    """Fill `out` (m, d) with ``x - origin``.
+
+    The difference has the wider type of the two, and is then rounded to the type of `out`.
+    """
     for i in range(x.shape[0]):
         for j in range(x.shape[1]):
             out[i, j] = x[i, j] - origin[j]

@@ -54,7 +54,7 @@ def _winners(found: Array, best: Array, names: Array, m: Any, own: Array, label:
 @jit_quotients
 def _margins(norm: Array, own: Array, floor: Array, best: Array, second: Array, place: Array,
              gamma: Any, m: Any, upper: Array, error: Array, out: Array) -> None:  # fmt: skip
-    """Compute by how much each group's nearest centre is farther than the own: fills (g, tile).
+    """Fill `out` (g, tile): how much farther each group's nearest centre is than the row's own.
 
     Scores err by at most ``gamma (2 |x| |mu| + |mu|^2)``, and so a squared distance D by
     ``gamma (5 |x|^2 + 3 D)``. A later pass can tell two centres apart if their distances differ by
@@ -197,9 +197,9 @@ def unsafe(labels: Array, since: Array, margins: Array, table: Array, now: Any,
 
 @jit_quotients
 def passes_left(labels: Array, margins: Array, pace: Array, out: Array) -> None:
-    """Estimate how many passes a row's bounds will hold at the current pace: fills (m,).
+    """Fill `out` (m,): for how many passes a row's bounds are likely to stay valid.
 
-    `pace` (g, k) is by how much a pass reduces a bound.
+    `pace` (g, k) is by how much a pass reduces a bound. It is assumed to stay as it is.
     """
     out[:] = np.inf
     for q in range(margins.shape[0]):

@@ -169,7 +169,10 @@ class Code:
         return self.builder.extract_element(self._halved(vector, 1), I32(0))
 
     def totals(self, vectors: list[Any]) -> Any:
-        """Return the sums over the lanes of each vector as one float64 vector; adds neighbours."""
+        """Return the sum over the lanes of each vector, all in one float64 vector.
+
+        Halves of each vector are added first, and then pairs of neighbouring lanes.
+        """
         size = len(vectors)
         left = [self._halved(vector, size) for vector in vectors]
         while len(left) > 1:
@@ -183,7 +186,10 @@ class Code:
         return left[0]
 
     def every(self, vectors: list[Any], step: int, first: int) -> Any:
-        """Return the numbers `first`, first + step, ... of `step` vectors as one vector."""
+        """Return the lanes `first`, first + step, ... of `step` vectors as one vector.
+
+        Lanes are counted from the first vector through to the last.
+        """
         found = vectors[0]
         for n, vector in enumerate(vectors):
             # `index` selects the lanes that come from this vector. Earlier lanes are already in
@@ -208,10 +214,10 @@ class Code:
         return rows
 
     def exp(self, x: Any) -> Any:
-        """Return exp(x) for x <= 0 if it is not subnormal, to 2 units in the last place.
+        """Return exp(x) for x <= 0, with an error of at most 2 units in the last place.
 
-        NaN stays NaN. The value is 2^n times the Taylor series about the nearest multiple n of
-        log 2.
+        This does not hold if exp(x) is subnormal. NaN stays NaN. The value is 2^n times the
+        Taylor series about the nearest multiple n of log 2.
         """
         single = isinstance(self.number, ir.FloatType)
         bits, bias, degree = (23, 127, 7) if single else (52, 1023, 13)

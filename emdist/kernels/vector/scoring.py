@@ -146,7 +146,7 @@ def two_best_of_panel(
 
 @inline
 def scores_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, out: Any, best: Any) -> Any:
-    """Compute all scores of a panel and the highest: fills out (k, rows), raises best (rows,)."""
+    """Fill `out` (k, rows) with all scores of a panel, and raise `best` (rows,) to the highest."""
     contiguous(panel, eta, offset, out, best)
     signature = types.void(panel, eta, offset, out, best)
 

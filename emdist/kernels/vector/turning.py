@@ -111,7 +111,7 @@ turn_1, turn_2, turn_3, turn_4, turn_5, turn_6, turn_7 = map(_few_turner, range(
 
 @inline
 def multiply_lines(typing: Any, panel: Any, pairs: Any, first: Any, last: Any, out: Any) -> Any:
-    """Multiply pairs (n, 2) of lines of a panel, for pairs `first` to `last` - 1: fills out."""
+    """Fill `out` with products of pairs (n, 2) of lines of a panel, from `first` to `last` - 1."""
     contiguous(panel, pairs, out)
     signature = types.void(panel, pairs, first, last, out)
 

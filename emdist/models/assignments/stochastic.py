@@ -19,7 +19,7 @@ from emdist.kernels.tiles.hashing import uniform_of_rows
 from emdist.models.assignments import Assignment, Share, Tile, scattered
 from emdist.models.assignments.soft import Soft, Softened
 
-#: The number of this purpose of random numbers, so that no other draws use the same stream.
+#: Identifies the random stream of the draws of components. No other draws use this stream.
 _STREAM = 7
 
 

@@ -44,9 +44,10 @@ class Levelled(Generic[P]):
 class NoisyDensity:
     """A density of k components, and of the noise as component number k.
 
-    The statistics of rows that are noise count for no component. But the shared sums of a family,
-    which no responsibility enters, include these rows. So the noise sums its part of them, in
-    columns behind those of the family, and the M-step subtracts it.
+    The statistics of rows that are noise count for no component. But the shared sums of a family
+    do not depend on responsibilities, so they include these rows. The noise therefore has columns
+    behind those of the family, which contain its part of the shared sums. The M-step subtracts
+    this part.
 
     Attributes
     ----------
@@ -59,8 +60,8 @@ class NoisyDensity:
     extra
         The number of values in these shared sums.
     base_of
-        The function that computes the sum of ``resp * base(x)`` of the noise from its part of the
-        shared sums.
+        The function that takes the part of the noise in the shared sums, (extra,). It returns the
+        sum of ``resp * base(x)`` over rows, where resp is the responsibility of the noise.
     """
 
     inner: Density
@@ -90,7 +91,8 @@ class NoisyDensity:
 
     def score(self, x: Array, t: Array, out: Array) -> None:
         self.inner.score(x, t, out[:-1])
-        # The caller adds the base to all scores. The noise has none, so it is subtracted here.
+        # The caller adds base(x) to all scores. It is no part of the score of the noise, so it is
+        # subtracted here.
         out[-1] = -self.inner.base(x)
 
     def base(self, x: Array) -> Floats:

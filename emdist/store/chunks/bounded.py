@@ -98,7 +98,7 @@ def _blosc(packed: memoryview, limit: int) -> None:
 
 
 def _lz4(packed: memoryview, limit: int) -> None:
-    """Check the decoded size with which a chunk of numcodecs' LZ4 begins."""
+    """Check the decoded size, which is in the first 4 bytes of a chunk of numcodecs' LZ4."""
     size = int.from_bytes(packed[:4], "little")
     if size > limit:
         raise Oversized(size, limit)

@@ -13,7 +13,7 @@ from emdist.errors import ConfigError
 #: Shape, chunks, dtype, fill value and dimension names of an array.
 Layout = tuple[tuple[int, ...], tuple[int, ...], str, Any, list[str]]
 
-#: The label of left-out rows: without a noise component, and with one, whose label is -1.
+#: The label of rows that were left out: -1, or -2 in a model with noise, where -1 is the noise.
 MASKED, MASKED_BESIDE_NOISE = -1, -2
 _MAX_CHUNK_ROWS = 1 << 22
 
@@ -48,7 +48,7 @@ def chunk_rows(bounds: Sequence[int]) -> int:
     if len(bounds) == 2:  # There is no other block that could share these chunks.
         return min(rows, _MAX_CHUNK_ROWS)
     fewest = -(-rows // _MAX_CHUNK_ROWS)
-    # A long block may have no even division near the wanted one: a prime number of rows has none.
-    # One large chunk is then better than millions of small ones.
+    # It may be impossible to divide a long block into equal chunks of about this size, for example
+    # if its number of rows is prime. One large chunk is then better than millions of small ones.
     parts = next((n for n in range(fewest, 16 * fewest) if rows % n == 0), 1)
     return rows // parts

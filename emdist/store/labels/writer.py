@@ -62,7 +62,10 @@ class LabelWriter:
 
     @property
     def layout(self) -> tuple[int, int, int]:
-        """Rows, rows of a block, and columns: they determine shapes and chunks of the arrays."""
+        """The number of rows, of rows in a block, and of columns of the responsibilities.
+
+        They determine the shapes and chunks of the arrays.
+        """
         return self.bounds[-1], self.bounds[1] - self.bounds[0], self.n_components
 
     @property

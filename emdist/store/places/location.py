@@ -319,7 +319,7 @@ def _object_store(url: str, options: _Options) -> Any:
 
 
 def _open_sound_store() -> None:
-    """Open a store with a URL and options that are certainly valid: a control for `is_defect`."""
+    """Open a store with a valid URL and options, as the control that `is_defect` needs."""
     import obstore.store
 
     tried = _retries((("max_retries", "1"), ("init_backoff", "1")))

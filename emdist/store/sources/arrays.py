@@ -28,8 +28,9 @@ class ArraySource:
     bounds
         The block plan: the first row of each block, then n.
     non_finite
-        What happens to rows with NaN or infinity. "raise" passes them on, and the survey refuses
-        them. "drop" masks them. "missing" passes them on, and the survey accepts NaN.
+        What happens to rows with NaN or infinity. "drop" masks them. With "raise", blocks contain
+        them, and the survey raises an error. With "missing", blocks contain them too, but the
+        survey accepts NaN and refuses only infinity.
     feature_names
         The names of the columns, or None.
     """

@@ -62,8 +62,9 @@ class ZarrSource:
         What happens to the rows in `gaps`: "drop" masks them, "fill" uses the fill value, and
         "raise" allows none.
     non_finite
-        What happens to rows with NaN or infinity: "raise" (the survey refuses them), "drop" (they
-        are masked) or "missing" (the survey accepts NaN).
+        What happens to rows with NaN or infinity. "drop" masks them. With "raise", blocks contain
+        them, and the survey raises an error. With "missing", blocks contain them too, but the
+        survey accepts NaN and refuses only infinity.
     gaps
         The half-open row ranges of missing chunks. A chunk that is missing outside these ranges has
         vanished since the check, which is an error under any policy.
