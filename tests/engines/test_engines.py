@@ -350,7 +350,7 @@ def test_workers_that_die_again_and_again(processes: Client, tmp_path: Path) -> 
 
 def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) -> None:
     until(lambda: len(processes.nthreads()) == 2)
-    engine = DaskEngine(processes, stall_timeout=4.0)
+    engine = DaskEngine(processes, stall_timeout=8.0)
     try:
         got = engine.map_reduce(Signals(str(tmp_path), signal.SIGSTOP), range(65))
         assert len(engine._avoid) == 1

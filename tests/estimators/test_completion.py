@@ -165,7 +165,7 @@ def test_completion_that_is_refused() -> None:
     with pytest.raises(ConfigError, match="not supported for multinomial"):
         MultinomialMixture(2, non_finite="missing").fit(with_holes(counts))
     paired = BinomialMixture(2, n_trials="cell", random_state=0).fit(counts)
-    with pytest.raises(ConfigError, match="trials are given"):
+    with pytest.raises(ConfigError, match="does not model their number of trials"):
         paired.complete(with_holes(counts))
     est = GaussianMixture(2, random_state=0).fit(counts)
     with pytest.raises(NonFiniteError, match="contains infinity"):
@@ -207,7 +207,7 @@ def test_a_run_knows_what_nan_is(name: str, tmp_path: Path) -> None:
         assert isinstance(job, Job)
         job.complete()
     warned = [event.message for event in told if isinstance(event, Warned)]
-    assert any(f"{np.isnan(x).sum()} of 2500 values are NaN" in text for text in warned)
+    assert any(f"{np.isnan(x).sum()} of 2,500 values are NaN" in text for text in warned)
     written = zarr.open_group(tmp_path / "run" / "labels.zarr", mode="r")
     back = emdist.load(tmp_path / "run")
     assert back.non_finite == "missing"

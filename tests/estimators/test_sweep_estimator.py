@@ -150,7 +150,7 @@ def test_models_that_were_cut_short_are_named(x: Rows) -> None:
         (GaussianMixture(), {"n_components": [2, 601]}, {}, StartError, "601"),
         (GaussianMixture(), {"n_components": [2]}, {"criterion": "b"}, ConfigError, "criterion"),
         (GaussianMixture(), {"n_components": [2]}, {"memory": "x"}, ConfigError, "memory"),
-        (KMeans(), {"n_clusters": [2, 3, 4]}, {"criterion": "bic"}, ConfigError, "Take icl"),
+        (KMeans(), {"n_clusters": [2, 3, 4]}, {"criterion": "bic"}, ConfigError, "Use icl"),
         (KCentroids(dissimilarity="cosine"), {"n_clusters": [2, 3, 4]}, {}, ConfigError, "elbow"),
         (KMedians(), {"n_clusters": [2, 3]}, {"criterion": "elbow"}, ConfigError, "at least 3"),
         (object(), {"n_clusters": [2, 3]}, {}, ConfigError, "GridSearchCV"),

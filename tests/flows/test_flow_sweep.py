@@ -107,7 +107,7 @@ def test_errors_fail_the_flow_run_with_their_message(swept: dict[str, Any]) -> N
     )
     state = sweep(wrong, return_state=True)
     assert isinstance(state.result(raise_on_failure=False), ConfigError)
-    assert "Take bic or aic or icl" in str(state.message)
+    assert "Use bic or aic or icl" in str(state.message)
 
 
 @pytest.mark.slow

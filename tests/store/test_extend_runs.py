@@ -169,7 +169,7 @@ def test_labels_that_others_wrote_stay(data: Path, tmp_path: Path) -> None:
     complete(values(data, tmp_path, "other", seed=5))
     shutil.rmtree(tmp_path / "r/labels.zarr")
     shutil.copytree(tmp_path / "other/labels.zarr", tmp_path / "r/labels.zarr")
-    with pytest.raises(RunMismatchError, match="labels of another model"):
+    with pytest.raises(RunMismatchError, match="they are of another model or of other data"):
         complete(values(data, tmp_path, max_iter=9, extend=True))
 
 

@@ -113,3 +113,10 @@ def test_missing_obstore_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
         open_object_store(Location("s3://never-opened-before/x"))
     with pytest.raises(ConfigError, match=r"obstore, which is not installed\. Run: .*\[cloud\]"):
         open_folder(Location("s3://never-opened-before/x")).exists("y")
+
+
+@pytest.mark.parametrize("url", ["file://[", "s3://b[/x", "http://u:secret@[x", "s3://\u2100.x/"])
+def test_a_host_that_cannot_be_read_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"the host of a \w+:// URL cannot be read") as caught:
+        Location(url)
+    assert "secret" not in str(caught.value)

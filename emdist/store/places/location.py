@@ -202,7 +202,13 @@ def _normalise(url: str) -> str:
             f"the scheme {scheme}:// is not known; use a local path or one of "
             + ", ".join(f"{known}://" for known in SCHEMES)
         )
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # Its message may show a password.
+        raise ConfigError(
+            f"the host of a {scheme}:// URL cannot be read. Write [ and ] only around an IPv6 "
+            "address, and the host in plain letters."
+        ) from None
     if scheme != "file":
         _check_port(parts)
         if not parts.netloc:
