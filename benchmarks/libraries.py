@@ -28,7 +28,6 @@ from benchmarks.comparison.data import Clusters, on_disk
 from benchmarks.comparison.measuring import LIMITS, PAUSE, THREADS
 from benchmarks.comparison.workload import MIB
 from benchmarks.ratio import interval_of
-from emdist.interfaces import Array
 
 #: The share of a user's wall time that own code must gain.
 WORTH = 1.15
@@ -92,24 +91,8 @@ def labels_by_zarr() -> None:
     writing._packing = lambda array: None
 
 
-def plain_sums() -> None:
-    """Sum the bytes of labels twice, and reserve no blocks of files."""
-    from emdist.store.chunks import writing
-    from emdist.store.chunks.crc32c import extend
-
-    patched: Any = writing
-    own = writing._put_chunk
-
-    def put(path: Path, pack: Any, rows: Array, array: Any, digest: int) -> int:
-        own(path, pack, rows, array, digest)
-        return extend(digest, rows)
-
-    patched._put_chunk = put
-    patched._reserve = lambda: lambda fd, mode, start, size: None
-
-
 LIBRARIES: Mapping[str, Callable[[], None]] = {
-    function.__name__: function for function in (by_zarr, by_zarrs, labels_by_zarr, plain_sums)
+    function.__name__: function for function in (by_zarr, by_zarrs, labels_by_zarr)
 }
 
 _LARGE = Clusters(8_000_000, 64, 16)
@@ -125,7 +108,6 @@ ROWS = (
     Row("plain", "mapped reading of unpacked chunks", "by_zarr", _FIT, _LARGE, ""),
     Row("labels", "direct writing of labels", "labels_by_zarr", _LABEL, _WRITTEN, ""),
     Row("all", "direct writing of responsibilities", "labels_by_zarr", _ALL, _WRITTEN, ""),
-    Row("checksums", "composed checksums and fallocate", "plain_sums", _ALL, _WRITTEN, ""),
 )
 
 

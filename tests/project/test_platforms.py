@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.store.chunks import writing as chunk_writing
 from emdist.store.places import files_local
 from emdist.store.places.files_local import flush
 from tests.support.paths import ROOT
@@ -67,15 +66,6 @@ def test_a_cluster_without_what_linux_has(tmp_path: Path) -> None:
     ran("-m emdist", "fit", "x.zarr", "-k", 3, "--run", "here", folder=tmp_path)
     there, here = (tmp_path / name / "final/model.safetensors" for name in ("there", "here"))
     assert there.read_bytes() == here.read_bytes()
-
-
-def test_without_fallocate_writing_reserves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunk_writing.ctypes, "CDLL", lambda name: object())
-    chunk_writing._reserve.cache_clear()
-    try:
-        assert chunk_writing._reserve()(-1, 0, 0, 1 << 20) is None
-    finally:
-        chunk_writing._reserve.cache_clear()
 
 
 def test_on_macos_data_reach_the_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

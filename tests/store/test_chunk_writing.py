@@ -17,7 +17,7 @@ from zarr.codecs import ZstdCodec
 
 from emdist.interfaces import Array
 from emdist.store.chunks import writing as chunk_writing
-from emdist.store.chunks.crc32c import behind, extend
+from emdist.store.chunks.crc32c import extend
 from emdist.store.chunks.writing import packers, put_rows
 from emdist.store.places.location import Location
 
@@ -182,38 +182,6 @@ def test_the_digest_is_of_rows_in_the_type_they_are_stored_in(tmp_path: Path) ->
     assert digest == google_crc32c.value(x.tobytes())
 
 
-@pytest.mark.parametrize("kind", ["labels", "score"])
-@pytest.mark.parametrize(("part", "cached"), [(64, 0), (4096, 1000), (1 << 16, 1 << 16), (17, 90)])
-def test_parts_that_are_written_at_a_time_change_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, part: int, cached: int
-) -> None:
-    x = values(kind)[:CHUNK]
-    put(tmp_path / "whole", created(tmp_path / "whole", x), x)
-    monkeypatch.setattr(chunk_writing, "_PART", part)
-    monkeypatch.setattr(chunk_writing, "_CACHED", cached)
-    put(tmp_path / "parts", created(tmp_path / "parts", x), x)
-    assert stored(tmp_path / "parts") == stored(tmp_path / "whole")
-    (raw,) = stored(tmp_path / "parts").values()
-    assert google_crc32c.value(raw[:-4]) == int.from_bytes(raw[-4:], "little")
-
-
-def test_files_that_cannot_be_reserved_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, asked = values("score"), []
-
-    def unsupported(*arguments: int) -> int:
-        asked.append(arguments[-1])
-        return -1
-
-    put(tmp_path / "a", created(tmp_path / "a", x), x)
-    monkeypatch.setattr(chunk_writing, "_reserve", lambda: unsupported)
-    put(tmp_path / "b", created(tmp_path / "b", x), x)
-    assert stored(tmp_path / "a") == stored(tmp_path / "b")
-    # What is asked for is what is written: the end of a file would be zeros otherwise.
-    assert asked == [len(raw) for _, raw in sorted(stored(tmp_path / "b").items())]
-
-
 def test_what_blosc_cannot_take_is_for_zstandard() -> None:
     assert isinstance(packers("f4", (1 << 22, 200))[0], ZstdCodec)
     assert not isinstance(packers("f4", (1 << 22, 100))[0], ZstdCodec)
@@ -225,15 +193,3 @@ def test_checksums_are_those_of_google_crc32c(data: bytes, crc: int, cut: int) -
     assert extend(extend(0, data[:cut]), np.frombuffer(data[cut:], "u1")) == google_crc32c.value(
         data
     )
-
-
-@given(st.binary(max_size=300), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_a_checksum_behind_other_bytes_needs_none(data: bytes, before: int, other: int) -> None:
-    known = google_crc32c.extend(before, data)
-    assert behind(other, before, known, len(data)) == google_crc32c.extend(other, data)
-
-
-def test_checksums_of_much_data_go_behind_other_data() -> None:
-    data = np.random.default_rng(0).bytes((1 << 24) + 5)
-    known = google_crc32c.value(data)
-    assert behind(77, 0, known, len(data)) == google_crc32c.extend(77, data)

@@ -1,6 +1,6 @@
 """Run the command line with what macOS lacks taken away: ``python as_macos.py ARGUMENTS``.
 
-emdist finds no ``/proc``, no control groups, no fallocate, prctl, affinity or advice about files.
+emdist finds no ``/proc``, no control groups, no prctl, affinity or advice about files.
 Other packages do: on macOS they have ways of their own.
 """
 
@@ -44,7 +44,7 @@ _getattr, _readlink = ctypes.CDLL.__getattr__, pathlib.Path.readlink
 
 
 def _symbol(library: ctypes.CDLL, name: str) -> Any:
-    if name in ("fallocate", "prctl") and _is_emdists():
+    if name == "prctl" and _is_emdists():
         asked.add(name)
         raise AttributeError(name)
     return _getattr(library, name)  # type: ignore[no-untyped-call]

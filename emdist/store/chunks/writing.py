@@ -7,8 +7,7 @@ other began.
 
 Responsibilities and scores of rows between clusters are noise: they shrink by a tenth, at half of
 the speed. Blosc has packed buffers and, where packing gains nothing, buffers with plain bytes. A
-few slices of a chunk decide which of them it becomes. A plain buffer needs no copy, and its bytes
-are summed only once, because the digest of the rows follows from the checksum of the file.
+few slices of a chunk decide which of them it becomes. A plain buffer needs no copy.
 
 A file appears whole or not at all, because it is written under a temporary name and renamed. Like
 Zarr, this does not wait for the disk. After a loss of power a file may be cut off, which its
@@ -17,13 +16,12 @@ checksum shows.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cache, partial, reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,7 +31,7 @@ from numcodecs.blosc import BITSHUFFLE, MAX_BUFFERSIZE, Blosc  # type: ignore[im
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 
 from emdist.interfaces import Array
-from emdist.store.chunks.crc32c import behind, extend
+from emdist.store.chunks.crc32c import extend
 from emdist.store.chunks.layout import object_key, spelled
 from emdist.store.places.location import Location
 
@@ -46,10 +44,6 @@ _SLICES, _SLICE = 4, 1 << 15
 _WORTH = 0.8
 #: Blosc's flags for plain bytes and for LZ4 (c-blosc, README_CHUNK_FORMAT).
 _PLAIN, _LZ4 = 0x02, 0x20
-#: The bytes that are written at a time, aligned in the file: for them the page cache uses large
-#: pages, which halves the cost. Then, how many of these bytes are still in a processor's cache
-#: after the write.
-_PART, _CACHED = 1 << 21, 1 << 20
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
 
 
@@ -109,12 +103,8 @@ def _put_chunk(path: Path, pack: Pack, rows: Array, array: zarr.Array[Any], dige
     if len(rows) < size:  # The last chunk of the array: Zarr stores every chunk at full size.
         whole = np.full((size, *rows.shape[1:]), array.fill_value, array.dtype)
         whole[: len(rows)] = rows
-    pieces = pack(whole)
-    checksum = _store(path, pieces)
-    if len(pieces) == 1 or whole is not rows:
-        return extend(digest, rows)
-    header, raw = pieces
-    return behind(digest, extend(0, header), checksum, len(raw))
+    _store(path, pack(whole))
+    return extend(digest, rows)
 
 
 def _packing(array: zarr.Array[Any]) -> Pack | None:
@@ -149,9 +139,9 @@ def _blosc(codec: Any, width: int, rows: Array) -> list[Any]:
     return [header, raw]
 
 
-def _store(path: Path, pieces: list[Any]) -> int:
-    """Write one file of `pieces` and their checksum, whole or not at all. Return the checksum."""
-    size = sum(memoryview(piece).nbytes for piece in pieces) + 4
+def _store(path: Path, pieces: list[Any]) -> None:
+    """Write one file of `pieces` and their checksum, whole or not at all."""
+    checksum = reduce(extend, pieces, 0)
     # Zarr's writers use the same form of name, so leftovers of killed processes are recognised.
     beside = path.with_suffix(f".{uuid.uuid4().hex}.partial")
     try:
@@ -161,38 +151,14 @@ def _store(path: Path, pieces: list[Any]) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(beside, _FLAGS, 0o666)
         try:
-            if size > _SLICES * _SLICE:
-                _reserve()(fd, 0, 0, size)
-            checksum = _write_summed(fd, pieces)
+            _write(fd, [*pieces, checksum.to_bytes(4, "little")])
         finally:
             os.close(fd)
         beside.replace(path)
-        return checksum
     except BaseException:  # even an interrupt must leave no unfinished file
         with suppress(OSError):
             beside.unlink()
         raise
-
-
-def _write_summed(fd: int, pieces: list[Any]) -> int:
-    """Write `pieces` and, after them, their checksum. Return the checksum.
-
-    The last piece is the longest. The bytes that the kernel has just copied are still in the
-    processor's cache: half of each part is summed then, and need not come from memory again. The
-    other half is summed before the write, because no more than half stays in the cache.
-    """
-    *head, last = pieces
-    checksum, raw = reduce(extend, head, 0), memoryview(last).cast("B")
-    at, end, summed = 0, _PART - sum(map(len, head)), 0
-    while at < len(raw):
-        end = min(end, len(raw))
-        ahead = max(summed, end - _CACHED)
-        checksum, summed = extend(checksum, raw[summed:ahead]), ahead
-        _write(fd, [*head, raw[at:end]])
-        head, at, end = [], end, end + _PART
-    checksum = extend(checksum, raw[summed:])
-    _write(fd, [checksum.to_bytes(4, "little")])
-    return checksum
 
 
 def _write(fd: int, pieces: list[Any]) -> None:
@@ -204,20 +170,3 @@ def _write(fd: int, pieces: list[Any]) -> None:
             done -= len(left.pop(0))
         if left:
             left[0] = left[0][done:]
-
-
-@cache
-def _reserve() -> Callable[[int, int, int, int], Any]:
-    """Return Linux's fallocate.
-
-    Reserving the blocks of a file at once is cheaper than page by page.
-
-    Its failures are ignored, because the write itself reports them. `os.posix_fallocate` is not
-    used: it writes to every page of a file if the file system cannot reserve.
-    """
-    try:
-        function = ctypes.CDLL(None).fallocate
-    except (AttributeError, OSError):
-        return lambda fd, mode, start, size: None
-    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long)
-    return function
