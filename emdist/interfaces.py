@@ -185,7 +185,7 @@ class Numerics:
 
 
 @dataclass(frozen=True)
-class Turn:
+class IterationIndex:
     """Which iteration of which restart a pass belongs to.
 
     These numbers determine the random numbers of the pass. Schedules and assignments that change
@@ -430,7 +430,7 @@ class Model(Traits, Passes[P], Updates[P], Labels[P], Operations[P], Protocol[P]
     Its parameters, of type `P`, hold the mixture weights and the parameters of the components.
     """
 
-    def at(self, turn: Turn) -> Model[P]:
+    def at(self, iteration_index: IterationIndex) -> Model[P]:
         """Return the model as it computes in one iteration, with its temperature and its draws."""
 
 

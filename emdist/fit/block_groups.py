@@ -10,10 +10,10 @@ from pydantic import Field
 
 from emdist.errors import ConfigError
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import named
 from emdist.fit.passes import EStep
 from emdist.fit.state import FitState
-from emdist.fit.turn import named
-from emdist.interfaces import Model, Numerics, Turn
+from emdist.interfaces import IterationIndex, Model, Numerics
 from emdist.sums import Sums
 
 #: An option: the number of groups. None is `DEFAULT`, or the number of blocks if that is smaller.
@@ -55,7 +55,7 @@ def check_steady(model: Model[Any], name: str) -> None:
             f"fit.schedule {name!r} adds up sums of several passes, but this model does not "
             "compute its parameters from sums. Use fit.schedule=batch."
         )
-    if not model.at(Turn(0, 0, 1)).settled:
+    if not model.at(IterationIndex(0, 0, 1)).settled:
         raise ConfigError(
             f"fit.schedule {name!r} needs an assignment that stays the same in every iteration, "
             "but tempered and stochastic assignment change. Use fit.schedule=batch, or set "

@@ -13,7 +13,7 @@ from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
 from emdist.fit.stop import Stop
 from emdist.fit.survey import Survey
-from emdist.interfaces import Engine, Floats, Model, Numerics, Source, Turn
+from emdist.interfaces import Engine, Floats, IterationIndex, Model, Numerics, Source
 
 #: What to do with a component that lost its rows, or became too narrow to have a density.
 Policy = Literal["regularise", "reseed", "drop", "raise"]
@@ -69,7 +69,7 @@ class Fit:
         The last objective of an earlier fit that this one continues, and its last change.
     turn
         The iteration that `model` computes for, if it computes differently in each iteration. See
-        `emdist.fit.turn.turned`.
+        `emdist.fit.iteration.at_iteration`.
     comparable
         How many of the two iterations before had the same objective function, which means the
         same temperature and no random draws.
@@ -91,7 +91,7 @@ class Fit:
     geometry: Geometry = field(default_factory=Euclidean)
     one_start: bool = False
     before: Reached = field(default_factory=Reached)
-    turn: Turn | None = None
+    iteration_index: IterationIndex | None = None
     comparable: int = 2
 
     @property

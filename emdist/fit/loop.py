@@ -12,11 +12,11 @@ import numpy as np
 from emdist.engines.blas import one_thread
 from emdist.fit.events import Progress
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import last_objective, shared_of, too_narrow
 from emdist.fit.passes import EStep, FirstStep
 from emdist.fit.seeding import Seeding
 from emdist.fit.state import Best, FitState, Status
 from emdist.fit.together.abreast import starts_abreast, starts_of
-from emdist.fit.turn import last_objective, shared_of, too_narrow
 from emdist.interfaces import Floats, Numerics, Worst
 from emdist.models.precision import CAREFUL
 from emdist.sums import Sums

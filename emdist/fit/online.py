@@ -18,9 +18,9 @@ from pydantic import Field
 from emdist.fit.block_groups import group_sums, groups
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import at_iteration, mended, numerics_of, overflowed, resolved
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Record, Status
-from emdist.fit.turn import mended, numerics_of, overflowed, resolved, turned
 from emdist.interfaces import Numerics
 from emdist.sums import Sums
 
@@ -57,7 +57,7 @@ def online_step(fit: Fit, state: FitState, passes: int, wanted: int | None, fold
     iteration is also made if moments must be taken about means, because the means move from group
     to group.
     """
-    fit = turned(fit, state)
+    fit = at_iteration(fit, state)
     if state.iteration >= passes or fit.numerics(state.params).centred:
         return replace(Batch().step(fit, state), memory=None)
     parts = groups(len(fit.source), wanted)

@@ -18,10 +18,10 @@ from emdist.interfaces import (
     Assigned,
     Block,
     Floats,
+    IterationIndex,
     Numerics,
     Spread,
     Terms,
-    Turn,
     Worst,
 )
 from emdist.kernels.tiles.absolute import absolute_distances, columns, nearest_centre
@@ -77,7 +77,7 @@ class KMediansModel:
     #: Distances are sums of absolute differences, not of squares.
     squares: ClassVar[bool] = False
 
-    def at(self, turn: Turn) -> KMediansModel:
+    def at(self, iteration_index: IterationIndex) -> KMediansModel:
         return self
 
     def expected(self, sums: Sums, params: Params) -> float:

@@ -20,10 +20,10 @@ from emdist.interfaces import (
     Cells,
     Domain,
     Floats,
+    IterationIndex,
     Numerics,
     Spread,
     Terms,
-    Turn,
     Worst,
 )
 from emdist.kernels.tiles.assign import softmax
@@ -107,9 +107,9 @@ class Mixture(Generic[P]):
         """True: the components, or the K-means that seeds them, add up squares of the features."""
         return True
 
-    def at(self, turn: Turn) -> Mixture[P]:
+    def at(self, iteration_index: IterationIndex) -> Mixture[P]:
         """Return the mixture with the assignment of one iteration."""
-        assignment = self.assignment.at(turn)
+        assignment = self.assignment.at(iteration_index)
         return self if assignment is self.assignment else replace(self, assignment=assignment)
 
     def with_missing(self) -> Mixture[P]:

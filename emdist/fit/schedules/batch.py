@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import advanced, at_iteration, one_pass
 from emdist.fit.state import FitState
-from emdist.fit.turn import advanced, one_pass, turned
 from emdist.interfaces import Model
 
 
@@ -25,7 +25,7 @@ class Batch:
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make one pass and one M-step."""
-        fit = turned(fit, state)
+        fit = at_iteration(fit, state)
         return advanced(fit, state, *one_pass(fit, state))
 
 

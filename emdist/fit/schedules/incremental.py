@@ -22,9 +22,9 @@ from emdist.errors import CheckpointError
 from emdist.fit.block_groups import Groups, check_steady, group_sums, groups
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import advanced, at_iteration, numerics_of, resolved, shared_of
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState
-from emdist.fit.turn import advanced, numerics_of, resolved, shared_of, turned
 from emdist.interfaces import Model, Numerics
 from emdist.sums import Sums, tree_sum
 
@@ -73,7 +73,7 @@ class Incremental:
         """Go through all groups, or make a batch iteration if moments are about moving means."""
         parts = groups(len(fit.source), self.groups)
         records = _records(state, len(parts))
-        fit = turned(fit, state)
+        fit = at_iteration(fit, state)
         if len(parts) == 1 or fit.numerics(state.params).centred:
             return replace(Batch().step(fit, state), memory=Records())
         if not records:

@@ -16,6 +16,7 @@ from pydantic import Field
 from emdist.errors import ConfigError
 from emdist.fit.events import Pruning
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import advanced, at_iteration, named, resolved
 from emdist.fit.movements import Track
 from emdist.fit.passes import EStep
 from emdist.fit.pruning import (
@@ -28,7 +29,6 @@ from emdist.fit.pruning import (
 )
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
-from emdist.fit.turn import advanced, named, resolved, turned
 from emdist.interfaces import Model, Numerics
 from emdist.runtime.cache import MEMO
 from emdist.sums import Sums
@@ -71,7 +71,7 @@ class Pruned:
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make one of Lloyd's iterations."""
-        fit = turned(fit, state)
+        fit = at_iteration(fit, state)
         last, new = resolved(fit, state.params, lambda how: self._gather(fit, state, how))
         done = advanced(fit, state, last, new)
         if done.status is Status.UNCHANGED and fit.n_init > 1:

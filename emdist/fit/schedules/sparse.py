@@ -25,9 +25,9 @@ from emdist.errors import ConfigError
 from emdist.fit.block_groups import check_steady
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
+from emdist.fit.iteration import advanced, at_iteration, measured, named, resolved
 from emdist.fit.schedules.batch import Batch
 from emdist.fit.state import FitState, Status
-from emdist.fit.turn import advanced, measured, named, resolved, turned
 from emdist.interfaces import Floats, Model, Numerics, Source
 from emdist.models.mixture import Mixture
 from emdist.models.sparse import Part, active_components, freeze, full_step, parts, sparse_step
@@ -153,7 +153,7 @@ class Sparse:
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make a full pass or a sparse one."""
-        fit = turned(fit, state)
+        fit = at_iteration(fit, state)
         memory = state.memory if isinstance(state.memory, Freeze) else Freeze()
         if fit.numerics(state.params).centred:
             done = replace(Batch().step(fit, state), memory=Freeze())

@@ -23,15 +23,15 @@ from emdist.errors import ConfigError
 from emdist.fit.block_groups import check_steady
 from emdist.fit.collapse import Pass
 from emdist.fit.fit import Fit
-from emdist.fit.state import FitState, Record, Status
-from emdist.fit.turn import (
+from emdist.fit.iteration import (
     ROUNDING,
     advanced,
+    at_iteration,
     held_against,
     numerics_of,
     one_pass,
-    turned,
 )
+from emdist.fit.state import FitState, Record, Status
 from emdist.interfaces import Floats, Model, Numerics
 from emdist.sums import Sums
 
@@ -114,7 +114,7 @@ class Squarem:
 
     def step(self, fit: Fit, state: FitState) -> FitState:
         """Make one pass, and the M-step of its sums or of a point ahead of them."""
-        fit = turned(fit, state)
+        fit = at_iteration(fit, state)
         cycle = state.memory if isinstance(state.memory, Cycle) else Cycle()
         if cycle.ended is not None and state.sums is not None:
             # The fit had stopped here and goes on, so make the step that it omitted when it ended.

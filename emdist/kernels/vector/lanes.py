@@ -199,7 +199,7 @@ class Code:
             found = self._picked(found, vector, index)
         return found
 
-    def turned(self, rows: list[Any]) -> list[Any]:
+    def transposed(self, rows: list[Any]) -> list[Any]:
         """Transpose a square of vectors: exchange halves, then quarters, and so on."""
         step = len(rows) // 2
         while step:

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from emdist.kernels.jit import jit
 from emdist.kernels.tiles.tiles import shifted
 from emdist.kernels.vector.lanes import CACHE_LINE, COMPONENTS, row_width
-from emdist.kernels.vector.turning import (
-    turn_1,
-    turn_2,
-    turn_3,
-    turn_4,
-    turn_5,
-    turn_6,
-    turn_7,
-    turn_8,
-    turn_16,
+from emdist.kernels.vector.transposing import (
+    transpose_1,
+    transpose_2,
+    transpose_3,
+    transpose_4,
+    transpose_5,
+    transpose_6,
+    transpose_7,
+    transpose_8,
+    transpose_16,
 )
 
 Array = NDArray[Any]
@@ -41,19 +41,19 @@ def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
     """Fill a whole panel with rows of 1 to 7 features."""
     d = x.shape[1]
     if d == 1:
-        turn_1(x, a, origin, panel)
+        transpose_1(x, a, origin, panel)
     elif d == 2:
-        turn_2(x, a, origin, panel)
+        transpose_2(x, a, origin, panel)
     elif d == 3:
-        turn_3(x, a, origin, panel)
+        transpose_3(x, a, origin, panel)
     elif d == 4:
-        turn_4(x, a, origin, panel)
+        transpose_4(x, a, origin, panel)
     elif d == 5:
-        turn_5(x, a, origin, panel)
+        transpose_5(x, a, origin, panel)
     elif d == 6:
-        turn_6(x, a, origin, panel)
+        transpose_6(x, a, origin, panel)
     else:
-        turn_7(x, a, origin, panel)
+        transpose_7(x, a, origin, panel)
 
 
 @jit
@@ -74,14 +74,14 @@ def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
         while done < d:
             j = min(done, d - 8)
             for i in range(0, b - a, 8):
-                turn_8(x, a + i, j, origin, panel, i)
+                transpose_8(x, a + i, j, origin, panel, i)
             done = j + 8
     else:
         done = 0
         while done < d:
             j = min(done, d - 16)
             for i in range(0, b - a, 16):
-                turn_16(x, a + i, j, origin, panel, i)
+                transpose_16(x, a + i, j, origin, panel, i)
             done = j + 16
 
 

@@ -20,7 +20,7 @@ from emdist.kernels.vector.lanes import COMPONENTS, STATISTICS, borrowed, panel_
 from emdist.kernels.vector.lines import Lines, fill_extras
 from emdist.kernels.vector.panels import aligned, fill_panel, pack_components, readable
 from emdist.kernels.vector.scoring import exponentials_of_panel, scores_of_panel
-from emdist.kernels.vector.turning import multiply_lines
+from emdist.kernels.vector.transposing import multiply_lines
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]

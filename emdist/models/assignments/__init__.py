@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, Logits
-from emdist.interfaces import Array, Floats, Turn
+from emdist.interfaces import Array, Floats, IterationIndex
 from emdist.kernels.vector.lines import Lines
 from emdist.kernels.vector.posterior import posteriors
 
@@ -95,7 +95,7 @@ class Assignment(Protocol):
     def settled(self) -> bool:
         """Whether every later iteration works in the same way."""
 
-    def at(self, turn: Turn) -> Assignment:
+    def at(self, iteration_index: IterationIndex) -> Assignment:
         """Return the assignment as it works in one iteration.
 
         Without `at`, an assignment works as it does after the last change.

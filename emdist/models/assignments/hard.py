@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, does_whole_blocks
-from emdist.interfaces import Array, Floats, Turn
+from emdist.interfaces import Array, Floats, IterationIndex
 from emdist.kernels.tiles.assign import hard_labels
 from emdist.models.assignments import Share, Tile, scattered
 
@@ -22,7 +22,7 @@ class Hard:
     leaves_base_out: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
-    def at(self, turn: Turn) -> Hard:
+    def at(self, iteration_index: IterationIndex) -> Hard:
         return self
 
     def share(self, tile: Tile) -> Share:

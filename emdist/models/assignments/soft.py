@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Density, Logits, does_soft_blocks
-from emdist.interfaces import Array, Floats, Turn
+from emdist.interfaces import Array, Floats, IterationIndex
 from emdist.kernels.tiles.assign import hard_labels, softmax
 from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_alone
 
@@ -41,7 +41,7 @@ class Soft(Softened):
     temperature: ClassVar[float] = 1.0
     settled: ClassVar[bool] = True
 
-    def at(self, turn: Turn) -> Assignment:
+    def at(self, iteration_index: IterationIndex) -> Assignment:
         return self
 
     def share(self, tile: Tile) -> Share:

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from emdist.components import Density
-from emdist.interfaces import Array, Turn
+from emdist.interfaces import Array, IterationIndex
 from emdist.kernels.tiles.assign import drawn_labels, softmax
 from emdist.kernels.tiles.hashing import uniform_of_rows
 from emdist.models.assignments import Assignment, Share, Tile, scattered
@@ -40,7 +40,7 @@ class Drawn(Softened):
     temperature: ClassVar[float] = math.nan
     settled: ClassVar[bool] = False
 
-    def at(self, turn: Turn) -> Drawn:
+    def at(self, iteration_index: IterationIndex) -> Drawn:
         return self
 
     def share(self, tile: Tile) -> Share:
@@ -65,10 +65,10 @@ class Stochastic(Soft):
 
     iterations: Annotated[int, Field(ge=0)] = 30
 
-    def at(self, turn: Turn) -> Assignment:
-        if turn.iteration > self.iterations:
+    def at(self, iteration_index: IterationIndex) -> Assignment:
+        if iteration_index.iteration > self.iterations:
             return Soft()
-        return Drawn((turn.seed, turn.restart, turn.iteration))
+        return Drawn((iteration_index.seed, iteration_index.restart, iteration_index.iteration))
 
 
 assignment = Stochastic

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emdist.components import Density, Logits, does_soft_blocks
-from emdist.interfaces import Array, Floats, Turn
+from emdist.interfaces import Array, Floats, IterationIndex
 from emdist.kernels.tiles.assign import softmax
 from emdist.models.assignments import Assignment, Share, Tile, gathered
 from emdist.models.assignments.hard import Hard
@@ -40,7 +40,7 @@ class At(Softened):
     temperature: float
     settled: bool = True
 
-    def at(self, turn: Turn) -> At:
+    def at(self, iteration_index: IterationIndex) -> At:
         return self
 
     def share(self, tile: Tile) -> Share:
@@ -104,9 +104,9 @@ class Tempered:
             return Hard()
         return Soft() if self.end == 1 else At(self.end)
 
-    def at(self, turn: Turn) -> Assignment:
+    def at(self, iteration_index: IterationIndex) -> Assignment:
         # Compare logarithms, because factor^iteration underflows.
-        log_eps = math.log(self.start) + (turn.iteration - 1) * math.log(self.factor)
+        log_eps = math.log(self.start) + (iteration_index.iteration - 1) * math.log(self.factor)
         floor = self.end if self.end > 0 else min(self.start, 1.0) * self._COLD
         if log_eps <= math.log(floor):
             return self._last

@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.components import Components
-from emdist.interfaces import Assigned, Block, Domain, Floats, Numerics, Spread, Terms, Turn, Worst
+from emdist.interfaces import (
+    Assigned,
+    Block,
+    Domain,
+    Floats,
+    IterationIndex,
+    Numerics,
+    Spread,
+    Terms,
+    Worst,
+)
 from emdist.models.mixture import Mixture
 from emdist.models.noise.components import Levelled
 from emdist.models.noise.weights import without_noise
@@ -103,9 +113,9 @@ class NoiseMixture(Generic[P]):
         """Return Q of `params` as part of the field ``objective``, noise included, in nats."""
         return self.mixture.expected(sums, self._joined(params))
 
-    def at(self, turn: Turn) -> NoiseMixture[P]:
+    def at(self, iteration_index: IterationIndex) -> NoiseMixture[P]:
         """Return the mixture with the assignment of one iteration."""
-        mixture = self.mixture.at(turn)
+        mixture = self.mixture.at(iteration_index)
         return self if mixture is self.mixture else replace(self, mixture=mixture)
 
     #: The density of noise is that of rows without missing values.

@@ -19,7 +19,7 @@ from emdist.kernels.vector.lanes import (
 )
 
 
-def _square_turner(side: int) -> Any:
+def _square_transposer(side: int) -> Any:
     """Make the function that transposes squares of this many rows and features."""
 
     @inline
@@ -49,7 +49,7 @@ def _square_turner(side: int) -> Any:
                 value = value if stored == wide else builder.fpext(value, wide)
                 value = builder.fsub(value, middle)
                 square.append(value if code.type == wide else builder.fptrunc(value, code.type))
-            for n, line in enumerate(code.turned(square)):
+            for n, line in enumerate(code.transposed(square)):
                 code.store(line, code.at(p.data, code.times(builder.add(j, I64(n)), rows), at))
             return context.get_dummy_value()
 
@@ -58,10 +58,10 @@ def _square_turner(side: int) -> Any:
     return turn_square
 
 
-turn_8, turn_16 = _square_turner(8), _square_turner(16)
+transpose_8, transpose_16 = _square_transposer(8), _square_transposer(16)
 
 
-def _few_turner(d: int) -> Any:
+def _few_transposer(d: int) -> Any:
     """Make the function that transposes rows of `d` features."""
 
     @inline
@@ -106,7 +106,17 @@ def _few_turner(d: int) -> Any:
     return turn_few
 
 
-turn_1, turn_2, turn_3, turn_4, turn_5, turn_6, turn_7 = map(_few_turner, range(1, 8))
+(
+    transpose_1,
+    transpose_2,
+    transpose_3,
+    transpose_4,
+    transpose_5,
+    transpose_6,
+    transpose_7,
+) = map(_few_transposer, range(1, 8))
+    _few_transposer, range(1, 8)
+)
 
 
 @inline

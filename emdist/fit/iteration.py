@@ -15,7 +15,7 @@ from emdist.fit.events import Warned
 from emdist.fit.fit import Fit
 from emdist.fit.passes import EStep
 from emdist.fit.state import FitState, Record
-from emdist.interfaces import Floats, Numerics, Turn
+from emdist.interfaces import Floats, IterationIndex, Numerics
 from emdist.sums import Sums
 
 #: If inertia is below this fraction of the total variance, float32 is too coarse to compute it.
@@ -29,17 +29,17 @@ def shared_of(sums: Sums) -> dict[str, Floats]:
     return {name: sums[name] for name in sums if name.startswith("shared.")}
 
 
-def turned(fit: Fit, state: FitState) -> Fit:
+def at_iteration(fit: Fit, state: FitState) -> Fit:
     """Return `fit` with its model as it computes in the iteration that follows `state`."""
-    turn = Turn(state.seed, state.restart, state.iteration + 1)
-    if fit.turn == turn:
+    iteration_index = IterationIndex(state.seed, state.restart, state.iteration + 1)
+    if fit.iteration_index == iteration_index:
         return fit
-    model = fit.model.at(turn)
+    model = fit.model.at(iteration_index)
     if model is fit.model:
         return fit
-    before = [fit.model.at(replace(turn, iteration=state.iteration - i)) for i in (0, 1)]
+    before = [fit.model.at(replace(iteration_index, iteration=state.iteration - i)) for i in (0, 1)]
     comparable = sum(one.settled for one in before)
-    return replace(fit, model=model, turn=turn, comparable=comparable)
+    return replace(fit, model=model, iteration_index=iteration_index, comparable=comparable)
 
 
 def named(state: FitState) -> str:
@@ -144,7 +144,7 @@ def advanced(fit: Fit, state: FitState, last: Pass, new: Any, steady: bool = Tru
     the stop rules may be applied, because this was a whole pass with the responsibilities of
     every row.
     """
-    sums, fit = last.sums, turned(fit, state)
+    sums, fit = last.sums, at_iteration(fit, state)
     objective = fit.model.objective(sums, last.params, last.numerics)
     if not math.isfinite(objective):
         raise overflowed(fit, objective, f"iteration {state.iteration + 1}")
