@@ -23,7 +23,7 @@ def _square_transposer(side: int) -> Any:
     """Make the function that transposes squares of this many rows and features."""
 
     @inline
-    def turn_square(
+    def transpose_square(
         typing: Any, x: Any, row: Any, column: Any, origin: Any, panel: Any, lane: Any
     ) -> Any:
         """Write a square of ``x - origin`` to a panel: columns of x (m, d) become its lines.
@@ -55,7 +55,7 @@ def _square_transposer(side: int) -> Any:
 
         return signature, generate
 
-    return turn_square
+    return transpose_square
 
 
 transpose_8, transpose_16 = _square_transposer(8), _square_transposer(16)
@@ -65,7 +65,7 @@ def _few_transposer(d: int) -> Any:
     """Make the function that transposes rows of `d` features."""
 
     @inline
-    def turn_few(typing: Any, x: Any, row: Any, origin: Any, panel: Any) -> Any:
+    def transpose_few(typing: Any, x: Any, row: Any, origin: Any, panel: Any) -> Any:
         """Write rows of ``x - origin`` (m, d), from `row` on, to a whole panel. See `turn_square`.
 
         The rows fill d times as many vectors as a line of the panel, and each line takes every
@@ -103,7 +103,7 @@ def _few_transposer(d: int) -> Any:
 
         return signature, generate
 
-    return turn_few
+    return transpose_few
 
 
 (
@@ -115,8 +115,6 @@ def _few_transposer(d: int) -> Any:
     transpose_6,
     transpose_7,
 ) = map(_few_transposer, range(1, 8))
-    _few_transposer, range(1, 8)
-)
 
 
 @inline
