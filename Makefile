@@ -13,12 +13,13 @@ DEMO := demo
 # Of the data that `make bench` measures on; ONLY="lloyd gmm" measures what begins so.
 SIZE ?= small
 
-.PHONY: help demo test test-slow test-random test-newest test-newest-short release chaos keep check format lint types imports bench bench-disk ratio pins clean
+.PHONY: help demo test test-long test-slow test-random test-newest test-newest-short release chaos keep check format lint types imports bench bench-disk ratio pins clean
 
 help:
 	@echo "make demo       the whole pipeline on real input, about a minute after the install"
 	@echo "make test       the tests"
 	@echo "make check      format, lint, strict types, import contracts, tests: the gate"
+	@echo "make test-long  the tests that take many seconds each; CI runs them too"
 	@echo "make test-slow  the long variants of the tests"
 	@echo "make test-random  the laws on new random data"
 	@echo "make test-newest  the wheel with the newest packages, on every Python from 3.11 that is found"
@@ -47,6 +48,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+# What takes many seconds each: kills, clusters, memory, whole flows. CI runs it after the gate.
+test-long: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'long and not slow'
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m slow

@@ -58,6 +58,7 @@ def names() -> list[Any]:
     return [pytest.param(n, marks=slow) if n in CLUSTERS else n for n in WORKLOADS]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", names())
 def test_a_workload_runs_and_all_agree(name: str, tmp_path: Path) -> None:
@@ -82,6 +83,7 @@ def test_every_target_of_the_comparison_is_a_row() -> None:
         assert all(rival.at_least for rival in WORKLOADS[name].rivals if rival.module != "emdist")
 
 
+@pytest.mark.long
 def test_contenders_take_turns_in_processes_of_their_own(tmp_path: Path) -> None:
     rivals = (Contender("raw", "allowed", task="allowed", agrees=False),)
     ours = Contender("raw", "emdist", {"seconds": 2.0}, task="allowed")
@@ -94,6 +96,7 @@ def test_contenders_take_turns_in_processes_of_their_own(tmp_path: Path) -> None
     assert [text.split(", ")[1] for text in heard if "round" in text] == ["emdist", "allowed"] * 2
 
 
+@pytest.mark.long
 def test_a_contender_that_fails_or_is_missing_leaves_the_others(tmp_path: Path) -> None:
     rivals = (Contender("raw", "broken", {"seconds": "?"}), Contender("raw", "fine"))
     workload = Workload("-", "-", "limits", "allowed", lambda _: {}, rivals, rivals[1])

@@ -96,6 +96,7 @@ def test_sums_and_parameters_have_the_sizes_of_the_formulas(model: ModelShape) -
     assert len(pickle.dumps(task, 5)) == pytest.approx(model.params_bytes, rel=0.1)
 
 
+@pytest.mark.long
 def test_the_check_runs() -> None:
     found = check(MACHINE, lambda _: None, megabytes=8, few=True)
     assert len(found) == 4

@@ -47,6 +47,7 @@ def together(configs: list[dict[str, Any]], folder: Path) -> list[Fit]:
     return fits
 
 
+@pytest.mark.long
 def test_fits_of_one_data_set_in_their_own_folders(
     data: Path, tmp_path: Path, wanted: dict[str, str]
 ) -> None:
@@ -70,6 +71,7 @@ def check_contest(fits: list[Fit], run: Path, wanted: dict[str, str]) -> None:
     assert result(run) == wanted
 
 
+@pytest.mark.long
 def test_fits_that_start_at_once_in_one_folder(
     data: Path, tmp_path: Path, wanted: dict[str, str]
 ) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import environment, module
 
 
+@pytest.mark.long
 def test_interrupted_fits_go_on_in_the_same_process(tmp_path: Path) -> None:
     done = subprocess.run(
         [*module("tests.chaos.interrupted_fit"), str(tmp_path), "1", "25"],

@@ -117,6 +117,7 @@ def kill_points(folder: Path, model: str, count: int, seed: int) -> dict[str, An
     return found
 
 
+@pytest.mark.long
 def test_killed_before_a_change_of_the_file_system(tmp_path: Path) -> None:
     found = kill_points(tmp_path, "full", 8, 5)
     print(found["changes"], "steps,", found["kills"], "kills")
@@ -135,6 +136,7 @@ def test_killed_before_every_change_of_the_file_system(model: str, tmp_path: Pat
     assert found["wrong"] == []
 
 
+@pytest.mark.long
 def test_a_torn_newest_checkpoint(
     data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:
@@ -151,6 +153,7 @@ def test_a_torn_newest_checkpoint(
     assert result(tmp_path / "r") == wanted["full"]
 
 
+@pytest.mark.long
 def test_of_two_processes_the_older_is_fenced_off(
     data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:
@@ -170,6 +173,7 @@ def test_of_two_processes_the_older_is_fenced_off(
     assert result(tmp_path / "r") == wanted["kmeans"]
 
 
+@pytest.mark.long
 def test_a_zombie_that_wakes_after_the_end_changes_nothing(
     data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:
@@ -211,6 +215,7 @@ def killed_driver(
     return started, folder / "r", fit.errors
 
 
+@pytest.mark.long
 def test_a_killed_driver_leaves_no_orphans_and_no_other_bits(
     killed_driver: tuple[list[psutil.Process], Path, list[str]],
     wanted: dict[str, dict[str, str]],
@@ -222,6 +227,7 @@ def test_a_killed_driver_leaves_no_orphans_and_no_other_bits(
     assert result(run) == wanted["kmeans"]
 
 
+@pytest.mark.long
 def test_a_killed_worker_changes_no_bit(
     data: Path, tmp_path: Path, wanted: dict[str, dict[str, str]]
 ) -> None:

@@ -46,6 +46,7 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return paths
 
 
+@pytest.mark.long
 def test_workers_stay_inside_a_limit_below_the_data(sizes: dict[int, Path], tmp_path: Path) -> None:
     cluster = {"kind": "local", "n_workers": 2, "memory_limit": "400 MB"}
     small, large = (measured(tmp_path, sizes[n], cluster) for n in (SMALL, LARGE))
@@ -71,6 +72,7 @@ def test_threads_hold_their_blocks_and_no_more(
     assert found < BASE + 2 * 3 * BLOCK < LARGE
 
 
+@pytest.mark.long
 def test_labels_of_narrow_rows_take_no_multiple_of_the_block(tmp_path: Path) -> None:
     """Pixels: a row of three bytes gets twelve bytes of labels and score."""
     settings = ["fit.init=random", "fit.max_iter=1", "model.n_components=4"]

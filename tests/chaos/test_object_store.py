@@ -114,6 +114,7 @@ def told(error: EmdistError) -> None:
     assert not any(secret in text for secret in SECRETS)
 
 
+@pytest.mark.long
 def test_a_run_among_faults_of_all_kinds_ends_in_the_same_bits(
     s3: S3, wanted: dict[str, bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +171,7 @@ def test_what_never_ends_is_a_clear_error(s3: S3) -> None:
         assert caught.value.exit_code == 5
 
 
+@pytest.mark.long
 def test_a_run_that_the_store_left_in_the_middle_resumes(s3: S3, wanted: dict[str, bytes]) -> None:
     values = config(s3, "away", max_retries="1", retry_timeout="2")
     gone = Plan(1, 1.0, ("503",), repeats=1 << 30)
@@ -254,6 +256,7 @@ DRIVERS = [
 ]
 
 
+@pytest.mark.long
 def test_a_run_on_dask_among_faults_ends_in_the_same_bits(s3: S3, wanted: dict[str, bytes]) -> None:
     """Workers in processes of their own read the input and write the labels through the faults."""
     plan = s3.plan = Plan(seed=5, share=0.2)
@@ -274,6 +277,7 @@ def check_successor(s3: S3, key: str, wanted: dict[str, bytes], epoch: int = 2) 
         assert isinstance(job, dict)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cluster", DRIVERS)
 def test_a_driver_whose_commit_is_held_back_is_too_late_for_another_process(
     cluster: dict[str, Any], s3: S3, wanted: dict[str, bytes], tmp_path: Path

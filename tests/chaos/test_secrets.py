@@ -132,6 +132,7 @@ def configuration(folder: Path, data: str) -> dict[str, Any]:
     }
 
 
+@pytest.mark.long
 def test_a_run_that_goes_well_tells_no_secret(tmp_path: Path) -> None:
     file = written(tmp_path, configuration(tmp_path, str(store(tmp_path / "x.zarr"))))
     for command in (
@@ -146,6 +147,7 @@ def test_a_run_that_goes_well_tells_no_secret(tmp_path: Path) -> None:
         silent(tmp_path, ended, file)
 
 
+@pytest.mark.long
 def test_a_broken_block_on_a_cluster_tells_no_secret(tmp_path: Path) -> None:
     values = configuration(tmp_path, str(store(tmp_path / "x.zarr")))
     chunk = tmp_path / "x.zarr/c/3/0"

@@ -187,6 +187,7 @@ def damaged(runs: Path, at: Path, seed: int, some: int | None) -> collections.Co
     return outcome
 
 
+@pytest.mark.long
 def test_damage_to_a_file_of_a_run_is_mended_or_refused(runs: Path, tmp_path: Path) -> None:
     outcome = damaged(runs, tmp_path / "at", 1, 40)
     print(dict(outcome))

@@ -27,6 +27,7 @@ def test_a_short_storm(house: str, tmp_path: Path) -> None:
     told(log)
 
 
+@pytest.mark.long
 def test_a_run_killed_in_every_phase(tmp_path: Path) -> None:
     """The long run of `make chaos`, shorter."""
     log = storms(3, tmp_path, {}, {"threads": 4})

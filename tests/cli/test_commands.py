@@ -273,6 +273,7 @@ def test_an_array_in_a_group(emdist: Command, data: Path) -> None:
     assert "ame one of its arrays: a" in refused.err
 
 
+@pytest.mark.long
 @pytest.mark.newest
 @pytest.mark.newest_short
 def test_one_worker_gives_the_bits_of_threads(emdist: Command, data: Path) -> None:

@@ -159,6 +159,7 @@ def test_a_photograph_is_compressed_as_by_scikit_learn(tmp_path: Path) -> None:
     assert np.abs(palette - wanted.cluster_centers_).max() < 1
 
 
+@pytest.mark.long
 @given(
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     own=st.integers(1, 6),

@@ -109,6 +109,7 @@ def test_a_kill_loses_only_the_last_segment(
     assert sha(tmp_path / "r") == uninterrupted
 
 
+@pytest.mark.long
 def test_a_signal_before_the_first_iteration(slow_data: Path, tmp_path: Path) -> None:
     running = process("fit", slow_data, *_FIT, "--run", "r", cwd=tmp_path)
     wait_for_line(running, "surveying")
@@ -118,6 +119,7 @@ def test_a_signal_before_the_first_iteration(slow_data: Path, tmp_path: Path) ->
     assert "Traceback" not in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [["--json"], []], ids=["json", "plain"])
 def test_a_closed_pipe_ends_without_a_traceback(
     options: list[str], slow_data: Path, tmp_path: Path
@@ -139,6 +141,7 @@ def test_a_closed_pipe_ends_without_a_traceback(
     assert running.returncode != 0
 
 
+@pytest.mark.long
 def test_labels_go_on_where_they_were_cut(slow_data: Path, tmp_path: Path) -> None:
     fit = process(
         "fit", slow_data, "-k", 3, "--max-iter", 2, "--run", "r", "--no-labels", cwd=tmp_path

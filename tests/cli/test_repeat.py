@@ -29,6 +29,7 @@ def finished(tmp_path: Path) -> Path:
     return tmp_path / "runs/a"
 
 
+@pytest.mark.long
 def test_a_run_is_repeated_from_its_record_alone(finished: Path, tmp_path: Path) -> None:
     done = run("fit", "--repeat", "runs/a", "--json", cwd=tmp_path)
     assert done.code == 0, done.err + done.out
@@ -40,6 +41,7 @@ def test_a_run_is_repeated_from_its_record_alone(finished: Path, tmp_path: Path)
     assert (tmp_path / "runs/a-repeated/final/model.json").exists()
 
 
+@pytest.mark.long
 def test_what_is_not_as_it_was_is_said(finished: Path, tmp_path: Path) -> None:
     array = zarr.open_array(tmp_path / "x.zarr", mode="r+")
     array[100:200] = 7.0
@@ -50,6 +52,7 @@ def test_what_is_not_as_it_was_is_said(finished: Path, tmp_path: Path) -> None:
     assert any(line.startswith("data.") for line in told["differs"])
 
 
+@pytest.mark.long
 def test_a_repetition_takes_nothing_that_decides_the_result(finished: Path, tmp_path: Path) -> None:
     done = run("fit", "--repeat", "runs/a", "--seed", 4, cwd=tmp_path)
     assert done.code == 2
@@ -58,6 +61,7 @@ def test_a_repetition_takes_nothing_that_decides_the_result(finished: Path, tmp_
     assert nowhere.code == 3
 
 
+@pytest.mark.long
 def test_inspect_tells_all_that_a_repetition_needs(finished: Path, tmp_path: Path) -> None:
     told = json.loads(run("inspect", "runs/a", "--json", cwd=tmp_path).out)
     assert told["config"]["fit"]["seed"] == 3
@@ -67,6 +71,7 @@ def test_inspect_tells_all_that_a_repetition_needs(finished: Path, tmp_path: Pat
     assert len(told["result"]["sha256"]) == 64
 
 
+@pytest.mark.long
 def test_a_sweep_is_not_repeated_as_a_fit(finished: Path, tmp_path: Path) -> None:
     run("sweep", "x.zarr", "-k", "2..3", "--max-iter", 2, "--run", "runs/s", cwd=tmp_path)
     done = run("fit", "--repeat", "runs/s", cwd=tmp_path)

@@ -41,6 +41,7 @@ def found_with(**settings: str) -> dict[str, str]:
     return told
 
 
+@pytest.mark.long
 def test_settings_that_change_bits_are_part_of_it() -> None:
     plain = found_with()
     assert plain == arithmetic()
@@ -111,6 +112,7 @@ def test_machines_of_a_cluster_are_compared() -> None:
     assert "the workers have cpu skylake in place of znver3" in alike
 
 
+@pytest.mark.long
 def test_a_cluster_of_two_kinds_is_told_when_it_is_joined(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

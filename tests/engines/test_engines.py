@@ -221,6 +221,7 @@ def test_any_order_of_arrival_gives_the_same_bits(n: int, random: Random) -> Non
     assert tree.result().equals(expected(range(n)))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 700))
 def test_joins_of_eight_are_subtrees(n: int) -> None:
@@ -348,6 +349,7 @@ def test_workers_that_die_again_and_again(processes: Client, tmp_path: Path) -> 
         scheduler.allowed_failures = allowed
 
 
+@pytest.mark.long
 def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) -> None:
     until(lambda: len(processes.nthreads()) == 2)
     engine = DaskEngine(processes, stall_timeout=8.0)
@@ -361,6 +363,7 @@ def test_a_stopped_worker_is_worked_around(processes: Client, tmp_path: Path) ->
     assert again.equals(expected(range(65)))
 
 
+@pytest.mark.long
 def test_a_late_worker_is_waited_for_and_asked(processes: Client) -> None:
     until(lambda: len(processes.run(os.getpid, on_error="ignore")) == 2)
     (suspect, pid), _ = sorted(processes.run(os.getpid).items())
@@ -377,6 +380,7 @@ def test_a_late_worker_is_waited_for_and_asked(processes: Client) -> None:
     assert silent == []
 
 
+@pytest.mark.long
 def test_a_worker_that_stood_still_is_tried_again(
     processes: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -514,6 +518,7 @@ def test_a_cluster_without_workers(tmp_path: Path) -> None:
 # ---- schedulers that are not there
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_in_a_pass(outside: Outside, tmp_path: Path) -> None:
     file, scheduler, worker = outside
     until(file.exists)

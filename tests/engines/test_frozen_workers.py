@@ -60,6 +60,7 @@ def ended() -> Iterator[list[psutil.Process]]:
         end(process.pid)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(90)
 def test_a_worker_that_froze_while_it_started_does_not_keep_a_cluster_open(
     ended: list[psutil.Process],
@@ -75,6 +76,7 @@ def test_a_worker_that_froze_while_it_started_does_not_keep_a_cluster_open(
     assert none_alive(ended)
 
 
+@pytest.mark.long
 def test_a_worker_that_does_not_come_to_start_is_made_anew(
     ended: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +92,7 @@ def test_a_worker_that_does_not_come_to_start_is_made_anew(
         assert DaskEngine(client).map_reduce(ones, range(9))["n"] == 9
 
 
+@pytest.mark.long
 def test_a_worker_that_starts_slowly_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It computes: on a busy machine its imports take longer than any time that one could name.
 
@@ -105,6 +108,7 @@ def test_a_worker_that_starts_slowly_is_waited_for(monkeypatch: pytest.MonkeyPat
         assert DaskEngine(client).map_reduce(ones, range(9))["n"] == 9
 
 
+@pytest.mark.long
 def test_a_new_worker_is_ready_when_it_is_given_blocks() -> None:
     with Local(n_workers=1).open() as client:
         (first,) = workers()
@@ -123,6 +127,7 @@ def ones(block: int) -> Sums:
     return Sums({"n": np.ones(())})
 
 
+@pytest.mark.long
 def test_all_workers_frozen_for_good_are_replaced(
     ended: list[psutil.Process], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,6 +146,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return overlapping(tmp_path_factory.mktemp("data") / "x.zarr")
 
 
+@pytest.mark.long
 def test_a_frozen_worker_ends_with_its_killed_driver(data: Path, tmp_path: Path) -> None:
     house = House(tmp_path)
     with fitting(configuration(data, tmp_path, "full", cluster=house.cluster), tmp_path) as fit:

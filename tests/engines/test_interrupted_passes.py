@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 
+import pytest
+
 from tests.support.paths import environment, module
 
 
@@ -17,6 +19,7 @@ def ended(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_an_interrupt_at_every_moment_of_a_pass() -> None:
     """With a `threading.Condition` for the lock of a pass, or a `Thread`, this never ends."""
     assert int(ended("everywhere")) > 60

@@ -58,6 +58,7 @@ def finished(folder: Path, key: str, cluster: dict[str, Any]) -> bytes:
     return (folder / key / "final/model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_everything_is_encrypted_and_the_bits_are_the_same(
     running: Running, tmp_path: Path
 ) -> None:

@@ -270,6 +270,7 @@ def test_bool_and_zarr_are_data_too(tmp_path: Path) -> None:
     assert here.predict(x).dtype == np.int32
 
 
+@pytest.mark.long
 def test_on_a_cluster_of_processes_the_bits_are_the_same(tmp_path: Path) -> None:
     with Client(processes=True, n_workers=1, dashboard_address="127.0.0.1:0") as client:
         for cls in CLASSES:

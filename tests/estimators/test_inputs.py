@@ -232,6 +232,7 @@ print(peak() - before)
 """
 
 
+@pytest.mark.long
 def test_memory_stays_far_below_the_data(tmp_path: Path) -> None:
     rows = 2_000_000  # 128 MB
     array = zarr.create_array(

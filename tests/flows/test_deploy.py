@@ -84,6 +84,7 @@ def silent_runs() -> ModuleType:
     return module
 
 
+@pytest.mark.long
 def test_the_automation_is_created_once(api: str) -> None:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 

@@ -63,6 +63,7 @@ def model(run: Path) -> bytes:
     return (run / "final" / "model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 @pytest.mark.newest
 @pytest.mark.newest_short
 def test_it_fits_and_labels_with_the_bits_of_the_plain_job(

@@ -92,6 +92,7 @@ def test_an_api_that_comes_back_is_told_the_end(
     assert same_as_plain(tmp_path / "runs" / "long", long, tmp_path / "plain")
 
 
+@pytest.mark.long
 def test_an_api_that_is_gone_for_good_is_not_waited_for(
     relay: Relay, start: Start, long: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def checkpoints(folder: Path) -> list[int]:
     return sorted(int(p.parent.name[:8]) for p in folder.glob("long/ckpt/[0-9]*/manifest.json"))
 
 
+@pytest.mark.long
 def test_a_killed_script_started_again_gives_the_same_bits(
     api: str, start: Start, long: Path, tmp_path: Path, expected: bytes
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_killed_script_started_again_gives_the_same_bits(
     assert model(runs / "long") == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "code", "text"),
     [(signal.SIGTERM, 143, "emdist: terminated."), (signal.SIGINT, 130, "emdist: interrupted.")],
@@ -196,6 +198,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(tmp_path_factory.mktemp("home"))
 
 
+@pytest.mark.long
 def test_a_server_of_its_own_ends_with_the_script_however_that_ends(
     start: Start, long: Path, home: str, tmp_path: Path, expected: bytes
 ) -> None:
@@ -239,6 +242,7 @@ def refusal(text: str) -> str:
     return line
 
 
+@pytest.mark.long
 def test_an_api_that_is_not_there_is_refused(start: Start, long: Path, tmp_path: Path) -> None:
     """Whoever names a server wants the run to be seen there: no other takes its place."""
     script = start("flows.cluster", long, PREFECT_API_URL="http://127.0.0.1:1/api")

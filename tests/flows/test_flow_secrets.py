@@ -60,6 +60,7 @@ def silent(script: Script, found: dict[str, str]) -> None:
             assert at < 0, f"{name}: ...{text[max(0, at - 200) : at + 50]}..."
 
 
+@pytest.mark.long
 def test_a_flow_that_goes_well_tells_prefect_no_secret(
     api: str, start: Start, values: dict[str, Any], tmp_path: Path, database: sqlite3.Connection
 ) -> None:

@@ -49,6 +49,7 @@ def plain(swept: dict[str, Any], folder: Path) -> dict[str, bytes]:
     return models(folder / "plain")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("api")
 def test_it_sweeps_with_the_bits_of_the_plain_job_and_shows_it(
     swept: dict[str, Any], tmp_path: Path
@@ -83,6 +84,7 @@ def test_it_sweeps_with_the_bits_of_the_plain_job_and_shows_it(
     assert float(str(artifacts[f"{id_}-progress"].data)) == 100.0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("api")
 def test_a_cut_sweep_goes_on_and_a_second_start_says_done(
     swept: dict[str, Any], tmp_path: Path

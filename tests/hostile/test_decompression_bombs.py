@@ -376,6 +376,7 @@ def _is_bomb(path: Path) -> bool:
     return sum(p.stat().st_blocks * 512 for p in path.rglob("*")) < 8 << 20
 
 
+@pytest.mark.long
 def test_bombs_in_arrays_are_an_error_within_the_memory(tmp_path: Path) -> None:
     good = stored(tmp_path / "good.zarr")
     for bomb, make in BOMBS.items():
@@ -390,6 +391,7 @@ def test_bombs_in_arrays_are_an_error_within_the_memory(tmp_path: Path) -> None:
         assert (names[2] == "answer") == (names[1] == "CorruptChunkError"), bomb
 
 
+@pytest.mark.long
 def test_bombs_in_runs_models_and_labels_are_an_error_or_made_again(tmp_path: Path) -> None:
     good, whole = stored(tmp_path / "good.zarr"), tmp_path / "whole"
     _finished(whole, good)

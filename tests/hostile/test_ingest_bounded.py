@@ -162,6 +162,7 @@ def _place(folder: Path, name: str, make: Callable[[Path], Path]) -> Path:
     return make(own)
 
 
+@pytest.mark.long
 def test_hostile_sources_are_an_error_or_their_rows_within_the_memory(tmp_path: Path) -> None:
     sources = {name: _place(tmp_path, name, make) for name, make in MAKERS.items()}
     for name, found in _ingested(tmp_path, sources).items():

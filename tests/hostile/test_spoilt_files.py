@@ -22,6 +22,7 @@ def _report(faults: list[dict[str, object]]) -> str:
     return "\n".join(f"case {f['case']}: {f['what']}\n    {f.get('at')}" for f in faults[:10])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS)
 def test_spoilt_files_are_met_with_an_error_or_an_answer(target: str, tmp_path: Path) -> None:
     found = batch(target, 0, 6, tmp_path)

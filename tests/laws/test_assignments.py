@@ -107,6 +107,7 @@ def test_tempered_ends_at_a_fixed_point_of_what_it_ends_in() -> None:
         assert relative(again.means, found.means) < 1e-3
 
 
+@pytest.mark.long
 def test_annealing_depends_less_on_the_start() -> None:
     """From the same poor starts, annealed fits end higher on average, and seldom lower."""
     gains = []

@@ -53,6 +53,7 @@ def product(case: str, engines: dict[str, dict[str, Any]], folder: Path, first: 
     return 2 * len(engines)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", FEW)
 def test_engines_and_kills_change_no_bit(
     case: str, two_workers: dict[str, dict[str, Any]], tmp_path: Path

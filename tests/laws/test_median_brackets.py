@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def cell(*values: float) -> tuple[Floats, ...]:
     return tuple(np.full((1, 1), value) for value in values)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @given(
     rows=ROWS,

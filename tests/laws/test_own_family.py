@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import scipy.stats
 
 from emdist.interfaces import Block, Numerics
@@ -30,6 +31,7 @@ def page() -> str:
     return code
 
 
+@pytest.mark.long
 def test_the_family_on_the_page_obeys_the_laws(tmp_path: Path) -> None:
     (tmp_path / "geometric.py").write_text(page(), encoding="utf-8")
     done = subprocess.run(

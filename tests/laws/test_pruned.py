@@ -125,6 +125,7 @@ def rows_of(kind: str, n: int, d: int, rng: np.random.Generator) -> Floats:
     return x * {"huge": 1e12, "tiny": 1e-9}.get(kind, 1.0) + (1e6 if kind == "offset" else 0.0)
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(KINDS),

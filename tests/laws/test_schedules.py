@@ -232,6 +232,7 @@ def test_a_squarem_trial_that_falls_is_given_up() -> None:
     assert not history[-1].rejected
 
 
+@pytest.mark.long
 def test_it_takes_fewer_passes() -> None:
     passes = dict.fromkeys(["batch", "incremental", "squarem"], 0)
     for name, k, d, apart in [("full", 8, 4, 2.5), ("tied", 5, 3, 1.5), ("diagonal", 4, 2, 2.0)]:

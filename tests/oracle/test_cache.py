@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import emdist
 
 PROGRAM = """
@@ -29,6 +31,7 @@ def run(package: Path) -> list[int]:
     return [int(number) for number in done.stdout.split()]
 
 
+@pytest.mark.long
 def test_a_change_of_any_kernel_is_noticed(tmp_path: Path) -> None:
     package = tmp_path / "emdist"
     leave = shutil.ignore_patterns("__pycache__")

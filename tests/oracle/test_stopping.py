@@ -112,6 +112,7 @@ def overlapping(name: str) -> Floats:
     return np.array([rng.multinomial(6, shares[label]) for label in z], float)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["poisson", "multinomial"])
 def test_counts_stop_near_where_a_long_run_ends(name: str) -> None:
     own, gain = left(overlapping(name), Setting(name, 3, fit={"max_iter": 1000}))

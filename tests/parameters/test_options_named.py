@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 
 import emdist
@@ -49,6 +50,7 @@ def _options(command: Any) -> set[str]:
     return own.union(*(_options(one) for one in inner), {"--help"})
 
 
+@pytest.mark.long
 def test_every_option_that_a_text_names_is_one() -> None:
     known = _options(typer.main.get_command(app))
     assert {"--column", "--max-iter", "--weight-column"} <= known

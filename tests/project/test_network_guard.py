@@ -60,6 +60,7 @@ def test_loopback_is_reached() -> None:
         socket.getaddrinfo("nowhere.invalid", 80)
 
 
+@pytest.mark.long
 def test_a_test_that_leaves_loopback_fails(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

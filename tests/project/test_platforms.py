@@ -29,6 +29,7 @@ def ran(script: str, *arguments: object, folder: Path) -> subprocess.CompletedPr
     return done
 
 
+@pytest.mark.long
 def test_a_fit_without_what_linux_has(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(4000, 5)).astype("float32")
     np.save(tmp_path / "x.npy", x)
@@ -59,6 +60,7 @@ def test_a_fit_without_what_linux_has(tmp_path: Path) -> None:
     assert "files" in taken.split(), "nothing was taken away"
 
 
+@pytest.mark.long
 def test_a_cluster_without_what_linux_has(tmp_path: Path) -> None:
     zarr.save(str(tmp_path / "x.zarr"), np.random.default_rng(0).normal(size=(500, 3)))
     macos = "-m tests.support.as_macos"

@@ -451,6 +451,7 @@ except EmdistError as error:
 """
 
 
+@pytest.mark.long
 def test_a_full_disk(tmp_path: Path) -> None:
     store(tmp_path / "x.zarr", rows())
     values = base(tmp_path)

@@ -431,6 +431,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_killed_writers_leave_the_newest_good_checkpoint(local: RunFolder) -> None:
     rng, known = random.Random(7), 0
     for _ in range(15):

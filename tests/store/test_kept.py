@@ -252,6 +252,7 @@ def test_a_finished_run_that_is_started_again_stays(
         check(kept, key)
 
 
+@pytest.mark.long
 @needs_links
 @of("fit", "sweep", finished=False, alike=ALIKE)
 def test_an_unfinished_run_is_finished(kept: Kept, key: str) -> None:

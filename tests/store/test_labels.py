@@ -667,6 +667,7 @@ app()
 """
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_while_labelling_is_told_and_survived(
     data: Path, run: Path, tmp_path: Path
 ) -> None:
