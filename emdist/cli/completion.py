@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
+from emdist.cli.options import completed
 
-class Shell(StrEnum):
-    """The shells for which there is a script."""
-
-    bash = "bash"
-    zsh = "zsh"
-    fish = "fish"
+#: The shells for which there is a script.
+SHELLS = ("bash", "zsh", "fish")
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
+def completion(
+    shell: Annotated[
+        str,
+        typer.Argument(
+            metavar="SHELL",
+            help="Your shell: bash, zsh or fish.",
+            autocompletion=completed(*SHELLS),
+        ),
+    ],
+) -> None:
     """Print a script that completes commands in your shell.
 
     Save the output where your shell reads it when it starts.
@@ -27,8 +32,6 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> N
       emdist completion zsh >> ~/.zshrc
       emdist completion fish > ~/.config/fish/completions/emdist.fish
     """
-    print(
-        get_completion_script(
-            prog_name="emdist", complete_var="_EMDIST_COMPLETE", shell=shell.value
-        )
-    )
+    if shell not in SHELLS:
+        raise typer.BadParameter(f"{shell!r:.40}; expected bash, zsh or fish.", param_hint="SHELL")
+    print(get_completion_script(prog_name="emdist", complete_var="_EMDIST_COMPLETE", shell=shell))

@@ -13,9 +13,9 @@ from emdist.cli.options import (
     Overwrite,
     Quiet,
     Scheduler,
-    Set,
     Workers,
     cluster_settings,
+    completed,
     laid_over,
 )
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
@@ -35,12 +35,21 @@ def label(
             "-o",
             metavar="NAME",
             help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
+            autocompletion=completed("labels", "score", "responsibilities"),
         ),
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
-    settings: Set = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Set a key of the sections data and cluster, as in data.non_finite=drop. "
+            "Repeatable.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

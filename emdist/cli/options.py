@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from emdist.errors import ConfigError
-from emdist.parameters.configuration import help_of
+from emdist.parameters.configuration import CONFIGURATION, help_of
 from emdist.wording import OPTIONS
 
 EPILOG = (
@@ -19,6 +19,21 @@ EPILOG = (
     "used, 5 storage failed, 6 cluster failed, 7 component collapsed, 130 interrupted (Ctrl-C), "
     "143 terminated (SIGTERM)."
 )
+
+
+def completed(*names: str) -> Callable[[str], list[str]]:
+    """Return a function that completes one of `names` in a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
+def choices_of(key: str) -> Callable[[str], list[str]]:
+    """Return a function that completes a choice of a configuration key in a shell."""
+    return completed(*CONFIGURATION[key].choices)
+
 
 #: Sections of the help of commands with many options.
 FITTING, RUN, WHERE = "Model and fit", "Run and labels", "Where to compute"
@@ -234,7 +249,12 @@ RunFolder = Annotated[
 ModelName = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", metavar="NAME", rich_help_panel=FITTING, help=help_of("model.name")
+        "--model",
+        "-m",
+        metavar="NAME",
+        rich_help_panel=FITTING,
+        help=help_of("model.name"),
+        autocompletion=choices_of("model.name"),
     ),
 ]
 Components = Annotated[
@@ -248,5 +268,11 @@ Components = Annotated[
     ),
 ]
 Init = Annotated[
-    str | None, typer.Option(metavar="METHOD", rich_help_panel=FITTING, help=help_of("fit.init"))
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        rich_help_panel=FITTING,
+        help=help_of("fit.init"),
+        autocompletion=choices_of("fit.init"),
+    ),
 ]

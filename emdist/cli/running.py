@@ -29,8 +29,13 @@ def run_job(config: Any, mode: Mode, layer: Layer) -> None:
 
 
 def _already_complete(summary: Mapping[str, Any]) -> Page:
-    """Return the page of a run that was complete before."""
+    """Return the page of a run that was complete before, with its result."""
+    from emdist.report.stored import page_of_stored
+
     facts = [("status", "already complete, nothing was computed")]
+    if (page := page_of_stored(summary)) is not None:
+        more = [("result" if name == "status" else name, value) for name, value in page.facts]
+        return replace(page, facts=[*facts, *more])
     if best := summary.get("best"):
         facts.append(("best", best))
     facts += [("labels", summary["labels"] or "not written"), ("run folder", summary["run"])]

@@ -23,6 +23,7 @@ from emdist.cli.options import (
     Tol,
     Workers,
     check_data,
+    choices_of,
     cluster_settings,
     laid_over,
     named,
@@ -45,7 +46,12 @@ Models = Annotated[
 ]
 Criterion = Annotated[
     str | None,
-    typer.Option(metavar="NAME", rich_help_panel=FITTING, help=help_of("sweep.criterion")),
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=FITTING,
+        help=help_of("sweep.criterion"),
+        autocompletion=choices_of("sweep.criterion"),
+    ),
 ]
 AllowDegenerate = Annotated[
     bool,

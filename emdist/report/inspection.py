@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from rich.filesize import decimal
 
+from emdist.parameters.configuration import CONFIGURATION
 from emdist.report.page import Page, page_of
+from emdist.report.stored import page_of_stored
 from emdist.settings.config import Config
 
 #: Facts that come first, in this order.
@@ -29,9 +32,14 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
     full
         Whether to show also settings with their default values, versions and hashes.
     """
+    stored = page_of_stored(found["summary"]) if found.get("summary") else None
+    table = Page([]) if stored is None else stored
     ordered = {**{key: found[key] for key in _FIRST if key in found}, **found}
+    ordered.pop("summary", None)
     if full:
-        return page_of(_readable(ordered))
+        if "config" in ordered:
+            ordered["config"] = _complete(ordered["config"])
+        return Page(page_of(_readable(ordered)).facts, table.header, table.rows)
     shown = {key: value for key, value in ordered.items() if key not in _DETAILS}
     if "config" in shown:
         shown["config"] = _changed(shown["config"])
@@ -39,11 +47,11 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
         shown["data"] = {k: v for k, v in shown["data"].items() if k in ("array", "shape", "dtype")}
     if "history" in shown:
         shown["history"] = shown["history"][-_LAST_ITERATIONS:]
-    page = page_of(_readable(_without_hashes(shown)))
+    page = Page(page_of(_readable(_without_hashes(shown))).facts, table.header, table.rows)
     if shown.keys() == ordered.keys():
         return page
     more = ("more", "emdist inspect --full shows all settings, versions and hashes")
-    return Page([*page.facts, more], page.header, page.rows)
+    return replace(page, facts=[*page.facts, more])
 
 
 def _readable(value: Any, name: str = "") -> Any:
@@ -60,10 +68,34 @@ def _readable(value: Any, name: str = "") -> Any:
     return value
 
 
+def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recorded configuration with the defaults of the keys that it leaves open."""
+    least = Config.model_validate({"data": {"path": ""}}).model_dump()
+    out: dict[str, Any] = {}
+    for section, values in config.items():
+        if not isinstance(values, dict):
+            out[section] = values
+            continue
+        whole = {**least.get(section, {}), **values}
+        out[section] = {key: _default(section, key, value) for key, value in whole.items()}
+    return out
+
+
+def _default(section: str, key: str, value: Any) -> Any:
+    """Return a value, or the table's words for the default of a key without one."""
+    if value is not None:
+        return value
+    told = CONFIGURATION.get(f"{section}.{key}")
+    words = told.default.rstrip(".") if told is not None else ""
+    return f"default: {words}" if words else "none"
+
+
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a recorded configuration that differ from their defaults."""
     least = Config.model_validate({"data": {"path": ""}}).model_dump()
-    always = {("model", "name"), ("model", "n_components"), ("fit", "seed")}
+    always = {("model", "name"), ("fit", "seed")}
+    if "sweep" not in config:
+        always.add(("model", "n_components"))
     return {
         section: {
             key: value

@@ -58,6 +58,8 @@ class Outlook:
     """Estimates what is left of a fit, from the iterations of each restart so far."""
 
     planned: Planned | None = None
+    #: The first iteration of this process: it may include the compilation of kernels.
+    _first: Iterated | None = None
     _restarts: dict[int, list[Iterated]] = field(default_factory=dict)
 
     @property
@@ -67,6 +69,7 @@ class Outlook:
 
     def iterated(self, event: Iterated) -> None:
         """Add one iteration."""
+        self._first = self._first or event
         own = self._restarts.setdefault(event.record.restart, [])
         own.append(event)
         del own[:-16]
@@ -74,7 +77,7 @@ class Outlook:
     def left(self, event: Iterated) -> str:
         """Return ``left about 10.0 s (5 iterations)``, after `event`; empty if unknown."""
         # Each model of a sweep needs its own number of iterations, so there is no one estimate.
-        if self.planned is None or event.fit:
+        if self.planned is None or event.fit or event is self._first:
             return ""
         own = self._restarts.get(event.record.restart, [event])
         sizes = [r.shift if self.planned.on == "shift" else r.change for r in
@@ -83,7 +86,7 @@ class Outlook:
         if allowed <= 0:
             return ""
         more = iterations_left(sizes, self.planned.tol, allowed)
-        recent = [one.seconds for one in own[-_RECENT:]]
+        recent = [one.seconds for one in own[-_RECENT:] if one is not self._first]
         seconds = more * sum(recent) / len(recent)
         bound = "at most" if more == allowed else "about"
         iterations = "iteration" if more == 1 else "iterations"

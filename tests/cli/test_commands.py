@@ -231,6 +231,27 @@ def test_a_finished_run_is_not_done_again(emdist: Command, data: Path) -> None:
     assert "already complete" not in other.out
 
 
+def test_inspect_and_a_second_start_show_the_clusters_again(emdist: Command, data: Path) -> None:
+    first = emdist("fit", data, "-k", 3, "--run", "r")
+    table = first.out[first.out.index("| component |") :]
+    for again in (emdist("fit", data, "-k", 3, "--run", "r"), emdist("inspect", "r")):
+        assert again.out.endswith(table)
+    assert json.loads(emdist("inspect", "r", "--json").out)["summary"]["components"]
+    emdist("sweep", data, "-k", "2..3", "--run", "s")
+    models = emdist("inspect", "s")
+    assert "| kmeans-2 | 2 |" in models.out
+    assert "config.model.n_components" not in models.out, "a sweep has its own"
+
+
+def test_inspect_shows_all_settings_when_asked(emdist: Command, data: Path) -> None:
+    emdist("fit", data, "-k", 3, "--run", "r", "--set", "fit.max_iter=7")
+    full = emdist("inspect", "r", "--full").out
+    assert "| config.fit.max_iter | 7 |" in full
+    assert "| config.fit.tol | default: 1e-3 for mixtures, 1e-4 for centres" in full
+    assert "| config.data.non_finite | raise |" in full
+    assert "config.fit.tol" not in emdist("inspect", "r").out
+
+
 def test_options_stand_over_the_file_and_settings_over_both(emdist: Command, data: Path) -> None:
     Path("c.yaml").write_text(
         f"data: {{path: {data}}}\nmodel: {{n_components: 2, name: full}}\nfit: {{seed: 5}}\n"

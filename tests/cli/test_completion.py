@@ -42,7 +42,13 @@ def _script(shell: str) -> str:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize(
-    ("words", "at", "wanted"), [("fi", 1, "fit"), ("fit --max", 2, "--max-iter")]
+    ("words", "at", "wanted"),
+    [
+        ("fi", 1, "fit"),
+        ("fit --max", 2, "--max-iter"),
+        ("fit -m kmed", 3, "kmedians"),
+        ("label -o resp", 3, "responsibilities"),
+    ],
 )
 def test_bash_completes(words: str, at: int, wanted: str, tmp_path: Path) -> None:
     script = tmp_path / "emdist.bash"

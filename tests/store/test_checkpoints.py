@@ -99,9 +99,9 @@ def test_a_run_is_started_and_continued(run: RunFolder) -> None:
     [
         (
             {"config": {"model": {"k": 9, "tol": 1e-3}, "data": ["a", "b"]}},
-            "config.model.k: 8 -> 9",
+            "\n  model.k: 8 -> 9",
         ),
-        ({"config": {"model": {"k": 8}, "data": ["a"]}}, "config.model.tol: 0.001 -> (absent)"),
+        ({"config": {"model": {"k": 8}, "data": ["a"]}}, "\n  model.tol: 0.001 -> (default)"),
         ({"data": {"shape": [101, 3], "sha256": "abc"}}, "data.shape: [100,3] -> [101,3]"),
         ({"plan": "p2"}, 'plan: "p1" -> "p2"'),
     ],

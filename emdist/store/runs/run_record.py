@@ -70,7 +70,8 @@ def compare(
             "Restore the file, or use another run.key."
         )
     found = identity_differences(stored, asked)
-    lines = [f"  {line}" for line in found]
+    # The keys of the configuration, by which messages name settings.
+    lines = [f"  {_as_key(line)}" for line in found]
     if lines and not (extend and extendable(found)):
         more = [f"  ... and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         what = "belongs to a different run (stored -> requested)"
@@ -83,6 +84,13 @@ def compare(
         )
     changed = differences(stored.get("versions"), asked.get("versions"), "versions")
     return [f"the run was started with another version: {line}" for line in changed]
+
+
+def _as_key(line: str) -> str:
+    """Return a line about a setting that begins with its key; other lines are unchanged."""
+    if not line.startswith("config."):
+        return line
+    return line.removeprefix("config.").replace(_ABSENT, "(default)")
 
 
 def identity_differences(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
