@@ -48,6 +48,7 @@ from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
+from emdist.wording import worded
 
 S = TypeVar("S", bound=Section)
 
@@ -175,9 +176,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         model = recipe.section
         self._end(state, fit.survey.spread, model, source)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
-            warnings.warn(doubt.message, ConvergenceWarning, stacklevel=3)
+            warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
-            warnings.warn(doubt.message, DegenerateWarning, stacklevel=3)
+            warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=3)
         self._remember(source, engine, X)
         return self
 

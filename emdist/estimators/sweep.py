@@ -254,7 +254,9 @@ class Sweep(BestModel):
         )
         groups = [_named({k: v for k, v in params.items() if k not in _SIZES}) for params in grid]
         for doubt in doubts_about(rows, best, criterion, _NAMES, groups):
-            warnings.warn(doubt.message, _CATEGORIES[doubt.kind], stacklevel=4)
+            warnings.warn(
+                worded(doubt.message, "parameters"), _CATEGORIES[doubt.kind], stacklevel=4
+            )
 
 
 def _named(params: Mapping[str, Any]) -> str:

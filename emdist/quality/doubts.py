@@ -120,14 +120,17 @@ def _on_the_floor(section: ModelSection, fitted: Fitted) -> list[Doubt]:
         if len(own) == 1:
             who = f"Component {own[0]} of {fitted.n_components} is"
     first = min(found, key=lambda one: one.variance)
-    where = f"hardly vary in some direction (feature {first.feature}: {first.variance:.2g})"
+    where = (
+        f"hardly vary in some direction (feature {first.feature}: variance {first.variance:.2g})"
+    )
     if all(one.point for one in found):
         where = "hardly vary in any direction"
     message = (
         f"{who} on the variance floor: the rows {where}, which happens with repeated, rounded or "
         "saturated values. The floor then determines likelihood and BIC, and the data do not. Ask "
         "for fewer components, leave out such rows or features, or add noise as large as the steps "
-        "between values. If reg_covar is larger than the variances of the data, lower it."
+        "between values. If model.options.reg_covar is larger than the variances of the data, "
+        "lower it."
     )
     return [Doubt("floor", own, message)]
 
