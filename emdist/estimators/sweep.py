@@ -32,6 +32,7 @@ from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
 from emdist.parameters.choices import Criterion
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.wording import worded
 
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
 _SUMS_MEMORY = "256 MiB"
