@@ -162,6 +162,7 @@ def test_results_are_kept_merged_drawn_and_put_into_a_document(tmp_path: Path) -
     assert (tmp_path / "ratios.png").stat().st_size > 5000
 
 
+@pytest.mark.long
 def test_the_command_measures_and_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,7 @@ def test_sides_take_turns_in_alternating_order(
     assert (found.old["work"], found.new["work"]) == ([3, 6, 7], [4, 5, 8])
 
 
+@pytest.mark.long
 def test_the_estimator_of_a_row_fits(tmp_path: Path) -> None:
     row = ROWS["estimator"]
     files = row.make(tmp_path)

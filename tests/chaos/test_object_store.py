@@ -201,6 +201,7 @@ def test_retry_options_are_checked_and_used(s3: S3) -> None:
 # --- two that believe they own the run -------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_zombie_whose_commit_comes_late_never_wins(s3: S3, wanted: dict[str, bytes]) -> None:
     """The successor takes over between the zombie's last look and its conditional put."""
     runs = RunFolder(Location(s3.url("runs/zombie"), s3.options()))
@@ -231,6 +232,7 @@ def test_a_zombie_whose_commit_comes_late_never_wins(s3: S3, wanted: dict[str, b
     assert [name.split("/")[1][:11] for name in runs.folder.list("ckpt")] == ["00000001-2-"] * 2
 
 
+@pytest.mark.long
 def test_two_drivers_one_is_fenced_and_the_bits_are_the_same(
     s3: S3, wanted: dict[str, bytes]
 ) -> None:

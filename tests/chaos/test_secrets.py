@@ -235,6 +235,7 @@ def test_a_run_that_fails_tells_no_secret(
     silent(tmp_path, Ended(code, f"{told.value!r} {whole} {out} {err}"), file)
 
 
+@pytest.mark.long
 def test_a_configuration_that_is_no_yaml_is_not_quoted(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(f"data:\n  storage_options: {{token: '{SECRET}\n  path: [x\n")

@@ -231,6 +231,7 @@ def fill(place: Path, leave: int) -> Path:
     return filler
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_at_any_time(runs: Path, small: Path) -> None:
     wanted = result(runs / "whole" / "r")
     told: list[tuple[int, str]] = []
@@ -324,6 +325,7 @@ def filled_up(runs: Path, at: Path, every: int) -> tuple[int, int]:
     return faults, device.created
 
 
+@pytest.mark.long
 def test_a_disk_that_fills_up_at_any_file_without_a_mount(runs: Path, tmp_path: Path) -> None:
     faults, created = filled_up(runs, tmp_path, 7)
     print(f"{faults} of {created} files")
@@ -357,6 +359,7 @@ def test_files_that_may_not_grow(runs: Path, tmp_path: Path) -> None:
     assert result(tmp_path / "runs" / "r") == wanted
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_while_ingesting(small: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(20_000, 3)))
     command = [sys.executable, "-m", "emdist", "ingest", str(tmp_path / "x.npy")]
@@ -596,6 +599,7 @@ def test_only_in_an_older_schema_may_fields_be_missing() -> None:
 # --- compress --------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_what_a_killed_compression_left_is_removed_by_the_next(tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     code = (

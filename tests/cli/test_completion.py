@@ -64,6 +64,7 @@ def test_bash_completes(words: str, at: int, wanted: str, tmp_path: Path) -> Non
     assert done.stdout.split() == [wanted]
 
 
+@pytest.mark.long
 def test_zsh_and_fish_are_answered() -> None:
     zsh = {"_EMDIST_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "emdist fit --max"}
     assert "--max-iter" in _asked(zsh)

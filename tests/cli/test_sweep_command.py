@@ -29,6 +29,7 @@ def model(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.long
 def test_each_model_is_that_of_its_own_fit(emdist: Command, data: Path, tmp_path: Path) -> None:
     answer = emdist(
         "sweep", data, "-k", "2,3..4", "-m", "diagonal", "-m", "full", "--run", "runs/s",
@@ -116,6 +117,7 @@ def test_mistakes_are_told_before_anything_is_written(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.long
 def test_a_sweep_cut_anywhere_goes_on_with_the_same_bits(
     emdist: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

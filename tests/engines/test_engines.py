@@ -210,6 +210,7 @@ def empty(client: Client) -> bool:
 # ---- the tree
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 150), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same_bits(n: int, random: Random) -> None:
@@ -260,6 +261,7 @@ def test_dask_bits_in_process(threads: Client, n: int) -> None:
     assert DaskEngine(threads).map_reduce(Noise(), blocks).equals(expected(blocks))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "n", [COUNTS[0], *(pytest.param(n, marks=pytest.mark.slow) for n in COUNTS[1:-1]), COUNTS[-1]]
 )
@@ -338,6 +340,7 @@ def test_a_killed_worker_changes_no_bit(processes: Client, tmp_path: Path) -> No
     assert (tmp_path / "0").exists()
 
 
+@pytest.mark.long
 def test_workers_that_die_again_and_again(processes: Client, tmp_path: Path) -> None:
     until(lambda: len(processes.nthreads()) == 2)
     scheduler = processes.cluster.scheduler
@@ -534,6 +537,7 @@ def test_a_scheduler_that_dies_in_a_pass(outside: Outside, tmp_path: Path) -> No
         (tmp_path / "go").touch()
 
 
+@pytest.mark.long
 def test_a_message_that_a_dead_scheduler_cannot_take_is_not_told(outside: Outside) -> None:
     file, _, worker = outside
     until(file.exists)
@@ -561,6 +565,7 @@ def test_a_message_that_a_dead_scheduler_cannot_take_is_not_told(outside: Outsid
     assert not told
 
 
+@pytest.mark.long
 def test_a_worker_that_lacks_a_package(outside: Outside) -> None:
     file, _, worker = outside
     until(file.exists)
@@ -696,6 +701,7 @@ def test_blas_is_held_from_any_thread_of_a_pool() -> None:
 # ---- Dask arrays
 
 
+@pytest.mark.long
 def test_a_dask_array_as_a_source(processes: Client) -> None:
     x = np.random.default_rng(0).standard_normal((40_000, 130)).astype(np.float32)
     source = DaskArraySource(da.from_array(x, chunks=(1500, 50)))

@@ -85,6 +85,7 @@ def test_it_fits_and_labels_with_the_bits_of_the_plain_job(
     assert json.loads((folder / "summary.json").read_text())["result"]["iterations"] == 9
 
 
+@pytest.mark.long
 def test_each_stage_is_a_task_that_keeps_no_result(
     values: dict[str, Any], client: SyncPrefectClient
 ) -> None:
@@ -93,12 +94,14 @@ def test_each_stage_is_a_task_that_keeps_no_result(
 
     def tasks() -> list[Any]:
         found = client.read_task_runs(flow_run_filter=only)
-        return found if len(found) == 7 else []
+        # Prefect learns of the ends of tasks by events, which may come later than the flow's end.
+        done = [task for task in found if task.state is not None and task.state.is_completed()]
+        return done if len(done) == 7 else []
 
-    found = until(tasks, "seven task runs")
+    found = until(tasks, "seven completed task runs")
     names = sorted(task.name.rpartition("-")[0] for task in found)
     assert names == ["finish", "label", *["segment"] * 3, "summarise", "survey"]
-    assert all(task.state.is_completed() and task.state.data is None for task in found)
+    assert all(task.state.data is None for task in found)
 
 
 def test_artifacts_show_the_progress_and_the_result(
@@ -244,6 +247,7 @@ def lossy(monkeypatch: pytest.MonkeyPatch, iterations: int) -> list[int]:
     return starts
 
 
+@pytest.mark.long
 def test_a_lost_cluster_is_replaced_and_the_fit_goes_on(
     values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ def test_an_interrupt_that_prefect_trips_over_is_an_interrupt(
     assert capsys.readouterr().err == "emdist: interrupted. Go on.\n"
 
 
+@pytest.mark.long
 def test_a_key_and_a_second_start(
     api: str,
     config_file: Path,
@@ -159,6 +160,7 @@ def test_a_key_and_a_second_start(
     assert "This run is already complete" in capfd.readouterr().out
 
 
+@pytest.mark.long
 def test_labels_of_new_data(
     api: str, config_file: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,6 +179,7 @@ def test_labels_of_new_data(
     assert "did not write" in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_an_ingest(api: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
     arguments = [str(tmp_path / "x.npy"), str(tmp_path / "x.zarr")]

@@ -89,6 +89,7 @@ def calls(tree: ast.AST) -> list[tuple[str, ast.Call]]:
     ]
 
 
+@pytest.mark.long
 def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
     pickling, importing = set(), set()
     for path in SOURCES:

@@ -92,6 +92,7 @@ def test_array_is_checksummed_chunked_named_and_complete(tmp_path: Path, out: Pa
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.long
 def test_chunk_bytes_sets_whole_rows(tmp_path: Path, out: Path) -> None:
     np.save(tmp_path / "a.npy", X)
     ingest(tmp_path / "a.npy", out, chunk_bytes=3300)
@@ -900,6 +901,7 @@ def test_object_store_marks_completion(tmp_path: Path) -> None:
 # --- memory and kills ----------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_memory_follows_the_chunk(tmp_path: Path, order: str) -> None:

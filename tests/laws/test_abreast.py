@@ -136,6 +136,7 @@ def test_any_schedule_and_seeder_keeps_its_bits(schedule: str, init: str) -> Non
         same_bits(Fitting(one, found), alone(source, setting))
 
 
+@pytest.mark.long
 def test_models_of_different_kinds_advance_together() -> None:
     source = weighted(data_for("full", 600))
     settings = [

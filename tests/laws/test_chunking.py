@@ -123,6 +123,7 @@ def test_any_layout_in_zarr_gives_the_same_parameters(
         )
 
 
+@pytest.mark.long
 def test_equal_blocks_give_equal_bits_whatever_stores_them(tmp_path: Path) -> None:
     for name in MODELS:
         x = data_for(name)

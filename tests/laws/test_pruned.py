@@ -238,6 +238,7 @@ def test_the_best_of_several_starts_is_that_of_batch_lloyd() -> None:
     np.testing.assert_allclose(found.means, wanted.means, rtol=1e-13)
 
 
+@pytest.mark.long
 def test_rows_left_out_stay_out() -> None:
     x, _ = blobs(2000, 3, 4, 2.0)
     x[::7] = np.nan
@@ -512,6 +513,7 @@ def test_what_is_no_kmeans_is_refused() -> None:
             prepare(streamed(blobs(50, 2, 2)[0]), setting)
 
 
+@pytest.mark.long
 def test_the_estimator_prunes_where_it_is_asked() -> None:
     x, _ = blobs(800, 3, 4, 2.0)
     start = x[:4]

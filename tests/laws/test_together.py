@@ -74,6 +74,7 @@ def test_e_steps_have_the_bits_that_each_has_alone(name: str) -> None:
     held_against_each_alone(parts, block_of(x), np.zeros(x.shape[1]))
 
 
+@pytest.mark.long
 def test_whatever_differs_is_told_apart(calls: list[int]) -> None:
     x = rows_of("full").astype(np.float32)
     source = array_source(x)

@@ -35,6 +35,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@pytest.mark.long
 @pytest.mark.covering
 @pytest.mark.parametrize("name", GAUSSIAN)
 @pytest.mark.parametrize("data", CASES)

@@ -88,6 +88,7 @@ WEIGHTS = {
 }
 
 
+@pytest.mark.long
 @settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(sorted(SCALES)),

@@ -7,6 +7,7 @@ import pytest
 from tools import artefacts
 
 
+@pytest.mark.long
 def test_without_git_the_same_modules_are_packed(monkeypatch: pytest.MonkeyPatch) -> None:
     if not artefacts.has_git():
         pytest.skip("there is no clone here to compare with")

@@ -82,6 +82,7 @@ def test_messages_are_bounded(kind: type[EmdistError]) -> None:
     assert len(bounded("\n".join([HUGE] * 30))) <= (LONGEST + 1) * (LINES + 1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda cls: cls.__name__)
 def test_huge_values_of_any_parameter_give_short_messages(cls: Any) -> None:
     X = (np.random.default_rng(0).random((40, 3)) > 0.5) * 1.0

@@ -507,6 +507,7 @@ def test_a_read_only_disk(tmp_path: Path, inside: str) -> None:
 # ---- clusters
 
 
+@pytest.mark.long
 def test_workers_without_room_for_a_block(tmp_path: Path) -> None:
     store(tmp_path / "x.zarr", np.zeros((1 << 16, 128), "float32"), chunks=(1 << 16, 128))
     values = base(tmp_path)

@@ -178,6 +178,7 @@ def test_strided_arrays_are_not_scrambled(array: Array) -> None:
     assert np.array_equal(through_bytes(value, Diagonal).mean, array)
 
 
+@pytest.mark.long
 def test_bytes_do_not_depend_on_the_process() -> None:
     code = """
 import hashlib

@@ -70,6 +70,7 @@ def segments(values: dict[str, Any], number: int) -> None:
             job.segment()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["full", "kmeans"])
 @pytest.mark.parametrize("n_init", [1, 3])
 def test_a_finished_run_goes_on(name: str, n_init: int, data: Path, tmp_path: Path) -> None:
@@ -100,6 +101,7 @@ def test_an_interrupted_run_goes_on(done: int, data: Path, tmp_path: Path) -> No
     assert result(tmp_path / "r") == result(tmp_path / "wanted")
 
 
+@pytest.mark.long
 def test_a_run_that_converged_goes_on_with_a_smaller_tol(data: Path, tmp_path: Path) -> None:
     complete(values(data, tmp_path, "wanted", max_iter=30))
     complete(values(data, tmp_path, max_iter=30, tol=1e-3))
@@ -119,6 +121,7 @@ def test_a_kill_after_the_record_was_changed_loses_nothing(data: Path, tmp_path:
     assert result(tmp_path / "r") == result(tmp_path / "wanted")
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on(data: Path, tmp_path: Path) -> None:
     def sweep(key: str, **fit: Any) -> None:
         config = values(data, tmp_path, key, **fit) | {"sweep": {"n_components": [2, 3]}}

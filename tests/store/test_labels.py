@@ -272,6 +272,7 @@ def test_a_writer_killed_while_creating_or_replacing(
     assert is_labelled(place)
 
 
+@pytest.mark.long
 def test_what_killed_writers_left_is_removed_and_nothing_that_is_in_use(
     tmp_path: Path, data: Path, run: Path
 ) -> None:

@@ -65,6 +65,7 @@ def objects(path: Path) -> list[Path]:
 # ---- every row once, in order
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_the_blocks_cover_every_row_once_and_in_order(data: st.DataObject) -> None:
@@ -295,6 +296,7 @@ def test_what_is_no_chunk_counts_neither_for_nor_against(tmp_path: Path) -> None
         zarr_source(ref)
 
 
+@pytest.mark.long
 def test_looking_for_missing_chunks_takes_time_in_proportion(tmp_path: Path) -> None:
     few, many = (_seconds_of_looking(tmp_path / str(n), n) for n in (2000, 16_000))
     # Eight times as many chunks: with the square of their number it would be 64 times as long.
