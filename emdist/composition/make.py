@@ -71,7 +71,9 @@ def make_threads(section: ClusterSection) -> LocalEngine | None:
     """Return the engine of threads in this process, or None if a cluster does the work."""
     if section.kind != "threads":
         return None
-    engine: LocalEngine = checked_options(LocalEngine, section.options, "cluster")
+    engine: LocalEngine = checked_options(
+        LocalEngine, section.options, "cluster", [*ClusterSection.model_fields]
+    )
     return engine
 
 
@@ -102,7 +104,14 @@ def make_engine(
     from emdist.engines.dask.engine import DaskEngine
     from emdist.engines.dask.memory import check_memory
 
-    cluster = named(CLUSTERS, "cluster", section.kind, section.options, "cluster")
+    cluster = named(
+        CLUSTERS,
+        "cluster",
+        section.kind,
+        section.options,
+        "cluster",
+        [*ClusterSection.model_fields],
+    )
     with cluster.open() as client:
         check_memory(client, largest_block(source), partial(smaller_blocks, source), needs)
         # A cluster that releases idle workers needs as long for new ones as for the first.

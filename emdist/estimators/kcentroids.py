@@ -163,6 +163,7 @@ class KCentroids(Clustering):
     centre: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | None = None
     precision: Precision = "auto"
 
+    _option_names: ClassVar[Mapping[str, str]] = {"model.options": "dissimilarity_options"}
     _deprecated: ClassVar[Mapping[str, str]] = {"dissimilarity_params": "dissimilarity_options"}
 
     def _is_positive(self) -> bool:
