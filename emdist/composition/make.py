@@ -29,7 +29,7 @@ from emdist.fit.run import Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
-from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.survey import Survey, SurveyTask, accepts_missing
 from emdist.fit.survey_checks import check_survey
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.validation import checked_options
@@ -183,6 +183,7 @@ def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
         components.shifted,
         missing,
         components.needs_covariance,
+        missing or (not components.needs_covariance and accepts_missing(recipe.model)),
     )
 
 

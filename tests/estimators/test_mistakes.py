@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 import zarr
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from emdist import (
+    BayesianGaussianMixture,
     BinomialMixture,
     CategoricalMixture,
     GaussianMixture,
     KCentroids,
     KMeans,
     MiniBatchKMeans,
+    MultinomialMixture,
+    PoissonMixture,
     ProductMixture,
     load,
 )
@@ -336,3 +340,26 @@ def test_a_range_of_ignored_features_needs_no_groups() -> None:
 def test_a_kind_to_load_is_a_class(kind: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"kind=.*expected a class of emdist"):
         load(tmp_path, kind)
+
+
+@pytest.mark.parametrize(
+    ("made", "advised"),
+    [
+        (KMeans(2), True),
+        (GaussianMixture(2), True),
+        (PoissonMixture(2), True),
+        (MultinomialMixture(2), False),
+        (BayesianGaussianMixture(n_components=2), False),
+        (KCentroids(2, dissimilarity="cosine"), False),
+        (GaussianMixture(2, noise=0.1), False),
+        (_product(family="multinomial"), False),
+    ],
+    ids=str,
+)
+def test_nan_is_said_to_be_missing_only_where_it_can_be(made: Any, advised: bool) -> None:
+    rows = np.arange(24.0).reshape(8, 3)
+    rows[3, 2] = np.nan
+    for refused in (made.fit, clone(made).fit(rows[4:] + np.eye(4, 3)).predict):
+        with pytest.raises(EmdistError, match="set non_finite to 'drop'") as caught:
+            refused(rows)
+        assert ("non_finite to 'missing'" in str(caught.value)) == advised
