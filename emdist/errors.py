@@ -51,7 +51,8 @@ class EmdistError(Exception):
         The layer in which the user works: Python, a configuration or the command line. The
         message names settings as this layer does.
     options
-        The names of an estimator's parameters, by the option of the model that each one sets.
+        The names of an estimator's parameters, by the option that each one sets; see
+        `emdist.wording.renamed`.
     """
 
     exit_code = 1

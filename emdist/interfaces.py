@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -154,12 +154,15 @@ class Domain:
         The smallest and the largest possible value.
     whole
         Whether only whole numbers are possible.
+    option
+        The option of the family that sets `high`, by its key in a configuration; may be empty.
     """
 
     what: str | tuple[str, ...]
     low: float | tuple[float, ...] = -math.inf
     high: float | tuple[float, ...] = math.inf
     whole: bool | tuple[bool, ...] = False
+    option: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

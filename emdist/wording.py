@@ -69,7 +69,7 @@ KEYS: Mapping[str, str] = {
 _KEY = re.compile(
     r"(?<![\w./-])(?P<key>"
     + "|".join(rf"{section}\.(?:{'|'.join(keys.split())})" for section, keys in KEYS.items())
-    + r")(?:(?<=options)\.(?P<option>[a-z][a-z_]*))?(?![\w/]|\.\w)"
+    + r")(?:(?<=options)\.(?P<option>[A-Za-z_]\w*))?(?![\w/]|\.\w)"
 )
 _VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+) to '([^']*)'")
 #: Characters that enclose and separate the two texts of `either`. They are from a private area of
@@ -106,7 +106,9 @@ def renamed(
     layer
         The layer in which the user works.
     options
-        The parameters in Python that set options of the model, by option, if the names differ.
+        The parameters in Python that set options, by key (``fit.schedule_options.groups``) or by
+        option of the model (``trials``), if the names differ. The value for the key
+        ``model.options`` is a parameter that holds all options of the model as a dict.
     """
     text = _EITHER.sub(lambda found: found[1 if layer == "parameters" else 2], text)
     if layer == "command":
@@ -136,9 +138,14 @@ def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
     An option of a key becomes an item, as in ``schedule_options['groups']``.
     """
     key, option = found["key"], found["option"]
-    if key == "model.options" and option:
+    if option and (own := options.get(f"{key}.{option}")):
+        return own
+    if key == "model.options" and option and key not in options:
         return options.get(option, option)
-    name = PARAMETERS.get(key, key.partition(".")[2])
+    if key == "model.options":  # Most classes have a parameter for each option.
+        name = options.get(key, "the parameters")
+    else:
+        name = PARAMETERS.get(key, key.partition(".")[2])
     return f"{name}[{option!r}]" if option else name
 
 

@@ -29,7 +29,7 @@ from emdist.fit.run import Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
 from emdist.fit.state import FitState
-from emdist.fit.survey import Survey, SurveyTask
+from emdist.fit.survey import Survey, SurveyTask, accepts_missing
 from emdist.fit.survey_checks import check_survey
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.validation import checked_options
@@ -71,7 +71,9 @@ def make_threads(section: ClusterSection) -> LocalEngine | None:
     """Return the engine of threads in this process, or None if a cluster does the work."""
     if section.kind != "threads":
         return None
-    engine: LocalEngine = checked_options(LocalEngine, section.options, "cluster")
+    engine: LocalEngine = checked_options(
+        LocalEngine, section.options, "cluster", [*ClusterSection.model_fields]
+    )
     return engine
 
 
@@ -102,7 +104,14 @@ def make_engine(
     from emdist.engines.dask.engine import DaskEngine
     from emdist.engines.dask.memory import check_memory
 
-    cluster = named(CLUSTERS, "cluster", section.kind, section.options, "cluster")
+    cluster = named(
+        CLUSTERS,
+        "cluster",
+        section.kind,
+        section.options,
+        "cluster",
+        [*ClusterSection.model_fields],
+    )
     with cluster.open() as client:
         check_memory(client, largest_block(source), partial(smaller_blocks, source), needs)
         # A cluster that releases idle workers needs as long for new ones as for the first.
@@ -174,6 +183,7 @@ def make_survey(source: Source, recipe: Recipe) -> SurveyTask:
         components.shifted,
         missing,
         components.needs_covariance,
+        missing or (not components.needs_covariance and accepts_missing(recipe.model)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emdist.components import Components, Family
@@ -44,12 +44,20 @@ CENTROIDS = ("kmeans", "kcentroids")
 CENTRES = (*CENTROIDS, "kmedians")
 
 
-def named(package: str, kind: str, name: str, options: Mapping[str, Any], where: str) -> Any:
+def named(
+    package: str,
+    kind: str,
+    name: str,
+    options: Mapping[str, Any],
+    where: str,
+    others: Sequence[str] = (),
+) -> Any:
     """Return the plug-in of a `kind` called `name`, made from its options, set at the key `where`.
 
-    Raises ConfigError if there is no such plug-in, or if it does not have these options.
+    `others` are further keys at `where`. Raises ConfigError if there is no such plug-in, or if it
+    does not have these options.
     """
-    return checked_options(plugin(package, kind, name), options, where)
+    return checked_options(plugin(package, kind, name), options, where, others)
 
 
 def make_family(section: ModelSection) -> Family[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
 from emdist.estimators.parameters import parameters
-from emdist.estimators.settings import as_floats
+from emdist.estimators.settings import as_floats, seeder
 from emdist.fit.assigned import check_scores
 from emdist.fit.data_changes import stamps
 from emdist.fit.fitted import Collect, Collected, Fitted, Rows
@@ -57,13 +57,13 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         """Return the section of the fit, and the starting centres if `init` gives them."""
         named = isinstance(self.init, str)
         n_init = self.n_init
-        if n_init == "auto":
+        if isinstance(n_init, str) and n_init == "auto":
             n_init = 10 if named and self.init == "random" else 1
         fit = self._checked(
             FitSection,
             NAMES,
             seed=self._seed(),
-            init=self.init if named else None,
+            init=seeder(self.init, "init", get_args(CentreInit)) if named else None,
             n_init=n_init,
             max_iter=self.max_iter,
             tol=self.tol,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import Rows
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
-from emdist.fit.survey import check_block
+from emdist.fit.survey import accepts_missing, check_block
 from emdist.inputs.renamed import told_of_name
 from emdist.interfaces import Array, Floats, Source
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
@@ -163,6 +164,7 @@ class KCentroids(Clustering):
     centre: Callable[..., Any] | tuple[Callable[..., Any], Callable[..., Any]] | None = None
     precision: Precision = "auto"
 
+    _option_names: ClassVar[Mapping[str, str]] = {"model.options": "dissimilarity_options"}
     _deprecated: ClassVar[Mapping[str, str]] = {"dissimilarity_params": "dissimilarity_options"}
 
     def _is_positive(self) -> bool:
@@ -334,7 +336,8 @@ class _Dissimilarities:
 
     def __call__(self, i: int) -> Rows:
         block = self.source.read(i)
-        check_block(block, self.components.domain, self.missing)
+        takes = partial(accepts_missing, self.components)
+        check_block(block, self.components.domain, self.missing, takes)
         x, _ = block.valid()
         density = self.components.density(self.params, CAREFUL)
         out = np.empty((len(x), density.n_components))

@@ -17,6 +17,7 @@ from emdist.estimators.wording import in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Status
 from emdist.inputs.plugins import plugins
+from emdist.inputs.quoting import shown
 from emdist.jobs.records import load_fitted, load_latest, reading_of
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.settings.config import ModelSection
@@ -65,6 +66,11 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     ConfigError
         If `path` is not a path, or the model is of another kind.
     """
+    if not isinstance(kind, type):
+        raise ConfigError(
+            f"kind={shown(kind)}; expected a class of emdist, such as emdist.GaussianMixture. "
+            "Leave kind out to load any model."
+        )
     place = as_location(path, _WANTED)
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.utils.validation import check_is_fitted
 
@@ -126,6 +126,11 @@ class MiniBatchKMeans(Streaming, KMeansEstimator):
     _: KW_ONLY
     n_batches: int = 16
     passes: int = 1
+
+    _option_names: ClassVar[Mapping[str, str]] = {
+        "fit.schedule_options.groups": "n_batches",
+        "fit.schedule_options.passes": "passes",
+    }
 
     def _schedule(self) -> dict[str, Any]:
         options = {"groups": self.n_batches, "passes": self.passes}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, replace
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +25,7 @@ from emdist.errors import StartError
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
+from emdist.estimators.settings import seeder
 from emdist.estimators.streams import Streaming
 from emdist.fit.completion import Complete, Completed
 from emdist.fit.fitted import Fitted
@@ -83,12 +84,12 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         )
 
     def _fit_section(self) -> FitSection:
-        init = self.init_params
+        init = seeder(self.init_params, "init_params", get_args(MixtureInit))
         return self._checked(
             FitSection,
-            {"seed": "random_state", "init": "init_params"},
+            {"seed": "random_state"},
             seed=self._seed(),
-            init=_INIT.get(init, init) if isinstance(init, str) else init,
+            init=_INIT.get(init, init),
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,

@@ -23,9 +23,11 @@ from emdist.estimators.from_parameters import (
 from emdist.estimators.mixture import Criteria
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats
+from emdist.families.products.groups import indices_of
 from emdist.fit.fitted import Fitted
 from emdist.fit.start import Given
 from emdist.inputs.arrays import plain
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Floats
 from emdist.models.arrays import arrays_of
 from emdist.parameters.choices import MixtureInit
@@ -204,15 +206,36 @@ class ProductMixture(Criteria):
         )
 
     def _sections(self, n_features: int) -> tuple[ModelSection, FitSection, Given]:
-        groups = self.groups
+        groups, ignored = self.groups, self._left_out()
         if groups is None:
-            ignored = set(plain(self.ignored, "ignored") or ())
-            rest = [j for j in range(n_features) if j not in ignored]
+            out = set(indices_of(ignored, "ignored") if isinstance(ignored, str) else ignored)
+            rest = [j for j in range(n_features) if j not in out]
             groups = [{"columns": rest, "family": "diagonal"}]
-        options = {"groups": groups, "ignored": self.ignored}
+        elif isinstance(groups, str | bytes | Mapping) or not isinstance(
+            plain(groups, "groups"), list
+        ):
+            raise ConfigError(
+                f"groups={shown(groups)}; expected a list with one dict for each group, such as "
+                "[{'columns': '0:3', 'family': 'diagonal'}], or None."
+            )
+        options = {"groups": groups, "ignored": ignored}
         model = self._model_section("product", options, self.uniform_weights)
         make_family(model)  # Checks the groups before starting values, whose shape they decide.
         return model, self._fit_section(), self._start(model, n_features)
+
+    def _left_out(self) -> list[Any] | str:
+        """Return `ignored` as a list or a valid range; ConfigError if it is neither."""
+        given = plain(self.ignored, "ignored")
+        if given is None:
+            return []
+        if isinstance(given, str):
+            indices_of(given, "ignored")
+            return given
+        if not isinstance(given, list) or any(isinstance(one, list | Mapping) for one in given):
+            raise ConfigError(
+                f"ignored={shown(given)}; expected a list of indices, or a range as '3:40'."
+            )
+        return given
 
     def _start(self, model: ModelSection, d: int) -> Given:
         if self._is_warm(model, d):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -10,10 +10,12 @@ from sklearn.utils import check_random_state
 
 from emdist.errors import ConfigError, StartError
 from emdist.inputs.arrays import plain, real_array
+from emdist.inputs.plugins import nearest, plugins
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import is_number, switch, whole_number
 from emdist.interfaces import Floats
-from emdist.settings.config import PARAMETERS, Section, make_section
+from emdist.settings.config import PARAMETERS, SEEDERS, Section, make_section
+from emdist.wording import renamed
 
 S = TypeVar("S", bound=Section)
 
@@ -25,7 +27,8 @@ class Settings:
     # Defaults for estimators that do not have these parameters.
     schedule: Any = "batch"
     schedule_options: Any = None
-    #: Option of the model -> the estimator's parameter with another name that sets it.
+    #: Option -> the estimator's parameter with another name that sets it. An option of the model
+    #: has its own name here, and any other its key, such as ``fit.schedule_options.groups``.
     _option_names: ClassVar[Mapping[str, str]] = {}
     #: Deprecated name of a parameter -> its present name.
     _deprecated: ClassVar[Mapping[str, str]] = {}
@@ -46,18 +49,18 @@ class Settings:
     def _checked(self, cls: type[S], names: Mapping[str, str], **values: Any) -> S:
         """Make a section of the configuration; its errors use `names`, the parameters' names."""
         given = {
-            key: self._plain_options(value)
+            key: self._plain_options(f"{cls.place}.{key}", value)
             if key.endswith("options") and isinstance(value, Mapping)
             else plain(value, names.get(key, key))
             for key, value in values.items()
         }
         return make_section(cls, given, type(self).__name__, names, PARAMETERS)
 
-    def _plain_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Convert options of the model, schedule or assignment to types that a section accepts."""
+    def _plain_options(self, place: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Convert options, set at the key `place`, to types that a section accepts."""
         found = {}
         for key, given in options.items():
-            name = self._option_names.get(key, f"{key!s:.60}")
+            name = renamed(f"{place}.{key!s:.60}", "parameters", self._option_names)
             found[key] = plain(given, name)
             if isinstance(given, str | bytes) and is_number(given):
                 raise ConfigError(f"{name}={shown(given)} is text; expected a number.")
@@ -81,6 +84,17 @@ class Settings:
                 f"{name}={shown(given)}; expected a dict, such as {example}, or None."
             )
         return dict(given or {})
+
+
+def seeder(init: Any, name: str, known: Sequence[str]) -> str:
+    """Return `init` if it is one of the `known` seeders of a class, or another seeder of emdist.
+
+    Otherwise raise ConfigError, which names the parameter `name` and its `known` values.
+    """
+    if isinstance(init, str) and (init in known or init in plugins(SEEDERS, "seeder")):
+        return init
+    near = nearest(init, known) if isinstance(init, str) else ""
+    raise ConfigError(f"{name}={shown(init)} is not known{near}; choose one of {', '.join(known)}.")
 
 
 def as_floats(value: Any, name: str, shape: tuple[int, ...]) -> Floats:

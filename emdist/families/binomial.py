@@ -13,6 +13,7 @@ from pydantic import Field
 
 from emdist.families.closures import Features
 from emdist.families.discrete import FLOOR, Discrete, Means, Pseudo, check_trials, logit
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Domain, Floats, Spread
 from emdist.kernels.tiles.counts import log_choose
 
@@ -38,9 +39,10 @@ class Binomial(Discrete):
     @property
     def domain(self) -> Domain:
         m = self.trials
-        what = f"whole numbers of successes in 0..{m if isinstance(m, int) else 'm'} (trials={m})"
+        most = f"{m}" if isinstance(m, int) else f"m, with m = {shown(m)}"
+        what = f"whole numbers of successes in 0..{most}"
         high = float(m) if isinstance(m, int) else tuple(float(each) for each in m)
-        return Domain(what, 0.0, high, whole=True)
+        return Domain(what, 0.0, high, whole=True, option="model.options.trials")
 
     @property
     def _m(self) -> Floats:

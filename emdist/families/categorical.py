@@ -52,8 +52,9 @@ class Categorical(AsTheyAre[Categories]):
 
     @property
     def domain(self) -> Domain:
-        what = f"codes of categories in 0..{self.categories - 1} (categories={self.categories})"
-        return Domain(what, 0.0, self.categories - 1.0, whole=True)
+        what = f"codes of categories in 0..{self.categories - 1}"
+        high = self.categories - 1.0
+        return Domain(what, 0.0, high, whole=True, option="model.options.categories")
 
     params: ClassVar[type[Categories]] = Categories
 

@@ -106,7 +106,10 @@ class Product:
             if one is not None:
                 low[columns], high[columns] = one.low, one.high
                 what[columns], whole[columns] = one.what, one.whole
-        return Domain(*(tuple(each.tolist()) for each in (what, low, high, whole)))
+        described, smallest, largest, counts = (
+            tuple(each.tolist()) for each in (what, low, high, whole)
+        )
+        return Domain(described, smallest, largest, counts)
 
     @property
     def approximation(self) -> str:

@@ -8,13 +8,14 @@ an error, as it is when a model is fitted.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdist.errors import DataError
-from emdist.fit.survey import check_block
+from emdist.fit.survey import accepts_missing, check_block
 from emdist.interfaces import Array, Assigned, Block, Floats, Model, Numerics
 from emdist.models.precision import CAREFUL
 
@@ -39,7 +40,7 @@ def assigned(
     DataError
         If the model does not accept the rows or weights, or if a score is not finite.
     """
-    check_block(block, model.domain, model.missing)
+    check_block(block, model.domain, model.missing, partial(accepts_missing, model))
     shown = model.shown(params, numerics, resp)
     found = _assigned(model, block, params, origin, shown, resp)
     if found.resp is not None:

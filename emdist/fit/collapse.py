@@ -47,6 +47,14 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
                 "centres. Ask for fewer clusters, use other starting values, or set "
                 "fit.on_collapse to 'reseed' or 'drop'."
             )
+        least = getattr(fit.model, "min_weight", 0.0)
+        n = last.sums["n"]
+        if least > 0 and np.all(n[weak] <= least * float(last.sums["weight"])):
+            raise CollapseError(
+                f"{_these(weak, 'Component')} {which} collapsed: {least:g} or less of the weight "
+                "of the rows is left, which is model.min_weight. Lower model.min_weight, ask for "
+                "fewer components, or set fit.on_collapse to 'reseed' or 'drop'."
+            )
         raise CollapseError(
             f"{_these(weak, 'Component')} {which} collapsed: no weight is left, or the covariance "
             "is not positive definite. Ask for fewer components, raise model.options.reg_covar, "
@@ -55,6 +63,11 @@ def mend(fit: Fit, weak: NDArray[np.int64], new: Any, last: Pass) -> tuple[Any, 
     if fit.policy == "drop":
         keep = np.setdiff1d(np.arange(len(fit.model.locations(new))), weak)
         if len(keep) == 0:
+            if getattr(fit.model, "min_weight", 0.0) > 0:
+                raise CollapseError(
+                    "All components collapsed. Lower model.min_weight, which each component's "
+                    "share of the rows must exceed, or ask for fewer components."
+                )
             raise CollapseError(
                 "All components collapsed. Raise model.options.reg_covar, or ask for fewer "
                 "components."

@@ -48,8 +48,8 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
     highest = np.asarray(domain.high)
     if highest.ndim and len(highest) != len(high):
         raise ConfigError(
-            f"The options of the family have values for {len(highest)} features, but the data "
-            f"have {len(high)}. Pass one number for all features, or one for each."
+            f"{domain.option or 'The options of the family'} has {len(highest)} values, but the "
+            f"data have {len(high)} features. Give one number for all features, or one for each."
         )
     bad = (low < np.asarray(domain.low)) | (high > highest) | (np.asarray(domain.whole) & ~whole)
     if bad.any():
@@ -64,6 +64,6 @@ def _check(domain: Domain, low: Floats, high: Floats, whole: NDArray[np.bool_]) 
             f"This family needs {what}, but {count} of {len(bad)} features "
             f"{'has' if count == 1 else 'have'} other values: feature {first} ranges from "
             f"{low[first]:g} to {high[first]:g}{holds}. Round, binarise or shift "
-            "the features, set the options of the family to the range of the data, or use a "
-            "Gaussian family."
+            f"the features, set {domain.option or 'the options of the family'} to the range of "
+            "the data, or use a Gaussian family."
         )

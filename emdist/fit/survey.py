@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,8 @@ class SurveyTask:
         Whether NaN counts as a missing value; if not, NaN raises an error.
     covariance
         Whether to gather the covariance of the features.
+    allows_missing
+        Whether the model can treat NaN as a missing value, so that an error may advise it.
     """
 
     source: Source
@@ -213,6 +216,7 @@ class SurveyTask:
     shifted: bool | NDArray[np.bool_] = True
     missing: bool = False
     covariance: bool = False
+    allows_missing: bool = True
 
     def __post_init__(self) -> None:
         named, features = np.size(self.shifted), self.source.shape[1]
@@ -225,7 +229,7 @@ class SurveyTask:
     def __call__(self, i: int) -> Survey:
         block = self.source.read(i)
         x, weight = block.valid()
-        check_block(block, missing=self.missing)
+        check_block(block, missing=self.missing, allows=lambda: self.allows_missing)
         heavy = np.ones(len(x), bool) if weight is None else weight > 0
         # Sums may overflow: `Survey.check` reports that in words.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -268,14 +272,20 @@ def _short(m: Moments) -> Floats:
         return np.where(np.abs(near - m.mean) <= spread + 1e-14 * np.abs(m.mean), near, m.mean)
 
 
-def check_block(block: Block, domain: Domain | None = None, missing: bool = False) -> None:
+def check_block(
+    block: Block,
+    domain: Domain | None = None,
+    missing: bool = False,
+    allows: Callable[[], bool] | None = None,
+) -> None:
     """Raise for sample weights that are invalid, and for rows with NaN, Inf or outside `domain`.
 
-    NaN is accepted if `missing` says that it counts as a missing value.
+    NaN is accepted if `missing` says that it counts as a missing value. The message advises to
+    count it as one unless `allows` returns that the model cannot.
     """
     _check_weight(block.weight, block)
     x, _ = block.valid()
-    _check_finite(x, block, missing)
+    _check_finite(x, block, missing, allows)
     if domain is not None and len(x):
         check_rows(domain, x)
 
@@ -293,7 +303,16 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
         )
 
 
-def _check_finite(x: Array, block: Block, missing: bool) -> None:
+def accepts_missing(model: Any) -> bool:
+    """Return whether there is a model of this kind for rows with missing values."""
+    try:
+        model.with_missing()
+    except (AttributeError, ConfigError):  # Models with noise have no such method.
+        return False
+    return True
+
+
+def _check_finite(x: Array, block: Block, missing: bool, allows: Callable[[], bool] | None) -> None:
     """Raise NonFiniteError for rows with infinity, or with NaN unless it counts as missing."""
     finite = finite_rows(x, missing)
     if finite is None:
@@ -310,6 +329,8 @@ def _check_finite(x: Array, block: Block, missing: bool) -> None:
     )
     if missing:
         what, remedy = "infinity", ""
+    elif allows is not None and not allows():
+        remedy = ""
     raise NonFiniteError(
         f"Input contains {what}: block {block.index} (rows {block.start}.."
         f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)} "

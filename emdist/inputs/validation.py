@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -156,12 +157,16 @@ def _explain_one(
     place = ".".join(f"{part!s:.60}" for part in detail["loc"])
     stem, _, last = place.rpartition(".")
     place = names.get(place) or (names.get(stem) if last.isdigit() else None) or place
+    if section:
+        place = re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", place)
     if section and not place:
         return _of_section(section, f"{detail.get('ctx', {}).get('error', detail['msg'])}", root)
     if section:
-        place = f"{section}.{stem}[{last}]" if last.isdigit() and stem else f"{section}.{place}"
+        place = f"{section}.{place}"
     if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         known = _known_keys(root, detail["loc"][:-1])
+        if (inner := _in_a_section(root, detail["loc"])) is not None:
+            return f"{place} is not a known key (did you mean {inner!r}?)."
         return _unknown(place, f"{detail['loc'][-1]!s:.60}", known)
     if detail["type"] in ("missing", "missing_argument"):
         return f"{place} is missing."
@@ -185,8 +190,18 @@ def _unknown(place: str, key: str, known: Sequence[str]) -> str:
     """Return the message that the `key` at `place` is not among the `known` keys."""
     if not known:
         above = place.rpartition(".")[0] or "it"
-        return f"{place} is not a known key, because {above} has no options. Leave {above} out."
+        return f"{place} is not a known key: there are no options here. Leave {above} out."
     return f"{place} is not a known key{nearest(key, known)}; known keys: {', '.join(known)}."
+
+
+def _in_a_section(root: Any, path: tuple[int | str, ...]) -> str | None:
+    """Return the key of a section for an unknown key at the top, such as `fit.n_init`, or None."""
+    known = _known_keys(root, ())
+    if len(path) != 1 or nearest(str(path[0]), known):
+        return None
+    inner = {key: name for name in known for key in _known_keys(root, (name,)) if key not in known}
+    close = difflib.get_close_matches(str(path[0]), [*inner], n=1)
+    return f"{inner[close[0]]}.{close[0]}" if close else None
 
 
 def _of_section(section: str, why: str, cls: Any) -> str:
@@ -227,10 +242,13 @@ def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, 
     return {key: as_written(value, hints.get(key, Any), key) for key, value in options.items()}
 
 
-def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> Any:
+def checked_options(
+    cls: type[Any], options: Mapping[str, Any], where: str, others: Sequence[str] = ()
+) -> Any:
     """Return a `cls`, a frozen dataclass, made from `options` of a configuration.
 
-    Raise ConfigError if the options are wrong.
+    `others` are the keys at `where` that are no options of `cls`. Raise ConfigError if the options
+    are wrong.
     """
     wanted: Any = cls
     adapter = _adapter(wanted)
@@ -238,7 +256,7 @@ def checked_options(cls: type[Any], options: Mapping[str, Any], where: str) -> A
     for key in options:
         if key not in known:
             word = f"{key!s:.60}"
-            raise ConfigError(_unknown(f"{where}.{word}", word, known))
+            raise ConfigError(_unknown(f"{where}.{word}", word, [*others, *known]))
     try:
         written = options_as_written(cls, options)
         hints = get_type_hints(cls, include_extras=True)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from emdist.composition.make import make_source
-from emdist.errors import CheckpointError, ConfigError
+from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.events import Listener, unheard
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import labels_location
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
-from emdist.store.places.files import open_folder
+from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
@@ -33,7 +33,15 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
     NotFoundError, CheckpointError
         If there is no run, or its record is damaged.
     """
-    config = recorded_config(RunFolder(run).record(), run)
+    try:
+        record = RunFolder(run).record()
+    except NotFoundError:
+        raise NotFoundError(
+            no_folder(run)
+            or f"There is no run in {run}: it has no run.json. Give the folder of a finished run, "
+            "such as runs/NAME."
+        ) from None
+    config = recorded_config(record, run)
     if "sweep" in config:
         raise ConfigError(
             f"{run} is a sweep, but --repeat can only repeat a fit. Start the same `emdist sweep` "

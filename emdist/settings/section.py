@@ -31,8 +31,11 @@ from emdist.parameters.entry import Parameter
 def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
     """Return a check for a field: its value must name a plug-in of `package`, or one of `extra`."""
 
+    def choices() -> list[str]:
+        return [*extra, *plugins(package, constant)]
+
     def check(name: str) -> str:
-        known = [*extra, *plugins(package, constant)]
+        known = choices()
         if name not in known:
             raise PydanticCustomError(
                 "unknown_name",
@@ -41,6 +44,7 @@ def one_of(package: str, constant: str, extra: Sequence[str] = ()) -> Any:
             )
         return name
 
+    check.choices = choices  # type: ignore[attr-defined]
     return AfterValidator(check)
 
 
@@ -60,6 +64,15 @@ Secrets: TypeAlias = Annotated[dict[str, str], BeforeValidator(_texts)]
 
 #: Context of a validation whose values are Python's, and not read from YAML.
 PARAMETERS: Mapping[str, bool] = {"parameters": True}
+
+
+def _expected_name(field: FieldInfo) -> str | None:
+    """Return what is expected of a field that names a plug-in, or None for another field."""
+    for one in field.metadata:
+        choices = getattr(getattr(one, "func", None), "choices", None)
+        if choices is not None:
+            return f"expected one of {', '.join(sorted(choices()))}"
+    return None
 
 
 def _is_section(field: FieldInfo | None) -> bool:
@@ -106,13 +119,17 @@ class Section(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_written(cls, values: Any) -> Any:
-        """Return values as they are written: text for names, and nothing for an empty section."""
+    def _as_written(cls, values: Any, info: ValidationInfo) -> Any:
+        """Return values as they are written: text for names, and nothing for an empty section.
+
+        YAML may read a name as a number or as true. In Python such a value is a mistake.
+        """
         if not isinstance(values, Mapping):
             return values
         fields = {str(key): cls.model_fields.get(str(key)) for key in values}
+        python = info.context is PARAMETERS
         return {
-            key: value if (field := fields[str(key)]) is None
+            key: value if (field := fields[str(key)]) is None or python
             else as_written(value, field.annotation, str(key))
             for key, value in values.items()
             if value is not None or not _is_section(fields[str(key)])
@@ -127,6 +144,8 @@ class Section(BaseModel):
             return value  # an abbreviation such as 2..16, which the field expands
         # Numbers written as text come only from YAML, where 1e-3 is text.
         told = wrong_kind(field.annotation, value, text=info.context is not PARAMETERS)
+        if told == "expected text":
+            told = _expected_name(field) or told
         if told is not None:
             raise PydanticCustomError("wrong_kind", "{told}", {"told": told})
         return value

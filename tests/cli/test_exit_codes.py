@@ -117,7 +117,9 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "nothing to inspect": ("inspect none", 3, "nothing at", _nothing),
     "a file to inspect": ("inspect rows.csv", 3, "emdist ingest rows.csv", _file),
     "nothing to ingest": ("ingest none.npy a.zarr", 3, "none.npy", _nothing),
-    "no model": ("label none x.zarr l.zarr", 3, "none", _nothing),
+    "no model": ("label x.zar x.zarr l.zarr", 3, "x.zar (did you mean 'x.zarr'?)", _nothing),
+    "no model in a folder": ("label x.zarr x.zarr l.zarr", 3, "Give the folder of a", _nothing),
+    "no run to repeat": ("fit --repeat none", 3, "There is no folder", _nothing),
     # 5: storage
     "a file in the way": ("fit x.zarr --run rows.csv/r", 5, "not a folder", _file),
     # 6: cluster
@@ -131,7 +133,7 @@ WRONG: dict[str, tuple[str, int, str, Callable[[Path], None]]] = {
     "a collapse": (
         "fit x.zarr -m full -k 2 --set model.min_weight=0.9 --set fit.on_collapse=raise",
         7,
-        "on_collapse",
+        "0.9 or less of the weight of the rows is left",
         _nothing,
     ),
 }

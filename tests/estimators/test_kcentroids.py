@@ -144,7 +144,10 @@ def test_an_own_pair_is_not_saved(x: Rows, tmp_path: Path) -> None:
         ({"dissimilarity": cosine, "centre": "mean"}, "a pair of functions"),
         ({"dissimilarity": cosine, "centre": (to_sphere, 1)}, "a pair of functions"),
         ({"dissimilarity": cosine, "dissimilarity_options": {"p": 1}}, "functools.partial"),
-        ({"dissimilarity": "cosine", "dissimilarity_options": {"p": 1}}, "p is not a known key"),
+        (
+            {"dissimilarity": "cosine", "dissimilarity_options": {"p": 1}},
+            r"dissimilarity_options\['p'\] is not a known key",
+        ),
         ({"dissimilarity": "cosine", "dissimilarity_options": 3}, "dissimilarity_options"),
         ({"dissimilarity": "mahalanobis"}, "exactly one"),
         ({"init": np.zeros((2, 3))}, r"init has shape \(2, 3\); expected \(3, 3\)"),

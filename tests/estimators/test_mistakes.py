@@ -11,10 +11,23 @@ import numpy as np
 import pytest
 import zarr
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from emdist import GaussianMixture, KMeans
-from emdist.errors import EmdistError
+from emdist import (
+    BayesianGaussianMixture,
+    BinomialMixture,
+    CategoricalMixture,
+    GaussianMixture,
+    KCentroids,
+    KMeans,
+    MiniBatchKMeans,
+    MultinomialMixture,
+    PoissonMixture,
+    ProductMixture,
+    load,
+)
+from emdist.errors import ConfigError, EmdistError
 
 Rows = NDArray[np.float64]
 
@@ -249,3 +262,104 @@ def test_after_a_failed_second_fit_the_first_answers(x: Rows) -> None:
     with pytest.raises(ValueError, match="expecting 3 features"):
         est.predict(x[:, :2])
     assert np.array_equal(est.predict(x), wanted)
+
+
+def _product(**given: Any) -> ProductMixture:
+    return ProductMixture(2, groups=[{"columns": "1:3", "family": "diag", **given}], ignored="0:1")
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (_product(option={}), "groups[0].option is not a known key (did you mean 'options'?)"),
+        (_product(options={"nosuch": 1}), "groups[0].options.nosuch is not a known key"),
+        (ProductMixture(2, groups=[{"columns": "0:3"}]), "groups[0].family is missing."),
+        (ProductMixture(2, groups=np.zeros((2, 2))), "the parameters: 2 errors\n  groups[0]: "),
+        (
+            ProductMixture(2, groups=[{"columns": [0, 1, 2, 2], "family": "diag"}]),
+            "groups name feature(s) [2] more than once.",
+        ),
+        (ProductMixture(2, groups="3"), "groups='3'; expected a list with one dict for each"),
+        (ProductMixture(2, ignored="0"), "ignored='0'; expected a list of indices, or a range"),
+        (ProductMixture(2, ignored=-1), "ignored=-1; expected a list of indices, or a range"),
+        (ProductMixture(2, ignored=np.zeros((2, 2))), "ignored=[[0.0, 0.0], [0.0, 0.0]]; expected"),
+        (MiniBatchKMeans(2, n_batches=0), "n_batches: expected at least 1, got 0."),
+        (MiniBatchKMeans(2, passes=0), "passes: expected at least 1, got 0."),
+        (MiniBatchKMeans(2, n_batches="3"), "n_batches='3' is text; expected a number."),
+        (
+            KMeans(2, schedule="minibatch", schedule_options={"passes": "3"}),
+            "schedule_options['passes']='3' is text; expected a number.",
+        ),
+        (
+            KCentroids(2, dissimilarity="cosine", dissimilarity_options={"matrix": np.eye(3)}),
+            "dissimilarity_options['matrix'] is not a known key: there are no options here. "
+            "Leave dissimilarity_options out.",
+        ),
+        (
+            KCentroids(2, dissimilarity="mahalanobis"),
+            "dissimilarity_options: mahalanobis needs exactly one",
+        ),
+        (KMeans(2, n_init=np.array([1, 2])), "KMeans: n_init: expected a whole number, got [1, 2]"),
+        (KMeans(2, schedule=True), "KMeans: schedule: expected one of batch, incremental, "),
+        (
+            BinomialMixture(2, n_trials=[3, 3]),
+            "n_trials has 2 values, but the data have 3 features",
+        ),
+        (
+            GaussianMixture(2, init_params="kmean"),
+            "init_params='kmean' is not known (did you mean 'kmeans'?); choose one of kmeans, "
+            "k-means++, k-means||, random_from_data, random, standardised.",
+        ),
+        (
+            KMeans(2, init="kmean"),
+            "init='kmean' is not known (did you mean 'kmeans'?); choose one of k-means++, random, "
+            "k-means||, kmeans.",
+        ),
+    ],
+    ids=str,
+)
+def test_the_message_names_the_parameters_of_the_class(made: Any, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        made.fit(np.ones((8, 3)))
+    assert str(caught.value).startswith(words)
+
+
+def test_codes_beyond_the_categories_name_the_parameter() -> None:
+    with pytest.raises(EmdistError, match="set n_categories to the range of the data"):
+        CategoricalMixture(2, n_categories=2).fit(np.arange(8.0)[:, None])
+
+
+def test_a_range_of_ignored_features_needs_no_groups() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    rows[:, 0] = 0
+    found = ProductMixture(2, ignored="0:1", random_state=0).fit(rows)
+    assert found.parts_[0]["means"].shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", ["GaussianMixture", None])
+def test_a_kind_to_load_is_a_class(kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"kind=.*expected a class of emdist"):
+        load(tmp_path, kind)
+
+
+@pytest.mark.parametrize(
+    ("made", "advised"),
+    [
+        (KMeans(2), True),
+        (GaussianMixture(2), True),
+        (PoissonMixture(2), True),
+        (MultinomialMixture(2), False),
+        (BayesianGaussianMixture(n_components=2), False),
+        (KCentroids(2, dissimilarity="cosine"), False),
+        (GaussianMixture(2, noise=0.1), False),
+        (_product(family="multinomial"), False),
+    ],
+    ids=str,
+)
+def test_nan_is_said_to_be_missing_only_where_it_can_be(made: Any, advised: bool) -> None:
+    rows = np.arange(24.0).reshape(8, 3)
+    rows[3, 2] = np.nan
+    for refused in (made.fit, clone(made).fit(rows[4:] + np.eye(4, 3)).predict):
+        with pytest.raises(EmdistError, match="set non_finite to 'drop'") as caught:
+            refused(rows)
+        assert ("non_finite to 'missing'" in str(caught.value)) == advised

@@ -170,7 +170,10 @@ def test_components_below_min_weight_are_dropped(name: str) -> None:
 def test_all_components_below_min_weight_is_an_error() -> None:
     x = blobs(400, 2, 4)[0]
     setting = Setting("diagonal", 4, min_weight=0.9, fit={"on_collapse": "drop"})
-    with pytest.raises(CollapseError, match="All components collapsed"):
+    with pytest.raises(CollapseError, match=r"All components collapsed\. Lower model\.min_weight"):
+        fit_array(x, setting)
+    setting = Setting("diagonal", 4, min_weight=0.9, fit={"on_collapse": "raise"})
+    with pytest.raises(CollapseError, match=r"collapsed: 0\.9 or less of the weight of the rows"):
         fit_array(x, setting)
 
 

@@ -180,7 +180,7 @@ def test_trials_feature_by_feature() -> None:
     wrong[5, 1] = 5
     with pytest.raises(DomainError, match="feature 1 ranges from 0 to 5"):
         fit_array(wrong, setting)
-    with pytest.raises(ConfigError, match=r"for 3 features, but the data have 2"):
+    with pytest.raises(ConfigError, match=r"has 3 values, but the data have 2 features"):
         fit_array(x[:, :2], setting)
 
 
@@ -221,13 +221,13 @@ def test_certainty_is_no_log_of_zero(name: str, assignment: str) -> None:
         (
             "binomial",
             TRIALS + 1,
-            f"0..{TRIALS} .*feature 2 ranges .* to {TRIALS + 1}",
+            f"0..{TRIALS}, .*feature 2 ranges .* to {TRIALS + 1}",
         ),
         ("binomial", 1.5, "feature 2 .*not only whole numbers"),
         ("poisson", -1, "counts, whole numbers >= 0.*feature 2 ranges from -1"),
         ("poisson", 0.25, "feature 2 .*not only whole numbers"),
         ("multinomial", -3, "feature 2 ranges from -3"),
-        ("categorical", 7, "codes of categories in 0..3 .*feature 2 ranges from 0 to 7"),
+        ("categorical", 7, "codes of categories in 0..3, .*feature 2 ranges from 0 to 7"),
         ("categorical", -1, "feature 2 ranges from -1"),
     ],
 )

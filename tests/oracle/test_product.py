@@ -289,7 +289,7 @@ def test_ignored_columns_change_nothing() -> None:
         ([group("full", "0:4", reg=1)], r"groups\[0\].options.reg is not a known key"),
         (
             [group("full", "0:2"), group("binomial", "2:4", trials=[3, 3, 3])],
-            r"A group of 2 feature\(s\) has options for 3",
+            r"groups\[1\] has 2 feature\(s\), but its options have values for 3",
         ),
     ],
 )
@@ -301,7 +301,7 @@ def test_groups_that_make_no_sense_are_refused(groups: Any, why: str) -> None:
 def test_values_outside_a_parts_domain_are_refused() -> None:
     x, _, _ = mixed()
     x[7, 1] = 3.0
-    with pytest.raises(DomainError, match=r"needs codes of categories in 0..2 .*feature 1 ranges"):
+    with pytest.raises(DomainError, match=r"needs codes of categories in 0..2, .*feature 1 ranges"):
         ProductMixture(K, groups=GROUPS).fit(x)
     x[7, 1], x[8, 2] = 0.0, 0.5
     with pytest.raises(DomainError, match=r"needs counts.*feature 2 .*not only whole"):
@@ -416,7 +416,7 @@ def test_a_product_that_ignores_features_has_no_distribution_of_them() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"reg_covar": 50.0}, r"groups\.0\.reg_covar is not a known key"),
+        ({"reg_covar": 50.0}, r"groups\[0\]\.reg_covar is not a known key"),
         ({"optoins": {}}, r"optoins is not a known key \(did you mean 'options'\?\)"),
         ({"columns": [True, 0, 2]}, r"expected indices of features in place of True"),
         (
@@ -438,7 +438,7 @@ def test_groups_that_are_none_are_refused_at_once(wrong: dict[str, Any], said: s
 def test_a_configuration_refuses_unknown_keys_of_groups() -> None:
     one = {"columns": "0:3", "family": "full", "optoins": {}}
     section = ModelSection(name="product", options={"groups": [one]})
-    with pytest.raises(ConfigError, match=r"model\.options\.groups\.0\.optoins .*'options'"):
+    with pytest.raises(ConfigError, match=r"model\.options\.groups\[0\]\.optoins .*'options'"):
         make_family(section)
     ignoring = {"groups": [{"columns": "0:2", "family": "full"}], "ignored": [True]}
     with pytest.raises(ConfigError, match=r"model\.options\.ignored: .* in place of True"):

@@ -113,6 +113,7 @@ def test_a_configuration_does_not_change() -> None:
 @pytest.mark.parametrize(
     ("sections", "words"),
     [
+        ({"n_init": 2}, r"n_init is not a known key \(did you mean 'fit\.n_init'\?\)\."),
         ({"dta": {}}, r"dta is not a known key \(did you mean 'data'\?\)"),
         ({"fit": {"sede": 1}}, r"fit\.sede is not a known key \(did you mean 'seed'\?\)"),
         ({"fit": {"zzz": 1}}, r"fit\.zzz is not a known key; known keys: seed, init, start"),
@@ -319,7 +320,10 @@ def test_options_of_threads_are_checked(tmp_path: Path) -> None:
     array[:] = 1
     source = make_source(minimal(data={"path": str(tmp_path / "x.zarr")}).data)
     with (
-        pytest.raises(ConfigError, match=r"cluster\.n_workers is not a known key"),
+        pytest.raises(
+            ConfigError,
+            match=r"cluster\.n_workers is not .* keys: kind, stall_timeout, memory, threads",
+        ),
         make_engine(ClusterSection(kind="threads", n_workers=2), source),  # type: ignore[call-arg]
     ):
         pass

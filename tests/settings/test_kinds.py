@@ -45,7 +45,7 @@ def numbers_of(name: str) -> list[str]:
     ]
 
 
-_TOLD = {"n_trials": "trials", "n_categories": "categories", "n_batches": "groups"}
+_TOLD = {"n_trials": "trials", "n_categories": "categories"}
 CASES = [(name, parameter) for name in ESTIMATORS for parameter in numbers_of(name)]
 
 

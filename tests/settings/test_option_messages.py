@@ -59,8 +59,8 @@ def test_options_that_there_are_not_any_of_are_said_to_be_none() -> None:
     with pytest.raises(ConfigError) as caught:
         checked_options(Batch, {"rate": 1}, "fit.schedule_options")
     assert str(caught.value) == (
-        "fit.schedule_options.rate is not a known key, because fit.schedule_options has no "
-        "options. Leave fit.schedule_options out."
+        "fit.schedule_options.rate is not a known key: there are no options here. Leave "
+        "fit.schedule_options out."
     )
 
 

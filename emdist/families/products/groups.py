@@ -123,8 +123,8 @@ def parts_of(groups: Sequence[Group]) -> tuple[tuple[Columns, Family[Any]], ...]
         (indices_of(group.columns, f"groups[{i}].columns"), family_of(group, i))
         for i, group in enumerate(groups)
     )
-    for columns, family in parts:
-        check_width(family, columns)
+    for i, (columns, family) in enumerate(parts):
+        check_width(family, columns, f"groups[{i}]")
     return parts
 
 
@@ -138,16 +138,19 @@ def check_columns(columns: Columns) -> None:
     ]
     if faults:
         raise ConfigError(
-            f"The groups name feature(s) {' and '.join(faults)}. Put every feature into exactly "
-            "one group, or among 'ignored'."
+            f"groups name feature(s) {' and '.join(faults)}. Put every feature into exactly one "
+            "group, or among 'ignored'."
         )
 
 
-def check_width(family: Family[Any], columns: Columns) -> None:
-    """Raise a ConfigError if options have one value per feature, but for another number of them."""
+def check_width(family: Family[Any], columns: Columns, where: str) -> None:
+    """Raise a ConfigError if options have one value per feature, but for another number of them.
+
+    It names the group as `where`.
+    """
     high = () if family.domain is None else np.shape(family.domain.high)
     if high and high[0] != len(columns):
         raise ConfigError(
-            f"A group of {len(columns)} feature(s) has options for {high[0]} features. Give one "
-            "number for all features, or one for each."
+            f"{where} has {len(columns)} feature(s), but its options have values for {high[0]}. "
+            "Give one number for all features, or one for each."
         )

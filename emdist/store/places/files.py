@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from emdist.inputs.plugins import nearest
 from emdist.store.places.files_local import LocalFolder
 from emdist.store.places.files_object import ObjectFolder
 from emdist.store.places.location import Location
@@ -63,6 +64,21 @@ class Folder(Protocol):
     def clean(self, prefix: str = "", age: float = 0.0) -> None:
         """Remove leftovers of killed writers below `prefix`, unchanged for `age` seconds."""
         ...
+
+
+def no_folder(location: Location) -> str | None:
+    """Return the message that `location` does not exist, with a similar name if there is one.
+
+    The result is None if something is there, and for URLs.
+    """
+    if not location.is_local or location.path.exists():
+        return None
+    path = location.path
+    siblings = sorted(one.name for one in path.parent.iterdir()) if path.parent.is_dir() else []
+    return (
+        f"There is no folder {location}{nearest(path.name, siblings)}. Check the path; relative "
+        "paths start at the current folder."
+    )
 
 
 def open_folder(location: Location) -> Folder:

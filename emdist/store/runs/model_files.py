@@ -13,7 +13,7 @@ from emdist.errors import (
     StorageError,
 )
 from emdist.interfaces import FORMAT_VERSION, Array
-from emdist.store.places.files import Folder, open_folder
+from emdist.store.places.files import Folder, no_folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import RESULT, former
 from emdist.store.runs.sealed import (
@@ -121,7 +121,9 @@ def read_model(location: Location) -> Contents:
             "again to continue it."
         )
     raise NotFoundError(
-        f"there is no model in {location}: it has neither {_JSON} nor final/{_JSON}."
+        no_folder(location)
+        or f"There is no model in {location}: it has neither {_JSON} nor final/{_JSON}. Give the "
+        "folder of a finished run, or one that `save` wrote."
     )
 
 
