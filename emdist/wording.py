@@ -58,7 +58,7 @@ KEYS: Mapping[str, str] = {
     "missing_chunks corrupt_chunks non_finite",
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
-    "options uniform_weights precision min_weight missing dissimilarity",
+    "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
     "run": "folder key",
     "labels": "path write outputs overwrite storage_options",

@@ -26,9 +26,9 @@ from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
 from emdist.parameters.variants import entry
-from emdist.settings.config import Config
+from emdist.settings.config import Config, NoiseSection
 from emdist.settings.section import Section
-from emdist.wording import OPTIONS, PARAMETERS
+from tools.parameter_page import page
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = ROOT / "emdist" / "configurations"
@@ -84,26 +84,34 @@ def sections() -> Iterator[tuple[str, type[Section], bool]]:
 
 
 def reference() -> str:
-    """Make ``reference.yaml``: every section and key with its default."""
+    """Make ``reference.yaml``: the keys of the table with their defaults."""
     lines = [
-        "# Every section and key of a configuration, with its default. Only data.path has none.",
-        "# The fields are those of `emdist fit --config`, `emdist flow cluster` and deployments.",
+        "# The keys of a configuration, with their defaults. Only data.path has none. The fields",
+        "# are those of `emdist fit --config`, `emdist flow cluster` and deployments. Not here,",
+        "# but in docs/parameters.md: the keys of clusters of Dask, the options of models,",
+        "# assignments, weights and schedules, and the section sweep.",
     ]
     for name, kind, optional in sections():
         if kind is SweepSection:
             continue
         lines += ["", f"{name}: null" if optional else f"{name}:"]
+        above = ""
         for key, default in _defaults(name, kind).items():
-            shown = _yaml(default)
             known = CONFIGURATION[f"{name}.{key}"]
             known = known if default is None else replace(known, default="")
-            lines += _commented(known, "# " if optional else "  ")
-            lines.append(f"#   {key}: {shown}" if optional else f"  {key}: {shown}")
+            # Keys within a key whose default is null are comments, as in an optional section.
+            outer, _, inner = key.rpartition(".")
+            if outer and outer != above:
+                lines.append(f"  # {outer}:")
+            above = outer
+            indent = "  # " if outer else "# " if optional else ""
+            lines += _commented(known, indent or "  ")
+            lines.append(f"{indent}  {inner}: {_yaml(default)}")
     return "\n".join(lines) + "\n"
 
 
 def _commented(known: Parameter, indent: str) -> list[str]:
-    prefix = indent + ("  # " if indent == "# " else "# ")
+    prefix = indent + ("  # " if indent.endswith("# ") else "# ")
     told = [known.sentences, *([f"Default: {known.default}"] if known.default else [])]
     lines = textwrap.wrap(" ".join(told), 100, initial_indent=prefix, subsequent_indent=prefix)
     for choice, what in known.choices.items():
@@ -125,50 +133,17 @@ def _yaml(value: Any) -> str:
 
 def _defaults(name: str, kind: type[BaseModel]) -> dict[str, Any]:
     examples = {"data.path": "features.zarr", "ingest.source": "features.csv"}
-    places = {one.rpartition(".")[2]: None for one in CONFIGURATION if one.startswith(f"{name}.")}
+    places = [one for one in CONFIGURATION if one.startswith(f"{name}.")]
+    outer = [one.split(".")[1] for one in places]
+    places.sort(key=lambda one: outer.index(one.split(".")[1]))  # Inner keys follow the outer one.
     found: dict[str, Any] = {}
-    for key in places:
-        if f"{name}.{key}" not in CONFIGURATION:
-            continue
-        field = kind.model_fields.get(key)
+    for key in (one.removeprefix(f"{name}.") for one in places):
+        within = NoiseSection if key.startswith("noise.") else kind
+        field = within.model_fields.get(key.rpartition(".")[2])
         needed = field is not None and field.is_required()
         default = None if field is None else field.get_default(call_default_factory=True)
         found[key] = examples.get(f"{name}.{key}") if needed else default
     return found
-
-
-def page() -> str:
-    """Make ``docs/parameters.md``: the reference of all parameters."""
-    lines = [
-        "# Parameters",
-        "",
-        "This page lists every parameter of a configuration, with the option of the command line",
-        "and the parameter in Python that do the same. Parameters that only Python has are in the",
-        "docstrings of the estimators.",
-    ]
-    for name, kind, _ in sections():
-        lines += ["", f"## {name}"]
-        for key in _defaults(name, kind):
-            place = f"{name}.{key}"
-            lines += ["", *_entry(place, CONFIGURATION[place], kind)]
-    return "\n".join(lines) + "\n"
-
-
-def _entry(place: str, known: Parameter, kind: type[BaseModel]) -> Iterator[str]:
-    field = kind.model_fields.get(place.rpartition(".")[2])
-    names = [f"`{name}`" for name in (OPTIONS.get(place), PARAMETERS.get(place)) if name]
-    value = None
-    if field is not None and not field.is_required():
-        value = field.get_default(call_default_factory=True)
-    default = known.default or ("" if value is None else f"`{_yaml(value)}`")
-    needed = field is not None and field.is_required()
-    yield f"**`{place}`** {'(' + ', '.join(names) + ') ' if names else ''}{known.shown_type}  "
-    yield "Required." if needed else f"Default: {default.rstrip('.') or 'none'}."
-    yield from textwrap.wrap(known.sentences, 100)
-    if any(known.choices.values()):
-        yield ""
-        for choice, what in known.choices.items():
-            yield f"- `{choice}`: {what}" if what else f"- `{choice}`"
 
 
 def outputs() -> dict[Path, str]:
@@ -179,7 +154,8 @@ def outputs() -> dict[Path, str]:
         found[path] = with_docstring(found.get(path) or path.read_text(encoding="utf-8"), cls)
     found[SHIPPED / "reference.yaml"] = reference()
     found[SHIPPED / "schema.json"] = json.dumps(Config.model_json_schema(), indent=1) + "\n"
-    found[ROOT / "docs" / "parameters.md"] = page()
+    classes = {name: kind for name, kind, _ in sections()}
+    found[ROOT / "docs" / "parameters.md"] = page(classes, _defaults, _yaml, estimators())
     return found
 
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from emdist.cli.options import Json, MaxIter, Overwrite, Quiet, Seed, Starts
+from emdist.cli.options import Json, Overwrite, Quiet, Seed, Starts
+from emdist.parameters.configuration import CONFIGURATION
 from emdist.report.answer import REPEAT, mode_of, print_result, reported
 from emdist.report.display import display
 
@@ -33,13 +34,18 @@ def compress(
         str | None,
         typer.Option(
             metavar="METHOD",
-            help="How the starting colours are chosen: k-means++, k-means|| or random. "
-            "(default: k-means++)",
+            help="How the starting colours are chosen, on a sample of the pixels. One of "
+            f"{', '.join(CONFIGURATION['fit.init'].choices)}. (default: k-means++)",
         ),
     ] = None,
     seed: Seed = None,
     n_init: Starts = None,
-    max_iter: MaxIter = None,
+    max_iter: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Maximum number of iterations of one restart. (default: 300)"
+        ),
+    ] = None,
     tol: Annotated[
         float | None,
         typer.Option(

@@ -41,7 +41,8 @@ class BernoulliMixture(DiscreteMixture):
     n_init : int, default=1
         Number of restarts. The one with the best objective is kept. All restarts share their reads
         of the data. Raise it (to 10, say) if restarts end at different objectives.
-    init_params : {'kmeans', 'k-means++', 'k-means||', 'random_from_data'}, default='kmeans'
+    init_params : {'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'standardised',
+        'cleaned'}, default='kmeans'
         How the starting means are chosen, on a sample of the rows. With noise, 'kmeans' leaves out
         rows that have no near neighbours (Byers and Raftery 1998).
 
@@ -49,13 +50,17 @@ class BernoulliMixture(DiscreteMixture):
         - 'k-means++': Greedy k-means++.
         - 'k-means||': k-means|| with oversampling.
         - 'random_from_data': Random rows; 'random' is the same.
+        - 'standardised': As 'kmeans', with every feature divided by its standard deviation.
+        - 'cleaned': As 'kmeans', without rows that have no near neighbours.
 
     warm_start : bool, default=False
         Start from the parameters of the previous fit of this estimator.
     on_collapse : {'regularise', 'reseed', 'drop', 'raise'}, default='regularise'
         What to do with a component that loses its rows, or becomes too narrow to have a density.
 
-        - 'regularise': Keep it as the M-step leaves it.
+        - 'regularise': Keep it, with the parameters that the M-step gives it. Variances of
+          Gaussians contain reg_covar; if it is too small for a density, the fit stops with an
+          error.
         - 'reseed': Move it to the row that the model explains worst.
         - 'drop': Remove it, and go on with fewer components.
         - 'raise': Stop with an error.
@@ -73,14 +78,18 @@ class BernoulliMixture(DiscreteMixture):
 
     assignment_options : dict or None, default=None
         Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
-    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise'}, default='batch'
+    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise', 'minibatch'},
+        default='batch'
         How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
 
         - 'batch': One M-step after each pass over all rows.
-        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations.
+        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations. Needs
+          soft assignment.
         - 'incremental': An M-step after each group of blocks.
-        - 'sparse': Skips components that do not matter for a row.
+        - 'sparse': Skips components that do not matter for a row. Needs soft assignment.
         - 'stepwise': Online EM in the first passes, then batch.
+        - 'minibatch': Online passes over mini-batches, then batch. Needs K-means or hard
+          assignment.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

@@ -28,8 +28,8 @@ class CategoricalMixture(DiscreteMixture):
         Number of mixture components. Compare several with `Sweep`.
     n_categories : int, default=2
         Number of categories c of each feature; X holds codes 0..c-1.
-    init_params : {'random', 'kmeans', 'k-means++', 'k-means||', 'random_from_data'},
-        default='random'
+    init_params : {'random', 'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'standardised',
+        'cleaned'}, default='random'
         How the starting values are chosen, on a sample of the rows. 'random' takes random rows:
         codes have no distances, which the others use.
     probabilities_init : array-like of shape (n_components, n_features, n_categories) or None,
@@ -56,7 +56,9 @@ class CategoricalMixture(DiscreteMixture):
     on_collapse : {'regularise', 'reseed', 'drop', 'raise'}, default='regularise'
         What to do with a component that loses its rows, or becomes too narrow to have a density.
 
-        - 'regularise': Keep it as the M-step leaves it.
+        - 'regularise': Keep it, with the parameters that the M-step gives it. Variances of
+          Gaussians contain reg_covar; if it is too small for a density, the fit stops with an
+          error.
         - 'reseed': Move it to the row that the model explains worst.
         - 'drop': Remove it, and go on with fewer components.
         - 'raise': Stop with an error.
@@ -74,14 +76,18 @@ class CategoricalMixture(DiscreteMixture):
 
     assignment_options : dict or None, default=None
         Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
-    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise'}, default='batch'
+    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise', 'minibatch'},
+        default='batch'
         How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
 
         - 'batch': One M-step after each pass over all rows.
-        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations.
+        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations. Needs
+          soft assignment.
         - 'incremental': An M-step after each group of blocks.
-        - 'sparse': Skips components that do not matter for a row.
+        - 'sparse': Skips components that do not matter for a row. Needs soft assignment.
         - 'stepwise': Online EM in the first passes, then batch.
+        - 'minibatch': Online passes over mini-batches, then batch. Needs K-means or hard
+          assignment.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

@@ -64,14 +64,16 @@ class KMeans(KMeansEstimator):
     ----------
     n_clusters : int, default=8
         Number of clusters. Compare several with `Sweep`.
-    init : {'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape (n_clusters,
-        n_features), default='k-means++'
+    init : {'k-means++', 'random', 'k-means||', 'kmeans', 'standardised', 'cleaned'} or array-like
+        of shape (n_clusters, n_features), default='k-means++'
         Starting centres, or how they are chosen on a sample of the rows.
 
         - 'k-means++': Greedy k-means++.
         - 'random': Random rows.
         - 'k-means||': k-means|| with oversampling.
         - 'kmeans': K-means on the sample until it converges.
+        - 'standardised': As 'kmeans', with every feature divided by its standard deviation.
+        - 'cleaned': As 'kmeans', without rows that have no near neighbours.
 
     n_init : int or 'auto', default='auto'
         Number of restarts; the one with the lowest inertia is kept. 'auto' is 10 for init='random'
@@ -103,7 +105,8 @@ class KMeans(KMeansEstimator):
         - 'pruned': Exact K-means that skips rows whose cluster cannot change.
         - 'incremental': An M-step after each group of blocks.
         - 'stepwise': Online EM in the first passes, then batch.
-        - 'minibatch': Online K-means in the first passes, then batch.
+        - 'minibatch': Online passes over mini-batches, then batch. Needs K-means or hard
+          assignment.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

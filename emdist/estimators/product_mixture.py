@@ -50,8 +50,8 @@ class ProductMixture(Criteria):
         is in one group or in `ignored`. None is one group of diagonal Gaussians.
     ignored : sequence of int or str, default=()
         Indices of features that the model leaves out.
-    init_params : {'standardised', 'kmeans', 'k-means++', 'k-means||', 'random_from_data',
-        'random'}, default='standardised'
+    init_params : {'standardised', 'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'random',
+        'cleaned'}, default='standardised'
         How the starting values are chosen, on a sample of the rows. 'standardised' divides every
         feature by its standard deviation and runs K-means; the others use the units of the data.
     means_init : array-like of shape (n_components, n_features) or None, default=None
@@ -75,7 +75,9 @@ class ProductMixture(Criteria):
     on_collapse : {'regularise', 'reseed', 'drop', 'raise'}, default='regularise'
         What to do with a component that loses its rows, or becomes too narrow to have a density.
 
-        - 'regularise': Keep it as the M-step leaves it.
+        - 'regularise': Keep it, with the parameters that the M-step gives it. Variances of
+          Gaussians contain reg_covar; if it is too small for a density, the fit stops with an
+          error.
         - 'reseed': Move it to the row that the model explains worst.
         - 'drop': Remove it, and go on with fewer components.
         - 'raise': Stop with an error.
@@ -93,14 +95,18 @@ class ProductMixture(Criteria):
 
     assignment_options : dict or None, default=None
         Options of the assignment, such as {'start': 2.0} for 'tempered'; docs/models.md lists them.
-    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise'}, default='batch'
+    schedule : {'batch', 'squarem', 'incremental', 'sparse', 'stepwise', 'minibatch'},
+        default='batch'
         How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
 
         - 'batch': One M-step after each pass over all rows.
-        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations.
+        - 'squarem': Extrapolates from the last EM steps, for fits that need many iterations. Needs
+          soft assignment.
         - 'incremental': An M-step after each group of blocks.
-        - 'sparse': Skips components that do not matter for a row.
+        - 'sparse': Skips components that do not matter for a row. Needs soft assignment.
         - 'stepwise': Online EM in the first passes, then batch.
+        - 'minibatch': Online passes over mini-batches, then batch. Needs K-means or hard
+          assignment.
 
     schedule_options : dict or None, default=None
         Options of the schedule, such as {'groups': 8} for 'incremental'; docs/schedules.md lists

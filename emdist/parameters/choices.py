@@ -16,8 +16,16 @@ Precision: TypeAlias = Literal["auto", "float32", "float64"]
 CovarianceType: TypeAlias = Literal["full", "tied", "diag", "diagonal", "spherical"]
 WeightPrior: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]
 MixtureInit: TypeAlias = Literal[
-    "kmeans", "k-means++", "k-means||", "random_from_data", "random", "standardised"
+    "kmeans",
+    "k-means++",
+    "k-means||",
+    "random_from_data",
+    "random",
+    "standardised",
+    "cleaned",
 ]
-CentreInit: TypeAlias = Literal["k-means++", "random", "k-means||", "kmeans"]
+CentreInit: TypeAlias = Literal[
+    "k-means++", "random", "k-means||", "kmeans", "standardised", "cleaned"
+]
 Algorithm: TypeAlias = Literal["lloyd", "elkan"]
 Criterion: TypeAlias = Literal["bic", "aic", "icl", "bound", "calinski_harabasz", "elbow"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from emdist.parameters.entry import Parameter
 from emdist.parameters.fitting import FITTING
@@ -14,10 +15,19 @@ from emdist.parameters.running import RUNNING
 CONFIGURATION: Mapping[str, Parameter] = {
     **PLACES,
     **{f"data.{name}": one for name, one in READING.items()},
+    "data.non_finite": replace(
+        READING["non_finite"],
+        when="The models kmedians, multinomial and variational_* refuse missing values.",
+    ),
     **{f"model.{name}": one for name, one in MODELS.items()},
     "model.noise.weight": Parameter("float", "Share of the rows that is noise at the start."),
     "model.noise.volume": Parameter(
         "float", "Volume of the noise.", default="The bounding box of the data."
+    ),
+    "model.dissimilarity_options": Parameter(
+        "dict",
+        "Another name of model.options for kcentroids, as in Python: matrix or covariance for "
+        "mahalanobis. Give only one of the two.",
     ),
     **{f"fit.{name}": one for name, one in FITTING.items()},
     **RUNNING,

@@ -56,17 +56,21 @@ ESTIMATORS: Mapping[str, Parameter] = {
             "k-means++": "Greedy k-means++.",
             "k-means||": "k-means|| with oversampling.",
             "random_from_data": "Random rows; 'random' is the same.",
+            "standardised": "As 'kmeans', with every feature divided by its standard deviation.",
+            "cleaned": "As 'kmeans', without rows that have no near neighbours.",
         },
     ),
     "init": Parameter(
-        "{'k-means++', 'random', 'k-means||', 'kmeans'} or array-like of shape "
-        "(n_clusters, n_features)",
+        "{'k-means++', 'random', 'k-means||', 'kmeans', 'standardised', 'cleaned'} or array-like "
+        "of shape (n_clusters, n_features)",
         "Starting centres, or how they are chosen on a sample of the rows.",
         choices={
             "k-means++": "Greedy k-means++.",
             "random": "Random rows.",
             "k-means||": "k-means|| with oversampling.",
             "kmeans": "K-means on the sample until it converges.",
+            "standardised": "As 'kmeans', with every feature divided by its standard deviation.",
+            "cleaned": "As 'kmeans', without rows that have no near neighbours.",
         },
     ),
     "random_state": Parameter(

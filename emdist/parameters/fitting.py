@@ -59,7 +59,9 @@ FITTING = {
         "",
         "What to do with a component that loses its rows, or becomes too narrow to have a density.",
         choices={
-            "regularise": "Keep it as the M-step leaves it.",
+            "regularise": "Keep it, with the parameters that the M-step gives it. Variances of "
+            "Gaussians contain reg_covar; if it is too small for a density, the fit stops with an "
+            "error.",
             "reseed": "Move it to the row that the model explains worst.",
             "drop": "Remove it, and go on with fewer components.",
             "raise": "Stop with an error.",
@@ -79,11 +81,13 @@ FITTING = {
         choices={
             "batch": "One M-step after each pass over all rows.",
             "pruned": "Exact K-means that skips rows whose cluster cannot change.",
-            "squarem": "Extrapolates from the last EM steps, for fits that need many iterations.",
+            "squarem": "Extrapolates from the last EM steps, for fits that need many iterations. "
+            "Needs soft assignment.",
             "incremental": "An M-step after each group of blocks.",
-            "sparse": "Skips components that do not matter for a row.",
+            "sparse": "Skips components that do not matter for a row. Needs soft assignment.",
             "stepwise": "Online EM in the first passes, then batch.",
-            "minibatch": "Online K-means in the first passes, then batch.",
+            "minibatch": "Online passes over mini-batches, then batch. Needs K-means or hard "
+            "assignment.",
         },
     ),
     "schedule_options": Parameter(

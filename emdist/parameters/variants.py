@@ -88,12 +88,14 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
         "Lower it to use fewer components.",
     ),
     ("CategoricalMixture", "init_params"): Parameter(
-        "{'random', 'kmeans', 'k-means++', 'k-means||', 'random_from_data'}",
+        "{'random', 'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'standardised', "
+        "'cleaned'}",
         "How the starting values are chosen, on a sample of the rows. 'random' takes random rows: "
         "codes have no distances, which the others use.",
     ),
     ("ProductMixture", "init_params"): Parameter(
-        "{'standardised', 'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'random'}",
+        "{'standardised', 'kmeans', 'k-means++', 'k-means||', 'random_from_data', 'random', "
+        "'cleaned'}",
         "How the starting values are chosen, on a sample of the rows. 'standardised' divides every "
         "feature by its standard deviation and runs K-means; the others use the units of the data.",
     ),
@@ -117,7 +119,9 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
         for name in ("KMeans",)
     },
     **{
-        (name, "schedule"): _schedules("batch", "squarem", "incremental", "sparse", "stepwise")
+        (name, "schedule"): _schedules(
+            "batch", "squarem", "incremental", "sparse", "stepwise", "minibatch"
+        )
         for name in (
             "GaussianMixture",
             "BayesianGaussianMixture",
@@ -130,14 +134,22 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
             "ProductMixture",
         )
     },
-    ("KMedians", "non_finite"): replace(
-        READING["non_finite"],
-        choices={name: READING["non_finite"].choices[name] for name in ("raise", "drop")},
-    ),
+    # These models refuse missing values.
+    **{
+        (name, "non_finite"): replace(
+            READING["non_finite"],
+            choices={one: READING["non_finite"].choices[one] for one in ("raise", "drop")},
+        )
+        for name in ("KMedians", "MultinomialMixture", "BayesianGaussianMixture")
+    },
     ("BayesianGaussianMixture", "on_collapse"): replace(
         FITTING["on_collapse"],
         meaning="What to do with a component that has no rows left.",
-        choices={**FITTING["on_collapse"].choices, "regularise": "Keep it at its prior."},
+        choices={
+            **FITTING["on_collapse"].choices,
+            "regularise": "Keep it, with the parameters that the M-step gives it. Without rows "
+            "they are those of the prior.",
+        },
     ),
     ("Sweep", "verbose"): Parameter("int", "Print one line per iteration of each model."),
 }

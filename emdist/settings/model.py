@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.dissimilarities.own import OwnPair
-from emdist.inputs.plugins import family_name, plugin
+from emdist.errors import ConfigError
+from emdist.inputs.plugins import family_name, plugin, plugins
+from emdist.inputs.quoting import shown
+from emdist.inputs.validation import checked_options
+from emdist.parameters.configuration import CONFIGURATION
 from emdist.settings.section import Section, one_of
 from emdist.wording import either
 
@@ -75,6 +85,21 @@ def _dissimilarity(value: Any) -> Any:
     return str(value)
 
 
+def _check_options(name: str, options: Any) -> None:
+    """Check the options of a dissimilarity, whose errors then name the key that the user wrote.
+
+    Later they are checked as ``model.options``.
+    """
+    where = "model.dissimilarity_options"
+    if not isinstance(options, Mapping):
+        raise ConfigError(
+            f"{where}: expected a mapping, as in {{key: value}}, got {shown(options)}."
+        )
+    known = plugins(DISSIMILARITIES, "dissimilarity")
+    if name in known:  # The check of the name reports another one.
+        checked_options(known[name], options, where)
+
+
 class ModelSection(Section):
     """This section says which model is fitted."""
 
@@ -100,12 +125,28 @@ class ModelSection(Section):
     dissimilarity: Annotated[Any, AfterValidator(_dissimilarity)] = None
     options: dict[str, Any] = Field(default_factory=dict)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        # It is no field, because its value is stored as `options`.
+        schema["properties"]["dissimilarity_options"] = {
+            "title": "Dissimilarity Options",
+            "anyOf": [{"type": "object", "additionalProperties": True}, {"type": "null"}],
+            "description": CONFIGURATION["model.dissimilarity_options"].sentences,
+        }
+        return schema
+
     @model_validator(mode="before")
     @classmethod
     def _options_of_the_dissimilarity(cls, values: Any) -> Any:
         """Store ``dissimilarity_options``, a name that estimators use, as the model's options."""
         if not isinstance(values, Mapping) or "dissimilarity_options" not in values:
             return values
+        rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
+        if values["dissimilarity_options"] is None:  # An empty section means the defaults.
+            return rest
         if values.get("name") != "kcentroids":
             raise ValueError(
                 "dissimilarity_options are only for kcentroids; set name to kcentroids, or "
@@ -115,8 +156,9 @@ class ModelSection(Section):
             raise ValueError(
                 "options and dissimilarity_options mean the same; give only one of them."
             )
-        rest = {key: value for key, value in values.items() if key != "dissimilarity_options"}
-        return {**rest, "options": values["dissimilarity_options"] or {}}
+        name = str(values.get("dissimilarity") or "squared_euclidean")
+        _check_options(name, values["dissimilarity_options"])
+        return {**rest, "options": values["dissimilarity_options"]}
 
     @model_validator(mode="after")
     def _no_dissimilarity_but_of_centroids(self) -> Self:

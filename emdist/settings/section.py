@@ -95,6 +95,28 @@ def described(entry: Parameter, schema: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+#: Types that a section turns into text.
+_AS_TEXT = ("string", "number", "boolean")
+
+
+def widened(schema: dict[str, Any], field: FieldInfo) -> None:
+    """Let the JSON schema of a key accept what `Section` accepts beside the type of its field.
+
+    These are numbers, true and false for text, and nothing for an optional section.
+    """
+    texts = (True, [True], {"": True})
+    if any(as_written(one, field.annotation) != one for one in texts):
+        forms = [schema, *schema.get("anyOf", ())]
+        inner = [one.get(key) for one in forms for key in ("items", "additionalProperties")]
+        for one in [*forms, *inner]:
+            if isinstance(one, dict) and one.get("type") == "string" and "enum" not in one:
+                one["type"] = list(_AS_TEXT)
+    own = {key: schema.pop(key) for key in ("type", "additionalProperties", "$ref")
+           if _is_section(field) and not field.is_required() and key in schema}  # fmt: skip
+    if own:
+        schema["anyOf"] = [own, {"type": "null"}]
+
+
 class Section(BaseModel):
     """A frozen part of the configuration, which refuses unknown keys.
 
@@ -115,6 +137,7 @@ class Section(BaseModel):
         for name, found in schema.get("properties", {}).items():
             if (entry := CONFIGURATION.get(f"{cls.place}.{name}")) is not None:
                 found.update(described(entry, found))
+            widened(found, cls.model_fields[name])
         return schema
 
     @model_validator(mode="before")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from emdist.compression.pictures import index_bits
 from emdist.compression.report import Compression
 from emdist.errors import ConfigError, DataError, DtypeError, OutputExistsError
 from emdist.fit.events import Began, Event
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Array
 from emdist.settings.config import FitSection
 from tests.support.command_line import ROOT, Command
@@ -365,6 +367,14 @@ def test_mistakes(mistake: str, emdist: Command, tmp_path: Path) -> None:
     assert "Traceback" not in answer.err
     assert sorted(tmp_path.rglob("*")) == before
     assert (tmp_path / "there.png").read_bytes() == b"mine"
+
+
+def test_the_help_names_every_seeder_and_its_own_defaults(emdist: Command) -> None:
+    told = " ".join(re.sub("[\u2500-\u257f]", " ", emdist("compress", "--help").out).split())
+    for name in plugins("emdist.fit.seeding", "seeder"):
+        assert name in told, name
+    assert "(default: 300)" in told
+    assert "mixtures" not in told
 
 
 def test_overwrite_replaces_and_quiet_names_the_place(emdist: Command, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import emdist
 from emdist.errors import CollapseError, DataError
 from emdist.fit.start import Given
 from emdist.interfaces import Array
+from emdist.parameters.variants import entry
 from tests.support.fitting import (
     ALL_FAMILIES,
     CENTRES,
@@ -183,3 +185,20 @@ def test_squares_that_overflow_float64_are_refused(name: str) -> None:
     x = blobs(100, 2, 2)[0]
     with pytest.raises(DataError, match="its squares overflow"):
         fit_array(x * 1e200, Setting(name, 2))
+
+
+def test_regularise_keeps_what_the_m_step_gives() -> None:
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(3, 1, (50, 2)), rng.normal(10, 1, (50, 2))])
+    far = np.array([[3.0, 3.0], [10.0, 10.0], [500.0, 500.0]])
+    made = emdist.GaussianMixture(
+        3, means_init=far, precisions_init=[np.eye(2)] * 3, weights_init=[0.4, 0.4, 0.2],
+        reg_covar=1e-4, max_iter=3, tol=0,
+    )  # fmt: skip
+    with pytest.warns(RuntimeWarning, match="variance floor"):
+        made.fit(x)
+    assert made.weights_[2] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(made.covariances_[2], 1e-4 * np.eye(2), atol=1e-12)
+    told = entry("GaussianMixture", "on_collapse").choices["regularise"]
+    assert told.startswith("Keep it, with the parameters that the M-step gives it.")
+    assert "reg_covar" in told

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import pytest
 import yaml
 
+import emdist
 from emdist.composition.sweep_config import SweepConfig
+from emdist.errors import ConfigError
 from emdist.fit.criteria import CRITERIA
 from emdist.inputs.plugins import plugins
+from emdist.parameters import choices
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.models import OTHER_FAMILIES
 from emdist.parameters.variants import VARIANTS, entry
@@ -28,7 +33,8 @@ from emdist.settings.config import (
     make_config,
     make_section,
 )
-from tools.parameters import SHIPPED, estimators, main, sections
+from tools.parameter_page import in_python
+from tools.parameters import ROOT, SHIPPED, estimators, main, sections
 
 #: Keys whose choices are the plug-ins of a package, and those that are no plug-ins.
 PLUGINS = {
@@ -48,7 +54,12 @@ def test_what_is_made_of_the_table_is_up_to_date(capsys: pytest.CaptureFixture[s
 
 def test_the_table_has_every_key_and_no_other() -> None:
     keys = {f"{name}.{key}" for name, kind, _ in sections() for key in kind.model_fields}
-    others = {"cluster.threads", "model.noise.weight", "model.noise.volume"}
+    others = {
+        "cluster.threads",
+        "model.noise.weight",
+        "model.noise.volume",
+        "model.dissimilarity_options",
+    }
     assert set(CONFIGURATION) == keys | others
 
 
@@ -120,6 +131,18 @@ ACCEPTED: list[dict[str, Any]] = [
     *({"sweep": {"n_components": [2], "criterion": name}}
       for name in (None, *CONFIGURATION["sweep.criterion"].choices)),
     {"sweep": {"n_components": [2], "families": ["diag", "full"]}},
+    {"data": {"path": "x.zarr", "storage_options": {"allow_http": True, "max_retries": 3}}},
+    *({section: {key: None}} for section, key in (
+        ("model", "options"), ("model", "assignment_options"), ("model", "weights_options"),
+        ("model", "dissimilarity_options"), ("fit", "schedule_options"),
+        ("run", "storage_options"), ("labels", "storage_options"))),
+    *({section: None} for section in ("model", "fit", "cluster", "run", "labels", "ingest")),
+    {"run": {"key": 2024, "folder": 7}},
+    {"run": {"key": True}},
+    {"labels": {"path": 1.5}},
+    {"ingest": {"source": 1, "columns": [1, "b"], "weight_column": 3}},
+    *({"model": {"name": "kcentroids", "dissimilarity": "mahalanobis", key: {"matrix": [[1.0]]}}}
+      for key in ("options", "dissimilarity_options")),
 ]  # fmt: skip
 
 
@@ -143,6 +166,11 @@ def test_the_schema_has_every_spelling_that_a_configuration_accepts(
         {"model": {"dissimilarity": "l1"}},
         {"sweep": {"n_components": []}},
         {"sweep": {"n_components": [0]}},
+        {"model": {"dissimilarity_options": 3}},
+        {"model": {"precision": 32}},
+        {"data": {"path": None}},
+        {"data": {"path": "x.zarr", "storage_options": {"region": None}}},
+        {"fit": {"seed": None}},
     ],
     ids=str,
 )
@@ -166,3 +194,98 @@ def test_descriptions_of_sections_are_sentences() -> None:
     for one in (schema, *schema["$defs"].values()):
         assert one["description"].startswith(("This section ", "The configuration "))
         assert one["description"].endswith(".")
+
+
+@pytest.mark.filterwarnings("ignore:The best restart had not converged")
+@pytest.mark.parametrize("cls", estimators(), ids=lambda cls: cls.__name__)
+def test_docstrings_offer_missing_values_only_where_a_fit_accepts_them(cls: type[Any]) -> None:
+    names = inspect.signature(cls).parameters
+    if "non_finite" not in names:
+        return
+    count = "n_components" if "n_components" in names else "n_clusters"
+    x = np.random.default_rng(0).integers(0, 2, (40, 3)).astype(float)
+    x[5, 1] = np.nan
+    offered = "missing" in entry(cls.__name__, "non_finite").choices
+    made = cls(**{count: 1, "non_finite": "missing", "max_iter": 1, "random_state": 0})
+    if offered:
+        made.fit(x)
+        return
+    with pytest.raises(ConfigError, match=r"(?i)missing"):
+        made.fit(x)
+
+
+def test_docstrings_and_types_offer_every_seeder() -> None:
+    seeders = set(plugins(SEEDERS, "seeder"))
+    for kind in (choices.CentreInit, choices.MixtureInit):
+        assert seeders <= set(get_args(kind))
+    for cls in estimators():
+        for name in {"init", "init_params"} & set(inspect.signature(cls).parameters):
+            told = entry(cls.__name__, name).docstring(name, "")
+            assert [one for one in seeders if repr(one) not in told] == [], cls
+
+
+def test_mixtures_offer_the_schedule_of_hard_assignment() -> None:
+    for cls in estimators():
+        if {"schedule", "assignment"} <= set(inspect.signature(cls).parameters):
+            assert "minibatch" in entry(cls.__name__, "schedule").choices
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    made = emdist.GaussianMixture(2, assignment="hard", schedule="minibatch", random_state=0)
+    assert made.fit(x).n_iter_ >= 1
+
+
+def test_the_page_has_every_key_of_clusters_and_every_option() -> None:
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    for package, kind in (
+        (CLUSTERS, "cluster"),
+        (FAMILIES, "family"),
+        (DISSIMILARITIES, "dissimilarity"),
+        (ASSIGNMENTS, "assignment"),
+        (WEIGHTS, "weights"),
+        (SCHEDULES, "schedule"),
+    ):
+        for name, cls in plugins(package, kind).items():
+            for field in dataclasses.fields(cls):
+                assert not field.init or f"| `{field.name}` | " in page, (name, field.name)
+    assert "| `reg_covar` | `1e-06` |" in page
+    assert "| `tls.ca_file` | required |" in page
+    assert "**`model.noise.weight`** float  \nDefault: `0.05`." in page
+    assert "**`model.weight`**" not in page
+
+
+def test_the_page_tells_options_and_defaults_of_python() -> None:
+    page = (ROOT / "docs" / "parameters.md").read_text(encoding="utf-8")
+    for option in ("--workers", "--scheduler", "--no-labels", "--extend", "--run"):
+        assert f"`{option}" in page, option
+    classes = estimators()
+    assert in_python("model.n_components", classes) == (
+        "`n_components` (default `1`), `n_clusters` (default `8`)"
+    )
+    assert in_python("fit.seed", classes) == "`random_state` (default `None`)"
+    assert in_python("fit.n_init", classes) == (
+        "`n_init` (default `1`; `'auto'` for KCentroids, KMeans, KMedians, MiniBatchKMeans)"
+    )
+    assert in_python("run.folder", classes) == ""
+
+
+def test_the_reference_names_inner_keys_below_the_outer_one() -> None:
+    text = (SHIPPED / "reference.yaml").read_text(encoding="utf-8")
+    assert "  noise: null\n  # noise:\n" in text
+    assert "  #   weight: 0.05\n" in text
+    assert "\n  dissimilarity_options: null\n" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"matrx": [[1.0]]}, "model.dissimilarity_options.matrx is not a known key"),
+        ({"matrix": "no"}, "model.dissimilarity_options.matrix: expected a list, got 'no'."),
+        (3, "model.dissimilarity_options: expected a mapping, as in {key: value}, got 3."),
+        ({}, "model.dissimilarity_options: mahalanobis needs exactly one of"),
+    ],
+)
+def test_options_of_a_dissimilarity_are_named_as_written(options: Any, told: str) -> None:
+    model = {"name": "kcentroids", "dissimilarity": "mahalanobis", "dissimilarity_options": options}
+    with pytest.raises(ConfigError) as found:
+        make_config({"data": {"path": "x.zarr"}, "model": model}, "run.yaml")
+    assert str(found.value).startswith(f"run.yaml: {told}")
+    assert "model.options" not in str(found.value)

@@ -54,8 +54,10 @@ class ByClass:
     ----------
     cluster_class
         The dotted path of the class, such as "dask_jobqueue.SLURMCluster".
-    cluster_kwargs, client_kwargs
-        Arguments for the class and for `distributed.Client`.
+    cluster_kwargs
+        Arguments for the class.
+    client_kwargs
+        Arguments for `distributed.Client`.
     scale
         The number of workers to request. None leaves it to `cluster_kwargs`.
     adapt_kwargs
@@ -66,9 +68,9 @@ class ByClass:
     timeout
         Seconds to wait for the workers. A queue or a cloud takes minutes.
     allow_any
-        Whether classes that are not in `KNOWN` are permitted. emdist imports and calls the class,
-        which can run any code. Therefore the configuration file alone cannot permit it: the user
-        who starts the run must also set the environment variable `TRUST` to 1.
+        Whether classes that emdist does not know are permitted. emdist imports and calls the
+        class, which can run any code. Therefore the configuration file alone cannot permit it: the
+        user who starts the run must also set the environment variable EMDIST_TRUST_CONFIG to 1.
     tls
         Certificates, given to the class and to the client as ``security``. None if the class has
         its own way (Kubernetes, Gateway, Coiled) or if the network is trusted.

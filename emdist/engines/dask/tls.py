@@ -25,9 +25,11 @@ class Tls:
     ca_file
         The certificate of the authority that signed all others. Use an authority for this cluster
         alone.
-    cert, key
-        The certificate of this side, and its private key. Give paths and never the text itself,
-        because configurations are stored and shown.
+    cert
+        The certificate of this side.
+    key
+        The private key of this side. Give its path and never the text itself, because
+        configurations are stored and shown.
     """
 
     # Unknown keys are refused, as everywhere in a configuration.
