@@ -97,6 +97,17 @@ def _signals_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _dask_as_before() -> None:
+    """Clients that are closed in another order than they were opened leave Dask without one.
+
+    Dask then still asks for a client, in whatever test comes next.
+    """
+    config, client = sys.modules.get("dask.config"), sys.modules.get("distributed.client")
+    if config is not None and (client is None or client._get_global_client() is None):
+        config.config.pop("scheduler", None)
+
+
+@pytest.fixture(autouse=True)
 def _stays_on_loopback(network_notes: Path) -> Iterator[None]:
     """Fail the test that tried to reach another address, or one of whose processes did."""
     before = network_notes.stat().st_size

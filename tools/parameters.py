@@ -86,7 +86,8 @@ def sections() -> Iterator[tuple[str, type[Section], bool]]:
 def reference() -> str:
     """Make ``reference.yaml``: the keys of the table with their defaults."""
     lines = [
-        "# The keys of a configuration, with their defaults. Only data.path has none. The fields",
+        "# The keys of a configuration, with their defaults.",
+        "# Only data.path has none. The fields",
         "# are those of `emdist fit --config`, `emdist flow cluster` and deployments. Not here,",
         "# but in docs/parameters.md: the keys of clusters of Dask, the options of models,",
         "# assignments, weights and schedules, and the section sweep.",

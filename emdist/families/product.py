@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -329,16 +329,11 @@ def _growth(family: Family[Any], own: Any, spread: Spread) -> float:
 
 def of_columns(spread: Spread, columns: Columns) -> Spread:
     """Return the spread of the features `columns` only."""
-    return Spread(
-        spread.origin[columns],
-        spread.mean[columns],
-        spread.variance[columns],
-        spread.low[columns],
-        spread.high[columns],
-        spread.whole[columns],
-        spread.weight,
-        None if spread.covariance is None else spread.covariance[np.ix_(columns, columns)],
-    )
+    names = ("origin", "mean", "variance", "low", "high", "whole")
+    values: dict[str, Any] = {name: getattr(spread, name)[columns] for name in names}
+    if spread.covariance is not None:
+        values["covariance"] = spread.covariance[np.ix_(columns, columns)]
+    return replace(spread, **values)
 
 
 def _below(named: Mapping[str, Floats], prefix: str) -> dict[str, Floats]:

@@ -155,7 +155,7 @@ def test_a_run_of_other_data(emdist: Command, data: Path) -> None:
     before = Path("r/run.json").read_bytes()
     answer = emdist("fit", data, "-k", 2, "--run", "r", "--seed", 3)
     assert answer.code == 4
-    assert "n_components: 3 -> 2" in answer.err
+    assert "\n  -k: 3 -> 2\n" in answer.err
     assert "seed: 0 -> 3" in answer.err
     assert Path("r/run.json").read_bytes() == before
     zarr.open_array(data)[0] = 5.0

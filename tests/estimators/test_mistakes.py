@@ -308,12 +308,12 @@ def _product(**given: Any) -> ProductMixture:
         (
             GaussianMixture(2, init_params="kmean"),
             "init_params='kmean' is not known (did you mean 'kmeans'?); choose one of kmeans, "
-            "k-means++, k-means||, random_from_data, random, standardised.",
+            "k-means++, k-means||, random_from_data, random, standardised, cleaned.",
         ),
         (
             KMeans(2, init="kmean"),
             "init='kmean' is not known (did you mean 'kmeans'?); choose one of k-means++, random, "
-            "k-means||, kmeans.",
+            "k-means||, kmeans, standardised, cleaned.",
         ),
     ],
     ids=str,

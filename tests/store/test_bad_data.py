@@ -348,7 +348,7 @@ TABLE = [
         setting("data", block_size="many")),
     Bad("run of other data", RunMismatchError, ("a run whose data has changed since",
         "sampled_sha256", "Nothing was changed", "another run.key"), run_of_other_data),
-    Bad("run of another configuration", RunMismatchError, ("run.json", "config.fit.seed: 0 -> 7",
+    Bad("run of another configuration", RunMismatchError, ("run.json", "\n  fit.seed: 0 -> 7",
         "Nothing was changed", "another run.key"), run_of_another_config),
     Bad("run folder of others", RunMismatchError, ("not the folder of a run", "Nothing was changed",
         "another run.key"), run_folder_of_others),
