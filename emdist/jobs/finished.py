@@ -32,9 +32,8 @@ def finished_summary(
     is_whole
         Whether a summary has all values that are shown.
     """
-    folder = open_folder(location)
     try:
-        summary = unsealed(folder.read(SUMMARY, MANIFEST_LIMIT), identity)
+        summary = stored_summary(location, identity)
         if summary is None or not is_whole(summary):
             return None
         # If summary or model is torn or damaged, both are made again from the last checkpoint.
@@ -43,6 +42,19 @@ def finished_summary(
         raise
     except (NotFoundError, CheckpointError):
         return None
+
+
+def stored_summary(location: Location, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the summary in a run's folder; None if there is none, or it is of another run."""
+    try:
+        return unsealed(open_folder(location).read(SUMMARY, MANIFEST_LIMIT), identity)
+    except (NotFoundError, CheckpointError):
+        return None
+
+
+def identity_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return digests of the configuration and data of a run's record, which tell runs apart."""
+    return {name: digest(record.get(name)) for name in ("config", "data")}
 
 
 def sealed(summary: bytes, identity: Mapping[str, Any]) -> bytes:

@@ -11,7 +11,7 @@ from emdist.composition.sweep_config import SweepConfig
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.together.sweep import decode_fits
-from emdist.jobs.finished import SUMMARY, finished_summary
+from emdist.jobs.finished import SUMMARY, identity_of, stored_summary
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels
@@ -19,7 +19,7 @@ from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
-from emdist.store.runs.run_record import digest, former
+from emdist.store.runs.run_record import former
 from emdist.store.sources.zarr_source import ArrayRef
 
 _HISTORY = 10
@@ -131,8 +131,7 @@ def _run(location: Location) -> dict[str, Any]:
         section, fitted, _ = load_fitted(location)
         found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists(SUMMARY)
-        identity = {name: digest(record.get(name)) for name in ("config", "data")}
-        found["summary"] = finished_summary(location, identity, lambda values: True)
+        found["summary"] = stored_summary(location, identity_of(record))
     return found
 
 

@@ -21,7 +21,7 @@ from emdist.fit.data_changes import untouched
 from emdist.fit.events import Began, Listener, Warned, unheard
 from emdist.ingest import IngestSummary, ingest
 from emdist.jobs.extend import check_extending, former_identities
-from emdist.jobs.finished import finished_summary
+from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import labels_location, labels_stand
@@ -32,7 +32,6 @@ from emdist.store.labels.place import are_labels_of
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
-from emdist.store.runs.run_record import digest
 
 
 def bring_data(config: Config, listen: Listener = unheard) -> IngestSummary | None:
@@ -91,7 +90,7 @@ def open_job(
     )
     # Make the record once: it lists the chunks of the array, which is slow in an object store.
     found = record(config, source, given)
-    identity = {"config": digest(found["config"]), "data": digest(found["data"])}
+    identity = identity_of(found)
     folder = RunFolder(location)
     if config.run.extend:
         check_extending(folder, found, recipes)

@@ -68,9 +68,14 @@ def _readable(value: Any, name: str = "") -> Any:
     return value
 
 
+def _defaults() -> dict[str, Any]:
+    """Return the default of every key of a configuration, by section."""
+    return Config.model_validate({"data": {"path": ""}}).model_dump()
+
+
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recorded configuration with the defaults of the keys that it leaves open."""
-    least = Config.model_validate({"data": {"path": ""}}).model_dump()
+    least = _defaults()
     out: dict[str, Any] = {}
     for section, values in config.items():
         if not isinstance(values, dict):
@@ -92,7 +97,7 @@ def _default(section: str, key: str, value: Any) -> Any:
 
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a recorded configuration that differ from their defaults."""
-    least = Config.model_validate({"data": {"path": ""}}).model_dump()
+    least = _defaults()
     always = {("model", "name"), ("fit", "seed")}
     if "sweep" not in config:
         always.add(("model", "n_components"))
