@@ -42,7 +42,8 @@ from emdist.jobs.sweep import SweepJob
 from emdist.settings.config import ClusterSection, DataSection, make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.codec import decode, encode
-from tests.support.killable_jobs import ROOT, result
+from tests.support.killable_jobs import result
+from tests.support.paths import environment
 
 ROWS = 800
 
@@ -365,7 +366,7 @@ def test_a_disk_that_is_full_while_ingesting(small: Path, tmp_path: Path) -> Non
     command = [sys.executable, "-m", "emdist", "ingest", str(tmp_path / "x.npy")]
     done = subprocess.run(
         [*command, str(small / "x.zarr")], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path,
+        env=environment(), cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 5, done.stderr
     assert "No space left" in done.stderr
@@ -610,7 +611,7 @@ def test_what_a_killed_compression_left_is_removed_by_the_next(tmp_path: Path) -
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(out)], check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )  # fmt: skip
     assert done.returncode == -9
     (left,) = tmp_path.iterdir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import pytest
 import zarr
 
 from emdist.report.signals import SIGNALS, not_swallowed
-from tests.support.command_line import ROOT, process
+from tests.support.command_line import process
 from tests.support.paths import environment, module
 
 #: Slow to converge, and a pass takes long enough to be interrupted within one.
@@ -326,7 +325,7 @@ def test_a_signal_that_comes_while_python_ends_leaves_the_exit_code(name: str, c
         [sys.executable, "-c", _LATE.format(name=name, code=code)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
     )
     assert (done.returncode, done.stderr) == (code, "")
 

@@ -53,7 +53,7 @@ from emdist.errors import (
     WorkersError,
 )
 from emdist.sums import Sums, Tree, tree_sum
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, environment
 
 COUNTS = (1, 2, 7, 8, 9, 64, 65, 200)
 #: Scheduler file, scheduler, and what starts a worker after running some code.
@@ -476,7 +476,7 @@ def test_what_a_killed_driver_left_is_removed_and_nothing_else(
         "    pathlib.Path(folder, 'spilled').write_text('x'); print(folder, flush=True)\n"
         "    time.sleep(600)"
     )
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    env = environment(TMPDIR=str(tmp_path))
     processes = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True)
         for _ in range(2)

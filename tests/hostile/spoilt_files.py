@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, environment
 
 #: Part of every name that no case may open.
 CANARY = "CANARY"
@@ -263,7 +263,7 @@ def batch(target: str, seed: int, count: int, folder: Path, seconds: float = 600
         with (folder / "stderr.txt").open("wb") as errors:
             child = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=errors, text=True,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "MALLOC_ARENA_MAX": "2"},
+                env=environment(MALLOC_ARENA_MAX="2"),
             )  # fmt: skip
             watch = _Watch(child)
             lines = list(watch.lines(deadline))

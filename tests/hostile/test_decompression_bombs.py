@@ -29,7 +29,7 @@ from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.chunks.bounded import bounded, content_size
 from emdist.store.runs.sealed import Seal, document
-from tests.support.paths import ROOT
+from tests.support.paths import environment
 
 ALLOWED, HUGE = 128 << 20, 256 << 20
 ROWS = np.random.default_rng(0).normal(size=(60, 3)).astype("f4")
@@ -365,7 +365,7 @@ def told(good: Path, cases: list[tuple[Path, Any]]) -> list[tuple[list[str], int
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(good)], input=lines,
         capture_output=True, text=True, timeout=200, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=good.parent,
+        env=environment(), cwd=good.parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -57,7 +57,7 @@ from emdist.settings.config import make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
 from emdist.store.sources.zarr_source import ArrayRef, zarr_source
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, environment
 
 Values: TypeAlias = dict[str, dict[str, Any]]
 
@@ -461,7 +461,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     def start(limit: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", SCRIPT, str(tmp_path / "c.yaml"), str(limit)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+            env=environment(), capture_output=True, text=True,
             timeout=120, check=False,
         )  # fmt: skip
 

@@ -45,7 +45,7 @@ from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.runs.run_record import RESULT
 from emdist.store.sources.zarr_source import ZarrSource
 from emdist.sums import Sums
-from tests.support.paths import ROOT
+from tests.support.paths import environment
 
 ALL = ("labels", "score", "responsibilities")
 WHO = {"model": "m", "data": "d"}
@@ -297,7 +297,7 @@ label_data(Location(sys.argv[2]), section, Location(sys.argv[3]), ClusterSection
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(data), str(run), str(out)], check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+        env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == -9, done.stderr
     (left,) = out.rglob("*.partial")
@@ -675,7 +675,7 @@ def test_a_disk_that_is_full_while_labelling_is_told_and_survived(
     out = tmp_path / "labels.zarr"
     command = ["label", str(run), str(data), str(out), "-o", "responsibilities", "--quiet"]
     command += ["--set", "data.block_size=9600 B"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = environment()
 
     def start(limit: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
