@@ -62,14 +62,19 @@ class Panel:
     ----------
     layer
         The layer that the user is in. Notes name settings as that layer does.
+    clock
+        Returns seconds.
     """
 
-    def __init__(self, layer: Layer = "configuration") -> None:
+    def __init__(
+        self, layer: Layer = "configuration", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._layer: Layer = layer
+        self._clock = clock
         self._stage = _STAGES["open"]
-        self._stage_began = time.monotonic()
+        self._stage_began = clock()
         self._header = ""
-        self._pass = PassOutlook()
+        self._pass = PassOutlook(clock)
         self._outlook = Outlook()
         self._iterated: list[Iterated] = []
         self._saved = ""
@@ -78,7 +83,7 @@ class Panel:
     def __call__(self, event: Event) -> None:
         if isinstance(event, Began):
             self._stage = _STAGES.get(event.stage, event.stage)
-            self._stage_began, self._pass = time.monotonic(), PassOutlook()
+            self._stage_began, self._pass = self._clock(), PassOutlook(self._clock)
             if event.note:
                 self._header = event.note
         elif isinstance(event, Progress):
@@ -95,7 +100,7 @@ class Panel:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         parts: list[RenderableType] = [Text(self._header)] if self._header else []
-        spent = duration(time.monotonic() - self._stage_began)
+        spent = duration(self._clock() - self._stage_began)
         parts.append(Text.assemble((self._stage, "bold"), f" for {spent}{self._left()}"))
         parts += [Text(f"note: {message}", style="yellow") for message in self._warned[-3:]]
         if self._iterated:

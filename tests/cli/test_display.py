@@ -37,7 +37,10 @@ EVENTS: list[Event] = [
 
 
 def drawn(*events: Event, width: int = 100) -> str:
-    panel, console = Panel(), Console(file=io.StringIO(), width=width, force_terminal=False)
+    panel, console = (
+        Panel(clock=lambda: 0.0),
+        Console(file=io.StringIO(), width=width, force_terminal=False),
+    )
     for event in events:
         panel(event)
     console.print(panel)

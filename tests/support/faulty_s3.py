@@ -49,6 +49,8 @@ class Plan:
         That are injected.
     repeats
         After so many faults in a row a request is let through.
+    requests, asked
+        How many requests came, in all and of each method and path.
     intercept
         Called with method and path before anything else: what a test wants to happen there.
     """
@@ -60,7 +62,7 @@ class Plan:
     intercept: Callable[[str, str], str | None] = lambda method, path: None
     injected: collections.Counter[str] = field(default_factory=collections.Counter)
     requests: int = 0
-    _asked: collections.Counter[str] = field(default_factory=collections.Counter)
+    asked: collections.Counter[str] = field(default_factory=collections.Counter)
     _row: collections.Counter[str] = field(default_factory=collections.Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -70,9 +72,9 @@ class Plan:
         with self._lock:
             self.requests += 1
             what = f"{method} {path}"
-            self._asked[what] += 1
+            self.asked[what] += 1
             if kind is None and self._row[what] < self.repeats:
-                name = f"{self.seed} {what} {self._asked[what]}"
+                name = f"{self.seed} {what} {self.asked[what]}"
                 draw = random.Random(hashlib.sha256(name.encode()).digest())
                 if draw.random() < self.share:
                     kind = draw.choice(self.kinds)
