@@ -52,6 +52,8 @@ class Block:
     mask
         Which rows count, (n,) bool, or None if all do. Rows whose mask is False are left out:
         they are neither fitted nor labelled.
+    missing_note
+        For messages: which stored numbers became NaN when they were decoded. "" for none.
     """
 
     index: int
@@ -59,6 +61,7 @@ class Block:
     x: Array
     weight: Floats | None = None
     mask: NDArray[np.bool_] | None = None
+    missing_note: str = ""
 
     @property
     def nbytes(self) -> int:

@@ -55,7 +55,7 @@ PARAMETERS: Mapping[str, str] = {
 #: The keys that messages can name, by section. All others are left alone: `data.zarr` is a file.
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
-    "missing_chunks corrupt_chunks non_finite",
+    "missing_chunks corrupt_chunks non_finite decode",
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",

@@ -64,6 +64,7 @@ def make_source(section: DataSection) -> Source:
         section.missing_chunks,
         section.non_finite,
         section.corrupt_chunks,
+        section.decode,
     )
 
 

@@ -43,7 +43,7 @@ from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
-from emdist.parameters.choices import CorruptChunks, MissingChunks, NonFinite
+from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
@@ -69,6 +69,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     missing_chunks: MissingChunks = "raise"
     corrupt_chunks: CorruptChunks = "raise"
     non_finite: NonFinite = "raise"
+    decode: Decode = "cf"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
@@ -121,6 +122,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             missing_chunks=self.missing_chunks,
             corrupt_chunks=self.corrupt_chunks,
             non_finite=self.non_finite,
+            decode=self.decode,
         )
 
     def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:

@@ -188,6 +188,13 @@ class BayesianGaussianMixture(GaussianEstimator):
         - 'raise': Stop with an error.
         - 'drop': Leave out these rows.
 
+    decode : {'cf', 'none'}, default='cf'
+        How stored numbers of a Zarr array become values.
+
+        - 'cf': Apply the attributes scale_factor, add_offset, _FillValue, missing_value and
+          _Unsigned, as xarray does. Fill values become NaN, which non_finite decides about.
+        - 'none': Use the stored numbers as they are.
+
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)

@@ -140,6 +140,7 @@ def make_source(
             reading.missing_chunks,
             reading.non_finite,
             reading.corrupt_chunks,
+            reading.decode,
         )
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)

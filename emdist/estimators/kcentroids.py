@@ -135,6 +135,13 @@ class KCentroids(Clustering):
         - 'drop': Leave out these rows.
         - 'missing': Treat NaN as missing at random and fit what is observed; infinity is an error.
 
+    decode : {'cf', 'none'}, default='cf'
+        How stored numbers of a Zarr array become values.
+
+        - 'cf': Apply the attributes scale_factor, add_offset, _FillValue, missing_value and
+          _Unsigned, as xarray does. Fill values become NaN, which non_finite decides about.
+        - 'none': Use the stored numbers as they are.
+
     Attributes
     ----------
     cluster_centers_ : ndarray of shape (n_clusters, n_features)

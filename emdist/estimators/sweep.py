@@ -37,7 +37,7 @@ from emdist.wording import worded
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
 _SUMS_MEMORY = "256 MiB"
 #: Parameters that all models of a sweep share, because they share the reads of the data.
-_SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite")
+_SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite", "decode")
 
 #: Parameters that set the number of components.
 _SIZES = ("n_components", "n_clusters")

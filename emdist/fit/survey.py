@@ -334,8 +334,9 @@ def _check_finite(x: Array, block: Block, missing: bool, allows: Callable[[], bo
     raise NonFiniteError(
         f"Input contains {what}: block {block.index} (rows {block.start}.."
         f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)} "
-        f"({shown}); row {rows[first]} has {x[first, column]} in feature {column}. Replace these "
-        f"values, or set data.non_finite to 'drop' to leave these rows out{remedy}."
+        f"({shown}); row {rows[first]} has {x[first, column]} in feature {column}"
+        f"{block.missing_note}. Replace these values, or set data.non_finite to 'drop' to leave "
+        f"these rows out{remedy}."
     )
 
 

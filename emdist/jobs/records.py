@@ -168,7 +168,10 @@ def reading_of(
     CheckpointError
         If the stored settings are invalid.
     """
-    found: dict[str, Any] = {"non_finite": "missing"} if section.missing else {}
+    # Versions without `decode` used stored numbers as they were.
+    found: dict[str, Any] = {"decode": "none"}
+    if section.missing:
+        found["non_finite"] = "missing"
     # Older models do not store it. Then use an estimator's parameters, or the record of the run.
     for stored in (meta.get("reading"), meta.get("params"), _of_run(location)):
         if isinstance(stored, dict):

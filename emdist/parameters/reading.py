@@ -37,6 +37,15 @@ READING = {
             "error.",
         },
     ),
+    "decode": Parameter(
+        "",
+        "How stored numbers of a Zarr array become values.",
+        choices={
+            "cf": "Apply the attributes scale_factor, add_offset, _FillValue, missing_value and "
+            "_Unsigned, as xarray does. Fill values become NaN, which non_finite decides about.",
+            "none": "Use the stored numbers as they are.",
+        },
+    ),
 }
 
 PLACES = {

@@ -164,6 +164,10 @@ class Config(Section):
         data["path"] = str(Location(self.data.path))
         if self.data.weights is not None:
             data["weights"] = str(Location(self.data.weights))
+        # Left out by default, so that runs of versions without this setting are found again. What
+        # it changes is in the data's fingerprint.
+        if data["decode"] == "cf":
+            del data["decode"]
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
 
     def what(self) -> str:

@@ -16,12 +16,18 @@ class ReadingSection(Section):
     place = "data"
 
     #: The settings that decide which rows count, and so what the labels are.
-    POLICIES: ClassVar[tuple[str, ...]] = ("missing_chunks", "corrupt_chunks", "non_finite")
+    POLICIES: ClassVar[tuple[str, ...]] = (
+        "missing_chunks",
+        "corrupt_chunks",
+        "non_finite",
+        "decode",
+    )
 
     block_size: Annotated[str, AfterValidator(size)] | None = None
     missing_chunks: Literal["raise", "drop", "fill"] = "raise"
     corrupt_chunks: Literal["raise", "drop"] = "raise"
     non_finite: Literal["raise", "drop", "missing"] = "raise"
+    decode: Literal["cf", "none"] = "cf"
 
     @property
     def block_bytes(self) -> int | None:
@@ -57,6 +63,7 @@ class NewDataSection(PlaceSection):
     missing_chunks: Literal["raise", "drop", "fill"] | None = None
     corrupt_chunks: Literal["raise", "drop"] | None = None
     non_finite: Literal["raise", "drop", "missing"] | None = None
+    decode: Literal["cf", "none"] | None = None
 
     def read_as(self, reading: ReadingSection) -> DataSection:
         """Return the section with values of `reading` for all that it leaves open."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
 from emdist.store.labels.check import damaged_blocks
 from emdist.store.labels.place import label_mark, read_progress
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import check_matrix
+from emdist.store.sources.cf import packing
 from emdist.store.sources.feature_names import stored_names
 from emdist.store.sources.plan import block_bounds, usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked
@@ -38,7 +41,10 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
         "dimensions": list(getattr(array.metadata, "dimension_names", None) or []),
     }
     try:
-        usable = usable_dtype(array.dtype, str(ref))
+        how = packing(array, str(ref))
+        if how is not None:
+            found["decoded"] = str(how)
+        usable = usable_dtype(np.dtype(how.dtype) if how else array.dtype, str(ref))
     except DtypeError as error:
         found["cannot_be_clustered"] = str(error)
         return found

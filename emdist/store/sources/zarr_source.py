@@ -27,6 +27,7 @@ from emdist.store.chunks.layout import (
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.arrays import check_matrix, finite_rows
+from emdist.store.sources.cf import Packing, packing
 from emdist.store.sources.chunk_files import Torn, chunk_files
 from emdist.store.sources.diagnosis import diagnosed, salvaged, torn
 from emdist.store.sources.direct import expect_rows, is_mapped, may_map, read_rows
@@ -75,6 +76,8 @@ class ZarrSource:
         What happens to chunks that do not decode: "raise", or "drop", which masks their rows.
     ahead
         How much is read ahead, or None for nothing.
+    packing, weight_packing
+        How stored numbers of the array, and of the weights, become values; None if they are values.
     """
 
     ref: ArrayRef
@@ -89,6 +92,8 @@ class ZarrSource:
     corrupt: str = "raise"
     keep: Keep | None = None
     ahead: Ahead | None = None
+    packing: Packing | None = None
+    weight_packing: Packing | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,7 +101,7 @@ class ZarrSource:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return usable_dtype(np.dtype(self.stored), str(self.ref))
+        return usable_dtype(_values(self.stored, self.packing), str(self.ref))
 
     @property
     def feature_names(self) -> Names:
@@ -138,14 +143,17 @@ class ZarrSource:
         """Read and decode block `i`, with its sample weights and its mask."""
         a, b = self.bounds[i], self.bounds[i + 1]
         rows, lost = self._rows(self.ref, i)
-        x = native(rows)
+        x = native(rows if self.packing is None else self.packing.decode(rows))
         weight: Floats | None
         if isinstance(self.weight, ArrayRef):
             weights, unweighted = self._rows(self.weight, i)
+            if self.weight_packing is not None:
+                weights = self.weight_packing.decode(weights)
             weight, lost = weights.astype(np.float64), (*lost, *unweighted)
         else:
             weight = None if self.weight is None else self.weight[a:b]
-        return Block(i, a, x, weight, self._mask(x, i, lost))
+        note = "" if self.packing is None else self.packing.note
+        return Block(i, a, x, weight, self._mask(x, i, lost), note)
 
     def _rows(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges]:
         """Return block `i` of a 1-D or 2-D array, and the rows that could not be decoded."""
@@ -233,6 +241,8 @@ class ZarrSource:
             "dtype": self.stored,
             **_stored(self.ref),
         }
+        if self.packing is not None:
+            found["decoded"] = str(self.packing)
         if isinstance(self.weight, ArrayRef):
             found["weights"] = _stored(self.weight)
         return found
@@ -253,6 +263,11 @@ def _tell_of_slow_reads(why: str) -> None:
         why,
         REPORT,
     )
+
+
+def _values(stored: str, how: Packing | None) -> np.dtype[Any]:
+    """Return the dtype of the values of an array that is stored as `stored`."""
+    return np.dtype(stored if how is None else how.dtype)
 
 
 def _stored(ref: ArrayRef) -> dict[str, Any]:
@@ -291,8 +306,12 @@ def zarr_source(
     missing: str = "raise",
     non_finite: str = "raise",
     corrupt: str = "raise",
+    decode: str = "cf",
 ) -> ZarrSource:
     """Return a 2-D Zarr array as a source, checked as far as its metadata and keys allow.
+
+    With `decode` "cf", scale, offset and fill values of the array apply; with "none", stored
+    numbers are the values.
 
     Raises
     ------
@@ -300,7 +319,8 @@ def zarr_source(
     """
     ref, array = checked_array(ref)
     check_matrix(array.shape, str(ref))
-    dtype = usable_dtype(array.dtype, str(ref))
+    how = packing(array, str(ref)) if decode == "cf" else None
+    dtype = usable_dtype(_values(str(array.dtype), how), str(ref))
     weight, gaps = checked_weight(weight, array.shape[0], missing)
     gaps = merged([*gaps, *gaps_of(ref, array, missing)], array.shape[0])
     row_bytes = array.shape[1] * max(array.dtype.itemsize, dtype.itemsize)
@@ -316,4 +336,8 @@ def zarr_source(
         non_finite,
         gaps,
         corrupt,
+        packing=how,
+        weight_packing=packing(weight.reader(), f"the weights in {weight}")
+        if decode == "cf" and isinstance(weight, ArrayRef)
+        else None,
     )
