@@ -13,6 +13,8 @@ from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
+from emdist.inputs.lazy import is_lazy, opened
+from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.settings.config import ReadingSection
@@ -41,7 +43,7 @@ def as_location(path: Any, wanted: str) -> Location:
 
 def is_in_memory(x: Any) -> bool:
     """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    return not is_stored(x) and not _is_dask(x)
+    return not is_stored(x) and not _is_dask(x) and not is_lazy(x)
 
 
 def as_matrix(x: Any) -> Array:
@@ -119,7 +121,8 @@ def make_source(
     Parameters
     ----------
     x
-        NumPy array (n, d), dask array, ``zarr.Array``, or path or URL of a Zarr array.
+        NumPy array (n, d), dask array or data frame, lazy xarray.DataArray, ``zarr.Array``, or path
+        or URL of a Zarr array.
     sample_weight
         Sample weights: an array (n,), a path or URL of a 1-D Zarr array, or None.
     engine
@@ -144,15 +147,20 @@ def make_source(
         )
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)
+    names: Names = None
+    if is_lazy(x):
+        x, names = opened(x)
     if _is_dask(x):
-        source: Source = _dask(x, weights, engine, reading)
+        source: Source = _dask(x, weights, engine, reading, names)
     else:
         source = _in_memory(x, weights, engine, reading)
     _check_length(weights, source.shape[0])
     return source
 
 
-def _dask(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection) -> Source:
+def _dask(
+    x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection, names: Names
+) -> Source:
     from emdist.engines.dask.array import dask_source
     from emdist.engines.dask.persisted import check_client
 
@@ -163,7 +171,7 @@ def _dask(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection
             "block_size is not available for Dask arrays, whose blocks consist of their "
             "chunks; rechunk the array, or use a Zarr array."
         )
-    source = dask_source(x, weight)
+    source = dask_source(x, weight, names)
     if source.futures:
         check_client(source.futures, getattr(engine, "client", None))
     return source

@@ -335,11 +335,6 @@ def sparse() -> Any:
     return scipy.sparse.csr_array(WHOLE.astype(float))
 
 
-def dask_frame() -> Any:
-    dd = pytest.importorskip("dask.dataframe")
-    return dd.from_pandas(pd.DataFrame(WHOLE.astype(float)), npartitions=2)
-
-
 COLUMNS = {"a": [0, 1, 9], "b": [1, 0, 9]}
 
 #: What is no array, how it is named, and the line of advice, which must work as it stands.
@@ -347,7 +342,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "zarr.Group": (group, "zarr.Group", "X['obsm/X_pca']"),
     "xarray.Dataset": (dataset, "xarray.Dataset with sst, mask", "X['sst'].data"),
     "lazy Dataset": (lambda: dataset(True), "xarray.Dataset", "X['sst'].data"),
-    "lazy DataArray": (lambda: dataset(True)["sst"], "xarray.DataArray over a Dask", "X.data"),
     "AnnData": (
         lambda: foreign("anndata._core.anndata", "AnnData", X=sparse(), obsm={"X_pca": WHOLE}),
         "AnnData object",
@@ -357,7 +351,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: foreign("anndata", "AnnData", X=sparse(), obsm={}), "AnnData", "X.X.toarray()"
     ),
     "sparse matrix": (sparse, "[Ss]parse", "X.toarray()"),
-    "dask.dataframe": (dask_frame, "dask DataFrame", "X.to_dask_array(lengths=True)"),
     "LazyFrame": (lambda: pl.LazyFrame(COLUMNS), "LazyFrame", "X.collect()"),
     "dict": (
         lambda: dict(COLUMNS), "dict of 2", "numpy.column_stack(list(X.values()))"

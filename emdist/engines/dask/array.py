@@ -19,6 +19,7 @@ from distributed import Future
 from emdist.engines.dask.chunks import Digests, changed, checked_chunk
 from emdist.engines.dask.persisted import Key, detached, lying_in, with_chunks
 from emdist.errors import DtypeError, ShapeError
+from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
 
 MIB = 1 << 20
@@ -57,6 +58,8 @@ class DaskArraySource:
         futures are left out when the source is pickled.
     owner
         The name under which a process stores the digests of the blocks that it has read.
+    feature_names
+        The names of the columns, or None. They never travel with tasks.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class DaskArraySource:
     futures: Mapping[Key, Future] = field(default_factory=dict, repr=False)
     persisted: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
+    feature_names: Names = None
 
     def __post_init__(self) -> None:
         _check_shape(self.array)
@@ -174,10 +178,12 @@ class DaskArraySource:
         }
 
 
-def dask_source(array: DaskArray, weight: Floats | None = None) -> DaskArraySource:
+def dask_source(
+    array: DaskArray, weight: Floats | None = None, feature_names: Names = None
+) -> DaskArraySource:
     """Return `array`, persisted or not, as a source. It raises the errors of `DaskArraySource`."""
     lying, futures = detached(array)
-    return DaskArraySource(lying, weight, futures, bool(futures))
+    return DaskArraySource(lying, weight, futures, bool(futures), feature_names=feature_names)
 
 
 def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:
