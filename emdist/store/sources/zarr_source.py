@@ -320,7 +320,7 @@ def zarr_source(
     ref, array = checked_array(ref)
     check_matrix(array.shape, str(ref))
     how = packing(array, str(ref)) if decode == "cf" else None
-    dtype = usable_dtype(_values(str(array.dtype), how), str(ref))
+    dtype = usable_dtype(array.dtype if how is None else np.dtype(how.dtype), str(ref))
     weight, gaps = checked_weight(weight, array.shape[0], missing)
     gaps = merged([*gaps, *gaps_of(ref, array, missing)], array.shape[0])
     row_bytes = array.shape[1] * max(array.dtype.itemsize, dtype.itemsize)
