@@ -17,6 +17,7 @@ from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
+from emdist.store.places.zip_paths import zip_at
 from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import former
@@ -48,8 +49,8 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
     DataError, CheckpointError
         If there is nothing, or it is damaged.
     """
-    if location.is_local and location.path.is_file():
-        # A single file is no array. The error says what to do with it, such as to ingest it.
+    if location.is_local and (location.path.is_file() or zip_at(location.url)):
+        # A ZIP file may hold arrays. Of any other file, the error says what to do with it.
         return describe_array(ArrayRef(location, array))
     folder = open_folder(location)
     if not array and folder.exists("run.json"):

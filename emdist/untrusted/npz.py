@@ -27,7 +27,7 @@ _PIECE = 1 << 20
 class _Sparing(io.BufferedReader):
     """A file that refuses to read more than `most` bytes at a time, unless `most` is None."""
 
-    most: int | None = _DIRECTORY
+    most: int | None
 
     def read(self, size: int | None = -1, /) -> bytes:
         if self.most is not None and size is not None and size > self.most:
@@ -42,14 +42,17 @@ class _Sparing(io.BufferedReader):
 
 
 @contextmanager
-def archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the archive at `path`, with limits on its directory.
+def archive(path: Path | int, most: int = _DIRECTORY) -> Iterator[zipfile.ZipFile]:
+    """Open the archive at `path`, or of an open file, with a directory of at most `most` bytes.
 
     zipfile itself would read as much as the end of the file claims.
     """
-    with io.FileIO(path) as raw, _Sparing(raw) as stream, zipfile.ZipFile(stream) as opened:
-        stream.most = None
-        yield opened
+    raw = io.FileIO(path, closefd=not isinstance(path, int))
+    with raw, _Sparing(raw) as stream:
+        stream.most = most
+        with zipfile.ZipFile(stream) as opened:
+            stream.most = None
+            yield opened
 
 
 def check_member(info: zipfile.ZipInfo, file: object) -> None:

@@ -139,7 +139,7 @@ def test_a_url_a_path_and_an_open_array_are_the_same_rows(tmp_path: Path) -> Non
         source = zarr_source(reference(place), None, 240)
         assert np.array_equal(whole(source), x)
     # An open array on this disk is sent as its path, so that workers can open it.
-    assert reference(array).held is None
+    assert reference(array).opened is None
 
 
 def test_an_array_inside_a_group(tmp_path: Path) -> None:

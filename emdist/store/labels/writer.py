@@ -27,7 +27,8 @@ from emdist.store.labels.digest import digest_of
 from emdist.store.labels.layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
 from emdist.store.labels.place import damaged, put_mark, storing, telling
 from emdist.store.places.location import Location, open_zarr_store
-from emdist.store.sources.references import Strict, is_access_failure
+from emdist.store.sources.references import is_access_failure
+from emdist.store.sources.strict_stores import Strict
 from emdist.sums import Sums
 
 

@@ -13,7 +13,7 @@ from zarr.storage import LocalStore
 #: Names of objects that are no chunks. Zarr tries several of them to find out what is there.
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 #: The largest metadata file in bytes: when parsed, it takes many times as much memory.
-_META_LIMIT = 1 << 24
+META_LIMIT = 1 << 24
 
 
 class RegularFiles(LocalStore):
@@ -27,7 +27,7 @@ class RegularFiles(LocalStore):
     ) -> Buffer | None:
         await asyncio.to_thread(_check, self.root / key)
         if key.rpartition("/")[2] in METADATA:
-            await asyncio.to_thread(self.check_size, key, byte_range, _META_LIMIT)
+            await asyncio.to_thread(self.check_size, key, byte_range, META_LIMIT)
         return await super().get(key, prototype, byte_range)
 
     def check_size(self, key: str, part: ByteRequest | None, most: int) -> None:

@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,6 +16,8 @@ from emdist.errors import CheckpointError, ConfigError
 from emdist.runtime.defects import is_defect
 from emdist.runtime.extras import need
 from emdist.store.places.credentials import IDENTITY, check_credentials, without_user
+from emdist.store.places.retry_options import RETRY_OPTIONS, retries
+from emdist.store.places.zip_paths import zip_at
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -32,10 +33,6 @@ _CLIENT_OPTIONS = (
     *("proxy_excludes", "root_certificate", "randomize_addresses", "read_timeout", "timeout"),
     "user_agent",
 )
-
-#: The options of obstore's retries: a count, then times in seconds. The last two set its backoff.
-_RETRY_OPTIONS = ("max_retries", "retry_timeout", "init_backoff", "max_backoff")
-_FIRST, _LONGEST = timedelta(milliseconds=100), timedelta(seconds=15)
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _Options: TypeAlias = tuple[tuple[str, str], ...]
@@ -261,9 +258,14 @@ def open_zarr_store(location: Location, read_only: bool = True) -> Store:
     Raises
     ------
     ConfigError
-        If obstore is not installed, or does not accept the URL or its options.
+        If obstore is not installed, or does not accept the URL or its options; if a ZIP file is to
+        be written.
     """
     check_links(location)
+    if (zipped := zip_at(location.url)) is not None:
+        from emdist.store.places.zip_files import zip_store
+
+        return zip_store(*zipped, read_only)
     with _OPENING:
         return _zarr_store(location.url, _plain(location.options), read_only)
 
@@ -303,11 +305,11 @@ def _object_store(url: str, options: _Options) -> Any:
     address, headers = without_user(url)
     # obstore panics (a BaseException) if `config` holds a client option, so they are separated.
     client: dict[str, Any] = {key: value for key, value in options if key in _CLIENT_OPTIONS}
-    others = (*client, *_RETRY_OPTIONS, IDENTITY)
+    others = (*client, *RETRY_OPTIONS, IDENTITY)
     config = {key: value for key, value in options if key not in others}
     if headers:
         client["default_headers"] = headers
-    keywords = {"client_options": client, "config": config, "retry_config": _retries(options)}
+    keywords = {"client_options": client, "config": config, "retry_config": retries(options)}
     try:
         store = obstore.store.from_url(address, **{k: v for k, v in keywords.items() if v})
     except (obstore.exceptions.BaseError, ValueError, TypeError) as error:
@@ -328,30 +330,5 @@ def _open_sound_store() -> None:
     """Open a store with a valid URL and options, as the control that `is_defect` needs."""
     import obstore.store
 
-    tried = _retries((("max_retries", "1"), ("init_backoff", "1")))
+    tried = retries((("max_retries", "1"), ("init_backoff", "1")))
     obstore.store.from_url("s3://bucket/folder", config={"region": "eu-west-1"}, retry_config=tried)
-
-
-def _retries(options: _Options) -> dict[str, Any]:
-    """Return obstore's retry_config. Raise ConfigError for an option that is no valid number."""
-    found: dict[str, Any] = {}
-    for key, value in options:
-        if key not in _RETRY_OPTIONS:
-            continue
-        try:
-            number = int(value) if key == "max_retries" else float(value)
-        except ValueError:
-            number = -1
-        if not 0 <= number < 1e6:
-            wanted = "a whole number" if key == "max_retries" else "a number of seconds"
-            raise ConfigError(
-                f"the storage option {key} is {value!r}; expected {wanted}, 0 or more."
-            )
-        found[key] = number if key == "max_retries" else timedelta(seconds=number)
-    # If only some values are given, obstore forgets its other defaults, so they are repeated here.
-    backoff = {key: found.pop(key) for key in _RETRY_OPTIONS[2:] if key in found}
-    if backoff:
-        found["backoff"] = {"init_backoff": _FIRST, "max_backoff": _LONGEST, "base": 2} | backoff
-    if found:
-        found = {"max_retries": 10, "retry_timeout": timedelta(seconds=180)} | found
-    return found

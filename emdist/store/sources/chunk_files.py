@@ -23,6 +23,7 @@ from zarr.core.metadata import ArrayV2Metadata
 from emdist.store.chunks.bounded import Bounded, content_size, most
 from emdist.store.chunks.crc32c import extend
 from emdist.store.chunks.layout import object_key, spelled, unit_rows
+from emdist.store.places.zip_paths import zip_at
 from emdist.store.sources.references import ArrayRef
 
 Unpack: TypeAlias = Callable[[memoryview, memoryview], object]
@@ -114,7 +115,7 @@ class ChunkFiles:
 
 def chunk_files(ref: ArrayRef) -> ChunkFiles | None:
     """Return the chunk files of `ref`, or None if their layout is not simple."""
-    if ref.location is None or not ref.location.is_local:
+    if ref.location is None or not ref.location.is_local or zip_at(ref.location.url):
         return None
     return _chunk_files(ref.location.path / ref.path, ref.version, ref)
 

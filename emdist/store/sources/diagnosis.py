@@ -17,7 +17,8 @@ from emdist.store.chunks.controls import open_sound_arrays, read_sound_chunk
 from emdist.store.chunks.layout import Ranges, merged, object_key, unit_shape
 from emdist.store.places.faults import first_line
 from emdist.store.sources.chunk_files import Torn
-from emdist.store.sources.references import AbsentChunk, ArrayRef, is_access_failure, shown_cause
+from emdist.store.sources.references import ArrayRef, is_access_failure, shown_cause
+from emdist.store.sources.strict_stores import AbsentChunk
 from emdist.wording import either
 
 _AGAIN = either("try again", "start the same run again")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import zarr
-from zarr.abc.store import ByteRequest, Store
-from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore, WrapperStore
+from zarr.abc.store import Store
+from zarr.storage import LocalStore, MemoryStore, ZipStore
 
 from emdist.errors import (
     DataError,
@@ -29,56 +27,17 @@ from emdist.store.chunks.controls import open_sound_arrays
 from emdist.store.chunks.layout import metadata_digest
 from emdist.store.places.faults import first_line
 from emdist.store.places.files_local import kind_of
-from emdist.store.places.local_store import METADATA, RegularFiles
 from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.places.store_objects import StoreObject
+from emdist.store.places.zip_files import ZippedFiles
+from emdist.store.places.zip_paths import zip_at
+from emdist.store.sources.strict_stores import Filled, Strict
 from emdist.wording import either
 
+#: Packages whose exceptions come from a store, and not from the bytes in it.
+_REMOTE = ("obstore", "icechunk", "fsspec", "aiohttp", "botocore", "gcsfs", "azure", "requests")
 #: The exceptions by which Zarr says that there is nothing at a path.
 _ABSENT = (FileNotFoundError, NotADirectoryError, KeyError)
-
-
-class AbsentChunk(Exception):  # noqa: N818  a signal from the store to the reader
-    """An object that should hold a chunk does not exist. The argument is its key."""
-
-
-class Filled(WrapperStore[Store]):
-    """A store that refuses empty chunk objects: Zarr would read an empty shard as the fill value.
-
-    From local files it reads at most `most` bytes at a time. A sparse file can claim any size and
-    occupy almost no disk space.
-    """
-
-    most: int | None = None
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        if self.most is not None and isinstance(self._store, RegularFiles) and _is_chunk(key):
-            await asyncio.to_thread(self._store.check_size, key, byte_range, self.most)
-        value = await self._store.get(key, prototype, byte_range)
-        if value is not None and len(value) == 0 and _is_chunk(key):
-            raise ValueError("the object, or the requested part of it, is empty")
-        return value
-
-
-class Strict(Filled):
-    """A store that raises AbsentChunk for missing chunks, which Zarr would read as the fill value.
-
-    Missing chunks are found before a run begins. This class catches chunks that vanish later,
-    without any further request.
-    """
-
-    async def get(
-        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        value = await super().get(key, prototype, byte_range)
-        if value is None and _is_chunk(key):
-            raise AbsentChunk(key)
-        return value
-
-
-def _is_chunk(key: str) -> bool:
-    return key.rpartition("/")[2] not in METADATA
 
 
 @lru_cache(maxsize=64)
@@ -90,12 +49,16 @@ def _reader(
     `options` is part of the cache key because a Location hashes by its URL only. `version` is part
     of it because a worker outlives runs, and the array may have been rewritten between them.
     """
-    store = open_zarr_store(location, read_only=True)
-    array = zarr.open_array((Strict if strict else Filled)(store), mode="r", path=path)
-    found = metadata_digest(array)
-    if found != version:
+    ref = ArrayRef(location, path, version=version)
+    return _opened(open_zarr_store(location, read_only=True), ref, strict)
+
+
+def _opened(store: Store, ref: ArrayRef, strict: bool) -> zarr.Array[Any]:
+    """Open the array of `ref` in `store` for reading; DataError if it is another array now."""
+    array = zarr.open_array((Strict if strict else Filled)(store), mode="r", path=ref.path)
+    if ref.version and metadata_digest(array) != ref.version:
         raise DataError(
-            f"the metadata of {ArrayRef(location, path)} changed while emdist read it, so it is "
+            f"the metadata of {ref} changed while emdist read it, so it is "
             "now another array. When its writer has finished, "
             + either("fit again.", "start again with another run.key.")
         )
@@ -113,30 +76,53 @@ def _bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 
 @dataclass(frozen=True)
 class ArrayRef:
-    """The address of a Zarr array; small and picklable.
+    """The address of a Zarr array, or of a group; small and picklable.
 
     Attributes
     ----------
     location
-        The root of the store, or None for an array in memory.
+        The root of the store, or None for a store that a user opened.
     path
         The path of the array below the root; "" for the root itself.
-    held
-        An open array in memory, whose store has no address. It is usable in this process only.
+    opened
+        The store that a user opened, or None if `location` has it.
     version
         The digest of the array's metadata when it was checked; "" before the check.
     """
 
     location: Location | None
     path: str = ""
-    held: Any = field(default=None, repr=False)
+    opened: StoreObject | None = field(default=None, repr=False)
     version: str = field(default="", repr=False)
+
+    @property
+    def store(self) -> Store:
+        """The store, for reading, as it is now."""
+        if self.opened is not None:
+            return self.opened.store
+        assert self.location is not None
+        return open_zarr_store(self.location, read_only=True)
+
+    @property
+    def snapshot(self) -> str:
+        """The ID of the snapshot of a versioned store, in which nothing changes; else ""."""
+        return "" if self.opened is None else self.opened.snapshot
+
+    def beside(self, path: str) -> ArrayRef:
+        """Return the reference of another array of the same store, by its path from the root."""
+        return replace(self, path=path.strip("/"), version="")
+
+    def below(self, name: str) -> ArrayRef:
+        """Return the reference of the member `name` of the group that this one refers to."""
+        return self.beside(f"{self.path}/{name}" if self.path else name)
 
     def open(self) -> zarr.Array[Any]:
         """Open the array anew, as it is now. `checked` and descriptions use this."""
-        there = self.location
-        store = self.held.store if there is None else open_zarr_store(there, read_only=True)
-        return zarr.open_array(store, mode="r", path=self.path)
+        return zarr.open_array(self.store, mode="r", path=self.path)
+
+    def open_group(self) -> zarr.Group:
+        """Open the group at this path anew, as it is now."""
+        return zarr.open_group(self.store, mode="r", path=self.path)
 
     def checked(self, array: zarr.Array[Any]) -> ArrayRef:
         """Return this reference with the version of `array`, which was opened from it."""
@@ -147,16 +133,22 @@ class ArrayRef:
 
         If `strict`, reading a missing chunk raises AbsentChunk.
         """
-        if self.location is None:
-            store = (Strict if strict else Filled)(self.held.store)
-            return _bounded(zarr.open_array(store, mode="r", path=self.path))
+        if (opened := self.opened) is not None:
+            key = (self.path, self.version, strict)
+            return opened.remembered(key, lambda: _opened(opened.store, self, strict))
+        assert self.location is not None
         options = tuple(sorted(self.location.options.items()))
         return _reader(self.location, options, self.path, self.version, strict)
 
     def __str__(self) -> str:
-        if self.location is None:
-            return "the Zarr array in memory"
+        if self.opened is not None:
+            what = f"the array {self.path}" if self.path else "the array"
+            return f"{what} in {self.opened}"
         return f"{self.location}/{self.path}" if self.path else str(self.location)
+
+
+#: What `reference` accepts.
+Stored: TypeAlias = "str | os.PathLike[str] | Location | zarr.Array[Any] | zarr.Group"
 
 
 def is_stored(x: object) -> TypeGuard[str | os.PathLike[str] | zarr.Array[Any]]:
@@ -164,15 +156,34 @@ def is_stored(x: object) -> TypeGuard[str | os.PathLike[str] | zarr.Array[Any]]:
     return isinstance(x, str | os.PathLike | zarr.Array)
 
 
-def reference(x: str | os.PathLike[str] | Location | zarr.Array[Any]) -> ArrayRef:
-    """Return the reference of an array, from a path, a URL or an open ``zarr.Array``."""
+def reference(x: Stored) -> ArrayRef:
+    """Return the reference of an array, from a path, a URL or an open ``zarr.Array``.
+
+    An open ``zarr.Group`` gives the reference of the group, whose `below` refers to its members.
+    """
     if isinstance(x, Location):
         return ArrayRef(x)
-    if not isinstance(x, zarr.Array):
+    if not isinstance(x, zarr.Array | zarr.Group):
         return ArrayRef(Location(os.fspath(x)))
-    if isinstance(x.store, LocalStore):
-        return ArrayRef(Location(str(x.store.root)), x.path)
-    return ArrayRef(None, x.path, x)
+    store: Any = x.store
+    if isinstance(store, LocalStore):
+        return ArrayRef(Location(str(store.root)), x.path)
+    if isinstance(store, ZippedFiles):
+        return ArrayRef(Location(str(store)), x.path)
+    if isinstance(store, ZipStore):
+        _check_closed(store)
+        if zip_at((there := Location(str(store.path))).url) is not None:
+            return ArrayRef(there, x.path)
+    return ArrayRef(None, x.path, StoreObject(store))
+
+
+def _check_closed(store: ZipStore) -> None:
+    """Raise NotAnArrayError if a ZIP file is open for writing: its directory is written last."""
+    if store._is_open and not store.read_only:
+        raise NotAnArrayError(
+            f"The ZIP file {store.path} is still open for writing, so its last part is not yet "
+            "written. Close it with X.store.close(), then pass X or its path again."
+        )
 
 
 def is_access_failure(error: BaseException) -> bool:
@@ -180,7 +191,7 @@ def is_access_failure(error: BaseException) -> bool:
     # An errno is needed: some codecs raise an OSError without one for bytes that they cannot
     # decode.
     return (
-        type(error).__module__.startswith("obstore")
+        type(error).__module__.partition(".")[0] in _REMOTE
         or isinstance(error, TimeoutError | ConnectionError)
         or (isinstance(error, OSError) and error.errno is not None)
     )
@@ -223,16 +234,15 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
 
 def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
     """Return `error` as the cause for a traceback, or None if it may quote credentials of a URL."""
+    if ref.opened is not None:
+        return error if isinstance(ref.opened.innermost, MemoryStore) else None
     return error if ref.location is None or ref.location.is_local else None
 
 
 def _members(ref: ArrayRef) -> list[str] | None:
     """Return the paths in the store of the arrays below `ref`, or None if it is no group."""
-    if ref.location is None:
-        return None
     try:
-        store = open_zarr_store(ref.location, read_only=True)
-        group = zarr.open_group(store, mode="r", path=ref.path)
+        group = ref.open_group()
         found = [name for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)]
     except Exception as error:  # as in `open_checked`
         if is_defect(error, open_sound_arrays):
@@ -245,15 +255,28 @@ def _of_file(path: Path) -> str:
     """Return advice for a file that was given in place of an array."""
     if path.suffix.lower() in (".yaml", ".yml"):
         return f"It is a configuration, which `emdist fit -f {path.name}` reads."
-    if path.suffix.lower() == ".zip":
-        return (
-            f"Unpack a Zarr array in a ZIP file first: run `python -m zipfile -e {path.name} "
-            f"{path.stem}.zarr`, then use {path.stem}.zarr."
-        )
     known = [end for ends in plugins("emdist.ingest", "suffixes").values() for end in ends]
     if path.name.lower().endswith(tuple(known)):
         return f"Convert it to one with `emdist ingest {path.name} {path.stem}.zarr`."
     return f"`emdist ingest` converts files that end in {', '.join(sorted(known))}."
+
+
+def _not_in_zip(ref: ArrayRef) -> Exception:
+    """Return the error that says what a ZIP file holds in place of an array at `ref`."""
+    store = ref.store
+    assert isinstance(store, ZippedFiles)
+    known = [name.rpartition("/")[::2] for name in store.members()]
+    arrays = sorted({above for above, name in known if name in ("zarr.json", ".zarray")} - {""})
+    if not arrays:
+        names = ", ".join(dict.fromkeys(name.partition("/")[0] for name in store.members())) or "-"
+        return NotAnArrayError(
+            f"The ZIP file {store} holds no Zarr array (it has {names:.200}). Unpack other files, "
+            "and convert them with `emdist ingest`."
+        )
+    where = f"no array {ref.path}" if ref.path else "no array at its root"
+    return NotAnArrayError(
+        f"The ZIP file {store} has {where}. Name one of its arrays: {', '.join(arrays[:8])}."
+    )
 
 
 def _nothing_there(ref: ArrayRef) -> Exception:
@@ -263,6 +286,8 @@ def _nothing_there(ref: ArrayRef) -> Exception:
         return NotFoundError(
             f"There is no Zarr array at {ref}. Check the URL and the storage options."
         )
+    if zip_at(location.url) is not None:
+        return _not_in_zip(ref)
     path = location.path / ref.path
     if path.is_file():
         return NotAnArrayError(f"{ref} is a file, not a Zarr array. {_of_file(path)}")

@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+from zarr.storage import MemoryStore
+
+from emdist.inputs.foreign import is_a
 from emdist.store.chunks.layout import is_chunk_of
 from emdist.store.places.faults import object_told, told
 from emdist.store.places.location import open_object_store
 from emdist.store.places.retries import patiently
+from emdist.store.places.zip_files import ZippedFiles
 from emdist.store.sources.references import ArrayRef, open_checked
 
 #: Name, size in bytes, and what changes when the file is written: its time in ns or its ETag.
 _Stamp = tuple[str, int, str]
+#: What filesystems of fsspec tell of a file that changes when it is written.
+_CHANGES = ("ETag", "etag", "generation", "mtime", "LastModified", "last_modified", "created")
 
 
 @runtime_checkable
@@ -37,12 +47,10 @@ def stamps_of(*refs: ArrayRef) -> dict[str, str]:
 
     This takes one listing of each array, and a stat of each local file. 10^6 local files take some
     seconds. 10^6 objects take about a thousand requests, as many as the search for missing chunks.
-    The result is empty for arrays in memory.
+    Of a snapshot, nothing is listed.
     """
     sizes, times = hashlib.sha256(), hashlib.sha256()
     for ref in refs:
-        if ref.location is None:
-            return {}
         for name, size, stamp in sorted(_listed(ref)):
             sizes.update(f"{name}:{size};".encode())
             times.update(f"{name}:{size}:{stamp};".encode())
@@ -51,21 +59,75 @@ def stamps_of(*refs: ArrayRef) -> dict[str, str]:
 
 def _listed(ref: ArrayRef) -> list[_Stamp]:
     """Return the stamps of all chunks of an array, from one listing."""
-    assert ref.location is not None
+    if ref.snapshot:
+        return [(ref.path, 0, ref.snapshot)]
     is_chunk = is_chunk_of(open_checked(ref))
-    if ref.location.is_local:
-        with told("list the files of", ref):
-            root = ref.location.path / ref.path
-            return [stamp for stamp in _files(root, "") if is_chunk(stamp[0])]
-    store = open_object_store(ref.location)
     prefix = f"{ref.path}/" if ref.path else ""
-    with object_told("list", ref):
-        found = patiently(lambda: store.list(ref.path or None).collect())
+    with told("list the files of", ref):
+        found = list(_all(ref, prefix))
     return [
-        (name, int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
-        for meta in found
-        if is_chunk(name := meta["path"].removeprefix(prefix))
+        (name, size, stamp)
+        for path, size, stamp in found
+        if path.startswith(prefix) and is_chunk(name := path.removeprefix(prefix))
     ]
+
+
+def _all(ref: ArrayRef, prefix: str) -> Iterable[_Stamp]:
+    """Return the stamps of all objects below `prefix`, and perhaps of others."""
+    if (location := ref.location) is None:
+        return _of_objects(ref, prefix)
+    if isinstance(store := ref.store, ZippedFiles):
+        # Their checksums are in the directory of the file.
+        return [(name, one.file_size, str(one.CRC)) for name, one in store.members().items()]
+    if location.is_local:
+        return _files(location.path / ref.path, prefix)
+    with object_told("list", ref):
+        return _in_obstore(open_object_store(location), ref.path)
+
+
+def _in_obstore(store: Any, path: str) -> list[_Stamp]:
+    """Return the stamps of the objects in a store of obstore."""
+    found = patiently(lambda: store.list(path or None).collect())
+    return [
+        (meta["path"], int(meta["size"]), str(meta["e_tag"] or meta["last_modified"]))
+        for meta in found
+    ]
+
+
+def _of_objects(ref: ArrayRef, prefix: str) -> list[_Stamp]:
+    """Return the stamps of the objects in a store that a user opened."""
+    assert ref.opened is not None
+    inner: Any = ref.opened.innermost
+    if is_a(inner, "zarr", "ObjectStore"):
+        return _in_obstore(inner.store, ref.path)
+    if is_a(inner, "zarr", "FsspecStore"):
+        return _in_fsspec(inner, prefix)
+    return sync(_looked_at(ref.store, prefix, isinstance(inner, MemoryStore)))
+
+
+def _in_fsspec(store: Any, prefix: str) -> list[_Stamp]:
+    """Return the stamps of the files in a filesystem of fsspec, by what its listing tells."""
+    root = f"{store.path}/"
+    found = sync(store.fs._find(f"{root}{prefix}".rstrip("/"), detail=True))
+    return [
+        (
+            path.removeprefix(root),
+            int(info.get("size") or 0),
+            ":".join(str(info[name]) for name in _CHANGES if name in info),
+        )
+        for path, info in found.items()
+    ]
+
+
+async def _looked_at(store: Store, prefix: str, whole: bool) -> list[_Stamp]:
+    """Return the stamps of objects, one by one: their sizes, and checksums if `whole`."""
+    found = []
+    async for key in store.list_prefix(prefix):
+        stamp = ""
+        if whole and (value := await store.get(key, default_buffer_prototype())) is not None:
+            stamp = str(zlib.crc32(value.to_bytes()))
+        found.append((key, await store.getsize(key), stamp))
+    return found
 
 
 def _files(folder: Path, above: str) -> Iterator[_Stamp]:
