@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from emdist.composition.make import ahead_source
+from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.inputs.arrays import as_array, real_array
@@ -145,6 +146,7 @@ def make_source(
             reading.corrupt_chunks,
             reading.decode,
         )
+        check_reach(engine, stored.ref, stored.weight)
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)
     names: Names = None

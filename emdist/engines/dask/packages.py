@@ -48,7 +48,7 @@ def check_workers(client: Client) -> None:
             _compare(place, package, told["packages"].get(package), here.get(package))
     local = _probe()(NEEDED)
     computes: dict[str, Mapping[str, str]] = {}
-    for worker, told in sorted(_run(client, asked, _probe(), NEEDED).items()):
+    for worker, told in sorted(on_workers(client, asked, _probe(), NEEDED).items()):
         place = f"the worker at {worker}"
         if isinstance(told, BaseException):
             raise _error(place, f"could not be checked: {type(told).__name__}: {told}")
@@ -97,7 +97,7 @@ def mixed(here: Mapping[str, str], workers: Mapping[str, Mapping[str, str]]) -> 
 
 def told_by(client: Client) -> str | None:
     """Return what `mixed` says about the present workers of `client` that answer."""
-    told = _run(client, answering(client)[0], arithmetic)
+    told = on_workers(client, answering(client)[0], arithmetic)
     found = {w: one for w, one in told.items() if not isinstance(one, BaseException)}
     return mixed(arithmetic(), found)
 
@@ -143,7 +143,7 @@ def _error(place: str, finding: str) -> WorkerPackageError:
     )
 
 
-def _run(
+def on_workers(
     client: Client, workers: Sequence[str], function: Callable[..., Any], *arguments: Any
 ) -> dict[str, Any]:
     """Return what `function` returns or raises in each worker."""

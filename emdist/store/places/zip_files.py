@@ -7,6 +7,7 @@ for a part of it. This store reads in other threads, and opens the file again if
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import struct
 import threading
@@ -42,8 +43,11 @@ class _Opened:
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
         self.stamp = _stamp(os.fstat(self._file.fileno()))
-        with archive(self._file.fileno(), _DIRECTORY) as opened:
-            self.members = {one.filename: one for one in opened.infolist() if not one.is_dir()}
+        try:
+            with archive(self._file.fileno(), _DIRECTORY) as opened:
+                self.members = {one.filename: one for one in opened.infolist() if not one.is_dir()}
+        except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+            raise ValueError(f"it is damaged, or no ZIP file ({error!s:.100})") from error
 
     def read(self, info: zipfile.ZipInfo, part: ByteRequest | None) -> bytes:
         """Return a member, or a part of it. A whole member is held against its checksum."""
@@ -137,6 +141,15 @@ class ZippedFiles(Store):
         n = len(self._prefix)
         found = self.opened().members
         return {name[n:]: one for name, one in found.items() if name.startswith(self._prefix)}
+
+    def is_array(self, key: str) -> bool:
+        """Return whether the member `key` is the metadata of an array, and not of a group."""
+        if not key.endswith("zarr.json"):
+            return True
+        try:
+            return bool(json.loads(self._get(key, None) or b"")["node_type"] == "array")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
 
     def check_size(self, key: str, part: ByteRequest | None, most: int) -> None:
         """Raise ValueError if reading `part` of a member takes over `most` bytes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -29,11 +30,13 @@ from emdist.store.places.faults import first_line
 from emdist.store.places.files_local import kind_of
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.places.store_objects import StoreObject
-from emdist.store.places.zip_files import ZippedFiles
+from emdist.store.places.zip_files import ZippedFiles, zip_store
 from emdist.store.places.zip_paths import zip_at
 from emdist.store.sources.strict_stores import Filled, Strict
 from emdist.wording import either
 
+#: How many members of a ZIP file are examined for the names of its arrays.
+_LOOKED_AT = 100
 #: Packages whose exceptions come from a store, and not from the bytes in it.
 _REMOTE = ("obstore", "icechunk", "fsspec", "aiohttp", "botocore", "gcsfs", "azure", "requests")
 #: The exceptions by which Zarr says that there is nothing at a path.
@@ -232,6 +235,18 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
         ) from cause
 
 
+def cannot_open(pickled: bytes) -> str:
+    """Return why this process cannot open an array, whose reference is pickled; "" if it can."""
+    try:
+        ref: ArrayRef = pickle.loads(pickled)
+        array = open_checked(ref)
+    except Exception as error:  # noqa: BLE001  packages may be missing here
+        return f"{type(error).__name__}: {first_line(error)}"
+    if ref.version and metadata_digest(array) != ref.version:
+        return "it is another array there"
+    return ""
+
+
 def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
     """Return `error` as the cause for a traceback, or None if it may quote credentials of a URL."""
     if ref.opened is not None:
@@ -261,21 +276,21 @@ def _of_file(path: Path) -> str:
     return f"`emdist ingest` converts files that end in {', '.join(sorted(known))}."
 
 
-def _not_in_zip(ref: ArrayRef) -> Exception:
-    """Return the error that says what a ZIP file holds in place of an array at `ref`."""
-    store = ref.store
-    assert isinstance(store, ZippedFiles)
-    known = [name.rpartition("/")[::2] for name in store.members()]
-    arrays = sorted({above for above, name in known if name in ("zarr.json", ".zarray")} - {""})
+def _not_in_zip(path: Path, inner: str) -> Exception:
+    """Return the error that says what a ZIP file holds in place of an array at `inner`."""
+    store = zip_store(path, "")
+    names = list(store.members())
+    found = [name for name in names if name.endswith(("/zarr.json", "/.zarray"))][:_LOOKED_AT]
+    arrays = sorted(name.rpartition("/")[0] for name in found if store.is_array(name))
     if not arrays:
-        names = ", ".join(dict.fromkeys(name.partition("/")[0] for name in store.members())) or "-"
+        shown = ", ".join(dict.fromkeys(name.partition("/")[0] for name in names)) or "no files"
         return NotAnArrayError(
-            f"The ZIP file {store} holds no Zarr array (it has {names:.200}). Unpack other files, "
-            "and convert them with `emdist ingest`."
+            f"The ZIP file {path} holds no Zarr array (it has {shown:.200}). Unpack it, and "
+            "convert its files with `emdist ingest`."
         )
-    where = f"no array {ref.path}" if ref.path else "no array at its root"
+    where = f"no array {inner}" if inner else "no array at its root"
     return NotAnArrayError(
-        f"The ZIP file {store} has {where}. Name one of its arrays: {', '.join(arrays[:8])}."
+        f"The ZIP file {path} has {where}. Name one of its arrays: {', '.join(arrays[:8])}."
     )
 
 
@@ -286,8 +301,8 @@ def _nothing_there(ref: ArrayRef) -> Exception:
         return NotFoundError(
             f"There is no Zarr array at {ref}. Check the URL and the storage options."
         )
-    if zip_at(location.url) is not None:
-        return _not_in_zip(ref)
+    if (zipped := zip_at(location.url)) is not None:
+        return _not_in_zip(zipped[0], f"{zipped[1]}/{ref.path}".strip("/"))
     path = location.path / ref.path
     if path.is_file():
         return NotAnArrayError(f"{ref} is a file, not a Zarr array. {_of_file(path)}")
