@@ -35,15 +35,65 @@ LARGEST_MOVE = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
+class Box:
+    """The part of a grid of samples, with named dimensions, whose rows make up a block.
+
+    Rows of a grid are numbered in C order of the whole grid, as ``DataArray.stack`` does, so that
+    the number of a row does not depend on how the grid is divided into boxes.
+
+    Attributes
+    ----------
+    names
+        The names of the dimensions.
+    shape
+        The size of the whole grid.
+    start, size
+        The first position of the box, counted in the grid, and its size.
+    origin
+        The positions in the stored arrays at which the grid begins.
+    """
+
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+    origin: tuple[int, ...]
+
+    def rows(self, a: int, b: int) -> NDArray[np.int64]:
+        """Return the numbers of the rows a..b of the box, which are in C order of the box."""
+        at = np.unravel_index(np.arange(a, b), self.size)
+        found = np.ravel_multi_index(
+            tuple(i + first for i, first in zip(at, self.start, strict=True)), self.shape
+        )
+        return found.astype(np.int64)
+
+    @property
+    def region(self) -> tuple[slice, ...]:
+        """The box as slices of the grid."""
+        pairs = zip(self.start, self.size, strict=True)
+        return tuple(slice(first, first + n) for first, n in pairs)
+
+    def place(self, row: int) -> str:
+        """Return where row `row` of the box lies in the stored arrays, for messages."""
+        at = np.unravel_index(row, self.size)
+        parts = zip(self.names, at, self.start, self.origin, strict=True)
+        return ", ".join(f"{name} {int(i) + a + b}" for name, i, a, b in parts)
+
+    def __str__(self) -> str:
+        parts = zip(self.names, self.start, self.size, self.origin, strict=True)
+        return ", ".join(f"{name} {a + b}..{a + b + n - 1}" for name, a, n, b in parts)
+
+
+@dataclass(frozen=True)
 class Block:
-    """Consecutive rows of the data, as stored.
+    """Rows of the data, as stored: consecutive ones, or those in a box of a grid.
 
     Attributes
     ----------
     index
         The position of this block in the block plan.
     start
-        The index of the first row in the whole data.
+        The number of rows in the blocks before this one.
     x
         The rows, (n, d), C-contiguous and in native byte order, as float32, float64 or an
         integer type.
@@ -54,6 +104,8 @@ class Block:
         they are neither fitted nor labelled.
     missing_note
         For messages: which stored numbers became NaN when they were decoded. "" for none.
+    box
+        The part of a grid that the rows fill, or None if they are numbered from `start` on.
     """
 
     index: int
@@ -62,6 +114,7 @@ class Block:
     weight: Floats | None = None
     mask: NDArray[np.bool_] | None = None
     missing_note: str = ""
+    box: Box | None = None
 
     @property
     def nbytes(self) -> int:
@@ -71,8 +124,39 @@ class Block:
 
     def rows(self) -> NDArray[np.int64]:
         """Return the indices, in the whole data, of the m rows that count: (m,)."""
-        local = np.arange(len(self.x)) if self.mask is None else np.flatnonzero(self.mask)
-        return local.astype(np.int64) + self.start
+        rows = self._numbers(0, len(self.x))
+        return rows if self.mask is None else rows[self.mask]
+
+    def local(self) -> NDArray[np.int64]:
+        """Return the indices, in the block, of the m rows that count: (m,)."""
+        if self.mask is None:
+            return np.arange(len(self.x), dtype=np.int64)
+        return np.flatnonzero(self.mask).astype(np.int64)
+
+    def numbering(self) -> Callable[[int, int], NDArray[np.int64]]:
+        """Return a function that gives ``rows()[a:b]``, without all of `rows` where possible."""
+        if self.mask is None or bool(self.mask.all()):
+            return self._numbers
+        rows = self.rows()
+        return lambda a, b: rows[a:b]
+
+    def _numbers(self, a: int, b: int) -> NDArray[np.int64]:
+        """Return the indices, in the whole data, of the rows a..b of the block: (b - a,)."""
+        if self.box is not None:
+            return self.box.rows(a, b)
+        return np.arange(self.start + a, self.start + b, dtype=np.int64)
+
+    def named(self, row: int) -> str:
+        """Return how messages name row `row` of the block."""
+        number = int(self._numbers(row, row + 1)[0])
+        return f"row {number}" + ("" if self.box is None else f" ({self.box.place(row)})")
+
+    @property
+    def extent(self) -> str:
+        """How messages name the rows of the block."""
+        if self.box is not None:
+            return str(self.box)
+        return f"rows {self.start}..{self.start + len(self.x) - 1}"
 
     def valid(self) -> tuple[Array, Floats | None]:
         """Return ``(x, weight)`` of the m rows that count: (m, d), and (m,) or None."""
@@ -85,8 +169,8 @@ class Source(Protocol):
     """The data of a fit, from which blocks are read.
 
     A source is small and can be pickled: it holds the URL of a store, for example, and not the
-    open store. Its blocks cover every row exactly once, in order. The block plan depends on the
-    data and the configuration alone, never on the engine.
+    open store. Its blocks cover every row exactly once: in order or, for a grid, box by box. The
+    block plan depends on the data and the configuration alone, never on the engine.
     """
 
     @property
@@ -99,7 +183,7 @@ class Source(Protocol):
 
     @property
     def bounds(self) -> Sequence[int]:
-        """The block plan: the first row of each block, then the number of rows."""
+        """The block plan: the number of rows before each block, then the number of all rows."""
 
     def __len__(self) -> int:
         """Return the number of blocks."""

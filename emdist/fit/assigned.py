@@ -70,11 +70,12 @@ def check_scores(score: Floats, block: Block, distances: bool = False) -> None:
     if not bad.any():
         return
     at = int(np.argmax(bad.any(axis=1) if bad.ndim > 1 else bad))
+    name = block.named(int(block.local()[at]))
     row = np.nan_to_num(block.valid()[0][at].astype(np.float64))
     feature = int(np.argmax(np.abs(row)))
     place, what = ("centre", "distance") if distances else ("component", "log-likelihood")
     raise DataError(
-        f"Row {block.rows()[at]} is so far from every {place} that its {what} is not a finite "
+        f"{name[0].upper()}{name[1:]} is so far from every {place} that its {what} is not a finite "
         f"number in float64. Its feature {feature} is {row[feature]:g}. Check the units and the "
         "order of the features, or leave the row out."
     )
@@ -98,7 +99,7 @@ def _far(score: Floats, model: Model[Any], d: int) -> NDArray[np.bool_]:
 def _only(block: Block, which: NDArray[np.bool_]) -> Block:
     """Return the block restricted to the rows `which` (m,), counted among those that count."""
     mask = np.zeros(len(block.x), bool)
-    mask[(block.rows() - block.start)[which]] = True
+    mask[block.local()[which]] = True
     return replace(block, mask=mask)
 
 

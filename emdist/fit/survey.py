@@ -251,12 +251,12 @@ class SurveyTask:
 
         It is drawn by stretches, because priorities take 40 bytes a row and pixels only 3.
         """
-        masked = None if len(x) == len(block.x) else block.rows()
+        numbers = block.numbering()
         found = Sample(0, np.empty(0), np.empty(0, np.int64), x[:0], np.empty(0))
         for a, b in tiles(len(x), max(_STRETCH, 4 * self.size)):
-            rows = np.arange(a, b) + block.start if masked is None else masked[a:b]
             part = None if weight is None else weight[a:b]
-            found += sample_rows(self.size + 1, x[a:b], part, rows, (self.seed, _STREAM))
+            drawn = sample_rows(self.size + 1, x[a:b], part, numbers(a, b), (self.seed, _STREAM))
+            found += drawn
         return replace(found, size=self.size + 1)
 
 
@@ -296,7 +296,7 @@ def _check_weight(weight: Floats | None, block: Block) -> None:
         return
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if len(bad):
-        shown = ", ".join(f"row {block.start + r}: {weight[r]}" for r in bad[:5])
+        shown = ", ".join(f"{block.named(int(r))}: {weight[r]}" for r in bad[:5])
         raise WeightError(
             f"{len(bad)} of the sample weights of block {block.index} are negative or not finite "
             f"({shown}); expected numbers >= 0. Use 0 to leave a row out."
@@ -331,10 +331,10 @@ def _check_finite(x: Array, block: Block, missing: bool, allows: Callable[[], bo
         what, remedy = "infinity", ""
     elif allows is not None and not allows():
         remedy = ""
+    name = block.named(int(block.local()[first]))
     raise NonFiniteError(
-        f"Input contains {what}: block {block.index} (rows {block.start}.."
-        f"{block.start + len(block.x) - 1}) has {len(bad)} such row{'s' * (len(bad) > 1)} "
-        f"({shown}); row {rows[first]} has {x[first, column]} in feature {column}"
+        f"Input contains {what}: block {block.index} ({block.extent}) has {len(bad)} such "
+        f"row{'s' * (len(bad) > 1)} ({shown}); {name} has {x[first, column]} in feature {column}"
         f"{block.missing_note}. Replace these values, or set data.non_finite to 'drop' to leave "
         f"these rows out{remedy}."
     )

@@ -29,7 +29,7 @@ def scored_tiles(
         The logarithms of the mixture weights, (k,).
     """
     x, weight = block.valid()
-    masked = None if len(x) == len(block.x) else block.rows()
+    numbers = block.numbering()
     offset = (density.offset + log_weight).astype(numerics.dtype)
     k = density.n_components
     columns = x.shape[1] + density.width + 2 * k
@@ -41,5 +41,4 @@ def scored_tiles(
         score = scratch[: k * (b - a)].reshape(k, b - a)
         density.score(tile, t, score)
         w = None if weight is None else weight[a:b]
-        index = np.arange(a, b) + block.start if masked is None else masked[a:b]
-        yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, index)
+        yield slice(a, b), Tile(density, tile, t, score, offset, log_weight, w, numbers(a, b))

@@ -81,10 +81,13 @@ class Address:
                 client = stack.enter_context(
                     Client(address, timeout=self.timeout, security=security)
                 )
-            except (OSError, TimeoutError, RuntimeError, TypeError) as error:  # no certificates
+            # TypeError: there are no certificates. AssertionError: the client's thread did not
+            # start within the ten seconds that Dask waits for it.
+            except (OSError, TimeoutError, RuntimeError, TypeError, AssertionError) as error:
+                why = str(error) or "this machine is too busy"
                 raise SchedulerError(
                     f"no Dask scheduler answered at {address} within {self.timeout:g} s "
-                    f"({error}). Check that `dask scheduler` runs there, that host and port are "
+                    f"({why}). Check that `dask scheduler` runs there, that host and port are "
                     "right, that no firewall blocks the connection, and that both sides use TLS "
                     "or neither does."
                 ) from error

@@ -86,7 +86,7 @@ class OneRead:
         held: Block | None = self._here.block
         if held is None:
             block = self._source.read(i)
-            held = _Kept(block.index, block.start, block.x, block.weight, block.mask)
+            held = _Kept(**{one.name: getattr(block, one.name) for one in fields(block)})
             self._here.block = held
         return held
 
