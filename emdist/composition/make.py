@@ -42,30 +42,40 @@ from emdist.settings.config import (
     DataSection,
     FitSection,
 )
+from emdist.store.grids.opening import stored_source
+from emdist.store.grids.variables import Members
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
+from emdist.store.sources.buffered import Buffered
 from emdist.store.sources.resident import Keep
 from emdist.store.sources.sizes import largest_block, smaller_blocks
-from emdist.store.sources.zarr_source import ArrayRef, ZarrSource, zarr_source
+from emdist.store.sources.zarr_source import ArrayRef
 
 
 def make_source(section: DataSection) -> Source:
-    """Return the Zarr array of a configuration, checked as far as its metadata allow."""
+    """Return the data of a configuration, checked as far as their metadata allow."""
     ref = ArrayRef(Location(section.path, section.storage_options), section.array)
-    weight = None
-    if section.weights is not None:
-        weight = ArrayRef(Location(section.weights, section.storage_options))
-    return zarr_source(
+    return stored_source(
         ref,
-        weight,
-        section.block_bytes,
-        section.missing_chunks,
-        section.non_finite,
-        section.corrupt_chunks,
-        section.decode,
+        section.layout,
+        _weights(section, ref),
+        block_bytes=section.block_bytes,
+        missing=section.missing_chunks,
+        non_finite=section.non_finite,
+        corrupt=section.corrupt_chunks,
+        decode=section.decode,
     )
+
+
+def _weights(section: DataSection, ref: ArrayRef) -> ArrayRef | str | None:
+    """Return the sample weights: the reference of an array, or the name of a variable."""
+    if section.weights is None:
+        return None
+    if not section.layout.trivial and section.weights in Members(ref).names():
+        return section.weights
+    return ArrayRef(Location(section.weights, section.storage_options))
 
 
 def make_threads(section: ClusterSection) -> LocalEngine | None:
@@ -133,7 +143,7 @@ def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iter
     try:
         yield ready
     finally:
-        if isinstance(ready, ZarrSource) and ready.ahead is not None:
+        if isinstance(ready, Buffered) and ready.ahead is not None:
             RESIDENT.forget(ready.ahead.owner)
             READ_AHEAD.forget(ready.ahead.owner)
 
@@ -142,7 +152,7 @@ def ahead_source(
     source: Source, engine: Engine, memory: int | None = None, keep: bool = False
 ) -> Source:
     """Return `source` with read-ahead, and with blocks kept if `keep`. See `kept_source`."""
-    if not isinstance(source, ZarrSource):
+    if not isinstance(source, Buffered):
         return source
     block = largest_block(source)
     if isinstance(engine, LocalEngine):
@@ -164,7 +174,8 @@ def ahead_source(
         return source  # It is the user's own engine, of whose memory nothing is known.
     owner = uuid.uuid4().hex
     resident = Keep(owner, kept) if keep and kept >= block else None
-    return replace(source, keep=resident, ahead=Ahead(owner, ahead))
+    ready: Source = replace(source, keep=resident, ahead=Ahead(owner, ahead))
+    return ready
 
 
 def make_survey(source: Source, recipe: Recipe) -> SurveyTask:

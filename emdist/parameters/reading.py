@@ -48,6 +48,36 @@ READING = {
     ),
 }
 
+LAYOUT = {
+    "data.variables": Parameter(
+        "list of str",
+        "Variables of a Zarr group that become features, or patterns such as 'B*'.",
+        default="The only one there is.",
+    ),
+    "data.samples": Parameter(
+        "list of str",
+        "Dimensions that make up the rows. One of samples and features is enough.",
+        default="All dimensions that are not in features.",
+    ),
+    "data.features": Parameter(
+        "list of str",
+        "Dimensions that make up the features.",
+        default="All dimensions that are not in samples.",
+    ),
+    "data.select": Parameter(
+        "dict",
+        "What to read of a dimension: a range [low, high] of its coordinate, one value of it, "
+        "{values: [...]}, or {index: ...} for positions.",
+        default="Everything.",
+    ),
+    "data.where": Parameter(
+        "list of dict",
+        "Conditions on variables that a row must meet, such as {variable: landmask, equals: 0}; "
+        "also not_equals, at_least and at_most. Other rows are left out.",
+        default="Every row counts.",
+    ),
+}
+
 PLACES = {
     "data.path": Parameter(
         "str",

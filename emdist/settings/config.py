@@ -28,6 +28,7 @@ from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
 from emdist.settings.data import ReadingSection as ReadingSection
+from emdist.settings.data import without_layout
 from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
 from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
 from emdist.settings.model import FAMILIES as FAMILIES
@@ -168,6 +169,7 @@ class Config(Section):
         # it changes is in the data's fingerprint.
         if data["decode"] == "cf":
             del data["decode"]
+        data = without_layout(data)
         return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
 
     def what(self) -> str:

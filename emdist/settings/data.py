@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from emdist.inputs.layout import Layout, layout
 from emdist.inputs.validation import parse_bytes, size
 from emdist.settings.section import Secrets, Section
 
@@ -28,6 +29,21 @@ class ReadingSection(Section):
     corrupt_chunks: Literal["raise", "drop"] = "raise"
     non_finite: Literal["raise", "drop", "missing"] = "raise"
     decode: Literal["cf", "none"] = "cf"
+    variables: list[str] | None = None
+    samples: list[str] | None = None
+    features: list[str] | None = None
+    select: dict[str, Any] | None = None
+    where: list[dict[str, Any]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list(cls, values: Any) -> Any:
+        return layout_values(values)
+
+    @property
+    def layout(self) -> Layout:
+        """How rows are made of variables with named dimensions."""
+        return layout(self.variables, self.samples, self.features, self.select, self.where)
 
     @property
     def block_bytes(self) -> int | None:
@@ -36,7 +52,32 @@ class ReadingSection(Section):
 
     def reading(self) -> dict[str, Any]:
         """Return only these settings, as they are stored with a model."""
-        return {name: getattr(self, name) for name in ReadingSection.model_fields}
+        found = {name: getattr(self, name) for name in ReadingSection.model_fields}
+        return without_layout(found)
+
+
+#: The settings that say how rows are made of variables with named dimensions.
+LAYOUT = ("variables", "samples", "features", "select", "where")
+
+
+def without_layout(values: dict[str, Any]) -> dict[str, Any]:
+    """Return settings, as older versions store them, if the layout says nothing."""
+    return {
+        name: value for name, value in values.items() if name not in LAYOUT or value is not None
+    }
+
+
+def layout_values(values: Any) -> Any:
+    """Return a section in which a single name, or condition, is a list of one."""
+    if not isinstance(values, dict):
+        return values
+    found = dict(values)
+    for name in ("variables", "samples", "features"):
+        if isinstance(found.get(name), str):
+            found[name] = [found[name]]
+    if isinstance(found.get("where"), dict):
+        found["where"] = [found["where"]]
+    return found
 
 
 class PlaceSection(Section):
@@ -64,6 +105,16 @@ class NewDataSection(PlaceSection):
     corrupt_chunks: Literal["raise", "drop"] | None = None
     non_finite: Literal["raise", "drop", "missing"] | None = None
     decode: Literal["cf", "none"] | None = None
+    variables: list[str] | None = None
+    samples: list[str] | None = None
+    features: list[str] | None = None
+    select: dict[str, Any] | None = None
+    where: list[dict[str, Any]] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list(cls, values: Any) -> Any:
+        return layout_values(values)
 
     def read_as(self, reading: ReadingSection) -> DataSection:
         """Return the section with values of `reading` for all that it leaves open."""

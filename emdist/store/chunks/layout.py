@@ -140,6 +140,21 @@ def _missing_in_shards(
 ) -> Iterator[tuple[int, int]]:
     """Yield row ranges with missing chunks inside the shards at `cells`, by their indexes."""
     unit, inner = unit_shape(array), array.chunks
+    for cell, absent in missing_inside(array, cells):
+        first = cell[0] * unit[0]
+        for r in np.flatnonzero(absent.reshape(len(absent), -1).any(axis=1)):
+            yield first + int(r) * inner[0], first + (int(r) + 1) * inner[0]
+
+
+def missing_inside(
+    array: zarr.Array[Any], cells: list[tuple[int, ...]]
+) -> Iterator[tuple[tuple[int, ...], NDArray[np.bool_]]]:
+    """Yield the shards at `cells`, with which of their chunks are missing, by their indexes.
+
+    Chunks that are wholly outside the array are left out. Shards whose index only Zarr can read
+    are not looked into.
+    """
+    unit, inner = unit_shape(array), array.chunks
     codecs = getattr(array.metadata, "codecs", ())
     codec = next(c for c in codecs if isinstance(c, ShardingCodec))
     grid = tuple(n // c for n, c in zip(unit, inner, strict=True))
@@ -169,10 +184,7 @@ def _missing_in_shards(
             slice(0, -(-(n - c * u) // i))
             for n, c, u, i in zip(array.shape, cell, unit, inner, strict=True)
         )
-        absent = (table[inside] == _ABSENT).all(axis=-1)
-        first = cell[0] * unit[0]
-        for r in np.flatnonzero(absent.reshape(len(absent), -1).any(axis=1)):
-            yield first + int(r) * inner[0], first + (int(r) + 1) * inner[0]
+        yield cell, (table[inside] == _ABSENT).all(axis=-1)
 
 
 def metadata_digest(array: zarr.Array[Any]) -> str:

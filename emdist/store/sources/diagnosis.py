@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import zarr
 
@@ -14,23 +15,56 @@ from emdist.errors import CorruptChunkError, DataError, MissingChunksError, Stor
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
 from emdist.store.chunks.controls import open_sound_arrays, read_sound_chunk
-from emdist.store.chunks.layout import Ranges, merged, object_key, unit_shape
+from emdist.store.chunks.layout import object_key, unit_shape
 from emdist.store.places.faults import first_line
 from emdist.store.sources.chunk_files import Torn
 from emdist.store.sources.references import ArrayRef, is_access_failure, shown_cause
 from emdist.store.sources.strict_stores import AbsentChunk
 from emdist.wording import either
 
+#: A part of an array, one slice for each dimension.
+Region: TypeAlias = tuple[slice, ...]
+
 _AGAIN = either("try again", "start the same run again")
 
 
-def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Exception:
+@dataclass(frozen=True)
+class Request:
+    """What is read of an array, for messages and for reading it again chunk by chunk.
+
+    Attributes
+    ----------
+    ref
+        The array.
+    region
+        The part of it that is read.
+    block
+        The index of the block for which it is read.
+    dims
+        The names of the dimensions; empty if the first one has the rows.
+    """
+
+    ref: ArrayRef
+    region: Region
+    block: int
+    dims: tuple[str, ...] = ()
+
+    def named(self, part: Region) -> str:
+        """Return what messages call a part of the array."""
+        if not self.dims:
+            return f"rows {part[0].start}..{part[0].stop - 1}"
+        each = zip(self.dims, part, strict=True)
+        return ", ".join(f"{dim} {one.start}..{one.stop - 1}" for dim, one in each)
+
+
+def diagnosed(asked: Request, error: Exception) -> Exception:
     """Return the error for a failed read: a damaged chunk, an unreachable store, or a defect.
 
-    `error` is what reading rows a..b raised. If it is a defect of emdist or Zarr, it is returned as
-    it is. Otherwise the chunks are read again one by one to find the one at fault.
+    `error` is what reading raised. If it is a defect of emdist or Zarr, it is returned as it is.
+    Otherwise the chunks are read again one by one to find the one at fault.
     """
-    what = f"rows {a}..{b - 1} (block {block}) of {ref}"
+    ref, region = asked.ref, asked.region
+    what = f"{asked.named(region)} (block {asked.block}) of {ref}"
     if is_access_failure(error):
         return StorageError(
             f"Reading {what} failed: {type(error).__name__}: {first_line(error)}. Check the path, "
@@ -55,18 +89,18 @@ def diagnosed(ref: ArrayRef, a: int, b: int, block: int, error: Exception) -> Ex
             f"{unit_shape(array)} decodes to {nbytes} bytes. Give the process more memory, or "
             "rechunk the array."
         )
-    for key, region in _chunks(array, a, b):
-        rows = f"rows {region[0].start}..{region[0].stop - 1}, block {block}"
+    for key, chunk in _chunks(array, region):
+        where = f"{asked.named(chunk)}, block {asked.block}"
         try:
-            array[region]
+            array[chunk]
         except AbsentChunk:
-            return _vanished(ref, key, rows)
+            return _vanished(ref, key, where)
         except Exception as inner:  # noqa: BLE001  codecs raise exceptions of any kind
             if is_access_failure(inner):
-                return diagnosed(ref, a, b, block, inner)
+                return diagnosed(asked, inner)
             if is_defect(inner, control):
                 return inner
-            return _corrupt(ref, key, rows, f"{type(inner).__name__}: {first_line(inner)}")
+            return _corrupt(ref, key, where, f"{type(inner).__name__}: {first_line(inner)}")
     return StorageError(
         f"Reading {what} failed once and succeeded when repeated ({type(error).__name__}: "
         f"{first_line(error)}). To continue, {_AGAIN}. If the error comes back, check the memory "
@@ -91,33 +125,60 @@ def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
 
 
 def salvaged(
-    ref: ArrayRef, a: int, b: int, block: int, out: Array, gaps: Ranges, missing: str
-) -> Ranges:
-    """Fill `out` with rows a..b of every chunk that decodes. Return the rows of the other chunks.
+    asked: Request,
+    out: Array,
+    is_gap: Callable[[Region], bool],
+    missing: str,
+    corrupt: str = "drop",
+) -> list[Region]:
+    """Fill `out` with every chunk that decodes. Return the regions of the others.
 
-    Any other failure raises the error that `diagnosed` returns. `gaps` and `missing` are those of
-    the source.
+    Parameters
+    ----------
+    asked
+        What is read.
+    out
+        Gets the values; zeros where there are none.
+    is_gap
+        Whether a region lies in a chunk that was missing when the array was checked.
+    missing, corrupt
+        The policies of the source. With `missing` "drop", values of gaps are 0, and the gaps are
+        returned too.
+
+    Raises
+    ------
+    Exception
+        What `diagnosed` returns for any other failure, and for chunks that do not decode unless
+        `corrupt` is "drop".
     """
-    lost: list[tuple[int, int]] = []
-    for key, (rows, *columns) in _chunks(ref.reader(), a, b):
-        region = (slice(max(rows.start, a), min(rows.stop, b)), *columns)
-        start, stop = region[0].start, region[0].stop
-        at = (slice(start - a, stop - a), *columns)
-        is_gap = any(first <= start < last for first, last in gaps)
+    ref, lost = asked.ref, list[Region]()
+    begin = [part.start for part in asked.region]
+    for key, chunk in _chunks(ref.reader(), asked.region):
+        part = tuple(
+            slice(max(one.start, whole.start), min(one.stop, whole.stop))
+            for one, whole in zip(chunk, asked.region, strict=True)
+        )
+        at = tuple(slice(one.start - n, one.stop - n) for one, n in zip(part, begin, strict=True))
+        gap = is_gap(part)
+        if gap and missing == "drop":
+            out[at] = 0
+            lost.append(part)
+            continue
         try:
-            keep = not (is_gap and missing == "drop")
-            out[at] = ref.reader(strict=not is_gap)[region] if keep else 0
+            out[at] = ref.reader(strict=not gap)[part]
         except AbsentChunk:
-            raise _vanished(ref, key, f"rows {start}..{stop - 1}, block {block}") from None
+            where = f"{asked.named(part)}, block {asked.block}"
+            raise _vanished(ref, key, where) from None
         except Exception as error:  # codecs raise exceptions of any kind
             # If the process has too little memory, that says nothing about the chunk.
-            if is_access_failure(error) or isinstance(error, MemoryError):
-                raise diagnosed(ref, a, b, block, error) from shown_cause(ref, error)
+            broken = is_access_failure(error) or isinstance(error, MemoryError)
+            if broken or corrupt != "drop":
+                raise diagnosed(asked, error) from shown_cause(ref, error)
             if is_defect(error, partial(read_sound_chunk, ref.reader())):
                 raise
             out[at] = 0
-            lost.append((start, stop))
-    return merged(lost, b)
+            lost.append(part)
+    return lost
 
 
 def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
@@ -137,13 +198,12 @@ def _vanished(ref: ArrayRef, key: str, rows: str) -> Exception:
     )
 
 
-def _chunks(array: zarr.Array[Any], a: int, b: int) -> Iterator[tuple[str, tuple[slice, ...]]]:
-    """Yield ``(key of the object, region)`` for every chunk that holds some of the rows a..b."""
+def _chunks(array: zarr.Array[Any], region: Region) -> Iterator[tuple[str, Region]]:
+    """Yield ``(key of the object, chunk)`` for every chunk that holds a part of `region`."""
     unit, step = unit_shape(array), array.chunks
-    starts = [range(a // step[0] * step[0], b, step[0])]
-    starts += [range(0, n, c) for n, c in zip(array.shape[1:], step[1:], strict=True)]
+    starts = [range(one.start // c * c, one.stop, c) for one, c in zip(region, step, strict=True)]
     for corner in itertools.product(*starts):
         ends = zip(corner, step, array.shape, strict=True)
-        region = tuple(slice(at, min(at + c, n)) for at, c, n in ends)
+        chunk = tuple(slice(at, min(at + c, n)) for at, c, n in ends)
         cell = tuple(at // u for at, u in zip(corner, unit, strict=True))
-        yield object_key(array, cell), region
+        yield object_key(array, cell), chunk

@@ -68,8 +68,9 @@ class Bounds(Sequence[int]):
 
 def longest(bounds: Sequence[int]) -> int:
     """Return the number of rows in the longest block of the plan `bounds`."""
-    if isinstance(bounds, Bounds):
-        return min(bounds.step, bounds.rows)
+    step = getattr(bounds, "step", None)  # of plans that have no list of their blocks
+    if step is not None:
+        return min(int(step), bounds[-1])
     return max(b - a for a, b in pairwise(bounds))
 
 

@@ -25,16 +25,15 @@ from emdist.store.chunks.layout import (
     unit_rows,
 )
 from emdist.store.chunks.zarr_thread import apart
-from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.arrays import check_matrix, finite_rows
+from emdist.store.sources.buffered import Buffered
 from emdist.store.sources.cf import Packing, packing
 from emdist.store.sources.chunk_files import Torn, chunk_files
-from emdist.store.sources.diagnosis import diagnosed, salvaged, torn
-from emdist.store.sources.direct import expect_rows, is_mapped, may_map, read_rows
+from emdist.store.sources.diagnosis import Region, Request, diagnosed, salvaged, torn
+from emdist.store.sources.direct import expect_rows, may_map, read_rows
 from emdist.store.sources.feature_names import stored_names
 from emdist.store.sources.plan import block_bounds, native, usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked, reference, shown_cause
-from emdist.store.sources.resident import Keep
 from emdist.store.sources.source_checks import checked_array, checked_weight, gaps_of
 from emdist.store.sources.stamps import stamps_of
 
@@ -44,7 +43,7 @@ __all__ = ["ArrayRef", "ZarrSource", "reference", "zarr_source"]
 
 
 @dataclass(frozen=True)
-class ZarrSource:
+class ZarrSource(Buffered):
     """Blocks of a 2-D Zarr array. Use `zarr_source` to make one.
 
     Attributes
@@ -69,13 +68,8 @@ class ZarrSource:
     gaps
         The half-open row ranges of missing chunks. A chunk that is missing outside these ranges has
         vanished since the check, which is an error under any policy.
-    keep
-        Which decoded blocks are kept between passes, or None for none. Mapped rows are not kept:
-        the kernel keeps their pages while memory suffices.
     corrupt
         What happens to chunks that do not decode: "raise", or "drop", which masks their rows.
-    ahead
-        How much is read ahead, or None for nothing.
     packing, weight_packing
         How stored numbers of the array, and of the weights, become values; None if they are values.
     """
@@ -90,8 +84,6 @@ class ZarrSource:
     non_finite: str = "raise"
     gaps: Ranges = ()
     corrupt: str = "raise"
-    keep: Keep | None = None
-    ahead: Ahead | None = None
     packing: Packing | None = None
     weight_packing: Packing | None = None
 
@@ -111,16 +103,6 @@ class ZarrSource:
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def read(self, i: int) -> Block:
-        if self.keep is not None and (kept := self.keep.get(i)) is not None:
-            return kept
-        block = None if self.ahead is None else READ_AHEAD.take(self.ahead, i)
-        if block is None:
-            block = self._read(i)
-        if self.keep is not None and not is_mapped(block.x):
-            self.keep.put(block)
-        return block
-
     def expect(self, i: int) -> None:
         """Begin to read block `i`, which will be needed soon, on a thread or else by the kernel.
 
@@ -131,13 +113,16 @@ class ZarrSource:
             return
         a, b = self.bounds[i], self.bounds[i + 1]
         files = chunk_files(self.ref)
-        if self.ahead is not None and not (files is not None and may_map(files, a, b)):
-            weight = 8 if isinstance(self.weight, ArrayRef) else 0
-            nbytes = (b - a) * (self.features * self.dtype.itemsize + weight)
-            if READ_AHEAD.begin(self.ahead, i, nbytes, self._read):
-                return
+        mapped = files is not None and may_map(files, a, b)
+        if not mapped and self._begin(i):
+            return
         if files is not None:
             expect_rows(files, a, b)
+
+    def _nbytes(self, i: int) -> int:
+        weight = 8 if isinstance(self.weight, ArrayRef) else 0
+        rows = self.bounds[i + 1] - self.bounds[i]
+        return rows * (self.features * self.dtype.itemsize + weight)
 
     def _read(self, i: int) -> Block:
         """Read and decode block `i`, with its sample weights and its mask."""
@@ -173,13 +158,20 @@ class ZarrSource:
         except EmdistError:
             raise
         except Exception as error:  # codecs and stores raise exceptions of any kind
-            found = diagnosed(ref, a, b, i, error)
+            region = (slice(a, b), *(slice(0, n) for n in array.shape[1:]))
+            asked = Request(ref, region, i)
+            found = diagnosed(asked, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
-                return out, salvaged(ref, a, b, i, out, self.gaps, self.missing)
+                lost = salvaged(asked, out, self._is_gap, self.missing)
+                return out, merged([(part[0].start, part[0].stop) for part in lost], b)
             if found is error:  # a defect, raised unchanged
                 raise
             raise found from shown_cause(ref, error)
         return out, ()
+
+    def _is_gap(self, region: Region) -> bool:
+        """Return whether a chunk that was missing from the start begins the rows of `region`."""
+        return any(first <= region[0].start < last for first, last in self.gaps)
 
     def _direct(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
         """Read block `i` without Zarr. Return None if Zarr must read it or say what is wrong."""
@@ -239,12 +231,12 @@ class ZarrSource:
             "kind": "zarr",
             "shape": [self.rows, self.features],
             "dtype": self.stored,
-            **_stored(self.ref),
+            **stored_identity(self.ref),
         }
         if self.packing is not None:
             found["decoded"] = str(self.packing)
         if isinstance(self.weight, ArrayRef):
-            found["weights"] = _stored(self.weight)
+            found["weights"] = stored_identity(self.weight)
         return found
 
     @apart
@@ -270,7 +262,7 @@ def _values(stored: str, how: Packing | None) -> np.dtype[Any]:
     return np.dtype(stored if how is None else how.dtype)
 
 
-def _stored(ref: ArrayRef) -> dict[str, Any]:
+def stored_identity(ref: ArrayRef) -> dict[str, Any]:
     """Return what identifies the contents of one array."""
     array = open_checked(ref)
     if ref.snapshot:  # Nothing in it can change, so nothing is listed or read.

@@ -1,0 +1,1 @@
+"""Grids: variables with named dimensions, which make up rows and features."""

@@ -1,0 +1,287 @@
+"""Variables on a grid as a source of blocks: boxes of whole chunks, with all features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import WeightError
+from emdist.inputs.layout import Layout
+from emdist.inputs.names import Names
+from emdist.interfaces import Array, Block, Box, Floats
+from emdist.store.chunks.zarr_thread import apart
+from emdist.store.grids.arrangement import Arrangement, arranged
+from emdist.store.grids.boxes import Boxes, boxes_of
+from emdist.store.grids.columns import Columns, names_of_columns, picked_of
+from emdist.store.grids.positions import Positions
+from emdist.store.grids.variables import Members, Variable
+from emdist.store.sources.arrays import finite_rows
+from emdist.store.sources.buffered import Buffered
+from emdist.store.sources.diagnosis import Region
+from emdist.store.sources.plan import usable_dtype
+from emdist.store.sources.references import ArrayRef
+from emdist.store.sources.stamps import stamps_of
+from emdist.store.sources.zarr_source import stored_identity
+
+
+@dataclass(frozen=True)
+class GridSource(Buffered):
+    """Blocks of variables on a grid. Use `grid_source` to make one.
+
+    Attributes
+    ----------
+    ref
+        The reference of the group, or of the array.
+    plan
+        Which dimensions of which variables make up rows and features.
+    bounds
+        The block plan.
+    weight
+        The sample weights: an array of the shape of the grid, a variable, or None.
+    missing, non_finite, corrupt, decode
+        As in `emdist.store.sources.zarr_source.ZarrSource`.
+    """
+
+    ref: ArrayRef
+    plan: Arrangement
+    bounds: Boxes
+    weight: Floats | Columns | None = None
+    missing: str = "raise"
+    non_finite: str = "raise"
+    corrupt: str = "raise"
+    decode: str = "cf"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.bounds.rows, self.plan.width
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        found = np.result_type(*(one.variable.dtype for one in self.plan.columns))
+        return usable_dtype(found, str(self.ref))
+
+    @property
+    def feature_names(self) -> Names:
+        """Names by variable and coordinate. They never travel with tasks."""
+        return names_of_columns(self.plan.columns, Members(self.ref, self.decode))
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def _nbytes(self, i: int) -> int:
+        rows = int(np.prod(self.bounds.box(i).size))
+        weight = 0 if self.weight is None else 8
+        return rows * (self.plan.width * self.dtype.itemsize + weight)
+
+    def _read(self, i: int) -> Block:
+        """Read and decode block `i`, with its sample weights and its mask."""
+        box = self.bounds.box(i)
+        rows = int(np.prod(box.size))
+        x: Array = np.empty((rows, self.plan.width), self.dtype)
+        whole = x.reshape(*box.size, self.plan.width)
+        mask = np.ones(box.size, bool)
+        first = 0
+        for columns in self.plan.columns:
+            values = self._values(columns, box, i, mask)
+            part = whole[..., first : first + columns.width]
+            part.reshape(values.shape)[...] = values  # a view: an axis is split
+            first += columns.width
+        for condition in self.plan.conditions:
+            mask &= condition.met(self._values(condition.columns, box, i, mask))
+        weight = self._weight(box, i, mask)
+        counted = None if mask.all() else mask.reshape(-1)
+        if self.non_finite == "drop" and (finite := finite_rows(x)) is not None:
+            counted = finite if counted is None else counted & finite
+        return Block(i, self.bounds[i], x, weight, counted, self._note(), box)
+
+    def _values(self, columns: Columns, box: Box, i: int, mask: Array) -> Array:
+        """Return the values of `columns` in `box`; rows without values are masked in `mask`."""
+        region = _region(columns, box)
+        values, lost = columns.variable.read(region, i, self._policy(columns), self.corrupt)
+        for part in lost:
+            mask[_within(columns.variable, part, box)] = False
+        return columns.arranged(values, box.names, box.size)
+
+    def _policy(self, columns: Columns) -> str:
+        """Return the policy for gaps: under "raise", those that are left mean missing values."""
+        return "fill" if self.missing == "raise" else self.missing
+
+    def _weight(self, box: Box, i: int, mask: Array) -> Floats | None:
+        if self.weight is None:
+            return None
+        if isinstance(self.weight, Columns):
+            found = self._values(self.weight, box, i, mask)
+        else:
+            found = self.weight[box.region]
+        return np.ascontiguousarray(found, np.float64).reshape(-1)
+
+    def _note(self) -> str:
+        notes = {one.packing.note for one in self.plan.variables if one.packing is not None}
+        return "".join(sorted(notes))
+
+    @apart
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return what identifies the contents of all variables and how rows are made of them."""
+        found: dict[str, Any] = {
+            "kind": "grid",
+            "array": str(self.ref),
+            "shape": list(self.shape),
+            "samples": list(self.plan.samples),
+            "origin": list(self.plan.origin),
+            "grid": list(self.plan.shape),
+            "columns": [_identity(one) for one in self.plan.columns],
+            "where": [
+                {**_identity(one.columns), "tests": [list(test) for test in one.tests]}
+                for one in self.plan.conditions
+            ],
+        }
+        if isinstance(self.weight, Columns):
+            found["weights"] = _identity(self.weight)
+        return found
+
+    @apart
+    def stamps(self) -> Mapping[str, str]:
+        """Return digests of sizes and times of all files of all variables; see `stamps_of`."""
+        used = [*self.plan.variables]
+        if isinstance(self.weight, Columns):
+            used.append(self.weight.variable)
+        return stamps_of(*dict.fromkeys(one.ref for one in used))
+
+
+def _region(columns: Columns, box: Box) -> Region:
+    """Return what is read of a variable for `box`."""
+    at = dict(zip(box.names, zip(box.start, box.size, box.origin, strict=True), strict=True))
+    picked, found = dict(columns.picked), []
+    for dim in columns.variable.dims:
+        if dim in at:
+            start, size, origin = at[dim]
+            found.append(slice(start + origin, start + origin + size))
+        else:
+            found.append(picked[dim].hull)
+    return tuple(found)
+
+
+def _within(variable: Variable, part: Region, box: Box) -> tuple[slice, ...]:
+    """Return a part of a variable as slices of the box."""
+    known, found = dict(zip(variable.dims, part, strict=True)), []
+    for dim, start, size, origin in zip(box.names, box.start, box.size, box.origin, strict=True):
+        begin = start + origin
+        one = known.get(dim, slice(begin, begin + size))
+        found.append(slice(max(one.start - begin, 0), min(one.stop - begin, size)))
+    return tuple(found)
+
+
+def _identity(columns: Columns) -> dict[str, Any]:
+    """Return what identifies the contents of one variable, and what is read of it."""
+    variable = columns.variable
+    found = {
+        "dims": list(variable.dims),
+        "features": list(columns.dims),
+        "dtype": variable.stored,
+        "picked": {dim: _told(one) for dim, one in columns.picked},
+        **stored_identity(variable.ref),
+    }
+    if variable.packing is not None:
+        found["decoded"] = str(variable.packing)
+    return found
+
+
+def _told(picked: Positions) -> str:
+    if isinstance(picked.at, range):
+        return f"{picked.at.start}:{picked.at.stop}:{picked.at.step}"
+    return ",".join(map(str, picked.at))
+
+
+@apart
+def grid_source(
+    ref: ArrayRef,
+    layout: Layout,
+    weight: Floats | ArrayRef | str | None = None,
+    block_bytes: int | None = None,
+    missing: str = "raise",
+    non_finite: str = "raise",
+    corrupt: str = "raise",
+    decode: str = "cf",
+) -> GridSource:
+    """Return variables on a grid as a source, checked as far as their metadata and keys allow.
+
+    Parameters
+    ----------
+    ref
+        The reference of a Zarr group, or of one array.
+    layout
+        Which dimensions of which variables make up rows and features.
+    weight
+        The sample weights: an array in memory, of the shape of the grid or with one number for each
+        row; the name of a variable of the group, or the reference of an array, on some of the
+        sample dimensions; or None.
+    block_bytes, missing, non_finite, corrupt, decode
+        As in `emdist.store.sources.zarr_source.zarr_source`.
+
+    Raises
+    ------
+    DataError, ConfigError
+        If the variables, the layout or the weights are wrong. The subclass says what is.
+    """
+    members = Members(ref, decode)
+    plan = arranged(members, layout)
+    whole = Box(plan.samples, plan.shape, (0,) * len(plan.shape), plan.shape, plan.origin)
+    weights = _weights(weight, plan, members)
+    columns = tuple(_checked(one, whole, missing) for one in plan.columns)
+    conditions = tuple(
+        replace(one, columns=_checked(one.columns, whole, missing)) for one in plan.conditions
+    )
+    plan = replace(plan, columns=columns, conditions=conditions)
+    if isinstance(weights, Columns):
+        weights = _checked(weights, whole, missing)
+    found = GridSource(
+        ref,
+        plan,
+        Boxes(plan.samples, plan.shape, plan.shape, plan.origin),
+        weights,
+        missing,
+        non_finite,
+        corrupt,
+        decode,
+    )
+    row_bytes = plan.width * found.dtype.itemsize
+    bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)
+    return replace(found, bounds=bounds)
+
+
+def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
+    return replace(columns, variable=columns.variable.checked(_region(columns, whole), missing))
+
+
+def _weights(
+    weight: Floats | ArrayRef | str | None, plan: Arrangement, members: Members
+) -> Floats | Columns | None:
+    """Return the sample weights as an array of the shape of the grid, or as a variable."""
+    if weight is None:
+        return None
+    if isinstance(weight, np.ndarray):
+        if weight.shape not in (plan.shape, (int(np.prod(plan.shape)),)):
+            raise WeightError(
+                f"Sample weights have shape {weight.shape}, expected the shape of the grid, "
+                f"{plan.shape}, or one for each of {int(np.prod(plan.shape))} rows."
+            )
+        return weight.reshape(plan.shape)
+    if isinstance(weight, str):
+        variable = members.variable(weight)
+    else:
+        variable = Members(weight, members.decode).only()
+        if len(variable.dims) == len(plan.samples) == 1:
+            variable = replace(variable, dims=plan.samples)
+    sizes = dict(zip(plan.samples, zip(plan.origin, plan.shape, strict=True), strict=True))
+    for dim, size in zip(variable.dims, variable.shape, strict=True):
+        if dim not in sizes or size < sum(sizes[dim]):
+            named = zip(variable.dims, variable.shape, strict=True)
+            raise WeightError(
+                f"The weights in {variable.ref} have the dimensions "
+                f"{', '.join(f'{one} ({n})' for one, n in named)}; expected some of the sample "
+                f"dimensions {', '.join(plan.samples)}, with as many positions as the variables."
+            )
+    return picked_of(variable, {}, plan.samples, ())
