@@ -51,7 +51,7 @@ def stored_source(
         array = open_checked(ref)
         check_dims(dims_of(array) if has_named_dims(array) else (), array.ndim, str(ref))
         if isinstance(weight, str):
-            weight = Members(ref.above()).ref_of(weight)
+            weight = ref.above().below(weight)
         return zarr_source(ref, weight, **reading)
     members = Members(ref, reading.get("decode", "cf"))
     plain = _plain(arranged(members, layout))

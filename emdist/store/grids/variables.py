@@ -192,7 +192,7 @@ class Members:
         return self.variable("" if self.ref.path == "" else self.ref.path.rpartition("/")[2])
 
     def _opened(self, name: str) -> Variable:
-        ref = self.ref if self._group is None else self.ref_of(name)
+        ref = self.ref if self._group is None else self.ref.below(name)
         ref, array = checked_array(ref)
         how = packing(array, str(ref)) if self.decode == "cf" else None
         stored = str(array.dtype)
@@ -200,11 +200,6 @@ class Members:
             usable_dtype(array.dtype, str(ref))  # raises for text and the like
         shape = tuple(int(n) for n in array.shape)
         return Variable(name, ref, dims_of(array), shape, unit_shape(array), stored, how)
-
-    def ref_of(self, name: str) -> ArrayRef:
-        """Return the reference of a member of the group."""
-        path = f"{self.ref.path}/{name}" if self.ref.path else name
-        return replace(self.ref, path=path, version="")
 
     def data_variables(self) -> list[str]:
         """Return the names of the arrays that are neither coordinates, masks nor descriptions."""
@@ -289,7 +284,7 @@ def _group(ref: ArrayRef) -> dict[str, zarr.Array[Any]] | None:
     Raises the errors of `open_checked` if there is neither.
     """
     try:
-        group = ref.group()
+        group = ref.open_group()
     except Exception:  # noqa: BLE001  `open_checked` says what is there
         open_checked(ref)
         return None
@@ -298,11 +293,10 @@ def _group(ref: ArrayRef) -> dict[str, zarr.Array[Any]] | None:
 
 def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
     """Return the array `name` in the group of the array `ref`, or None."""
-    above = ref.path.rpartition("/")[0]
     if not ref.path:
         return None
     try:
-        return replace(ref, path=f"{above}/{name}" if above else name, version="").open()
+        return ref.above().below(name).open()
     except Exception:  # noqa: BLE001  stores raise anything; then there is no coordinate
         return None
 

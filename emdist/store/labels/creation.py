@@ -11,6 +11,7 @@ import zarr
 from emdist.errors import ConfigError
 from emdist.store.chunks.writing import packers
 from emdist.store.chunks.zarr_thread import apart
+from emdist.store.grids.boxes import Boxes
 from emdist.store.labels.digest import DIGEST
 from emdist.store.labels.layout import arrays_wanted, chunk_rows
 from emdist.store.labels.place import (
@@ -82,6 +83,8 @@ def label_writer(
     if unknown or not outputs:
         what = f"unknown label outputs {unknown}" if unknown else "no label output is given"
         raise ConfigError(f"{what}; choose from {', '.join(OUTPUTS)}.")
+    if isinstance(bounds, Boxes):
+        raise ConfigError("Labels of data on a grid cannot be stored yet.")
     # Refuses blocks that it cannot divide into chunks, before anything is changed.
     chunk_rows(bounds)
     writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))

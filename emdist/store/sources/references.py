@@ -127,15 +127,9 @@ class ArrayRef:
         """Open the group at this path anew, as it is now."""
         return zarr.open_group(self.store, mode="r", path=self.path)
 
-    def group(self) -> zarr.Group:
-        """Open the group at this address as it is now, whatever Zarr raises."""
-        there = self.location
-        store = self.held.store if there is None else open_zarr_store(there, read_only=True)
-        return zarr.open_group(store, mode="r", path=self.path)
-
     def above(self) -> ArrayRef:
         """Return the reference of the group that holds the array; of the root for the root."""
-        return replace(self, path=self.path.rpartition("/")[0], version="")
+        return self.beside(self.path.rpartition("/")[0])
 
     def checked(self, array: zarr.Array[Any]) -> ArrayRef:
         """Return this reference with the version of `array`, which was opened from it."""
