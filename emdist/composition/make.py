@@ -43,7 +43,7 @@ from emdist.settings.config import (
     FitSection,
 )
 from emdist.store.grids.opening import stored_source
-from emdist.store.grids.variables import Members
+from emdist.store.grids.stored import StoredMembers
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
@@ -73,7 +73,7 @@ def _weights(section: DataSection, ref: ArrayRef) -> ArrayRef | str | None:
     """Return the sample weights: the reference of an array, or the name of a variable."""
     if section.weights is None:
         return None
-    if not section.layout.trivial and section.weights in Members(ref).names():
+    if not section.layout.trivial and section.weights in StoredMembers(ref).names():
         return section.weights
     return ArrayRef(Location(section.weights, section.storage_options))
 

@@ -14,7 +14,7 @@ from emdist.inputs.layout import Layout
 from emdist.inputs.plugins import nearest
 from emdist.store.grids.columns import Columns, picked_of
 from emdist.store.grids.positions import Positions, positions
-from emdist.store.grids.variables import Members, Variable
+from emdist.store.grids.variables import Members, Variable, matching
 
 
 @dataclass(frozen=True)
@@ -153,20 +153,20 @@ def _variables(members: Members, layout: Layout) -> list[Variable]:
         only = members.only()
         if layout.variables and list(layout.variables) != [only.name]:
             raise ConfigError(
-                f"data.variables is {list(layout.variables)}, but {members.ref} is one array. "
+                f"data.variables is {list(layout.variables)}, but {members.title} is one array. "
                 "Give the path of its group, or leave data.variables out."
             )
         return [only]
     if layout.variables:
-        return [members.variable(name) for name in members.matching(layout.variables)]
+        return [members.variable(name) for name in matching(members, layout.variables)]
     found = members.data_variables()
     if len(found) != 1:
         named = ", ".join(found[:8]) or "none"
         raise ConfigError(
-            f"{members.ref} is a group with several variables: {named}. Say which of them are "
+            f"{members.title} is a group with several variables: {named}. Say which of them are "
             "features in data.variables."
             if found
-            else f"{members.ref} is a group without variables. Give the path of another group."
+            else f"{members.title} is a group without variables. Give the path of another group."
         )
     return [members.variable(found[0])]
 
@@ -206,7 +206,7 @@ def _divided(
     if len(dims) == 2:
         return [dims[0]], [dims[1]]
     raise ConfigError(
-        f"{variables[0].name or members.ref} has the dimensions {', '.join(dims)}. Say which of "
+        f"{variables[0].name or members.title} has the dimensions {', '.join(dims)}. Say which of "
         "them make up the rows, in data.samples, or the features, in data.features."
     )
 

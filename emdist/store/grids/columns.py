@@ -12,7 +12,7 @@ import numpy as np
 from emdist.inputs.names import Names, coordinate_names
 from emdist.interfaces import Array
 from emdist.store.grids.positions import Positions
-from emdist.store.grids.variables import Members, Variable
+from emdist.store.grids.variables import Members, Variable, size_of
 
 #: Names of more features than this are not made: each takes about a hundred bytes.
 _MOST = 1 << 18
@@ -117,6 +117,6 @@ def picked_of(
     """Return the columns of `variable`, where `dims` are the feature dimensions of the grid."""
     rest = [dim for dim in variable.dims if dim not in samples]
     picked: list[tuple[str, Any]] = [
-        (dim, chosen.get(dim, Positions(range(variable.size(dim))))) for dim in rest
+        (dim, chosen.get(dim, Positions(range(size_of(variable, dim))))) for dim in rest
     ]
     return Columns(variable, tuple(dim for dim in dims if dim in rest), tuple(picked))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.boxes import Boxes, boxes_of
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
 from emdist.store.grids.positions import Positions
+from emdist.store.grids.stored import StoredMembers
 from emdist.store.grids.variables import Members, Variable
 from emdist.store.sources.arrays import finite_rows
 from emdist.store.sources.buffered import Buffered
@@ -24,7 +25,6 @@ from emdist.store.sources.diagnosis import Region
 from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef
 from emdist.store.sources.stamps import stamps_of
-from emdist.store.sources.zarr_source import stored_identity
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,32 @@ class GridSource(Buffered):
 
     Attributes
     ----------
-    ref
-        The reference of the group, or of the array.
+    title
+        What messages and records call the data.
     plan
         Which dimensions of which variables make up rows and features.
     bounds
         The block plan.
     weight
         The sample weights: an array of the shape of the grid, a variable, or None.
-    missing, non_finite, corrupt, decode
+    feature_names
+        The names of the features by variable and coordinate, or None.
+    missing, non_finite, corrupt
         As in `emdist.store.sources.zarr_source.ZarrSource`.
     """
 
-    ref: ArrayRef
+    title: str
     plan: Arrangement
     bounds: Boxes
     weight: Floats | Columns | None = None
     missing: str = "raise"
     non_finite: str = "raise"
     corrupt: str = "raise"
-    decode: str = "cf"
+    feature_names: Names = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Names never travel with tasks.
+        return {**self.__dict__, "feature_names": None}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,12 +67,7 @@ class GridSource(Buffered):
     @property
     def dtype(self) -> np.dtype[Any]:
         found = np.result_type(*(one.variable.dtype for one in self.plan.columns))
-        return usable_dtype(found, str(self.ref))
-
-    @property
-    def feature_names(self) -> Names:
-        """Names by variable and coordinate. They never travel with tasks."""
-        return names_of_columns(self.plan.columns, Members(self.ref, self.decode))
+        return usable_dtype(found, self.title)
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -119,15 +120,14 @@ class GridSource(Buffered):
         return np.ascontiguousarray(found, np.float64).reshape(-1)
 
     def _note(self) -> str:
-        notes = {one.packing.note for one in self.plan.variables if one.packing is not None}
-        return "".join(sorted(notes))
+        return "".join(sorted({one.note for one in self.plan.variables}))
 
     @apart
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what identifies the contents of all variables and how rows are made of them."""
         found: dict[str, Any] = {
             "kind": "grid",
-            "array": str(self.ref),
+            "array": self.title,
             "shape": list(self.shape),
             "samples": list(self.plan.samples),
             "origin": list(self.plan.origin),
@@ -148,7 +148,8 @@ class GridSource(Buffered):
         used = [*self.plan.variables]
         if isinstance(self.weight, Columns):
             used.append(self.weight.variable)
-        return stamps_of(*dict.fromkeys(one.ref for one in used))
+        refs = [ref for one in used for ref in one.refs]
+        return stamps_of(*dict.fromkeys(refs)) if refs else {}
 
 
 def _region(columns: Columns, box: Box) -> Region:
@@ -177,16 +178,12 @@ def _within(variable: Variable, part: Region, box: Box) -> tuple[slice, ...]:
 def _identity(columns: Columns) -> dict[str, Any]:
     """Return what identifies the contents of one variable, and what is read of it."""
     variable = columns.variable
-    found = {
+    return {
         "dims": list(variable.dims),
         "features": list(columns.dims),
-        "dtype": variable.stored,
         "picked": {dim: _told(one) for dim, one in columns.picked},
-        **stored_identity(variable.ref),
+        **variable.identity(),
     }
-    if variable.packing is not None:
-        found["decoded"] = str(variable.packing)
-    return found
 
 
 def _told(picked: Positions) -> str:
@@ -197,7 +194,7 @@ def _told(picked: Positions) -> str:
 
 @apart
 def grid_source(
-    ref: ArrayRef,
+    members: Members,
     layout: Layout,
     weight: Floats | ArrayRef | str | None = None,
     block_bytes: int | None = None,
@@ -210,8 +207,8 @@ def grid_source(
 
     Parameters
     ----------
-    ref
-        The reference of a Zarr group, or of one array.
+    members
+        The variables of a group or a dataset.
     layout
         Which dimensions of which variables make up rows and features.
     weight
@@ -226,10 +223,9 @@ def grid_source(
     DataError, ConfigError
         If the variables, the layout or the weights are wrong. The subclass says what is.
     """
-    members = Members(ref, decode)
     plan = arranged(members, layout)
     whole = Box(plan.samples, plan.shape, (0,) * len(plan.shape), plan.shape, plan.origin)
-    weights = _weights(weight, plan, members)
+    weights = _weights(weight, plan, members, decode)
     columns = tuple(_checked(one, whole, missing) for one in plan.columns)
     conditions = tuple(
         replace(one, columns=_checked(one.columns, whole, missing)) for one in plan.conditions
@@ -238,14 +234,14 @@ def grid_source(
     if isinstance(weights, Columns):
         weights = _checked(weights, whole, missing)
     found = GridSource(
-        ref,
+        members.title,
         plan,
         Boxes(plan.samples, plan.shape, plan.shape, plan.origin),
         weights,
         missing,
         non_finite,
         corrupt,
-        decode,
+        names_of_columns(plan.columns, members),
     )
     row_bytes = plan.width * found.dtype.itemsize
     bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)
@@ -257,7 +253,7 @@ def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
 
 
 def _weights(
-    weight: Floats | ArrayRef | str | None, plan: Arrangement, members: Members
+    weight: Floats | ArrayRef | str | None, plan: Arrangement, members: Members, decode: str
 ) -> Floats | Columns | None:
     """Return the sample weights as an array of the shape of the grid, or as a variable."""
     if weight is None:
@@ -270,17 +266,18 @@ def _weights(
             )
         return weight.reshape(plan.shape)
     if isinstance(weight, str):
-        variable = members.variable(weight)
+        variable: Variable = members.variable(weight)
     else:
-        variable = Members(weight, members.decode).only()
+        stored = StoredMembers(weight, decode).only()
+        variable = stored
         if len(variable.dims) == len(plan.samples) == 1:
-            variable = replace(variable, dims=plan.samples)
+            variable = replace(stored, dims=plan.samples)
     sizes = dict(zip(plan.samples, zip(plan.origin, plan.shape, strict=True), strict=True))
     for dim, size in zip(variable.dims, variable.shape, strict=True):
         if dim not in sizes or size < sum(sizes[dim]):
             named = zip(variable.dims, variable.shape, strict=True)
             raise WeightError(
-                f"The weights in {variable.ref} have the dimensions "
+                f"The weights {variable.name} have the dimensions "
                 f"{', '.join(f'{one} ({n})' for one, n in named)}; expected some of the sample "
                 f"dimensions {', '.join(plan.samples)}, with as many positions as the variables."
             )

@@ -9,7 +9,8 @@ from emdist.inputs.layout import Layout
 from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.grid_source import GridSource, grid_source
-from emdist.store.grids.variables import Members, dims_of, has_named_dims
+from emdist.store.grids.stored import StoredMembers, StoredVariable, dims_of, has_named_dims
+from emdist.store.grids.variables import size_of
 from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 
@@ -53,11 +54,11 @@ def stored_source(
         if isinstance(weight, str):
             weight = ref.above().below(weight)
         return zarr_source(ref, weight, **reading)
-    members = Members(ref, reading.get("decode", "cf"))
+    members = StoredMembers(ref, reading.get("decode", "cf"))
     plain = _plain(arranged(members, layout))
     if plain is not None and not isinstance(weight, str):
         return zarr_source(plain, weight, **reading)
-    return grid_source(ref, layout, weight, **reading)
+    return grid_source(members, layout, weight, **reading)
 
 
 def _plain(plan: Arrangement) -> ArrayRef | None:
@@ -66,10 +67,11 @@ def _plain(plan: Arrangement) -> ArrayRef | None:
         return None
     (columns,) = plan.columns
     variable = columns.variable
+    assert isinstance(variable, StoredVariable)
     if variable.dims != (*plan.samples, *columns.dims) or len(variable.dims) != 2:
         return None
     whole = plan.shape == variable.shape[:1] and len(plan.samples) == 1
-    full = all(picked.at == range(variable.size(dim)) for dim, picked in columns.picked)
+    full = all(picked.at == range(size_of(variable, dim)) for dim, picked in columns.picked)
     return variable.ref if whole and full else None
 
 

@@ -1,72 +1,52 @@
-"""Variables of a Zarr group: arrays with named dimensions, and their coordinates."""
+"""Variables of a grid, wherever they are: what reading them needs."""
 
 from __future__ import annotations
 
 import fnmatch
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import zarr
-from zarr.buffer.cpu import NDBuffer
 
-from emdist.errors import CorruptChunkError, EmdistError, NotAnArrayError, ShapeError
+from emdist.errors import NotAnArrayError
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import listed
 from emdist.interfaces import Array
-from emdist.store.chunks.layout import unit_shape
-from emdist.store.grids.gaps import Gaps, gaps_in, refused
-from emdist.store.sources.cf import DIMENSIONS, Packing, packing
-from emdist.store.sources.diagnosis import Region, Request, diagnosed, salvaged
-from emdist.store.sources.plan import usable_dtype
-from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
-from emdist.store.sources.source_checks import checked_array
-
-#: Coordinates longer than this are not read: a selection or a name by position is meant then.
-_LONGEST = 1 << 24
+from emdist.store.sources.diagnosis import Region
+from emdist.store.sources.references import ArrayRef
 
 
-@dataclass(frozen=True)
-class Variable:
-    """A variable of a grid, stored as a Zarr array; small and picklable.
+class Variable(Protocol):
+    """A variable of a grid; picklable."""
 
-    Attributes
-    ----------
-    name
-        Its name in the group.
-    ref
-        The reference of the array.
-    dims
-        The names of its dimensions.
-    shape
-        Their sizes.
-    units
-        The shape of what one stored object holds: a shard, or a chunk if there are no shards.
-    stored
-        The dtype of the array, as text.
-    packing
-        How stored numbers become values, or None if they are the values.
-    gaps
-        The chunks that were missing when the variable was checked, or None for none. A chunk that
-        is missing elsewhere has vanished since, which is an error under any policy.
-    """
+    @property
+    def name(self) -> str:
+        """Its name."""
 
-    name: str
-    ref: ArrayRef
-    dims: tuple[str, ...]
-    shape: tuple[int, ...]
-    units: tuple[int, ...]
-    stored: str
-    packing: Packing | None = None
-    gaps: Gaps | None = field(default=None, compare=False)
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The names of its dimensions."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Their sizes."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of decoded values in a block."""
-        how = self.packing
-        return usable_dtype(np.dtype(self.stored if how is None else how.dtype), str(self.ref))
+        """The dtype of its values in a block."""
+
+    @property
+    def note(self) -> str:
+        """Which stored numbers become NaN, for messages about NaN; may be empty."""
+
+    @property
+    def refs(self) -> tuple[ArrayRef, ...]:
+        """The stored arrays that it is read from."""
+
+    def unit(self, dim: str) -> int:
+        """Return the size along `dim` of what is read as a whole, or 1 if it lacks `dim`."""
+        ...
 
     def read(
         self, region: Region, block: int, missing: str, corrupt: str
@@ -87,236 +67,92 @@ class Variable:
         StorageError, CorruptChunkError, MissingChunksError
             If it cannot be read.
         """
-        asked = Request(self.ref, region, block, self.dims)
-        raw: Array = np.empty([part.stop - part.start for part in region], self.stored)
-        try:
-            whole = self.gaps is None or not self.gaps.touch(region)
-            if whole:
-                view = NDBuffer.from_numpy_array(raw)
-                self.ref.reader().get_basic_selection(region, out=view)
-                return self._decoded(raw), []
-        except EmdistError:
-            raise
-        except Exception as error:  # codecs and stores raise exceptions of any kind
-            found = diagnosed(asked, error)
-            if corrupt != "drop" or not isinstance(found, CorruptChunkError):
-                if found is error:  # a defect, raised unchanged
-                    raise
-                raise found from shown_cause(self.ref, error)
-        lost = salvaged(asked, raw, self._is_gap, missing, corrupt)
-        return self._decoded(raw), lost
-
-    def _decoded(self, raw: Array) -> Array:
-        return raw if self.packing is None else self.packing.decode(raw)
-
-    def _is_gap(self, region: Region) -> bool:
-        return self.gaps is not None and self.gaps.touch(region)
+        ...
 
     def checked(self, region: Region, missing: str) -> Variable:
-        """Return the variable with the gaps of `region`.
-
-        A chunk that is missing has no values if the fill value means "missing"; such chunks are no
-        error under any policy.
+        """Return the variable ready to be read within `region`.
 
         Raises
         ------
         MissingChunksError
-            If there are other gaps and `missing` is "raise".
+            If chunks are missing there and `missing` is "raise".
         """
-        array = open_checked(self.ref)
-        gaps = gaps_in(array, region, inside=missing != "fill")
-        if gaps is not None and missing == "raise" and not self.fills_missing(array.fill_value):
-            raise refused(gaps, self.dims, str(self.ref), array.fill_value)
-        return replace(self, gaps=gaps)
+        ...
 
-    def fills_missing(self, fill: Any) -> bool:
-        """Return whether the fill value of the array stands for a missing value."""
-        value = np.full(1, 0 if fill is None else fill, self.stored)
-        return bool(np.isnan(self._decoded(value)).any()) if self.dtype.kind == "f" else False
-
-    def size(self, dim: str) -> int:
-        """Return the size of dimension `dim`."""
-        return self.shape[self.dims.index(dim)]
-
-    def unit(self, dim: str) -> int:
-        """Return the size of a stored object along `dim`, or 1 if the variable lacks it."""
-        return self.units[self.dims.index(dim)] if dim in self.dims else 1
+    def identity(self) -> dict[str, Any]:
+        """Return JSON that identifies the contents."""
+        ...
 
 
-class Members:
-    """The arrays of a Zarr group, or one array alone. The driver uses it; it never travels.
+class Members(Protocol):
+    """The variables of a group or of a dataset. The driver uses it; it never travels."""
 
-    Parameters
-    ----------
-    ref
-        The reference of a group or of an array.
-    decode
-        "cf" to decode variables by their attributes, "none" to use stored numbers.
-    """
-
-    def __init__(self, ref: ArrayRef, decode: str = "cf") -> None:
-        self.ref = ref
-        self.decode = decode
-        self._group = _group(ref)
-        self._found: dict[str, Variable] = {}
-        self._coordinates: dict[str, Array | None] = {}
+    @property
+    def title(self) -> str:
+        """How messages name the group."""
 
     @property
     def is_array(self) -> bool:
-        """Whether the reference is one array alone."""
-        return self._group is None
+        """Whether it is one array alone."""
 
     def names(self) -> list[str]:
-        """Return the names of all arrays of the group, sorted."""
-        return sorted(self._group or {})
+        """Return the names of all arrays, sorted."""
+        ...
 
     def variable(self, name: str) -> Variable:
-        """Return the variable called `name`.
-
-        Raises
-        ------
-        NotAnArrayError
-            If there is none.
-        """
-        if name not in self._found:
-            if self._group is not None and name not in self._group:
-                raise NotAnArrayError(
-                    f"{self.ref} has no variable {name!r}{nearest(name, self.names())}. It has "
-                    f"{listed(self.names(), 8) or 'no arrays'}."
-                )
-            self._found[name] = self._opened(name)
-        return self._found[name]
+        """Return the variable called `name`; NotAnArrayError if there is none."""
+        ...
 
     def only(self) -> Variable:
-        """Return the single array, if the reference is one."""
-        return self.variable("" if self.ref.path == "" else self.ref.path.rpartition("/")[2])
-
-    def _opened(self, name: str) -> Variable:
-        ref = self.ref if self._group is None else self.ref.below(name)
-        ref, array = checked_array(ref)
-        how = packing(array, str(ref)) if self.decode == "cf" else None
-        stored = str(array.dtype)
-        if how is None:
-            usable_dtype(array.dtype, str(ref))  # raises for text and the like
-        shape = tuple(int(n) for n in array.shape)
-        return Variable(name, ref, dims_of(array), shape, unit_shape(array), stored, how)
+        """Return the single array, if it is one alone."""
+        ...
 
     def data_variables(self) -> list[str]:
-        """Return the names of the arrays that are neither coordinates, masks nor descriptions."""
-        group, used = self._group or {}, set()
-        for array in group.values():
-            attrs = array.attrs
-            for key in ("coordinates", "bounds", "grid_mapping", "ancillary_variables"):
-                used |= set(re.findall(r"[^\s:]+", str(attrs.get(key, ""))))
-        return [
-            name
-            for name, array in sorted(group.items(), key=lambda item: _natural(item[0]))
-            if array.ndim > 0 and name not in used and dims_of(array) != (name,)
-        ]
-
-    def matching(self, patterns: Sequence[str]) -> list[str]:
-        """Return the names that match `patterns`, each pattern's in natural order.
-
-        Raises
-        ------
-        NotAnArrayError
-            If a pattern matches nothing.
-        """
-        found: list[str] = []
-        for pattern in patterns:
-            if not set("*?[") & set(pattern):
-                found.append(pattern)
-                continue
-            known = fnmatch.filter(self.data_variables(), pattern)
-            if not known:
-                raise NotAnArrayError(
-                    f"{self.ref} has no variables like {pattern!r}. It has "
-                    f"{listed(self.names(), 8) or 'no arrays'}."
-                )
-            found += [name for name in known if name not in found]
-        return found
+        """Return the names of the arrays that are features by themselves, in natural order."""
+        ...
 
     def coordinate(self, dim: str) -> Array | None:
         """Return the values of the 1-D coordinate of dimension `dim`, or None if there is none."""
-        if dim not in self._coordinates:
-            self._coordinates[dim] = self._coordinate(dim)
-        return self._coordinates[dim]
-
-    def attributes(self, name: str) -> dict[str, Any]:
-        """Return the attributes of a member, or none if it is no member."""
-        array = (self._group or {}).get(name)
-        return {} if array is None else dict(array.attrs)
-
-    def _coordinate(self, dim: str) -> Array | None:
-        array = (self._group or {}).get(dim) if self._group is not None else _beside(self.ref, dim)
-        if array is None or array.ndim != 1 or array.shape[0] > _LONGEST:
-            return None
-        values = np.asarray(array[:])
-        how = packing(array, dim) if array.dtype.kind in "iuf" else None
-        values = values if how is None else how.decode(values)
-        return _dates(values, dict(array.attrs))
+        ...
 
 
-def dims_of(array: zarr.Array[Any]) -> tuple[str, ...]:
-    """Return the names of an array's dimensions; those without a name are called dim_0, ..."""
-    found = getattr(array.metadata, "dimension_names", None) or array.attrs.get(DIMENSIONS)
-    names = list(found) if isinstance(found, list | tuple) else []
-    if len(names) != array.ndim:
-        names = [None] * array.ndim
-    texts = [name if isinstance(name, str) and name else f"dim_{i}" for i, name in enumerate(names)]
-    if len(set(texts)) < len(texts):
-        raise ShapeError(
-            f"{array.path or array.store} has the dimensions {', '.join(texts)}, of which two have "
-            "the same name. Rename one."
-        )
-    return tuple(texts)
+def size_of(variable: Variable, dim: str) -> int:
+    """Return the size of dimension `dim` of a variable."""
+    return variable.shape[variable.dims.index(dim)]
 
 
-def has_named_dims(array: zarr.Array[Any]) -> bool:
-    """Return whether all dimensions of an array have names."""
-    found = getattr(array.metadata, "dimension_names", None) or array.attrs.get(DIMENSIONS)
-    return isinstance(found, list | tuple) and len(found) == array.ndim and all(found)
+def matching(members: Members, patterns: Sequence[str]) -> list[str]:
+    """Return the names of variables that match `patterns`, each pattern's in natural order.
 
-
-def _group(ref: ArrayRef) -> dict[str, zarr.Array[Any]] | None:
-    """Return the arrays of the group at `ref`, or None if an array is there.
-
-    Raises the errors of `open_checked` if there is neither.
+    Raises
+    ------
+    NotAnArrayError
+        If a pattern matches nothing.
     """
-    try:
-        group = ref.open_group()
-    except Exception:  # noqa: BLE001  `open_checked` says what is there
-        open_checked(ref)
-        return None
-    return dict(group.arrays())
+    found: list[str] = []
+    for pattern in patterns:
+        if not set("*?[") & set(pattern):
+            found.append(pattern)
+            continue
+        known = fnmatch.filter(members.data_variables(), pattern)
+        if not known:
+            raise NotAnArrayError(
+                f"{members.title} has no variables like {pattern!r}. It has "
+                f"{listed(members.names(), 8) or 'no arrays'}."
+            )
+        found += [name for name in known if name not in found]
+    return found
 
 
-def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
-    """Return the array `name` in the group of the array `ref`, or None."""
-    if not ref.path:
-        return None
-    try:
-        return ref.above().below(name).open()
-    except Exception:  # noqa: BLE001  stores raise anything; then there is no coordinate
-        return None
+def unknown(members: Members, name: str) -> NotAnArrayError:
+    """Return the error for a variable that does not exist."""
+    return NotAnArrayError(
+        f"{members.title} has no variable {name!r}{nearest(name, members.names())}. It has "
+        f"{listed(members.names(), 8) or 'no arrays'}."
+    )
 
 
-def _natural(name: str) -> list[tuple[int, int | str]]:
+def natural(name: str) -> list[tuple[int, int | str]]:
     """Return a sort key in which B2 comes before B10."""
     parts = re.split(r"(\d+)", name)
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts]
-
-
-def _dates(values: Array, attrs: dict[str, Any]) -> Array:
-    """Return times stored as numbers since a date as datetime64, if xarray is installed."""
-    units = attrs.get("units")
-    if not isinstance(units, str) or " since " not in units:
-        return values
-    try:
-        import xarray as xr
-    except ImportError:
-        return values
-    kept = {name: attrs[name] for name in ("units", "calendar") if name in attrs}
-    coded = xr.Dataset({"time": ("time", values, kept)})
-    decoded: Array = xr.decode_cf(coded)["time"].values
-    return decoded
