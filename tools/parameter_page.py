@@ -18,6 +18,7 @@ from emdist.inputs.plugins import plugins
 from emdist.models.kmedians import KMediansModel
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
+from emdist.prepare.making import STEPS
 from emdist.settings.config import (
     ASSIGNMENTS,
     CLUSTERS,
@@ -25,6 +26,7 @@ from emdist.settings.config import (
     FAMILIES,
     SCHEDULES,
     WEIGHTS,
+    Config,
 )
 from emdist.wording import OPTIONS
 
@@ -34,6 +36,7 @@ MORE_OPTIONS: Mapping[str, str] = {
     "run.folder": "`--run`, with `run.key`: FOLDER/KEY",
     "run.key": "`--run`, with `run.folder`: FOLDER/KEY",
     "run.extend": "`--extend`",
+    "prepare": "`--prepare`, once for each step",
     "labels.write": "`--no-labels`",
     "labels.outputs": "`--output` of `emdist label`",
     "labels.overwrite": "`--overwrite` of `emdist label`",
@@ -88,6 +91,8 @@ def page(sections: Mapping[str, Any], defaults: Any, written: Any, classes: list
     """
     lines = [_HEAD]
     for name, kind in sections.items():
+        if name == "model":
+            lines += ["", "## prepare", "", *_prepare(written, classes)]
         lines += ["", f"## {name}"]
         for key, default in defaults(name, kind).items():
             place = f"{name}.{key}"
@@ -99,6 +104,24 @@ def page(sections: Mapping[str, Any], defaults: Any, written: Any, classes: list
         if name == "cluster":
             lines += ["", "### Keys of clusters", "", *_keys_of_clusters()]
     return "\n".join(lines) + "\n"
+
+
+def _prepare(written: Any, classes: list[type[Any]]) -> Iterator[str]:
+    """Yield the entry of the list of steps, and a table of their options."""
+    known = CONFIGURATION["prepare"]
+    yield from _entry("prepare", known, Config, [], written, classes)
+    yield from ["", "### Options of steps", ""]
+    yield from textwrap.wrap(
+        "A step with options is a mapping of its name to them, as in `{pca: {components: 8, "
+        "whiten: true}}`. Options that are left out have these defaults. The step log1p has none.",
+        100,
+    )
+    yield from _table("step", "option", _step_rows())
+
+
+def _step_rows() -> Iterator[tuple[str, ...]]:
+    for name, cls in plugins(STEPS, "step").items():
+        yield from _rows(f"`{name}`", cls, meanings(cls))
 
 
 def _entry(

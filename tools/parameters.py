@@ -26,7 +26,7 @@ from emdist.parameters.attributes import attribute
 from emdist.parameters.configuration import CONFIGURATION
 from emdist.parameters.entry import Parameter
 from emdist.parameters.variants import entry
-from emdist.settings.config import Config, NoiseSection
+from emdist.settings.config import Config, ModelSection, NoiseSection
 from emdist.settings.section import Section
 from tools.parameter_page import page
 
@@ -79,8 +79,9 @@ def sections() -> Iterator[tuple[str, type[Section], bool]]:
     """Yield name and class of each section of a configuration, and whether it is optional."""
     for name, field in SweepConfig.model_fields.items():
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        kind = next(one for one in kinds if isinstance(one, type) and issubclass(one, Section))
-        yield name, kind, field.default is None
+        found = [one for one in kinds if isinstance(one, type) and issubclass(one, Section)]
+        if found:  # Not the list of steps, `prepare`.
+            yield name, found[0], field.default is None
 
 
 def reference() -> str:
@@ -95,6 +96,8 @@ def reference() -> str:
     for name, kind, optional in sections():
         if kind is SweepSection:
             continue
+        if kind is ModelSection:
+            lines += ["", *_commented(CONFIGURATION["prepare"], ""), "prepare: []"]
         lines += ["", f"{name}: null" if optional else f"{name}:"]
         above = ""
         for key, default in _defaults(name, kind).items():

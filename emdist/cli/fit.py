@@ -18,6 +18,7 @@ from emdist.cli.options import (
     MaxIter,
     ModelName,
     NoLabels,
+    Prepare,
     Quiet,
     Repeat,
     RunFolder,
@@ -32,6 +33,7 @@ from emdist.cli.options import (
     laid_over,
     named,
     run_settings,
+    with_steps,
 )
 from emdist.cli.repeat import repeat_run
 from emdist.cli.running import run_job
@@ -60,6 +62,7 @@ def fit(
         typer.Option(metavar="PATH", rich_help_panel=RUN, help=help_of("labels.path")),
     ] = None,
     no_labels: NoLabels = False,
+    prepare: Prepare = None,
     repeat: Repeat = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -75,6 +78,7 @@ def fit(
     Examples:
       emdist fit pixels.zarr -k 16
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
+      emdist fit spectra.zarr -k 8 --prepare standardise --prepare pca=10
       emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
       emdist fit --repeat runs/profiles
     """
@@ -101,7 +105,7 @@ def fit(
             **cluster_settings(workers, scheduler),
         }
         values = laid_over(read_values(config) if config is not None else {}, given)
-        values = overridden(values, settings or [])
+        values = overridden(with_steps(values, prepare), settings or [])
         if repeat is not None:
             repeat_run(repeat, values, mode, layer)
             return

@@ -193,6 +193,15 @@ def cluster_settings(workers: int | None, scheduler: str | None) -> dict[str, An
     return {}
 
 
+def with_steps(values: dict[str, Any], texts: Sequence[str] | None) -> dict[str, Any]:
+    """Return the configuration `values` with the steps of ``--prepare``, if there are any."""
+    if not texts:
+        return values
+    from emdist.prepare.making import step_of_text
+
+    return {**values, "prepare": [step_of_text(text) for text in texts]}
+
+
 def laid_over(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration `values`, changed by `settings`.
 
@@ -265,6 +274,17 @@ Components = Annotated[
         metavar="N",
         rich_help_panel=FITTING,
         help=help_of("model.n_components"),
+    ),
+]
+Prepare = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prepare",
+        metavar="STEP",
+        rich_help_panel=FITTING,
+        help="Prepare rows by a step: log1p, normalise=l2, clip=0,10, standardise, pca=8 or "
+        "pca=components:8,whiten:true. Repeatable; steps are applied in their order.",
+        autocompletion=completed("clip", "log1p", "normalise", "pca", "standardise"),
     ),
 ]
 Init = Annotated[

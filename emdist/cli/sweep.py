@@ -15,6 +15,7 @@ from emdist.cli.options import (
     Json,
     MaxIter,
     NoLabels,
+    Prepare,
     Quiet,
     RunFolder,
     Scheduler,
@@ -28,6 +29,7 @@ from emdist.cli.options import (
     laid_over,
     named,
     run_settings,
+    with_steps,
 )
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
@@ -93,6 +95,7 @@ def sweep(
     tol: Tol = None,
     run: RunFolder = None,
     no_labels: NoLabels = False,
+    prepare: Prepare = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     extend: Extend = False,
@@ -116,11 +119,10 @@ def sweep(
         from emdist.settings.file import overridden, read_values
 
         check_data(data, "sweep")
-        several = models is not None and len(models) > 1
         given = {
             "data.path": data,
             "sweep.n_components": k,
-            "sweep.families": models if several else None,
+            "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,
             "sweep.allow_degenerate": allow_degenerate or None,
             "model.name": models[0] if models else None,
@@ -140,7 +142,7 @@ def sweep(
                 "pixels.zarr -k 2..16`, or pass a configuration with --config."
             )
         values = laid_over(read_values(config) if config is not None else {}, given)
-        values = overridden(values, settings or [])
+        values = overridden(with_steps(values, prepare), settings or [])
         where = str(config or "the command line")
         checked = make_sweep_config(values, where, named(given, settings))
         run_job(checked, mode, layer)

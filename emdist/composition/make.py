@@ -25,6 +25,7 @@ from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
 from emdist.fit.observed import observed_source
 from emdist.fit.plan import Cadence, Plan
+from emdist.fit.preparing import Preparing
 from emdist.fit.run import Run
 from emdist.fit.seeding.geometry import Absolute, Observed, Space, space_of
 from emdist.fit.start import Given, Reached
@@ -34,6 +35,7 @@ from emdist.fit.survey_checks import check_survey
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.validation import checked_options
 from emdist.interfaces import Engine, Source
+from emdist.prepare.source import planned
 from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import (
     CLUSTERS,
@@ -275,8 +277,11 @@ def default_key(config: Config) -> str:
     return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
-def checked_start(recipes: Sequence[Recipe], source: Source) -> Given:
-    """Return the given starting values, if any; raise StartError if they or k do not fit rows."""
+def checked_start(recipes: Sequence[Recipe], source: Source, exact: bool = True) -> Given:
+    """Return the given starting values, if any; raise StartError if they or k do not fit rows.
+
+    `exact` says that the number of features of `source` is known, and not only its largest.
+    """
     given, (rows, features) = read_start(recipes[0].fit.start), source.shape
     for one in sorted(recipes, key=lambda recipe: -recipe.k):
         if one.k > rows and not given.places(one.model, features):
@@ -285,7 +290,8 @@ def checked_start(recipes: Sequence[Recipe], source: Source) -> Given:
                 f"{one.k} components for {rows} rows; expected at least one row for each "
                 f"component. {fewer if one.name else 'Ask for fewer components'}."
             )
-        given.check(one.model, one.k, features)
+        if exact:
+            given.check(one.model, one.k, features)
     return given
 
 
@@ -306,9 +312,19 @@ def make_run(
         config.run.keep_last,
         config.run.keep_every,
     )
-    plans = [make_plan(one, source, engine, given, listen, cadence) for one in recipes]
+
+    def plans(ready: Source) -> list[Plan]:
+        return [make_plan(one, ready, engine, given, listen, cadence) for one in recipes]
+
+    steps = config.steps
+    preparing = (
+        Preparing(steps, source, engine, plans, listen, config.data.non_finite == "missing")
+        if steps
+        else None
+    )
     budget = config.sweep.budget if isinstance(config, SweepConfig) else BUDGET
-    return Run(folder, plans, record, budget, config.run.extend)
+    first = plans(planned(source, steps))
+    return Run(folder, first, record, budget, config.run.extend, preparing)
 
 
 def make_plan(

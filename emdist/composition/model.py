@@ -213,7 +213,10 @@ def default_seeder(section: ModelSection) -> str:
 
 
 def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribution:
-    """Return the fitted mixture as a distribution, in units of the data; or raise ConfigError."""
+    """Return the fitted mixture as a distribution; raise ConfigError if it has none.
+
+    It is in the units of the data, or of prepared rows if the model prepares them.
+    """
     model = make_model(section)
     if isinstance(model, NoiseMixture):
         raise ConfigError(
@@ -230,7 +233,7 @@ def make_distribution(section: ModelSection, fitted: Fitted) -> MixtureDistribut
     family, components = make_family(section), params.components
     if isinstance(family, Posteriors):
         family, components = family.expected_components(components)
-    return MixtureDistribution(family, params.weights, components, fitted.feature_names)
+    return MixtureDistribution(family, params.weights, components, fitted.prepared_names)
 
 
 def free_parameters(section: ModelSection, n_components: int, n_features: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, replace
 from typing import Any, Self, TypeVar
 
@@ -29,6 +30,7 @@ from emdist.estimators.inputs import (
 )
 from emdist.estimators.parameters import parameters
 from emdist.estimators.parameters_json import to_json
+from emdist.estimators.preparing import learned_for
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
@@ -44,6 +46,9 @@ from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
+from emdist.prepare.making import steps_as_config
+from emdist.prepare.preparation import Preparation
+from emdist.prepare.source import prepared
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
@@ -70,6 +75,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     corrupt_chunks: CorruptChunks = "raise"
     non_finite: NonFinite = "raise"
     decode: Decode = "cf"
+    prepare: Sequence[Any] | None = None
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
@@ -134,15 +140,23 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        """Return `X` as a source; check that it has the features of the fitted data."""
+        """Return `X` as a source of prepared rows; check that it has the fitted features."""
         source = self._source(X, sample_weight, engine)
-        if source.shape[1] != self._fitted.n_features:
+        if source.shape[1] != self._fitted.n_features_in:
             raise ShapeError(
                 f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
-                f"{self._fitted.n_features} features as input."
+                f"{self._fitted.n_features_in} features as input."
             )
         check_names(self._fitted.feature_names, names_of(source), type(self).__name__)
-        return source
+        return prepared(source, self._fitted.preparation)
+
+    def _prepared(self, source: Source, engine: Engine) -> tuple[Source, Preparation | None]:
+        """Return the rows of a new fit, prepared, and what the steps of `prepare` have learned."""
+        fitted = self._fitted if self.__sklearn_is_fitted__() else None
+        before = fitted if getattr(self, "warm_start", False) else None
+        missing = self.non_finite == "missing"
+        made = learned_for(self.prepare, source, engine, missing, self.verbose, before)
+        return prepared(source, made), made
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to the rows of `X`.
@@ -170,13 +184,13 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
             kinds. Those about data and parameters are also ValueErrors.
         """
         engine = make_engine(self.engine)
-        source = self._source(X, sample_weight, engine)
+        source, preparation = self._prepared(self._source(X, sample_weight, engine), engine)
         recipe, given = self._planned(source)
         checked_memory([recipe], source, engine)
         plan = make_plan(recipe, source, engine, given, listener(self.verbose))
         ((fit, state),) = completed([plan])
         model = recipe.section
-        self._end(state, fit.survey.spread, model, source)
+        self._end(state, fit.survey.spread, model, source, preparation)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
@@ -187,7 +201,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _planned(self, source: Source) -> tuple[Recipe, Given]:
         """Return what `fit` computes; refuse what does not suit `source` before reading rows."""
         model, section, given = self._sections(source.shape[1])
-        check_given(self.get_params(deep=False), names_of(source))
+        # Starting values are those of prepared rows, to which the names of the data do not apply.
+        names = None if self.prepare else names_of(source)
+        check_given(self.get_params(deep=False), names)
         recipe, features = Recipe(model, section), source.shape[1]
         if recipe.k > source.shape[0] and not given.places(recipe.model, features):
             raise StartError(
@@ -210,13 +226,20 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
                 "scratch."
             )
 
-    def _end(self, state: FitState, spread: Spread, model: ModelSection, source: Source) -> None:
+    def _end(
+        self,
+        state: FitState,
+        spread: Spread,
+        model: ModelSection,
+        source: Source,
+        preparation: Preparation | None = None,
+    ) -> None:
         """Take over the best restart of a finished fit."""
         best = state.best
         assert best is not None
         history = tuple(r for r in state.history if r.restart == best.restart)
         self._stream = None
-        self._adopt(result(best, spread, history, names_of(source)), model)
+        self._adopt(result(best, spread, history, names_of(source), preparation), model)
 
     def _schedule(self) -> dict[str, Any]:
         """Return the schedule and its options, with the names that a configuration uses."""
@@ -229,6 +252,12 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _told(self) -> ModelSection:
         """Return the fitted section, where the present `non_finite` says if NaN is missing."""
         return self._section.model_copy(update={"missing": self.non_finite == "missing"})
+
+    @property
+    def preparation_(self) -> Preparation | None:
+        """How the fitted model prepares rows, or None. It also moves values back to their units."""
+        check_is_fitted(self)
+        return self._fitted.preparation
 
     def _model(self) -> Model[Any]:
         return make_model(self._told())
@@ -318,9 +347,11 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         place = as_location(path, "a folder to save the model in")
         check_free(place)
+        params = self.get_params(deep=False)
+        steps = steps_as_config(params.pop("prepare"))
         extra = {
             "estimator": type(self).__name__,
-            "params": to_json(self.get_params(deep=False)),
+            "params": to_json(params | ({"prepare": steps} if steps else {})),
             "reading": self._reading().reading(),
         }
         save_fitted(place, self._section, self._fitted, extra)

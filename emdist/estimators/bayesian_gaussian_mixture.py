@@ -195,6 +195,12 @@ class BayesianGaussianMixture(GaussianEstimator):
           _Unsigned, as xarray does. Fill values become NaN, which non_finite decides about.
         - 'none': Use the stored numbers as they are.
 
+    prepare : list or None, default=None
+        Steps that prepare rows before they are clustered: names such as 'standardise', dicts such
+        as {'pca': 8}, or transformers of `emdist.prepare`. Fitted attributes such as means are
+        those of prepared rows; ``preparation_.inverse`` moves them back. Use it for features of
+        different units; docs/prepare.md lists the steps.
+
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)

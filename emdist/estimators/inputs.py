@@ -12,12 +12,14 @@ from emdist.composition.make import ahead_source
 from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
+from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.lazy import is_lazy, opened
 from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Engine, Floats, Source
+from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
@@ -44,7 +46,7 @@ def as_location(path: Any, wanted: str) -> Location:
 
 def is_in_memory(x: Any) -> bool:
     """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    return not is_stored(x) and not _is_dask(x) and not is_lazy(x)
+    return not (is_stored(x) or _is_dask(x) or is_lazy(x) or isinstance(x, PreparedRows))
 
 
 def as_matrix(x: Any) -> Array:
@@ -122,8 +124,8 @@ def make_source(
     Parameters
     ----------
     x
-        NumPy array (n, d), dask array or data frame, lazy xarray.DataArray, ``zarr.Array``, or path
-        or URL of a Zarr array.
+        NumPy array (n, d), dask array or data frame, lazy xarray.DataArray, ``zarr.Array``, path or
+        URL of a Zarr array, or prepared rows of any of them.
     sample_weight
         Sample weights: an array (n,), a path or URL of a 1-D Zarr array, or None.
     engine
@@ -136,6 +138,9 @@ def make_source(
     DataError
         If `x` is wrong. The subclass says what is wrong with it.
     """
+    if isinstance(x, PreparedRows):
+        rows = make_source(x.x, sample_weight, engine, reading)
+        return prepared(rows, x.preparation, keep_names=False)
     if is_stored(x):
         stored = zarr_source(
             reference(x),

@@ -87,6 +87,8 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
             if (value := params.pop(old, None)) is not None:
                 params[new] = value
         estimator.set_params(**{k: v for k, v in params.items() if k in known})
+    if fitted.preparation is not None:
+        estimator.set_params(prepare=fitted.preparation.config())
     estimator._adopt(fitted, section)
     if not isinstance(estimator, kind):
         raise ConfigError(

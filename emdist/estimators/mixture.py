@@ -21,7 +21,7 @@ from emdist.composition.model import (
     make_mixture,
 )
 from emdist.composition.recipe import Recipe
-from emdist.errors import StartError
+from emdist.errors import ConfigError, StartError
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
@@ -214,6 +214,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     def distribution(self) -> MixtureDistribution:
         """Return the fitted mixture as a distribution, in the units of the data.
 
+        If the model prepares rows (`prepare`), it is the distribution of prepared rows.
+
         Returns
         -------
         MixtureDistribution
@@ -255,9 +257,16 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             If an observed value cannot come from the family.
         ConfigError
             If the family has no density of incomplete rows, such as multinomial, or has no standard
-            deviations and `return_std` is True, or is a binomial with ``n_trials="cell"``.
+            deviations and `return_std` is True, or is a binomial with ``n_trials="cell"``. Also if
+            the model prepares rows, because it knows expected values of prepared rows only.
         """
         check_is_fitted(self)
+        if self._fitted.preparation is not None:
+            raise ConfigError(
+                "complete needs a model of the rows themselves, but this one prepares them "
+                "(prepare), and the expected value of a prepared row is not that of the row. Fit "
+                "a model without prepare, or in a pipeline with the transformers of emdist.prepare."
+            )
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         model = make_mixture(self._section).with_missing()
@@ -271,7 +280,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """Draw rows from the fitted mixture.
 
-        Noise is drawn uniformly from the bounding box of the fitted data.
+        Noise is drawn uniformly from the bounding box of the fitted data. If the model prepares
+        rows (`prepare`), these are prepared rows; ``preparation_.inverse`` moves them back.
 
         Parameters
         ----------

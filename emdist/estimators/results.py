@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.estimators.fitted_attributes import Learned, Learning
+from emdist.estimators.preparing import fixed
 from emdist.estimators.to_sklearn import without_equivalent
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Record, Status
@@ -34,6 +36,7 @@ class Results(Learning):
     from_parameters: Any
     #: Returns the sections that the constructor's parameters describe, given the feature count.
     _sections: Any
+    prepare: Any
     _fitted: Fitted
     #: The stream that `partial_fit` continues, or None; `fit` ends it.
     _stream: Any = None
@@ -57,7 +60,7 @@ class Results(Learning):
         self._learn(
             n_iter_=fitted.iterations,
             history_=fitted.history,
-            n_features_in_=fitted.n_features,
+            n_features_in_=fitted.n_features_in,
             **found,
         )
 
@@ -86,8 +89,10 @@ class Results(Learning):
     def _made(cls, parameters: Parameters, **params: Any) -> Self:
         """Make a fitted estimator from `parameters` and the constructor's arguments `params`."""
         self = cls(**params)
-        section: ModelSection = self._sections(parameters.locations.shape[1])[0]
-        self._adopt(parameters.fitted(section), section)
+        d = parameters.locations.shape[1]
+        section: ModelSection = self._sections(d)[0]
+        made = fixed(self.prepare, d, "from_parameters")
+        self._adopt(replace(parameters.fitted(section), preparation=made), section)
         return self
 
     def to_sklearn(self) -> Any:

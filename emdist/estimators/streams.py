@@ -11,6 +11,7 @@ from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
+from emdist.estimators.preparing import fixed
 from emdist.estimators.stream_shape import check_shape
 from emdist.estimators.verbose import listener
 from emdist.fit.domain import check_spread
@@ -25,6 +26,7 @@ from emdist.fit.survey import Survey, check_total
 from emdist.inputs.frames import check_given
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Engine, Source
+from emdist.prepare.source import prepared
 
 #: Records of the history that are kept: those of the last chunks.
 _KEPT = 100
@@ -147,10 +149,16 @@ class Streaming(Estimator):
         """
         engine = make_engine(self.engine)
         before = self._fitted if self.__sklearn_is_fitted__() else None
-        known = self._source if before is None else self._known
-        source = known(X, sample_weight, engine)
+        if before is None:
+            source = self._source(X, sample_weight, engine)
+            preparation = fixed(self.prepare, source.shape[1], "partial_fit")
+            source = prepared(source, preparation)
+        else:
+            source, preparation = self._known(X, sample_weight, engine), before.preparation
         model, section, given = self._sections(source.shape[1])
-        check_given(self.get_params(deep=False), names_of(source))
+        check_given(
+            self.get_params(deep=False), None if preparation is not None else names_of(source)
+        )
         if before is not None:
             number = "n_clusters" if hasattr(self, "n_clusters") else "n_components"
             streaming = self._stream is not None
@@ -161,7 +169,7 @@ class Streaming(Estimator):
         fold, listen = self._fold(recipe), listener(self.verbose)
         stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
         names = names_of(source) if before is None else before.feature_names
-        self._adopt(stream.fitted(names), model)
+        self._adopt(replace(stream.fitted(names), preparation=preparation), model)
         self._stream = stream
         self._remember(source, engine, X)
         return self

@@ -37,7 +37,8 @@ from emdist.wording import worded
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
 _SUMS_MEMORY = "256 MiB"
 #: Parameters that all models of a sweep share, because they share the reads of the data.
-_SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite", "decode")
+_SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite", "decode",
+           "prepare")  # fmt: skip
 
 #: Parameters that set the number of components.
 _SIZES = ("n_components", "n_clusters")
@@ -163,7 +164,8 @@ class Sweep(BestModel):
         """
         grid, estimators = self._estimators()
         engine = make_engine(self.estimator.engine)
-        source = estimators[0]._source(X, sample_weight, engine)
+        rows = estimators[0]._source(X, sample_weight, engine)
+        source, preparation = estimators[0]._prepared(rows, engine)
         planned = [one._planned(source) for one in estimators]
         recipes = [recipe for recipe, _ in planned]
         models = [one.section for one in recipes]
@@ -178,9 +180,9 @@ class Sweep(BestModel):
         entropy = criterion == "icl" and not fits[0].model.minimises
         scores = scored_together(fits, states, entropy, listener(0), budget)
         for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
-            one._end(found, fit.survey.spread, model, source)
+            one._end(found, fit.survey.spread, model, source, preparation)
             one._remember(source, engine, X)
-        rows = rows_of(
+        table = rows_of(
             [_named(params) for params in grid],
             models,
             [one._fitted for one in estimators],
@@ -188,7 +190,7 @@ class Sweep(BestModel):
             shown_criteria(criterion, models),
             fits[0].survey.moments,
         )
-        self._publish(grid, estimators, rows, criterion)
+        self._publish(grid, estimators, table, criterion)
         return self
 
     def _estimators(self) -> tuple[list[dict[str, Any]], list[Estimator]]:

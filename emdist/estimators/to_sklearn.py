@@ -129,6 +129,12 @@ def _centred(twin: Any, estimator: Any) -> Any:
 
 
 def _filled(twin: Any, estimator: Any, names: Any) -> Any:
+    if estimator.preparation_ is not None:
+        raise without_equivalent(
+            estimator,
+            "it prepares rows. Fit it in a pipeline with the transformers of emdist.prepare "
+            "instead of its parameter prepare, and convert it there",
+        )
     for name in names:
         if hasattr(estimator, name):
             setattr(twin, name, _own(getattr(estimator, name)))

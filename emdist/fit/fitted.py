@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,8 @@ from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
 from emdist.inputs.names import Match, Names, both, match, names_of
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
+from emdist.prepare.preparation import Preparation
+from emdist.prepare.source import PreparedSource, prepared
 from emdist.store.labels.leftovers import remove_leftovers, unfinished
 from emdist.store.labels.writer import LabelWriter
 from emdist.sums import Sums
@@ -40,6 +42,9 @@ class Fitted:
         One record for each iteration of all restarts.
     feature_names
         The feature names of the training data, or None if they had none.
+    preparation
+        How rows are prepared before the model sees them, or None. It is stored beside the model.
+        Parameters and spread are those of prepared rows.
     """
 
     schema: ClassVar[int] = 2
@@ -52,6 +57,7 @@ class Fitted:
     status: Status
     history: tuple[Record, ...]
     feature_names: Names = None
+    preparation: Preparation | None = field(default=None, metadata={"stored": False})
 
     @property
     def n_components(self) -> int:
@@ -65,8 +71,34 @@ class Fitted:
 
     @property
     def n_features(self) -> int:
-        """The number of features of a row."""
+        """The number of features of a row, once it is prepared."""
         return len(self.spread.origin)
+
+    @property
+    def n_features_in(self) -> int:
+        """The number of features of the data."""
+        return self.n_features if self.preparation is None else self.preparation.n_features_in
+
+    @property
+    def prepared_names(self) -> Names:
+        """The names of the features of prepared rows; None if they have none."""
+        if self.preparation is None:
+            return self.feature_names
+        return self.preparation.names_out(self.feature_names)
+
+    def prepared(self, source: Source) -> Source:
+        """Return `source` with its rows prepared as the model needs them.
+
+        Raises
+        ------
+        ShapeError
+            If the source has another number of features.
+        FeatureNamesError
+            If its features have other names, or another order.
+        """
+        if self.preparation is not None:
+            self.check_features(source)
+        return prepared(source, self.preparation)
 
     def numerics(self, model: Model[Any], dtype: np.dtype[Any]) -> Numerics:
         """Return how a pass over rows of `dtype` computes."""
@@ -85,13 +117,14 @@ class Fitted:
         FeatureNamesError
             If its features have other names, or another order.
         """
-        if source.shape[1] != self.n_features:
+        found = source.source if isinstance(source, PreparedSource) else source
+        if found.shape[1] != self.n_features_in:
             raise ShapeError(
-                f"The model was fitted to {self.n_features} features, but the data have "
-                f"{source.shape[1]}. Label data with the same features in the same order."
+                f"The model was fitted to {self.n_features_in} features, but the data have "
+                f"{found.shape[1]}. Label data with the same features in the same order."
             )
-        known, found = self.feature_names, names_of(source)
-        how = match(known, found)
+        known, named = self.feature_names, names_of(source)
+        how = match(known, named)
         if how.refused:
             remedy = (
                 "Ingest the data with the columns in the order of the model (`emdist ingest "
@@ -102,12 +135,12 @@ class Fitted:
             )
             raise FeatureNamesError(
                 f"The features of the data are not those of the model: {how.value}. "
-                f"{both(known, found)} {remedy}"
+                f"{both(known, named)} {remedy}"
             )
         if how is Match.SAME:
             return ""
         return (
-            f"Feature names cannot be compared: {how.value}. {both(known, found)} emdist assumes "
+            f"Feature names cannot be compared: {how.value}. {both(known, named)} emdist assumes "
             "that the columns are in the same order."
         )
 
@@ -126,7 +159,7 @@ class Fitted:
         model
             The model that was fitted.
         source, engine
-            The rows to label, and the engine that runs the pass.
+            The rows to label, prepared, and the engine that runs the pass.
         writer
             Stores the labels; with None, they are only summed.
         done
@@ -144,7 +177,11 @@ class Fitted:
 
 
 def result(
-    best: Best, spread: Spread, history: tuple[Record, ...], feature_names: Names = None
+    best: Best,
+    spread: Spread,
+    history: tuple[Record, ...],
+    feature_names: Names = None,
+    preparation: Preparation | None = None,
 ) -> Fitted:
     """Return the best restart of a finished fit, with what is needed to use it."""
     return Fitted(
@@ -156,6 +193,7 @@ def result(
         best.status,
         history,
         feature_names,
+        preparation,
     )
 
 

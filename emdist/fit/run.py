@@ -23,6 +23,7 @@ from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
 from emdist.fit.plan import Plan, hear, tell
+from emdist.fit.preparing import Preparing
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
@@ -39,6 +40,7 @@ from emdist.fit.together.sweep import (
     scored_together,
 )
 from emdist.inputs.names import names_of
+from emdist.prepare.preparation import Preparation
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.run_folder import RunFolder
@@ -70,6 +72,9 @@ class Run:
         See `emdist.fit.together.lockstep.Lockstep`.
     extend
         Whether the run may go on with other stop rules.
+    preparing
+        How rows are prepared, or None. The fits then see prepared rows; `plans` are of the rows
+        before.
     """
 
     def __init__(
@@ -79,14 +84,16 @@ class Run:
         record: Mapping[str, Any],
         budget: int = BUDGET,
         extend: bool = False,
+        preparing: Preparing | None = None,
     ) -> None:
         self.folder = folder
-        self.plans = tuple(plans)
-        self.plan = plans[0]
         self.budget = budget
-        self._alone = not self.plan.name
+        self._preparing = preparing
+        self._preparation: Preparation | None = None
+        self._plans: tuple[Plan, ...] | None = None if preparing else tuple(plans)
+        self._alone = not plans[0].name
         for warning in folder.create_or_check(record, extend):
-            self.plan.listen(Warned(warning))
+            plans[0].listen(Warned(warning))
         self.epoch = folder.claim()
         if extend:
             folder.extend(record, newest_checkpoint(folder), self.epoch)
@@ -96,6 +103,25 @@ class Run:
         self._fits: tuple[Fit, ...] | None = None
         self._state: SweepState | None = None
         self._states: Iterator[tuple[SweepState, list[Step]]] | None = None
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The fits. If rows are prepared, the first use of it may take passes over the data."""
+        if self._plans is None:
+            assert self._preparing is not None
+            self._preparation = self._preparing.learned(self.folder, self.epoch)
+            self._plans = self._preparing.ready(self._preparation)
+        return self._plans
+
+    @property
+    def plan(self) -> Plan:
+        """The first fit."""
+        return self.plans[0]
+
+    @property
+    def preparation(self) -> Preparation | None:
+        """How the rows are prepared, or None."""
+        return self._preparation if self.plans else None
 
     def survey(self) -> Survey:
         """Return the survey for the largest model: from the folder, or by one pass."""
@@ -245,7 +271,8 @@ class Run:
                     f"{what} in {self.folder.location} has not finished: {state.status.value}"
                 )
             spread = narrowed(self.survey(), plan.survey).spread
-            found.append(result(state.best, spread, state.history, names_of(plan.source)))
+            names = names_of(plan.source)
+            found.append(result(state.best, spread, state.history, names, self.preparation))
         return tuple(found)
 
     def scores(self, entropy: bool) -> list[Score]:

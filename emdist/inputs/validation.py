@@ -180,7 +180,7 @@ def _explain_one(
         return f"{at}expected {wanted}, got {shown(detail['input'])}."
     if detail["type"] == "value_error":  # The section itself raised it, with its own message.
         why = str(detail["ctx"]["error"])
-        return why if place and why.startswith(f"{place}.") else f"{at}{why}"
+        return why if place and why.startswith((f"{place}.", f"{place}[")) else f"{at}{why}"
     # Our own checks quote the input themselves, and secrets must not be quoted.
     told = detail["type"] in _OWN_CHECKS or "storage_options" in detail["loc"]
     got = "" if told else f", got {shown(detail['input'])}"

@@ -13,6 +13,8 @@ from emdist.fit.state import FitState, Record
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.finished import SUMMARY, identity_of, stored_summary
 from emdist.jobs.records import load_fitted, recorded_config
+from emdist.prepare.preparation import Preparation
+from emdist.report.page import listed_steps
 from emdist.settings.config import FitSection, ModelSection, make_section
 from emdist.store.description import describe_array, describe_labels
 from emdist.store.places.files import open_folder
@@ -93,12 +95,21 @@ def _model(section: ModelSection, fitted: Fitted) -> dict[str, Any]:
         "model": section.name,
         "components": fitted.n_components,
         **({"noise": float(fitted.params.noise)} if section.noise is not None else {}),
-        "features": fitted.n_features,
+        "features": fitted.n_features_in,
         "feature_names": None if fitted.feature_names is None else list(fitted.feature_names),
+        **_preparation(fitted.preparation),
         "objective": None if math.isnan(fitted.objective) else fitted.objective,
         "iterations": fitted.iterations,
         "status": fitted.status.value,
     }
+
+
+def _preparation(made: Preparation | None) -> dict[str, Any]:
+    """Return what to tell of how a model prepares rows; empty if it does not."""
+    if made is None:
+        return {}
+    return {"prepare": listed_steps(made.config()), "prepared_features": made.n_features,
+            **({"prepare_notes": list(made.notes)} if made.notes else {})}  # fmt: skip
 
 
 def _run(location: Location) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from emdist.fit.events import Began, Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
 from emdist.jobs.records import load_fitted, reading_of
+from emdist.prepare.source import unprepared, with_source
 from emdist.settings.config import (
     ClusterSection,
     DataSection,
@@ -81,7 +82,7 @@ def label_data(
     """
     section, fitted, meta = load_fitted(model)
     data = _read_as(data, reading_of(model, section, meta))
-    source = make_source(data)
+    source = fitted.prepared(make_source(data))
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     before = stamps(source)
@@ -135,7 +136,7 @@ def _labelled(
     threads, total = make_threads(cluster), len(source)
     needs = checked_memory([recipe], source, threads, cluster.own_memory, writer.outputs)
     with make_engine(cluster, source, needs) as engine:
-        read = ahead_source(source, engine, cluster.memory_bytes)
+        read = with_source(source, lambda rows: ahead_source(rows, engine, cluster.memory_bytes))
 
         def progress(done: int) -> None:
             listen(Progress("label", done, total))
@@ -165,7 +166,7 @@ def _summary(
     minimises: bool,
     weighted: bool,
 ) -> dict[str, Any]:
-    rows, features = source.shape
+    rows, features = unprepared(source).shape
     counts = [whole(n) for n in sums["count"]]
     score, weight = float(sums["score"]), float(sums["weight"])
     return {

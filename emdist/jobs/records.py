@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
@@ -12,6 +13,7 @@ from emdist.composition.model import make_model, param_types
 from emdist.composition.recipe import Recipe
 from emdist.errors import CheckpointError, ConfigError, NotFoundError
 from emdist.fit.fitted import Fitted, leading, result
+from emdist.fit.preparing import PREPARE, decoded, encoded
 from emdist.fit.soundness import check_params, check_spread, check_state
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
@@ -19,6 +21,7 @@ from emdist.fit.survey import Survey
 from emdist.inputs.names import names_of
 from emdist.interfaces import Source
 from emdist.jobs.units import ABOUT, with_units, without_units
+from emdist.prepare.preparation import Preparation
 from emdist.runtime.arithmetic import arithmetic, differing
 from emdist.runtime.version import version
 from emdist.settings.config import Config, FitSection, ModelSection, ReadingSection, make_section
@@ -27,6 +30,8 @@ from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.model_files import read_model, save_model
 from emdist.store.runs.run_folder import RunFolder
 
+#: The entry of a model's metadata, and the folder of its arrays, about how rows are prepared.
+_PREPARE = "prepare"
 #: Packages whose versions are recorded with every run and model, besides those that compute.
 _RECORDED = ("zarr", "dask", "distributed", "safetensors")
 
@@ -104,7 +109,11 @@ def save_fitted(
         "versions": versions(),
         **extra,
     }
-    return save_model(location, with_units(arrays, make_model(section), fitted), meta)
+    stored = with_units(arrays, make_model(section), fitted)
+    if fitted.preparation is not None:
+        own, meta[_PREPARE] = encoded(fitted.preparation)
+        stored |= {f"{_PREPARE}/{name}": value for name, value in own.items()}
+    return save_model(location, stored, meta)
 
 
 def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:
@@ -118,6 +127,7 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
         fitted = decode(
             Fitted, without_units(saved.arrays), saved.meta["value"], param_types(section)
         )
+        fitted = replace(fitted, preparation=_preparation(saved.arrays, saved.meta, fitted))
     except (ValueError, CheckpointError) as error:
         raise CheckpointError(
             f"This version of emdist cannot read the model at {location}: {error}. Fit again, or "
@@ -126,6 +136,23 @@ def load_fitted(location: Location) -> tuple[ModelSection, Fitted, dict[str, Any
     check_spread(fitted.spread, str(location))
     check_params(model, fitted.params, fitted.n_features, str(location))
     return section, fitted, saved.meta
+
+
+def _preparation(
+    arrays: Mapping[str, Any], meta: Mapping[str, Any], fitted: Fitted
+) -> Preparation | None:
+    """Return how rows are prepared for a stored model; None if they are not."""
+    if _PREPARE not in meta:
+        return None
+    start = f"{_PREPARE}/"
+    own = {name.removeprefix(start): one for name, one in arrays.items() if name.startswith(start)}
+    made = decoded(own, meta[_PREPARE])
+    if made.n_features != fitted.n_features:
+        raise CheckpointError(
+            f"the steps of prepare make {made.n_features} features, and the model has "
+            f"{fitted.n_features}"
+        )
+    return made
 
 
 def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
@@ -148,7 +175,10 @@ def load_latest(location: Location) -> tuple[ModelSection, Fitted] | None:
     model = make_model(section, spread)
     check_state(model, state, len(spread.origin))
     best = leading(state, model.minimises)
-    return None if best is None else (section, result(best, spread, state.history))
+    prepare = folder.load(PREPARE)
+    made = None if prepare is None else decoded(prepare.arrays, prepare.meta)
+    found = None if best is None else result(best, spread, state.history, None, made)
+    return None if found is None else (section, found)
 
 
 def reading_of(

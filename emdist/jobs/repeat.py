@@ -54,8 +54,17 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
                 f"--repeat takes the section {name!r} from the run, but you also set "
                 f"{name}.{min(more)}. Leave it out, or fit without --repeat."
             )
+    if given.get("prepare"):
+        raise ConfigError(
+            "--repeat takes the steps of prepare from the run, but you also set them. Leave them "
+            "out, or fit without --repeat."
+        )
     values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
+    if "prepare" in config:
+        values["prepare"] = config["prepare"]
     for name, section in given.items():
+        if name == "prepare":
+            continue
         values[name] = {**values.get(name, {}), **(section or {})}
     parent, _, name = run.url.rstrip("/").rpartition("/")
     values["run"] = {"folder": parent or ".", "key": f"{name}-repeated", **values.get("run", {})}

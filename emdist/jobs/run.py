@@ -27,6 +27,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.label_target import labels_location, labels_stand
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
+from emdist.prepare.source import has_known_width, planned
 from emdist.settings.config import Config, IngestSection
 from emdist.store.labels.place import are_labels_of
 from emdist.store.places.files import open_folder
@@ -80,10 +81,11 @@ def open_job(
     source = make_source(config.data)
     location = run_location(config, key)
     target = labels_location(config, location, kind.own)
-    given = checked_start(recipes, source)
+    ready = planned(source, config.steps)
+    given = checked_start(recipes, ready, exact=has_known_width(config.steps))
     needs = checked_memory(
         recipes,
-        source,
+        ready,
         make_threads(config.cluster),
         config.cluster.own_memory,
         config.labels.outputs if config.labels.write else (),

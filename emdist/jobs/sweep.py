@@ -16,6 +16,7 @@ from emdist.jobs.records import versions
 from emdist.quality.doubts import Doubt, doubts_of
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.report.opening import sweep_opening
+from emdist.report.summary import preparation_facts
 from emdist.report.sweep import SweepSummary, criterion_figure
 from emdist.runtime.extras import advice, installed
 from emdist.store.places.location import Location
@@ -101,6 +102,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
                 "dtype": str(self.source.dtype),
                 "blocks": len(self.source),
                 "bytes": rows * features * self.source.dtype.itemsize,
+                **(preparation_facts(made) if (made := self.run.preparation) is not None else {}),
             },
             self.criterion,
             best,

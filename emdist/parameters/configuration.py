@@ -8,13 +8,14 @@ from dataclasses import replace
 from emdist.parameters.entry import Parameter
 from emdist.parameters.fitting import FITTING
 from emdist.parameters.models import MODELS
-from emdist.parameters.reading import LAYOUT, PLACES, READING
+from emdist.parameters.reading import LAYOUT, PLACES, PREPARE, READING
 from emdist.parameters.running import RUNNING
 
 #: By "section.key".
 CONFIGURATION: Mapping[str, Parameter] = {
     **PLACES,
     **LAYOUT,
+    **PREPARE,
     **{f"data.{name}": one for name, one in READING.items()},
     "data.non_finite": replace(
         READING["non_finite"],

@@ -82,6 +82,13 @@ ESTIMATORS: Mapping[str, Parameter] = {
     "warm_start": Parameter(
         "bool", "Start from the parameters of the previous fit of this estimator."
     ),
+    "prepare": Parameter(
+        "list or None",
+        "Steps that prepare rows before they are clustered: names such as 'standardise', dicts "
+        "such as {'pca': 8}, or transformers of `emdist.prepare`. Fitted attributes such as means "
+        "are those of prepared rows; ``preparation_.inverse`` moves them back.",
+        "Use it for features of different units; docs/prepare.md lists the steps.",
+    ),
     "verbose": Parameter("int", "Print one line per iteration if it is not 0."),
     "verbose_interval": Parameter(
         "int", "Accepted for compatibility with scikit-learn; it has no effect."

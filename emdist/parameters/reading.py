@@ -78,6 +78,16 @@ LAYOUT = {
     ),
 }
 
+PREPARE = {
+    "prepare": Parameter(
+        "list",
+        "Steps that prepare rows before they are clustered, in their order: log1p, clip, "
+        "normalise, standardise, pca, or a name with its options as in {pca: 8}.",
+        "Standardise features of different units, and use pca for many correlated features. "
+        "docs/prepare.md lists the options.",
+    ),
+}
+
 PLACES = {
     "data.path": Parameter(
         "str",

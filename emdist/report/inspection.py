@@ -9,7 +9,7 @@ from typing import Any
 from rich.filesize import decimal
 
 from emdist.parameters.configuration import CONFIGURATION
-from emdist.report.page import Page, page_of
+from emdist.report.page import Page, listed_steps, page_of
 from emdist.report.stored import page_of_stored
 from emdist.settings.config import Config
 
@@ -79,7 +79,7 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for section, values in config.items():
         if not isinstance(values, dict):
-            out[section] = values
+            out[section] = listed_steps(values) if section == "prepare" else values
             continue
         whole = {**least.get(section, {}), **values}
         out[section] = {key: _default(section, key, value) for key, value in whole.items()}
@@ -108,7 +108,7 @@ def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
             if (section, key) in always or value != least.get(section, {}).get(key)
         }
         if isinstance(values, dict)
-        else values
+        else (listed_steps(values) if section == "prepare" else values)
         for section, values in config.items()
     }
 

@@ -16,6 +16,8 @@ from emdist.sums import whole
 
 #: How many entries of a list are shown, one per line. A list of feature names can be very long.
 _LINES = 20
+#: How many characters of an option of a step are shown.
+_WIDTH = 40
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,23 @@ def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("data", f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}"),
         ("read as", f"{numbered(data['blocks'], 'block')}, {decimal(data['bytes'])} decoded"),
+        *([("prepared", steps)] if (steps := listed_steps(data.get("prepare") or ())) else []),
     ]
+
+
+def listed_steps(steps: Sequence[Any]) -> str:
+    """Return steps of a configuration in one line: ``log1p, pca (components: 8)``."""
+    told = []
+    for step in steps:
+        for name, options in step.items() if isinstance(step, Mapping) else [(step, {})]:
+            inner = ", ".join(f"{key}: {_brief(value)}" for key, value in options.items())
+            told.append(f"{name} ({inner})" if inner else str(name))
+    return ", ".join(told)
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _WIDTH else f"{text[:_WIDTH]}..."
 
 
 def page_of(values: Mapping[str, Any]) -> Page:

@@ -12,6 +12,7 @@ import numpy as np
 from emdist.fit.fitted import Fitted
 from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
+from emdist.prepare.preparation import Preparation
 from emdist.quality.doubts import Doubt
 from emdist.report.outlook import duration
 from emdist.report.page import Page, counted, data_facts, numbered
@@ -98,6 +99,9 @@ class Summary:
         rows += data_facts(data)
         if names := data.get("feature_names"):
             rows.append(("features", listing(names)))
+        rows += [("prepared by", note) for note in data.get("prepare_notes", ())]
+        if "means" in self.components[0] and "means_are" in data:
+            rows.append(("means", data["means_are"]))
         if result["rows_left_out"]:
             rows.append(("left out", f"{numbered(result['rows_left_out'], 'row')}, by policy"))
         times = ((f"time, {stage}", duration(value)) for stage, value in self.seconds.items())
@@ -144,6 +148,17 @@ def page_of_labelling(summary: Mapping[str, Any]) -> Page:
     return Page(facts, ("component", "share", "rows labelled"), rows)
 
 
+def preparation_facts(preparation: Preparation) -> dict[str, Any]:
+    """Return what summaries tell of how rows are prepared."""
+    told = f"of prepared rows, moved back {preparation.units}"
+    return {
+        "prepare": preparation.config(),
+        "prepared_features": preparation.n_features,
+        "prepare_notes": list(preparation.notes),
+        "means_are": told,
+    }
+
+
 def summarise(
     run: str,
     data: str,
@@ -161,9 +176,12 @@ def summarise(
 ) -> Summary:
     """Make the summary of a finished fit to `data`.
 
-    `means` (k, d) are the locations of the components. `labelled` holds the sums of the label pass,
-    or is None without one.
+    `means` (k, d) are the locations of the components, of prepared rows if the model prepares them:
+    they are shown in the units of the data. `labelled` holds the sums of the label pass, or is None
+    without one.
     """
+    if (preparation := fitted.preparation) is not None:
+        means = preparation.inverse(means)
     rows, features = source.shape
     k = fitted.n_components
     count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]
@@ -199,6 +217,7 @@ def summarise(
             "blocks": len(source),
             "bytes": rows * features * source.dtype.itemsize,
             **({} if names is None else {"feature_names": list(names)}),
+            **({} if preparation is None else preparation_facts(preparation)),
         },
         {
             "name": model,

@@ -24,6 +24,8 @@ from emdist.inputs.validation import (
     run_key,
     size,
 )
+from emdist.prepare.base import PrepareStep
+from emdist.prepare.making import make_steps, steps_as_config
 from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
@@ -35,6 +37,7 @@ from emdist.settings.model import FAMILIES as FAMILIES
 from emdist.settings.model import WEIGHTS as WEIGHTS
 from emdist.settings.model import ModelSection as ModelSection
 from emdist.settings.model import NoiseSection as NoiseSection
+from emdist.settings.preparing import step_schema
 from emdist.settings.section import PARAMETERS as PARAMETERS
 from emdist.settings.section import Secrets, one_of
 from emdist.settings.section import Section as Section
@@ -140,16 +143,30 @@ class LabelsSection(Section):
         return outputs
 
 
+def _steps(values: list[Any]) -> list[Any]:
+    """Return the steps in the one form that is stored and compared."""
+    return steps_as_config(values)
+
+
 class Config(Section):
     """The configuration of one fit: data, model, fit, cluster, run and labels are its sections."""
 
     data: DataSection
     ingest: IngestSection | None = None
+    prepare: Annotated[list[Any], AfterValidator(_steps)] = Field([], json_schema_extra=step_schema)
     model: ModelSection = Field(ModelSection(), validate_default=True)
     fit: FitSection = FitSection()
     cluster: ClusterSection = ClusterSection()
     run: RunSection = RunSection()
     labels: LabelsSection = LabelsSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_steps(cls, values: Any) -> Any:
+        """Return the values without an empty key ``prepare``, which stands for no steps."""
+        if isinstance(values, Mapping) and values.get("prepare", ()) is None:
+            return {key: value for key, value in values.items() if key != "prepare"}
+        return values
 
     @field_validator("model")
     @classmethod
@@ -170,7 +187,14 @@ class Config(Section):
         if data["decode"] == "cf":
             del data["decode"]
         data = without_layout(data)
-        return {"data": data, "model": self.model.model_dump(), "fit": self.fit.model_dump()}
+        prepare = {"prepare": self.prepare} if self.prepare else {}
+        own = {"model": self.model.model_dump(), "fit": self.fit.model_dump()}
+        return {"data": data, **prepare, **own}
+
+    @property
+    def steps(self) -> tuple[PrepareStep, ...]:
+        """The steps that prepare rows."""
+        return make_steps(self.prepare)
 
     def what(self) -> str:
         """Return what is fitted, as part of the default name of a run."""

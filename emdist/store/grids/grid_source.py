@@ -69,6 +69,11 @@ class GridSource(Buffered):
         found = np.result_type(*(one.variable.dtype for one in self.plan.columns))
         return usable_dtype(found, self.title)
 
+    @property
+    def feature_variables(self) -> tuple[str, ...]:
+        """The name of the variable of each feature."""
+        return tuple(one.variable.name for one in self.plan.columns for _ in range(one.width))
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 

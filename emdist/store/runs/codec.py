@@ -18,20 +18,21 @@ tuple of dataclasses of numbers       ``{"kind": "table", "columns": [...]}``
 
 A class that is stored by itself has a number, ``schema: ClassVar[int]``, which grows with every
 change of its fields or of their meaning. The top node says with which schema it was written. A
-newer schema is refused. Only with an older schema may fields that have a default be missing.
+newer schema is refused. Only with an older schema may fields that have a default be missing. A
+field with the metadata ``{"stored": False}`` is left out: what it holds is stored by other means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from enum import Enum
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.runs.decoding import SCHEMA, Decoder, check_schema, join, schema_of
+from emdist.store.runs.decoding import SCHEMA, Decoder, check_schema, join, schema_of, stored_fields
 
 T = TypeVar("T")
 
@@ -175,4 +176,4 @@ def _number(value: object) -> str | None:
 
 
 def _fields(value: Any) -> dict[str, object]:
-    return {field.name: getattr(value, field.name) for field in fields(value) if field.init}
+    return {field.name: getattr(value, field.name) for field in stored_fields(value)}

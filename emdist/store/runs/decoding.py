@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types as python_types
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -40,6 +40,11 @@ def check_schema(cls: Any, meta: Mapping[str, Any]) -> bool:
             f"up to {known}. Install the version that wrote it, or a newer one."
         )
     return found < known
+
+
+def stored_fields(cls: Any) -> list[Field[Any]]:
+    """Return the fields of a dataclass, or of an instance of one, that the codec stores."""
+    return [one for one in fields(cls) if one.init and one.metadata.get("stored", True)]
 
 
 def join(path: str, name: str) -> str:
@@ -178,7 +183,7 @@ class Decoder:
     def _dataclass(self, hint: Any, cls: Any, node: Any, path: str) -> Any:
         """Return an instance of the dataclass `cls`, with its fields decoded by annotation."""
         items = _part(node, "fields", "items", dict, path)
-        known = {field.name: field for field in fields(cls) if field.init}
+        known = {field.name: field for field in stored_fields(cls)}
         if unknown := sorted(items.keys() - known.keys()):
             raise CheckpointError(
                 f"{path or 'the value'} has fields {unknown} that {cls} does not know"

@@ -40,6 +40,7 @@ _STAMPS = "stamps.json"
 OWN = (
     "ckpt",
     "survey",
+    "prepare",
     "final",
     "owners",
     "run.json",
@@ -139,7 +140,7 @@ class RunFolder:
                 compare(stored, asked, self.location.child("run.json"))
             self.check_owner(epoch)
             # Delete the survey first: it belongs to the configuration in run.json.
-            for name in ("survey", _STAMPS):
+            for name in ("survey", "prepare", _STAMPS):
                 self.folder.delete(name)
             self.folder.write("run.json", document(asked))
 

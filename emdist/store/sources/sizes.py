@@ -34,4 +34,6 @@ def smaller_blocks(source: Source, fitting: int) -> str:
 
 
 def _row_bytes(source: Source) -> int:
-    return max(source.shape[1] * source.dtype.itemsize, ROW_BYTES)
+    # Rows that are prepared where they are read are in memory before and after.
+    beside = int(getattr(source, "beside", 0))
+    return max(source.shape[1] * source.dtype.itemsize + beside, ROW_BYTES)

@@ -1,0 +1,68 @@
+"""The step normalise: scales every row to the same length, or to the same sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from emdist.errors import ConfigError, DomainError
+from emdist.interfaces import Floats
+from emdist.prepare.base import LearnedArrays, PrepareStep, RowsAt
+
+
+@dataclass(frozen=True)
+class NormaliseStep(PrepareStep):
+    """Divide every row by its norm, or scale it to a sum. Rows of zeros stay as they are.
+
+    Attributes
+    ----------
+    norm
+        ``l2`` (length), ``l1`` (sum of absolute values) or ``max`` (largest absolute value), as in
+        scikit-learn's Normalizer.
+    total
+        The sum that every row gets, in place of a norm. Values must then be >= 0.
+    """
+
+    name: ClassVar[str] = "normalise"
+    shorthand: ClassVar[str] = "norm"
+
+    norm: Literal["l2", "l1", "max"] = "l2"
+    total: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.total is not None and self.norm != "l2":
+            raise ConfigError("norm and total exclude each other; give only one of them.")
+
+    @property
+    def refuses_missing(self) -> bool:
+        return True
+
+    @property
+    def inverts(self) -> bool:
+        return False
+
+    def apply(self, x: Floats, learned: LearnedArrays, at: RowsAt) -> Floats:
+        if self.total is not None:
+            if len(rows := at.wrong((x < 0).any(axis=1))):
+                row = int(rows[0])
+                j = int(np.argmax(x[row] < 0))
+                raise DomainError(
+                    f"normalise with a total needs values >= 0, but row {at.first + row} has "
+                    f"{x[row, j]:g} in feature {j}. Use a norm (l1, l2, max), or correct the data."
+                )
+            sizes = x.sum(axis=1) / self.total
+        elif self.norm == "l2":
+            sizes = np.sqrt(np.einsum("ij,ij->i", x, x))
+        elif self.norm == "l1":
+            sizes = np.abs(x).sum(axis=1)
+        else:
+            sizes = np.abs(x).max(axis=1)
+        sizes[sizes == 0] = 1.0
+        x /= sizes[:, None]
+        return x
+
+
+step = NormaliseStep
