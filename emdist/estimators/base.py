@@ -25,6 +25,7 @@ from emdist.estimators.inputs import (
     as_matrix,
     is_client,
     is_in_memory,
+    is_polars,
     make_engine,
     make_source,
 )
@@ -41,6 +42,7 @@ from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
 from emdist.fit.unsaved import completed
 from emdist.inputs.frames import check_given, check_names, names_in
+from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
@@ -134,7 +136,8 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         self._check_switches()
         reading = self._reading()
-        if not is_in_memory(X):
+        X = without_index(X)
+        if not is_in_memory(X) or is_polars(X):
             return make_source(X, sample_weight, engine, reading)
         source = make_source(as_matrix(X), sample_weight, engine, reading)
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]

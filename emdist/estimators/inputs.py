@@ -15,15 +15,19 @@ from emdist.errors import ConfigError, DtypeError, WeightError
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
+from emdist.inputs.frames import names_in
 from emdist.inputs.lazy import is_lazy, opened
 from emdist.inputs.names import Names
+from emdist.inputs.polars_frames import batches, schema_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
+from emdist.store.sources.frames import frame_source
 from emdist.store.sources.references import is_stored, reference
+from emdist.store.sources.spooled import spooled
 from emdist.store.sources.zarr_source import zarr_source
 
 #: Advice about masked values: in rows, and in sample weights.
@@ -47,6 +51,11 @@ def as_location(path: Any, wanted: str) -> Location:
 def is_in_memory(x: Any) -> bool:
     """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
     return not (is_stored(x) or _is_dask(x) or is_lazy(x) or isinstance(x, PreparedRows))
+
+
+def is_polars(x: Any) -> bool:
+    """Return whether `x` is a frame or a query of polars, of which no array (n, d) is made."""
+    return is_a(x, "polars", "DataFrame", "LazyFrame")
 
 
 def as_matrix(x: Any) -> Array:
@@ -124,8 +133,9 @@ def make_source(
     Parameters
     ----------
     x
-        NumPy array (n, d), dask array or data frame, lazy xarray.DataArray, ``zarr.Array``, path or
-        URL of a Zarr array, or prepared rows of any of them.
+        NumPy array (n, d), frame or query of polars, dask array or data frame, lazy
+        xarray.DataArray, ``zarr.Array``, path or URL of a Zarr array, or prepared rows of any of
+        them.
     sample_weight
         Sample weights: an array (n,), a path or URL of a 1-D Zarr array, or None.
     engine
@@ -157,8 +167,10 @@ def make_source(
     names: Names = None
     if is_lazy(x):
         x, names = opened(x)
-    if _is_dask(x):
-        source: Source = _dask(x, weights, engine, reading, names)
+    if is_polars(x):
+        source: Source = _polars(x, weights, engine, reading)
+    elif _is_dask(x):
+        source = _dask(x, weights, engine, reading, names)
     else:
         source = _in_memory(x, weights, engine, reading)
     _check_length(weights, source.shape[0])
@@ -184,15 +196,37 @@ def _dask(
     return source
 
 
+def _polars(x: Any, weight: Floats | None, engine: Engine, reading: ReadingSection) -> Source:
+    """Return a frame of polars as a source, or a query: computed once, into a temporary file."""
+    policy = reading.non_finite
+    if is_a(x, "polars", "DataFrame"):
+        _check_sendable(x.estimated_size(), "polars.DataFrame", engine)
+        return frame_source(x, weight, reading.block_bytes, policy, names_in(x))
+    if not isinstance(engine, LocalEngine):
+        raise ConfigError(
+            "X is a polars.LazyFrame, whose rows are computed in this process only. Write them, "
+            'as X.sink_parquet("x.parquet"), run `emdist ingest x.parquet x.zarr`, and pass the '
+            "path of x.zarr; or leave engine out, to use the threads of this process."
+        )
+    empty, dtype = schema_of(x)
+    rows = batches(x, dtype, empty.width)
+    return spooled(rows, empty.width, dtype, weight, reading.block_bytes, policy, names_in(empty))
+
+
 def _in_memory(
     x: Array, weight: Floats | None, engine: Engine, reading: ReadingSection
 ) -> ArraySource:
-    if x.nbytes > _SENDABLE and not isinstance(engine, LocalEngine):
+    _check_sendable(x.nbytes, "NumPy array", engine)
+    return array_source(x, weight, reading.block_bytes, reading.non_finite)
+
+
+def _check_sendable(nbytes: int, kind: str, engine: Engine) -> None:
+    """Raise ConfigError if data in memory are too large to be sent to every worker."""
+    if nbytes > _SENDABLE and not isinstance(engine, LocalEngine):
         raise ConfigError(
-            f"X is a NumPy array of {x.nbytes / 2**20:.0f} MiB, which would be sent to every "
+            f"X is a {kind} of {nbytes / 2**20:.0f} MiB, which would be sent to every "
             "worker. Store it as Zarr and pass its path or URL, or leave engine out."
         )
-    return array_source(x, weight, reading.block_bytes, reading.non_finite)
 
 
 def _check_length(weight: Floats | None, rows: int) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, DtypeError, ShapeError, StorageError
 from emdist.ingest.table import File, Selection, Table, index_note, need, refuse_text
+from emdist.inputs.index_columns import ROW_NAMES
 from emdist.inputs.validation import is_number
 from emdist.interfaces import Array
 
@@ -92,7 +93,7 @@ def _index_columns(names: Sequence[str], dialect: Dialect) -> tuple[str, ...]:
     """Return the first column if pandas or R wrote row names there: no name, or "Unnamed: 0"."""
     if dialect.names is not None or not names or len(names) == 1:
         return ()
-    return (names[0],) if names[0] in ("", "Unnamed: 0") else ()
+    return (names[0],) if names[0] in ROW_NAMES else ()
 
 
 def _first_block(file: File, dialect: Dialect) -> Any:

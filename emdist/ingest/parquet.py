@@ -8,7 +8,6 @@ floating point. Memory depends on the block and on the pages of one row group.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +18,11 @@ import numpy as np
 
 from emdist.errors import ConfigError, DataError, ShapeError, StorageError
 from emdist.ingest.table import File, Selection, Table, check_width, index_note, need, refuse_text
+from emdist.inputs.index_columns import is_stored_index
 from emdist.interfaces import Array
 from emdist.untrusted.parquet import check_pages
 
 suffixes = (".parquet", ".pq")
-
-#: The names that pandas and dask give to an index without a name.
-_INDEX = re.compile(r"__index_level_\d+__|__null_dask_index__")
 
 #: The largest footer in bytes. Once parsed, it takes twenty times as much.
 _LONGEST_FOOTER = 16 << 20
@@ -87,7 +84,7 @@ reader = open_parquet
 
 def _index_columns(schema: Any) -> tuple[str, ...]:
     """Return the columns that pandas or dask wrote as an index, by metadata or by name."""
-    found = [name for name in schema.names if _INDEX.fullmatch(name)]
+    found = [name for name in schema.names if is_stored_index(name)]
     try:
         columns = (schema.pandas_metadata or {}).get("index_columns", [])
         # A range index is described by its bounds and is not stored as a column.

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from emdist.errors import DtypeError, ShapeError
+from emdist.inputs.arrays import as_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import check_unique, names_in
 from emdist.inputs.names import Names, listing
@@ -51,16 +54,39 @@ def opened(x: Any) -> tuple[Any, Names]:
         return x.data, names_in(x)
     names = [str(name) for name in x.columns]
     check_unique(names, "The columns of X")
-    texts = [name for name, dtype in x.dtypes.items() if _kind(dtype) not in _NUMBERS]
+    texts = [f"{n} ({dtype})" for n, dtype in x.dtypes.items() if _dtype(dtype) is None]
     if texts:
         raise DtypeError(
-            f"X has columns that are no numbers: {listing([str(t) for t in texts])}. Select the "
+            f"X has columns that are no numbers: {listing(texts)}. Select the "
             "numeric ones, as X.select_dtypes('number'), or encode the others."
         )
-    return x.to_dask_array(lengths=True), tuple(names)
+    return _plain(x).to_dask_array(lengths=True), tuple(names)
 
 
-def _kind(dtype: Any) -> str:
-    """Return NumPy's kind of a dtype of pandas; nullable numbers count as numbers."""
-    plain = getattr(dtype, "numpy_dtype", dtype)
-    return str(getattr(plain, "kind", "O"))
+def _dtype(dtype: Any) -> np.dtype[Any] | None:
+    """Return the dtype of a column of pandas as an array, or None if it holds no numbers.
+
+    Nullable and Arrow columns of whole numbers and booleans may have NA, so they become float64.
+    """
+    if isinstance(dtype, np.dtype):
+        return dtype if dtype.kind in _NUMBERS else None
+    kind = str(getattr(dtype, "kind", "O"))
+    if kind not in _NUMBERS or str(dtype) == "category":
+        return None
+    own = getattr(dtype, "numpy_dtype", None)
+    return own if kind == "f" and isinstance(own, np.dtype) else np.dtype(np.float64)
+
+
+def _plain(x: Any) -> Any:
+    """Return a Dask data frame whose columns all have one dtype of NumPy."""
+    own = [_dtype(dtype) for dtype in x.dtypes]
+    common = np.result_type(*(one for one in own if one is not None)) if own else np.dtype(float)
+    if all(isinstance(dtype, np.dtype) and dtype == common for dtype in x.dtypes):
+        return x
+    return x.map_partitions(_converted, common, meta=_converted(x._meta, common))
+
+
+def _converted(part: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a partition, a pandas data frame, with values of `dtype`; NA becomes NaN."""
+    values = as_array(part, "X", DtypeError, lists=True).astype(dtype, copy=False)
+    return type(part)(values, columns=part.columns, index=part.index)

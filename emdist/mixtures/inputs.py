@@ -12,6 +12,7 @@ from emdist.families.closures import Features
 from emdist.fit.domain import check_rows
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.frames import check_names, names_in
+from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import Names
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Array, Domain, Floats
@@ -30,6 +31,7 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
     It is a DataError if `x` is not such an array, has values outside `domain`, or has columns with
     other names than `names` or in another order.
     """
+    x = without_index(x, "x")
     found = as_array(x, "x", lists=True)
     check_matrix(found.shape, "x")
     usable_dtype(found.dtype, "x")

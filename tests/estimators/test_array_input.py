@@ -351,7 +351,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
         lambda: foreign("anndata", "AnnData", X=sparse(), obsm={}), "AnnData", "X.X.toarray()"
     ),
     "sparse matrix": (sparse, "[Ss]parse", "X.toarray()"),
-    "LazyFrame": (lambda: pl.LazyFrame(COLUMNS), "LazyFrame", "X.collect()"),
     "dict": (
         lambda: dict(COLUMNS), "dict of 2", "numpy.column_stack(list(X.values()))"
     ),

@@ -158,8 +158,9 @@ class ZarrSource(Buffered):
         except EmdistError:
             raise
         except Exception as error:  # codecs and stores raise exceptions of any kind
-            region = (slice(a, b), *(slice(0, n) for n in array.shape[1:]))
-            asked = Request(ref, region, i)
+            # The array may be what cannot be opened, so its shape is not asked for.
+            features = (slice(0, self.features),) if ref is self.ref else ()
+            asked = Request(ref, (slice(a, b), *features), i)
             found = diagnosed(asked, error)
             if self.corrupt == "drop" and isinstance(found, CorruptChunkError):
                 lost = salvaged(asked, out, self._is_gap, self.missing)
