@@ -66,7 +66,7 @@ def without_index(x: Any, name: str = "X") -> Any:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=5)
+    warnings.warn(text, UserWarning, stacklevel=6)
 
 
 def _is_frame(x: Any) -> bool:
