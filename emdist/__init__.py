@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from emdist.estimators.multinomial_mixture import MultinomialMixture
     from emdist.estimators.poisson_mixture import PoissonMixture
     from emdist.estimators.product_mixture import ProductMixture
+    from emdist.estimators.rows import rows
     from emdist.estimators.sweep import Sweep
 
     __version__: str
@@ -41,6 +42,7 @@ __all__ = [
     "Sweep",
     "load",
     "load_distribution",
+    "rows",
 ]
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
@@ -61,6 +63,7 @@ _WHERE = {
     "Sweep": "emdist.estimators.sweep",
     "load": "emdist.estimators.loading",
     "load_distribution": "emdist.estimators.loading",
+    "rows": "emdist.estimators.rows",
 }
 
 

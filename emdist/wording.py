@@ -50,12 +50,17 @@ PARAMETERS: Mapping[str, str] = {
     "fit.start": "the starting values (init, means_init, weights_init)",
     "data.weights": "sample_weight",
     "data.path": "X",
+    "data.variables": "variables of emdist.rows",
+    "data.samples": "samples of emdist.rows",
+    "data.features": "features of emdist.rows",
+    "data.select": "select of emdist.rows",
+    "data.where": "where of emdist.rows",
 }
 
 #: The keys that messages can name, by section. All others are left alone: `data.zarr` is a file.
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
-    "missing_chunks corrupt_chunks non_finite decode",
+    "missing_chunks corrupt_chunks non_finite decode variables samples features select where",
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",

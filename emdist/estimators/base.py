@@ -20,6 +20,8 @@ from emdist.composition.memory import check_result, checked_memory
 from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
+from emdist.estimators.collecting import Gathered, gathered
+from emdist.estimators.datasets import in_two_dimensions, is_dataset
 from emdist.estimators.inputs import (
     as_location,
     as_matrix,
@@ -35,7 +37,7 @@ from emdist.estimators.preparing import learned_for
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
-from emdist.fit.fitted import Collect, Collected, result
+from emdist.fit.fitted import Collect, result
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
@@ -139,6 +141,8 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         X = without_index(X)
         if not is_in_memory(X) or is_polars(X):
             return make_source(X, sample_weight, engine, reading)
+        if is_dataset(X):
+            in_two_dimensions(X)
         source = make_source(as_matrix(X), sample_weight, engine, reading)
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 
@@ -265,23 +269,24 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
     def _model(self) -> Model[Any]:
         return make_model(self._told())
 
-    def _collect(self, X: Any, resp: bool = False, only_labels: bool = False) -> Collected:
+    def _collect(self, X: Any, resp: bool = False, only_labels: bool = False) -> Gathered:
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source = self._known(X, None, engine)
         check_result(source.shape[0], self._fitted.n_columns if resp else 0)
         model = self._model()
-        task = Collect(
-            observed_source(source, model),
-            model,
-            self._fitted.params,
-            self._fitted.spread.origin,
-            self._fitted.numerics(model, source.dtype),
-            resp,
-            only_labels,
-        )
-        collected: Collected = engine.map_reduce(task, range(len(source)))
-        return collected
+
+        def task(seen: Source) -> Collect:
+            numerics = self._fitted.numerics(model, source.dtype)
+            origin, params = self._fitted.spread.origin, self._fitted.params
+            return Collect(seen, model, params, origin, numerics, resp, only_labels)
+
+        return gathered(engine, source, task, X, lambda one: observed_source(one, model))
+
+    @property
+    def _label_of_none(self) -> int:
+        """The label of rows that are left out, where results lie on a grid."""
+        return -1 if self._section.noise is None else -2
 
     def _labelled(self, X: Any, sample_weight: Any) -> Sums:
         """Return the sums of one pass over `X`: ``score``, ``weight`` and ``count``.
@@ -331,7 +336,9 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         DataError
             If a row is so far from all components that its scores overflow.
         """
-        return self._collect(X, only_labels=True).labels
+        found = self._collect(X, only_labels=True)
+        labels: NDArray[np.int32] = found.shaped(found.value.labels, "labels", self._label_of_none)
+        return labels
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a folder, from which `emdist.load` reads it.

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.errors import ConfigError, DataError
 from emdist.estimators.array_types import Matrix
 from emdist.estimators.base import Estimator
+from emdist.estimators.collecting import gathered
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
 from emdist.estimators.inputs import is_in_memory, make_engine
@@ -21,7 +22,7 @@ from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats, seeder
 from emdist.fit.assigned import check_scores
 from emdist.fit.data_changes import stamps
-from emdist.fit.fitted import Collect, Collected, Fitted, Rows
+from emdist.fit.fitted import Collect, Fitted, RowValues
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.state import Status
@@ -92,19 +93,22 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         # Labels of data in memory are cheap, and X may change later. Labels of a Zarr array may
         # not fit into memory, so the source is kept and labels are computed when asked for.
-        self._recipe = None if is_in_memory(X) else source
+        self._recipe = None if is_in_memory(X) else (source, X)
         self._read = stamps(source)
         if self._recipe is None:
-            self._learn(labels_=self._label(source, engine))
+            self._learn(labels_=self._label(source, engine, X))
 
-    def _label(self, source: Source, engine: Engine) -> NDArray[np.int32]:
+    def _label(self, source: Source, engine: Engine, x: Any) -> NDArray[np.int32]:
         model = self._model()
-        numerics = self._fitted.numerics(model, source.dtype)
-        origin = self._fitted.spread.origin
-        seen = observed_source(source, model)
-        task = Collect(seen, model, self._fitted.params, origin, numerics, only_labels=True)
-        found: Collected = engine.map_reduce(task, range(len(source)))
-        return found.labels
+
+        def task(seen: Source) -> Collect:
+            numerics = self._fitted.numerics(model, source.dtype)
+            origin, params = self._fitted.spread.origin, self._fitted.params
+            return Collect(seen, model, params, origin, numerics, only_labels=True)
+
+        found = gathered(engine, source, task, x, lambda one: observed_source(one, model))
+        labels: NDArray[np.int32] = found.shaped(found.value.labels, "labels", self._label_of_none)
+        return labels
 
     @classmethod
     def from_parameters(
@@ -140,7 +144,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return cls._made(Parameters(centres, feature_names=names), **params)
 
     def _unlearned(self, name: str) -> Any:
-        recipe: Source | None = self.__dict__.get("_recipe")
+        recipe: tuple[Source, Any] | None = self.__dict__.get("_recipe")
         fitted = self.__sklearn_is_fitted__()
         if name != "labels_" or not fitted or self._fitted.status is Status.GIVEN:
             return super()._unlearned(name)
@@ -148,13 +152,14 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             raise AttributeError(
                 "labels_ exists only after fit, and a loaded estimator has none. Use predict."
             )
-        if stamps(recipe) != self.__dict__.get("_read", {}):
+        source, x = recipe
+        if stamps(source) != self.__dict__.get("_read", {}):
             raise DataError(
                 "labels_ of data that are not in memory are computed on first use, but the "
                 "files of the data have been written since the fit. Use predict to label the "
                 "data as they are now, or fit again."
             )
-        self._learn(labels_=self._label(recipe, make_engine(self.engine)))
+        self._learn(labels_=self._label(source, make_engine(self.engine), x))
         return self.labels_
 
     def __dir__(self) -> list[str]:
@@ -254,7 +259,7 @@ class CentreDistances(Clustering):
         model = self._model()
         seen = observed_source(source, model)
         task = _Distances(seen, centres, self._between(), model.missing)
-        found: Rows = engine.map_reduce(task, range(len(source)))
+        found: RowValues = engine.map_reduce(task, range(len(source)))
         return found.x
 
 
@@ -267,7 +272,7 @@ class _Distances:
     between: Between
     missing: bool
 
-    def __call__(self, i: int) -> Rows:
+    def __call__(self, i: int) -> RowValues:
         block = self.source.read(i)
         check_block(block, missing=self.missing)
         x, _ = block.valid()
@@ -275,4 +280,4 @@ class _Distances:
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(self.centres), 8)):
             out[a:b] = self.between(x[a:b].astype(np.float64), self.centres).T
         check_scores(out, block, distances=True)
-        return Rows(out)
+        return RowValues(out)

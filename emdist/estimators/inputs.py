@@ -12,23 +12,29 @@ from emdist.composition.make import ahead_source
 from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
+from emdist.estimators.datasets import DatasetMembers, in_two_dimensions, is_dataset
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
+from emdist.inputs.layout import Layout
 from emdist.inputs.lazy import is_lazy, opened
 from emdist.inputs.names import Names
 from emdist.inputs.polars_frames import batches, schema_of
 from emdist.inputs.quoting import shown
+from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
+from emdist.store.grids.grid_source import grid_source
+from emdist.store.grids.held import HeldVariable
+from emdist.store.grids.opening import stored_source
+from emdist.store.grids.stored import StoredMembers
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source
-from emdist.store.sources.references import is_stored, reference
+from emdist.store.sources.references import ArrayRef, is_stored, reference
 from emdist.store.sources.spooled import spooled
-from emdist.store.sources.zarr_source import zarr_source
 
 #: Advice about masked values: in rows, and in sample weights.
 _FILL = (
@@ -50,7 +56,8 @@ def as_location(path: Any, wanted: str) -> Location:
 
 def is_in_memory(x: Any) -> bool:
     """Return whether `x` is data itself, and not a path, a Zarr array or a Dask array."""
-    return not (is_stored(x) or _is_dask(x) or is_lazy(x) or isinstance(x, PreparedRows))
+    lazy = is_stored(x) or _is_dask(x) or is_lazy(x)
+    return not (lazy or isinstance(x, Rows | PreparedRows))
 
 
 def is_polars(x: Any) -> bool:
@@ -151,17 +158,22 @@ def make_source(
     if isinstance(x, PreparedRows):
         rows = make_source(x.x, sample_weight, engine, reading)
         return prepared(rows, x.preparation, keep_names=False)
-    if is_stored(x):
-        stored = zarr_source(
-            reference(x),
-            reference(sample_weight) if is_stored(sample_weight) else _weights(sample_weight),
-            reading.block_bytes,
-            reading.missing_chunks,
-            reading.non_finite,
-            reading.corrupt_chunks,
-            reading.decode,
+    if is_a(x, "xarray", "DataArray"):
+        in_two_dimensions(x)
+    if isinstance(x, Rows) and is_dataset(x.data):
+        return _dataset(x, sample_weight, engine, reading)
+    if is_stored(x) or isinstance(x, Rows):
+        stored = stored_source(
+            reference(x.data if isinstance(x, Rows) else x),
+            x.layout if isinstance(x, Rows) else Layout(),
+            _stored_weights(x, sample_weight),
+            block_bytes=reading.block_bytes,
+            missing=reading.missing_chunks,
+            non_finite=reading.non_finite,
+            corrupt=reading.corrupt_chunks,
+            decode=reading.decode,
         )
-        check_reach(engine, stored.ref, stored.weight)
+        check_reach(engine, *stored.refs)
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)
     names: Names = None
@@ -175,6 +187,40 @@ def make_source(
         source = _in_memory(x, weights, engine, reading)
     _check_length(weights, source.shape[0])
     return source
+
+
+def _stored_weights(x: Any, weight: Any) -> Floats | ArrayRef | str | None:
+    """Return the sample weights of stored data; for rows, a text may name a variable."""
+    if not is_stored(weight):
+        return _weights(weight)
+    if isinstance(x, Rows) and isinstance(weight, str):
+        ref = reference(x.data)
+        if weight in StoredMembers(ref).names():
+            return weight
+    return reference(weight)
+
+
+def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> Source:
+    """Return variables of xarray on a grid as a source."""
+    if isinstance(weight, os.PathLike) or (is_stored(weight) and not isinstance(weight, str)):
+        raise ConfigError(
+            "sample_weight is stored, but X is an xarray object. Name a variable of it, or pass "
+            "the weights in memory."
+        )
+    found = grid_source(
+        DatasetMembers(x.data),
+        x.layout,
+        weight if isinstance(weight, str) else _weights(_unlabelled(weight)),
+        block_bytes=reading.block_bytes,
+        non_finite=reading.non_finite,
+    )
+    held = sum(one.nbytes for one in found.plan.variables if isinstance(one, HeldVariable))
+    _check_sendable(held, "xarray object", engine)
+    return ahead_source(found, engine)
+
+
+def _unlabelled(weight: Any) -> Any:
+    return weight.values if is_a(weight, "xarray", "DataArray") else weight
 
 
 def _dask(

@@ -22,7 +22,7 @@ from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.to_sklearn import kmeans_of, without_equivalent
 from emdist.fit.assigned import check_scores
-from emdist.fit.fitted import Rows
+from emdist.fit.fitted import RowValues
 from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.survey import accepts_missing, check_block
@@ -264,7 +264,7 @@ class KCentroids(Clustering):
             self._fitted.spread.origin,
             missing,
         )
-        found: Rows = engine.map_reduce(task, range(len(source)))
+        found: RowValues = engine.map_reduce(task, range(len(source)))
         return found.x
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -349,7 +349,7 @@ class _Dissimilarities:
     origin: Floats
     missing: bool
 
-    def __call__(self, i: int) -> Rows:
+    def __call__(self, i: int) -> RowValues:
         block = self.source.read(i)
         takes = partial(accepts_missing, self.components)
         check_block(block, self.components.domain, self.missing, takes)
@@ -363,7 +363,7 @@ class _Dissimilarities:
             out[a:b] = -score.T
         np.maximum(out, 0.0, out=out)
         check_scores(out, block, distances=True)
-        return Rows(out)
+        return RowValues(out)
 
 
 estimator = KCentroids

@@ -157,8 +157,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             Responsibilities, in memory; each row sums to 1. With noise there is one more column,
             the last, for the noise component.
         """
-        resp = self._collect(X, resp=True).resp
-        assert resp is not None
+        found = self._collect(X, resp=True)
+        values: Array = found.value.resp
+        columns = ("component", np.arange(values.shape[1]))
+        resp: Array = found.shaped(values, "responsibilities", np.nan, columns)
         return resp
 
     def score_samples(self, X: Any) -> Floats:
@@ -174,7 +176,9 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         log_likelihood : ndarray of shape (n_samples,), float64
             Log-likelihoods in nats, in memory.
         """
-        return self._collect(X).score
+        found = self._collect(X)
+        score: Floats = found.shaped(found.value.score, "log_likelihood", np.nan)
+        return score
 
     def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
         sums = self._labelled(X, sample_weight)

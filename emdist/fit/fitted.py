@@ -250,13 +250,23 @@ def _joined(pieces: list[Array]) -> Array:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowNumbers:
+    """Task that returns the numbers of the rows of one block that are not left out."""
+
+    source: Source
+
+    def __call__(self, i: int) -> RowValues:
+        return RowValues(self.source.read(i).rows())
+
+
+@dataclass(frozen=True)
+class RowValues:
     """Consecutive rows; two of them are added by joining."""
 
-    x: Floats
+    x: Array
 
-    def __add__(self, other: Rows) -> Rows:
-        return Rows(np.concatenate([self.x, other.x]))
+    def __add__(self, other: RowValues) -> RowValues:
+        return RowValues(np.concatenate([self.x, other.x]))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def _plain(value: Any) -> Any:
 
 def _unlike(name: str, value: Any) -> ConfigError:
     return ConfigError(
-        f"data.select.{name} is {shown(value)}; expected a range of the coordinate, such as "
+        f"data.select of {name} is {shown(value)}; expected a range of the coordinate, such as "
         "[0, 500], one value of it, {values: [...]} for several, or {index: ...} for a position, "
         'a list of positions or a text such as "10:20".'
     )

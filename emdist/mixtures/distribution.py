@@ -12,7 +12,7 @@ from emdist.components import Family
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
 from emdist.families.closures import HasMoments, Marginals
-from emdist.fit.fitted import Collected, Rows
+from emdist.fit.fitted import Collected, RowValues
 from emdist.inputs.frames import index_names
 from emdist.inputs.names import Match, Names, both, match
 from emdist.inputs.quoting import shown
@@ -234,7 +234,7 @@ class MixtureDistribution:
             means[:, kept],
             able.slopes(self.components, kept, observed),
         )
-        found: Rows = LocalEngine().map_reduce(task, range(len(task.known.source)))
+        found: RowValues = LocalEngine().map_reduce(task, range(len(task.known.source)))
         return found.x
 
     def convolve(self, other: MixtureDistribution) -> MixtureDistribution:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emdist.fit.assigned import assigned
-from emdist.fit.fitted import Collected, Rows
+from emdist.fit.fitted import Collected, RowValues
 from emdist.interfaces import Array, Block, Floats, Source
 from emdist.kernels.tiles.tiles import tiles
 from emdist.models.mixture import Mixture
@@ -70,7 +70,7 @@ class Regress:
     means: Floats
     slopes: Floats | None
 
-    def __call__(self, i: int) -> Rows:
+    def __call__(self, i: int) -> RowValues:
         block = self.known.source.read(i)
         x = block.x
         k, a = self.means.shape
@@ -78,7 +78,7 @@ class Regress:
         rows = max(1024, _STRETCH_BYTES // (8 * (k + a + x.shape[1])))
         for first, last in tiles(len(x), rows):
             out[first:last] = self._expected(x[first:last], block.start + first)
-        return Rows(out)
+        return RowValues(out)
 
     def _expected(self, x: Array, start: int) -> Floats:
         """Return the expected values for rows `x` (m, b), beginning with row `start`: (m, a)."""

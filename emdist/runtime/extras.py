@@ -27,6 +27,7 @@ OPTIONAL = {
     "pyarrow": ("ingest", "pyarrow"),
     "PIL": ("ingest", "pillow"),
     "matplotlib": ("report", "matplotlib"),
+    "xarray": ("xarray", "xarray"),
 }
 
 

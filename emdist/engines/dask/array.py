@@ -121,7 +121,7 @@ class DaskArraySource:
         a, b = self.bounds[i], self.bounds[i + 1]
         x = self._computed(i)
         if not _DIGESTS.same(self.owner, i, x):
-            raise changed(i, (a, b))
+            raise changed(f"block {i} of the Dask array (rows {a}..{b - 1})")
         weight = None if self.weight is None else self.weight[a:b]
         return Block(i, a, x, weight)
 

@@ -55,6 +55,21 @@ def checked_chunk(
         The first row of the chunk.
     """
     named = f"chunk {place} of the Dask array (rows {first}..{first + shape[0] - 1})"
+    return checked_values(found, named, shape, dtype)
+
+
+def checked_values(found: Any, named: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return `found` if it is what the array declares, else raise a DataError that says `named`.
+
+    Parameters
+    ----------
+    found
+        What Dask computed.
+    named
+        How the message names it.
+    shape, dtype
+        What the array declares for it.
+    """
     if isinstance(found, np.ma.MaskedArray):
         if hidden := int(np.count_nonzero(np.ma.getmaskarray(found))):
             raise DtypeError(
@@ -80,12 +95,12 @@ def checked_chunk(
     return np.asarray(found)
 
 
-def changed(i: int, rows: tuple[int, int]) -> DataError:
-    """Return the error for a block that differs from an earlier read."""
+def changed(what: str) -> DataError:
+    """Return the error for a block, called `what`, that differs from an earlier read."""
     return DataError(
-        f"The data changed between two passes: block {i} of the Dask array (rows {rows[0]}.."
-        f"{rows[1] - 1}) has other values than in the pass before. Dask computes the array in "
-        "every pass, so random numbers without a fixed seed, or files that are being written, give "
+        f"The data changed between two passes: {what} has other values than in the pass before. "
+        "Dask computes the array in every pass, so random numbers without a fixed seed, or files "
+        "that are being written, give "
         "other values. Set a random seed, or compute the array once: X = X.persist() for a fit on "
         "the same cluster, or X = X.compute() if it fits in memory."
     )

@@ -131,8 +131,8 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
         at = picked.get(dim, Positions(range(sizes[dim])))
         if not at.contiguous:
             raise ConfigError(
-                f"data.select.{dim} picks positions that do not follow one another, but {dim} is a "
-                "sample dimension. Select one range of it, or leave rows out by data.where."
+                f"data.select of {dim} picks positions that do not follow one another, but {dim} "
+                "is a sample dimension. Select one range of it, or leave rows out by data.where."
             )
         shape.append(len(at.at))
         origin.append(at.at[0])

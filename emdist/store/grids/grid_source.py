@@ -150,11 +150,15 @@ class GridSource(Buffered):
     @apart
     def stamps(self) -> Mapping[str, str]:
         """Return digests of sizes and times of all files of all variables; see `stamps_of`."""
+        return stamps_of(*self.refs) if self.refs else {}
+
+    @property
+    def refs(self) -> tuple[ArrayRef, ...]:
+        """The arrays that are read."""
         used = [*self.plan.variables]
         if isinstance(self.weight, Columns):
             used.append(self.weight.variable)
-        refs = [ref for one in used for ref in one.refs]
-        return stamps_of(*dict.fromkeys(refs)) if refs else {}
+        return tuple(dict.fromkeys(ref for one in used for ref in one.refs))
 
 
 def _region(columns: Columns, box: Box) -> Region:

@@ -221,6 +221,11 @@ class ZarrSource(Buffered):
             mask[start - a : stop - a] = False
         return mask
 
+    @property
+    def refs(self) -> tuple[ArrayRef, ...]:
+        """The arrays that are read."""
+        return (self.ref, self.weight) if isinstance(self.weight, ArrayRef) else (self.ref,)
+
     @apart
     def fingerprint(self) -> Mapping[str, Any]:
         """Return what identifies the contents of data and weights.
@@ -243,8 +248,7 @@ class ZarrSource(Buffered):
     @apart
     def stamps(self) -> Mapping[str, str]:
         """Return digests of sizes and times of all files of data and weights; see `stamps_of`."""
-        weight = (self.weight,) if isinstance(self.weight, ArrayRef) else ()
-        return stamps_of(self.ref, *weight)
+        return stamps_of(*self.refs)
 
 
 @cache

@@ -1,0 +1,75 @@
+"""Results for each row: collected block by block, and put on the grid of the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from emdist.estimators.datasets import GridResult, on_grid
+from emdist.fit.fitted import RowNumbers
+from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
+from emdist.inputs.rows import Rows
+from emdist.interfaces import Array, Engine, Source
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a task gave for all rows.
+
+    Attributes
+    ----------
+    value
+        The joined results of the blocks.
+    rows
+        The numbers of the rows, if they lie on a grid.
+    grid
+        Makes DataArrays on that grid, or None.
+    """
+
+    value: Any
+    rows: Array | None = None
+    grid: GridResult | None = None
+
+    def shaped(
+        self, values: Array, name: str, fill: float, columns: tuple[str, Any] | None = None
+    ) -> Any:
+        """Return `values` (m,) or (m, c) as they are or, on a grid, as a DataArray.
+
+        `name`, `fill` and `columns` are as in `emdist.estimators.datasets.GridResult.of`.
+        """
+        if self.grid is None or self.rows is None:
+            return values
+        return self.grid.of(values, self.rows, name, fill, columns)
+
+
+def gathered(
+    engine: Engine,
+    source: Source,
+    task: Callable[[Source], Any],
+    x: Any,
+    seen: Callable[[Source], Source],
+) -> Gathered:
+    """Return what a task gives for all rows of `source`.
+
+    Parameters
+    ----------
+    engine, source
+        The rows, and the engine that reads them.
+    task
+        Returns the task for a source.
+    x
+        What the user passed: if its rows lie on a grid, so do results.
+    seen
+        Returns a source without the rows that the model does not look at.
+    """
+    lying = on_grid(source)
+    if lying is None:
+        return Gathered(engine.map_reduce(task(seen(source)), range(len(source))))
+    # Before the pass, because it needs xarray.
+    grid = GridResult(x.data if isinstance(x, Rows) else x, lying)
+    once = OneRead(source)
+    both = Bundle(once, (task(seen(once)), RowNumbers(seen(once))))
+    found: BundleResults = engine.map_reduce(both, range(len(source)))
+    value, numbers = found.parts
+    return Gathered(value, numbers.x, grid)

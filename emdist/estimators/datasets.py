@@ -1,0 +1,207 @@
+"""xarray objects as variables of a grid, and results as DataArrays on the grid of their samples."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from emdist.errors import DtypeError, NotAnArrayError
+from emdist.inputs.foreign import is_a
+from emdist.inputs.quoting import shown
+from emdist.interfaces import Array, Source
+from emdist.runtime.extras import need
+from emdist.store.grids.boxes import Boxes
+from emdist.store.grids.grid_source import GridSource
+from emdist.store.grids.held import HeldVariable
+from emdist.store.grids.opening import check_dims
+from emdist.store.grids.variables import natural, unknown
+from emdist.store.sources.references import reference
+
+#: The name of a DataArray without a name.
+_UNNAMED = "X"
+
+
+def is_dataset(x: Any) -> bool:
+    """Return whether `x` is an object of xarray."""
+    return is_a(x, "xarray", "Dataset", "DataArray")
+
+
+class DatasetMembers:
+    """The variables of an ``xarray.Dataset`` or of a DataArray. It never travels.
+
+    Parameters
+    ----------
+    data
+        The object. Lazy variables stay lazy.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._alone = is_a(data, "xarray", "DataArray")
+        self._name = str(data.name or _UNNAMED) if self._alone else ""
+        self._data = data.to_dataset(name=self._name) if self._alone else data
+        self._found: dict[str, HeldVariable] = {}
+
+    @property
+    def title(self) -> str:
+        return f"the xarray.{'DataArray' if self._alone else 'Dataset'}"
+
+    @property
+    def is_array(self) -> bool:
+        return self._alone
+
+    def names(self) -> list[str]:
+        return sorted(str(name) for name in self._data.variables)
+
+    def only(self) -> HeldVariable:
+        return self.variable(self._name)
+
+    def data_variables(self) -> list[str]:
+        return sorted((str(name) for name in self._data.data_vars), key=natural)
+
+    def variable(self, name: str) -> HeldVariable:
+        if name not in self._data.variables:
+            raise unknown(self, name)
+        if name not in self._found:
+            self._found[name] = _held(name, self._data[name])
+        return self._found[name]
+
+    def coordinate(self, dim: str) -> Array | None:
+        if dim not in self._data.coords or self._data[dim].dims != (dim,):
+            return None
+        return np.asarray(self._data[dim].values)
+
+
+def _held(name: str, array: Any) -> HeldVariable:
+    """Return a variable of xarray. What a backend has not loaded yet becomes a Dask array."""
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(
+            f"{name} has dtype {array.dtype}, expected real numbers. Leave it out of the "
+            "variables, or convert it to numbers."
+        )
+    dims = tuple(str(dim) for dim in array.dims)
+    if array.chunks is None and not array.variable._in_memory:
+        known = array.encoding.get("preferred_chunks") or {}
+        array = array.chunk({dim: known.get(dim, "auto") for dim in array.dims})
+    if array.chunks is None:
+        return HeldVariable(name, array.values, dims, (1,) * len(dims))
+    lazy = array.data
+    if not is_a(lazy, "dask", "Array"):
+        raise DtypeError(f"{name} holds a {type(lazy).__name__}, expected NumPy or Dask arrays.")
+    from emdist.engines.dask.parts import Computed
+    from emdist.engines.dask.persisted import detached
+
+    if detached(lazy)[1]:
+        raise NotAnArrayError(
+            f"{name} is persisted on a Dask cluster, whose chunks emdist can use only as a Dask "
+            f"array of rows and features: pass {name}.stack(...).data. Or pass the Dataset as it "
+            "was before persist(), or store it with to_zarr and pass the path."
+        )
+    units = tuple(max(int(n) for n in sizes) if sizes else 1 for sizes in array.chunks)
+    return HeldVariable(name, lazy, dims, units, Computed(name, uuid.uuid4().hex), str(lazy.name))
+
+
+def opened_dataset(data: Any) -> Any:
+    """Return the xarray.Dataset of what was passed to `emdist.rows`, for its coordinates.
+
+    Raises
+    ------
+    ConfigError
+        If xarray is not installed.
+    """
+    xr = need("xarray", "The result on the grid of the samples")
+    if is_a(data, "xarray", "Dataset"):
+        return data
+    if is_a(data, "xarray", "DataArray"):
+        return data.to_dataset(name=str(data.name or _UNNAMED))
+    ref = reference(data)
+    for place in (ref, ref.above()):
+        # An array is no group, and one without a group has no coordinates.
+        with suppress(Exception):
+            group = place.path or None
+            return xr.open_zarr(place.store, group=group, chunks=None, consolidated=False)
+    return xr.Dataset()
+
+
+class GridResult:
+    """Makes DataArrays of results for the rows of a source on a grid.
+
+    Parameters
+    ----------
+    data
+        What was passed to `emdist.rows`.
+    source
+        The source that was made of it.
+    """
+
+    def __init__(self, data: Any, source: GridSource) -> None:
+        self._source = source
+        self._xr = need("xarray", "The result on the grid of the samples")
+        self._coords = _coordinates(opened_dataset(data), source.bounds, dict(source.plan.scalars))
+
+    def of(
+        self,
+        values: Array,
+        rows: Array,
+        name: str,
+        fill: float,
+        columns: tuple[str, Any] | None = None,
+    ) -> Any:
+        """Return `values` (m,) or (m, c) of rows with numbers `rows` as a DataArray.
+
+        Parameters
+        ----------
+        values, rows
+            The values, and the numbers of their rows.
+        name
+            The name of the DataArray.
+        fill
+            The value of rows that are left out.
+        columns
+            The name of the second dimension and its coordinate, for (m, c).
+        """
+        bounds = self._source.bounds
+        whole = np.full((bounds.rows, *values.shape[1:]), fill, values.dtype)
+        whole[rows] = values
+        dims, coords = bounds.names, dict(self._coords)
+        if columns is not None:
+            dims = (*dims, columns[0])
+            coords[columns[0]] = columns[1]
+        shaped = whole.reshape(*bounds.shape, *values.shape[1:])
+        return self._xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+
+
+def _coordinates(ds: Any, bounds: Boxes, scalars: Mapping[str, int]) -> dict[str, Any]:
+    """Return the coordinates of a dataset that lie on the grid of the samples."""
+    at: dict[str, Any] = {
+        dim: slice(first, first + n)
+        for dim, first, n in zip(bounds.names, bounds.origin, bounds.shape, strict=True)
+    }
+    at |= scalars
+    used = {dim: one for dim, one in at.items() if dim in ds.dims}
+    part = ds.isel(used)
+    return {
+        name: one.variable.copy(deep=False)
+        for name, one in part.coords.items()
+        if set(one.dims) <= set(bounds.names)
+    }
+
+
+def in_two_dimensions(x: Any) -> None:
+    """Check that a DataArray is (rows, features), and that it is clear which is which.
+
+    Raises
+    ------
+    ShapeError
+        If it is not. The message says how to make rows of it.
+    """
+    name = f"X, an xarray.DataArray ({shown(str(x.name))})" if x.name else "X, an xarray.DataArray,"
+    check_dims(tuple(str(dim) for dim in x.dims), x.ndim, name)
+
+
+def on_grid(source: Source) -> GridSource | None:
+    """Return `source` if its rows lie on a grid, or None."""
+    return source if isinstance(source, GridSource) else None

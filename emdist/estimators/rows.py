@@ -1,0 +1,71 @@
+"""`rows`: says how rows and features are made of variables with named dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from emdist.estimators.wording import in_parameters
+from emdist.inputs.layout import layout
+from emdist.inputs.rows import Rows
+
+
+@in_parameters
+def rows(
+    data: Any,
+    variables: str | Sequence[str] | None = None,
+    *,
+    samples: str | Sequence[str] | None = None,
+    features: str | Sequence[str] | None = None,
+    select: Mapping[str, Any] | None = None,
+    where: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+) -> Rows:
+    """Say how rows and features are made of variables with named dimensions.
+
+    A row has one value of each combination of the sample dimensions, as
+    ``xarray.DataArray.stack(row=samples)`` makes them. Its features are the variables, each of them
+    at every position of the feature dimensions. Nothing is read and nothing is copied.
+
+    Parameters
+    ----------
+    data : str, path-like, zarr.Group, zarr.Array, xarray.Dataset or xarray.DataArray
+        The data. A text or path is the path or URL of a Zarr group or array. Lazy xarray objects
+        are read box by box and never loaded as a whole.
+    variables : str or sequence of str, default=None
+        The variables that become features, or patterns such as ``B*``. None stands for the only
+        one there is.
+    samples : str or sequence of str, default=None
+        The dimensions that make up the rows. One of `samples` and `features` is enough: None
+        stands for all other dimensions. If both are None, several variables make up the features
+        of each point of their grid.
+    features : str or sequence of str, default=None
+        The dimensions that make up the features.
+    select : mapping of str to object, default=None
+        What to read of a dimension, by its name: ``[low, high]`` or ``slice(low, high)``, a range
+        of its coordinate with both ends; one value of the coordinate; ``{"values": [...]}``,
+        several of them; ``{"index": ...}``, a position, a list of positions, a slice, or a text
+        such as ``"10:20"``. None reads everything.
+    where : mapping or sequence of mappings, default=None
+        Conditions on variables that a row must meet, such as
+        ``{"variable": "landmask", "equals": 0}``; also ``not_equals``, ``at_least`` and
+        ``at_most``. Other rows are left out. None lets every row count.
+
+    Returns
+    -------
+    Rows
+        What every estimator accepts as `X`. ``predict`` and the like then return an
+        ``xarray.DataArray`` on the grid of the samples.
+
+    Raises
+    ------
+    ConfigError
+        If an argument is not of the form that is described here. What the data lack is told by
+        the fit.
+
+    Examples
+    --------
+    >>> import emdist
+    >>> emdist.rows("ocean.zarr", ["TEMP", "PSAL"], features="depth", select={"depth": [0, 500]})
+    emdist.rows('ocean.zarr', variables=['TEMP', 'PSAL'], features=['depth'], select={'depth': [0, 500]})
+    """  # noqa: E501
+    return Rows(data, layout(variables, samples, features, select, where))
