@@ -21,7 +21,7 @@ from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.collecting import Gathered, gathered
-from emdist.estimators.datasets import in_two_dimensions, is_dataset
+from emdist.estimators.datasets import in_two_dimensions
 from emdist.estimators.inputs import (
     as_location,
     as_matrix,
@@ -43,6 +43,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
 from emdist.fit.unsaved import completed
+from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import check_given, check_names, names_in
 from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import both, match, names_of
@@ -141,7 +142,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         X = without_index(X)
         if not is_in_memory(X) or is_polars(X):
             return make_source(X, sample_weight, engine, reading)
-        if is_dataset(X):
+        if is_a(X, "xarray", "DataArray"):
             in_two_dimensions(X)
         source = make_source(as_matrix(X), sample_weight, engine, reading)
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]

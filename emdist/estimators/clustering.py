@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, Self, get_args
 
@@ -168,6 +168,16 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         hidden = set() if "labels_" in self.__dict__ else {"labels_"}
         return [name for name in object.__dir__(self) if name not in hidden and hasattr(self, name)]
 
+    def _measured(self, X: Any, task: Callable[[Source], Any]) -> Array:
+        """Return what `task` measures between each row of `X` and each cluster."""
+        check_is_fitted(self)
+        engine = make_engine(self.engine)
+        source, model = self._known(X, None, engine), self._model()
+        found = gathered(engine, source, task, X, lambda one: observed_source(one, model))
+        columns = ("cluster", np.arange(found.value.x.shape[1]))
+        distances: Array = found.shaped(found.value.x, "distance", np.nan, columns)
+        return distances
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
         """Fit, and return the labels of the same rows.
 
@@ -252,15 +262,9 @@ class CentreDistances(Clustering):
         ndarray of shape (n_samples, n_clusters), float64
             Distances, in memory.
         """
-        check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, None, engine)
         centres = self._fitted.params.components.means + self._fitted.spread.origin
-        model = self._model()
-        seen = observed_source(source, model)
-        task = _Distances(seen, centres, self._between(), model.missing)
-        found: RowValues = engine.map_reduce(task, range(len(source)))
-        return found.x
+        missing = self._model().missing
+        return self._measured(X, lambda seen: _Distances(seen, centres, self._between(), missing))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.estimators.datasets import GridResult, on_grid
+from emdist.estimators.datasets import GridResult, grid_of
 from emdist.fit.fitted import RowNumbers
 from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
-from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Engine, Source
 
 
@@ -48,7 +47,7 @@ def gathered(
     source: Source,
     task: Callable[[Source], Any],
     x: Any,
-    seen: Callable[[Source], Source],
+    seen: Callable[[Source], Source] | None = None,
 ) -> Gathered:
     """Return what a task gives for all rows of `source`.
 
@@ -61,15 +60,15 @@ def gathered(
     x
         What the user passed: if its rows lie on a grid, so do results.
     seen
-        Returns a source without the rows that the model does not look at.
+        Returns a source without the rows that the model does not look at. None says that the task
+        gives a result for every row, also for those that are left out.
     """
-    lying = on_grid(source)
-    if lying is None:
-        return Gathered(engine.map_reduce(task(seen(source)), range(len(source))))
-    # Before the pass, because it needs xarray.
-    grid = GridResult(x.data if isinstance(x, Rows) else x, lying)
+    grid, whole = grid_of(x, source), seen is None  # before the pass, because it needs xarray
+    looked = seen or (lambda one: one)
+    if grid is None:
+        return Gathered(engine.map_reduce(task(looked(source)), range(len(source))))
     once = OneRead(source)
-    both = Bundle(once, (task(seen(once)), RowNumbers(seen(once))))
+    both = Bundle(once, (task(looked(once)), RowNumbers(looked(once), whole)))
     found: BundleResults = engine.map_reduce(both, range(len(source)))
     value, numbers = found.parts
     return Gathered(value, numbers.x, grid)

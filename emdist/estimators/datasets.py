@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,9 +11,13 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import DtypeError, NotAnArrayError
+from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.foreign import is_a
+from emdist.inputs.lazy import in_chunks, is_lazy
 from emdist.inputs.quoting import shown
+from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Source
+from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
 from emdist.store.grids.boxes import Boxes
 from emdist.store.grids.grid_source import GridSource
@@ -83,9 +88,8 @@ def _held(name: str, array: Any) -> HeldVariable:
             "variables, or convert it to numbers."
         )
     dims = tuple(str(dim) for dim in array.dims)
-    if array.chunks is None and not array.variable._in_memory:
-        known = array.encoding.get("preferred_chunks") or {}
-        array = array.chunk({dim: known.get(dim, "auto") for dim in array.dims})
+    if is_lazy(array):
+        array = in_chunks(array)
     if array.chunks is None:
         return HeldVariable(name, array.values, dims, (1,) * len(dims))
     lazy = array.data
@@ -127,20 +131,21 @@ def opened_dataset(data: Any) -> Any:
 
 
 class GridResult:
-    """Makes DataArrays of results for the rows of a source on a grid.
+    """Makes DataArrays of results for rows on a grid.
 
     Parameters
     ----------
-    data
-        What was passed to `emdist.rows`.
-    source
-        The source that was made of it.
+    names, shape
+        The dimensions of the grid.
+    coords
+        The coordinates on it, by name.
     """
 
-    def __init__(self, data: Any, source: GridSource) -> None:
-        self._source = source
+    def __init__(
+        self, names: tuple[str, ...], shape: tuple[int, ...], coords: Mapping[str, Any]
+    ) -> None:
         self._xr = need("xarray", "The result on the grid of the samples")
-        self._coords = _coordinates(opened_dataset(data), source.bounds, dict(source.plan.scalars))
+        self._names, self._shape, self._coords = names, shape, dict(coords)
 
     def of(
         self,
@@ -163,15 +168,41 @@ class GridResult:
         columns
             The name of the second dimension and its coordinate, for (m, c).
         """
-        bounds = self._source.bounds
-        whole = np.full((bounds.rows, *values.shape[1:]), fill, values.dtype)
+        whole = np.full((math.prod(self._shape), *values.shape[1:]), fill, values.dtype)
         whole[rows] = values
-        dims, coords = bounds.names, dict(self._coords)
+        dims, coords = self._names, dict(self._coords)
         if columns is not None:
             dims = (*dims, columns[0])
             coords[columns[0]] = columns[1]
-        shaped = whole.reshape(*bounds.shape, *values.shape[1:])
+        shaped = whole.reshape(*self._shape, *values.shape[1:])
         return self._xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+
+
+def grid_of(x: Any, source: Source) -> GridResult | None:
+    """Return the grid of the rows of `x`, or None if its rows are only numbered.
+
+    Parameters
+    ----------
+    x
+        What the user passed.
+    source
+        The source that was made of it.
+    """
+    source = unprepared(source)
+    while isinstance(x, PreparedRows):
+        x = x.x
+    if isinstance(source, GridSource):
+        bounds = source.bounds
+        data = opened_dataset(x.data if isinstance(x, Rows) else x)
+        coords = _coordinates(data, bounds, dict(source.plan.scalars))
+        return GridResult(bounds.names, bounds.shape, coords)
+    if isinstance(x, Rows) and is_dataset(x.data):
+        x = x.data
+    if not is_a(x, "xarray", "DataArray"):
+        return None
+    dim = x.dims[0]
+    coords = {name: one.variable for name, one in x.coords.items() if set(one.dims) <= {dim}}
+    return GridResult((str(dim),), (x.shape[0],), coords)
 
 
 def _coordinates(ds: Any, bounds: Boxes, scalars: Mapping[str, int]) -> dict[str, Any]:
@@ -200,8 +231,3 @@ def in_two_dimensions(x: Any) -> None:
     """
     name = f"X, an xarray.DataArray ({shown(str(x.name))})" if x.name else "X, an xarray.DataArray,"
     check_dims(tuple(str(dim) for dim in x.dims), x.ndim, name)
-
-
-def on_grid(source: Source) -> GridSource | None:
-    """Return `source` if its rows lie on a grid, or None."""
-    return source if isinstance(source, GridSource) else None

@@ -18,12 +18,10 @@ from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
 from emdist.estimators.clustering import NAMES, Clustering
 from emdist.estimators.from_parameters import array, check_means
-from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.to_sklearn import kmeans_of, without_equivalent
 from emdist.fit.assigned import check_scores
 from emdist.fit.fitted import RowValues
-from emdist.fit.observed import observed_source
 from emdist.fit.start import Given
 from emdist.fit.survey import accepts_missing, check_block
 from emdist.inputs.renamed import told_of_name
@@ -254,18 +252,12 @@ class KCentroids(Clustering):
             Dissimilarities >= 0, in memory.
         """
         check_is_fitted(self)
-        engine = make_engine(self.engine)
-        source = self._known(X, None, engine)
         whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"
-        task = _Dissimilarities(
-            observed_source(source, self._model()),
-            whole.with_missing() if missing else whole,
-            self._fitted.params.components,
-            self._fitted.spread.origin,
-            missing,
+        pair = whole.with_missing() if missing else whole
+        centres, origin = self._fitted.params.components, self._fitted.spread.origin
+        return self._measured(
+            X, lambda seen: _Dissimilarities(seen, pair, centres, origin, missing)
         )
-        found: RowValues = engine.map_reduce(task, range(len(source)))
-        return found.x
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to a folder, from which `emdist.load` reads it.

@@ -22,6 +22,7 @@ from emdist.composition.model import (
 )
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError, StartError
+from emdist.estimators.collecting import gathered
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
@@ -32,6 +33,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.online import Fold
 from emdist.fit.schedules.stepwise import Averaged, Stepwise
 from emdist.fit.start import Earlier, Given, Reached
+from emdist.inputs.names import names_of
 from emdist.inputs.validation import whole_number
 from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
@@ -277,9 +279,18 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         # Responsibilities cost little beside the rest and decide the result: use float64.
         numerics = replace(self._fitted.numerics(model, source.dtype), dtype="float64")
         params, origin = self._fitted.params, self._fitted.spread.origin
-        task = Complete(source, model, params, origin, numerics, return_std)
-        found: Completed = engine.map_reduce(task, range(len(source)))
-        return found.x if found.variance is None else (found.x, np.sqrt(found.variance))
+        found = gathered(
+            engine,
+            source,
+            lambda one: Complete(one, model, params, origin, numerics, return_std),
+            X,
+        )
+        done: Completed = found.value
+        columns = ("feature", np.array(names_of(source) or range(done.x.shape[1])))
+        completed: Floats = found.shaped(done.x, "completed", np.nan, columns)
+        if done.variance is None:
+            return completed
+        return completed, found.shaped(np.sqrt(done.variance), "std", np.nan, columns)
 
     def sample(self, n_samples: int = 1) -> tuple[Floats, NDArray[np.int64]]:
         """Draw rows from the fitted mixture.

@@ -251,12 +251,22 @@ def _joined(pieces: list[Array]) -> Array:
 
 @dataclass(frozen=True)
 class RowNumbers:
-    """Task that returns the numbers of the rows of one block that are not left out."""
+    """Task that returns the numbers of the rows of one block, without those that are left out.
+
+    Attributes
+    ----------
+    source
+        The source of the blocks.
+    whole
+        Whether to return the numbers of all rows.
+    """
 
     source: Source
+    whole: bool = False
 
     def __call__(self, i: int) -> RowValues:
-        return RowValues(self.source.read(i).rows())
+        block = self.source.read(i)
+        return RowValues((replace(block, mask=None) if self.whole else block).rows())
 
 
 @dataclass(frozen=True)

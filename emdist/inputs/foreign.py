@@ -65,24 +65,23 @@ def _group(value: Any, name: str) -> str:
         found = []
     if not found:
         return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
-    example = f"{name}['{found[0]}']"
+    flat = next((path for path in sorted(found) if value[path].ndim == 2), None)
+    one = "" if flat is None else f"Pass one of its arrays, as {name}['{flat}']. Or say "
     return (
-        f"{name} is a zarr.Group, not an array. Pass one of its arrays, as {example}; it has "
-        f"{_named(sorted(found))}."
+        f"{name} is a zarr.Group with {_named(sorted(found))}. {one or 'Say '}which variables and "
+        f"dimensions make up rows and features, as emdist.rows({name}, ['{sorted(found)[0]}'], "
+        "samples=[...])."
     )
 
 
 def _dataset(value: Any, name: str) -> str:
-    flat = [str(one) for one in value.data_vars if value[one].ndim == 2]
     holds = _named(str(one) for one in value.data_vars) or "no variables"
-    if flat:
-        advice = f"Pass the data of one variable of two dimensions, as {name}['{flat[0]}'].data"
-    else:
-        advice = (
-            f"Pass rows by features, as {name}.to_dataarray().stack(row=[...]).T.data with the "
-            "names of the dimensions that make up the rows"
-        )
-    return f"{name} is an xarray.Dataset with {holds}. {advice}."
+    found = [one for one in value.data_vars if value[one].dims]
+    said = f"['{found[0]}'], samples=['{value[found[0]].dims[0]}']" if found else "..."
+    return (
+        f"{name} is an xarray.Dataset with {holds}. Say which variables and dimensions make up "
+        f"rows and features, such as emdist.rows({name}, {said})."
+    )
 
 
 def _lazy_array(value: Any, name: str) -> str:

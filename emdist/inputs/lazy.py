@@ -21,12 +21,12 @@ _NUMBERS = "biuf"
 
 
 def is_lazy(x: Any) -> bool:
-    """Return whether `x` is an xarray.DataArray over a Dask array, or a Dask data frame."""
+    """Return whether `x` is an xarray.DataArray that is not in memory, or a Dask data frame."""
     return _is_data_array(x) or is_a(x, "dask", "DataFrame")
 
 
 def _is_data_array(x: Any) -> bool:
-    return is_a(x, "xarray", "DataArray") and x.chunks is not None
+    return is_a(x, "xarray", "DataArray") and not (x.chunks is None and x.variable._in_memory)
 
 
 def opened(x: Any) -> tuple[Any, Names]:
@@ -48,10 +48,10 @@ def opened(x: Any) -> tuple[Any, Names]:
         if x.ndim != 2:
             raise ShapeError(
                 f"X is an xarray.DataArray with the dimensions {', '.join(map(str, x.dims))}; "
-                "expected two: (rows, features). Stack those that make up the rows, as "
-                'X.stack(row=["time", "lat", "lon"]).transpose("row", ...).'
+                "expected two: (rows, features). Say which of them make up the rows, as "
+                'emdist.rows(X, samples=["time", "lat", "lon"]).'
             )
-        return x.data, names_in(x)
+        return in_chunks(x).data, names_in(x)
     names = [str(name) for name in x.columns]
     check_unique(names, "The columns of X")
     texts = [f"{n} ({dtype})" for n, dtype in x.dtypes.items() if _dtype(dtype) is None]
@@ -61,6 +61,14 @@ def opened(x: Any) -> tuple[Any, Names]:
             "numeric ones, as X.select_dtypes('number'), or encode the others."
         )
     return _plain(x).to_dask_array(lengths=True), tuple(names)
+
+
+def in_chunks(x: Any) -> Any:
+    """Return a DataArray over a Dask array; what a backend has not loaded yet stays unloaded."""
+    if x.chunks is not None:
+        return x
+    known = x.encoding.get("preferred_chunks") or {}
+    return x.chunk({dim: known.get(dim, "auto") for dim in x.dims})
 
 
 def _dtype(dtype: Any) -> np.dtype[Any] | None:

@@ -335,13 +335,15 @@ def sparse() -> Any:
     return scipy.sparse.csr_array(WHOLE.astype(float))
 
 
+#: The advice for a dataset.
+SST = "emdist.rows(X, ['sst'], samples=['time'])"
 COLUMNS = {"a": [0, 1, 9], "b": [1, 0, 9]}
 
 #: What is no array, how it is named, and the line of advice, which must work as it stands.
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "zarr.Group": (group, "zarr.Group", "X['obsm/X_pca']"),
-    "xarray.Dataset": (dataset, "xarray.Dataset with sst, mask", "X['sst'].data"),
-    "lazy Dataset": (lambda: dataset(True), "xarray.Dataset", "X['sst'].data"),
+    "xarray.Dataset": (dataset, "xarray.Dataset with sst, mask", SST),
+    "lazy Dataset": (lambda: dataset(True), "xarray.Dataset", SST),
     "AnnData": (
         lambda: foreign("anndata._core.anndata", "AnnData", X=sparse(), obsm={"X_pca": WHOLE}),
         "AnnData object",
@@ -383,7 +385,8 @@ def test_what_is_no_array_is_named_and_the_advice_works(kind: str) -> None:
         KMeans(2, random_state=0).fit(make())
     assert line in str(told.value)
     assert len(str(told.value)) < 500
-    given = eval(line, {"X": make(), "numpy": numpy, "dask": dask, "pandas": pandas})
+    known = {"numpy": numpy, "dask": dask, "pandas": pandas, "emdist": emdist}
+    given = eval(line, {"X": make(), **known})
     found = KMeans(2, random_state=0).fit(given)
     assert sorted(found.cluster_centers_.max(axis=1).tolist())[0] < 2
 

@@ -100,5 +100,5 @@ def test_text_columns_are_named() -> None:
 
 def test_a_data_array_of_more_dimensions_says_how_to_stack_it() -> None:
     cube = xr.DataArray(da.zeros((4, 5, 6), chunks=2), dims=("time", "lat", "lon"))
-    with pytest.raises(ShapeError, match=r"dimensions time, lat, lon.*stack"):
+    with pytest.raises(ShapeError, match=r"dimensions, time, lat, lon.*samples of emdist\.rows"):
         KMeans(2).fit(cube)

@@ -1,0 +1,188 @@
+"""`emdist.rows`: variables with named dimensions, by path or from xarray, in every estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import emdist
+from emdist import GaussianMixture, KMeans, KMedians, Sweep
+from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError, WeightError
+
+DIMS = ("time", "depth", "lat", "lon")
+SHAPE = (4, 3, 10, 12)
+
+
+def ocean() -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    warm = np.where(np.arange(SHAPE[2]) < 5, 20.0, 5.0)[None, None, :, None]
+    temp = (warm + rng.normal(size=SHAPE)).astype("f4")
+    psal = (35 + rng.normal(size=SHAPE) / 2).astype("f4")
+    land = rng.random(SHAPE[2:]) < 0.2
+    temp[:, :, land] = psal[:, :, land] = np.nan
+    lat, lon = np.linspace(-60, 60, SHAPE[2]), np.linspace(0, 330, SHAPE[3])
+    return xr.Dataset(
+        {"TEMP": (DIMS, temp), "PSAL": (DIMS, psal), "land": (DIMS[2:], land.astype("i1"))},
+        coords={
+            "time": np.datetime64("2021-01-01", "ns") + np.timedelta64(1, "D") * np.arange(4),
+            "depth": [0.0, 10.0, 50.0],
+            "lat": ("lat", lat, {"units": "degrees_north"}),
+            "lon": lon,
+            "cell": (("lat", "lon"), np.arange(120).reshape(10, 12)),
+        },
+        attrs={"title": "an ocean"},
+    )
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: Any) -> str:
+    path = str(tmp_path_factory.mktemp("rows") / "ocean.zarr")
+    chunks = {"TEMP": {"chunks": (2, 2, 4, 5)}, "PSAL": {"chunks": (3, 3, 10, 4)}}
+    ocean().to_zarr(path, encoding=chunks, consolidated=False)
+    return path
+
+
+def forms(path: str) -> dict[str, Any]:
+    """What a user may have: a path, lazy, loaded and not yet loaded objects of xarray."""
+    return {
+        "path": path,
+        "group": zarr.open_group(path, mode="r"),
+        "dask": xr.open_zarr(path, consolidated=False),
+        "memory": xr.open_zarr(path, consolidated=False).load(),
+        "not loaded": xr.open_zarr(path, consolidated=False, chunks=None),
+    }
+
+
+SEA: dict[str, Any] = {
+    "variables": ["TEMP", "PSAL"],
+    "features": "depth",
+    "where": {"variable": "land", "equals": 0},
+}
+
+
+def matrix() -> tuple[Any, Any]:
+    """Return the rows that xarray stacks, and which of them are sea."""
+    ds = ocean()
+    parts = [ds[v].stack(row=["time", "lat", "lon"]).transpose("row", "depth") for v in
+             ("TEMP", "PSAL")]  # fmt: skip
+    x = np.concatenate([part.values for part in parts], 1)
+    return x, np.isfinite(x).all(1)
+
+
+@pytest.mark.parametrize("form", ["path", "group", "dask", "memory", "not loaded"])
+def test_a_mixture_of_named_dimensions(stored: str, form: str) -> None:
+    rows = emdist.rows(forms(stored)[form], **SEA)
+    x, sea = matrix()
+    given = {"means_init": x[sea][[0, -1]], "max_iter": 20}
+    gm = GaussianMixture(2, **given).fit(rows)
+    plain = GaussianMixture(2, **given).fit(x[sea])
+    assert np.allclose(gm.means_, plain.means_, rtol=1e-9)
+    assert gm.feature_names_in_.tolist()[:4] == [
+        "TEMP[depth=0.0]", "TEMP[depth=10.0]", "TEMP[depth=50.0]", "PSAL[depth=0.0]",
+    ]  # fmt: skip
+    labels = gm.predict(rows)
+    assert labels.name == "labels"
+    assert labels.dims == ("time", "lat", "lon")
+    assert labels.dtype == np.int32
+    flat = labels.values.reshape(-1)
+    assert np.array_equal(flat[sea], plain.predict(x[sea]))
+    assert (flat[~sea] == -1).all()
+    want = ocean().drop_vars("depth").coords
+    assert set(labels.coords) == set(want)
+    assert all(labels.coords[name].equals(want[name]) for name in want)
+    assert labels["lat"].attrs == {"units": "degrees_north"}
+    resp = gm.predict_proba(rows)
+    assert resp.dims == ("time", "lat", "lon", "component")
+    assert np.allclose(resp.values.reshape(-1, 2)[sea], plain.predict_proba(x[sea]), atol=1e-9)
+    assert np.isnan(resp.values.reshape(-1, 2)[~sea]).all()
+    score = gm.score_samples(rows)
+    assert np.allclose(score.values.reshape(-1)[sea], plain.score_samples(x[sea]))
+    assert gm.score(rows) == pytest.approx(plain.score(x[sea]))
+
+
+def test_a_selection_keeps_its_coordinates(stored: str) -> None:
+    rows = emdist.rows(stored, **SEA, select={"lat": [0, 60], "time": "2021-01-02"})
+    labels = KMeans(2, random_state=0).fit(rows).labels_
+    want = ocean().sel(lat=slice(0, 60), time="2021-01-02")
+    assert labels.dims == ("lat", "lon")
+    assert labels["lat"].equals(want["lat"])
+    assert labels["time"].values == want["time"].values
+    assert labels["cell"].equals(want["cell"])
+
+
+@pytest.mark.parametrize("form", ["path", "dask"])
+def test_other_estimators_take_rows(stored: str, form: str) -> None:
+    rows = emdist.rows(forms(stored)[form], **SEA)
+    x, sea = matrix()
+    km = KMeans(2, init=x[sea][[0, -1]]).fit(rows)
+    assert km.inertia_ == pytest.approx(KMeans(2, init=x[sea][[0, -1]]).fit(x[sea]).inertia_)
+    distance = km.transform(rows)
+    assert distance.dims == ("time", "lat", "lon", "cluster")
+    assert np.allclose(
+        distance.values.reshape(-1, 2)[sea], KMeans.from_parameters(
+            cluster_centers=km.cluster_centers_).transform(x[sea]))  # fmt: skip
+    assert KMedians(2, random_state=0).fit(rows).labels_.dims == ("time", "lat", "lon")
+    sweep = Sweep(KMeans(random_state=0), {"n_clusters": [2, 3, 4]}, criterion="elbow").fit(rows)
+    assert sweep.predict(rows).dims == ("time", "lat", "lon")
+
+
+def test_missing_values_are_completed_on_the_grid(stored: str) -> None:
+    rows = emdist.rows(stored, ["TEMP", "PSAL"], features="depth")
+    gm = GaussianMixture(2, random_state=0, non_finite="missing").fit(rows)
+    filled = gm.complete(rows)
+    assert filled.dims == ("time", "lat", "lon", "feature")
+    x, sea = matrix()
+    assert np.array_equal(filled.values.reshape(-1, 6)[sea], x[sea])
+    assert np.isfinite(filled.values).all()
+
+
+def test_weights_by_name_or_by_array(stored: str) -> None:
+    area = np.cos(np.deg2rad(ocean()["lat"].values))
+    ds = ocean().assign(area=("lat", area))
+    x, sea = matrix()
+    start = x[sea][[0, -1]]
+    weight = np.broadcast_to(area[None, :, None], (4, 10, 12))
+    want = KMeans(2, init=start).fit(x[sea], sample_weight=weight.reshape(-1)[sea])
+    rows = emdist.rows(ds, **SEA)
+    for given in ("area", weight, weight.reshape(-1), xr.DataArray(weight, dims=rows_dims())):
+        found = KMeans(2, init=start).fit(rows, sample_weight=given)
+        assert np.allclose(found.cluster_centers_, want.cluster_centers_, rtol=1e-9)
+    with pytest.raises(WeightError, match="expected the shape of the grid"):
+        KMeans(2, init=start).fit(rows, sample_weight=np.ones(5))
+
+
+def rows_dims() -> tuple[str, str, str]:
+    return ("time", "lat", "lon")
+
+
+def test_what_must_be_said_is_asked_for() -> None:
+    ds = ocean()
+    with pytest.raises(ShapeError, match=r"4 dimensions.*emdist\.rows"):
+        KMeans(2).fit(ds["TEMP"])
+    with pytest.raises(ShapeError, match=r"both are spatial.*emdist\.rows"):
+        KMeans(2).fit(ds["land"])
+    with pytest.raises(DtypeError, match=r"xarray\.Dataset.*emdist\.rows"):
+        KMeans(2).fit(ds)
+    with pytest.raises(ConfigError, match=r"features of emdist\.rows"):
+        KMeans(2).fit(emdist.rows(ds["TEMP"]))
+    with pytest.raises(NotAnArrayError, match="did you mean 'TEMP'"):
+        KMeans(2).fit(emdist.rows(ds, "TMP", features="depth"))
+    with pytest.raises(ConfigError, match=r"variables of emdist\.rows is 3"):
+        emdist.rows(ds, 3)  # type: ignore[arg-type]
+    with pytest.raises(DtypeError, match="time has dtype datetime64"):
+        KMeans(2).fit(emdist.rows(ds, ["TEMP", "time"]))
+
+
+def test_a_plain_data_array_gives_a_data_array() -> None:
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    rows = xr.DataArray(x, dims=("station", "variable"), coords={"station": np.arange(30) * 2})
+    km = KMeans(2, random_state=0).fit(rows)
+    labels = km.predict(rows)
+    assert labels.dims == ("station",)
+    assert labels["station"].values.tolist() == list(range(0, 60, 2))
+    assert np.array_equal(labels.values, KMeans(2, random_state=0).fit(x).labels_)
+    assert type(KMeans(2, random_state=0).fit(x).predict(x)) is np.ndarray
