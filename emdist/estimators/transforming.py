@@ -18,7 +18,7 @@ from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.preparing import warn_of
 from emdist.estimators.settings import Settings
 from emdist.estimators.wording import Speaking
-from emdist.fit.fitted import Rows
+from emdist.fit.fitted import RowValues
 from emdist.inputs.frames import check_names, names_in
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Array, Engine, Source
@@ -111,7 +111,7 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         ----------
         X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
             The data. A text or path is the path or URL of a Zarr array. Stored data are read in
-            blocks and never loaded as a whole. Rows that another transformer has prepared are
+            blocks and never loaded as a whole. RowValues that another transformer has prepared are
             accepted, too.
         y : None
             Ignored. scikit-learn's pipelines pass it.
@@ -234,8 +234,8 @@ class _Read:
 
     source: Source
 
-    def __call__(self, i: int) -> Rows:
-        return Rows(self.source.read(i).x)
+    def __call__(self, i: int) -> RowValues:
+        return RowValues(self.source.read(i).x)
 
 
 def collected(source: Source, engine: Engine | None = None) -> Array:
