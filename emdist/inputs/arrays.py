@@ -90,13 +90,26 @@ def as_array(
     except (TypeError, ValueError, RuntimeError, OverflowError, NotImplementedError) as told:
         why = f"{told!s:.200}" or type(told).__name__
         if "inhomogeneous" in why:
-            raise error(
-                f"{name} has rows of different lengths; give all of them the same length."
-            ) from None
+            raise error(_ragged(value, name)) from None
+        if "setting an array element with a sequence" in why or "not regular" in why:
+            raise error(_ragged(value, name)) from None
         raise error(
             f"{name} is not {what} ({why}). Encode text and dates as numbers, and "
             "give all rows the same length."
         ) from None
+
+
+def _ragged(value: Any, name: str) -> str:
+    """Return the message for rows of different lengths, with the line that pads them."""
+    rows = name if isinstance(value, list) else f"list({name})"
+    if is_a(value, "awkward", "Array"):
+        rows = f"{name}.to_list()"
+    elif is_a(value, "pyarrow", "Array", "ChunkedArray"):
+        rows = f"{name}.to_pylist()"
+    return (
+        f"{name} has rows of different lengths; give all of them the same length, for example "
+        f"padded with NaN: pandas.DataFrame({rows}), with non_finite='missing'."
+    )
 
 
 class _Masked(ValueError):  # noqa: N818  a signal inside this module
@@ -279,6 +292,11 @@ def _of_columns(columns: Iterable[tuple[Any, Array]], rows: int) -> Array:
                 "categories, or leave the column out"
             ) from None
         except (TypeError, ValueError) as told:
+            if "setting an array element with a sequence" in str(told):
+                raise _Unusable(
+                    f"{where} lists; expected numbers. Make each position of the lists a column, "
+                    "or leave the column out"
+                ) from None
             raise _Unusable(f"{where} values that are not numbers ({told!s:.100})") from None
         if plain.dtype.kind not in "biuf":
             raise _Unusable(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+#: Classes of Arrow whose rows are in files.
+_ARROW = ("Dataset", "Scanner", "RecordBatchReader", "ParquetFile", "ParquetDataset")
 #: How many names a message lists, and how many characters of each.
 _LISTED, _LONGEST = 5, 40
 
@@ -50,6 +52,11 @@ def _named(names: Iterable[Any]) -> str:
 
 
 def _sparse(value: Any, name: str) -> str:
+    if type(value).__module__.partition(".")[0] == "cupyx":
+        return (
+            f"{name} is a sparse matrix of CuPy, on a GPU. Sparse input is not supported: pass "
+            f"{name}.get().toarray() if it fits in memory."
+        )
     convert = "toarray" if hasattr(value, "toarray") else "todense"
     return (
         f"{name} is a sparse matrix. Sparse input is not supported: pass {name}.{convert}() if it "
@@ -58,7 +65,56 @@ def _sparse(value: Any, name: str) -> str:
     )
 
 
+def _backed(value: Any, name: str) -> str:
+    return (
+        f"{name} is a sparse matrix of AnnData in a file. Sparse input is not supported: pass "
+        f"{name}.to_memory().toarray() if it fits in memory, or a dense array of the same cells."
+    )
+
+
+def _dataset_of_arrow(value: Any, name: str) -> str:
+    kind = f"pyarrow {type(value).__name__}"
+    if is_a(value, "pyarrow", "Dataset"):
+        return (
+            f"{name} is a {kind}, which is not read block by block yet. Pass "
+            f"polars.scan_pyarrow_dataset({name}), which is, or {name}.to_table() if it fits in "
+            "memory."
+        )
+    read = {"Scanner": "to_table", "RecordBatchReader": "read_all"}.get(
+        type(value).__name__, "read"
+    )
+    return (
+        f"{name} is a {kind}. Pass {name}.{read}() if it fits in memory. Larger files: pass "
+        "polars.scan_parquet(path), or run `emdist ingest`."
+    )
+
+
+def _stored_elsewhere(value: Any, name: str) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+    return (
+        f"{name} is a {kind}, an array in a file, which would be loaded whole. Pass "
+        f"dask.array.from_array({name}), which is read block by block, or {name}[:]."
+    )
+
+
+def _file_of_arrays(value: Any, name: str) -> str:
+    kind = f"{type(value).__module__.partition('.')[0]}.{type(value).__name__}"
+    holds = list(getattr(value, "variables", value))
+    example = f'{name}["{holds[0]}"]' if holds else f'{name}["NAME"]'
+    return (
+        f"{name} is a {kind} with {_named(holds) or 'no arrays'}. Pass one of its arrays, as "
+        f"dask.array.from_array({example})."
+    )
+
+
 def _group(value: Any, name: str) -> str:
+    encoding = str(value.attrs.get("encoding-type", ""))
+    if encoding in ("csr_matrix", "csc_matrix"):
+        return (
+            f"{name} is a zarr.Group that holds a sparse matrix in AnnData's encoding ({encoding}),"
+            f" which is not supported. Pass anndata.io.sparse_dataset({name}).to_memory().toarray()"
+            " if it fits in memory, or a dense array of the same cells, such as one of obsm."
+        )
     try:
         found = [path for path, at in value.members(max_depth=3) if hasattr(at, "shape")]
     except Exception:  # noqa: BLE001  a failed listing only leaves out the names
@@ -203,7 +259,11 @@ def _list(value: list[Any] | tuple[Any, ...], name: str) -> str | None:
 _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (lambda x: x is None, _none),
     (lambda x: isinstance(x, bytes | bytearray), _bytes),
+    (lambda x: is_a(x, "h5py", "Dataset") or is_a(x, "netCDF4", "Variable"), _stored_elsewhere),
+    (lambda x: is_a(x, "h5py", "Group") or is_a(x, "netCDF4", "Dataset"), _file_of_arrays),
+    (lambda x: is_a(x, "pyarrow", *_ARROW), _dataset_of_arrow),
     (_is_file, _file),
+    (lambda x: is_a(x, "anndata", "BaseCompressedSparseDataset"), _backed),
     (lambda x: hasattr(x, "tocsr") or is_a(x, "sparse", "SparseArray"), _sparse),
     (lambda x: is_a(x, "zarr", "Group"), _group),
     (lambda x: is_a(x, "zarr", "AsyncArray", "AsyncGroup"), _async_zarr),

@@ -21,7 +21,7 @@ from emdist.errors import (
     NotFoundError,
     StorageError,
 )
-from emdist.inputs.plugins import nearest, plugins
+from emdist.inputs.plugins import nearest
 from emdist.runtime.defects import is_defect
 from emdist.store.chunks.bounded import bounded, most_stored
 from emdist.store.chunks.controls import open_sound_arrays
@@ -32,6 +32,7 @@ from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.places.store_objects import StoreObject
 from emdist.store.places.zip_files import ZippedFiles, zip_store
 from emdist.store.places.zip_paths import zip_at
+from emdist.store.sources.other_files import advice, folder_advice, sparse_advice
 from emdist.store.sources.strict_stores import Filled, Strict
 from emdist.wording import either
 
@@ -222,12 +223,20 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
             ) from cause
         members = _members(ref)
         if members is not None:
+            if told := sparse_advice(ref.open_group().attrs, str(ref)):
+                raise NotAnArrayError(told) from cause
             shown = ", ".join(members[:8]) or "it has none"
             raise NotAnArrayError(
                 f"{ref} is a group, not an array. Name one of its arrays: {shown}."
             ) from cause
         if isinstance(error, _ABSENT):
             raise _nothing_there(ref) from cause
+        if "vlen-array" in str(error):
+            raise DtypeError(
+                f"{ref} is a ragged array, whose rows have different lengths (vlen-array). Write "
+                "its rows as an array of one length, padded with NaN, and set data.non_finite to "
+                "'missing'."
+            ) from cause
         if "data type" in str(error):  # Zarr knows no class for this dtype.
             raise DtypeError(
                 f"{ref} has a dtype that Zarr cannot read ({first_line(error)}); expected real "
@@ -259,25 +268,22 @@ def shown_cause(ref: ArrayRef, error: Exception) -> Exception | None:
 
 
 def _members(ref: ArrayRef) -> list[str] | None:
-    """Return the paths in the store of the arrays below `ref`, or None if it is no group."""
+    """Return the paths in the store of the arrays below `ref`, or None if it is no group.
+
+    Those of two dimensions or more are returned alone, if there are any.
+    """
     try:
         group = ref.open_group()
-        found = [name for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)]
+        sizes = {
+            name: at.ndim for name, at in group.members(max_depth=3) if isinstance(at, zarr.Array)
+        }
     except Exception as error:  # as in `open_checked`
         if is_defect(error, open_sound_arrays):
             raise
         return None  # It is no group that can be listed.
+    # Arrays of one dimension have no features: they are coordinates, or parts of other encodings.
+    found = [name for name, ndim in sizes.items() if ndim > 1] or [*sizes]
     return sorted(f"{ref.path}/{name}" if ref.path else name for name in found)
-
-
-def _of_file(path: Path) -> str:
-    """Return advice for a file that was given in place of an array."""
-    if path.suffix.lower() in (".yaml", ".yml"):
-        return f"It is a configuration, which `emdist fit -f {path.name}` reads."
-    known = [end for ends in plugins("emdist.ingest", "suffixes").values() for end in ends]
-    if path.name.lower().endswith(tuple(known)):
-        return f"Convert it to one with `emdist ingest {path.name} {path.stem}.zarr`."
-    return f"`emdist ingest` converts files that end in {', '.join(sorted(known))}."
 
 
 def _not_in_zip(path: Path, inner: str) -> Exception:
@@ -309,11 +315,11 @@ def _nothing_there(ref: ArrayRef) -> Exception:
         return _not_in_zip(zipped[0], f"{zipped[1]}/{ref.path}".strip("/"))
     path = location.path / ref.path
     if path.is_file():
-        return NotAnArrayError(f"{ref} is a file, not a Zarr array. {_of_file(path)}")
+        return NotAnArrayError(f"{ref} is a file, not a Zarr array. {advice(path)}")
     if path.is_dir():
         return NotAnArrayError(
-            f"{ref} is a folder without the metadata of an array (zarr.json or .zarray). Give the "
-            "path of a Zarr array, or make one with `emdist ingest`."
+            f"{ref} is a folder without the metadata of an array (zarr.json or .zarray). "
+            f"{folder_advice(path)}"
         )
     if path.exists():
         return NotAnArrayError(
