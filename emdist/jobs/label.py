@@ -152,9 +152,9 @@ def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> Dat
 
 
 def _policies(data: DataSection) -> str:
-    """Format the policies that leave rows out or fill values in, for the first line."""
+    """Format the policies that are not the defaults, for the first line."""
     found = {name: getattr(data, name) for name in ReadingSection.POLICIES}
-    told = [f"{name}: {value}" for name, value in found.items() if value != "raise"]
+    told = [f"{name}: {value}" for name, value in found.items() if value not in ("raise", "cf")]
     return f" ({', '.join(told)})" if told else ""
 
 

@@ -134,7 +134,7 @@ def usable_dtype(dtype: np.dtype[Any], what: str) -> np.dtype[Any]:
         "O": "convert its columns to numbers",
         "U": "encode the categories as numbers",
         "S": "encode the categories as numbers",
-        "T": "encode the categories as numbers",
+        "T": "convert numbers that are written as text, or encode the categories as numbers",
         "M": "convert dates to a number, such as days since the first",
         "m": "convert durations to a number of seconds",
     }.get(dtype.kind, "convert it to float32 or float64")
