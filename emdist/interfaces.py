@@ -61,11 +61,17 @@ class Box:
 
     def rows(self, a: int, b: int) -> NDArray[np.int64]:
         """Return the numbers of the rows a..b of the box, which are in C order of the box."""
-        at = np.unravel_index(np.arange(a, b), self.size)
-        found = np.ravel_multi_index(
-            tuple(i + first for i, first in zip(at, self.start, strict=True)), self.shape
-        )
-        return found.astype(np.int64)
+        # Rows along the last dimension follow one another, so only the lines are looked up.
+        length = self.size[-1]
+        lines = np.arange(a // length, -(-b // length), dtype=np.int64)
+        at = np.unravel_index(lines, self.size[:-1]) if len(self.size) > 1 else ()
+        first = np.zeros(len(lines), np.int64)
+        for i, begin, n in zip(at, self.start, self.shape, strict=False):
+            first = first * n + i + begin
+        first = first * self.shape[-1] + self.start[-1]
+        found = (first[:, None] + np.arange(length)).reshape(-1)
+        skipped = a - a // length * length
+        return found[skipped : skipped + b - a]
 
     @property
     def region(self) -> tuple[slice, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from emdist.inputs.names import Names, coordinate_names
-from emdist.interfaces import Array
+from emdist.interfaces import Array, Box
 from emdist.store.grids.positions import Positions
-from emdist.store.grids.variables import Members, Variable, size_of
+from emdist.store.grids.variables import Members, Piece, Variable, size_of
 
 #: Names of more features than this are not made: each takes about a hundred bytes.
 _MOST = 1 << 18
@@ -40,40 +41,67 @@ class Columns:
     @property
     def width(self) -> int:
         """The number of features."""
-        found = dict(self.picked)
-        return int(np.prod([len(found[dim].at) for dim in self.dims], dtype=np.int64))
+        return math.prod(self.shape)
 
-    def arranged(self, values: Array, samples: Sequence[str], size: Sequence[int]) -> Array:
-        """Return values of a box of samples as a view (rows of the box..., features).
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of positions of each feature dimension."""
+        found = dict(self.picked)
+        return tuple(len(found[dim].at) for dim in self.dims)
+
+    def place(self, piece: Piece, box: Box, target: Array) -> None:
+        """Copy the values of a piece to their places in `target`.
 
         Parameters
         ----------
-        values
-            What was read: the hull of the picked positions, and the samples of the box.
-        samples
-            The names of the sample dimensions.
-        size
-            The size of the box.
-
-        Returns
-        -------
-        ndarray
-            Of the shape ``(*size, *feature dimensions)``. A variable without one of the sample
-            dimensions is repeated along it.
+        piece
+            Values of a part of the variable.
+        box
+            The box of samples that is read.
+        target
+            Gets the values, of the shape ``(*box.size, *positions of the feature dimensions)``. A
+            variable without one of the sample dimensions is repeated along it.
         """
         picked, names = dict(self.picked), list(self.variable.dims)
-        for axis, dim in enumerate(names):
-            if dim in picked and not picked[dim].contiguous:
-                first = picked[dim].hull.start
-                values = np.take(values, [i - first for i in picked[dim].at], axis)
-        gone = tuple(i for i, dim in enumerate(names) if dim in picked and dim not in self.dims)
-        values = values.squeeze(axis=gone)
-        names = [dim for i, dim in enumerate(names) if i not in gone]
-        own = [dim for dim in samples if dim in names]
+        values, into = piece.values, dict[str, Any]()
+        for axis, (dim, part) in enumerate(zip(names, piece.region, strict=True)):
+            if dim not in picked:
+                begin = box.origin[box.names.index(dim)] + box.start[box.names.index(dim)]
+                into[dim] = slice(part.start - begin, part.stop - begin)
+                continue
+            at = picked[dim].at
+            if picked[dim].contiguous:
+                into[dim] = slice(part.start - at[0], part.stop - at[0])
+                continue
+            held = [n for n, i in enumerate(at) if part.start <= i < part.stop]
+            values = np.take(values, [at[n] - part.start for n in held], axis)
+            into[dim] = np.array(held, np.int64)
+        gone = [dim for dim in names if dim in picked and dim not in self.dims]
+        if any(isinstance(into[dim], np.ndarray) and not len(into[dim]) for dim in into):
+            return
+        values = values.squeeze(axis=tuple(names.index(dim) for dim in gone))
+        names = [dim for dim in names if dim not in gone]
+        own = [dim for dim in box.names if dim in names]
         values = values.transpose([names.index(dim) for dim in [*own, *self.dims]])
-        at = tuple(slice(None) if dim in names else np.newaxis for dim in samples)
-        values = values[at]
-        return np.broadcast_to(values, (*size, *values.shape[len(size) :]))
+        values = values[tuple(slice(None) if dim in names else np.newaxis for dim in box.names)]
+        _assigned(target, [into.get(dim, slice(None)) for dim in (*box.names, *self.dims)], values)
+
+
+def _assigned(target: Array, at: list[Any], values: Array) -> None:
+    """Assign `values` to ``target[at]``, where each entry of `at` picks along its own dimension."""
+    for axis, one in enumerate(at):
+        if isinstance(one, np.ndarray):
+            for n, i in enumerate(one.tolist()):
+                rest = [*at[:axis], i, *at[axis + 1 :]]
+                _assigned_at(target, rest, axis, np.take(values, n, axis))
+            return
+    target[tuple(at)] = values
+
+
+def _assigned_at(target: Array, at: list[Any], axis: int, values: Array) -> None:
+    """Assign to the part of `target` at one position of `axis`."""
+    part = target[(slice(None),) * axis + (at[axis],)]
+    _assigned(part, [*at[:axis], *at[axis + 1 :]], values)
 
 
 def names_of_columns(columns: Sequence[Columns], members: Members) -> Names:

@@ -91,9 +91,9 @@ class GridSource(Buffered):
         mask = np.ones(box.size, bool)
         first = 0
         for columns in self.plan.columns:
-            values = self._values(columns, box, i, mask)
             part = whole[..., first : first + columns.width]
-            part.reshape(values.shape)[...] = values  # a view: an axis is split
+            # Splitting an axis gives a view.
+            self._fill(columns, box, i, mask, part.reshape(*box.size, *columns.shape))
             first += columns.width
         for condition in self.plan.conditions:
             mask &= condition.met(self._values(condition.columns, box, i, mask))
@@ -105,11 +105,17 @@ class GridSource(Buffered):
 
     def _values(self, columns: Columns, box: Box, i: int, mask: Array) -> Array:
         """Return the values of `columns` in `box`; rows without values are masked in `mask`."""
-        region = _region(columns, box)
-        values, lost = columns.variable.read(region, i, self._policy(columns), self.corrupt)
-        for part in lost:
-            mask[_within(columns.variable, part, box)] = False
-        return columns.arranged(values, box.names, box.size)
+        found: Array = np.empty((*box.size, *columns.shape), columns.variable.dtype)
+        self._fill(columns, box, i, mask, found)
+        return found
+
+    def _fill(self, columns: Columns, box: Box, i: int, mask: Array, target: Array) -> None:
+        """Read the values of `columns` in `box` to `target`, and mask rows without values."""
+        region, variable = _region(columns, box), columns.variable
+        for piece in variable.pieces(region, i, self._policy(columns), self.corrupt):
+            columns.place(piece, box, target)
+            for part in piece.lost:
+                mask[_within(variable, part, box)] = False
 
     def _policy(self, columns: Columns) -> str:
         """Return the policy for gaps: under "raise", those that are left mean missing values."""

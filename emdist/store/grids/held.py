@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from emdist.interfaces import Array
-from emdist.store.grids.variables import Variable
+from emdist.store.grids.variables import Piece, Variable
 from emdist.store.sources.diagnosis import Region
 from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef
@@ -68,11 +68,9 @@ class HeldVariable:
     def unit(self, dim: str) -> int:
         return self.units[self.dims.index(dim)] if dim in self.dims else 1
 
-    def read(
-        self, region: Region, block: int, missing: str, corrupt: str
-    ) -> tuple[Array, list[Region]]:
+    def pieces(self, region: Region, block: int, missing: str, corrupt: str) -> Iterator[Piece]:
         part = self.array[region]
-        return (part if self.compute is None else self.compute(part, block)), []
+        yield Piece(region, part if self.compute is None else self.compute(part, block), [])
 
     def checked(self, region: Region, missing: str) -> Variable:
         return self

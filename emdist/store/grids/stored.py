@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,15 +13,18 @@ from zarr.buffer.cpu import NDBuffer
 
 from emdist.errors import CorruptChunkError, EmdistError, ShapeError
 from emdist.interfaces import Array
+from emdist.runtime.defects import is_defect
 from emdist.store.chunks.layout import unit_shape
+from emdist.store.grids.cells import cells_of
 from emdist.store.grids.gaps import Gaps, gaps_in, refused
-from emdist.store.grids.variables import natural, unknown
+from emdist.store.grids.variables import Piece, natural, unknown
 from emdist.store.sources.cf import DIMENSIONS, Packing, packing
-from emdist.store.sources.diagnosis import Region, Request, diagnosed, salvaged
+from emdist.store.sources.chunk_files import Torn
+from emdist.store.sources.diagnosis import Region, Request, cut_off, diagnosed, salvaged
 from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
 from emdist.store.sources.source_checks import checked_array
-from emdist.store.sources.zarr_source import stored_identity
+from emdist.store.sources.zarr_source import stored_identity, tell_of_slow_reads
 
 #: Coordinates longer than this are not read: a selection or a name by position is meant then.
 _LONGEST = 1 << 24
@@ -66,25 +70,33 @@ class StoredVariable:
         how = self.packing
         return usable_dtype(np.dtype(self.stored if how is None else how.dtype), str(self.ref))
 
-    def read(
-        self, region: Region, block: int, missing: str, corrupt: str
-    ) -> tuple[Array, list[Region]]:
-        """Return the values of `region`, and the parts of it that have none.
+    def pieces(self, region: Region, block: int, missing: str, corrupt: str) -> Iterator[Piece]:
+        cells = None if self._is_gap(region) else cells_of(self.ref)
+        if cells is None:
+            yield self._by_zarr(region, block, missing, corrupt)
+            return
+        scratch: list[Array] = []
+        for key, first, part in cells.of(region):
+            try:
+                raw = cells.read(key, scratch)
+            except Torn as error:
+                if corrupt == "drop":
+                    shape = [one.stop - one.start for one in part]
+                    yield Piece(part, np.zeros(shape, self.dtype), [part])
+                    continue
+                asked = Request(self.ref, region, block, self.dims)
+                raise cut_off(asked, key, part, error.args[-1]) from None
+            except Exception as error:  # noqa: BLE001  Zarr meets the same failure and explains it
+                if is_defect(error):
+                    tell_of_slow_reads(f"{type(error).__name__}: {error}")
+                yield self._by_zarr(part, block, missing, corrupt)
+                continue
+            within = zip(part, first, strict=True)
+            values = raw[tuple(slice(one.start - at, one.stop - at) for one, at in within)]
+            yield Piece(part, self._decoded(values), [])
 
-        Parameters
-        ----------
-        region
-            The part that is read.
-        block
-            The index of the block for which it is read, for messages.
-        missing, corrupt
-            The policies of the source.
-
-        Raises
-        ------
-        StorageError, CorruptChunkError, MissingChunksError
-            If it cannot be read.
-        """
+    def _by_zarr(self, region: Region, block: int, missing: str, corrupt: str) -> Piece:
+        """Return the values of `region` as Zarr reads them."""
         asked = Request(self.ref, region, block, self.dims)
         raw: Array = np.empty([part.stop - part.start for part in region], self.stored)
         try:
@@ -92,7 +104,7 @@ class StoredVariable:
             if whole:
                 view = NDBuffer.from_numpy_array(raw)
                 self.ref.reader().get_basic_selection(region, out=view)
-                return self._decoded(raw), []
+                return Piece(region, self._decoded(raw), [])
         except EmdistError:
             raise
         except Exception as error:  # codecs and stores raise exceptions of any kind
@@ -102,7 +114,7 @@ class StoredVariable:
                     raise
                 raise found from shown_cause(self.ref, error)
         lost = salvaged(asked, raw, self._is_gap, missing, corrupt)
-        return self._decoded(raw), lost
+        return Piece(region, self._decoded(raw), lost)
 
     @property
     def note(self) -> str:

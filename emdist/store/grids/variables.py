@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,25 @@ from emdist.inputs.quoting import listed
 from emdist.interfaces import Array
 from emdist.store.sources.diagnosis import Region
 from emdist.store.sources.references import ArrayRef
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Values of a part of a variable.
+
+    Attributes
+    ----------
+    region
+        The part.
+    values
+        Its values, decoded.
+    lost
+        The parts of it that have no values.
+    """
+
+    region: Region
+    values: Array
+    lost: list[Region]
 
 
 class Variable(Protocol):
@@ -48,10 +68,10 @@ class Variable(Protocol):
         """Return the size along `dim` of what is read as a whole, or 1 if it lacks `dim`."""
         ...
 
-    def read(
-        self, region: Region, block: int, missing: str, corrupt: str
-    ) -> tuple[Array, list[Region]]:
-        """Return the values of `region`, and the parts of it that have none.
+    def pieces(self, region: Region, block: int, missing: str, corrupt: str) -> Iterator[Piece]:
+        """Yield the values of `region`, piece by piece.
+
+        The values of a piece are valid until the next one is asked for.
 
         Parameters
         ----------

@@ -129,41 +129,41 @@ def _chunk_files(root: Path, version: str, ref: ArrayRef) -> ChunkFiles | None:
     inner = array.chunks
     if inner[1:] != array.shape[1:]:
         return None  # A chunk does not hold whole rows.
-    packing, index = _packing(array)
-    if packing is _ZARRS:
+    packing, index = unpacking(array)
+    if packing is ZARRS:
         return None
     row_bytes = math.prod(array.shape[1:]) * array.dtype.itemsize
     return ChunkFiles(array, root, unit_rows(array), inner[0], row_bytes, packing, index)
 
 
 #: Stands for a compression that is left to Zarr.
-_ZARRS: Unpack = lambda packed, out: None  # noqa: E731
+ZARRS: Unpack = lambda packed, out: None  # noqa: E731
 
 
-def _packing(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
+def unpacking(array: zarr.Array[Any]) -> tuple[Unpack | None, str]:
     """Return the function that unpacks a chunk, and where shards have their index."""
     meta = array.metadata
     if isinstance(meta, ArrayV2Metadata):
         if meta.order != "C" or meta.filters:
-            return _ZARRS, ""
+            return ZARRS, ""
         names = {"zstd": unzstd, "blosc": unblosc}
         packer = getattr(meta.compressor, "codec_id", None)
-        return (None if meta.compressor is None else names.get(str(packer), _ZARRS)), ""
+        return (None if meta.compressor is None else names.get(str(packer), ZARRS)), ""
     codecs, index = meta.codecs, ""
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
         shard = codecs[0]
         if [type(c) for c in shard.index_codecs] != [BytesCodec, Crc32cCodec]:
-            return _ZARRS, ""
+            return ZARRS, ""
         if not _little(shard.index_codecs[0]):
-            return _ZARRS, ""
+            return ZARRS, ""
         codecs, index = shard.codecs, spelled(shard.index_location)
     if not codecs or not isinstance(codecs[0], BytesCodec) or not _little(codecs[0]):
-        return _ZARRS, ""
+        return ZARRS, ""
     if len(codecs) == 1:
         return None, index
     known: dict[type, Unpack] = {ZstdCodec: unzstd, BloscCodec: unblosc}
     packer = codecs[1].codec if isinstance(codecs[1], Bounded) else codecs[1]
-    return (known.get(type(packer), _ZARRS) if len(codecs) == 2 else _ZARRS), index
+    return (known.get(type(packer), ZARRS) if len(codecs) == 2 else ZARRS), index
 
 
 def _little(codec: Any) -> bool:

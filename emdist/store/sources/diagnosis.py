@@ -116,6 +116,12 @@ def torn(ref: ArrayRef, block: int, error: Torn) -> CorruptChunkError:
     return _corrupt(ref, key, f"rows {start}..{end - 1}, block {block}", f"it is cut off: {why}")
 
 
+def cut_off(asked: Request, key: str, part: Region, why: object) -> CorruptChunkError:
+    """Return the error for a chunk of which emdist's own reader found that it is cut off."""
+    where = f"{asked.named(part)}, block {asked.block}"
+    return _corrupt(asked.ref, key, where, f"it is cut off: {why}")
+
+
 def _corrupt(ref: ArrayRef, key: str, rows: str, why: str) -> CorruptChunkError:
     return CorruptChunkError(
         f"Chunk {key!r} of {ref} ({rows}) cannot be decoded: {why}. Write this chunk again from "

@@ -18,7 +18,7 @@ from emdist.interfaces import Array
 from emdist.store.sources.chunk_files import ChunkFiles, Torn, Unusual
 
 #: Without O_NONBLOCK, opening a pipe in place of a file would wait for ever.
-_FLAGS = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+OPENED = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_rows(files: ChunkFiles, a: int, b: int) -> Array:
@@ -79,7 +79,7 @@ def expect_rows(files: ChunkFiles, a: int, b: int) -> None:
         return
     for unit in range(a // files.unit, (b - 1) // files.unit + 1):
         try:
-            fd = os.open(files.path(unit), _FLAGS)
+            fd = os.open(files.path(unit), OPENED)
         except OSError:
             continue  # The read itself will report it.
         try:
@@ -123,7 +123,7 @@ def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
 
     A map also needs values that are aligned to the size of an item.
     """
-    fd = os.open(files.path(a // files.unit), _FLAGS)
+    fd = os.open(files.path(a // files.unit), OPENED)
     try:
         size = _size(fd)
         first, last = _place(files, a, b)
@@ -134,7 +134,7 @@ def _mapped(files: ChunkFiles, a: int, b: int) -> Array:
         if not in_a_row or begin % files.array.dtype.itemsize or begin + wanted > size:
             out: Array = np.empty(wanted, np.uint8)
             for i, span in enumerate(spans):
-                _copy(fd, span, out.data[i * each : (i + 1) * each])
+                copied(fd, span, out.data[i * each : (i + 1) * each])
             return _rows(files, out, b - a)
         start = begin // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
         pages = mmap.mmap(fd, begin + wanted - start, access=mmap.ACCESS_COPY, offset=start)
@@ -150,7 +150,7 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
     """Decode rows a..b of one file into `out`. Return the number of bytes written."""
     first, last = _place(files, a, b)
     each = files.chunk_bytes
-    fd = os.open(files.path(unit), _FLAGS)
+    fd = os.open(files.path(unit), OPENED)
     try:
         size = _size(fd)
         spans = _spans(files, fd, size, last)[first:]
@@ -159,12 +159,12 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
         for i, (at, length) in enumerate(spans):
             part = out[i * each : (i + 1) * each]
             if files.unpack is None:
-                _copy(fd, (at, length), part)
+                copied(fd, (at, length), part)
                 continue
             # One packed chunk at a time, so that a thread holds at most one block and one packed
             # chunk.
             packed = scratch.data[:length]
-            _copy(fd, (at, length), packed)
+            copied(fd, (at, length), packed)
             try:
                 files.unpack(packed, part)
             except Torn as error:
@@ -175,7 +175,7 @@ def _filled(files: ChunkFiles, unit: int, a: int, b: int, out: memoryview) -> in
     return len(spans) * each
 
 
-def _copy(fd: int, span: tuple[int, int], out: memoryview) -> None:
+def copied(fd: int, span: tuple[int, int], out: memoryview) -> None:
     """Read a span of the file into `out`."""
     at, length = span
     done = 0

@@ -188,7 +188,7 @@ class ZarrSource(Buffered):
             raise torn(ref, i, error) from None
         except Exception as error:  # noqa: BLE001  Zarr meets the same failure and explains it
             if is_defect(error):
-                _tell_of_slow_reads(f"{type(error).__name__}: {error}")
+                tell_of_slow_reads(f"{type(error).__name__}: {error}")
             return None
 
     def _pieces(self, ref: ArrayRef, i: int) -> tuple[Array, Ranges] | None:
@@ -207,7 +207,7 @@ class ZarrSource(Buffered):
                 lost.append((low, high))
             except Exception as error:  # noqa: BLE001  as above
                 if is_defect(error):
-                    _tell_of_slow_reads(f"{type(error).__name__}: {error}")
+                    tell_of_slow_reads(f"{type(error).__name__}: {error}")
                 return None
         return out, tuple(lost)
 
@@ -252,7 +252,7 @@ class ZarrSource(Buffered):
 
 
 @cache
-def _tell_of_slow_reads(why: str) -> None:
+def tell_of_slow_reads(why: str) -> None:
     """Warn once per process that a defect makes reads slow. The rows are right all the same."""
     log.warning(
         "emdist's own reader of local chunks failed (%s), so Zarr reads them, which is slower. "
