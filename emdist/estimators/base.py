@@ -39,6 +39,7 @@ from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
 from emdist.fit.fitted import Collect, result
 from emdist.fit.observed import observed_source
+from emdist.fit.prepared_blocks import held_prepared
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
@@ -164,7 +165,7 @@ class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
         before = fitted if getattr(self, "warm_start", False) else None
         missing = self.non_finite == "missing"
         made = learned_for(self.prepare, source, engine, missing, self.verbose, before)
-        return prepared(source, made), made
+        return source if made is None else held_prepared(source, made, engine), made
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to the rows of `X`.

@@ -315,6 +315,11 @@ class Log1p(Transforming):
 
     _accepts_missing: ClassVar[bool] = True
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
     def _prepare_step(self) -> PrepareStep:
         return make_steps(["log1p"])[0]
 

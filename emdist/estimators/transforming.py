@@ -19,13 +19,14 @@ from emdist.estimators.preparing import warn_of
 from emdist.estimators.settings import Settings
 from emdist.estimators.wording import Speaking
 from emdist.fit.fitted import RowValues
+from emdist.fit.survey import check_total
 from emdist.inputs.frames import check_names, names_in
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Array, Engine, Source
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.inverse import inverse_of
-from emdist.prepare.learning import learn
+from emdist.prepare.learning import check_weights, learn
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
@@ -111,7 +112,7 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         ----------
         X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
             The data. A text or path is the path or URL of a Zarr array. Stored data are read in
-            blocks and never loaded as a whole. RowValues that another transformer has prepared are
+            blocks and never loaded as a whole. Rows that another transformer has prepared are
             accepted, too.
         y : None
             Ignored. scikit-learn's pipelines pass it.
@@ -127,6 +128,9 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         source = self._source(X, sample_weight, engine)
         missing = self._reading().non_finite == "missing"
         made = learn([step], source, engine, missing)
+        if is_in_memory(X) and not step.need(source.shape[1]):
+            found = engine.map_reduce(_Check(source, made, missing), range(len(source)))
+            check_total(float(found["weight"]))
         warn_of(made, stacklevel=3)
         self._preparation = made  # type: ignore[misc]
         self._names = names_of(source)  # type: ignore[misc]
@@ -213,6 +217,23 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
                 )
             names = given
         return np.array(self._preparation.names_out(names), object)
+
+
+@dataclass(frozen=True, eq=False)
+class _Check:
+    """The task that prepares the rows of one block, to see whether they can be prepared."""
+
+    source: Source
+    preparation: Preparation
+    missing: bool
+
+    def __call__(self, i: int) -> Sums:
+        block = self.source.read(i)
+        check_weights(block)
+        total = 0.0
+        for x, weight in self.preparation.counted(block, self.missing):
+            total += len(x) if weight is None else float(weight.sum())
+        return Sums({"weight": np.array(total)})
 
 
 @dataclass(frozen=True, eq=False)

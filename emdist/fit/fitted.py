@@ -117,7 +117,9 @@ class Fitted:
         FeatureNamesError
             If its features have other names, or another order.
         """
-        found = source.source if isinstance(source, PreparedSource) else source
+        # Rows that others have prepared, in a pipeline, are the data of this model.
+        own = self.preparation is not None
+        found = source.source if own and isinstance(source, PreparedSource) else source
         if found.shape[1] != self.n_features_in:
             raise ShapeError(
                 f"The model was fitted to {self.n_features_in} features, but the data have "

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
+from emdist.engines.threads import LocalEngine
 from emdist.errors import CheckpointError
 from emdist.fit.data_changes import stamps
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.plan import Plan
+from emdist.fit.prepared_blocks import kept_prepared
 from emdist.interfaces import Array, Engine, Source
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.learning import learn
 from emdist.prepare.making import make_steps
 from emdist.prepare.preparation import Preparation
-from emdist.prepare.source import prepared
 from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.run_folder import RunFolder
+from emdist.store.sources.buffered import Buffered
 
 #: The kind of the checkpoint that holds what the steps have learned.
 PREPARE = "prepare"
@@ -130,9 +132,13 @@ class Preparing:
         """Learn the steps from all rows."""
         total = len(self.source)
         self.listen(Progress("prepare", 0, total))
+        # Blocks that are read once are not worth keeping: the budget is for prepared blocks.
+        once = self.source
+        if isinstance(once, Buffered) and isinstance(self.engine, LocalEngine):
+            once = replace(once, keep=None)
         return learn(
             self.steps,
-            self.source,
+            once,
             self.engine,
             self.missing,
             lambda done: self.listen(Progress("prepare", done, total)),
@@ -140,4 +146,4 @@ class Preparing:
 
     def ready(self, made: Preparation) -> tuple[Plan, ...]:
         """Return the plans of the fits, whose rows are prepared."""
-        return tuple(self.plans(prepared(self.source, made)))
+        return tuple(self.plans(kept_prepared(self.source, made, self.engine)))

@@ -81,6 +81,10 @@ class Affine:
     def __call__(self, x: Floats) -> Floats:
         """Return the map of rows `x` (m, d), which is overwritten."""
         x -= self.shift
+        return self.scaled(x)
+
+    def scaled(self, x: Floats) -> Floats:
+        """Return the map of rows from which the shift is subtracted already; overwrites `x`."""
         if self.factor.ndim == 1:
             x *= self.factor
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from emdist.errors import DataError
+from emdist.errors import DataError, WeightError
 from emdist.interfaces import Floats
 
 #: A matrix of pairwise moments may have negative eigenvalues of this size by rounding, relative to
@@ -50,3 +50,13 @@ def share_of(values: Floats, share: float) -> int:
     """Return how many components explain more than `share` of the variance together."""
     explained = np.cumsum(values / values.sum())
     return min(len(values), int(np.searchsorted(explained, share, side="right")) + 1)
+
+
+def check_weight(weight: float) -> None:
+    """Raise WeightError unless variances can be divided by `weight` less 1."""
+    if not weight >= 2:
+        raise WeightError(
+            "pca needs at least two rows, but the total weight of the rows is "
+            f"{weight:g} (n_samples={weight:g}). Variances are divided by that weight less 1. If "
+            "sample weights are shares of 1, multiply them by the number of rows."
+        )

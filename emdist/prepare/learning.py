@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DataError, ShapeError, WeightError
+from emdist.errors import DataError, WeightError
 from emdist.inputs.names import brief, names_of
 from emdist.interfaces import Block, Engine, Source
 from emdist.prepare.base import Known, Need, PrepareStep
+from emdist.prepare.eigen import check_weight
 from emdist.prepare.moments import StepMoments, moments_of
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.range_finder import found_range
@@ -98,6 +99,8 @@ def learn(
             made = replace(made, notes=(*made.notes, note))
             passes += step.passes  # type: ignore[attr-defined]
         else:
+            if need in ("covariance", "pairs"):
+                check_weight(known.weight)
             _check_pairs(known, made, names)
             learned, doubts = step.learn(known, made.names_out(names))
         made, known = made.then(step, learned, doubts), step.moved(known, learned)
@@ -133,9 +136,9 @@ def _known(task: LearnTask, engine: Engine, done: Done | None) -> Known:
     """Return the moments of the rows that `task` prepares, by one pass."""
     found = engine.map_reduce(task, range(len(task.source)), done)
     if not found.weight > 0:
-        raise ShapeError(
-            "No row is left to learn the steps of prepare from: all rows are left out, or have "
-            "the weight 0. Check the data."
+        raise WeightError(
+            "No row is left to learn the steps of prepare from: all sample weights are zero, or "
+            "all rows are left out. Check the data and their weights."
         )
     known = found.known()
     with np.errstate(over="ignore"):

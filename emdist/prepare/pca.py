@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from emdist.errors import CheckpointError, ConfigError, ShapeError, WeightError
+from emdist.errors import CheckpointError, ConfigError, ShapeError
 from emdist.interfaces import Array, Floats
 from emdist.prepare.base import Affine, Known, LearnedArrays, Need, PrepareStep, RowsAt
-from emdist.prepare.eigen import decomposed, share_of
+from emdist.prepare.eigen import check_weight, decomposed, share_of
 from emdist.prepare.incomplete import completed
 
 #: The largest number of features whose covariance is computed by default. Sums of a pass hold one
@@ -128,11 +128,10 @@ class PcaStep(PrepareStep):
         k, doubts = self._number(values, known.weight), []
         if values[k - 1] <= values[0] * d * np.finfo(np.float64).eps:
             rank = int((values > values[0] * d * np.finfo(np.float64).eps).sum())
-            if isinstance(self.components, int):
-                doubts.append(
-                    f"pca: the rows vary in {rank} directions only, but {k} components are kept. "
-                    f"The others hold rounding errors. Ask for at most {rank} components."
-                )
+            doubts.append(
+                f"pca: the rows vary in {rank} directions only, but {k} components are kept. The "
+                f"others hold rounding errors. Ask for at most {rank} components."
+            )
             if self.whiten:
                 raise ConfigError(
                     f"pca cannot whiten {k} components, because the rows vary in {rank} directions "
@@ -225,16 +224,6 @@ def _deviations(variance: Array) -> Floats:
     eps = np.finfo(np.float64).eps
     found: Floats = np.maximum(np.sqrt(variance), eps)
     return found
-
-
-def check_weight(weight: float) -> None:
-    """Raise WeightError unless variances can be divided by `weight` less 1."""
-    if not weight >= 2:
-        raise WeightError(
-            f"pca needs at least two rows, but the total weight of the rows is {weight:g}. "
-            "Variances are divided by that weight less 1. If sample weights are shares of 1, "
-            "multiply them by the number of rows."
-        )
 
 
 step = PcaStep

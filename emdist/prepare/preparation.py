@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from emdist.errors import NonFiniteError
 from emdist.interfaces import Array, Block, Floats
-from emdist.kernels.tiles.tiles import tiles
+from emdist.kernels.tiles.scaling import scaled
+from emdist.kernels.tiles.tiles import shifted, tiles
 from emdist.prepare.base import Affine, LearnedArrays, PrepareStep, RowsAt
 
 #: Bytes of a tile of rows in float64. Matrix products gain from tiles larger than those of kernels.
-_TILE = 4 << 20
+_TILE = 1 << 19
 
 #: How to go on with missing values: for steps that need complete rows, and for others.
 _COMPLETE = (
@@ -26,7 +27,7 @@ _COMPLETE = (
 _COUNTED = "or to 'missing' if NaN stands for values missing at random."
 
 #: A part of the work on a tile: an affine map, or a step that is none.
-_Part: TypeAlias = Callable[[Floats, RowsAt], Floats]
+_Part: TypeAlias = Affine | Callable[[Floats, RowsAt], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +108,11 @@ class Preparation:
                 joined = affine if joined is None else joined.then(affine)
                 continue
             if joined is not None:
-                parts.append(partial(_mapped, joined))
+                parts.append(joined)
                 joined = None
             parts.append(partial(_stepped, step, learned))
         if joined is not None:
-            parts.append(partial(_mapped, joined))
+            parts.append(joined)
         return tuple(parts)
 
     def tiles(self, block: Block, missing: bool = True) -> Iterator[tuple[int, int, Floats]]:
@@ -126,20 +127,29 @@ class Preparation:
             values outside of a step's domain.
         """
         d = max(self.widths)
-        rows = int(min(8192, max(256, _TILE // (8 * d))))
+        rows = int(min(8192, max(512, _TILE // (8 * d))))
         checked = block.x.dtype.kind == "f"
+        parts = self._parts
+        # An affine map begins with a difference, which is taken while the tile is read.
+        begins = parts[0] if parts and isinstance(parts[0], Affine) else None
         for a, b in tiles(len(block.x), rows):
-            x = block.x[a:b].astype(np.float64)
+            if begins is not None:
+                x = shifted(block.x[a:b], begins.shift, "float64")
+            else:
+                x = block.x[a:b].astype(np.float64)
             at = RowsAt(block.start + a, None if block.mask is None else block.mask[a:b])
             # Rows that are left out may hold anything.
             with np.errstate(all="ignore"):
                 if checked and not np.isfinite(x.sum()):
-                    self._check(x, at, block.missing_note, missing)
-                for part in self._parts:
-                    x = part(x, at)
+                    self._check(block.x[a:b], at, block.missing_note, missing)
+                for i, part in enumerate(parts):
+                    if isinstance(part, Affine):
+                        x = part.scaled(x) if i == 0 else part(x)
+                    else:
+                        x = part(x, at)
             yield a, b, x
 
-    def _check(self, x: Floats, at: RowsAt, note: str, missing: bool) -> None:
+    def _check(self, x: Array, at: RowsAt, note: str, missing: bool) -> None:
         """Raise NonFiniteError if a row holds infinity, or NaN that is not accepted."""
         if len(rows := at.wrong(np.isinf(x).any(axis=1))):
             row = int(rows[0])
@@ -161,6 +171,10 @@ class Preparation:
     def __call__(self, block: Block) -> Array:
         """Return the prepared rows of a block, (n, n_features). Raises the errors of `tiles`."""
         out = np.empty((len(block.x), self.n_features), self.dtype(block.x.dtype))
+        match self._parts:
+            case (Affine(shift, factor, None),) if factor.ndim == 1:
+                if scaled(block.x, shift, factor, out):
+                    return out
         for a, b, x in self.tiles(block):
             with np.errstate(all="ignore"):
                 out[a:b] = x
@@ -202,10 +216,6 @@ class Preparation:
     def config(self) -> list[Any]:
         """Return the steps as a configuration has them."""
         return [step.config() for step in self.steps]
-
-
-def _mapped(affine: Affine, x: Floats, at: RowsAt) -> Floats:
-    return affine(x)
 
 
 def _stepped(step: PrepareStep, learned: LearnedArrays, x: Floats, at: RowsAt) -> Floats:

@@ -16,8 +16,8 @@ import numpy as np
 from emdist.errors import ShapeError
 from emdist.interfaces import Engine, Floats, Source
 from emdist.prepare.base import Known, LearnedArrays
-from emdist.prepare.eigen import signed
-from emdist.prepare.pca import PcaStep, check_weight
+from emdist.prepare.eigen import check_weight, signed
+from emdist.prepare.pca import PcaStep
 from emdist.prepare.preparation import Preparation
 from emdist.sums import Sums
 

@@ -14,6 +14,7 @@ from emdist.interfaces import Block, Source
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.preparation import Preparation
 from emdist.store.sources.ahead import expect
+from emdist.store.sources.resident import Keep
 from emdist.store.sources.stamps import Stamped
 
 
@@ -29,12 +30,15 @@ class PreparedSource:
         What is done with its rows.
     feature_names
         The names by which data are compared with a model: those of `source` if the model itself
-        prepares rows, those of prepared features in a pipeline, or None.
+        prepares rows, or None.
+    keep
+        Which prepared blocks are kept between passes, or None for none.
     """
 
     source: Source
     preparation: Preparation
     feature_names: Names = None
+    keep: Keep | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,12 +65,18 @@ class PreparedSource:
 
     def read(self, i: int) -> Block:
         """Return block `i`, prepared."""
+        if self.keep is not None and (kept := self.keep.get(i)) is not None:
+            return kept
         block = self.source.read(i)
-        return replace(block, x=self.preparation(block))
+        block = replace(block, x=self.preparation(block))
+        if self.keep is not None:
+            self.keep.put(block)
+        return block
 
     def expect(self, i: int) -> None:
         """Let the source read block `i` ahead, if it can."""
-        expect(self.source, i)
+        if self.keep is None or self.keep.get(i) is None:
+            expect(self.source, i)
 
     def needs(self, i: int) -> tuple[Any, ...]:
         """Return the keys of persisted Dask chunks from which block `i` is made."""
@@ -138,8 +148,10 @@ def row_bytes(source: Source) -> int:
 
 
 def unprepared(source: Source) -> Source:
-    """Return the source whose rows `source` prepares; `source` itself if it prepares none."""
-    return source.source if isinstance(source, PreparedSource) else source
+    """Return the source of the rows before all steps; `source` itself if there are none."""
+    while isinstance(source, PreparedSource):
+        source = source.source
+    return source
 
 
 def with_source(source: Source, change: Callable[[Source], Source]) -> Source:
