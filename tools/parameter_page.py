@@ -39,6 +39,7 @@ MORE_OPTIONS: Mapping[str, str] = {
     "prepare": "`--prepare`, once for each step",
     "labels.write": "`--no-labels`",
     "labels.outputs": "`--output` of `emdist label`",
+    "labels.components": "`--component` of `emdist label`",
     "labels.overwrite": "`--overwrite` of `emdist label`",
 }
 #: Parameters in Python that set a key, where the names differ.

@@ -5,11 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
-from emdist.cli.options import EPILOG, Overwrite, command_group, help_text
+from emdist.cli.options import (
+    EPILOG,
+    OUTPUTS_HELP,
+    ChosenComponents,
+    Overwrite,
+    command_group,
+    help_text,
+)
 from emdist.parameters.configuration import help_of
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
@@ -124,9 +131,10 @@ def label(
             "--output",
             "-o",
             metavar="NAME",
-            help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
+            help=OUTPUTS_HELP,
         ),
     ] = None,
+    components: Annotated[list[int] | None, ChosenComponents] = None,
     overwrite: Annotated[bool, Overwrite] = False,
     settings: Settings = None,
     storage: Storage = None,
@@ -140,11 +148,13 @@ def label(
       emdist flow label runs/monday new.zarr new-labels.zarr
       emdist flow label runs/monday new.zarr scores.zarr -o labels -o score
     """
-    values = {"model": model, "data": {"path": data}, "out": out, "overwrite": overwrite}
+    values: dict[str, Any] = {"model": model, "data": {"path": data}, "out": out}
+    values["overwrite"] = overwrite
     with _prefect():
         from emdist.flows.label import run
 
-        code = run(values | {"outputs": outputs or ["labels"]}, settings or (), storage)
+        values |= {"outputs": outputs or ["labels"], "components": components}
+        code = run(values, settings or (), storage)
     _leave(code)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from emdist.cli.options import (
+    OUTPUTS_HELP,
+    ChosenComponents,
     Json,
     Overwrite,
     Quiet,
@@ -18,6 +20,7 @@ from emdist.cli.options import (
     completed,
     laid_over,
 )
+from emdist.parameters.choices import OutputName
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import display
 
@@ -34,10 +37,11 @@ def label(
             "--output",
             "-o",
             metavar="NAME",
-            help="What to write: labels, score or responsibilities. Repeatable. (default: labels)",
-            autocompletion=completed("labels", "score", "responsibilities"),
+            help=OUTPUTS_HELP,
+            autocompletion=completed(*get_args(OutputName)),
         ),
     ] = None,
+    components: Annotated[list[int] | None, ChosenComponents] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
@@ -60,6 +64,7 @@ def label(
     Examples:
       emdist label runs/profiles new.zarr new-labels.zarr
       emdist label runs/profiles new.zarr scores.zarr -o labels -o score
+      emdist label runs/ocean new.zarr maps.zarr -o labels -o probability --component 3
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:
@@ -81,6 +86,7 @@ def label(
                 tuple(outputs or ["labels"]),
                 overwrite,
                 listen,
+                components,
             )
         page = page_of_labelling(summary)
         following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")

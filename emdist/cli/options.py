@@ -6,11 +6,12 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from emdist.errors import ConfigError
+from emdist.parameters.choices import OutputName
 from emdist.parameters.configuration import CONFIGURATION, help_of
 from emdist.wording import OPTIONS
 
@@ -46,6 +47,13 @@ Json = Annotated[
     typer.Option("--json", metavar="", help="Print JSON lines: one per event, the result last."),
 ]
 Overwrite = typer.Option("--overwrite", metavar="", help="Replace the output if it exists.")
+ChosenComponents = typer.Option(
+    "--component",
+    metavar="N",
+    help="Component of the output probability, -1 for noise. Repeatable. (default: all)",
+)
+#: The help of the option for outputs.
+OUTPUTS_HELP = f"What to write: {', '.join(get_args(OutputName))}. Repeatable. (default: labels)"
 Workers = Annotated[
     int | None,
     typer.Option(

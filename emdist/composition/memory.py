@@ -12,6 +12,7 @@ from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.fit.together.lockstep import BUDGET
 from emdist.interfaces import Engine, Source
+from emdist.store.labels.outputs import OUTPUTS, needs_posterior
 from emdist.store.sources.plan import longest
 from emdist.store.sources.sizes import largest_block
 from emdist.wording import either
@@ -103,11 +104,12 @@ def checked_memory(
 
 
 def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
-    """Return the bytes of one block's responsibilities in a thread, if `outputs` has them."""
-    if "responsibilities" not in outputs:
+    """Return the bytes of one block's responsibilities in a thread, if `outputs` need them."""
+    if not needs_posterior(outputs):
         return 0
     # Once as computed, at most in float64, and once as written, in float32.
-    return longest(source.bounds) * n_columns * (8 + 4)
+    stored = any(OUTPUTS[name].components for name in outputs)
+    return longest(source.bounds) * n_columns * (8 + (4 if stored else 0))
 
 
 def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -> None:

@@ -15,6 +15,7 @@ from emdist.fit.assigned import assigned
 from emdist.fit.sample import Sample, highest
 from emdist.interfaces import Block, Floats, Model, Numerics, Source
 from emdist.models.together import Parted, e_steps
+from emdist.store.labels.outputs import needs_posterior
 from emdist.store.labels.writer import LabelWriter
 from emdist.sums import Sums
 
@@ -130,7 +131,7 @@ class LabelBlock:
 
     def _labelled(self, i: int) -> Sums:
         block = self.source.read(i)
-        wants_resp = self.writer is not None and "responsibilities" in self.writer.outputs
+        wants_resp = self.writer is not None and needs_posterior(self.writer.outputs)
         found = assigned(self.model, block, self.params, self.origin, self.numerics, wants_resp)
         _, weight = block.valid()
         given = np.ones(len(found.labels)) if weight is None else weight

@@ -4,7 +4,7 @@
 # as `flow.serve` does.
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from prefect import flow, task
@@ -16,6 +16,7 @@ from emdist.flows.script import current
 from emdist.flows.telling import say, teller
 from emdist.flows.workarounds.private import check_public, joined, storage_options
 from emdist.jobs.label import label_data
+from emdist.parameters.choices import OutputName
 from emdist.report.summary import page_of_labelling
 from emdist.settings.config import ClusterSection, NewDataSection, Section, make_section
 from emdist.settings.file import overridden
@@ -28,7 +29,8 @@ class Labelling(Section):
     model: str
     data: NewDataSection
     out: str
-    outputs: tuple[Literal["labels", "score", "responsibilities"], ...] = ("labels",)
+    outputs: tuple[OutputName, ...] = ("labels",)
+    components: tuple[int, ...] | None = None
     overwrite: bool = False
     cluster: ClusterSection = ClusterSection()
 
@@ -61,7 +63,14 @@ def label(config: Labelling) -> dict[str, Any]:
         @task(name="label", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
             return label_data(
-                model, whole.data, out, whole.cluster, whole.outputs, whole.overwrite, tell
+                model,
+                whole.data,
+                out,
+                whole.cluster,
+                whole.outputs,
+                whole.overwrite,
+                tell,
+                whole.components,
             )
 
         summary = work()

@@ -8,27 +8,17 @@ from typing import Any
 from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
-from emdist.errors import RunMismatchError
-from emdist.fit.data_changes import stamps
-from emdist.fit.events import Began, Listener, Progress, Warned, unheard
+from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
+from emdist.jobs.label_source import LabelWork, label_source
 from emdist.jobs.records import load_fitted, reading_of
-from emdist.prepare.source import unprepared, with_source
-from emdist.settings.config import (
-    ClusterSection,
-    DataSection,
-    FitSection,
-    NewDataSection,
-    ReadingSection,
-)
-from emdist.store.labels.creation import label_writer
-from emdist.store.labels.place import labels_of_other_files
+from emdist.prepare.source import with_source
+from emdist.settings.config import ClusterSection, DataSection, NewDataSection, ReadingSection
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
-from emdist.store.runs.run_record import digest
-from emdist.sums import Sums, whole
+from emdist.sums import Sums
 
 
 def label_data(
@@ -39,6 +29,7 @@ def label_data(
     outputs: Sequence[str] = ("labels",),
     overwrite: bool = False,
     listen: Listener = unheard,
+    components: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Label all rows of `data` into the Zarr group `out`; resume if labels are there in part.
 
@@ -54,11 +45,13 @@ def label_data(
     cluster
         Where to compute; None for threads of this process.
     outputs
-        What to write: ``labels``, ``score``, ``responsibilities``.
+        What to write: names from `emdist.store.labels.outputs.OUTPUTS`.
     overwrite
         Whether labels of another model, of other data or with other policies may be replaced.
     listen
         Called with each event.
+    components
+        The components of the output ``probability``, -1 for noise; None for all.
 
     Returns
     -------
@@ -85,43 +78,15 @@ def label_data(
     source = fitted.prepared(make_source(data))
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
-    before = stamps(source)
-    identity = {
-        "model": read_model(model).sha256,
-        "data": digest([dict(source.fingerprint()), before.get("sizes")]),
-    }
-    if labels_of_other_files(out, identity, before):
-        listen(
-            Warned(
-                "The files of the data were copied or written again since they were last labelled. "
-                "emdist labels all rows again."
-            )
-        )
-    writer = label_writer(
-        out,
-        tuple(outputs),
-        source.bounds,
-        fitted.n_columns,
-        identity,
-        overwrite=overwrite,
-        noise=section.noise is not None,
-        stamps=before,
-        policies={name: getattr(data, name) for name in ReadingSection.POLICIES},
-    )
-    listen(Began("label", f"{source.shape[0]:,} rows to {out}{_policies(data)}"))
-    # `missing` follows from how these rows are read, which may differ from the fitted rows.
-    read = {"missing": data.non_finite == "missing", "n_components": fitted.n_columns}
-    recipe = Recipe(section.model_copy(update=read), FitSection(sample_rows=1))
-    sums = _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
-    if stamps(source) != before:
-        raise RunMismatchError(
-            f"The data changed while emdist labelled them, so the labels at {out} may belong to "
-            "the old or the new data. Wait until the data are complete, then start the same "
-            "command again. It labels all rows again."
-        )
-    writer.finish()
-    minimises = recipe.model.minimises
-    return _summary(model, writer, source, sums, minimises, data.weights is not None)
+    work = LabelWork(
+        str(model), read_model(model).sha256, section, fitted, source, data, out, tuple(outputs),
+        components, overwrite, data.weights is not None,
+    )  # fmt: skip
+
+    def labelled(recipe: Recipe, writer: LabelWriter) -> Sums:
+        return _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
+
+    return label_source(work, labelled, listen)
 
 
 def _labelled(
@@ -149,36 +114,3 @@ def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> Dat
     if isinstance(data, DataSection):
         data = NewDataSection.model_validate(data.model_dump(include=data.model_fields_set))
     return data.read_as(reading)
-
-
-def _policies(data: DataSection) -> str:
-    """Format the policies that are not the defaults, for the first line."""
-    found = {name: getattr(data, name) for name in ReadingSection.POLICIES}
-    told = [f"{name}: {value}" for name, value in found.items() if value not in ("raise", "cf")]
-    return f" ({', '.join(told)})" if told else ""
-
-
-def _summary(
-    model: Location,
-    writer: LabelWriter,
-    source: Source,
-    sums: Sums,
-    minimises: bool,
-    weighted: bool,
-) -> dict[str, Any]:
-    rows, features = unprepared(source).shape
-    counts = [whole(n) for n in sums["count"]]
-    score, weight = float(sums["score"]), float(sums["weight"])
-    return {
-        "model": str(model),
-        "data": str(source.fingerprint().get("array", "in memory")),
-        "labels": str(writer.location),
-        "outputs": list(writer.outputs),
-        "rows": rows,
-        "features": features,
-        **({} if weighted else {"rows_left_out": rows - whole(weight)}),
-        "objective": "inertia" if minimises else "log-likelihood per row",
-        "score": score if minimises or not weight else score / weight,
-        "components": counts[:-1] if writer.noise else counts,
-        **({"noise": counts[-1]} if writer.noise else {}),
-    }

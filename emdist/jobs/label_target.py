@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
 from emdist.settings.config import Config
+from emdist.store.labels.array_plans import chosen_columns
 from emdist.store.labels.check import is_labelled
+from emdist.store.labels.creation import check_outputs
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import Wanted, check_place
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import OWN
@@ -31,6 +35,45 @@ def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> L
     return target
 
 
+def check_labels(
+    recipes: Sequence[Recipe],
+    outputs: Sequence[str],
+    components: Sequence[int] | None,
+    n_columns: int,
+) -> None:
+    """Check before anything is computed that the models have what is to be written.
+
+    Parameters
+    ----------
+    recipes
+        The models, of which one will label the rows.
+    outputs, components
+        What is to be written.
+    n_columns
+        The number of columns of responsibilities of the largest model.
+
+    Raises
+    ------
+    ConfigError
+        If an output or a component does not exist, or if a model without posterior probabilities
+        has no such output.
+    """
+    check_outputs(outputs, components)
+    for recipe in recipes:
+        unknown = [name for name in outputs if OUTPUTS[name].of_mixtures]
+        if unknown and recipe.model.minimises:
+            raise ConfigError(
+                f"The output {', '.join(unknown)} cannot be written: {recipe.section.name} has no "
+                "posterior probabilities, because each row belongs wholly to the nearest centre. "
+                "Leave the output out, or fit a mixture."
+            )
+    noise = recipes[0].section.noise is not None
+    try:
+        chosen_columns(components, n_columns, noise)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def labels_stand(
     config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
 ) -> bool:
@@ -40,5 +83,7 @@ def labels_stand(
     """
     labels = config.labels
     overwrite = labels.overwrite or replaces
-    found = check_place(target, Wanted(identity, tuple(labels.outputs), overwrite))
+    components = None if labels.components is None else tuple(labels.components)
+    wanted = Wanted(identity, tuple(labels.outputs), overwrite, components=components)
+    found = check_place(target, wanted)
     return found == "continue" and is_labelled(target)

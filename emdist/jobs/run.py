@@ -24,7 +24,7 @@ from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
 from emdist.jobs.job import Job
-from emdist.jobs.label_target import labels_location, labels_stand
+from emdist.jobs.label_target import check_labels, labels_location, labels_stand
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
 from emdist.prepare.source import has_known_width, planned
@@ -83,6 +83,10 @@ def open_job(
     target = labels_location(config, location, kind.own)
     ready = planned(source, config.steps)
     given = checked_start(recipes, ready, exact=has_known_width(config.steps))
+    if config.labels.write:
+        labels, columns = config.labels, max(one.k for one in recipes)
+        columns += config.model.noise is not None
+        check_labels(recipes, labels.outputs, labels.components, columns)
     needs = checked_memory(
         recipes,
         ready,

@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias
 MissingChunks: TypeAlias = Literal["raise", "drop", "fill"]
 CorruptChunks: TypeAlias = Literal["raise", "drop"]
 Decode: TypeAlias = Literal["cf", "none"]
+OutputName: TypeAlias = Literal[
+    "labels", "score", "responsibilities", "probability", "max_posterior", "entropy"
+]
 NonFinite: TypeAlias = Literal["raise", "drop", "missing"]
 OnCollapse: TypeAlias = Literal["regularise", "reseed", "drop", "raise"]
 Assignment: TypeAlias = Literal["soft", "hard", "tempered", "stochastic"]

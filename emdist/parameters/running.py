@@ -64,7 +64,14 @@ RUNNING = {
         "list",
         "What to write for each row: 'labels' (index of the cluster or component), 'score' "
         "(log-likelihood, or squared or L1 distance), 'responsibilities' (one column for each "
-        "component).",
+        "component), and for mixtures 'probability' (one map for each of labels.components), "
+        "'max_posterior' (the largest posterior probability) and 'entropy' (of the posterior "
+        "probabilities, in nats).",
+    ),
+    "labels.components": Parameter(
+        "list of int",
+        "The components of the output 'probability', -1 for noise.",
+        default="all components.",
     ),
     "labels.overwrite": Parameter("bool", "Replace labels that are already at labels.path."),
     "labels.storage_options": Parameter("dict", "Options of the object store of labels.path."),

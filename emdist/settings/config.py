@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from emdist.inputs.validation import (
     run_key,
     size,
 )
+from emdist.parameters.choices import OutputName
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.making import make_steps, steps_as_config
 from emdist.settings.data import DataSection as DataSection
@@ -127,7 +128,8 @@ class LabelsSection(Section):
 
     write: bool = True
     path: str | None = None
-    outputs: list[Literal["labels", "score", "responsibilities"]] = Field(["labels"])
+    outputs: list[OutputName] = Field(["labels"])
+    components: list[int] | None = None
     overwrite: bool = False
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
@@ -137,7 +139,7 @@ class LabelsSection(Section):
         """Refuse an empty list before the fit, and not when labels are due after it."""
         if not outputs and info.data.get("write", True):
             raise ValueError(
-                "expected at least one of labels, score, responsibilities, got []. To fit "
+                f"expected at least one of {', '.join(get_args(OutputName))}, got []. To fit "
                 "without labels, set labels.write to 'false'."
             )
         return outputs

@@ -6,6 +6,7 @@ Only metadata and names are read, unless verification of labels is requested.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from emdist.errors import DtypeError, ShapeError
 from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
 from emdist.store.labels.check import damaged_blocks
+from emdist.store.labels.layouts import GridLayout, layout_in_mark
 from emdist.store.labels.place import label_mark, read_progress
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import check_matrix
@@ -67,6 +69,16 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
     return found
 
 
+def _grid_of(mark: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dimensions of labels on a grid, and nothing for those of rows."""
+    found = layout_in_mark(mark)
+    if found is None or not isinstance(found[0], GridLayout):
+        return {}
+    layout = found[0]
+    sizes = dict(zip(layout.dims, layout.shape, strict=True))
+    return {"dimensions": sizes, "chunks": list(layout.chunks)}
+
+
 def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] | None:
     """Return outputs and progress of a group of labels, or None if there is no such group.
 
@@ -80,6 +92,7 @@ def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] 
         "kind": "labels",
         "labels": str(location),
         "outputs": mark.get("outputs"),
+        **_grid_of(mark),
         "blocks_done": len(noted.done),
         "blocks": noted.blocks,
         "complete": len(noted.done) == noted.blocks,

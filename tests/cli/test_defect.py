@@ -76,7 +76,7 @@ def test_labels_are_not_called_damaged(
 ) -> None:
     from emdist.store.labels import writer as labels
 
-    monkeypatch.setattr(labels, "put_rows", failing(TypeError("put_rows() got a surprise")))
+    monkeypatch.setattr(labels, "put_part", failing(TypeError("put_part() got a surprise")))
     answer = emdist("fit", "x.zarr", "-k", 2, "--run", "run")
     assert answer.code == 1
     assert "no fault of your data: TypeError" in answer.err

@@ -190,7 +190,7 @@ def write(writer: LabelWriter, i: int) -> None:
 def test_labels_that_cannot_be_written(
     writer: LabelWriter, monkeypatch: pytest.MonkeyPatch, change: Exception
 ) -> None:
-    monkeypatch.setattr(labels, "put_rows", failing(change))
+    monkeypatch.setattr(labels, "put_part", failing(change))
     with pytest.raises(type(change)) as found:
         write(writer, 0)
     assert found.value is change

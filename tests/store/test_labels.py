@@ -37,7 +37,7 @@ from emdist.jobs.run import open_job
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, make_config
 from emdist.store.labels.check import damaged_blocks, is_labelled
 from emdist.store.labels.creation import label_writer
-from emdist.store.labels.layout import chunk_rows
+from emdist.store.labels.layouts import RowLayout, layout_of_plan
 from emdist.store.labels.place import Wanted, check_place, label_mark
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.files_local import LocalFolder
@@ -150,7 +150,7 @@ def test_rows_that_do_not_count_have_no_label(place: Location) -> None:
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_an_output_chunk_never_belongs_to_two_blocks(rows: int, blocks: int) -> None:
     bounds = tuple(rows * i for i in range(blocks + 1))
-    chunk = chunk_rows(bounds)
+    (chunk,) = layout_of_plan(bounds).chunks
     assert all(a % chunk == 0 for a in bounds[:-1])
     assert -(-rows // chunk) <= 16 * -(-rows // (1 << 22)), "millions of small chunks"
     if blocks == 1:
@@ -346,8 +346,9 @@ def test_overwriting_replaces_shapes_and_chunks_too(place: Location) -> None:
 
 def test_other_blocks_of_the_same_model_are_refused_unless_overwritten(place: Location) -> None:
     fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
-    assert check_place(place, Wanted(WHO, ("labels",), False, (80, 40, 3))) == "continue"
-    smaller = Wanted(WHO, ("labels",), False, (80, 20, 3))
+    same = Wanted(WHO, ("labels",), False, layout_of_plan((0, 40, 80)), 3)
+    assert check_place(place, same) == "continue"
+    smaller = Wanted(WHO, ("labels",), False, layout_of_plan((0, 20, 40, 60, 80)), 3)
     with pytest.raises(RunMismatchError, match=r"blocks of 40 rows.*now have 20.*data\.block_size"):
         check_place(place, smaller)
     assert np.array_equal(group(place)["labels"][:], assigned(0, 80).labels)  # type: ignore[index]
@@ -362,7 +363,10 @@ def test_other_blocks_of_the_same_model_are_refused_unless_overwritten(place: Lo
     [
         ((90, 40, 3), ["they have 80 rows, and the data now has 90"]),
         ((80, 40, 5), ["they are of 3 components, and the model now has 5"]),
-        ((80, 20, 3), ["they are in blocks of 40 rows, and the blocks now have 20"]),
+        (
+            (80, 20, 3),
+            ["they are in blocks of 40 rows, and the blocks now have 20"],
+        ),
         ((90, 20, 5), ["80 rows", "blocks of 40 rows", "3 components"]),
     ],
 )
@@ -370,8 +374,9 @@ def test_a_refusal_names_each_difference_of_the_layout_and_no_other(
     place: Location, layout: tuple[int, ...], said: list[str]
 ) -> None:
     fill(label_writer(place, ("labels",), (0, 40, 80), 3, WHO))
+    wanted = Wanted(WHO, ("labels",), False, RowLayout(layout[0], layout[1]), layout[2])
     with pytest.raises(RunMismatchError) as told:
-        check_place(place, Wanted(WHO, ("labels",), False, layout))
+        check_place(place, wanted)
     text = str(told.value)
     assert all(part in text for part in said)
     assert ("data.block_size" in text) == (layout[1] != 40)

@@ -14,9 +14,11 @@ from benchmarks.comparison.files import all_files, nbytes, sync
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
 from emdist.interfaces import Assigned, Block
 from emdist.store.labels.creation import label_writer
-from emdist.store.labels.place import OUTPUTS
 from emdist.store.places.location import Location
 from emdist.sums import Sums
+
+#: What is written.
+OUTPUTS = ("labels", "score", "responsibilities")
 
 NEEDS = ("emdist",)
 
@@ -62,7 +64,7 @@ def _write_all(work: Work, place: Path) -> float:
     found, x = _found(rows), np.zeros((rows, 1), np.float32)
     sums = Sums({"score": np.zeros(()), "weight": np.ones(()), "count": np.zeros(_COMPONENTS)})
     bounds = tuple(range(0, rows * (blocks + 1), rows))
-    writer = label_writer(Location(str(place)), tuple(OUTPUTS), bounds, _COMPONENTS, {})
+    writer = label_writer(Location(str(place)), OUTPUTS, bounds, _COMPONENTS, {})
     if work.options.get("synced"):
         sync(place)
 

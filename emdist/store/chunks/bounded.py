@@ -252,8 +252,10 @@ def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
 def check_memory(array: zarr.Array[Any]) -> None:
     """Raise DataError if a chunk, or a shard's rows, need more memory than this process has."""
     unit = array.shards or array.chunks
-    # A block has whole rows, but no more rows than the array.
-    rows = math.prod([min(unit[0], array.shape[0]), *array.shape[1:]])
+    # A block has whole rows, but no more rows than the array. Arrays of more dimensions are read in
+    # boxes, which may be one unit.
+    sizes = unit[1:] if array.ndim > 2 else array.shape[1:]
+    rows = math.prod([min(unit[0], array.shape[0]), *sizes]) if array.ndim else 1
     needed = max(math.prod(array.chunks), rows) * array.dtype.itemsize
     if needed > (memory := memory_here()):
         raise DataError(

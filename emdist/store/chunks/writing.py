@@ -16,6 +16,7 @@ checksum shows.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import uuid
@@ -60,59 +61,72 @@ def packers(dtype: str, chunk: tuple[int, ...]) -> tuple[Any, ...]:
     return BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()
 
 
-def put_rows(
-    location: Location, array: zarr.Array[Any], a: int, b: int, value: Array, digest: int = 0
+def put_part(
+    location: Location,
+    array: zarr.Array[Any],
+    region: tuple[slice, ...],
+    value: Array,
+    digest: int = 0,
 ) -> int:
-    """Store `value` as rows a..b of `array`. The rows must be whole chunks.
+    """Store `value` as a part of `array`. The part must consist of whole chunks.
 
     Parameters
     ----------
     location
         The root of the store that holds `array`.
     array
-        The array, open for writing. Zarr writes it where the layout is not simple.
+        The array, open for writing. Zarr writes it where the codecs are others.
+    region
+        The part, along each dimension. It ends at a chunk's end, or at the end of the array.
+    value
+        Its values.
     digest
         The CRC-32C of all bytes that were stored before.
 
     Returns
     -------
     int
-        The CRC-32C of these bytes, followed by the rows in the array's dtype.
+        The CRC-32C of these bytes, followed by the values in the array's dtype.
     """
     value = np.ascontiguousarray(value, array.dtype)
     pack = _packing(array) if location.is_local else None
     if pack is None:
-        array[a:b] = value
+        array[region] = value
         return extend(digest, value)
-    size, shape = array.chunks[0], (b - a, *array.shape[1:])
-    if value.shape != shape or a % size or (b % size and b != array.shape[0]):
+    pieces = list(zip(region, array.chunks, array.shape, strict=True))
+    if value.shape != tuple(part.stop - part.start for part, _, _ in pieces) or any(
+        part.start % size or (part.stop % size and part.stop != n) for part, size, n in pieces
+    ):
         raise ValueError(
-            f"values of shape {value.shape} do not fill rows {a}..{b} of an array of shape "
-            f"{array.shape} with chunks of {size} rows"
+            f"values of shape {value.shape} do not fill {region} of an array of shape "
+            f"{array.shape} with chunks of shape {array.chunks}"
         )
-    for at in range(a, b, size):
-        key = object_key(array, (at // size, *[0] * (array.ndim - 1)))
-        path = location.path / array.path / key
-        digest = _put_chunk(path, pack, value[at - a : at - a + size], array, digest)
-    return digest
+    firsts = [range(part.start, part.stop, size) for part, size, _ in pieces]
+    for first in itertools.product(*firsts):
+        cell = tuple(at // size for at, size in zip(first, array.chunks, strict=True))
+        inside = tuple(
+            slice(at - part.start, min(at + size, part.stop) - part.start)
+            for at, (part, size, _) in zip(first, pieces, strict=True)
+        )
+        _put_chunk(location.path / array.path / object_key(array, cell), pack, value[inside], array)
+    return extend(digest, value)
 
 
-def _put_chunk(path: Path, pack: Pack, rows: Array, array: zarr.Array[Any], digest: int) -> int:
-    """Store one chunk. Return `digest` extended by the rows."""
-    whole, size = rows, array.chunks[0]
-    if len(rows) < size:  # The last chunk of the array: Zarr stores every chunk at full size.
-        whole = np.full((size, *rows.shape[1:]), array.fill_value, array.dtype)
-        whole[: len(rows)] = rows
-    _store(path, pack(whole))
-    return extend(digest, rows)
+def _put_chunk(path: Path, pack: Pack, values: Array, array: zarr.Array[Any]) -> None:
+    """Store one chunk."""
+    if values.shape != array.chunks:  # At the end of the array: Zarr stores chunks at full size.
+        whole = np.full(array.chunks, array.fill_value, array.dtype)
+        whole[tuple(map(slice, values.shape))] = values
+        values = whole
+    _store(path, pack(np.ascontiguousarray(values)))
 
 
 def _packing(array: zarr.Array[Any]) -> Pack | None:
-    """Return the function that packs whole rows for Zarr, or None if the codecs are others."""
+    """Return the function that packs whole chunks for Zarr, or None if the codecs are others."""
     codecs: Sequence[Any] = getattr(array.metadata, "codecs", ())
     if [type(codec) for codec in codecs] != [BytesCodec, BloscCodec, Crc32cCodec]:
         return None
-    if array.chunks[1:] != array.shape[1:] or not array.dtype.isnative:
+    if not array.dtype.isnative:
         return None
     endian = codecs[0].endian
     if endian is not None and spelled(endian) != "little":

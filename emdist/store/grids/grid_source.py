@@ -16,6 +16,7 @@ from emdist.store.chunks.zarr_thread import apart
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.boxes import Boxes, boxes_of
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
+from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
 from emdist.store.grids.positions import Positions
 from emdist.store.grids.stored import StoredMembers
 from emdist.store.grids.variables import Members, Variable
@@ -43,6 +44,8 @@ class GridSource(Buffered):
         The sample weights: an array of the shape of the grid, a variable, or None.
     feature_names
         The names of the features by variable and coordinate, or None.
+    coordinates
+        What describes the grid, for labels.
     missing, non_finite, corrupt
         As in `emdist.store.sources.zarr_source.ZarrSource`.
     """
@@ -55,10 +58,11 @@ class GridSource(Buffered):
     non_finite: str = "raise"
     corrupt: str = "raise"
     feature_names: Names = field(default=None, compare=False)
+    coordinates: Coordinates = field(default=NOTHING, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Names never travel with tasks.
-        return {**self.__dict__, "feature_names": None}
+        # Names and coordinates never travel with tasks.
+        return {**self.__dict__, "feature_names": None, "coordinates": NOTHING}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -257,6 +261,7 @@ def grid_source(
         non_finite,
         corrupt,
         names_of_columns(plan.columns, members),
+        described_grid(members, plan),
     )
     row_bytes = plan.width * found.dtype.itemsize
     bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,8 +16,10 @@ from zarr.buffer.cpu import NDBuffer
 from emdist.errors import CorruptChunkError, EmdistError, ShapeError
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
+from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.layout import unit_shape
 from emdist.store.grids.cells import cells_of
+from emdist.store.grids.coordinates import DescribingArray
 from emdist.store.grids.gaps import Gaps, gaps_in, refused
 from emdist.store.grids.variables import Piece, natural, unknown
 from emdist.store.sources.cf import DIMENSIONS, Packing, packing
@@ -250,6 +254,42 @@ class StoredMembers:
         array = (self._group or {}).get(name)
         return {} if array is None else dict(array.attrs)
 
+    def described(self, name: str) -> DescribingArray | None:
+        """Return the member `name` as it is stored, or None if there is none."""
+        array = self._member(name)
+        if array is None:
+            return None
+        found = bounded(array)
+        attributes = {key: value for key, value in array.attrs.items() if key != DIMENSIONS}
+        format_2 = array.metadata.zarr_format == 2
+        if format_2 and array.fill_value is not None and array.dtype.kind in "iuf":
+            # In format 2, xarray stores this attribute in Zarr's own metadata.
+            attributes["_FillValue"] = _encoded(array.fill_value)
+        return DescribingArray(
+            name,
+            dims_of(array),
+            tuple(map(int, array.shape)),
+            tuple(map(int, array.chunks)),
+            array.dtype,
+            attributes,
+            lambda region: np.asarray(found[region] if region else found[()]),
+        )
+
+    def shared_coordinates(self) -> str:
+        """Return the attribute ``coordinates`` of the group, or "" if it has none."""
+        if self._group is None:
+            return ""
+        found = self.ref.open_group().attrs.get("coordinates")
+        return found if isinstance(found, str) else ""
+
+    def _member(self, name: str) -> zarr.Array[Any] | None:
+        """Return the array `name` of the group, or of the group around a single array."""
+        if self._group is not None:
+            return self._group.get(name)
+        if self.ref.path and name == self.only().name:
+            return self.ref.open()
+        return _beside(self.ref, name)
+
     def _coordinate(self, dim: str) -> Array | None:
         array = (self._group or {}).get(dim) if self._group is not None else _beside(self.ref, dim)
         if array is None or array.ndim != 1 or array.shape[0] > _LONGEST:
@@ -302,6 +342,14 @@ def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
         return ref.above().below(name).open()
     except Exception:  # noqa: BLE001  stores raise anything; then there is no coordinate
         return None
+
+
+def _encoded(value: Any) -> Any:
+    """Return a fill value as xarray stores the attribute ``_FillValue`` in Zarr format 3."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        return base64.standard_b64encode(struct.pack("<d", plain)).decode()
+    return plain
 
 
 def _dates(values: Array, attrs: dict[str, Any]) -> Array:

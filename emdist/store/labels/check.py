@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 from emdist.errors import CheckpointError
 from emdist.store.chunks.zarr_thread import apart
+from emdist.store.labels.array_plans import StoredOutputs, chosen_columns
 from emdist.store.labels.digest import DIGEST
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import (
-    OUTPUTS,
+    components_in,
     damaged,
     label_mark,
     layout_of,
@@ -36,16 +38,17 @@ def damaged_blocks(location: Location) -> Iterator[int]:
     with telling("read the progress of the labels in", location):
         if mark.get("digest") != DIGEST:
             raise damaged(location, "their blocks have no digests that this version can check")
-        rows, block, k = layout_of(mark, location)
+        layout, columns = layout_of(mark, location)
         told, identity = mark.get("outputs"), mark.get("identity")
         if not isinstance(told, list) or not isinstance(identity, dict):
             raise damaged(location, "their metadata lacks the outputs or the identity")
         if noted.blocks > MAX_BLOCKS:
             raise damaged(location, f"their metadata claims {noted.blocks} blocks")
-        bounds = (*range(0, rows, block), rows)
         outputs = tuple(name for name in told if name in OUTPUTS)  # In the order of the digests.
-        key = digest(identity)
-    writer = LabelWriter(location, outputs, bounds, k, "noise" in mark, key)
+        noise = "noise" in mark
+        chosen = chosen_columns(components_in(mark), columns, noise)
+        contents = StoredOutputs(outputs, layout, columns, noise, chosen)
+        writer = LabelWriter(location, contents, digest(identity))
     for i in noted.done.tolist():
         if writer.done(i) is None:
             yield i

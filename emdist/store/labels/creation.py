@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import zarr
 
 from emdist.errors import ConfigError
+from emdist.inputs.plugins import nearest
 from emdist.store.chunks.writing import packers
 from emdist.store.chunks.zarr_thread import apart
-from emdist.store.grids.boxes import Boxes
+from emdist.store.grids.coordinates import NOTHING, Coordinates
+from emdist.store.labels.array_plans import COMPONENT, StoredOutputs, chosen_columns
+from emdist.store.labels.companions import check_names, companions, put_companions
+from emdist.store.labels.consolidated import consolidate
 from emdist.store.labels.digest import DIGEST
-from emdist.store.labels.layout import arrays_wanted, chunk_rows
+from emdist.store.labels.layouts import layout_of_plan
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import (
     MARK,
-    OUTPUTS,
     Wanted,
     check_place,
+    components_in,
     label_mark,
     outputs_there,
     put_mark,
@@ -42,6 +47,8 @@ def label_writer(
     noise: bool = False,
     stamps: Mapping[str, str] | None = None,
     policies: Mapping[str, str] | None = None,
+    components: Sequence[int] | None = None,
+    coordinates: Coordinates = NOTHING,
 ) -> LabelWriter:
     """Create the arrays at `location`, or resume those of the same labelling.
 
@@ -55,9 +62,10 @@ def label_writer(
     outputs
         The requested outputs, names from `OUTPUTS`.
     bounds
-        The block plan of the source. All blocks but the last must be equally long.
+        The block plan of the source. All blocks but the last must be equally long, unless they are
+        boxes of a grid.
     n_components
-        The number of components of the model.
+        The number of columns of the responsibilities.
     identity
         JSON that says which model labels which data. Existing labels with another identity are
         refused.
@@ -71,6 +79,10 @@ def label_writer(
         stamps are computed anew.
     policies
         The policies by which rows are left out or filled in, if `identity` does not contain them.
+    components
+        The components that outputs of chosen components have, -1 for noise; None for all.
+    coordinates
+        What describes the grid, which is copied to the group.
 
     Raises
     ------
@@ -78,97 +90,160 @@ def label_writer(
         If something else is there.
     RunMismatchError
         If labels of another model, of other data, by other policies or in other blocks are there.
+    ConfigError
+        If an output or a component does not exist.
     """
-    unknown = [name for name in outputs if name not in OUTPUTS]
-    if unknown or not outputs:
-        what = f"unknown label outputs {unknown}" if unknown else "no label output is given"
-        raise ConfigError(f"{what}; choose from {', '.join(OUTPUTS)}.")
-    if isinstance(bounds, Boxes):
-        raise ConfigError("Labels of data on a grid cannot be stored yet.")
+    check_outputs(outputs, components)
+    try:
+        chosen = chosen_columns(components, n_components, noise)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     # Refuses blocks that it cannot divide into chunks, before anything is changed.
-    chunk_rows(bounds)
-    writer = LabelWriter(location, outputs, bounds, n_components, noise, digest(dict(identity)))
-    policies = dict(policies or {})
-    found = check_place(location, Wanted(identity, outputs, overwrite, writer.layout, policies))
+    contents = StoredOutputs(tuple(outputs), layout_of_plan(bounds), n_components, noise, chosen)
+    check_names(contents, coordinates)
+    wanted = Wanted(
+        identity, contents.outputs, overwrite, contents.layout, n_components,
+        None if components is None else tuple(components), dict(policies or {}),
+    )  # fmt: skip
+    found = check_place(location, wanted)
+    writer = LabelWriter(location, contents, digest(dict(identity)))
     action = "create the labels in"
     if found not in ("continue", "add"):
         with storing(action, location):
             if found == "replace":
                 remove(location)
-            _create(writer, identity, stamps or {}, policies)
+            _create(writer, wanted, stamps or {}, coordinates)
     with telling(action, location):
         if found in ("continue", "add"):
-            writer = _continued(writer, stamps or {}, policies)
+            writer = _continued(writer, wanted, stamps or {}, coordinates)
         writer._arrays()  # Opened here once, rather than by each of the threads that start.
     return writer
 
 
+def check_outputs(outputs: Sequence[str], components: Sequence[int] | None) -> None:
+    """Raise ConfigError unless `outputs` exist and `components` suit them."""
+    if not outputs:
+        raise ConfigError(f"no label output is given; choose from {', '.join(OUTPUTS)}.")
+    for name in outputs:
+        if name not in OUTPUTS:
+            raise ConfigError(
+                f"unknown label output {name!r}{nearest(name, OUTPUTS)}; choose from "
+                f"{', '.join(OUTPUTS)}."
+            )
+    if components is None:
+        return
+    of_chosen = [name for name, one in OUTPUTS.items() if one.chosen]
+    if not any(name in of_chosen for name in outputs):
+        raise ConfigError(
+            f"components are chosen, but no output has chosen components. Add the output "
+            f"{', '.join(of_chosen)}, or choose no components."
+        )
+    if all_of := [name for name in outputs if OUTPUTS[name].components and name not in of_chosen]:
+        raise ConfigError(
+            f"The output {', '.join(all_of)} has all components, so {', '.join(of_chosen)} cannot "
+            "have some of them beside it. Leave one of the two outputs out."
+        )
+
+
 def _continued(
-    writer: LabelWriter, stamps: Mapping[str, str], policies: Mapping[str, str]
+    writer: LabelWriter, wanted: Wanted, stamps: Mapping[str, str], coordinates: Coordinates
 ) -> LabelWriter:
     """Return `writer` with the existing outputs as well, and create the arrays that are missing.
 
     Existing values stay until they are written again. If a block gets more outputs than it had, its
     digest changes, and it is labelled again.
     """
-    location = writer.location
+    location, contents = writer.location, writer.contents
     mark = label_mark(location) or {}
     there = outputs_there(location, mark)
-    added = tuple(name for name in writer.outputs if name not in there)
-    writer = replace(writer, outputs=(*there, *added))
+    added = tuple(name for name in contents.outputs if name not in there)
+    components = wanted.components
+    if any(OUTPUTS[name].chosen for name in there):
+        components = components_in(mark)
+        chosen = chosen_columns(components, contents.n_columns, contents.noise)
+        contents = replace(contents, chosen=chosen)
+    contents = replace(contents, outputs=(*there, *added))
+    check_names(contents, coordinates)
+    writer = replace(writer, contents=contents)
     renewed = mark.get("stamps", {}) != dict(stamps)
-    news: dict[str, Any] = {
-        "outputs": list(writer.outputs),
+    news = {
+        **_described(contents, components),
         "stamps": dict(stamps),
-        "policies": dict(policies),
-        "created": True,  # Earlier versions did not store this.
+        "policies": dict(wanted.policies),
     }
+    news["created"] = True  # Earlier versions did not store this.
+    news["companions"] = sorted({*mark.get("companions", ()), *companions(contents, coordinates)})
+    if not news["companions"]:
+        del news["companions"]
     if all(mark.get(name, {}) == value for name, value in news.items()):
         return writer
     whole = bool("created" in mark and mark.get("complete") and not added and not renewed)
     group = zarr.open_group(open_zarr_store(location, read_only=False), mode="r+")
     # These are labels of other files, so no block of them counts as done.
-    _create_arrays(writer, group, (*added, *(["progress"] if renewed else [])))
+    remade = [contents.layout.progress] if renewed else []
+    _create_arrays(contents, group, (*added, *remade), coordinates)
+    if added:
+        put_companions(contents, group, coordinates, only=(COMPONENT,))
     put_mark(location, news | {"complete": whole})
+    consolidate(location)
     return writer
 
 
+def _described(contents: StoredOutputs, components: tuple[int, ...] | None) -> dict[str, Any]:
+    """Return what a mark says of the outputs."""
+    found: dict[str, Any] = {"outputs": list(contents.outputs)}
+    if components is not None:
+        found["components"] = list(components)
+    return found
+
+
 def _create(
-    writer: LabelWriter,
-    identity: Mapping[str, Any],
-    stamps: Mapping[str, str],
-    policies: Mapping[str, str],
+    writer: LabelWriter, wanted: Wanted, stamps: Mapping[str, str], coordinates: Coordinates
 ) -> None:
     """Create the group and its arrays. Its mark says "created" only after all arrays exist."""
-    store = open_zarr_store(writer.location, read_only=False)
+    store, contents = open_zarr_store(writer.location, read_only=False), writer.contents
     mark: dict[str, Any] = {
-        "identity": dict(identity),
-        "outputs": list(writer.outputs),
-        "layout": list(writer.layout),
+        "identity": dict(wanted.identity),
+        **_described(contents, wanted.components),
+        "layout": contents.layout.stored(contents.n_columns),
         "digest": DIGEST,
         "stamps": dict(stamps),
-        "policies": dict(policies),
+        "policies": dict(wanted.policies),
         "complete": False,
     }
-    if writer.noise:
-        mark["left_out"], mark["noise"] = writer.masked, -1
+    if contents.noise:
+        mark["left_out"], mark["noise"] = contents.masked, -1
+    if named := companions(contents, coordinates):
+        mark["companions"] = sorted(named)
     group = zarr.create_group(store, attributes={MARK: mark | {"created": False}})
-    _create_arrays(writer, group, (*writer.outputs, "progress"))
+    _create_arrays(contents, group, contents.arrays(), coordinates)
+    put_companions(contents, group, coordinates)
     group.attrs[MARK] = mark | {"created": True}
+    consolidate(writer.location)
 
 
-def _create_arrays(writer: LabelWriter, group: zarr.Group, names: tuple[str, ...]) -> None:
-    """Create the arrays called `names`, empty."""
-    wanted = arrays_wanted(writer.outputs, *writer.layout, fill=writer.masked)
-    for name in names:
-        shape, chunks, dtype, fill, dims = wanted[name]
+def _create_arrays(
+    contents: StoredOutputs, group: zarr.Group, paths: Iterable[str], coordinates: Coordinates
+) -> None:
+    """Create the arrays at `paths`, empty."""
+    plans = contents.arrays()
+    for path in paths:
+        plan = plans[path]
+        attributes: dict[str, Any] = {}
+        if contents.on_grid and path in OUTPUTS:
+            attributes = contents.attributes(path)
+            if coordinates.auxiliary:
+                attributes["coordinates"] = " ".join(coordinates.auxiliary)
+            if coordinates.grid_mapping:
+                attributes["grid_mapping"] = coordinates.grid_mapping
         group.create_array(
-            name,
-            shape=shape,
-            chunks=chunks,
-            dtype=dtype,
-            fill_value=fill,
-            compressors=packers(dtype, chunks),
-            dimension_names=dims,
+            path,
+            shape=plan.shape,
+            chunks=plan.chunks,
+            dtype=plan.dtype,
+            fill_value=plan.fill,
+            compressors=packers(plan.dtype, plan.chunks),
+            dimension_names=plan.dims,
+            attributes=attributes,
             overwrite=True,
         )

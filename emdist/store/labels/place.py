@@ -29,16 +29,16 @@ from emdist.store.chunks.controls import open_sound_arrays
 from emdist.store.chunks.layout import stored_cells
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import DIGEST
+from emdist.store.labels.layouts import LabelLayout, layout_in_mark
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.places.faults import first_line, object_told, told
 from emdist.store.places.files import open_folder
-from emdist.store.places.location import Location, check_links, open_zarr_store
+from emdist.store.places.location import Location, check_links, check_name, open_zarr_store
 from emdist.store.sources.references import is_access_failure
 
-#: The outputs that can be written, which are also the names of the arrays.
-OUTPUTS = ("labels", "score", "responsibilities")
 #: The attribute of the group in which emdist stores its mark: what it wrote there.
 MARK = "emdist"
-_META_LIMIT = 1 << 24
+META_LIMIT = 1 << 24
 #: The largest number of values that are noted of a block.
 _MOST_COLUMNS = 1 << 20
 #: The name of the group's metadata file while Zarr writes it.
@@ -101,7 +101,11 @@ class Wanted:
     overwrite
         Whether labels that emdist wrote there before may be replaced.
     layout
-        The number of rows, of rows in a block, and of components; None if they are not known yet.
+        Where the rows of each block lie; None if it is not known yet.
+    columns
+        The number of columns of the responsibilities.
+    components
+        The components that outputs of chosen components have, -1 for noise; None for all.
     policies
         The policies by which rows are left out or filled in, if `identity` does not contain them.
     """
@@ -109,7 +113,9 @@ class Wanted:
     identity: Mapping[str, Any]
     outputs: tuple[str, ...]
     overwrite: bool = False
-    layout: tuple[int, ...] | None = None
+    layout: LabelLayout | None = None
+    columns: int = 0
+    components: tuple[int, ...] | None = None
     policies: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -173,25 +179,26 @@ def _differs(mark: Mapping[str, Any], wanted: Wanted, location: Location) -> str
             return f"but they were written with {name}: {there}, and {name}: {asked} is requested"
     if mark.get("digest") != DIGEST:
         return "but the version of emdist that wrote them stored no digests of blocks"
-    if wanted.layout is not None and mark.get("layout") != list(wanted.layout):
-        return _other_layout(layout_of(mark, location), wanted.layout)
-    return None
-
-
-def _other_layout(there: Sequence[int], asked: Sequence[int]) -> str:
-    """Return how the layout of existing labels, `there`, differs from the one `asked` for."""
-    (rows, size, k), (all_rows, block, components) = there, asked
-    found = []
-    if rows != all_rows:
-        found.append(f"they have {rows:,} rows, and the data now has {all_rows:,}")
-    if size != block:
+    there = [name for name in outputs_there(location, mark) if OUTPUTS[name].chosen]
+    if {*there} & {*wanted.outputs} and components_in(mark) != wanted.components:
+        return f"but they have {', '.join(there)} of other components"
+    if wanted.layout is None:
+        return None
+    layout, columns = layout_of(mark, location)
+    found = layout.differs(wanted.layout)
+    if columns != wanted.columns:
         found.append(
-            f"they are in blocks of {size:,} rows, and the blocks now have {block:,} "
-            "(data.block_size)"
+            f"they are of {columns:,} components, and the model now has {wanted.columns:,}"
         )
-    if k != components:
-        found.append(f"they are of {k:,} components, and the model now has {components:,}")
-    return "but " + "; ".join(found)
+    return f"but {'; '.join(found)}" if found else None
+
+
+def components_in(mark: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return the components that outputs of chosen components have by a mark; None for all."""
+    stored = mark.get("components")
+    if not isinstance(stored, list) or not all(type(n) is int for n in stored):
+        return None
+    return tuple(stored)
 
 
 def is_created(mark: Mapping[str, Any]) -> bool:
@@ -258,11 +265,11 @@ def read_progress(location: Location) -> Noted:
     _check_links(location)
     with telling("read the progress in", location):
         store = open_zarr_store(location, read_only=True)
-        array: zarr.Array[Any] = zarr.open_array(store, mode="r", path="progress")
         mark = label_mark(location) or {}
-        rows, block, columns = layout_of(mark, location)
+        layout, columns = layout_of(mark, location)
+        array: zarr.Array[Any] = zarr.open_array(store, mode="r", path=layout.progress)
         # Labels of earlier versions have no digests, and so one column less.
-        wanted = (-(-rows // block), 2 + int("digest" in mark) + columns)
+        wanted = (layout.blocks, 2 + int("digest" in mark) + columns)
         if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
             raise damaged(
                 location,
@@ -282,7 +289,7 @@ def read_progress(location: Location) -> Noted:
 def label_mark(location: Location) -> dict[str, Any] | None:
     """Return the mark that emdist stored with a group, or None if it did not write the group."""
     try:
-        found: Any = json.loads(open_folder(location).read("zarr.json", _META_LIMIT))
+        found: Any = json.loads(open_folder(location).read("zarr.json", META_LIMIT))
     except (NotFoundError, CheckpointError, ValueError, RecursionError):
         return None
     for key in ("attributes", MARK):
@@ -290,19 +297,17 @@ def label_mark(location: Location) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[int, int, int]:
-    """Return the rows, the rows of a block and the components that a mark states.
+def layout_of(mark: Mapping[str, Any], location: Location) -> tuple[LabelLayout, int]:
+    """Return the layout and the number of columns that a mark states.
 
     Raise CheckpointError if the mark does not state them.
     """
-    layout = mark.get("layout")
-    if isinstance(layout, list) and len(layout) == 3:
-        rows, block, columns = layout
-        if all(type(n) is int for n in layout) and rows > 0 and block > 0 and columns > 0:
-            return rows, block, columns
-    raise damaged(
-        location, "their metadata lacks the numbers of rows, rows in a block and components"
-    )
+    found = layout_in_mark(mark)
+    if found is None:
+        raise damaged(
+            location, "their metadata lacks the numbers of rows, rows in a block and components"
+        )
+    return found
 
 
 @apart
@@ -328,7 +333,7 @@ def labels_of_other_files(
 def put_mark(location: Location, news: Mapping[str, Any]) -> None:
     """Change the mark of a group of labels as `news` says, if it differs."""
     folder = open_folder(location)
-    raw = json.loads(folder.read("zarr.json", _META_LIMIT))
+    raw = json.loads(folder.read("zarr.json", META_LIMIT))
     mark = raw["attributes"][MARK]
     if any(mark.get(name) != value for name, value in news.items()):
         mark.update(news)
@@ -340,5 +345,15 @@ def remove(location: Location) -> None:
     # If the deletion is cut off, the remains count as not created.
     put_mark(location, {"created": False})
     folder = open_folder(location)
-    for name in (*OUTPUTS, "progress", "zarr.json"):
+    for name in (*OUTPUTS, *companions_in(label_mark(location) or {}), "progress", MARK):
         folder.delete(name)
+    folder.delete("zarr.json")
+
+
+def companions_in(mark: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arrays beside the outputs that a mark lists: coordinates."""
+    stored = mark.get("companions")
+    names = stored if isinstance(stored, list) else []
+    for name in names:
+        check_name(name)
+    return [name for name in names if "/" not in name]

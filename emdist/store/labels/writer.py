@@ -1,9 +1,9 @@
-"""Label writer: stores labels, scores and responsibilities as Zarr arrays, block by block.
+"""Label writer: stores labels and other outputs as Zarr arrays, block by block.
 
-A group has one array for each output, with rows in the order of the input, and ``progress`` with
-one row for each block. The progress row is written after the block's outputs, so a block with a
-progress row is done. A resumed labelling computes the other blocks. Blocks are whole chunks, so no
-two writers change the same chunk.
+A group has one array for each output, with rows in the order or on the grid of the input, and
+``progress`` with one row for each block. The progress row is written after the block's outputs, so
+a block with a progress row is done. A resumed labelling computes the other blocks. Blocks are whole
+chunks, so no two writers change the same chunk.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from emdist.interfaces import Array, Assigned, Block, Floats
 from emdist.runtime.defects import is_defect
 from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.crc32c import extend
-from emdist.store.chunks.writing import put_rows
+from emdist.store.chunks.writing import put_part
 from emdist.store.chunks.zarr_thread import apart
+from emdist.store.labels.array_plans import StoredOutputs
 from emdist.store.labels.digest import digest_of
-from emdist.store.labels.layout import MASKED, MASKED_BESIDE_NOISE, arrays_wanted
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import damaged, put_mark, storing, telling
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.sources.references import is_access_failure
@@ -42,73 +43,71 @@ class LabelWriter:
     ----------
     location
         The location of the group.
-    outputs
-        The outputs that are written, names from `OUTPUTS`.
-    bounds
-        The block plan: the first row of each block, then the number of rows.
-    n_components
-        The number of columns of the responsibilities.
-    noise
-        Whether the last column is the noise component, whose rows have the label -1.
+    contents
+        What is stored: outputs, layout and columns.
     key
         The identity of the labels, with which their digests begin.
     """
 
     location: Location
-    outputs: tuple[str, ...]
-    bounds: Sequence[int]
-    n_components: int
-    noise: bool = False
+    contents: StoredOutputs
     key: str = ""
 
     @property
-    def layout(self) -> tuple[int, int, int]:
-        """The number of rows, of rows in a block, and of columns of the responsibilities.
-
-        They determine the shapes and chunks of the arrays.
-        """
-        return self.bounds[-1], self.bounds[1] - self.bounds[0], self.n_components
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that are written, names from `OUTPUTS`."""
+        return self.contents.outputs
 
     @property
-    def masked(self) -> int:
-        """The label of left-out rows."""
-        return MASKED_BESIDE_NOISE if self.noise else MASKED
+    def bounds(self) -> Sequence[int]:
+        """The block plan of the labels."""
+        return self.contents.layout.bounds
+
+    @property
+    def n_components(self) -> int:
+        """The number of columns of the responsibilities."""
+        return self.contents.n_columns
+
+    @property
+    def noise(self) -> bool:
+        """Whether the last column is the noise component, whose rows have the label -1."""
+        return self.contents.noise
 
     def write(self, block: Block, found: Assigned, sums: Sums) -> None:
         """Store what was found for the rows of `block`, then mark the block as done.
 
         Arrays in `found` may hold only the rows that are not left out. The others get fill values.
         """
-        a, b = self.bounds[block.index], self.bounds[block.index + 1]
-        values: dict[str, Array | None] = {
-            "labels": found.labels,
-            "score": found.score,
-            "responsibilities": found.resp,
-        }
-        action = f"write the labels of block {block.index} to"
+        i, layout = block.index, self.contents.layout
+        region, columns = layout.region(i), np.array(self.contents.columns)
+        action = f"write the labels of block {i} to"
         with telling(action, self.location):
-            group = self._arrays()
+            arrays = self._arrays()
         with storing(action, self.location):
-            crc = digest_of(self.key, block.index)
+            crc = digest_of(self.key, i)
             for name in self.outputs:
-                value = values[name]
-                assert value is not None
-                whole = _on_grid(value, block, self.masked if name == "labels" else np.nan)
-                crc = put_rows(self.location, group[name], a, b, whole, crc)
-            i = block.index
-            put_rows(self.location, group["progress"], i, i + 1, _pack(sums, crc)[None])
+                output = OUTPUTS[name]
+                value = _whole(output.compute(found, columns), block, self.contents.fill(name))
+                value = _placed(value, region, output.components)
+                place = _extended(region, output.components, arrays[name])
+                crc = put_part(self.location, arrays[name], place, value, crc)
+            noted = arrays[layout.progress]
+            row = (slice(i, i + 1), slice(0, noted.shape[1]))
+            put_part(self.location, noted, row, _pack(sums, crc)[None])
 
     @apart
     def done(self, i: int) -> Sums | None:
         """Return the sums of block `i` if all its outputs are there and intact, else None."""
-        a, b = self.bounds[i], self.bounds[i + 1]
+        layout = self.contents.layout
+        region = layout.region(i)
         with telling(f"read the labels of block {i} in", self.location):
             group = self._arrays(strict=True)
             try:
-                row = np.asarray(group["progress"][i])
+                row = np.asarray(group[layout.progress][i])
                 crc = digest_of(self.key, i)
                 for name in self.outputs:  # Decoding verifies the checksum of each chunk.
-                    crc = extend(crc, np.ascontiguousarray(group[name][a:b]))
+                    place = _extended(region, OUTPUTS[name].components, group[name])
+                    crc = extend(crc, np.ascontiguousarray(group[name][place]))
             except Exception as error:  # codecs raise exceptions of any kind
                 if is_access_failure(error) or isinstance(error, EmdistError) or is_defect(error):
                     raise
@@ -124,8 +123,7 @@ class LabelWriter:
 
     def _arrays(self, strict: bool = False) -> Mapping[str, zarr.Array[Any]]:
         """Return the open arrays, opened once per process. If `strict`, missing chunks raise."""
-        layout = (self.outputs, *self.layout)
-        return _opened(self.location, _options(self.location), layout, strict)
+        return _opened(self.location, _options(self.location), self.contents, strict)
 
 
 def _pack(sums: Sums, crc: int) -> Floats:
@@ -138,13 +136,29 @@ def _unpack(row: Floats) -> Sums:
     return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
 
-def _on_grid(value: Array, block: Block, missing: float) -> Array:
+def _whole(value: Array, block: Block, missing: float) -> Array:
     """Return `value` with a row for every row of `block`; left-out rows are set to `missing`."""
     if len(value) == len(block.x):
         return value
     whole = np.full((len(block.x), *value.shape[1:]), missing, value.dtype)
     whole[block.mask] = value
     return whole
+
+
+def _placed(value: Array, region: tuple[slice, ...], components: str) -> Array:
+    """Return the rows of a block in the shape of its part of an array."""
+    size = [part.stop - part.start for part in region]
+    value = value.reshape(*size, *value.shape[1:])
+    return np.moveaxis(value, -1, 0) if components == "first" else value
+
+
+def _extended(
+    region: tuple[slice, ...], components: str, array: zarr.Array[Any]
+) -> tuple[slice, ...]:
+    """Return the part of an array that has all components of the rows in `region`."""
+    if components == "first":
+        return (slice(0, array.shape[0]), *region)
+    return (*region, slice(0, array.shape[-1])) if components else region
 
 
 def _options(location: Location) -> tuple[tuple[str, str], ...]:
@@ -155,12 +169,12 @@ def _options(location: Location) -> tuple[tuple[str, str], ...]:
 def _opened(
     location: Location,
     options: tuple[tuple[str, str], ...],
-    layout: tuple[Any, ...],
+    contents: StoredOutputs,
     strict: bool,
 ) -> Mapping[str, zarr.Array[Any]]:
     """Open the arrays, once per process.
 
-    `options` is part of the cache key because a Location hashes by its URL only. `layout` is part
+    `options` is part of the cache key because a Location hashes by its URL only. `contents` is part
     of it because a worker outlives runs: it must not write new labels by the chunks of old ones.
     """
     store = open_zarr_store(location, read_only=False)
@@ -170,15 +184,13 @@ def _opened(
     # Zarr neither stores this setting with the array nor accepts it on opening.
     written = {"write_empty_chunks": True}
     arrays = {}
-    wanted = arrays_wanted(layout[0], *layout[1:])
-    for name in (*layout[0], "progress"):
-        array: Any = zarr.open_array(store, path=name, mode="r+")
-        shape, chunks, dtype, _, _ = wanted[name]
+    for path, plan in contents.arrays().items():
+        array: Any = zarr.open_array(store, path=path, mode="r+")
         found = (array.shape, array.chunks, str(array.dtype))
-        if found != (shape, chunks, dtype) or array.shards is not None:
+        wanted = (plan.shape, plan.chunks, plan.dtype)
+        if found != wanted or array.shards is not None:
             raise damaged(
-                location,
-                f"{name} has shape, chunks and dtype {found}, expected {(shape, chunks, dtype)}",
+                location, f"{path} has shape, chunks and dtype {found}, expected {wanted}"
             )
-        arrays[name] = bounded(array) if strict else array.with_config(written)
+        arrays[path] = bounded(array) if strict else array.with_config(written)
     return arrays
