@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emdist.estimators.kcentroids import KCentroids
     from emdist.estimators.kmeans import KMeans
     from emdist.estimators.kmedians import KMedians
+    from emdist.estimators.label_writing import open_labels
     from emdist.estimators.loading import load, load_distribution
     from emdist.estimators.mini_batch_kmeans import MiniBatchKMeans
     from emdist.estimators.multinomial_mixture import MultinomialMixture
@@ -42,6 +43,7 @@ __all__ = [
     "Sweep",
     "load",
     "load_distribution",
+    "open_labels",
     "rows",
 ]
 
@@ -63,6 +65,7 @@ _WHERE = {
     "Sweep": "emdist.estimators.sweep",
     "load": "emdist.estimators.loading",
     "load_distribution": "emdist.estimators.loading",
+    "open_labels": "emdist.estimators.label_writing",
     "rows": "emdist.estimators.rows",
 }
 

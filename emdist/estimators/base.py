@@ -31,6 +31,7 @@ from emdist.estimators.inputs import (
     make_engine,
     make_source,
 )
+from emdist.estimators.label_writing import LabelWriting
 from emdist.estimators.parameters import parameters
 from emdist.estimators.parameters_json import to_json
 from emdist.estimators.preparing import learned_for
@@ -65,7 +66,7 @@ S = TypeVar("S", bound=Section)
 
 
 @parameters()
-class Estimator(Settings, Results, BaseEstimator):  # type: ignore[misc]
+class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore[misc]
     """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
 
     An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,

@@ -77,6 +77,26 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
         found: NDArray[np.int32] = self._best().predict(X)
         return found
 
+    def label(self, X: Any, out: Any, **kwargs: Any) -> dict[str, Any]:
+        """Write labels of all rows of `X` by the best model to a Zarr group.
+
+        Parameters
+        ----------
+        X : str or path-like, zarr.Array, xarray object, dask array or array-like
+            The data, as in `fit`.
+        out : str or path-like
+            A path or URL of the group.
+        **kwargs
+            As in the method `label` of the best model.
+
+        Returns
+        -------
+        summary : dict
+            What was written.
+        """
+        found: dict[str, Any] = self._best().label(X, out, **kwargs)
+        return found
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
         """Fit every model, and return the best model's labels of the same rows.
 

@@ -15,6 +15,7 @@ from emdist.estimators.to_sklearn import without_equivalent
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Record, Status
 from emdist.settings.config import ModelSection
+from emdist.store.places.location import Location
 
 if TYPE_CHECKING:
     from emdist.estimators.from_parameters import Parameters
@@ -41,6 +42,8 @@ class Results(Learning):
     #: The stream that `partial_fit` continues, or None; `fit` ends it.
     _stream: Any = None
     _section: ModelSection
+    #: Where the labels of this model are, if it wrote them or was loaded from a run.
+    _labels_place: Location | None = None
 
     def _attributes(self, fitted: Fitted, section: ModelSection) -> dict[str, Any]:
         """Return the fitted attributes that a subclass adds, by name."""
@@ -56,6 +59,7 @@ class Results(Learning):
             found["feature_names_in_"] = np.array(fitted.feature_names, object)
         self._forget()
         self._fitted = fitted
+        self._labels_place = None
         self._section = section
         self._learn(
             n_iter_=fitted.iterations,

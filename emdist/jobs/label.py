@@ -8,6 +8,7 @@ from typing import Any
 from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
+from emdist.errors import ConfigError, ShapeError
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
@@ -74,8 +75,10 @@ def label_data(
         If other labels are at `out` (nothing was changed), or the data changed during the pass.
     """
     section, fitted, meta = load_fitted(model)
-    data = _read_as(data, reading_of(model, section, meta))
-    source = fitted.prepared(make_source(data))
+    reading = reading_of(model, section, meta)
+    own = data.select is not None
+    data = _read_as(data, reading)
+    source = fitted.prepared(_opened(data, own or reading.select is None))
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     work = LabelWork(
@@ -107,6 +110,19 @@ def _labelled(
             listen(Progress("label", done, total))
 
         return fitted.label(recipe.model, read, engine, writer, progress)
+
+
+def _opened(data: DataSection, own: bool) -> Source:
+    """Return the data as a source. Unless `own`, the selection is that of the model's data."""
+    try:
+        return make_source(data)
+    except (ConfigError, ShapeError) as error:
+        if own or "data.select" not in str(error):
+            raise
+        raise type(error)(
+            f"{error} This selection is that of the data that the model was fitted to. To select "
+            "from the new data, give data.select anew. For all of them, set data.select to '{}'."
+        ) from None
 
 
 def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:

@@ -7,10 +7,15 @@ from typing import Any
 
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
+from emdist.interfaces import Source
 from emdist.settings.config import Config
-from emdist.store.labels.array_plans import chosen_columns
+from emdist.store.grids.boxes import Boxes
+from emdist.store.grids.coordinates import coordinates_of
+from emdist.store.labels.array_plans import StoredOutputs, chosen_columns
 from emdist.store.labels.check import is_labelled
+from emdist.store.labels.companions import check_names
 from emdist.store.labels.creation import check_outputs
+from emdist.store.labels.layouts import layout_of_plan
 from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import Wanted, check_place
 from emdist.store.places.location import Location
@@ -72,6 +77,13 @@ def check_labels(
         chosen_columns(components, n_columns, noise)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def check_grid(source: Source, outputs: Sequence[str]) -> None:
+    """Raise ConfigError if a dimension or coordinate of a grid has a name that labels use."""
+    if isinstance(source.bounds, Boxes):
+        contents = StoredOutputs(tuple(outputs), layout_of_plan(source.bounds), 1)
+        check_names(contents, coordinates_of(source))
 
 
 def labels_stand(

@@ -24,7 +24,7 @@ from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
 from emdist.jobs.job import Job
-from emdist.jobs.label_target import check_labels, labels_location, labels_stand
+from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
 from emdist.prepare.source import has_known_width, planned
@@ -87,6 +87,7 @@ def open_job(
         labels, columns = config.labels, max(one.k for one in recipes)
         columns += config.model.noise is not None
         check_labels(recipes, labels.outputs, labels.components, columns)
+        check_grid(source, labels.outputs)
     needs = checked_memory(
         recipes,
         ready,

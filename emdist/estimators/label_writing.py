@@ -1,0 +1,195 @@
+"""Labels in files: estimators write them, and open them as xarray objects."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from emdist.composition.memory import checked_memory
+from emdist.composition.recipe import Recipe
+from emdist.errors import NotFoundError
+from emdist.estimators.inputs import as_location, make_engine
+from emdist.estimators.verbose import listener
+from emdist.estimators.wording import Speaking, in_parameters
+from emdist.fit.fitted import Fitted
+from emdist.inputs.plugins import nearest
+from emdist.jobs.label_source import LabelWork, label_source
+from emdist.jobs.open_labels import opened_labels
+from emdist.settings.config import ModelSection
+from emdist.store.labels.writer import LabelWriter
+from emdist.store.places.location import Location
+from emdist.store.runs.codec import encode
+from emdist.store.runs.run_record import digest
+from emdist.sums import Sums
+
+if TYPE_CHECKING:
+    import xarray
+
+_WANTED = "the folder of a run, or a group of labels"
+
+
+class LabelWriting(Speaking):
+    """Mixin of the estimators: writes labels chunk by chunk, and opens them."""
+
+    engine: Any
+    verbose: Any
+    _fitted: Fitted
+    _section: ModelSection
+    #: Returns the rows as a source, checked against the fitted features.
+    _known: Any
+    #: Returns the section that says how rows are read.
+    _reading: Any
+    #: Where the labels of this model are, if it wrote them or was loaded from a run.
+    _labels_place: Location | None = None
+
+    def label(
+        self,
+        X: Any,
+        out: str | os.PathLike[str],
+        outputs: Sequence[str] = ("labels",),
+        components: Sequence[int] | None = None,
+        overwrite: bool = False,
+    ) -> dict[str, Any]:
+        """Write labels of all rows of `X` to a Zarr group, chunk by chunk.
+
+        Memory holds a few blocks at a time. If the process is interrupted, the same call continues.
+
+        Parameters
+        ----------
+        X : str or path-like, zarr.Array, xarray object, dask array or array-like
+            The data, as in `fit`, with the features that were fitted. Labels of data on a grid are
+            written on that grid, with its coordinates.
+        out : str or path-like
+            A path or URL of the group, which may be new, or hold labels that this model began.
+        outputs : sequence of str, default=("labels",)
+            What to write: 'labels', 'score', 'responsibilities'; for mixtures also 'probability',
+            'max_posterior' and 'entropy'.
+        components : sequence of int, default=None
+            Components of the output 'probability', -1 for noise. None writes all.
+        overwrite : bool, default=False
+            Replace other labels that emdist wrote at `out`.
+
+        Returns
+        -------
+        summary : dict
+            What was written: ``labels`` (the location), ``rows``, ``rows_left_out``,
+            ``components`` (rows of each component), ``score`` and more.
+
+        Raises
+        ------
+        OutputExistsError
+            If something else is at `out`. Nothing was changed.
+        RunMismatchError
+            If labels of another model or of other data are at `out`. Nothing was changed.
+        ConfigError
+            If an output or a component does not exist.
+        """
+        check_is_fitted(self)
+        place = as_location(out, "a path or URL for the labels")
+        names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        engine, listen = make_engine(self.engine), listener(self.verbose)
+        source, reading = self._known(X, None, engine), self._reading()
+        work = LabelWork(
+            type(self).__name__, _key(self._section, self._fitted), self._section, self._fitted,
+            source, reading, place, names, components, overwrite,
+        )  # fmt: skip
+
+        def labelled(recipe: Recipe, writer: LabelWriter) -> Sums:
+            checked_memory([recipe], source, engine, None, writer.outputs)
+            return self._fitted.label(recipe.model, source, engine, writer)
+
+        summary = label_source(work, labelled, listen)
+        self._labels_place = place
+        return summary
+
+    def labels(self, output: str = "labels") -> xarray.DataArray:
+        """Open labels as an xarray object: those that `label` wrote, or those of a loaded run.
+
+        The array is read lazily. On a grid it has the dimensions and coordinates of the data, and
+        rows that were left out are NaN. Otherwise it has the dimension ``row``, in the order of the
+        data.
+
+        Parameters
+        ----------
+        output : str, default="labels"
+            The output that is opened, such as 'probability'.
+
+        Returns
+        -------
+        labels : xarray.DataArray
+            The output.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no labels, or not this output.
+        ConfigError
+            If xarray is not installed.
+        """
+        check_is_fitted(self)
+        if self._labels_place is None:
+            raise NotFoundError(
+                f"This {type(self).__name__} has written no labels and was not loaded from a run. "
+                "Write labels with label(X, out), or open others with emdist.open_labels(path)."
+            )
+        found = _opened(self._labels_place)
+        if output not in found:
+            raise NotFoundError(
+                f"The labels at {self._labels_place} have no output {output!r}"
+                f"{nearest(str(output), map(str, found))}; they have {', '.join(map(str, found))}."
+            )
+        return found[output]
+
+
+@in_parameters
+def open_labels(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """Open labels as an xarray dataset, one variable for each output. It is read lazily.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Path or URL of a run, or of a group that `emdist label` or an estimator's `label` wrote.
+
+    Returns
+    -------
+    labels : xarray.Dataset
+        The outputs. On a grid they have the dimensions and coordinates of the data, and rows that
+        were left out are NaN. Otherwise they have the dimension ``row``.
+
+    Raises
+    ------
+    NotFoundError
+        If there are no labels.
+    ConfigError
+        If xarray is not installed, or `path` is not a path.
+    """
+    return _opened(as_location(path, _WANTED))
+
+
+def _opened(place: Location) -> xarray.Dataset:
+    found, complete = opened_labels(place)
+    if not complete:
+        warnings.warn(
+            f"The labels at {place} are not complete: rows that have none yet look as if they were "
+            "left out. Start the same labelling again to complete them.",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return found
+
+
+def _key(section: ModelSection, fitted: Fitted) -> str:
+    """Return what identifies a model: its section and the numbers that labels follow from."""
+    arrays, _ = encode(fitted)
+    found = {
+        name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in sorted(arrays.items())
+    }
+    # How NaN is read belongs to the data, and the number of components to the parameters.
+    told = section.model_dump(exclude={"missing", "n_components"})
+    return digest([told, found])
