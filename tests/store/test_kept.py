@@ -224,7 +224,7 @@ def test_all_that_is_known_by_name_is_kept_next_time() -> None:
     ]:
         assert {*plugins(package, kind)} == {*found, default} - {None, ""}, kind
     made = {kind for kind, _, _ in entries.estimators().values()}
-    assert made == {*emdist.__all__} - {"Sweep", "load", "load_distribution", "open_labels"}
+    assert made == {*emdist.__all__} - {"Sweep", "load", "load_distribution", "open_labels", "rows"}
 
 
 @needs_links
