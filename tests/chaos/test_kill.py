@@ -24,6 +24,7 @@ from emdist.fit.events import Event, Iterated
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
+from tests.store.test_grids import ocean
 from tests.support.killable_jobs import (
     configuration,
     fitting,
@@ -106,6 +107,11 @@ def kill_points(folder: Path, model: str, count: int, seed: int) -> dict[str, An
     config["data"]["block_size"] = "30000 B"
     config["fit"]["max_iter"] = 3
     config["model"]["n_components"] = 3
+    return killed_at_points(config, folder, count, seed)
+
+
+def killed_at_points(config: dict[str, Any], folder: Path, count: int, seed: int) -> dict[str, Any]:
+    """Run tests.chaos.kill_points with a configuration."""
     (folder / "c.yaml").write_text(yaml.safe_dump(config))
     done = subprocess.run(
         [*module("tests.chaos.kill_points"), str(folder / "c.yaml"), str(count), str(seed)],
@@ -123,6 +129,26 @@ def test_killed_before_a_change_of_the_file_system(tmp_path: Path) -> None:
     print(found["changes"], "steps,", found["kills"], "kills")
     assert found["changes"] > 120
     assert found["kills"] >= 10
+    assert found["wrong"] == []
+
+
+@pytest.mark.long
+def test_labels_on_a_grid_are_killed_before_a_change_of_the_file_system(tmp_path: Path) -> None:
+    ocean().to_zarr(tmp_path / "o.zarr", consolidated=False, zarr_format=3)
+    config = configuration(
+        tmp_path / "o.zarr",
+        tmp_path / "runs",
+        "diagonal",
+        cluster={"kind": "threads", "threads": 1},
+    )
+    config["data"] |= {"variables": ["TEMP", "PSAL"], "features": ["depth"], "non_finite": "drop"}
+    config["data"]["block_size"] = "30000 B"
+    config["fit"] |= {"max_iter": 1, "n_init": 1}
+    config["model"]["n_components"] = 2
+    config["labels"] = {"outputs": ["labels", "probability"]}
+    found = killed_at_points(config, tmp_path, 12, 7)
+    print(found["changes"], "steps,", found["kills"], "kills")
+    assert found["kills"] >= 12
     assert found["wrong"] == []
 
 

@@ -66,7 +66,7 @@ def result(run: Path) -> dict[str, str]:
     """sha256 of the model and of every label chunk: all bytes that a user could compare."""
     found = {"model": run / "final/model.safetensors"}
     labels = run / "labels.zarr"
-    for name in ("labels", "score", "progress"):
+    for name in ("labels", "score", "probability", "progress", "emdist/progress"):
         found |= {
             str(p.relative_to(run)): p for p in (labels / name / "c").rglob("*") if p.is_file()
         }
