@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import DtypeError, NotAnArrayError
+from emdist.estimators.dataset_coordinates import coordinates_text, described_variable
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.foreign import is_a
 from emdist.inputs.lazy import in_chunks, is_lazy
@@ -20,6 +21,7 @@ from emdist.interfaces import Array, Source
 from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
 from emdist.store.grids.boxes import Boxes
+from emdist.store.grids.coordinates import DescribingArray
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.opening import check_dims
@@ -73,6 +75,12 @@ class DatasetMembers:
         if name not in self._found:
             self._found[name] = _held(name, self._data[name])
         return self._found[name]
+
+    def described(self, name: str) -> DescribingArray | None:
+        return described_variable(self._data, name)
+
+    def shared_coordinates(self) -> str:
+        return coordinates_text(self._data)
 
     def coordinate(self, dim: str) -> Array | None:
         if dim not in self._data.coords or self._data[dim].dims != (dim,):

@@ -447,3 +447,31 @@ def test_estimators_write_labels_that_can_be_continued(tmp_path: Path) -> None:
         )
     with pytest.raises(ConfigError, match="no posterior probabilities"):
         emdist.KMeans(3, random_state=0).fit(x).label(x, tmp_path / "other", "entropy")
+
+
+@pytest.mark.parametrize("kind", ["path", "memory", "lazy"])
+def test_estimators_label_rows_of_variables_on_their_grid(
+    stored: str, tmp_path: Path, kind: str
+) -> None:
+    ds = xr.open_zarr(stored, consolidated=False, chunks={} if kind == "lazy" else None)
+    data = stored if kind == "path" else ds.load() if kind == "memory" else ds
+    rows = emdist.rows(data, ["TEMP", "PSAL"], features="depth", select={"lat": [-50, 50]})
+    model = emdist.GaussianMixture(2, max_iter=2, random_state=0, non_finite="drop")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(rows)
+    model.label(rows, tmp_path / "out")
+    found, wanted = model.labels(), model.predict(rows)
+    land = np.isnan(ds["TEMP"].sel(lat=slice(50, -50)).values).any(axis=1)
+    assert np.array_equal(np.isnan(found.values), land)
+    assert np.array_equal(found.values[~land], wanted.values[~land])  # type: ignore[attr-defined]
+    assert found.dims == ("time", "lat", "lon")
+    part = ds.sel(lat=slice(50, -50))
+    assert {str(name) for name in found.coords} == {
+        *("time", "lat", "lon", "lon2", "cruise", "station", "crs")
+    }
+    for name in ("time", "lat", "lon", "lon2", "cruise", "station"):
+        assert np.array_equal(found[name].values, part[name].values), name
+        assert found[name].attrs == part[name].attrs
+    assert found["crs"].attrs["crs_wkt"] == "GEOGCS[...]"
+    assert found.attrs["grid_mapping"] == "crs"

@@ -5,7 +5,9 @@ They are copied to results on the grid, so that a map has the places and the pro
 
 from __future__ import annotations
 
+import base64
 import re
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -69,6 +71,14 @@ class DescribingArray:
         chunks = (max(1, min(self.chunks[i], n)) for i, n in zip(kept, shape, strict=True))
         dims = tuple(self.dims[i] for i in kept)
         return replace(self, dims=dims, shape=shape, chunks=tuple(chunks), read=read)
+
+
+def encoded_fill(value: Any) -> Any:
+    """Return a fill value as xarray stores the attribute ``_FillValue`` in Zarr format 3."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    if isinstance(plain, float):
+        return base64.standard_b64encode(struct.pack("<d", plain)).decode()
+    return plain
 
 
 class Describing(Protocol):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +17,7 @@ from emdist.runtime.defects import is_defect
 from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.layout import unit_shape
 from emdist.store.grids.cells import cells_of
-from emdist.store.grids.coordinates import DescribingArray
+from emdist.store.grids.coordinates import DescribingArray, encoded_fill
 from emdist.store.grids.gaps import Gaps, gaps_in, refused
 from emdist.store.grids.variables import Piece, natural, unknown
 from emdist.store.sources.cf import DIMENSIONS, Packing, packing
@@ -264,7 +262,7 @@ class StoredMembers:
         format_2 = array.metadata.zarr_format == 2
         if format_2 and array.fill_value is not None and array.dtype.kind in "iuf":
             # In format 2, xarray stores this attribute in Zarr's own metadata.
-            attributes["_FillValue"] = _encoded(array.fill_value)
+            attributes["_FillValue"] = encoded_fill(array.fill_value)
         return DescribingArray(
             name,
             dims_of(array),
@@ -342,14 +340,6 @@ def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
         return ref.above().below(name).open()
     except Exception:  # noqa: BLE001  stores raise anything; then there is no coordinate
         return None
-
-
-def _encoded(value: Any) -> Any:
-    """Return a fill value as xarray stores the attribute ``_FillValue`` in Zarr format 3."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    if isinstance(plain, float):
-        return base64.standard_b64encode(struct.pack("<d", plain)).decode()
-    return plain
 
 
 def _dates(values: Array, attrs: dict[str, Any]) -> Array:
