@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emdist.errors import CheckpointError, NotFoundError
 from emdist.jobs.finished import SUMMARY
 from emdist.runtime.extras import need
-from emdist.store.labels.place import label_mark, outputs_there
+from emdist.store.labels.place import MARK, label_mark, outputs_there
 from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.runs.sealed import MANIFEST_LIMIT
@@ -64,4 +64,6 @@ def opened_labels(place: Location) -> tuple[xarray.Dataset, bool]:
     outputs = outputs_there(labels, mark)
     store = open_zarr_store(labels, read_only=True)
     found: xarray.Dataset = xr.open_zarr(store, consolidated=False)
-    return found[list(outputs)], bool(mark.get("complete"))
+    found = found[list(outputs)]
+    found.attrs.pop(MARK, None)  # It is of use to emdist only, and NetCDF cannot hold it.
+    return found, bool(mark.get("complete"))

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -27,11 +27,13 @@ from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
 from emdist.jobs.run import open_job
+from emdist.parameters.choices import OutputName
 from emdist.settings.config import NewDataSection, make_config
 from emdist.store.grids.boxes import Boxes
 from emdist.store.labels.creation import label_writer
 from emdist.store.labels.layouts import grid as grid_layout
 from emdist.store.labels.layouts import layout_of_plan
+from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.places.location import Location
 from emdist.sums import Sums
 from tests.store.test_grids import ocean
@@ -201,6 +203,10 @@ def test_chunks_divide_boxes_so_that_no_two_writers_share_one(
             for part, chunk, n in zip(layout.region(i), layout.chunks, shape, strict=True):
                 assert part.start % chunk == 0
                 assert part.stop % chunk == 0 or part.stop == n
+
+
+def test_every_output_can_be_chosen() -> None:
+    assert tuple(OUTPUTS) == get_args(OutputName)
 
 
 # --- the group -----------------------------------------------------------------------------------
@@ -408,7 +414,10 @@ def test_labels_of_runs_and_groups_open_in_one_line(plain: str, tmp_path: Path) 
     run = fitted(plain, tmp_path)
     found = emdist.load(run).labels()
     assert found.identical(opened(run / "labels.zarr")["labels"])
-    assert emdist.open_labels(run / "labels.zarr")["labels"].identical(found)
+    group = emdist.open_labels(run / "labels.zarr")
+    assert group["labels"].identical(found)
+    group.to_netcdf(tmp_path / "maps.nc", engine="scipy")
+    assert np.array_equal(xr.open_dataset(tmp_path / "maps.nc")["labels"], found, equal_nan=True)
     with pytest.raises(NotFoundError, match="no output 'scores'"):
         emdist.load(run).labels("scores")
     other = fitted(plain, tmp_path / "b", labels={"path": str(tmp_path / "elsewhere.zarr")})
