@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from emdist.estimators.product_mixture import ProductMixture
     from emdist.estimators.rows import rows
     from emdist.estimators.sweep import Sweep
+    from emdist.store.labels.committing import commit_labels
 
     __version__: str
 
@@ -41,6 +42,7 @@ __all__ = [
     "PoissonMixture",
     "ProductMixture",
     "Sweep",
+    "commit_labels",
     "load",
     "load_distribution",
     "open_labels",
@@ -49,6 +51,7 @@ __all__ = [
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
+    "commit_labels": "emdist.store.labels.committing",
     "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
     "BayesianGaussianMixture": "emdist.estimators.bayesian_gaussian_mixture",
