@@ -23,6 +23,11 @@ LONGEST, LINES = 900, 24
 #: Options of the command line, by the key that each one sets.
 OPTIONS: Mapping[str, str] = {
     "data.weights": "--weights",
+    "data.variables": "--variables",
+    "data.samples": "--samples",
+    "data.features": "--features",
+    "data.select": "--select",
+    "data.where": "--where",
     "ingest.columns": "--column",
     "ingest.weight_column": "--weight-column",
     "ingest.dtype": "--dtype",

@@ -36,6 +36,7 @@ from emdist.cli.options import (
     with_steps,
 )
 from emdist.cli.repeat import repeat_run
+from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
 from emdist.parameters.configuration import help_of
@@ -45,6 +46,11 @@ from emdist.report.answer import RESUMES, mode_of, reported
 def fit(
     data: Data = None,
     config: ConfigFile = None,
+    variables: Variables = None,
+    samples: Samples = None,
+    features: Features = None,
+    select: Select = None,
+    where: Where = None,
     model: ModelName = None,
     k: Components = None,
     init: Init = None,
@@ -78,6 +84,7 @@ def fit(
     Examples:
       emdist fit pixels.zarr -k 16
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
+      emdist fit ocean.zarr --variables TEMP,PSAL --features depth -m full -k 8
       emdist fit spectra.zarr -k 8 --prepare standardise --prepare pca=10
       emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
       emdist fit --repeat runs/profiles
@@ -90,6 +97,7 @@ def fit(
         check_data(data, "fit")
         given = {
             "data.path": data,
+            **rows_settings(variables, samples, features, select, where),
             "data.weights": weights,
             "model.name": model,
             "model.n_components": k,
@@ -114,6 +122,6 @@ def fit(
                 "There is no data to fit. Name a Zarr array, as in `emdist fit pixels.zarr -k 16`, "
                 "or pass a configuration with --config."
             )
-        where = str(config or "the command line")
-        checked = make_config(values, where, named(given, settings))
+        place = str(config or "the command line")
+        checked = make_config(values, place, named(given, settings))
         run_job(checked, mode, layer)

@@ -20,6 +20,7 @@ from emdist.cli.options import (
     completed,
     laid_over,
 )
+from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
 from emdist.parameters.choices import OutputName
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import display
@@ -42,6 +43,11 @@ def label(
         ),
     ] = None,
     components: Annotated[list[int] | None, ChosenComponents] = None,
+    variables: Variables = None,
+    samples: Samples = None,
+    features: Features = None,
+    select: Select = None,
+    where: Where = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
@@ -74,7 +80,9 @@ def label(
         from emdist.settings.file import overridden
         from emdist.store.places.location import Location
 
-        values = laid_over({"data": {"path": data}}, cluster_settings(workers, scheduler))
+        rows = rows_settings(variables, samples, features, select, where)
+        given = {**rows, **cluster_settings(workers, scheduler)}
+        values = laid_over({"data": {"path": data}}, given)
         values = overridden(values, settings or [])
         checked = make_section(LabellingConfig, values, "the command line")
         with display(mode, layer) as listen:

@@ -31,6 +31,7 @@ from emdist.cli.options import (
     run_settings,
     with_steps,
 )
+from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
 from emdist.parameters.configuration import help_of
@@ -55,6 +56,23 @@ Criterion = Annotated[
         autocompletion=choices_of("sweep.criterion"),
     ),
 ]
+Numbers = Annotated[
+    str | None,
+    typer.Option(
+        "-k",
+        metavar="LIST",
+        rich_help_panel=FITTING,
+        help="Numbers of components to compare, as in 2,4,8 or 2..16 or 2..30..4.",
+    ),
+]
+Restarts = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=FITTING,
+        help="Number of restarts of each model. (default: 1)",
+    ),
+]
 AllowDegenerate = Annotated[
     bool,
     typer.Option(
@@ -69,28 +87,18 @@ AllowDegenerate = Annotated[
 def sweep(
     data: Data = None,
     config: ConfigFile = None,
-    k: Annotated[
-        str | None,
-        typer.Option(
-            "-k",
-            metavar="LIST",
-            rich_help_panel=FITTING,
-            help="Numbers of components to compare, as in 2,4,8 or 2..16 or 2..30..4.",
-        ),
-    ] = None,
+    variables: Variables = None,
+    samples: Samples = None,
+    features: Features = None,
+    select: Select = None,
+    where: Where = None,
+    k: Numbers = None,
     models: Models = None,
     criterion: Criterion = None,
     allow_degenerate: AllowDegenerate = False,
     init: Init = None,
     seed: Seed = None,
-    n_init: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            rich_help_panel=FITTING,
-            help="Number of restarts of each model. (default: 1)",
-        ),
-    ] = None,
+    n_init: Restarts = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
     run: RunFolder = None,
@@ -121,6 +129,7 @@ def sweep(
         check_data(data, "sweep")
         given = {
             "data.path": data,
+            **rows_settings(variables, samples, features, select, where),
             "sweep.n_components": k,
             "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,
@@ -143,6 +152,6 @@ def sweep(
             )
         values = laid_over(read_values(config) if config is not None else {}, given)
         values = overridden(with_steps(values, prepare), settings or [])
-        where = str(config or "the command line")
-        checked = make_sweep_config(values, where, named(given, settings))
+        place = str(config or "the command line")
+        checked = make_sweep_config(values, place, named(given, settings))
         run_job(checked, mode, layer)

@@ -16,7 +16,7 @@ from emdist.jobs.records import load_fitted, recorded_config
 from emdist.prepare.preparation import Preparation
 from emdist.report.page import listed_steps
 from emdist.settings.config import FitSection, ModelSection, make_section
-from emdist.store.description import describe_array, describe_labels
+from emdist.store.description import describe_array, describe_group, describe_labels
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.places.zip_paths import zip_at
@@ -61,7 +61,8 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
         section, fitted, meta = load_fitted(location)
         return {"kind": "model", **_model(section, fitted), "versions": meta.get("versions")}
     labels = describe_labels(location, verify) if not array else None
-    return labels or describe_array(ArrayRef(location, array))
+    ref = ArrayRef(location, array)
+    return labels or describe_group(ref) or describe_array(ref)
 
 
 def _labels_of(run: Location, verify: bool) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DtypeError, ShapeError
+from emdist.errors import DtypeError, EmdistError, ShapeError
 from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
+from emdist.store.grids.stored import StoredMembers
 from emdist.store.labels.check import damaged_blocks
 from emdist.store.labels.layouts import GridLayout, layout_in_mark
 from emdist.store.labels.place import label_mark, read_progress
@@ -52,7 +53,8 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
         return found
     if array.ndim != 2:
         found["cannot_be_clustered"] = (
-            f"the array has {array.ndim} dimension(s), expected 2: (rows, features)"
+            f"the array has {array.ndim} dimension(s), expected 2: (rows, features); say which of "
+            "them make up the rows, in data.samples"
         )
         return found
     if (names := stored_names(array)) is not None:
@@ -77,6 +79,33 @@ def _grid_of(mark: Mapping[str, Any]) -> dict[str, Any]:
     layout = found[0]
     sizes = dict(zip(layout.dims, layout.shape, strict=True))
     return {"dimensions": sizes, "chunks": list(layout.chunks)}
+
+
+def describe_group(ref: ArrayRef) -> dict[str, Any] | None:
+    """Return the variables and dimensions of a Zarr group, or None if there is no group."""
+    try:
+        members = StoredMembers(ref)
+    except EmdistError:
+        return None
+    if members.is_array:
+        return None
+    coordinates = {}
+    variables = {name: members.shown(name) for name in members.data_variables()}
+    for name in members.names():
+        if name in variables:
+            continue
+        values = members.coordinate(name)
+        if values is None or not len(values):
+            variables[name] = members.shown(name)
+            continue
+        ends = f"{values[0]} to {values[-1]}, " if len(values) > 1 else f"{values[0]}, "
+        coordinates[name] = f"{ends}{len(values)} position{'s' * (len(values) > 1)}"
+    return {
+        "kind": "group",
+        "group": str(ref),
+        "variables": variables,
+        "dimensions": coordinates,
+    }
 
 
 def describe_labels(location: Location, verify: bool = False) -> dict[str, Any] | None:

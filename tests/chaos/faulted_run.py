@@ -228,7 +228,7 @@ class Voyage:
             fault.outcome = "went on"
         if code not in allowed and fault.outcome != "hung":
             self.log.problems.append(f"{self.name}: {fault} ended with {code}: {fit.errors[-3:]}")
-        if stage_of(fit) != "start" and any("Traceback" in line for line in fit.errors):
+        if stage_of(fit) != "start" and shows_traceback(fit.errors, is_kill(fault)):
             self.log.problems.append(f"{self.name}: {fault} shows a traceback: {fit.errors[-12:]}")
         if fit.torn:
             self.log.problems.append(f"{self.name}: {fault} tore lines: {fit.torn[:3]}")
@@ -244,6 +244,25 @@ class Voyage:
             self.log.problems.append(f"{self.name}: {fault} left processes behind")
             for process in family:
                 end(process.pid)
+
+
+def shows_traceback(lines: list[str], killed: bool) -> bool:
+    """Whether there is a traceback, other than Python's own of a process that starts as an orphan.
+
+    A process whose parent was killed while it started says that nobody sends it what to run. Only
+    Python runs in it then, and nothing that emdist does can keep it from saying so.
+    """
+    for at, line in enumerate(lines):
+        if "Traceback" not in line:
+            continue
+        rest = lines[at + 1 :]
+        end = next((n for n, one in enumerate(rest) if not one.startswith(" ")), len(rest))
+        files = [one for one in rest[:end] if one.lstrip().startswith("File ")]
+        starting = all("<string>" in one or "multiprocessing/spawn.py" in one for one in files)
+        unsent = end < len(rest) and rest[end].startswith("EOFError: Ran out of input")
+        if not (killed and files and starting and unsent):
+            return True
+    return False
 
 
 def is_kill(fault: Fault) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.faulted_run import Log, is_kill
+from tests.chaos.faulted_run import Log, is_kill, shows_traceback
 from tests.chaos.storm import storms
 from tests.chaos.storm_report import summary
 
@@ -18,6 +18,28 @@ def told(log: Log) -> None:
     assert log.problems == []
     assert all(voyage["same bits"] for voyage in log.voyages)
     assert all(fault.outcome for fault in log.faults)
+
+
+#: What Python prints in a process whose parent was killed while it started.
+ORPHAN = [
+    "Restarting worker (status=Status.running)\n",
+    "Traceback (most recent call last):\n",
+    '  File "<string>", line 1, in <module>\n',
+    '  File "/usr/lib/python3.11/multiprocessing/spawn.py", line 130, in _main\n',
+    "    preparation_data = reduction.pickle.load(from_parent)\n",
+    "EOFError: Ran out of input\n",
+]
+
+
+def test_a_traceback_is_wrong_unless_it_is_that_of_an_orphan_of_a_killed_driver() -> None:
+    assert not shows_traceback([], killed=True)
+    assert not shows_traceback(ORPHAN, killed=True)
+    assert shows_traceback(ORPHAN, killed=False)
+    assert shows_traceback(ORPHAN[:-1], killed=True)
+    own = [*ORPHAN[:4], '  File "/home/emdist/fit/loop.py", line 3, in iterate\n', *ORPHAN[4:]]
+    assert shows_traceback(own, killed=True)
+    assert shows_traceback([*ORPHAN[:-1], "ValueError: no\n"], killed=True)
+    assert shows_traceback([*ORPHAN, *own], killed=True)
 
 
 @pytest.mark.parametrize("house", ["threads", pytest.param("local", marks=pytest.mark.slow)])

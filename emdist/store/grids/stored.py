@@ -241,6 +241,16 @@ class StoredMembers:
             if array.ndim > 0 and name not in used and dims_of(array) != (name,)
         ]
 
+    def shown(self, name: str) -> str:
+        """Return dtype, dimensions, chunks and decoding of a member as one line."""
+        array = (self._group or {})[name]
+        if not array.ndim:
+            return f"{array.dtype}, no dimensions"
+        sizes = zip(dims_of(array), array.shape, unit_shape(array), strict=True)
+        parts = ", ".join(f"{dim} {n} in chunks of {unit}" for dim, n, unit in sizes)
+        how = packing(array, name) if array.dtype.kind in "iuf" else None
+        return f"{array.dtype}; {parts}" + ("" if how is None else f"; decoded: {how}")
+
     def coordinate(self, dim: str) -> Array | None:
         """Return the values of the 1-D coordinate of dimension `dim`, or None if there is none."""
         if dim not in self._coordinates:

@@ -227,7 +227,9 @@ def open_checked(ref: ArrayRef) -> zarr.Array[Any]:
                 raise NotAnArrayError(told) from cause
             shown = ", ".join(members[:8]) or "it has none"
             raise NotAnArrayError(
-                f"{ref} is a group, not an array. Name one of its arrays: {shown}."
+                f"{ref} is a group, not an array. Name one of its arrays: {shown}. Or say which "
+                "of them are features, in data.variables, and which dimensions make up the rows, "
+                "in data.samples."
             ) from cause
         if isinstance(error, _ABSENT):
             raise _nothing_there(ref) from cause
