@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from numpy.typing import NDArray
 
 from emdist.engines.threads import LocalEngine
-from emdist.errors import CheckpointError
+from emdist.errors import CheckpointError, RunMismatchError
 from emdist.fit.data_changes import stamps
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.plan import Plan
@@ -127,6 +127,14 @@ class Preparing:
         for doubt in made.doubts:
             self.listen(Warned(doubt))
         return made
+
+    def check_unchanged(self, folder: RunFolder, found: Mapping[str, str]) -> None:
+        """Raise RunMismatchError if the stamps of the data are not those that were learned from."""
+        if folder.stamps() != found:
+            raise RunMismatchError(
+                "The data changed after emdist learned how to prepare them. Wait until the data "
+                "are complete, then start the same command again. It learns again."
+            )
 
     def _learn(self) -> Preparation:
         """Learn the steps from all rows."""

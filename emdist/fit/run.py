@@ -135,6 +135,8 @@ class Run:
             self._watch().check(survey)
         else:
             found = stamps(plan.source)
+            if self._preparing is not None:
+                self._preparing.check_unchanged(self.folder, found)
             survey = self._read_survey()
             survey.check()
             # If setting up refuses the survey, nothing is stored: a corrected command starts again.

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DataError, WeightError
+from emdist.engines.budget import available_memory
+from emdist.engines.threads import LocalEngine
+from emdist.errors import ConfigError, DataError, WeightError
 from emdist.inputs.names import brief, names_of
 from emdist.interfaces import Block, Engine, Source
 from emdist.prepare.base import Known, Need, PrepareStep
@@ -134,6 +136,7 @@ def _wanted(steps: Sequence[PrepareStep], d: int) -> Need:
 
 def _known(task: LearnTask, engine: Engine, done: Done | None) -> Known:
     """Return the moments of the rows that `task` prepares, by one pass."""
+    _check_memory(task, engine)
     found = engine.map_reduce(task, range(len(task.source)), done)
     if not found.weight > 0:
         raise WeightError(
@@ -149,6 +152,20 @@ def _known(task: LearnTask, engine: Engine, done: Done | None) -> Known:
             "example by another unit."
         )
     return known
+
+
+def _check_memory(task: LearnTask, engine: Engine) -> None:
+    """Raise ConfigError if the matrices of a pass do not fit into the memory that is free."""
+    matrices = {"covariance": 1, "pairs": 3}.get(task.need, 0)
+    threads = engine.at_work(len(task.source)) if isinstance(engine, LocalEngine) else 1
+    # Each thread has one, and the driver joins some of them.
+    needed = matrices * 8 * task.preparation.n_features**2 * (2 * threads + 4)
+    if needed > (free := available_memory()):
+        raise ConfigError(
+            f"The covariance of {task.preparation.n_features:,} features needs about "
+            f"{needed / 2**30:.1f} GiB, but only {free / 2**30:.1f} GiB are free. Set the option "
+            "solver of pca to randomised, with a number of components."
+        )
 
 
 def _check_pairs(known: Known, made: Preparation, names: tuple[str, ...] | None) -> None:

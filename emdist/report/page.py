@@ -88,6 +88,8 @@ def data_facts(data: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data", f"{data['array']}: {data['rows']:,} rows x {data['features']} {data['dtype']}"),
         ("read as", f"{numbered(data['blocks'], 'block')}, {decimal(data['bytes'])} decoded"),
         *([("prepared", steps)] if (steps := listed_steps(data.get("prepare") or ())) else []),
+        *(("", note) for note in data.get("prepare_notes", ())),
+        *(("doubt", doubt) for doubt in data.get("prepare_doubts", ())),
     ]
 
 

@@ -99,7 +99,6 @@ class Summary:
         rows += data_facts(data)
         if names := data.get("feature_names"):
             rows.append(("features", listing(names)))
-        rows += [("prepared by", note) for note in data.get("prepare_notes", ())]
         if "means" in self.components[0] and "means_are" in data:
             rows.append(("means", data["means_are"]))
         if result["rows_left_out"]:
@@ -155,6 +154,7 @@ def preparation_facts(preparation: Preparation) -> dict[str, Any]:
         "prepare": preparation.config(),
         "prepared_features": preparation.n_features,
         "prepare_notes": list(preparation.notes),
+        "prepare_doubts": list(preparation.doubts),
         "means_are": told,
     }
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import emdist
 from emdist.composition.sweep_config import make_sweep_config
 from emdist.errors import CheckpointError, ConfigError, FeatureNamesError, RunMismatchError
-from emdist.fit.events import Event, Progress
+from emdist.fit.events import Event, Progress, Warned
 from emdist.interfaces import Array
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job
@@ -26,6 +26,8 @@ from emdist.report.inspection import page_of_inspection
 from emdist.settings.config import NewDataSection, make_config
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
+from tests.chaos.test_kill import kill_and_restart
+from tests.support.killable_jobs import configuration, overlapping, result, undisturbed
 
 STEPS: list[Any] = ["standardise", {"pca": 3}]
 NAMES = ["a", "b", "c", "d", "e", "f"]
@@ -266,3 +268,40 @@ def test_the_command_line_takes_steps(data: Path, capsys: pytest.CaptureFixture[
     assert emdist.load(run).preparation_.config() == [  # type: ignore[union-attr]
         "standardise", {"pca": {"components": 3}}
     ]  # fmt: skip
+
+
+def test_passes_and_doubts_are_in_the_summary(data: Path) -> None:
+    array = zarr.open_array(data, mode="r+")
+    array[:, 4] = 3.0
+    steps = ["standardise", {"clip": [-3, 3]}, {"pca": 2}]
+    seen: list[Event] = []
+    summary = done(values(data, prepare=steps, model={"name": "kmeans"}), seen.append)
+    page = summary.to_page().to_markdown()
+    assert "prepare learned in 2 passes over the data." in page
+    assert "| doubt | standardise: the features e has the same value in all rows" in page
+    told = [one.message for one in seen if isinstance(one, Warned)]
+    assert any("the features e has the same value" in one for one in told)
+
+
+def test_data_that_change_after_learning_are_refused(data: Path) -> None:
+    def writing(event: Event) -> None:
+        if isinstance(event, Progress) and event.what == "prepare" and event.done == event.total:
+            zarr.open_array(data, mode="r+")[0] = 5.0
+
+    with pytest.raises(RunMismatchError, match="changed after emdist learned how to prepare"):
+        done(values(data), writing)
+    done(values(data))  # learns again
+
+
+@pytest.mark.long
+def test_killed_at_random_moments_a_run_that_prepares_ends_with_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    path = overlapping(tmp_path / "x.zarr")
+    config, whole = (
+        {**configuration(path, tmp_path, "diagonal", key), "prepare": ["standardise", {"pca": 4}]}
+        for key in ("r", "whole")
+    )
+    wanted = undisturbed(whole, tmp_path)
+    print("killed in", kill_and_restart(config, tmp_path, 5, 6))
+    assert result(tmp_path / "r") == wanted
