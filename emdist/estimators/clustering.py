@@ -262,6 +262,7 @@ class CentreDistances(Clustering):
         ndarray of shape (n_samples, n_clusters), float64
             Distances, in memory.
         """
+        check_is_fitted(self)
         centres = self._fitted.params.components.means + self._fitted.spread.origin
         missing = self._model().missing
         return self._measured(X, lambda seen: _Distances(seen, centres, self._between(), missing))
