@@ -70,7 +70,7 @@ def label(
     Examples:
       emdist label runs/profiles new.zarr new-labels.zarr
       emdist label runs/profiles new.zarr scores.zarr -o labels -o score
-      emdist label runs/ocean new.zarr maps.zarr -o labels -o probability --component 3
+      emdist label runs/ocean new.zarr maps.zarr -o probability --component 3
     """
     mode = mode_of(quiet, as_json)
     with reported(as_json, RESUMES, settings) as layer:

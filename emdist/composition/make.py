@@ -44,8 +44,8 @@ from emdist.settings.config import (
     DataSection,
     FitSection,
 )
+from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.opening import stored_source
-from emdist.store.grids.stored import StoredMembers
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest

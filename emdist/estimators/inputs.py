@@ -28,8 +28,8 @@ from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
 from emdist.store.grids.grid_source import grid_source
 from emdist.store.grids.held import HeldVariable
+from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.opening import stored_source
-from emdist.store.grids.stored import StoredMembers
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source

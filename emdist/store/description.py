@@ -13,7 +13,7 @@ import numpy as np
 
 from emdist.errors import DtypeError, EmdistError, ShapeError
 from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
-from emdist.store.grids.stored import StoredMembers
+from emdist.store.grids.members import StoredMembers
 from emdist.store.labels.check import damaged_blocks
 from emdist.store.labels.layouts import GridLayout, layout_in_mark
 from emdist.store.labels.place import label_mark, read_progress

@@ -164,7 +164,7 @@ def test_a_checkpoint_of_another_sweep_is_refused(data: Path, tmp_path: Path) ->
     with open_job(make_sweep_config(values)) as job:
         assert isinstance(job, SweepJob)
         job.segment()
-        job.run.plans = job.run.plans[:2]
+        job.run._plans = job.run.plans[:2]
         job.run._state = None
         with pytest.raises(CheckpointError, match="sweep of 2 models"):
             job.run.state()

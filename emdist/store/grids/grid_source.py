@@ -17,8 +17,8 @@ from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.boxes import Boxes, boxes_of
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
+from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.positions import Positions
-from emdist.store.grids.stored import StoredMembers
 from emdist.store.grids.variables import Members, Variable
 from emdist.store.sources.arrays import finite_rows
 from emdist.store.sources.buffered import Buffered

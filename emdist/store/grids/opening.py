@@ -9,7 +9,8 @@ from emdist.inputs.layout import Layout
 from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.grid_source import GridSource, grid_source
-from emdist.store.grids.stored import StoredMembers, StoredVariable, dims_of, has_named_dims
+from emdist.store.grids.members import StoredMembers, dims_of, has_named_dims
+from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import size_of
 from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
