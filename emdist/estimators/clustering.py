@@ -17,7 +17,7 @@ from emdist.estimators.base import Estimator
 from emdist.estimators.collecting import gathered
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.from_parameters import Parameters, array, names_for, with_number
-from emdist.estimators.inputs import is_in_memory, make_engine
+from emdist.estimators.inputs import is_in_memory, is_query, make_engine
 from emdist.estimators.parameters import parameters
 from emdist.estimators.settings import as_floats, seeder
 from emdist.fit.assigned import check_scores
@@ -93,7 +93,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
         # Labels of data in memory are cheap, and X may change later. Labels of a Zarr array may
         # not fit into memory, so the source is kept and labels are computed when asked for.
-        self._recipe = None if is_in_memory(X) else (source, X)
+        self._recipe = None if is_in_memory(X) or is_query(X) else (source, X)
         self._read = stamps(source)
         if self._recipe is None:
             self._learn(labels_=self._label(source, engine, X))

@@ -65,6 +65,11 @@ def is_polars(x: Any) -> bool:
     return is_a(x, "polars", "DataFrame", "LazyFrame")
 
 
+def is_query(x: Any) -> bool:
+    """Return whether `x` is a query of polars, or its rows prepared: they end with the source."""
+    return is_a(x.x if isinstance(x, PreparedRows) else x, "polars", "LazyFrame")
+
+
 def as_matrix(x: Any) -> Array:
     """Return data in memory as a NumPy array (n, d); DataError if that is impossible.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from emdist.errors import DtypeError
 from emdist.estimators.wording import in_parameters
+from emdist.inputs.foreign import is_a
 from emdist.inputs.layout import layout
 from emdist.inputs.rows import Rows
 
@@ -58,6 +61,8 @@ def rows(
 
     Raises
     ------
+    DtypeError
+        If `data` is anything else, such as a data frame or a NumPy array.
     ConfigError
         If an argument is not of the form that is described here. What the data lack is told by
         the fit.
@@ -68,4 +73,11 @@ def rows(
     >>> emdist.rows("ocean.zarr", ["TEMP", "PSAL"], features="depth", select={"depth": [0, 500]})
     emdist.rows('ocean.zarr', variables=['TEMP', 'PSAL'], features=['depth'], select={'depth': [0, 500]})
     """  # noqa: E501
+    known = isinstance(data, str | os.PathLike) or is_a(data, "zarr", "Array", "Group")
+    if not known and not is_a(data, "xarray", "Dataset", "DataArray"):
+        raise DtypeError(
+            f"data is a {type(data).__name__}, which has no variables with named dimensions. Pass "
+            "it to the estimator as it is; emdist.rows takes a path, a zarr.Group or zarr.Array, "
+            "or an xarray object."
+        )
     return Rows(data, layout(variables, samples, features, select, where))

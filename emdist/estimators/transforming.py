@@ -12,7 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ShapeError
-from emdist.estimators.inputs import as_matrix, is_client, is_in_memory, make_engine, make_source
+from emdist.estimators.inputs import (
+    as_matrix,
+    is_client,
+    is_in_memory,
+    is_polars,
+    is_query,
+    make_engine,
+    make_source,
+)
 from emdist.estimators.parameters import parameters
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.preparing import warn_of
@@ -21,6 +29,7 @@ from emdist.estimators.wording import Speaking
 from emdist.fit.fitted import RowValues
 from emdist.fit.survey import check_total
 from emdist.inputs.frames import check_names, names_in
+from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Array, Engine, Source
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
@@ -100,7 +109,8 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         return found
 
     def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        if not is_in_memory(X):
+        X = without_index(X)
+        if not is_in_memory(X) or is_polars(X):
             return make_source(X, sample_weight, engine, self._reading())
         source = make_source(as_matrix(X), sample_weight, engine, self._reading())
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
@@ -187,8 +197,8 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
             check_names(self._names, names_of(source), type(self).__name__)
         if isinstance(X, PreparedRows):
             return X.then(made)
-        if not is_in_memory(X):
-            return PreparedRows(X, made)
+        if not is_in_memory(X) or is_query(X):
+            return PreparedRows(without_index(X), made)
         return collected(prepared(source, made), engine)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:

@@ -17,9 +17,12 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from sklearn.pipeline import make_pipeline
 
+import emdist
 from emdist import GaussianMixture, KMeans
 from emdist.errors import ConfigError, DataError, DtypeError, FeatureNamesError, StorageError
+from emdist.prepare import StandardScaler
 
 ROWS = 3000
 RNG = np.random.default_rng(0)
@@ -79,6 +82,26 @@ def test_missing_values_of_every_frame_are_missing(kind: str) -> None:
     plain = GaussianMixture(2, random_state=0, non_finite="missing").fit(x)
     found = GaussianMixture(2, random_state=0, non_finite="missing").fit(FRAMES[kind](x))
     np.testing.assert_allclose(found.means_, plain.means_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_pipeline_takes_the_frame_and_leaves_the_index_out(kind: str) -> None:
+    pipeline = make_pipeline(StandardScaler(), KMeans(2, random_state=0))
+    plain = make_pipeline(StandardScaler(), KMeans(2, random_state=0)).fit(X)
+    frame = FRAMES[kind]()
+    pipeline.fit(frame)
+    np.testing.assert_array_equal(pipeline.predict(frame), plain.predict(X))
+    assert np.array_equal(pickle.loads(pickle.dumps(pipeline)).predict(frame), plain.predict(X))
+    indexed = pandas_frame()
+    indexed.insert(0, "__index_level_0__", np.arange(ROWS))
+    with pytest.warns(UserWarning, match="left out the column '__index_level_0__'"):
+        assert list(StandardScaler().fit(indexed).feature_names_in_) == NAMES
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_rows_of_named_dimensions_are_not_made_of_frames(kind: str) -> None:
+    with pytest.raises(DtypeError, match="Pass it to the estimator as it is"):
+        emdist.rows(FRAMES[kind]())
 
 
 # ---- nullable columns, categories, text
