@@ -191,6 +191,11 @@ def _data() -> dict[str, Values]:
         "full-drop": fit("full", fit={"on_collapse": "drop"}, model={"min_weight": 0.02}),
         "full-converged": fit("full", fit={"tol": 0.05, "max_iter": 40}),
         "full-unlabelled": fit("full", labels={"write": False}),
+        "full-prepared": fit("full") | {"prepare": ["standardise", {"pca": {"components": 2}}]},
+        "full-prepared-missing": fit("full", "gaps", data=missing)
+        | {"prepare": ["standardise", {"pca": {"components": 2, "missing": "pairwise"}}]},
+        "kmeans-prepared": fit("kmeans", "counts")
+        | {"prepare": ["log1p", {"clip": {"low": 0, "high": 3}}, {"normalise": {"norm": "l1"}}]},
     }
 
 

@@ -29,6 +29,7 @@ import emdist
 from emdist.cli.application import app
 from emdist.errors import CheckpointError
 from emdist.inputs.plugins import plugins
+from emdist.prepare.making import STEPS
 from emdist.runtime.arithmetic import arithmetic
 from emdist.settings.config import (
     ASSIGNMENTS,
@@ -223,8 +224,12 @@ def test_all_that_is_known_by_name_is_kept_next_time() -> None:
         (DISSIMILARITIES, "dissimilarity", "", {model.get("dissimilarity") for model in models}),
     ]:
         assert {*plugins(package, kind)} == {*found, default} - {None, ""}, kind
+    prepared = [step for values in entries.FITS.values() for step in values.get("prepare", ())]
+    assert {*plugins(STEPS, "step")} == {next(iter([*one] if isinstance(one, dict) else [one]))
+                                         for one in prepared}  # fmt: skip
     made = {kind for kind, _, _ in entries.estimators().values()}
-    assert made == {*emdist.__all__} - {"Sweep", "load", "load_distribution", "open_labels", "rows"}
+    functions = {"commit_labels", "load", "load_distribution", "open_labels", "rows"}
+    assert made == {*emdist.__all__} - {"Sweep", *functions}
 
 
 @needs_links
