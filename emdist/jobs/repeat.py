@@ -13,6 +13,7 @@ from emdist.jobs.label_target import labels_location
 from emdist.jobs.records import load_fitted, recorded_config
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
+from emdist.store.labels.place import MARK
 from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
@@ -78,9 +79,9 @@ def repeat(run: Location, config: Config, listen: Listener = unheard) -> dict[st
     -------
     dict
         JSON values: ``run`` and ``repeated`` (folders), ``same_bits``, ``same_model``,
-        ``same_labels`` (None if one of the runs wrote no labels), ``objective`` of both, and
-        ``differs``: one line for each difference in configuration, data, block plan, versions or
-        CPU.
+        ``same_labels`` (of the outputs that both runs wrote; None if there are none),
+        ``objective`` of both, and ``differs``: one line for each difference in configuration,
+        data, block plan, versions or CPU.
     """
     wanted = read_model(run).sha256
     before = RunFolder(run).record()
@@ -90,7 +91,7 @@ def repeat(run: Location, config: Config, listen: Listener = unheard) -> dict[st
     new = Location(config.run.folder, config.run.storage_options).child(str(config.run.key))
     after = RunFolder(new).record()
     labels = _labels(run.child("labels.zarr")), _labels(labels_location(config, new))
-    same_labels = labels[0] == labels[1] if all(labels) else None
+    same_labels = _same(*labels)
     same_model = read_model(new).sha256 == wanted
     return {
         "run": str(run),
@@ -125,6 +126,20 @@ def _labels(location: Location) -> dict[str, str]:
     chunks = [
         name
         for name in folder.list()
-        if "/c/" in name and not name.startswith("progress") and not name.endswith(".partial")
+        if "/c" in name
+        and not name.startswith(("progress/", f"{MARK}/"))
+        and not name.endswith((".partial", ".json"))
     ]
     return {name: digest(folder.read(name).hex()) for name in chunks}
+
+
+def _same(one: Mapping[str, str], other: Mapping[str, str]) -> bool | None:
+    """Return whether the outputs that both labels have are the same; None if they share none."""
+    both = {name.partition("/")[0] for name in one} & {name.partition("/")[0] for name in other}
+    if not both:
+        return None
+    kept = [
+        {name: value for name, value in found.items() if name.partition("/")[0] in both}
+        for found in (one, other)
+    ]
+    return kept[0] == kept[1]

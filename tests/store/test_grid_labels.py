@@ -26,6 +26,7 @@ from emdist.interfaces import Assigned, Block
 from emdist.jobs.inspect import inspect
 from emdist.jobs.job import Job
 from emdist.jobs.label import label_data
+from emdist.jobs.repeat import repeat, repetition
 from emdist.jobs.run import open_job
 from emdist.parameters.choices import OutputName
 from emdist.settings.config import NewDataSection, make_config
@@ -361,6 +362,16 @@ def test_a_group_in_an_object_store_is_the_same(tmp_path: Path) -> None:
         writer.finish()
         found.append(emdist.open_labels(str(place)).load())
     assert found[0].identical(found[1])
+
+
+def test_a_repetition_compares_the_outputs_that_both_runs_have(plain: str, tmp_path: Path) -> None:
+    run = Location(str(fitted(plain, tmp_path, labels={"outputs": ["labels", "entropy"]})))
+    found = repeat(run, repetition(run, {}))  # writes labels alone
+    assert found["same_labels"] is True
+    assert found["same_model"] is True
+    labels = tmp_path / "r/labels.zarr/labels/c/0/0/0"
+    labels.write_bytes(labels.read_bytes() + b" ")
+    assert repeat(run, repetition(run, {}))["same_labels"] is False
 
 
 # --- refusals ------------------------------------------------------------------------------------

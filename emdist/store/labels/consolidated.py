@@ -6,24 +6,22 @@ Readers such as xarray look for it first, and warn if it is absent.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from emdist.errors import NotFoundError
-from emdist.store.labels.place import MARK, META_LIMIT, companions_in, layout_of
+from emdist.store.labels.place import META_LIMIT
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 
 
-def consolidate(location: Location) -> None:
-    """Put the metadata of all arrays into that of the group, in one write."""
+def consolidate(location: Location, arrays: Sequence[str]) -> None:
+    """Put the metadata of `arrays`, and of the groups around them, into that of the group."""
     folder = open_folder(location)
     group: dict[str, Any] = json.loads(folder.read("zarr.json", META_LIMIT))
-    mark = group["attributes"][MARK]
-    layout, _ = layout_of(mark, location)
-    parts = layout.progress.split("/")
-    paths = ["/".join(parts[: i + 1]) for i in range(len(parts))]
     found = {}
-    for name in (*mark["outputs"], *companions_in(mark), *paths):
+    around = {path.rpartition("/")[0] for path in arrays} - {""}
+    for name in (*arrays, *sorted(around)):
         try:
             found[name] = json.loads(folder.read(f"{name}/zarr.json", META_LIMIT))
         except NotFoundError:

@@ -23,6 +23,7 @@ from emdist.store.labels.place import (
     MARK,
     Wanted,
     check_place,
+    companions_in,
     components_in,
     label_mark,
     outputs_there,
@@ -172,9 +173,9 @@ def _continued(
         "policies": dict(wanted.policies),
     }
     news["created"] = True  # Earlier versions did not store this.
-    news["companions"] = sorted({*mark.get("companions", ()), *companions(contents, coordinates)})
-    if not news["companions"]:
-        del news["companions"]
+    beside = {*companions_in(mark), *companions(contents, coordinates)}
+    if beside:
+        news["companions"] = sorted(beside)
     if all(mark.get(name, {}) == value for name, value in news.items()):
         return writer
     whole = bool("created" in mark and mark.get("complete") and not added and not renewed)
@@ -184,8 +185,8 @@ def _continued(
     _create_arrays(contents, group, (*added, *remade), coordinates)
     if added:
         put_companions(contents, group, coordinates, only=(COMPONENT,))
-    put_mark(location, news | {"complete": whole})
-    consolidate(location)
+    consolidate(location, (*contents.arrays(), *sorted(beside)))
+    put_mark(location, news | {"complete": whole})  # Last, so that a kill repeats all of it.
     return writer
 
 
@@ -213,13 +214,14 @@ def _create(
     }
     if contents.noise:
         mark["left_out"], mark["noise"] = contents.masked, -1
-    if named := companions(contents, coordinates):
-        mark["companions"] = sorted(named)
+    named = sorted(companions(contents, coordinates))
+    if named:
+        mark["companions"] = named
     group = zarr.create_group(store, attributes={MARK: mark | {"created": False}})
     _create_arrays(contents, group, contents.arrays(), coordinates)
     put_companions(contents, group, coordinates)
-    group.attrs[MARK] = mark | {"created": True}
-    consolidate(writer.location)
+    consolidate(writer.location, (*contents.arrays(), *named))
+    put_mark(writer.location, {"created": True})
 
 
 def _create_arrays(
