@@ -7,6 +7,7 @@ for a part of it. This store reads in other threads, and opens the file again if
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import struct
@@ -40,14 +41,18 @@ _HEADER, _LENGTHS = 30, struct.Struct("<26xHH")
 class _Opened:
     """A ZIP file that is open, with its members by their names."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=0)
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
         self.stamp = _stamp(os.fstat(self._file.fileno()))
         try:
             with archive(self._file.fileno(), _DIRECTORY) as opened:
                 self.members = {one.filename: one for one in opened.infolist() if not one.is_dir()}
         except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
             raise ValueError(f"it is damaged, or no ZIP file ({error!s:.100})") from error
+
+    def __del__(self) -> None:
+        # Reads that are under way hold a reference, so the file closes after them.
+        self._file.close()
 
     def read(self, info: zipfile.ZipInfo, part: ByteRequest | None) -> bytes:
         """Return a member, or a part of it. A whole member is held against its checksum."""
@@ -133,7 +138,7 @@ class ZippedFiles(Store):
         """Return the open file, opened again if it was replaced since."""
         with self._lock:
             if self._opened is None or self._opened.stamp != _stamp(self.path.stat()):
-                self._opened = _Opened(self.path)
+                self._opened = _Opened(io.FileIO(self.path))
             return self._opened
 
     def members(self) -> dict[str, zipfile.ZipInfo]:
