@@ -22,7 +22,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
-from emdist.store.places.location import Location, open_zarr_store
+from emdist.store.places.location import Location, open_object_store, open_zarr_store
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.zarr_source import reference, zarr_source
 from tests.support.faulty_s3 import FAULTS, S3, Plan, serving
@@ -197,6 +197,28 @@ def test_retry_options_are_checked_and_used(s3: S3) -> None:
         open_folder(Location(s3.url("o"), s3.options(max_retries="3"))).read("x")
     # Only this object: reads of an earlier test may still be trying again in the background.
     assert plan.asked["GET /bucket/o/x"] == 4
+
+
+def test_an_open_store_of_obstore_is_as_patient_as_a_url(s3: S3) -> None:
+    import obstore.store
+    from zarr.storage import ObjectStore
+
+    bucket = open_object_store(Location(s3.url("opened"), s3.options()))
+    assert isinstance(bucket, obstore.store.S3Store)
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    zarr.create_array(ObjectStore(bucket), name="x", data=x, chunks=(10, 3))
+    array = zarr.open_array(ObjectStore(bucket, read_only=True), path="x", mode="r")
+    source = zarr_source(reference(array), block_bytes=480)
+    ref = source.ref
+    assert "an-example-secret" not in f"{ref!r} {ref}"
+    before = source.stamps()
+    s3.plan = Plan(7, 0.5)
+    found = np.concatenate([source.read(i).x for i in range(len(source))])
+    assert found.tobytes() == x.tobytes()
+    assert source.stamps() == before
+    s3.plan = Plan()
+    zarr.open_array(ObjectStore(bucket), path="x")[10:20] = 1.0
+    assert source.stamps() != before
 
 
 # --- two that believe they own the run -------------------------------------------------------
