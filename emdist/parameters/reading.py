@@ -91,7 +91,8 @@ PREPARE = {
 PLACES = {
     "data.path": Parameter(
         "str",
-        "Path or URL (s3://, gs://, az://, http://) of a Zarr array of shape (rows, features).",
+        "Path or URL (s3://, gs://, az://, http://) of a Zarr array of shape (rows, features). The "
+        "path may lead into a ZIP file.",
     ),
     "data.array": Parameter("str", "Path of the array inside a Zarr group."),
     "data.weights": Parameter(
