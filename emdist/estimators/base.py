@@ -53,9 +53,9 @@ from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
-from emdist.prepare.making import steps_as_config
+from emdist.prepare.making import make_steps, steps_as_config
 from emdist.prepare.preparation import Preparation
-from emdist.prepare.source import prepared
+from emdist.prepare.source import has_known_width, planned, prepared
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
 from emdist.store.runs.model_files import check_free
@@ -165,6 +165,9 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         fitted = self._fitted if self.__sklearn_is_fitted__() else None
         before = fitted if getattr(self, "warm_start", False) else None
         missing = self.non_finite == "missing"
+        steps = make_steps(self.prepare)
+        if steps and has_known_width(steps):
+            self._planned(planned(source, steps))  # refuses what it can before rows are read
         made = learned_for(self.prepare, source, engine, missing, self.verbose, before)
         return source if made is None else held_prepared(source, made, engine), made
 

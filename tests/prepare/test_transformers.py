@@ -318,3 +318,22 @@ def test_variables_on_a_grid_are_standardised_by_variable(ocean: Path) -> None:
     streamed = make_pipeline(StandardScaler(), PCA(2), KMeans(2, random_state=0)).fit(rows)
     assert streamed.predict(rows).shape == (6, 50)
     assert streamed.score(rows) < 0
+
+
+def test_what_cannot_be_fitted_is_refused_before_rows_are_read(stored: Path) -> None:
+    array = zarr.open_array(stored, mode="r+")
+    array[3, 3] = np.nan  # a read would refuse this
+    with pytest.raises(ConfigError, match="needs hard assignment"):
+        GaussianMixture(2, schedule="minibatch", prepare=STEPS).fit(stored)
+    with pytest.raises(ShapeError, match="asks for 9 components of 8 features"):
+        GaussianMixture(2, prepare=[{"pca": 9}]).fit(stored)
+
+
+@pytest.mark.parametrize("schedule", ["incremental", "squarem", "sparse", "stepwise"])
+def test_every_schedule_sees_prepared_rows(schedule: Any) -> None:
+    z = make_pipeline(StandardScaler(), PCA(3)).fit_transform(X)
+    options: dict[str, Any] = {"schedule": schedule, "random_state": 0, "max_iter": 20, "tol": 0.01}
+    # Rows of 8 and of 3 features make blocks of the same rows.
+    own = GaussianMixture(2, prepare=STEPS, block_size="32 kB", **options).fit(X)
+    other = GaussianMixture(2, block_size="12 kB", **options).fit(z)
+    np.testing.assert_allclose(own.lower_bound_, other.lower_bound_, rtol=1e-6)
