@@ -6,6 +6,7 @@ is imported.
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,8 @@ def in_chunks(x: Any) -> Any:
     if x.chunks is not None:
         return x
     known = x.encoding.get("preferred_chunks") or {}
-    return x.chunk({dim: known.get(dim, "auto") for dim in x.dims})
+    # Without a token of our own, xarray hashes the values, and loads all of them for it.
+    return x.chunk({dim: known.get(dim, "auto") for dim in x.dims}, token=uuid.uuid4().hex)
 
 
 def _dtype(dtype: Any) -> np.dtype[Any] | None:
