@@ -26,7 +26,14 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
     xr = need("xarray", "Labels on a grid")
     variable = data.variables[name]
     # A coordinate of a DataArray remembers how it was stored, which is no matter of the copy.
-    stored = xr.conventions.encode_cf_variable(variable.copy(deep=False), name=name)
+
+    def encoded(one: Any) -> Any:
+        return xr.conventions.encode_cf_variable(one.copy(deep=False), name=name)
+
+    # Numbers are stored alike, whichever part is looked at, and xarray would load all of them. How
+    # times are stored follows from all times.
+    in_parts = variable.dtype.kind in "biuf" and not variable._in_memory
+    stored = encoded(variable[tuple(slice(0, 1) for _ in variable.dims)] if in_parts else variable)
     attributes = {str(key): _plain(value) for key, value in stored.attrs.items()}
     mapping = variable.encoding.get("grid_mapping")
     if mapping is not None:
@@ -35,11 +42,12 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
         attributes["_FillValue"] = encoded_fill(attributes["_FillValue"])
 
     def read(region: Region) -> Array:
-        return np.asarray(stored[region].values)
+        part = encoded(variable[region]) if in_parts else stored[region]
+        return np.asarray(part.values)
 
-    shape = tuple(int(n) for n in stored.shape)
-    dims = tuple(str(dim) for dim in stored.dims)
-    return DescribingArray(name, dims, shape, _chunks(stored), stored.dtype, attributes, read)
+    shape = tuple(int(n) for n in variable.shape)
+    dims = tuple(str(dim) for dim in variable.dims)
+    return DescribingArray(name, dims, shape, _chunks(variable), stored.dtype, attributes, read)
 
 
 def coordinates_text(data: Any) -> str:

@@ -13,7 +13,6 @@ import xarray as xr
 
 import emdist
 from emdist import GaussianMixture, KMeans
-from emdist.engines.clusters.local import Local
 from emdist.engines.threads import LocalEngine
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
@@ -109,9 +108,8 @@ def test_threads_and_workers_give_the_same_bits(tmp_path: Path) -> None:
     path = stored(tmp_path / "ocean.zarr", "uneven")
     alone = finished(config(path, tmp_path / "one", cluster={"threads": 1}))
     assert finished(config(path, tmp_path / "three", cluster={"threads": 3})) == alone
-    with Local(n_workers=2, processes=False).open() as client:
-        address = {"kind": "address", "address": client.scheduler.address}
-        assert finished(config(path, tmp_path / "dask", cluster=address)) == alone
+    local = {"kind": "local", "n_workers": 2, "processes": False}
+    assert finished(config(path, tmp_path / "dask", cluster=local)) == alone
 
 
 def test_the_forms_of_the_same_data_give_the_same_bits(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_the_quick_reader_fails_and_the_rows_are_right(
 ) -> None:
     source = zarr_source(reference(str(stored(tmp_path / "x.zarr"))), None, 10 * 24)
     monkeypatch.setattr(source_module, "read_rows", failing(CHANGES[0]))
-    source_module._tell_of_slow_reads.cache_clear()
+    source_module.tell_of_slow_reads.cache_clear()
     with caplog.at_level(logging.WARNING):
         for i in range(4):
             np.testing.assert_array_equal(source.read(i).x, X[10 * i : 10 * i + 10])
