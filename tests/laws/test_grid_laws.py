@@ -150,6 +150,7 @@ def given(times):
     return path if sys.argv[1] == "path" else xr.open_zarr(path, consolidated=False, chunks=None)
 
 settings = dict(n_clusters=4, max_iter=2, tol=1e9, random_state=0, engine=LocalEngine(1))
+settings["block_size"] = "8 MiB"
 small, large = (emdist.rows(given(times), features="band") for times in (2, 64))
 KMeans(**settings).fit(small).predict(small)
 before = peak()
@@ -159,8 +160,8 @@ print(peak() - before)
 """
 
 
-@pytest.mark.parametrize("form", ["lazy", pytest.param("path", marks=pytest.mark.long),
-                                  pytest.param("not loaded", marks=pytest.mark.long)])  # fmt: skip
+@pytest.mark.long
+@pytest.mark.parametrize("form", ["lazy", "path", "not loaded"])
 def test_memory_follows_the_block(form: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", CEILING, form, str(tmp_path)], capture_output=True, text=True,
