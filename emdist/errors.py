@@ -36,10 +36,10 @@ what was expected and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from emdist.wording import Layer, worded
+from emdist.wording import Layer, with_names, worded
 
 
 class EmdistError(Exception):
@@ -53,16 +53,20 @@ class EmdistError(Exception):
     options
         The names of an estimator's parameters, by the option that each one sets; see
         `emdist.wording.renamed`.
+    features
+        The names of the features, so that the message gives them beside their numbers; or None.
     """
 
     exit_code = 1
     layer: Layer = "configuration"
     options: Mapping[str, str] = MappingProxyType({})
+    features: Sequence[str] | None = None
 
     def __str__(self) -> str:
         if len(self.args) != 1 or not isinstance(self.args[0], str):
             return super().__str__()
-        return worded(self.args[0], self.layer, self.options)
+        text = with_names(self.args[0], self.features) if self.features else self.args[0]
+        return worded(text, self.layer, self.options)
 
 
 class ConfigError(EmdistError, ValueError):

@@ -8,7 +8,7 @@ configuration, or types options of a command. So it names settings by their key 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -81,6 +81,10 @@ _KEY = re.compile(
     + "|".join(rf"{section}\.(?:{'|'.join(keys.split())})" for section, keys in KEYS.items())
     + r")(?:(?<=options)\.(?P<option>[A-Za-z_]\w*))?(?![\w/]|\.\w)"
 )
+#: A feature in a message, by its number.
+_FEATURE = re.compile(r"\b[Ff]eature (\d+)\b(?! \()")
+#: The largest number of characters of a feature's name in a message.
+_NAME = 40
 _VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+) to '([^']*)'")
 #: Characters that enclose and separate the two texts of `either`. They are from a private area of
 #: Unicode, so texts of users do not contain them.
@@ -157,6 +161,16 @@ def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
     else:
         name = PARAMETERS.get(key, key.partition(".")[2])
     return f"{name}[{option!r}]" if option else name
+
+
+def with_names(text: str, names: Sequence[str]) -> str:
+    """Return `text` with the names of features behind their numbers: "feature 3 (depth=10)"."""
+
+    def named(found: re.Match[str]) -> str:
+        i = int(found[1])
+        return found[0] if i >= len(names) else f"{found[0]} ({shortened(names[i], _NAME)})"
+
+    return _FEATURE.sub(named, text)
 
 
 def bounded(text: str) -> str:

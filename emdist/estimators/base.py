@@ -197,7 +197,10 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
             kinds. Those about data and parameters are also ValueErrors.
         """
         engine = make_engine(self.engine)
-        source, preparation = self._prepared(self._source(X, sample_weight, engine), engine)
+        rows = self._source(X, sample_weight, engine)
+        if doubt := getattr(rows, "doubt", ""):
+            warnings.warn(worded(doubt, "parameters"), UserWarning, stacklevel=3)
+        source, preparation = self._prepared(rows, engine)
         recipe, given = self._planned(source)
         checked_memory([recipe], source, engine)
         plan = make_plan(recipe, source, engine, given, listener(self.verbose))

@@ -9,6 +9,7 @@ from typing import Any
 from emdist.estimators.datasets import GridResult, grid_of
 from emdist.fit.fitted import RowNumbers
 from emdist.fit.together.bundle import Bundle, BundleResults, OneRead
+from emdist.inputs.names import naming
 from emdist.interfaces import Array, Engine, Source
 
 
@@ -66,9 +67,11 @@ def gathered(
     grid, whole = grid_of(x, source), seen is None  # before the pass, because it needs xarray
     looked = seen or (lambda one: one)
     if grid is None:
-        return Gathered(engine.map_reduce(task(looked(source)), range(len(source))))
+        with naming(source):
+            return Gathered(engine.map_reduce(task(looked(source)), range(len(source))))
     once = OneRead(source)
     both = Bundle(once, (task(looked(once)), RowNumbers(looked(once), whole)))
-    found: BundleResults = engine.map_reduce(both, range(len(source)))
+    with naming(source):
+        found: BundleResults = engine.map_reduce(both, range(len(source)))
     value, numbers = found.parts
     return Gathered(value, numbers.x, grid)

@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,11 @@ from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Source
 from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
+from emdist.store.grids.axes import check_dims
 from emdist.store.grids.boxes import Boxes
 from emdist.store.grids.coordinates import DescribingArray
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
-from emdist.store.grids.opening import check_dims
 from emdist.store.grids.variables import natural, unknown
 from emdist.store.sources.references import reference
 
@@ -238,4 +239,12 @@ def in_two_dimensions(x: Any) -> None:
         If it is not. The message says how to make rows of it.
     """
     name = f"X, an xarray.DataArray ({shown(str(x.name))})" if x.name else "X, an xarray.DataArray,"
-    check_dims(tuple(str(dim) for dim in x.dims), x.ndim, name)
+    check_dims(tuple(str(dim) for dim in x.dims), name, partial(_attributes, x))
+
+
+def _attributes(x: Any, dim: str) -> dict[str, Any]:
+    """Return the attributes of a coordinate; times that xarray has decoded have their axis."""
+    if dim not in x.coords:
+        return {}
+    times = {"axis": "T"} if x[dim].dtype.kind == "M" else {}
+    return {**times, **x[dim].attrs}

@@ -13,7 +13,7 @@ from emdist.fit.assigned import assigned
 from emdist.fit.observed import observed_source
 from emdist.fit.passes import LabelBlock
 from emdist.fit.state import Best, FitState, Record, Status
-from emdist.inputs.names import Match, Names, both, match, names_of
+from emdist.inputs.names import Match, Names, both, match, names_of, naming
 from emdist.interfaces import Array, Assigned, Engine, Floats, Model, Numerics, Source, Spread
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.source import PreparedSource, prepared
@@ -173,7 +173,8 @@ class Fitted:
             self.numerics(model, source.dtype), writer,
         )  # fmt: skip
         left = unfinished(writer.location) if writer is not None else {}
-        sums = engine.map_reduce(task, range(len(source)), done)
+        with naming(source):
+            sums = engine.map_reduce(task, range(len(source)), done)
         remove_leftovers(left)
         return sums
 

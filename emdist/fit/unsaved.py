@@ -11,6 +11,7 @@ from emdist.fit.plan import Plan, hear, tell
 from emdist.fit.state import FitState
 from emdist.fit.together.lockstep import BUDGET
 from emdist.fit.together.sweep import SweepState, advanced_together, surveyed_together
+from emdist.inputs.names import naming
 from emdist.runtime.interrupts import interrupts_first
 
 
@@ -24,7 +25,7 @@ def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, Fi
     budget
         See `emdist.fit.together.lockstep.Lockstep`.
     """
-    with interrupts_first():
+    with interrupts_first(), naming(plans[0].source):
         surveys = surveyed_together([plan.survey for plan in plans], plans[0].engine)
         fits = []
         for plan, survey in zip(plans, surveys, strict=True):

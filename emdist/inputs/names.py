@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from emdist.errors import EmdistError
 from emdist.inputs.quoting import listed
 
 #: The names of the features in their order, or None if they have none.
@@ -34,6 +36,19 @@ def names_of(source: object) -> Names:
     """Return the names of a source's features, if it has any."""
     found: Names = getattr(source, "feature_names", None)
     return found
+
+
+@contextmanager
+def naming(source: Any) -> Iterator[None]:
+    """Let errors that are raised inside the context name the features of `source`."""
+    try:
+        yield
+    except EmdistError as error:
+        names = names_of(source)
+        # Rows that are prepared may have other features than the data.
+        if error.features is None and names is not None and len(names) == source.shape[1]:
+            error.features = names
+        raise
 
 
 class Match(Enum):

@@ -18,6 +18,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.plan import Plan
 from emdist.fit.run import Run
 from emdist.fit.together.sweep import SweepState
+from emdist.inputs.names import naming
 from emdist.interfaces import Source
 from emdist.jobs.finished import SUMMARY, sealed
 from emdist.jobs.records import save_fitted
@@ -142,7 +143,8 @@ class Job(ABC, Generic[C, T]):
             self._listen(Began(name))
         began = time.monotonic()
         try:
-            yield
+            with naming(self.source):
+                yield
         finally:
             spent = time.monotonic() - began
             self.seconds[name] = self.seconds.get(name, 0.0) + spent

@@ -110,6 +110,8 @@ def open_job(
         return
     listen(Began("open", kind.opening(config, recipes, source)))
     tell_moved(folder, listen)
+    if doubt := getattr(source, "doubt", ""):
+        listen(Warned(doubt))
     with (
         make_engine(config.cluster, source, needs) as engine,
         kept_source(config.cluster, source, engine) as kept,

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import zarr
 
 import emdist
 from emdist import GaussianMixture, KMeans, KMedians, Sweep
-from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError, WeightError
+from emdist.errors import (
+    ConfigError,
+    DtypeError,
+    NonFiniteError,
+    NotAnArrayError,
+    ShapeError,
+    WeightError,
+)
 
 DIMS = ("time", "depth", "lat", "lon")
 SHAPE = (4, 3, 10, 12)
@@ -175,6 +183,20 @@ def test_what_must_be_said_is_asked_for() -> None:
         emdist.rows(ds, 3)  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match="time has dtype datetime64"):
         KMeans(2).fit(emdist.rows(ds, ["TEMP", "time"]))
+
+
+def test_errors_name_the_feature(stored: str) -> None:
+    rows = emdist.rows(stored, ["TEMP", "PSAL"], features="depth")
+    with pytest.raises(NonFiniteError, match=r"in feature 0 \(TEMP\[depth=0\.0\]\)"):
+        KMeans(2).fit(rows)
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, np.nan, 2.0]})
+    with pytest.raises(NonFiniteError, match=r"row 1 has nan in feature 1 \(b\)"):
+        KMeans(2).fit(frame)
+    fitted = KMeans(2, random_state=0).fit(frame.fillna(0))
+    with pytest.raises(NonFiniteError, match=r"in feature 1 \(b\)"):
+        fitted.predict(frame)
+    with pytest.raises(NonFiniteError, match=r"in feature 1 \(b\)"):
+        fitted.score(frame)
 
 
 def test_a_plain_data_array_gives_a_data_array() -> None:

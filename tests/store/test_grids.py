@@ -217,6 +217,35 @@ def test_dimensions_that_can_be_misread_are_refused(
     assert stored_source(reference(array), layout(samples=list(dims))).shape == (12, 1)
 
 
+def test_chunks_that_are_read_several_times_are_told(stored: str) -> None:
+    ref, given = reference(stored), layout("PSAL", features="depth")
+    whole = stored_source(ref, given, non_finite="missing")
+    assert isinstance(whole, GridSource)
+    assert whole.doubt == ""
+    # PSAL has chunks of (3, 5, 20, 10); a block of one time and five latitudes cuts them.
+    cut = stored_source(ref, given, non_finite="missing", block_bytes=1000)
+    assert isinstance(cut, GridSource)
+    assert cut.bounds.steps == (1, 5, 10)
+    assert "PSAL are read 12.0 times" in cut.doubt
+
+
+def test_coordinates_tell_what_dimensions_are(tmp_path: Path) -> None:
+    """Names alone say nothing here."""
+    known = {
+        "a": (("n", "m"), {"units": "degrees_north"}, {"standard_name": "longitude"}, "spatial"),
+        "b": (("n", "m"), {"axis": "Y"}, {"axis": "X"}, "spatial"),
+        "c": (("n", "m"), {}, {"units": "days since 2000-01-01"}, "m would make up the features"),
+    }
+    for name, (dims, first, second, told) in known.items():
+        group = zarr.create_group(tmp_path / f"{name}.zarr")
+        for dim, n, attributes in zip(dims, (4, 3), (first, second), strict=True):
+            one = group.create_array(dim, shape=(n,), dtype="f8", dimension_names=(dim,))
+            one.attrs.update(attributes)
+        group.create_array("v", shape=(4, 3), chunks=(2, 3), dtype="f8", dimension_names=dims)
+        with pytest.raises(ShapeError, match=told):
+            stored_source(reference(group["v"]), layout())
+
+
 MISTAKES: dict[str, tuple[dict[str, Any], type[EmdistError], str]] = {
     "variable": ({"variables": "TMP"}, NotAnArrayError, "did you mean 'TEMP'"),
     "pattern": ({"variables": "X*"}, NotAnArrayError, "no variables like 'X"),

@@ -27,6 +27,9 @@ from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef
 from emdist.store.sources.stamps import stamps_of
 
+#: How often chunks must be read in each pass, on average, before users are told.
+_OFTEN = 2.0
+
 
 @dataclass(frozen=True)
 class GridSource(Buffered):
@@ -63,6 +66,36 @@ class GridSource(Buffered):
     def __getstate__(self) -> dict[str, Any]:
         # Names and coordinates never travel with tasks.
         return {**self.__dict__, "feature_names": None, "coordinates": NOTHING}
+
+    @property
+    def doubt(self) -> str:
+        """What costs time for a reason that lies in the chunks, as a sentence; may be empty.
+
+        A chunk is read as often as boxes touch it.
+        """
+        times, shown = 1.0, ""
+        for one in self.plan.variables:
+            reads = 1.0
+            for dim, first, n, step in zip(
+                self.plan.samples,
+                self.bounds.origin,
+                self.plan.shape,
+                self.bounds.steps,
+                strict=True,
+            ):
+                unit = one.unit(dim)
+                edges = range(first, first + n, step)
+                touched = sum(-(-min(at + step, first + n) // unit) - at // unit for at in edges)
+                reads *= touched / (-(-(first + n) // unit) - first // unit)
+            if reads > times:
+                times, shown = reads, one.name or self.title
+        if times < _OFTEN:
+            return ""
+        return (
+            f"Chunks of {shown} are read {times:.1f} times in each pass, because one of them is "
+            "larger than a block, differs from those of other variables, or begins before the "
+            "selection. Raise data.block_size if there is memory, or rechunk the data."
+        )
 
     @property
     def shape(self) -> tuple[int, int]:

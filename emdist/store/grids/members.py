@@ -198,6 +198,12 @@ def _group(ref: ArrayRef) -> dict[str, zarr.Array[Any]] | None:
     return dict(group.arrays())
 
 
+def coordinate_attributes(ref: ArrayRef, dim: str) -> dict[str, Any]:
+    """Return the attributes of the coordinate `dim` beside the array `ref`; none without one."""
+    array = _beside(ref, dim)
+    return {} if array is None else dict(array.attrs)
+
+
 def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
     """Return the array `name` in the group of the array `ref`, or None."""
     if not ref.path:
