@@ -48,8 +48,10 @@ from emdist.fit.unsaved import completed
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import check_given, check_names, names_in
 from emdist.inputs.index_columns import without_index
+from emdist.inputs.layout import Layout
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
+from emdist.inputs.rows import Rows
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
@@ -207,6 +209,7 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         ((fit, state),) = completed([plan])
         model = recipe.section
         self._end(state, fit.survey.spread, model, source, preparation)
+        self._layout = X.layout if isinstance(X, Rows) else Layout()
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
@@ -371,6 +374,7 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         extra = {
             "estimator": type(self).__name__,
             "params": to_json(params | ({"prepare": steps} if steps else {})),
-            "reading": self._reading().reading(),
+            # New data are read like those of the fit, unless one says otherwise.
+            "reading": {**self._reading().reading(), **self._layout.to_json()},
         }
         save_fitted(place, self._section, self._fitted, extra)

@@ -75,8 +75,10 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
     section, fitted, meta = _loaded(place)
     estimator = _empty(section, meta.get("estimator"))
     known = estimator.get_params()
-    reading = reading_of(place, section, meta).reading()
+    read = reading_of(place, section, meta)
+    reading = read.reading()
     estimator.set_params(**{name: value for name, value in reading.items() if name in known})
+    estimator._layout = read.layout
     if "assignment" in known:
         options = section.assignment_options or None
         estimator.set_params(assignment=section.assignment, assignment_options=options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from emdist.errors import (
     ShapeError,
     WeightError,
 )
+from emdist.jobs.label import label_data
+from emdist.settings.data import NewDataSection
+from emdist.store.places.location import Location
 
 DIMS = ("time", "depth", "lat", "lon")
 SHAPE = (4, 3, 10, 12)
@@ -183,6 +187,22 @@ def test_what_must_be_said_is_asked_for() -> None:
         emdist.rows(ds, 3)  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match="time has dtype datetime64"):
         KMeans(2).fit(emdist.rows(ds, ["TEMP", "time"]))
+
+
+def test_a_saved_model_reads_new_data_like_its_own(stored: str, tmp_path: Path) -> None:
+    rows = emdist.rows(stored, **SEA, select={"depth": [0, 10]})
+    KMeans(2, random_state=0).fit(rows).save(tmp_path / "first")
+    again = emdist.load(tmp_path / "first")
+    again.save(tmp_path / "model")
+    label_data(
+        Location(str(tmp_path / "model")),
+        NewDataSection(path=stored),
+        Location(str(tmp_path / "labels.zarr")),
+    )
+    found = emdist.open_labels(tmp_path / "labels.zarr").labels
+    want = again.predict(rows)
+    assert found.dims == want.dims
+    assert np.array_equal(found.fillna(-1).values, want.values)
 
 
 def test_errors_name_the_feature(stored: str) -> None:
