@@ -21,11 +21,13 @@ from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Source
 from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
+from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.axes import check_dims
 from emdist.store.grids.boxes import Boxes
 from emdist.store.grids.coordinates import DescribingArray
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
+from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.variables import natural, unknown
 from emdist.store.sources.references import reference
 
@@ -205,8 +207,12 @@ def grid_of(x: Any, source: Source) -> GridResult | None:
         data = opened_dataset(x.data if isinstance(x, Rows) else x)
         coords = _coordinates(data, bounds, dict(source.plan.scalars))
         return GridResult(bounds.names, bounds.shape, coords)
-    if isinstance(x, Rows) and is_dataset(x.data):
-        x = x.data
+    if isinstance(x, Rows):
+        # The source is an array (rows, features) as it lies.
+        plan = arranged(StoredMembers(reference(x.data)), x.layout)
+        boxes = Boxes(plan.samples, plan.shape, plan.shape, plan.origin)
+        coords = _coordinates(opened_dataset(x.data), boxes, dict(plan.scalars))
+        return GridResult(plan.samples, plan.shape, coords)
     if not is_a(x, "xarray", "DataArray"):
         return None
     dim = x.dims[0]

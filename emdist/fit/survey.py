@@ -103,7 +103,8 @@ class Survey:
         if self.rows == 0:
             raise ShapeError(
                 f"All {self.masked:,} rows are left out, because of missing chunks, corrupt "
-                "chunks or values that are not finite. No row is left to cluster. Check the data."
+                "chunks, values that are not finite, or conditions (data.where). No row is left to "
+                "cluster. Check the data."
             )
         check_total(self.moments.weight)
         unseen = np.flatnonzero(~(self.moments.cells > 0))

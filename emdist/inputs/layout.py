@@ -163,7 +163,7 @@ def _plain(value: Any) -> Any:
 
 def _unlike(name: str, value: Any) -> ConfigError:
     return ConfigError(
-        f"data.select of {name} is {shown(value)}; expected a range of the coordinate, such as "
+        f"data.select for {name} is {shown(value)}; expected a range of the coordinate, such as "
         "[0, 500], one value of it, {values: [...]} for several, or {index: ...} for a position, "
         'a list of positions or a text such as "10:20".'
     )
@@ -181,11 +181,21 @@ def _conditions(value: Any) -> tuple[Mapping[str, Any], ...]:
         asked = set(one) - {"variable"}
         if not asked or not asked <= set(COMPARISONS):
             raise _no_condition(one)
+        if not all(_is_number(one[name], several=name.endswith("equals")) for name in asked):
+            raise _no_condition(one)
     return tuple({name: _plain(entry) for name, entry in one.items()} for one in found)
+
+
+def _is_number(value: Any, several: bool) -> bool:
+    """Return whether a condition compares with a number or, if `several`, with a list of them."""
+    value = _plain(value)
+    if several and isinstance(value, Sequence) and not isinstance(value, str):
+        return bool(value) and all(_is_number(one, several=False) for one in value)
+    return isinstance(value, int | float)
 
 
 def _no_condition(value: Any) -> ConfigError:
     return ConfigError(
-        f"data.where is {shown(value)}; expected a variable and a comparison, such as "
-        f"{{variable: landmask, equals: 0}}; comparisons are {', '.join(COMPARISONS)}."
+        f"data.where is {shown(value)}; expected a variable and a comparison with a number, such "
+        f"as {{variable: landmask, equals: 0}}; comparisons are {', '.join(COMPARISONS)}."
     )

@@ -219,6 +219,18 @@ def test_errors_name_the_feature(stored: str) -> None:
         fitted.score(frame)
 
 
+def test_an_array_as_it_lies_gives_a_data_array_too(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(30, 2))
+    coords = {"station": np.arange(30) * 2}
+    ds = xr.DataArray(x, dims=("station", "kind"), coords=coords).to_dataset(name="x")
+    ds.to_zarr(tmp_path / "x.zarr", consolidated=False)
+    rows = emdist.rows(tmp_path / "x.zarr", "x", samples="station")
+    labels = KMeans(2, random_state=0).fit(rows).predict(rows)
+    assert labels.dims == ("station",)
+    assert labels["station"].values.tolist() == coords["station"].tolist()
+    assert np.array_equal(labels.values, KMeans(2, random_state=0).fit(x).predict(x))
+
+
 def test_a_plain_data_array_gives_a_data_array() -> None:
     x = np.random.default_rng(0).normal(size=(30, 2))
     rows = xr.DataArray(x, dims=("station", "variable"), coords={"station": np.arange(30) * 2})

@@ -296,6 +296,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], type[EmdistError], str]] = {
         ConfigError,
         "data.where.*comparison",
     ),
+    "condition on text": (
+        {"variables": "TEMP", "where": {"variable": "land", "equals": "sea"}},
+        ConfigError,
+        "comparison with a number",
+    ),
     "condition along features": (
         {
             "variables": "TEMP",

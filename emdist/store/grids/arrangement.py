@@ -131,7 +131,7 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
         at = picked.get(dim, Positions(range(sizes[dim])))
         if not at.contiguous:
             raise ConfigError(
-                f"data.select of {dim} picks positions that do not follow one another, but {dim} "
+                f"data.select for {dim} picks positions that do not follow one another, but {dim} "
                 "is a sample dimension. Select one range of it, or leave rows out by data.where."
             )
         shape.append(len(at.at))

@@ -72,8 +72,8 @@ def positions(
     values = coordinate()
     if values is None:
         raise ConfigError(
-            f"data.select of {dim} is by coordinate, but {dim} has no coordinate of one dimension. "
-            f"Select by position: {{index: ...}}, of 0..{size - 1}."
+            f"data.select for {dim} is by coordinate, but {dim} has no coordinate of one dimension."
+            f" Select by position: {{index: ...}}, of 0..{size - 1}."
         )
     if isinstance(choice, dict):
         return _sequence([_value(dim, values, one) for one in choice["values"]])
@@ -88,7 +88,7 @@ def positions(
     at = np.flatnonzero(inside)
     if not len(at):
         raise ShapeError(
-            f"data.select of {dim} is {shown(choice)}, but no value of {dim} lies there: they go "
+            f"data.select for {dim} is {shown(choice)}, but no value of {dim} lies there: they go "
             f"from {values.min()} to {values.max()}."
         )
     return _sequence([int(i) for i in at])
@@ -106,7 +106,7 @@ def _by_index(dim: str, size: int, index: Any) -> Positions:
         found = range(size)[slice(*parts)]
         if not found:
             raise ShapeError(
-                f"data.select of {dim} is index {index!r}, which is empty: {dim} has {size} "
+                f"data.select for {dim} is index {index!r}, which is empty: {dim} has {size} "
                 "positions."
             )
         return _sequence(list(found)) if found.step != 1 else Positions(found)
@@ -114,11 +114,11 @@ def _by_index(dim: str, size: int, index: Any) -> Positions:
     for one in wanted:
         if not -size <= one < size:
             raise ConfigError(
-                f"data.select of {dim} is index {one}, but {dim} has the positions 0..{size - 1}."
+                f"data.select for {dim} is index {one}, but {dim} has the positions 0..{size - 1}."
             )
     at = [one % size for one in wanted]
     if len(set(at)) < len(at):
-        raise ConfigError(f"data.select of {dim} is index {shown(index)}, with a position twice.")
+        raise ConfigError(f"data.select for {dim} is index {shown(index)}, with a position twice.")
     return _sequence(at) if isinstance(index, list) else Positions((at[0],), scalar=True)
 
 
@@ -141,7 +141,7 @@ def _like(dim: str, values: Array, wanted: Any) -> Any:
     except (TypeError, ValueError):
         pass
     raise ConfigError(
-        f"data.select of {dim} has {shown(wanted)}, but {dim} has values such as "
+        f"data.select for {dim} has {shown(wanted)}, but {dim} has values such as "
         f"{shown(values[0].item() if hasattr(values[0], 'item') else values[0])}."
     )
 
@@ -160,10 +160,10 @@ def _value(dim: str, values: Array, wanted: Any) -> int:
         return int(at[0])
     if len(at):
         raise ConfigError(
-            f"data.select of {dim} is {shown(wanted)}, which {len(at)} positions of {dim} have. "
+            f"data.select for {dim} is {shown(wanted)}, which {len(at)} positions of {dim} have. "
             "Select a range, or by position: {index: ...}."
         )
     raise ConfigError(
-        f"data.select of {dim} is {shown(wanted)}, which no position of {dim} has; its values are "
+        f"data.select for {dim} is {shown(wanted)}, which no position of {dim} has; its values are "
         f"{listed([str(one) for one in values.tolist()], 6)}."
     )
