@@ -47,6 +47,7 @@ def command_of(page: str) -> list[str]:
     return shlex.split(" ".join(map(shlex.quote, line.words[1:])))
 
 
+@pytest.mark.newest
 def test_water_masses_in_five_lines(folder: Path) -> None:
     ocean("ocean.zarr", times=2, lats=24, lons=40)
     known = run("ocean")
@@ -71,6 +72,8 @@ def test_water_masses_by_one_command(folder: Path, emdist: Command) -> None:
     assert "bic" in done.out.lower()
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_land_cover_in_five_lines(folder: Path) -> None:
     scene("scene.zarr", size=90)
     km = run("raster")["km"]
@@ -88,6 +91,8 @@ def test_land_cover_in_five_lines(folder: Path) -> None:
     assert (near == cover.labels.values[~nothing]).mean() > 0.999
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_land_cover_by_one_command(folder: Path, emdist: Command) -> None:
     scene("scene.zarr", size=90)
     done = emdist(*command_of("raster"))

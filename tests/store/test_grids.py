@@ -114,6 +114,8 @@ def test_rows_are_those_that_xarray_stacks(
     assert counted.all()
 
 
+@pytest.mark.newest
+@pytest.mark.newest_short
 def test_selections_are_those_of_xarray(stored: str) -> None:
     given = layout(
         ["TEMP", "PSAL"],
