@@ -197,9 +197,9 @@ def test_storage_options_reach_the_job_from_the_workers_file(
     values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "options.yaml"
-    path.write_text("data: {region: here}\nlabels: {timeout: 3}\n")
+    path.write_text("data: {region: zurich}\nlabels: {timeout: 3}\n")
     monkeypatch.setenv("EMDIST_STORAGE_OPTIONS", str(path))
-    assert storage_options() == {"data": {"region": "here"}, "labels": {"timeout": "3"}}
+    assert storage_options() == {"data": {"region": "zurich"}, "labels": {"timeout": "3"}}
     seen = {}
 
     def opened(config: Any, *_: Any) -> Any:
@@ -208,8 +208,8 @@ def test_storage_options_reach_the_job_from_the_workers_file(
 
     monkeypatch.setattr("emdist.flows.stages.open_job", opened)
     _, run = ran(cluster, make_config(values))
-    assert seen == {"data": {"region": "here"}, "run": {}}
-    assert "here" not in json.dumps(run.parameters)
+    assert seen == {"data": {"region": "zurich"}, "run": {}}
+    assert "zurich" not in json.dumps(run.parameters)
 
 
 def test_no_call_of_the_api_can_fail_a_fit(

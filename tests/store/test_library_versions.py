@@ -23,7 +23,7 @@ from emdist.store.chunks.layout import missing_rows, spelled
 from emdist.store.chunks.writing import _packing as packing_of_labels
 from emdist.store.chunks.writing import packers
 from emdist.store.runs.codec import decode, encode
-from emdist.store.sources.chunk_files import _packing, unblosc, unzstd
+from emdist.store.sources.chunk_files import unblosc, unpacking, unzstd
 
 SETTINGS = ("endian", "index_location", "cname", "shuffle")
 
@@ -63,7 +63,7 @@ def test_shards_are_read_and_looked_into(spell: Any, place: str, tmp_path: Path)
     array = zarr.open_array(tmp_path / "x.zarr", mode="r")
     respelled(array.metadata.codecs, spell)  # type: ignore[union-attr]
     assert missing_rows(array) == ((5, 20),)
-    assert _packing(array) == (unzstd, place)
+    assert unpacking(array) == (unzstd, place)
 
 
 def zarr_codecs() -> list[Any]:
@@ -85,7 +85,7 @@ def test_labels_are_packed_by_the_threads_that_make_them(spell: Any, tmp_path: P
         compressors=zarr.codecs.BloscCodec(cname="lz4"),
     )  # fmt: skip
     respelled(blosc.metadata.codecs, spell)  # type: ignore[union-attr]
-    assert _packing(blosc) == (unblosc, "")
+    assert unpacking(blosc) == (unblosc, "")
 
 
 @pytest.mark.newest
