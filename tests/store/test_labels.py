@@ -688,7 +688,8 @@ def test_a_disk_that_is_full_while_labelling_is_told_and_survived(
             env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
 
-    full = start(2000)
+    # Enough for the metadata of the group, and not for a chunk.
+    full = start(5000)
     assert full.returncode == 5, full.stderr
     assert "cannot write the labels of block" in full.stderr
     assert "ulimit -f" in full.stderr
