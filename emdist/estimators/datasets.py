@@ -85,10 +85,18 @@ class DatasetMembers:
     def shared_coordinates(self) -> str:
         return coordinates_text(self._data)
 
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        return _attributes(self._data, name)
+
     def coordinate(self, dim: str) -> Array | None:
         if dim not in self._data.coords or self._data[dim].dims != (dim,):
             return None
         return np.asarray(self._data[dim].values)
+
+
+def held_variable(array: Any) -> HeldVariable:
+    """Return a DataArray as a variable."""
+    return _held(str(array.name or "the weights"), array)
 
 
 def _held(name: str, array: Any) -> HeldVariable:

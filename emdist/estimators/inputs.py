@@ -12,7 +12,7 @@ from emdist.composition.make import ahead_source
 from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
-from emdist.estimators.datasets import DatasetMembers, in_two_dimensions, is_dataset
+from emdist.estimators.datasets import DatasetMembers, held_variable, in_two_dimensions, is_dataset
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
@@ -194,10 +194,10 @@ def make_source(
     return source
 
 
-def _stored_weights(x: Any, weight: Any) -> Floats | ArrayRef | str | None:
+def _stored_weights(x: Any, weight: Any) -> Floats | HeldVariable | ArrayRef | str | None:
     """Return the sample weights of stored data; for rows, a text may name a variable."""
     if not is_stored(weight):
-        return _weights(weight)
+        return _weights_on_grid(weight) if isinstance(x, Rows) else _weights(weight)
     if isinstance(x, Rows) and isinstance(weight, str):
         ref = reference(x.data)
         if weight in StoredMembers(ref).names():
@@ -215,7 +215,7 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
     found = grid_source(
         DatasetMembers(x.data),
         x.layout,
-        weight if isinstance(weight, str) else _weights(_unlabelled(weight)),
+        weight if isinstance(weight, str) else _weights_on_grid(weight),
         block_bytes=reading.block_bytes,
         non_finite=reading.non_finite,
     )
@@ -224,8 +224,9 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
     return ahead_source(found, engine)
 
 
-def _unlabelled(weight: Any) -> Any:
-    return weight.values if is_a(weight, "xarray", "DataArray") else weight
+def _weights_on_grid(weight: Any) -> Floats | HeldVariable | None:
+    """Return weights in memory, or those of a DataArray, which go by the names of dimensions."""
+    return held_variable(weight) if is_a(weight, "xarray", "DataArray") else _weights(weight)
 
 
 def _dask(

@@ -160,7 +160,8 @@ def test_weights_by_name_or_by_array(stored: str) -> None:
     weight = np.broadcast_to(area[None, :, None], (4, 10, 12))
     want = KMeans(2, init=start).fit(x[sea], sample_weight=weight.reshape(-1)[sea])
     rows = emdist.rows(ds, **SEA)
-    for given in ("area", weight, weight.reshape(-1), xr.DataArray(weight, dims=rows_dims())):
+    turned = xr.DataArray(weight, dims=rows_dims()).transpose("lon", "lat", "time")
+    for given in ("area", weight, weight.reshape(-1), turned, ds["area"], ds["area"].chunk()):
         found = KMeans(2, init=start).fit(rows, sample_weight=given)
         assert np.allclose(found.cluster_centers_, want.cluster_centers_, rtol=1e-9)
     with pytest.raises(WeightError, match="expected the shape of the grid"):
@@ -181,6 +182,8 @@ def test_what_must_be_said_is_asked_for() -> None:
         KMeans(2).fit(ds)
     with pytest.raises(ConfigError, match=r"features of emdist\.rows"):
         KMeans(2).fit(emdist.rows(ds["TEMP"]))
+    with pytest.raises(ShapeError, match=r"land has the dimensions \(lat, lon\): both are spatial"):
+        KMeans(2).fit(emdist.rows(ds, "land"))
     with pytest.raises(NotAnArrayError, match="did you mean 'TEMP'"):
         KMeans(2).fit(emdist.rows(ds, "TMP", features="depth"))
     with pytest.raises(ConfigError, match=r"variables of emdist\.rows is 3"):

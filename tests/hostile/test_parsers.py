@@ -121,6 +121,7 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
     }
     assert importing == {
         "emdist/__init__.py",
+        "emdist/prepare/__init__.py",  # a fixed list
         "emdist/inputs/plugins.py",  # the modules of one package, by what is in its folder
         "emdist/engines/clusters/by_class.py",  # the allow-list
         "emdist/engines/dask/nanny.py",  # a fixed list

@@ -214,6 +214,11 @@ def test_dimensions_that_can_be_misread_are_refused(
     array[:] = np.arange(12.0).reshape(4, 3)
     with pytest.raises(ShapeError, match=f"{told}.*data.samples"):
         stored_source(reference(array), layout())
+    group = zarr.create_group(tmp_path / "g.zarr")
+    for name in ("v", "w"):
+        group.create_array(name, shape=(4, 3), dtype="f8", dimension_names=dims)[:] = 1.0
+    with pytest.raises(ShapeError, match=f"{told}.*data.samples"):
+        stored_source(reference(group), layout("v"))
     assert stored_source(reference(array), layout(samples=dims[1])).shape == (3, 4)
     assert stored_source(reference(array), layout(samples=dims[0])).shape == (4, 3)
     assert stored_source(reference(array), layout(samples=list(dims))).shape == (12, 1)

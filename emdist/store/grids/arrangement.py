@@ -12,6 +12,7 @@ import numpy as np
 from emdist.errors import ConfigError, ShapeError
 from emdist.inputs.layout import Layout
 from emdist.inputs.plugins import nearest
+from emdist.store.grids.axes import check_dims
 from emdist.store.grids.columns import Columns, picked_of
 from emdist.store.grids.positions import Positions, positions
 from emdist.store.grids.variables import Members, Variable, matching
@@ -204,6 +205,7 @@ def _divided(
     if layout.features or len(variables) > 1:
         return [dim for dim in dims if dim not in features], features
     if len(dims) == 2:
+        check_dims(tuple(dims), variables[0].name or members.title, members.attributes)
         return [dims[0]], [dims[1]]
     raise ConfigError(
         f"{variables[0].name or members.title} has the dimensions {', '.join(dims)}. Say which of "

@@ -12,7 +12,8 @@ Kind = Literal["space", "time", "features", ""]
 
 _SPACE = frozenset(
     ("x", "y", "lat", "lon", "latitude", "longitude", "easting", "northing", "nav_lat", "nav_lon",
-     "xc", "yc", "rlat", "rlon", "xt_ocean", "yt_ocean", "height", "width")
+     "xc", "yc", "rlat", "rlon", "xt_ocean", "yt_ocean", "height", "width",
+     "i", "j", "ni", "nj", "xh", "yh", "xq", "yq")
 )  # fmt: skip
 _TIME = frozenset(("time", "t", "date", "datetime", "times"))
 _FEATURES = frozenset(("feature", "features", "variable", "variables", "band", "bands", "channel"))

@@ -17,6 +17,7 @@ from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.boxes import Boxes, boxes_of
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
+from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.positions import Positions
 from emdist.store.grids.variables import Members, Variable
@@ -248,7 +249,7 @@ def _told(picked: Positions) -> str:
 def grid_source(
     members: Members,
     layout: Layout,
-    weight: Floats | ArrayRef | str | None = None,
+    weight: Floats | HeldVariable | ArrayRef | str | None = None,
     block_bytes: int | None = None,
     missing: str = "raise",
     non_finite: str = "raise",
@@ -265,8 +266,8 @@ def grid_source(
         Which dimensions of which variables make up rows and features.
     weight
         The sample weights: an array in memory, of the shape of the grid or with one number for each
-        row; the name of a variable of the group, or the reference of an array, on some of the
-        sample dimensions; or None.
+        row; the name of a variable of the group, a variable in memory, or the reference of an
+        array, on some of the sample dimensions; or None.
     block_bytes, missing, non_finite, corrupt, decode
         As in `emdist.store.sources.zarr_source.zarr_source`.
 
@@ -306,7 +307,10 @@ def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
 
 
 def _weights(
-    weight: Floats | ArrayRef | str | None, plan: Arrangement, members: Members, decode: str
+    weight: Floats | HeldVariable | ArrayRef | str | None,
+    plan: Arrangement,
+    members: Members,
+    decode: str,
 ) -> Floats | Columns | None:
     """Return the sample weights as an array of the shape of the grid, or as a variable."""
     if weight is None:
@@ -320,6 +324,8 @@ def _weights(
         return weight.reshape(plan.shape)
     if isinstance(weight, str):
         variable: Variable = members.variable(weight)
+    elif isinstance(weight, HeldVariable):
+        variable = weight
     else:
         stored = StoredMembers(weight, decode).only()
         variable = stored

@@ -10,6 +10,7 @@ from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.axes import check_dims
 from emdist.store.grids.grid_source import GridSource, grid_source
+from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import (
     StoredMembers,
     coordinate_attributes,
@@ -25,7 +26,7 @@ from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 def stored_source(
     ref: ArrayRef,
     layout: Layout,
-    weight: Floats | ArrayRef | str | None = None,
+    weight: Floats | HeldVariable | ArrayRef | str | None = None,
     **reading: Any,
 ) -> ZarrSource | GridSource:
     """Return stored data as a source.
@@ -51,12 +52,13 @@ def stored_source(
         array = open_checked(ref)
         if has_named_dims(array):
             check_dims(dims_of(array), str(ref), partial(coordinate_attributes, ref))
+        assert not isinstance(weight, HeldVariable)
         if isinstance(weight, str):
             weight = ref.above().below(weight)
         return zarr_source(ref, weight, **reading)
     members = StoredMembers(ref, reading.get("decode", "cf"))
     plain = _plain(arranged(members, layout))
-    if plain is not None and not isinstance(weight, str):
+    if plain is not None and not isinstance(weight, str | HeldVariable):
         return zarr_source(plain, weight, **reading)
     return grid_source(members, layout, weight, **reading)
 

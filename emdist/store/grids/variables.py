@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -129,6 +129,10 @@ class Members(Protocol):
 
     def data_variables(self) -> list[str]:
         """Return the names of the arrays that are features by themselves, in natural order."""
+        ...
+
+    def attributes(self, name: str) -> Mapping[str, Any]:
+        """Return the attributes of a member, or none if it is no member."""
         ...
 
     def coordinate(self, dim: str) -> Array | None:
