@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 import zarr
 
+import emdist
 from emdist.errors import (
     ConfigError,
     CorruptChunkError,
@@ -222,6 +223,44 @@ def test_dimensions_that_can_be_misread_are_refused(
     assert stored_source(reference(array), layout(samples=dims[1])).shape == (3, 4)
     assert stored_source(reference(array), layout(samples=dims[0])).shape == (4, 3)
     assert stored_source(reference(array), layout(samples=list(dims))).shape == (12, 1)
+
+
+def test_years_are_numbers_and_texts_have_no_ranges(stored: str, tmp_path: Path) -> None:
+    given = layout("PSAL", features="depth", select={"time": [2020, 2020]})
+    assert stored_source(reference(stored), given).shape[0] == TIMES * LATS * LONS
+    bands = xr.DataArray(np.ones((3, 4, 5)), dims=("band", "y", "x"), name="refl")
+    ds = bands.assign_coords(band=["B02", "B03", "B8A"]).to_dataset()
+    ds.to_zarr(tmp_path / "cube.zarr", consolidated=False)
+    two = layout("refl", features="band", select={"band": ["B02", "B8A"]})
+    with pytest.raises(ConfigError, match=r"a range.*\{values: "):
+        stored_source(reference(tmp_path / "cube.zarr"), two)
+    named = layout("refl", features="band", select={"band": {"values": ["B02", "B8A"]}})
+    assert stored_source(reference(tmp_path / "cube.zarr"), named).shape == (20, 2)
+
+
+def test_times_of_other_calendars_are_numbers_if_nobody_can_say_them(tmp_path: Path) -> None:
+    group = zarr.create_group(tmp_path / "cmip.zarr")
+    dims = ("time", "cell")
+    group.create_array("tos", shape=(4, 3), dtype="f8", dimension_names=dims)[:] = 1.0
+    time = group.create_array("time", shape=(4,), dtype="f8", dimension_names=("time",))
+    time[:] = np.arange(4.0)
+    time.attrs.update({"units": "days since 1850-01-01", "calendar": "noleap"})
+    source = stored_source(
+        reference(group), layout("tos", samples=["cell"], select={"cell": {"index": "0:2"}})
+    )
+    assert source.shape == (2, 4)
+
+
+def test_weights_may_be_missing_in_rows_that_are_left_out() -> None:
+    ds = ocean()
+    area = (ds["area"] * xr.ones_like(ds["land"])).where(ds["land"] == 0)
+    given = {"features": "depth", "where": {"variable": "land", "equals": 0}}
+    rows = emdist.rows(ds.assign(cell=area), "PSAL", **given)
+    full = emdist.rows(ds.assign(cell=ds["area"] * xr.ones_like(ds["land"])), "PSAL", **given)
+    found = [
+        emdist.KMeans(2, random_state=0).fit(x, sample_weight="cell").inertia_ for x in (rows, full)
+    ]
+    assert found[0] == found[1]
 
 
 def test_chunks_that_are_read_several_times_are_told(stored: str) -> None:

@@ -139,6 +139,8 @@ class GridSource(Buffered):
         counted = None if mask.all() else mask.reshape(-1)
         if self.non_finite == "drop" and (finite := finite_rows(x)) is not None:
             counted = finite if counted is None else counted & finite
+        if weight is not None and counted is not None:
+            weight = np.where(counted, weight, 0.0)  # Areas are often NaN on land.
         return Block(i, self.bounds[i], x, weight, counted, self._note(), box)
 
     def _values(self, columns: Columns, box: Box, i: int, mask: Array) -> Array:

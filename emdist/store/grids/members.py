@@ -225,5 +225,8 @@ def _dates(values: Array, attrs: dict[str, Any]) -> Array:
         return values
     kept = {name: attrs[name] for name in ("units", "calendar") if name in attrs}
     coded = xr.Dataset({"time": ("time", values, kept)})
-    decoded: Array = xr.decode_cf(coded)["time"].values
+    try:
+        decoded: Array = xr.decode_cf(coded)["time"].values
+    except ValueError:  # another calendar, and cftime is not installed
+        return values
     return decoded

@@ -79,6 +79,12 @@ def positions(
         return _sequence([_value(dim, values, one) for one in choice["values"]])
     if not isinstance(choice, list):
         return Positions((_value(dim, values, choice),), scalar=True)
+    if values.dtype.kind in "UTO":
+        raise ConfigError(
+            f"data.select for {dim} is {shown(choice)}, a range, but {dim} has texts or other "
+            "values without an order. Give the values that you mean, as {values: [...]}, or positions, as "
+            "{index: ...}."
+        )
     low, high = (None if end is None else _like(dim, values, end) for end in choice)
     inside = np.ones(len(values), bool)
     if low is not None:
@@ -133,7 +139,8 @@ def _like(dim: str, values: Array, wanted: Any) -> Any:
     """Return `wanted` as a value of the coordinate's kind, to be compared with it."""
     try:
         if values.dtype.kind == "M":
-            return np.datetime64(wanted)
+            # In YAML and on the command line, a year is a number.
+            return np.datetime64(str(wanted) if type(wanted) is int and wanted < 10_000 else wanted)
         if values.dtype.kind in "iuf" and not isinstance(wanted, str | bool):
             return float(wanted)
         if values.dtype.kind in "UTO" and isinstance(wanted, str):
