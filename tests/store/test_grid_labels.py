@@ -409,7 +409,7 @@ def test_new_data_are_read_like_those_of_the_model(plain: str, tmp_path: Path) -
     later.to_zarr(tmp_path / "later.zarr", consolidated=False, zarr_format=3)
     out, new = Location(str(tmp_path / "out.zarr")), {"path": str(tmp_path / "later.zarr")}
     with pytest.raises(
-        ShapeError, match=r"data.select of time.*that the model was fitted to.*'\{\}'"
+        ShapeError, match=r"data.select for time.*that the model was fitted to.*'\{\}'"
     ):
         label_data(Location(str(run)), NewDataSection.model_validate(new), out)
     for select, times in (({}, 6), ({"time": ["2022-04", None]}, 5)):

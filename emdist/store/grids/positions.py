@@ -82,8 +82,8 @@ def positions(
     if values.dtype.kind in "UTO":
         raise ConfigError(
             f"data.select for {dim} is {shown(choice)}, a range, but {dim} has texts or other "
-            "values without an order. Give the values that you mean, as {values: [...]}, or positions, as "
-            "{index: ...}."
+            "values without an order. Give the values that you mean, as {values: [...]}, or "
+            "positions, as {index: ...}."
         )
     low, high = (None if end is None else _like(dim, values, end) for end in choice)
     inside = np.ones(len(values), bool)
