@@ -263,6 +263,28 @@ def test_weights_may_be_missing_in_rows_that_are_left_out() -> None:
     assert found[0] == found[1]
 
 
+def test_what_breaks_was_found_by_trying(stored: str) -> None:
+    """Longer weights, doubled names, numbers of float32 and dates without hyphens."""
+    ds = ocean()
+    longer = xr.DataArray(np.ones(LATS + 2), dims="lat")
+    with pytest.raises(WeightError, match="lat \\(22\\)"):
+        emdist.KMeans(2).fit(emdist.rows(ds, "PSAL", features="depth"), sample_weight=longer)
+    named = stored_source(
+        reference(stored), layout(["P*", "PSAL"], features="depth"), non_finite="missing"
+    )
+    assert named.shape[1] == DEPTHS
+    tenth = ds.assign(m=("lat", np.where(np.arange(LATS) % 2, 0.1, 0.2).astype("f4")))
+    where = {"variable": "m", "equals": 0.1}
+    rows = emdist.rows(tenth, ["area", "m"], where=where)
+    assert (emdist.KMeans(1, random_state=0).fit(rows).predict(rows) == 0).sum() == LATS // 2
+    given = layout("PSAL", features="depth", select={"time": [None, "20200131"]})
+    assert stored_source(reference(stored), given).shape[0] == 2 * LATS * LONS
+    with pytest.raises(ConfigError, match="select for time"):
+        stored_source(
+            reference(stored), layout("PSAL", features="depth", select={"time": [None, "202001"]})
+        )
+
+
 def test_chunks_that_are_read_several_times_are_told(stored: str) -> None:
     ref, given = reference(stored), layout("PSAL", features="depth")
     whole = stored_source(ref, given, non_finite="missing")

@@ -38,7 +38,9 @@ class Condition:
     def met(self, values: Any) -> Any:
         """Return where `values` meet the condition, as booleans. NaN meets none."""
         found = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
-        for name, wanted in self.tests:
+        for name, number in self.tests:
+            # 0.1 of float32 is another number than that of float64.
+            wanted = np.asarray(number, values.dtype) if values.dtype.kind == "f" else number
             if name == "equals":
                 found &= np.isin(values, wanted)
             elif name == "not_equals":

@@ -331,11 +331,17 @@ def _weights(
     else:
         stored = StoredMembers(weight, decode).only()
         variable = stored
-        if len(variable.dims) == len(plan.samples) == 1:
+        known = {dim for one in plan.variables for dim in one.dims}
+        if len(variable.dims) == len(plan.samples) == 1 and variable.dims[0] not in known:
             variable = replace(stored, dims=plan.samples)
-    sizes = dict(zip(plan.samples, zip(plan.origin, plan.shape, strict=True), strict=True))
+    sizes = {
+        dim: n
+        for one in plan.variables
+        for dim, n in zip(one.dims, one.shape, strict=True)
+        if dim in plan.samples
+    }
     for dim, size in zip(variable.dims, variable.shape, strict=True):
-        if dim not in sizes or size < sum(sizes[dim]):
+        if sizes.get(dim) != size:
             named = zip(variable.dims, variable.shape, strict=True)
             raise WeightError(
                 f"The weights {variable.name} have the dimensions "

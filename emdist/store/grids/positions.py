@@ -135,12 +135,21 @@ def _rounded(values: Array, like: Any) -> Array:
     return values.astype(f"datetime64[{np.datetime_data(like.dtype)[0]}]")
 
 
+def _date(wanted: Any) -> Any:
+    """Return a date as NumPy reads it: years may be numbers, and hyphens may be left out."""
+    text = str(wanted) if type(wanted) is int else wanted
+    if isinstance(text, str) and text.isdecimal() and len(text) != 4:
+        if len(text) != 8:
+            raise ValueError(text)  # NumPy would take it for a year.
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    return text
+
+
 def _like(dim: str, values: Array, wanted: Any) -> Any:
     """Return `wanted` as a value of the coordinate's kind, to be compared with it."""
     try:
         if values.dtype.kind == "M":
-            # In YAML and on the command line, a year is a number.
-            return np.datetime64(str(wanted) if type(wanted) is int and wanted < 10_000 else wanted)
+            return np.datetime64(_date(wanted))
         if values.dtype.kind in "iuf" and not isinstance(wanted, str | bool):
             return float(wanted)
         if values.dtype.kind in "UTO" and isinstance(wanted, str):

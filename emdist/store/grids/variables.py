@@ -155,8 +155,9 @@ def matching(members: Members, patterns: Sequence[str]) -> list[str]:
     """
     found: list[str] = []
     for pattern in patterns:
-        if not set("*?[") & set(pattern):
-            found.append(pattern)
+        # A variable may have such signs in its name.
+        if not set("*?[") & set(pattern) or pattern in members.names():
+            found += [pattern] if pattern not in found else []
             continue
         known = fnmatch.filter(members.data_variables(), pattern)
         if not known:
