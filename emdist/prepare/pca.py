@@ -59,6 +59,11 @@ class PcaStep(PrepareStep):
 
     def __post_init__(self) -> None:
         wanted = self.components
+        if isinstance(wanted, float) and wanted == 1:
+            raise ConfigError(
+                "components is 1.0, which is one component or all of the variance. Give 1 for one "
+                "component, or leave it out to keep all."
+            )
         if isinstance(wanted, float) and wanted >= 1 and wanted.is_integer():
             object.__setattr__(self, "components", int(wanted))
         elif isinstance(wanted, float) and not 0 < wanted < 1:

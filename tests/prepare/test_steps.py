@@ -268,3 +268,9 @@ def test_steps_have_one_form_for_each_meaning() -> None:
 )  # fmt: skip
 def test_steps_of_a_command_line(text: str, wanted: Any) -> None:
     assert steps_as_config([step_of_text(text)]) == [wanted]
+
+
+def test_one_as_a_share_is_asked_back() -> None:
+    with pytest.raises(ConfigError, match=r"components is 1\.0"):
+        make_steps([{"pca": 1.0}])
+    assert make_steps([{"pca": 1}])
