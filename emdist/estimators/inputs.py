@@ -26,6 +26,7 @@ from emdist.inputs.rows import Rows
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.prepare.source import prepared
 from emdist.settings.config import ReadingSection
+from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.grid_source import grid_source
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
@@ -212,9 +213,10 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
             "sample_weight is stored, but X is an xarray object. Name a variable of it, or pass "
             "the weights in memory."
         )
+    members = DatasetMembers(x.data)
     found = grid_source(
-        DatasetMembers(x.data),
-        x.layout,
+        members,
+        arranged(members, x.layout),
         weight if isinstance(weight, str) else _weights_on_grid(weight),
         block_bytes=reading.block_bytes,
         non_finite=reading.non_finite,

@@ -24,10 +24,9 @@ class Condition:
 
     Attributes
     ----------
-    variable
-        The variable; all its dimensions are sample dimensions or read at one position.
-    picked
-        What is read of the other dimensions.
+    columns
+        What is read of the variable: one value for each row, because all its dimensions are sample
+        dimensions or read at one position.
     tests
         Pairs of a comparison of `emdist.inputs.layout.COMPARISONS` and its number, or numbers.
     """

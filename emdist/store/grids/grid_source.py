@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import WeightError
-from emdist.inputs.layout import Layout
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Box, Floats
 from emdist.store.chunks.zarr_thread import apart
-from emdist.store.grids.arrangement import Arrangement, arranged
+from emdist.store.grids.arrangement import Arrangement
 from emdist.store.grids.boxes import Boxes, boxes_of
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
@@ -152,13 +151,14 @@ class GridSource(Buffered):
     def _fill(self, columns: Columns, box: Box, i: int, mask: Array, target: Array) -> None:
         """Read the values of `columns` in `box` to `target`, and mask rows without values."""
         region, variable = _region(columns, box), columns.variable
-        for piece in variable.pieces(region, i, self._policy(columns), self.corrupt):
+        for piece in variable.pieces(region, i, self._policy, self.corrupt):
             columns.place(piece, box, target)
             for part in piece.lost:
                 mask[_within(variable, part, box)] = False
 
-    def _policy(self, columns: Columns) -> str:
-        """Return the policy for gaps: under "raise", those that are left mean missing values."""
+    @property
+    def _policy(self) -> str:
+        """The policy for gaps: under "raise", those that are left mean missing values."""
         return "fill" if self.missing == "raise" else self.missing
 
     def _weight(self, box: Box, i: int, mask: Array) -> Floats | None:
@@ -250,7 +250,7 @@ def _told(picked: Positions) -> str:
 @apart
 def grid_source(
     members: Members,
-    layout: Layout,
+    plan: Arrangement,
     weight: Floats | HeldVariable | ArrayRef | str | None = None,
     block_bytes: int | None = None,
     missing: str = "raise",
@@ -264,8 +264,8 @@ def grid_source(
     ----------
     members
         The variables of a group or a dataset.
-    layout
-        Which dimensions of which variables make up rows and features.
+    plan
+        Which dimensions of which variables make up rows and features, as `arranged` returns it.
     weight
         The sample weights: an array in memory, of the shape of the grid or with one number for each
         row; the name of a variable of the group, a variable in memory, or the reference of an
@@ -276,9 +276,8 @@ def grid_source(
     Raises
     ------
     DataError, ConfigError
-        If the variables, the layout or the weights are wrong. The subclass says what is.
+        If the variables or the weights are wrong. The subclass says what is.
     """
-    plan = arranged(members, layout)
     whole = Box(plan.samples, plan.shape, (0,) * len(plan.shape), plan.shape, plan.origin)
     weights = _weights(weight, plan, members, decode)
     columns = tuple(_checked(one, whole, missing) for one in plan.columns)

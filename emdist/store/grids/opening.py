@@ -57,10 +57,11 @@ def stored_source(
             weight = ref.above().below(weight)
         return zarr_source(ref, weight, **reading)
     members = StoredMembers(ref, reading.get("decode", "cf"))
-    plain = _plain(arranged(members, layout))
+    plan = arranged(members, layout)
+    plain = _plain(plan)
     if plain is not None and not isinstance(weight, str | HeldVariable):
         return zarr_source(plain, weight, **reading)
-    return grid_source(members, layout, weight, **reading)
+    return grid_source(members, plan, weight, **reading)
 
 
 def _plain(plan: Arrangement) -> ArrayRef | None:
