@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
 from emdist.interfaces import Array
 from emdist.runtime.extras import need
-from emdist.store.grids.coordinates import DescribingArray, encoded_fill
+from emdist.store.grids.coordinates import (
+    Coordinates,
+    DescribingArray,
+    decoded_fill,
+    encoded_fill,
+    told_unreadable,
+)
+from emdist.store.places.faults import first_line
 from emdist.store.sources.diagnosis import Region
 
 #: Values in a chunk of a copy, if the coordinate has no chunks of its own.
@@ -19,21 +27,34 @@ _CHUNK = 1 << 22
 def described_variable(data: Any, name: str) -> DescribingArray | None:
     """Return a variable of an ``xarray.Dataset`` as it would be stored, or None if there is none.
 
-    Times become numbers with units and calendar, as xarray writes them. Lazy values stay lazy.
+    Times become numbers with units and calendar, as xarray writes them. Lazy values stay lazy. An
+    index of several levels is none: its levels are coordinates. What cannot be stored is an array
+    that cannot be read.
     """
     if name not in data.variables:
         return None
     xr = need("xarray", "Labels on a grid")
     variable = data.variables[name]
-    # A coordinate of a DataArray remembers how it was stored, which is no matter of the copy.
+    if name in data.indexes and data.indexes[name].nlevels > 1:
+        if name in data.dims:
+            return None
+        variable = xr.Variable(variable.dims, variable.values, variable.attrs)
+    numbers = variable.dtype.kind in "biuf"
 
     def encoded(one: Any) -> Any:
-        return xr.conventions.encode_cf_variable(one.copy(deep=False), name=name)
+        one = one.copy(deep=False)
+        if numbers:
+            # xarray remembers how a file packed them, which may not suit the present values.
+            one.encoding = {}
+        return xr.conventions.encode_cf_variable(one, name=name)
 
     # Numbers are stored alike, whichever part is looked at, and xarray would load all of them. How
     # times are stored follows from all times.
-    in_parts = variable.dtype.kind in "biuf" and not variable._in_memory
-    stored = encoded(variable[tuple(slice(0, 1) for _ in variable.dims)] if in_parts else variable)
+    try:
+        looked_at = variable[tuple(slice(0, 1) for _ in variable.dims)] if numbers else variable
+        stored = encoded(looked_at)
+    except Exception as error:  # noqa: BLE001  objects of any kind may be there
+        return _unreadable(name, variable, error)
     attributes = {str(key): _plain(value) for key, value in stored.attrs.items()}
     mapping = variable.encoding.get("grid_mapping")
     if mapping is not None:
@@ -42,7 +63,7 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
         attributes["_FillValue"] = encoded_fill(attributes["_FillValue"])
 
     def read(region: Region) -> Array:
-        part = encoded(variable[region]) if in_parts else stored[region]
+        part = encoded(variable[region]) if numbers else stored[region]
         return np.asarray(part.values)
 
     shape = tuple(int(n) for n in variable.shape)
@@ -50,9 +71,38 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
     return DescribingArray(name, dims, shape, _chunks(variable), stored.dtype, attributes, read)
 
 
-def coordinates_text(data: Any) -> str:
-    """Return the names of all coordinates that are no dimensions, as the attribute has them."""
-    return " ".join(str(name) for name in data.coords if name not in data.dims)
+def _unreadable(name: str, variable: Any, error: Exception) -> DescribingArray:
+    """Return a variable that xarray cannot store, as an array that `error` keeps from reading."""
+
+    def read(region: Region) -> Array:
+        raise error
+
+    shape = tuple(int(n) for n in variable.shape)
+    dims = tuple(str(dim) for dim in variable.dims)
+    return DescribingArray(name, dims, shape, _chunks(variable), np.dtype(object), {}, read)
+
+
+def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
+    """Return the coordinates of a grid as variables of xarray, decoded, by name.
+
+    Those that cannot be read are left out, with a warning. Bounds of cells are no coordinates.
+    """
+    xr = need("xarray", "The result on the grid of the samples")
+    found: dict[str, Any] = {}
+    for one in coordinates.arrays:
+        if one.dims != (one.name,) and one.name not in coordinates.auxiliary:
+            continue
+        try:
+            values = one.read(tuple(slice(0, n) for n in one.shape))
+            attributes = dict(one.attributes)
+            if "_FillValue" in attributes:
+                attributes["_FillValue"] = decoded_fill(attributes["_FillValue"], one.dtype)
+            stored = xr.Variable(one.dims, values, attributes)
+            found[one.name] = xr.conventions.decode_cf_variable(one.name, stored).load()
+        except Exception as error:  # noqa: BLE001  codecs and stores raise exceptions of any kind
+            why = f"{type(error).__name__}: {first_line(error)}"
+            warnings.warn(told_unreadable({one.name: why}), RuntimeWarning, stacklevel=5)
+    return found
 
 
 def _chunks(stored: Any) -> tuple[int, ...]:

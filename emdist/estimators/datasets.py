@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from emdist.errors import DtypeError, NotAnArrayError
-from emdist.estimators.dataset_coordinates import coordinates_text, described_variable
+from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.foreign import is_a
 from emdist.inputs.lazy import in_chunks, is_lazy
@@ -23,8 +22,7 @@ from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
 from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.axes import check_dims
-from emdist.store.grids.boxes import Boxes
-from emdist.store.grids.coordinates import DescribingArray
+from emdist.store.grids.coordinates import DescribingArray, described_grid
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
@@ -82,8 +80,8 @@ class DatasetMembers:
     def described(self, name: str) -> DescribingArray | None:
         return described_variable(self._data, name)
 
-    def shared_coordinates(self) -> str:
-        return coordinates_text(self._data)
+    def shared_coordinates(self) -> list[str]:
+        return [str(name) for name in self._data.coords if name not in self._data.dims]
 
     def attributes(self, name: str) -> Mapping[str, Any]:
         return _attributes(self._data, name)
@@ -125,28 +123,6 @@ def _held(name: str, array: Any) -> HeldVariable:
         )
     units = tuple(max(int(n) for n in sizes) if sizes else 1 for sizes in array.chunks)
     return HeldVariable(name, lazy, dims, units, Computed(name, uuid.uuid4().hex), str(lazy.name))
-
-
-def opened_dataset(data: Any) -> Any:
-    """Return the xarray.Dataset of what was passed to `emdist.rows`, for its coordinates.
-
-    Raises
-    ------
-    ConfigError
-        If xarray is not installed.
-    """
-    xr = need("xarray", "The result on the grid of the samples")
-    if is_a(data, "xarray", "Dataset"):
-        return data
-    if is_a(data, "xarray", "DataArray"):
-        return data.to_dataset(name=str(data.name or _UNNAMED))
-    ref = reference(data)
-    for place in (ref, ref.above()):
-        # An array is no group, and one without a group has no coordinates.
-        with suppress(Exception):
-            group = place.path or None
-            return xr.open_zarr(place.store, group=group, chunks=None, consolidated=False)
-    return xr.Dataset()
 
 
 class GridResult:
@@ -212,36 +188,18 @@ def grid_of(x: Any, source: Source) -> GridResult | None:
         x = x.x
     if isinstance(source, GridSource):
         bounds = source.bounds
-        data = opened_dataset(x.data if isinstance(x, Rows) else x)
-        coords = _coordinates(data, bounds, dict(source.plan.scalars))
-        return GridResult(bounds.names, bounds.shape, coords)
+        return GridResult(bounds.names, bounds.shape, decoded_coordinates(source.coordinates))
     if isinstance(x, Rows):
         # The source is an array (rows, features) as it lies.
-        plan = arranged(StoredMembers(reference(x.data)), x.layout)
-        boxes = Boxes(plan.samples, plan.shape, plan.shape, plan.origin)
-        coords = _coordinates(opened_dataset(x.data), boxes, dict(plan.scalars))
+        members = StoredMembers(reference(x.data))
+        plan = arranged(members, x.layout)
+        coords = decoded_coordinates(described_grid(members, plan))
         return GridResult(plan.samples, plan.shape, coords)
     if not is_a(x, "xarray", "DataArray"):
         return None
     dim = x.dims[0]
     coords = {name: one.variable for name, one in x.coords.items() if set(one.dims) <= {dim}}
     return GridResult((str(dim),), (x.shape[0],), coords)
-
-
-def _coordinates(ds: Any, bounds: Boxes, scalars: Mapping[str, int]) -> dict[str, Any]:
-    """Return the coordinates of a dataset that lie on the grid of the samples."""
-    at: dict[str, Any] = {
-        dim: slice(first, first + n)
-        for dim, first, n in zip(bounds.names, bounds.origin, bounds.shape, strict=True)
-    }
-    at |= scalars
-    used = {dim: one for dim, one in at.items() if dim in ds.dims}
-    part = ds.isel(used)
-    return {
-        name: one.variable.copy(deep=False)
-        for name, one in part.coords.items()
-        if set(one.dims) <= set(bounds.names)
-    }
 
 
 def in_two_dimensions(x: Any) -> None:

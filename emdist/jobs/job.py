@@ -21,12 +21,11 @@ from emdist.fit.together.sweep import SweepState
 from emdist.inputs.names import naming
 from emdist.interfaces import Source
 from emdist.jobs.finished import SUMMARY, sealed
+from emdist.jobs.label_target import coordinates_to_store
 from emdist.jobs.records import save_fitted
-from emdist.prepare.source import unprepared
 from emdist.quality.doubts import Doubt
 from emdist.report.page import Page
 from emdist.settings.config import Config
-from emdist.store.grids.coordinates import coordinates_of
 from emdist.store.labels.creation import label_writer
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
@@ -197,7 +196,7 @@ class Job(ABC, Generic[C, T]):
             overwrite=labels.overwrite or self.replaces,
             noise=self.config.model.noise is not None,
             components=labels.components,
-            coordinates=coordinates_of(unprepared(self.source)),
+            coordinates=coordinates_to_store(self.source, self._listen),
         )
 
     def summarise(self, labelled: Any) -> T:

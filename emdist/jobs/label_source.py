@@ -12,10 +12,9 @@ from emdist.fit.data_changes import stamps
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
-from emdist.jobs.label_target import check_labels
+from emdist.jobs.label_target import check_labels, coordinates_to_store
 from emdist.prepare.source import unprepared
 from emdist.settings.config import FitSection, ModelSection, ReadingSection
-from emdist.store.grids.coordinates import coordinates_of
 from emdist.store.labels.creation import label_writer
 from emdist.store.labels.place import labels_of_other_files
 from emdist.store.labels.writer import LabelWriter
@@ -104,7 +103,7 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
         stamps=before,
         policies=policies,
         components=work.components,
-        coordinates=coordinates_of(unprepared(source)),
+        coordinates=coordinates_to_store(source, listen),
     )
     listen(Began("label", f"{source.shape[0]:,} rows to {out}{_told(policies)}"))
     sums = labelled(recipe, writer)

@@ -7,17 +7,20 @@ from typing import Any
 
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError
+from emdist.fit.events import Listener, Warned, unheard
 from emdist.interfaces import Source
+from emdist.prepare.source import unprepared
 from emdist.settings.config import Config
+from emdist.store.chunks.zarr_thread import apart
 from emdist.store.grids.boxes import Boxes
-from emdist.store.grids.coordinates import coordinates_of
+from emdist.store.grids.coordinates import Coordinates, coordinates_of, told_unreadable
 from emdist.store.labels.array_plans import StoredOutputs, chosen_columns
 from emdist.store.labels.check import is_labelled
 from emdist.store.labels.companions import check_names
 from emdist.store.labels.creation import check_outputs
 from emdist.store.labels.layouts import layout_of_plan
 from emdist.store.labels.outputs import OUTPUTS
-from emdist.store.labels.place import Wanted, check_place
+from emdist.store.labels.place import Wanted, check_place, label_mark
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import OWN
 
@@ -86,16 +89,46 @@ def check_grid(source: Source, outputs: Sequence[str]) -> None:
         check_names(contents, coordinates_of(source))
 
 
+def coordinates_to_store(source: Source, listen: Listener) -> Coordinates:
+    """Return what describes the grid of `source`, with its digest, as far as labels can have it.
+
+    `listen` is told what cannot be read, and which names cannot be stored.
+    """
+    found = coordinates_of(unprepared(source))
+    if unstorable := found.unstorable:
+        named = ", ".join(map(repr, unstorable))
+        listen(
+            Warned(
+                f"The labels are without the coordinates {named}, because their names contain a "
+                "space or '/', which stored coordinates cannot have. Rename them in the data."
+            )
+        )
+    kept, faults = apart(found.without(unstorable).checked)()
+    if faults:
+        listen(Warned(told_unreadable(faults)))
+    return kept
+
+
 def labels_stand(
-    config: Config, target: Location, identity: Mapping[str, Any], replaces: bool = False
+    config: Config,
+    target: Location,
+    identity: Mapping[str, Any],
+    replaces: bool = False,
+    source: Source | None = None,
 ) -> bool:
     """Return whether the labels at `target` are complete and as asked; errors for other labels.
 
-    `replaces` says that labels there are the run's own, from before it was extended.
+    `replaces` says that labels there are the run's own, from before it was extended. If a `source`
+    is given, labels with other coordinates than it has are not as asked.
     """
     labels = config.labels
     overwrite = labels.overwrite or replaces
     components = None if labels.components is None else tuple(labels.components)
     wanted = Wanted(identity, tuple(labels.outputs), overwrite, components=components)
     found = check_place(target, wanted)
-    return found == "continue" and is_labelled(target)
+    if found != "continue" or not is_labelled(target):
+        return False
+    stored = (label_mark(target) or {}).get("coordinates")
+    if stored is None or source is None:
+        return True
+    return bool(stored == coordinates_to_store(source, unheard).digest)

@@ -103,7 +103,7 @@ def open_job(
         check_extending(folder, found, recipes)
     folder.create_or_check(found, config.run.extend)
     replaces = are_labels_of(target, former_identities(folder, identity))
-    labelled = not config.labels.write or labels_stand(config, target, identity, replaces)
+    labelled = not config.labels.write or labels_stand(config, target, identity, replaces, source)
     done = finished_summary(location, identity, kind.is_whole)
     if done is not None and labelled and untouched(source, folder):
         yield done

@@ -6,9 +6,12 @@ They are copied to results on the grid, so that a map has the places and the pro
 from __future__ import annotations
 
 import base64
+import hashlib
+import itertools
+import json
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -17,6 +20,7 @@ import numpy as np
 from emdist.interfaces import Array
 from emdist.store.grids.arrangement import Arrangement
 from emdist.store.grids.variables import Members
+from emdist.store.places.faults import first_line
 from emdist.store.sources.diagnosis import Region
 
 #: The attribute of a grid mapping that holds the corner of the whole grid (GDAL, rioxarray).
@@ -72,6 +76,25 @@ class DescribingArray:
         dims = tuple(self.dims[i] for i in kept)
         return replace(self, dims=dims, shape=shape, chunks=tuple(chunks), read=read)
 
+    def pieces(self) -> Iterator[tuple[Region, Array]]:
+        """Yield the stored values chunk by chunk, with their places."""
+        starts = [range(0, n, step) for n, step in zip(self.shape, self.chunks, strict=True)]
+        for first in itertools.product(*starts):
+            ends = zip(first, self.chunks, self.shape, strict=True)
+            region = tuple(slice(at, min(at + step, n)) for at, step, n in ends)
+            yield region, self.read(region)
+
+    def digest(self) -> str:
+        """Return a digest of the stored values and of what describes them."""
+        about = [self.name, self.dims, self.shape, self.dtype.str, self.attributes]
+        found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+        for _, values in self.pieces():
+            if values.dtype.kind in "OT":
+                found.update(json.dumps(values.tolist(), default=str).encode())
+            else:
+                found.update(np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()
+
 
 def encoded_fill(value: Any) -> Any:
     """Return a fill value as xarray stores the attribute ``_FillValue`` in Zarr format 3."""
@@ -81,14 +104,21 @@ def encoded_fill(value: Any) -> Any:
     return plain
 
 
+def decoded_fill(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a fill value that `encoded_fill` may have made, for an array of `dtype`."""
+    if dtype.kind == "f" and isinstance(value, str):
+        return struct.unpack("<d", base64.standard_b64decode(value))[0]
+    return value
+
+
 class Describing(Protocol):
     """Variables of a group that can also give the arrays that describe them, undecoded."""
 
     def described(self, name: str) -> DescribingArray | None:
         """Return the member called `name` as it is stored, or None if there is none."""
 
-    def shared_coordinates(self) -> str:
-        """Return the attribute ``coordinates`` of the group, or "" if it has none."""
+    def shared_coordinates(self) -> Sequence[str]:
+        """Return the names of coordinates that belong to the group as a whole."""
         ...
 
 
@@ -104,11 +134,47 @@ class Coordinates:
         The names of those that are no coordinates of one dimension of the same name.
     grid_mapping
         The attribute ``grid_mapping`` of the variables, or "" if they have none.
+    digest
+        A digest of all arrays as they are now, which `checked` computes; "" before.
     """
 
     arrays: tuple[DescribingArray, ...] = ()
     auxiliary: tuple[str, ...] = ()
     grid_mapping: str = ""
+    digest: str = ""
+
+    def checked(self) -> tuple[Coordinates, dict[str, str]]:
+        """Return what can be read of them, with its digest, and why each of the others cannot.
+
+        This reads all arrays.
+        """
+        digests, faults = {}, {}
+        for one in self.arrays:
+            try:
+                digests[one.name] = one.digest()
+            except Exception as error:  # noqa: BLE001  codecs and stores raise exceptions of any kind
+                faults[one.name] = f"{type(error).__name__}: {first_line(error)}"
+        kept = self.without(faults)
+        told = [digests, kept.auxiliary, kept.grid_mapping]
+        return replace(kept, digest=hashlib.sha256(json.dumps(told).encode()).hexdigest()), faults
+
+    def without(self, names: Collection[str]) -> Coordinates:
+        """Return them without the arrays called `names`."""
+        mapping = "" if set(_words(self.grid_mapping)) & set(names) else self.grid_mapping
+        return Coordinates(
+            tuple(one for one in self.arrays if one.name not in names),
+            tuple(name for name in self.auxiliary if name not in names),
+            mapping,
+        )
+
+    @property
+    def unstorable(self) -> list[str]:
+        """The names of arrays that no Zarr group can hold, or that no attribute can list."""
+        return [
+            one.name
+            for one in self.arrays
+            if "/" in one.name or (one.name in self.auxiliary and len(one.name.split()) != 1)
+        ]
 
 
 #: What describes rows that are on no grid.
@@ -134,9 +200,9 @@ def described_grid(members: Members, plan: Arrangement) -> Coordinates:
     variables = [found for found in map(known.described, _features(plan)) if found is not None]
     mapping = next((m for one in variables if (m := _text(one, "grid_mapping"))), "")
     named: list[str] = [*plan.samples, *(dim for dim, _ in plan.scalars)]
-    for text in (*(_text(one, "coordinates") for one in variables), known.shared_coordinates()):
-        named += text.split()
-    named += re.findall(r"[^\s:]+", mapping)
+    for one in variables:
+        named += _text(one, "coordinates").split()
+    named += [*known.shared_coordinates(), *_words(mapping)]
     at, gone = _selected(plan), dict(plan.scalars)
     arrays: dict[str, DescribingArray] = {}
     used = set(_features(plan))
@@ -149,9 +215,14 @@ def described_grid(members: Members, plan: Arrangement) -> Coordinates:
                 arrays.setdefault(bounds.name, bounds.within(at, gone))
     beside = {_text(one, "bounds") for one in arrays.values()}
     auxiliary = [name for name, one in arrays.items() if one.dims != (name,) and name not in beside]
-    if not all(name in arrays for name in re.findall(r"[^\s:]+", mapping)):
+    if not all(name in arrays for name in _words(mapping)):
         mapping = ""  # It names coordinates that the selection does not have.
     return Coordinates(tuple(arrays.values()), tuple(auxiliary), mapping)
+
+
+def _words(mapping: str) -> list[str]:
+    """Return the names in an attribute ``grid_mapping``, which may be "crs: x y"."""
+    return re.findall(r"[^\s:]+", mapping)
 
 
 def _features(plan: Arrangement) -> list[str]:
@@ -184,3 +255,12 @@ def _bounds(members: Describing, found: DescribingArray) -> Iterator[DescribingA
     bounds = members.described(name) if name else None
     if bounds is not None and len(bounds.dims) == len(found.dims) + 1:
         yield bounds
+
+
+def told_unreadable(faults: Mapping[str, str]) -> str:
+    """Return the warning about coordinates that cannot be read, given why."""
+    shown = "; ".join(f"{name} ({why})" for name, why in faults.items())
+    return (
+        f"These coordinates of the data cannot be read, so the results are without them: {shown}. "
+        "Repair or delete them in the data."
+    )

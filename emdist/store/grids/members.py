@@ -139,12 +139,12 @@ class StoredMembers:
             lambda region: np.asarray(found[region] if region else found[()]),
         )
 
-    def shared_coordinates(self) -> str:
-        """Return the attribute ``coordinates`` of the group, or "" if it has none."""
+    def shared_coordinates(self) -> list[str]:
+        """Return the names in the attribute ``coordinates`` of the group."""
         if self._group is None:
-            return ""
+            return []
         found = self.ref.open_group().attrs.get("coordinates")
-        return found if isinstance(found, str) else ""
+        return found.split() if isinstance(found, str) else []
 
     def _member(self, name: str) -> zarr.Array[Any] | None:
         """Return the array `name` of the group, or of the group around a single array."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -80,11 +79,7 @@ def _copy(found: DescribingArray, group: zarr.Group) -> None:
             attributes=found.attributes,
             overwrite=True,
         )
-    starts = [range(0, n, step) for n, step in zip(found.shape, found.chunks, strict=True)]
-    for first in itertools.product(*starts):
-        ends = zip(first, found.chunks, found.shape, strict=True)
-        region = tuple(slice(at, min(at + step, n)) for at, step, n in ends)
-        values = found.read(region)
+    for region, values in found.pieces():
         if array.ndim:
             array[region] = values
         else:

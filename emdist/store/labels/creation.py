@@ -83,7 +83,8 @@ def label_writer(
     components
         The components that outputs of chosen components have, -1 for noise; None for all.
     coordinates
-        What describes the grid, which is copied to the group.
+        What describes the grid, which is copied to the group, with its digest. Coordinates that
+        differ from those of existing labels replace them.
 
     Raises
     ------
@@ -174,7 +175,11 @@ def _continued(
     }
     news["created"] = True  # Earlier versions did not store this.
     beside = {*companions_in(mark), *companions(contents, coordinates)}
-    if beside:
+    moved = contents.on_grid and mark.get("coordinates") != coordinates.digest
+    if moved:
+        beside = {*companions(contents, coordinates)}
+        news["coordinates"] = coordinates.digest
+    if beside or moved:
         news["companions"] = sorted(beside)
     if all(mark.get(name, {}) == value for name, value in news.items()):
         return writer
@@ -183,11 +188,37 @@ def _continued(
     # These are labels of other files, so no block of them counts as done.
     remade = [contents.layout.progress] if renewed else []
     _create_arrays(contents, group, (*added, *remade), coordinates)
-    if added:
+    if moved:
+        _described_anew(contents, group, coordinates, {*companions_in(mark)} - beside)
+    elif added:
         put_companions(contents, group, coordinates, only=(COMPONENT,))
     consolidate(location, (*contents.arrays(), *sorted(beside)))
     put_mark(location, news | {"complete": whole})  # Last, so that a kill repeats all of it.
     return writer
+
+
+def _described_anew(
+    contents: StoredOutputs, group: zarr.Group, coordinates: Coordinates, gone: Iterable[str]
+) -> None:
+    """Replace the coordinates of labels by those that the data have now."""
+    for name in gone:
+        if name in group:
+            del group[name]
+    put_companions(contents, group, coordinates)
+    for name in contents.outputs:
+        array = group[name]
+        kept = {key: one for key, one in array.attrs.items() if key not in _OF_GRID}
+        array.attrs.put(kept | _of_grid(coordinates))
+
+
+#: Attributes of outputs that name what describes the grid.
+_OF_GRID = ("coordinates", "grid_mapping")
+
+
+def _of_grid(coordinates: Coordinates) -> dict[str, str]:
+    """Return the attributes of outputs that name what describes the grid."""
+    values = (" ".join(coordinates.auxiliary), coordinates.grid_mapping)
+    return {name: value for name, value in zip(_OF_GRID, values, strict=True) if value}
 
 
 def _described(contents: StoredOutputs, components: tuple[int, ...] | None) -> dict[str, Any]:
@@ -214,6 +245,8 @@ def _create(
     }
     if contents.noise:
         mark["left_out"], mark["noise"] = contents.masked, -1
+    if contents.on_grid:
+        mark["coordinates"] = coordinates.digest
     named = sorted(companions(contents, coordinates))
     if named:
         mark["companions"] = named
@@ -233,11 +266,7 @@ def _create_arrays(
         plan = plans[path]
         attributes: dict[str, Any] = {}
         if contents.on_grid and path in OUTPUTS:
-            attributes = contents.attributes(path)
-            if coordinates.auxiliary:
-                attributes["coordinates"] = " ".join(coordinates.auxiliary)
-            if coordinates.grid_mapping:
-                attributes["grid_mapping"] = coordinates.grid_mapping
+            attributes = contents.attributes(path) | _of_grid(coordinates)
         group.create_array(
             path,
             shape=plan.shape,
