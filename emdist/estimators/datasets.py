@@ -170,7 +170,9 @@ class GridResult:
             dims = (*dims, columns[0])
             coords[columns[0]] = columns[1]
         shaped = whole.reshape(*self._shape, *values.shape[1:])
-        return self._xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+        found = self._xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+        found.encoding["_FillValue"] = fill  # In a file, xarray shows these rows as missing.
+        return found
 
 
 def grid_of(x: Any, source: Source) -> GridResult | None:

@@ -111,9 +111,10 @@ class LabelWriting(Speaking):
     def labels(self, output: str = "labels") -> xarray.DataArray:
         """Open labels as an xarray object: those that `label` wrote, or those of a loaded run.
 
-        The array is read lazily. On a grid it has the dimensions and coordinates of the data, and
-        rows that were left out are NaN. Otherwise it has the dimension ``row``, in the order of the
-        data.
+        The array is read lazily. On a grid it has the dimensions and coordinates of the data.
+        Otherwise it has the dimension ``row``, in the order of the data. Rows that were left out
+        have the label -1, or -2 in a model with noise, and NaN in other outputs. For a map without
+        them: ``labels.where(labels >= 0).plot()``.
 
         Parameters
         ----------
@@ -159,8 +160,9 @@ def open_labels(path: str | os.PathLike[str]) -> xarray.Dataset:
     Returns
     -------
     labels : xarray.Dataset
-        The outputs. On a grid they have the dimensions and coordinates of the data, and rows that
-        were left out are NaN. Otherwise they have the dimension ``row``.
+        The outputs. On a grid they have the dimensions and coordinates of the data. Otherwise they
+        have the dimension ``row``. Labels are integers, as `predict` returns them: rows that were
+        left out have the label -1, or -2 in a model with noise. Other outputs are NaN there.
 
     Raises
     ------

@@ -48,8 +48,8 @@ def _elsewhere(run: Location) -> Location | None:
 def opened_labels(place: Location) -> tuple[xarray.Dataset, bool]:
     """Return the outputs at `place` as a dataset, and whether they are complete.
 
-    Left-out rows of a grid are NaN, as xarray decodes them. Labels of rows are integers, with -1 or
-    -2 for rows that were left out.
+    Labels are integers, with -1 or -2 for rows that were left out, as `predict` returns them. Other
+    outputs are NaN there.
 
     Raises
     ------
@@ -63,7 +63,12 @@ def opened_labels(place: Location) -> tuple[xarray.Dataset, bool]:
     mark = label_mark(labels) or {}
     outputs = outputs_there(labels, mark)
     store = open_zarr_store(labels, read_only=True)
-    found: xarray.Dataset = xr.open_zarr(store, consolidated=False)
+    # Masked, integers would become floats with NaN.
+    whole = {"labels": False} if "labels" in outputs else True
+    found: xarray.Dataset = xr.open_zarr(store, consolidated=False, mask_and_scale=whole)
     found = found[list(outputs)]
+    if "labels" in found and "_FillValue" in found["labels"].attrs:
+        # There, xarray looks for it when it writes the labels to another file.
+        found["labels"].encoding["_FillValue"] = found["labels"].attrs.pop("_FillValue")
     found.attrs.pop(MARK, None)  # It is of use to emdist only, and NetCDF cannot hold it.
     return found, bool(mark.get("complete"))
