@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, replace
+from dataclasses import KW_ONLY
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -21,20 +20,15 @@ from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
 from emdist.estimators.collecting import Gathered, gathered
-from emdist.estimators.datasets import in_two_dimensions
 from emdist.estimators.inputs import (
     as_location,
-    as_matrix,
-    is_client,
-    is_in_memory,
-    is_polars,
     make_engine,
-    make_source,
 )
 from emdist.estimators.label_writing import LabelWriting
 from emdist.estimators.parameters import parameters
 from emdist.estimators.parameters_json import to_json
 from emdist.estimators.preparing import learned_for
+from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
@@ -45,13 +39,9 @@ from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
 from emdist.fit.unsaved import completed
-from emdist.inputs.foreign import is_a
-from emdist.inputs.frames import check_given, check_names, names_in
-from emdist.inputs.index_columns import without_index
-from emdist.inputs.layout import Layout
+from emdist.inputs.frames import check_given, check_names
 from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
-from emdist.inputs.rows import Rows
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
@@ -59,7 +49,7 @@ from emdist.prepare.making import make_steps, steps_as_config
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.source import has_known_width, planned, prepared
 from emdist.quality.doubts import doubts_of, unfinished
-from emdist.settings.config import FitSection, ModelSection, ReadingSection, Section
+from emdist.settings.config import FitSection, ModelSection, Section
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 from emdist.wording import worded
@@ -68,7 +58,7 @@ S = TypeVar("S", bound=Section)
 
 
 @parameters()
-class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore[misc]
+class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # type: ignore[misc]
     """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
 
     An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,
@@ -110,50 +100,12 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         """Return whether features must be >= 0, for scikit-learn's tags."""
         return False
 
-    def __sklearn_clone__(self) -> Self:
-        # scikit-learn copies parameters deeply. A Dask client is a connection, so it is shared.
-        bare = copy.copy(self)
-        bare.engine = None
-        twin: Self = super(Estimator, bare).__sklearn_clone__()
-        twin.engine = self.engine
-        return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A Dask client cannot be used in another process. There, the estimator uses threads.
-        state: dict[str, Any] = dict(super().__getstate__())
-        if is_client(state.get("engine")):
-            state["engine"] = None
-        return state
-
     def __sklearn_is_fitted__(self) -> bool:
         return "_fitted" in self.__dict__
 
-    def _reading(self) -> ReadingSection:
-        """Make the section that says how to read rows, from the present parameters."""
-        return self._checked(
-            ReadingSection,
-            {},
-            block_size=self.block_size,
-            missing_chunks=self.missing_chunks,
-            corrupt_chunks=self.corrupt_chunks,
-            non_finite=self.non_finite,
-            decode=self.decode,
-        )
-
-    def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        self._check_switches()
-        reading = self._reading()
-        X = without_index(X)
-        if not is_in_memory(X) or is_polars(X):
-            return make_source(X, sample_weight, engine, reading)
-        if is_a(X, "xarray", "DataArray"):
-            in_two_dimensions(X)
-        source = make_source(as_matrix(X), sample_weight, engine, reading)
-        return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
-
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of prepared rows; check that it has the fitted features."""
-        source = self._source(X, sample_weight, engine)
+        source = self._source_as_fitted(X, sample_weight, engine)
         if source.shape[1] != self._fitted.n_features_in:
             raise ShapeError(
                 f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
@@ -209,7 +161,6 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         ((fit, state),) = completed([plan])
         model = recipe.section
         self._end(state, fit.survey.spread, model, source, preparation)
-        self._layout = X.layout if isinstance(X, Rows) else Layout()
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
@@ -266,7 +217,8 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
         return {"schedule": self.schedule, "schedule_options": options}
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        """Keep what later attributes need of the data just fitted. By default, keep nothing."""
+        """Keep what later calls and attributes need of the data just fitted."""
+        self._note_layout(X)
 
     def _told(self) -> ModelSection:
         """Return the fitted section, where the present `non_finite` says if NaN is missing."""
@@ -293,7 +245,8 @@ class Estimator(Settings, Results, LabelWriting, BaseEstimator):  # type: ignore
             origin, params = self._fitted.spread.origin, self._fitted.params
             return Collect(seen, model, params, origin, numerics, resp, only_labels)
 
-        return gathered(engine, source, task, X, lambda one: observed_source(one, model))
+        rows = self._as_fitted(X)
+        return gathered(engine, source, task, rows, lambda one: observed_source(one, model))
 
     @property
     def _label_of_none(self) -> int:

@@ -91,6 +91,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         return len(self.cluster_centers_)
 
     def _remember(self, source: Source, engine: Engine, X: Any) -> None:
+        super()._remember(source, engine, X)
         # Labels of data in memory are cheap, and X may change later. Labels of a Zarr array may
         # not fit into memory, so the source is kept and labels are computed when asked for.
         self._recipe = None if is_in_memory(X) or is_query(X) else (source, X)
@@ -173,7 +174,8 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         check_is_fitted(self)
         engine = make_engine(self.engine)
         source, model = self._known(X, None, engine), self._model()
-        found = gathered(engine, source, task, X, lambda one: observed_source(one, model))
+        rows = self._as_fitted(X)
+        found = gathered(engine, source, task, rows, lambda one: observed_source(one, model))
         columns = ("cluster", np.arange(found.value.x.shape[1]))
         distances: Array = found.shaped(found.value.x, "distance", np.nan, columns)
         return distances

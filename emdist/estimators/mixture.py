@@ -283,7 +283,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             engine,
             source,
             lambda one: Complete(one, model, params, origin, numerics, return_std),
-            X,
+            self._as_fitted(X),
         )
         done: Completed = found.value
         columns = ("feature", np.array(names_of(source) or range(done.x.shape[1])))

@@ -14,7 +14,6 @@ from emdist.estimators.preparing import fixed
 from emdist.estimators.to_sklearn import without_equivalent
 from emdist.fit.fitted import Fitted
 from emdist.fit.state import Record, Status
-from emdist.inputs.layout import Layout
 from emdist.settings.config import ModelSection
 from emdist.store.places.location import Location
 
@@ -40,8 +39,6 @@ class Results(Learning):
     _sections: Any
     prepare: Any
     _fitted: Fitted
-    #: How rows were made of the fitted data, if they had named dimensions.
-    _layout: Layout = Layout()
     #: The stream that `partial_fit` continues, or None; `fit` ends it.
     _stream: Any = None
     _section: ModelSection

@@ -154,6 +154,7 @@ class Streaming(Estimator):
             preparation = fixed(self.prepare, source.shape[1], "partial_fit")
             source = prepared(source, preparation)
         else:
+            X = self._as_fitted(X)
             source, preparation = self._known(X, sample_weight, engine), before.preparation
         model, section, given = self._sections(source.shape[1])
         check_given(

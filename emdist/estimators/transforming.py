@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,22 +12,19 @@ from sklearn.utils.validation import check_is_fitted
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ShapeError
 from emdist.estimators.inputs import (
-    as_matrix,
-    is_client,
     is_in_memory,
-    is_polars,
     is_query,
     make_engine,
-    make_source,
 )
 from emdist.estimators.parameters import parameters
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.preparing import warn_of
+from emdist.estimators.reading import Reading
 from emdist.estimators.settings import Settings
 from emdist.estimators.wording import Speaking
 from emdist.fit.fitted import RowValues
 from emdist.fit.survey import check_total
-from emdist.inputs.frames import check_names, names_in
+from emdist.inputs.frames import check_names
 from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import Names, names_of
 from emdist.interfaces import Array, Engine, Source
@@ -43,7 +39,7 @@ from emdist.sums import Sums
 
 
 @parameters()
-class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Base class of the transformers, which are one step of preparing rows each.
 
     Data in memory become NumPy arrays, and other data become `PreparedRows`, which every estimator
@@ -79,41 +75,12 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         tags.input_tags.allow_nan = self._accepts_missing or self.non_finite != "raise"
         return tags
 
-    def __sklearn_clone__(self) -> Self:
-        bare = copy.copy(self)
-        bare.engine = None
-        twin: Self = super(Transforming, bare).__sklearn_clone__()
-        twin.engine = self.engine
-        return twin
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A Dask client cannot be used in another process. There, threads do the work.
-        state: dict[str, Any] = dict(super().__getstate__())
-        if is_client(state.get("engine")):
-            state["engine"] = None
-        return state
-
     def _reading(self) -> ReadingSection:
         """Return how rows are read."""
-        found = self._checked(
-            ReadingSection,
-            {},
-            block_size=self.block_size,
-            missing_chunks=self.missing_chunks,
-            corrupt_chunks=self.corrupt_chunks,
-            non_finite=self.non_finite,
-            decode=self.decode,
-        )
+        found = super()._reading()
         if self._accepts_missing and found.non_finite == "raise":
             return found.model_copy(update={"non_finite": "missing"})
         return found
-
-    def _source(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
-        X = without_index(X)
-        if not is_in_memory(X) or is_polars(X):
-            return make_source(X, sample_weight, engine, self._reading())
-        source = make_source(as_matrix(X), sample_weight, engine, self._reading())
-        return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn the step from the rows of `X`, in one pass.
@@ -144,6 +111,7 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         warn_of(made, stacklevel=3)
         self._preparation = made  # type: ignore[misc]
         self._names = names_of(source)  # type: ignore[misc]
+        self._note_layout(X)
         self.n_features_in_ = made.n_features_in
         self.__dict__.pop("feature_names_in_", None)
         if self._names is not None:
@@ -185,9 +153,9 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
         return self._applied(X, inverse_of(self._preparation), check=False)
 
     def _applied(self, X: Any, made: Preparation, check: bool) -> Any:
-        """Return the rows of `X` after the steps of `made`."""
+        """Return the rows of `X` after the steps of `made`; `check` that they suit the fit."""
         engine = make_engine(self.engine)
-        source = self._source(X, None, engine)
+        source = (self._source_as_fitted if check else self._source)(X, None, engine)
         if source.shape[1] != made.n_features_in:
             raise ShapeError(
                 f"X has {source.shape[1]} features, but {type(self).__name__} is expecting "
@@ -195,6 +163,7 @@ class Transforming(Settings, Speaking, TransformerMixin, BaseEstimator):  # type
             )
         if check:
             check_names(self._names, names_of(source), type(self).__name__)
+            X = self._as_fitted(X)
         if isinstance(X, PreparedRows):
             return X.then(made)
         if not is_in_memory(X) or is_query(X):

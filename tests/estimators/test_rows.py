@@ -243,3 +243,78 @@ def test_a_plain_data_array_gives_a_data_array() -> None:
     assert labels["station"].values.tolist() == list(range(0, 60, 2))
     assert np.array_equal(labels.values, KMeans(2, random_state=0).fit(x).labels_)
     assert type(KMeans(2, random_state=0).fit(x).predict(x)) is np.ndarray
+
+
+def later() -> xr.Dataset:
+    """Other data with the same features: half the times, and another attribute."""
+    return ocean().isel(time=[3, 1])
+
+
+NEW = ["path", "group", "dataset"]
+
+
+@pytest.mark.parametrize("form", NEW)
+def test_new_data_are_made_into_rows_like_those_of_the_fit(
+    stored: str, tmp_path: Path, form: str
+) -> None:
+    later().to_zarr(tmp_path / "new.zarr", consolidated=False)
+    path = str(tmp_path / "new.zarr")
+    new = {"path": path, "group": zarr.open_group(path, mode="r"), "dataset": later()}[form]
+    rows = emdist.rows(stored, **SEA, select={"depth": [0, 10]})
+    said = emdist.rows(new, **SEA, select={"depth": [0, 10]})
+    gm = GaussianMixture(2, random_state=0).fit(rows)
+    gm.save(tmp_path / "model")
+    for model in (gm, emdist.load(tmp_path / "model")):
+        found = model.predict(new)
+        assert found.dims == ("time", "lat", "lon")
+        assert found.sizes["time"] == 2
+        assert found.identical(model.predict(said))
+        assert model.score(new) == model.score(said)
+        model.label(new, tmp_path / form / type(model).__name__)
+        assert np.array_equal(model.labels().values, found.values)
+        # What the user says holds: all depths are other features.
+        with pytest.raises(ShapeError, match="X has 6 features"):
+            model.predict(emdist.rows(new, **SEA))
+    km = KMeans(2, random_state=0).fit(rows)
+    assert km.transform(new).identical(km.transform(said))
+    sweep = Sweep(KMeans(random_state=0), {"n_clusters": [2, 3]}, criterion="icl").fit(rows)
+    assert sweep.predict(new).identical(sweep.predict(said))
+
+
+def test_data_that_cannot_be_read_like_those_of_the_fit_are_refused(
+    stored: str, tmp_path: Path
+) -> None:
+    rows = emdist.rows(
+        stored, "TEMP", features="depth", select={"time": ["2021-01-01", "2021-01-02"]}
+    )
+    km = KMeans(2, random_state=0, non_finite="drop").fit(rows)
+    new = ocean().assign_coords(time=ocean()["time"] + np.timedelta64(700, "D"))
+    with pytest.raises(ShapeError, match=r"select of emdist.rows for time.*pass emdist\.rows\(X"):
+        km.predict(new)
+    assert km.predict(emdist.rows(new, "TEMP", features="depth")).sizes["time"] == 4
+    x = np.ones((5, 3))
+    zarr.create_array(tmp_path / "x.zarr", shape=x.shape, chunks=x.shape, dtype="f8")[:] = x
+    with pytest.raises(ConfigError, match=r"is one array.*pass emdist\.rows\(X"):
+        km.predict(tmp_path / "x.zarr")
+    with pytest.warns(UserWarning, match="feature names"):
+        assert km.predict(emdist.rows(tmp_path / "x.zarr", samples="dim_0")).shape == (5,)
+
+
+def test_a_pipeline_makes_rows_of_new_data_like_those_of_its_fit(stored: str) -> None:
+    from sklearn.pipeline import make_pipeline
+
+    from emdist.prepare import StandardScaler
+
+    rows = emdist.rows(stored, **SEA)
+    pipe = make_pipeline(StandardScaler(), KMeans(2, random_state=0)).fit(rows)
+    assert pipe.predict(stored).identical(pipe.predict(rows))
+
+
+def test_partial_fit_reads_later_chunks_like_the_first(stored: str, tmp_path: Path) -> None:
+    from emdist import MiniBatchKMeans
+
+    one = MiniBatchKMeans(2, random_state=0).partial_fit(emdist.rows(stored, **SEA))
+    two = MiniBatchKMeans(2, random_state=0).partial_fit(emdist.rows(stored, **SEA))
+    one.partial_fit(stored).partial_fit(stored)
+    two.partial_fit(emdist.rows(stored, **SEA)).partial_fit(emdist.rows(stored, **SEA))
+    assert np.array_equal(one.cluster_centers_, two.cluster_centers_)
