@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from emdist.errors import ConfigError
 from emdist.inputs.quoting import shown
 
 #: Comparisons that `where` knows.
 COMPARISONS = ("equals", "not_equals", "at_least", "at_most")
+
+#: No dtype has numbers as large as this.
+_LARGEST = 1 << 1000
 
 
 @dataclass(frozen=True)
@@ -113,51 +120,67 @@ def _selection(name: str, value: Any) -> Any:
     if isinstance(value, slice):
         if value.step is not None:
             raise _unlike(name, value)
-        return [_plain(value.start), _plain(value.stop)]
+        value = [value.start, value.stop]
     if isinstance(value, Mapping):
         if set(value) == {"index"}:
             return {"index": _index(name, value["index"])}
-        if set(value) == {"values"}:
-            values = list(value["values"]) if isinstance(value["values"], Sequence) else None
-            if values and not isinstance(value["values"], str):
-                return {"values": [_plain(one) for one in values]}
+        values = _plain(value["values"]) if set(value) == {"values"} else None
+        if isinstance(values, list) and values and all(map(_is_value, values)):
+            return {"values": values}
         raise _unlike(name, value)
-    value = _plain(value)
-    if isinstance(value, str | int | float):
-        return value
-    if isinstance(value, Sequence) and len(value) == 2:
-        return [_plain(one) for one in value]
+    found = _plain(value)
+    if _is_value(found):
+        return found
+    if isinstance(found, list) and len(found) == 2 and all(map(_is_end, found)):
+        # A range up to infinity has no end there.
+        return [None if end in (-math.inf, math.inf) else end for end in found]
     raise _unlike(name, value)
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or (isinstance(value, int) and abs(value) < _LARGEST)
+
+
+def _is_end(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isnan(value)
+    return value is None or (_is_value(value) and not isinstance(value, bool))
 
 
 def _index(name: str, value: Any) -> Any:
     if isinstance(value, slice):
-        parts = [value.start, value.stop] + ([] if value.step is None else [value.step])
-        return ":".join("" if part is None else str(int(part)) for part in parts)
-    value = _plain(value)
-    if isinstance(value, bool):
-        raise _unlike(name, {"index": value})
-    if isinstance(value, int):
-        return value
-    if isinstance(value, str):
-        parts = value.split(":")
-        if 2 <= len(parts) <= 3 and all(
-            p.strip().lstrip("-").isdigit() or not p.strip() for p in parts
-        ):
-            return value
-    elif isinstance(value, Sequence) and value and all(type(_plain(i)) is int for i in value):
-        return [_plain(i) for i in value]
+        ends = [_plain(part) for part in (value.start, value.stop, value.step)]
+        if not all(part is None or type(part) is int for part in ends):
+            raise _unlike(name, {"index": value})
+        value = ":".join("" if part is None else str(part) for part in ends)
+    found = _plain(value)
+    if isinstance(found, str):
+        parts = [part.strip() for part in found.split(":")]
+        numbers = all(re.fullmatch(r"(?:[+-]?[0-9]+)?", part) for part in parts)
+        if 2 <= len(parts) <= 3 and numbers and (parts[2:] == [] or not _is_zero(parts[2])):
+            return ":".join(parts[:2] + [part for part in parts[2:] if part])
+    elif type(found) is int or (
+        isinstance(found, list) and found and all(type(one) is int for one in found)
+    ):
+        return found
     raise _unlike(name, {"index": value})
 
 
+def _is_zero(text: str) -> bool:
+    return bool(text) and int(text) == 0
+
+
 def _plain(value: Any) -> Any:
-    """Return a number of NumPy as Python's, a date as text, and anything else as it is."""
+    """Return a number of NumPy as Python's, a date as text, an array or sequence as a list."""
     if hasattr(value, "isoformat"):
         return value.isoformat()
-    if type(value).__name__ == "datetime64":
-        return str(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
+    if hasattr(value, "dtype"):
+        found = np.asarray(value)
+        value = (np.datetime_as_string(found) if found.dtype.kind == "M" else found).tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_plain(one) for one in value]
     return value
 
 
@@ -191,7 +214,7 @@ def _is_number(value: Any, several: bool) -> bool:
     value = _plain(value)
     if several and isinstance(value, Sequence) and not isinstance(value, str):
         return bool(value) and all(_is_number(one, several=False) for one in value)
-    return isinstance(value, int | float)
+    return not isinstance(value, str) and (_is_value(value) or value in (-math.inf, math.inf))
 
 
 def _no_condition(value: Any) -> ConfigError:

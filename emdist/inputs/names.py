@@ -13,6 +13,7 @@ import numpy as np
 
 from emdist.errors import EmdistError
 from emdist.inputs.quoting import listed
+from emdist.inputs.spelling import respelled, spellings
 
 #: The names of the features in their order, or None if they have none.
 Names: TypeAlias = tuple[str, ...] | None
@@ -71,8 +72,11 @@ def match(known: Names, found: Names) -> Match:
     """Compare the names of a model, `known`, with those of data, `found`.
 
     `emdist ingest` names columns without names x0, x1, ... Such names match any others, but not the
-    same names in another order.
+    same names in another order. Numbers in names are compared as they are spelled today.
     """
+    if known is not None and found is not None and known != found:
+        # Equal values may have been spelled in another way by the version that made the model.
+        known, found = tuple(map(respelled, known)), tuple(map(respelled, found))
     if known == found:
         return Match.SAME
     if found is None or known is None:
@@ -113,6 +117,10 @@ def brief(name: str) -> str:
 
 
 def coordinate_names(dim: str, values: Any) -> Names:
-    """Return names from a coordinate's values: strings unchanged, others as ``dim=value``."""
-    found = np.asarray(values).tolist()
-    return tuple(value if isinstance(value, str) else f"{dim}={value}" for value in found)
+    """Return names from a coordinate's values: texts unchanged, others as ``dim=value``."""
+    found = np.asarray(values)
+    texts = (isinstance(one, str | bytes) for one in found.tolist())
+    return tuple(
+        text if unchanged else f"{dim}={text}"
+        for text, unchanged in zip(spellings(found), texts, strict=True)
+    )

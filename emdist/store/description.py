@@ -57,7 +57,7 @@ def describe_array(ref: ArrayRef) -> dict[str, Any]:
             "them make up the rows, in data.samples"
         )
         return found
-    if (names := stored_names(array)) is not None:
+    if (names := stored_names(array, ref)) is not None:
         found["feature_names"] = list(names)
     row_bytes = array.shape[1] * usable.itemsize
     try:

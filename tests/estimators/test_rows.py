@@ -94,7 +94,7 @@ def test_a_mixture_of_named_dimensions(stored: str, form: str) -> None:
     plain = GaussianMixture(2, **given).fit(x[sea])
     assert np.allclose(gm.means_, plain.means_, rtol=1e-9)
     assert gm.feature_names_in_.tolist()[:4] == [
-        "TEMP[depth=0.0]", "TEMP[depth=10.0]", "TEMP[depth=50.0]", "PSAL[depth=0.0]",
+        "TEMP[depth=0]", "TEMP[depth=10]", "TEMP[depth=50]", "PSAL[depth=0]",
     ]  # fmt: skip
     labels = gm.predict(rows)
     assert labels.name == "labels"
@@ -210,7 +210,7 @@ def test_a_saved_model_reads_new_data_like_its_own(stored: str, tmp_path: Path) 
 
 def test_errors_name_the_feature(stored: str) -> None:
     rows = emdist.rows(stored, ["TEMP", "PSAL"], features="depth")
-    with pytest.raises(NonFiniteError, match=r"in feature 0 \(TEMP\[depth=0\.0\]\)"):
+    with pytest.raises(NonFiniteError, match=r"in feature 0 \(TEMP\[depth=0\]\)"):
         KMeans(2).fit(rows)
     frame = pd.DataFrame({"a": [0.0, 1.0, 2.0], "b": [1.0, np.nan, 2.0]})
     with pytest.raises(NonFiniteError, match=r"row 1 has nan in feature 1 \(b\)"):

@@ -14,6 +14,7 @@ from emdist.inputs.layout import Layout
 from emdist.inputs.plugins import nearest
 from emdist.store.grids.axes import check_dims
 from emdist.store.grids.columns import Columns, picked_of
+from emdist.store.grids.comparing import at_least, at_most, equal
 from emdist.store.grids.positions import Positions, positions
 from emdist.store.grids.variables import Members, Variable, matching
 
@@ -38,14 +39,11 @@ class Condition:
         """Return where `values` meet the condition, as booleans. NaN meets none."""
         found = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         for name, number in self.tests:
-            # 0.1 of float32 is another number than that of float64.
-            wanted = np.asarray(number, values.dtype) if values.dtype.kind == "f" else number
-            if name == "equals":
-                found &= np.isin(values, wanted)
-            elif name == "not_equals":
-                found &= ~np.isin(values, wanted)
+            if name.endswith("equals"):
+                same = equal(values, number if isinstance(number, list) else [number])
+                found &= same if name == "equals" else ~same
             else:
-                found &= values >= wanted if name == "at_least" else values <= wanted
+                found &= (at_least if name == "at_least" else at_most)(values, number)
         return found
 
 

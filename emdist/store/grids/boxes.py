@@ -158,3 +158,24 @@ def boxes_of(
             "data.block_size."
         )
     return found
+
+
+def cuts_within(first: int, step: int, count: int, unit: int) -> int:
+    """Return how many edges between boxes along one dimension lie within a chunk.
+
+    Parameters
+    ----------
+    first
+        The position at which the first box begins.
+    step, count
+        The size of a box, and the number of boxes.
+    unit
+        The size of a chunk.
+    """
+    shared = math.gcd(step, unit)
+    if first % shared:
+        return count - 1
+    # The edges first + i * step that are multiples of the chunk are `every` boxes apart.
+    every = unit // shared
+    least = -(first // shared) * pow(step // shared, -1, every) % every
+    return count - 1 - len(range(least or every, count, every))

@@ -105,10 +105,11 @@ def _assigned_at(target: Array, at: list[Any], axis: int, values: Array) -> None
 
 
 def names_of_columns(columns: Sequence[Columns], members: Members) -> Names:
-    """Return the names of all features, or None if the only variable has no coordinates.
+    """Return the names of all features, or None if the only variable has nothing to name them by.
 
     A feature is called by its variable, and by its coordinates where its variable gives several:
-    ``depth=10.0`` of the only variable, ``TEMP[depth=10.0]`` of one among several.
+    ``depth=10`` of the only variable, ``TEMP[depth=10]`` of one among several. Positions stand for
+    coordinates that do not exist, for the only variable where some positions are selected.
     """
     if sum(one.width for one in columns) > _MOST:
         return None
@@ -118,7 +119,9 @@ def names_of_columns(columns: Sequence[Columns], members: Members) -> Names:
         if len(columns) == 1:
             if not one.dims:
                 return (one.variable.name or "x0",)
-            if all(named is None for named in parts):
+            picked = dict(one.picked)
+            whole = all(picked[dim].at == range(size_of(one.variable, dim)) for dim in one.dims)
+            if whole and all(named is None for named in parts):
                 return None
         texts = [
             named if named is not None else [f"{dim}={i}" for i in dict(one.picked)[dim].at]

@@ -13,7 +13,7 @@ from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Box, Floats
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.grids.arrangement import Arrangement
-from emdist.store.grids.boxes import Boxes, boxes_of
+from emdist.store.grids.boxes import Boxes, boxes_of, cuts_within
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
 from emdist.store.grids.held import HeldVariable
@@ -84,9 +84,9 @@ class GridSource(Buffered):
                 strict=True,
             ):
                 unit = one.unit(dim)
-                edges = range(first, first + n, step)
-                touched = sum(-(-min(at + step, first + n) // unit) - at // unit for at in edges)
-                reads *= touched / (-(-(first + n) // unit) - first // unit)
+                chunks = -(-(first + n) // unit) - first // unit
+                # Each edge of a box within a chunk makes one more read of this chunk.
+                reads *= 1 + cuts_within(first, step, -(-n // step), unit) / chunks
             if reads > times:
                 times, shown = reads, one.name or self.title
         if times < _OFTEN:
@@ -144,7 +144,7 @@ class GridSource(Buffered):
 
     def _values(self, columns: Columns, box: Box, i: int, mask: Array) -> Array:
         """Return the values of `columns` in `box`; rows without values are masked in `mask`."""
-        found: Array = np.empty((*box.size, *columns.shape), columns.variable.dtype)
+        found: Array = np.empty((*box.size, *columns.shape), columns.variable.exact_dtype)
         self._fill(columns, box, i, mask, found)
         return found
 

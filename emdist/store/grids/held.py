@@ -50,7 +50,12 @@ class HeldVariable:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return usable_dtype(np.dtype(self.array.dtype), self.name or "X")
+        return usable_dtype(self.exact_dtype, self.name or "X")
+
+    @property
+    def exact_dtype(self) -> np.dtype[Any]:
+        found: np.dtype[Any] = np.dtype(self.array.dtype)
+        return found
 
     @property
     def nbytes(self) -> int:

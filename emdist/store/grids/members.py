@@ -16,12 +16,10 @@ from emdist.store.grids.coordinates import DescribingArray, encoded_fill
 from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import natural, unknown
 from emdist.store.sources.cf import DIMENSIONS, packing
+from emdist.store.sources.coordinate_values import array_beside, coordinate_values
 from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.store.sources.source_checks import checked_array
-
-#: Coordinates longer than this are not read: a selection or a name by position is meant then.
-_LONGEST = 1 << 24
 
 
 class StoredMembers:
@@ -152,16 +150,13 @@ class StoredMembers:
             return self._group.get(name)
         if self.ref.path and name == self.only().name:
             return self.ref.open()
-        return _beside(self.ref, name)
+        return array_beside(self.ref, name)
 
     def _coordinate(self, dim: str) -> Array | None:
-        array = (self._group or {}).get(dim) if self._group is not None else _beside(self.ref, dim)
-        if array is None or array.ndim != 1 or array.shape[0] > _LONGEST:
-            return None
-        values = np.asarray(array[:])
-        how = packing(array, dim) if array.dtype.kind in "iuf" else None
-        values = values if how is None else how.decode(values)
-        return _dates(values, dict(array.attrs))
+        array = (
+            (self._group or {}).get(dim) if self._group is not None else array_beside(self.ref, dim)
+        )
+        return None if array is None else coordinate_values(array, dim)
 
 
 def dims_of(array: zarr.Array[Any]) -> tuple[str, ...]:
@@ -200,33 +195,5 @@ def _group(ref: ArrayRef) -> dict[str, zarr.Array[Any]] | None:
 
 def coordinate_attributes(ref: ArrayRef, dim: str) -> dict[str, Any]:
     """Return the attributes of the coordinate `dim` beside the array `ref`; none without one."""
-    array = _beside(ref, dim)
+    array = array_beside(ref, dim)
     return {} if array is None else dict(array.attrs)
-
-
-def _beside(ref: ArrayRef, name: str) -> zarr.Array[Any] | None:
-    """Return the array `name` in the group of the array `ref`, or None."""
-    if not ref.path:
-        return None
-    try:
-        return ref.above().below(name).open()
-    except Exception:  # noqa: BLE001  stores raise anything; then there is no coordinate
-        return None
-
-
-def _dates(values: Array, attrs: dict[str, Any]) -> Array:
-    """Return times stored as numbers since a date as datetime64, if xarray is installed."""
-    units = attrs.get("units")
-    if not isinstance(units, str) or " since " not in units:
-        return values
-    try:
-        import xarray as xr
-    except ImportError:
-        return values
-    kept = {name: attrs[name] for name in ("units", "calendar") if name in attrs}
-    coded = xr.Dataset({"time": ("time", values, kept)})
-    try:
-        decoded: Array = xr.decode_cf(coded)["time"].values
-    except ValueError:  # another calendar, and cftime is not installed
-        return values
-    return decoded

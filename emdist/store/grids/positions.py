@@ -6,15 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from emdist.errors import ConfigError, ShapeError
-from emdist.inputs.quoting import listed, shown
+from emdist.inputs.quoting import shown
 from emdist.interfaces import Array
-
-#: Values of a coordinate of floats are the same if they differ by less than this share of them:
-#: 0.1 in float32 is 0.10000000149.
-_SAME = 1e-6
+from emdist.store.grids.finding import position_of, positions_between
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,8 @@ def positions(
     ShapeError
         If nothing is left.
     """
+    if not size:
+        raise ShapeError(f"The variables are empty: the dimension {dim} has the size 0.")
     if isinstance(choice, dict) and "index" in choice:
         return _by_index(dim, size, choice["index"])
     values = coordinate()
@@ -75,29 +72,21 @@ def positions(
             f"data.select for {dim} is by coordinate, but {dim} has no coordinate of one dimension."
             f" Select by position: {{index: ...}}, of 0..{size - 1}."
         )
-    if isinstance(choice, dict):
-        return _sequence([_value(dim, values, one) for one in choice["values"]])
-    if not isinstance(choice, list):
-        return Positions((_value(dim, values, choice),), scalar=True)
-    if values.dtype.kind in "UTO":
+    if len(values) != size:
         raise ConfigError(
-            f"data.select for {dim} is {shown(choice)}, a range, but {dim} has texts or other "
-            "values without an order. Give the values that you mean, as {values: [...]}, or "
-            "positions, as {index: ...}."
+            f"data.select for {dim} is by coordinate, but the coordinate {dim} has {len(values)} "
+            f"values, and the dimension {size} positions. Select by position: {{index: ...}}."
         )
-    low, high = (None if end is None else _like(dim, values, end) for end in choice)
-    inside = np.ones(len(values), bool)
-    if low is not None:
-        inside &= _rounded(values, low) >= low
-    if high is not None:
-        inside &= _rounded(values, high) <= high
-    at = np.flatnonzero(inside)
-    if not len(at):
-        raise ShapeError(
-            f"data.select for {dim} is {shown(choice)}, but no value of {dim} lies there: they go "
-            f"from {values.min()} to {values.max()}."
-        )
-    return _sequence([int(i) for i in at])
+    if isinstance(choice, dict):
+        at = [position_of(dim, values, one) for one in choice["values"]]
+        if len(set(at)) < len(at):
+            raise ConfigError(
+                f"data.select for {dim} is {shown(choice['values'])}, with a value twice."
+            )
+        return _sequence(at)
+    if not isinstance(choice, list):
+        return Positions((position_of(dim, values, choice),), scalar=True)
+    return _sequence(positions_between(dim, values, *choice))
 
 
 def _sequence(at: list[int]) -> Positions:
@@ -126,60 +115,3 @@ def _by_index(dim: str, size: int, index: Any) -> Positions:
     if len(set(at)) < len(at):
         raise ConfigError(f"data.select for {dim} is index {shown(index)}, with a position twice.")
     return _sequence(at) if isinstance(index, list) else Positions((at[0],), scalar=True)
-
-
-def _rounded(values: Array, like: Any) -> Array:
-    """Return times in the unit of `like`, so that a date stands for all times of its day."""
-    if values.dtype.kind != "M":
-        return values
-    return values.astype(f"datetime64[{np.datetime_data(like.dtype)[0]}]")
-
-
-def _date(wanted: Any) -> Any:
-    """Return a date as NumPy reads it: years may be numbers, and hyphens may be left out."""
-    text = str(wanted) if type(wanted) is int else wanted
-    if isinstance(text, str) and text.isdecimal() and len(text) != 4:
-        if len(text) != 8:
-            raise ValueError(text)  # NumPy would take it for a year.
-        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
-    return text
-
-
-def _like(dim: str, values: Array, wanted: Any) -> Any:
-    """Return `wanted` as a value of the coordinate's kind, to be compared with it."""
-    try:
-        if values.dtype.kind == "M":
-            return np.datetime64(_date(wanted))
-        if values.dtype.kind in "iuf" and not isinstance(wanted, str | bool):
-            return float(wanted)
-        if values.dtype.kind in "UTO" and isinstance(wanted, str):
-            return wanted
-    except (TypeError, ValueError):
-        pass
-    raise ConfigError(
-        f"data.select for {dim} has {shown(wanted)}, but {dim} has values such as "
-        f"{shown(values[0].item() if hasattr(values[0], 'item') else values[0])}."
-    )
-
-
-def _value(dim: str, values: Array, wanted: Any) -> int:
-    """Return the position of one value of the coordinate."""
-    like = _like(dim, values, wanted)
-    if values.dtype.kind == "f":
-        same = np.abs(values - like) <= _SAME * max(abs(like), float(np.abs(values).max()))
-    elif values.dtype.kind == "M":
-        same = _rounded(values, like) == like
-    else:
-        same = values == like
-    at = np.flatnonzero(same)
-    if len(at) == 1:
-        return int(at[0])
-    if len(at):
-        raise ConfigError(
-            f"data.select for {dim} is {shown(wanted)}, which {len(at)} positions of {dim} have. "
-            "Select a range, or by position: {index: ...}."
-        )
-    raise ConfigError(
-        f"data.select for {dim} is {shown(wanted)}, which no position of {dim} has; its values are "
-        f"{listed([str(one) for one in values.tolist()], 6)}."
-    )

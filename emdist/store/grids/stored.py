@@ -22,9 +22,6 @@ from emdist.store.sources.plan import usable_dtype
 from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
 from emdist.store.sources.zarr_source import stored_identity, tell_of_slow_reads
 
-#: Coordinates longer than this are not read: a selection or a name by position is meant then.
-_LONGEST = 1 << 24
-
 
 @dataclass(frozen=True)
 class StoredVariable:
@@ -63,8 +60,12 @@ class StoredVariable:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of decoded values in a block."""
-        how = self.packing
-        return usable_dtype(np.dtype(self.stored if how is None else how.dtype), str(self.ref))
+        return usable_dtype(self.exact_dtype, str(self.ref))
+
+    @property
+    def exact_dtype(self) -> np.dtype[Any]:
+        """The dtype of decoded values as they are read."""
+        return np.dtype(self.stored if self.packing is None else self.packing.dtype)
 
     def pieces(self, region: Region, block: int, missing: str, corrupt: str) -> Iterator[Piece]:
         cells = None if self._is_gap(region) else cells_of(self.ref)

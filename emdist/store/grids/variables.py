@@ -57,6 +57,10 @@ class Variable(Protocol):
         """The dtype of its values in a block."""
 
     @property
+    def exact_dtype(self) -> np.dtype[Any]:
+        """The dtype of its values as they are read: in a block, int64 becomes float64."""
+
+    @property
     def note(self) -> str:
         """Which stored numbers become NaN, for messages about NaN; may be empty."""
 

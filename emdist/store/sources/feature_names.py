@@ -8,6 +8,8 @@ from typing import Any
 import zarr
 
 from emdist.inputs.names import Names, coordinate_names
+from emdist.store.sources.coordinate_values import array_beside, coordinate_values
+from emdist.store.sources.references import ArrayRef
 
 logger = logging.getLogger(__name__)
 
@@ -18,8 +20,11 @@ FEATURE_NAMES = "feature_names"
 _MOST = 1 << 18
 
 
-def stored_names(array: zarr.Array[Any]) -> Names:
-    """Return the names of the columns of a 2-D array, or None if no readable names are stored."""
+def stored_names(array: zarr.Array[Any], ref: ArrayRef) -> Names:
+    """Return the names of the columns of a 2-D array, or None if no readable names are stored.
+
+    `ref` is the reference of `array`.
+    """
     if array.ndim != 2 or array.shape[1] > _MOST:
         return None
     listed = array.attrs.get(FEATURE_NAMES)
@@ -36,24 +41,22 @@ def stored_names(array: zarr.Array[Any]) -> Names:
             "ignores it and does not check the order of the features",
             FEATURE_NAMES, array.path or array.store, array.shape[1], held,
         )  # fmt: skip
-    return _coordinate(array)
+    return _coordinate(array, ref)
 
 
-def _coordinate(array: zarr.Array[Any]) -> Names:
+def _coordinate(array: zarr.Array[Any], ref: ArrayRef) -> Names:
     """Return the values of the 1-D array beside `array` that is named as its second dimension."""
     dims = getattr(array.metadata, "dimension_names", None)
     # Zarr format 2 has no metadata field for them.
     dims = dims or array.attrs.get("_ARRAY_DIMENSIONS")
-    if not array.path or not isinstance(dims, list | tuple) or len(dims) != 2:
+    if not isinstance(dims, list | tuple) or len(dims) != 2:
         return None
-    group, dim = array.path.rpartition("/")[0], dims[1]
-    if not isinstance(dim, str) or not dim:
-        return None
+    dim = dims[1]
+    beside = array_beside(ref, dim) if isinstance(dim, str) and dim else None
     try:
-        path = f"{group}/{dim}" if group else dim
-        beside = zarr.open_array(array.store, mode="r", path=path)
-        if beside.shape != (array.shape[1],):
+        if beside is None or beside.shape != (array.shape[1],):
             return None
-        return coordinate_names(dim, beside[:])
+        values = coordinate_values(beside, str(dim))
     except Exception:  # noqa: BLE001  stores raise anything; then there are no names
         return None
+    return None if values is None else coordinate_names(str(dim), values)

@@ -98,7 +98,7 @@ class ZarrSource(Buffered):
     @property
     def feature_names(self) -> Names:
         """The names that are stored with the array now. They never travel with tasks."""
-        return stored_names(open_checked(self.ref))
+        return stored_names(open_checked(self.ref), self.ref)
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
