@@ -60,7 +60,7 @@ def fit(
     tol: Tol = None,
     weights: Annotated[
         str | None,
-        typer.Option(metavar="PATH", rich_help_panel=FITTING, help=help_of("data.weights")),
+        typer.Option(metavar="PATH or NAME", rich_help_panel=FITTING, help=help_of("data.weights")),
     ] = None,
     run: RunFolder = None,
     labels: Annotated[

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from emdist.errors import ConfigError
+from emdist.inputs.layout_texts import condition_of, selection_of
 
 ROWS = "Rows and features"
 
@@ -46,8 +46,9 @@ Select = Annotated[
         "--select",
         metavar="DIM=LOW:HIGH",
         rich_help_panel=ROWS,
-        help="Read a range of a dimension by its coordinate, as in depth=0:500, or one value, as "
-        "in depth=10. Repeatable. (default: everything)",
+        help="Read a range of a dimension by its coordinate, as in depth=0:500; one value, as in "
+        "depth=10; several, as in depth=values:10,500; or positions, as in depth=index:0:10. "
+        "Repeatable. (default: everything)",
     ),
 ]
 Where = Annotated[
@@ -57,12 +58,9 @@ Where = Annotated[
         metavar="CONDITION",
         rich_help_panel=ROWS,
         help="Leave out rows that do not meet a condition on a variable, as in landmask=0, "
-        "'quality>=2' or 'bottom!=0'. Repeatable. (default: no condition)",
+        "'quality>=2' or 'bottom < 500'. Repeatable. (default: no condition)",
     ),
 ]
-
-#: Signs of comparisons, and their names in a configuration.
-_SIGNS = {"!=": "not_equals", ">=": "at_least", "<=": "at_most", "=": "equals"}
 
 
 def rows_settings(
@@ -83,8 +81,8 @@ def rows_settings(
         "data.variables": _names(variables),
         "data.samples": _names(samples),
         "data.features": _names(features),
-        "data.select": dict(map(_selection, select)) if select else None,
-        "data.where": [_condition(one) for one in where] if where else None,
+        "data.select": _selections(select) if select else None,
+        "data.where": [condition_of(one) for one in where] if where else None,
     }
 
 
@@ -92,36 +90,13 @@ def _names(given: Sequence[str] | None) -> list[str] | None:
     return [name for one in given for name in one.split(",") if name] if given else None
 
 
-def _selection(text: str) -> tuple[str, Any]:
-    dim, sign, value = text.partition("=")
-    if not dim or not sign or not value:
-        raise ConfigError(f"--select is {text!r}, expected DIM=LOW:HIGH, as in depth=0:500.")
-    # Times have colons too: a range of them is written with two dots.
-    ends = value.split("..") if ".." in value else value.split(":")
-    if len(ends) == 2:
-        return dim, [_value(end) if end else None for end in ends]
-    return dim, _value(value)
-
-
-def _condition(text: str) -> dict[str, Any]:
-    found = re.fullmatch(r"([^=!<>]+)(!=|>=|<=|=)([^=!<>]+)", text)
-    if found is None:
-        raise ConfigError(
-            f"--where is {text!r}, expected a variable, one of {', '.join(_SIGNS)} and a number, "
-            "as in landmask=0."
-        )
-    name, sign, value = (part.strip() for part in found.groups())
-    number = _value(value)
-    if isinstance(number, str):
-        raise ConfigError(f"--where is {text!r}, but {value!r} is not a number.")
-    return {"variable": name, _SIGNS[sign]: number}
-
-
-def _value(text: str) -> int | float | str:
-    """Return a text as a number if it is one."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _selections(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for dim, value in map(selection_of, texts):
+        if dim in found:
+            raise ConfigError(
+                f"data.select names {dim} twice; expected each dimension once. Several values are "
+                f"{dim}=values:10,500."
+            )
+        found[dim] = value
+    return found

@@ -44,8 +44,7 @@ from emdist.settings.config import (
     DataSection,
     FitSection,
 )
-from emdist.store.grids.members import StoredMembers
-from emdist.store.grids.opening import stored_source
+from emdist.store.grids.opening import stored_source, stored_weights
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
@@ -59,25 +58,17 @@ from emdist.store.sources.zarr_source import ArrayRef
 def make_source(section: DataSection) -> Source:
     """Return the data of a configuration, checked as far as their metadata allow."""
     ref = ArrayRef(Location(section.path, section.storage_options), section.array)
+    weights, options = section.weights, section.storage_options
     return stored_source(
         ref,
         section.layout,
-        _weights(section, ref),
+        None if weights is None else stored_weights(ref, section.layout, weights, options),
         block_bytes=section.block_bytes,
         missing=section.missing_chunks,
         non_finite=section.non_finite,
         corrupt=section.corrupt_chunks,
         decode=section.decode,
     )
-
-
-def _weights(section: DataSection, ref: ArrayRef) -> ArrayRef | str | None:
-    """Return the sample weights: the reference of an array, or the name of a variable."""
-    if section.weights is None:
-        return None
-    if not section.layout.trivial and section.weights in StoredMembers(ref).names():
-        return section.weights
-    return ArrayRef(Location(section.weights, section.storage_options))
 
 
 def make_threads(section: ClusterSection) -> LocalEngine | None:

@@ -29,8 +29,7 @@ from emdist.settings.config import ReadingSection
 from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.grid_source import grid_source
 from emdist.store.grids.held import HeldVariable
-from emdist.store.grids.members import StoredMembers
-from emdist.store.grids.opening import stored_source
+from emdist.store.grids.opening import stored_source, stored_weights
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source
@@ -200,9 +199,7 @@ def _stored_weights(x: Any, weight: Any) -> Floats | HeldVariable | ArrayRef | s
     if not is_stored(weight):
         return _weights_on_grid(weight) if isinstance(x, Rows) else _weights(weight)
     if isinstance(x, Rows) and isinstance(weight, str):
-        ref = reference(x.data)
-        if weight in StoredMembers(ref).names():
-            return weight
+        return stored_weights(reference(x.data), x.layout, weight)
     return reference(weight)
 
 

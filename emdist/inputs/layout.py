@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError
+from emdist.inputs.layout_texts import corrected
 from emdist.inputs.quoting import shown
 
 #: Comparisons that `where` knows.
-COMPARISONS = ("equals", "not_equals", "at_least", "at_most")
+COMPARISONS = ("equals", "not_equals", "at_least", "at_most", "above", "below")
 
 #: No dtype has numbers as large as this.
 _LARGEST = 1 << 1000
@@ -62,6 +63,14 @@ class Layout:
         }
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text names a variable beside the data, and not a place of its own.
+
+    Places of arrays have a slash, as in ``./weights``, or end as files of Zarr do.
+    """
+    return not set("/\\") & set(text) and not text.endswith((".zarr", ".zip"))
+
+
 def layout(
     variables: Any = (),
     samples: Any = (),
@@ -96,6 +105,7 @@ def layout(
 def _names(value: Any, what: str) -> tuple[str, ...]:
     if value is None:
         return ()
+    _check_text(what, value)
     found = (value,) if isinstance(value, str) else value
     if not isinstance(found, Sequence) or not all(isinstance(name, str) and name for name in found):
         raise ConfigError(f"{what} is {shown(value)}; expected a list of names.")
@@ -104,9 +114,16 @@ def _names(value: Any, what: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _check_text(place: str, value: Any) -> None:
+    """Raise ConfigError if `value` is written as on the command line, and say what to write."""
+    if (told := corrected(place.partition(".")[2], value)) is not None:
+        raise ConfigError(f"{place} is {shown(value)}; {told}.")
+
+
 def _selections(value: Any) -> tuple[tuple[str, Any], ...]:
     if value is None:
         return ()
+    _check_text("data.select", value)
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise ConfigError(
             f"data.select is {shown(value)}; expected what to read of each dimension, such as "
@@ -195,6 +212,14 @@ def _unlike(name: str, value: Any) -> ConfigError:
 def _conditions(value: Any) -> tuple[Mapping[str, Any], ...]:
     if value is None:
         return ()
+    _check_text("data.where", value)
+    if hasattr(value, "dtype") and not isinstance(value, Sequence):
+        raise ConfigError(
+            f"data.where is {shown(value)}; expected the name of a variable and a comparison, such "
+            "as {'variable': 'landmask', 'equals': 0}, so that the same condition holds for new "
+            "data. To use a condition of your own, make it a variable: "
+            "data.assign(keep=condition) and {'variable': 'keep', 'equals': True}."
+        )
     found = (value,) if isinstance(value, Mapping) else value
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise _no_condition(value)

@@ -51,9 +51,10 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
     DataError, CheckpointError
         If there is nothing, or it is damaged.
     """
+    ref = ArrayRef(location, array)
     if location.is_local and (location.path.is_file() or zip_at(location.url)):
         # A ZIP file may hold arrays. Of any other file, the error says what to do with it.
-        return describe_array(ArrayRef(location, array))
+        return describe_group(ref) or describe_array(ref)
     folder = open_folder(location)
     if not array and folder.exists("run.json"):
         return {**_run(location), **_labels_of(location, verify)}
@@ -61,7 +62,6 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
         section, fitted, meta = load_fitted(location)
         return {"kind": "model", **_model(section, fitted), "versions": meta.get("versions")}
     labels = describe_labels(location, verify) if not array else None
-    ref = ArrayRef(location, array)
     return labels or describe_group(ref) or describe_array(ref)
 
 

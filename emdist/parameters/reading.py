@@ -73,7 +73,7 @@ LAYOUT = {
     "data.where": Parameter(
         "list of dict",
         "Conditions on variables that a row must meet, such as {variable: landmask, equals: 0}; "
-        "also not_equals, at_least and at_most. Other rows are left out.",
+        "also not_equals, at_least, at_most, above and below. Other rows are left out.",
         default="Every row counts.",
     ),
 }
@@ -91,13 +91,15 @@ PREPARE = {
 PLACES = {
     "data.path": Parameter(
         "str",
-        "Path or URL (s3://, gs://, az://, http://) of a Zarr array of shape (rows, features). The "
-        "path may lead into a ZIP file.",
+        "Path or URL (s3://, gs://, az://, http://) of a Zarr array of shape (rows, features), or "
+        "of a group of variables with named dimensions. The path may lead into a ZIP file.",
     ),
     "data.array": Parameter("str", "Path of the array inside a Zarr group."),
     "data.weights": Parameter(
         "str",
-        "Path or URL of a 1-D Zarr array with one sample weight >= 0 for each row.",
+        "Sample weights >= 0: path or URL of a 1-D Zarr array with one for each row or, for data "
+        "with named dimensions, the name of a variable on sample dimensions, such as the area of "
+        "grid cells.",
         default="Every row has weight 1.",
     ),
     "data.storage_options": Parameter(

@@ -182,7 +182,7 @@ class Config(Section):
         data = self.data.model_dump(exclude={"storage_options"})
         # An absolute path, so that a run is found again from another working directory.
         data["path"] = str(Location(self.data.path))
-        if self.data.weights is not None:
+        if self.data.weights is not None and not self.data.names_weights:
             data["weights"] = str(Location(self.data.weights))
         # Left out by default, so that runs of versions without this setting are found again. What
         # it changes is in the data's fingerprint.

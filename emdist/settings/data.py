@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from emdist.inputs.layout import Layout, layout
+from emdist.inputs.layout import Layout, is_name, layout
+from emdist.inputs.layout_texts import corrected
 from emdist.inputs.validation import parse_bytes, size
 from emdist.settings.section import Secrets, Section
+from emdist.wording import worded
+
+#: The settings that say how rows are made of variables with named dimensions.
+LAYOUT = ("variables", "samples", "features", "select", "where")
 
 
-class ReadingSection(Section):
+class _LayoutKeys(Section):
+    """Base class of sections with the keys of a layout: checks how they are written."""
+
+    @field_validator(*LAYOUT, mode="before", check_fields=False)
+    @classmethod
+    def _one_is_a_list(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return a single name, or condition, as a list of one."""
+        name = info.field_name or ""
+        if (told := corrected(name, value)) is not None:
+            raise PydanticCustomError("written", "{told}", {"told": worded(told)})
+        single = dict if name == "where" else str
+        return [value] if name != "select" and isinstance(value, single) else value
+
+
+class ReadingSection(_LayoutKeys):
     """This section says how rows are read, wherever they are stored."""
 
     place = "data"
@@ -35,11 +55,6 @@ class ReadingSection(Section):
     select: dict[str, Any] | None = None
     where: list[dict[str, Any]] | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _one_is_a_list(cls, values: Any) -> Any:
-        return layout_values(values)
-
     @property
     def layout(self) -> Layout:
         """How rows are made of variables with named dimensions."""
@@ -56,28 +71,11 @@ class ReadingSection(Section):
         return without_layout(found)
 
 
-#: The settings that say how rows are made of variables with named dimensions.
-LAYOUT = ("variables", "samples", "features", "select", "where")
-
-
 def without_layout(values: dict[str, Any]) -> dict[str, Any]:
     """Return settings, as older versions store them, if the layout says nothing."""
     return {
         name: value for name, value in values.items() if name not in LAYOUT or value is not None
     }
-
-
-def layout_values(values: Any) -> Any:
-    """Return a section in which a single name, or condition, is a list of one."""
-    if not isinstance(values, dict):
-        return values
-    found = dict(values)
-    for name in ("variables", "samples", "features"):
-        if isinstance(found.get(name), str):
-            found[name] = [found[name]]
-    if isinstance(found.get("where"), dict):
-        found["where"] = [found["where"]]
-    return found
 
 
 class PlaceSection(Section):
@@ -94,8 +92,13 @@ class PlaceSection(Section):
 class DataSection(ReadingSection, PlaceSection):
     """This section says which data are clustered, and how they are read."""
 
+    @property
+    def names_weights(self) -> bool:
+        """Whether `weights` names a variable beside those of the data."""
+        return self.weights is not None and not self.layout.trivial and is_name(self.weights)
 
-class NewDataSection(PlaceSection):
+
+class NewDataSection(_LayoutKeys, PlaceSection):
     """This section says which data to label; they are read like the model's own by default."""
 
     place = "data"
@@ -110,11 +113,6 @@ class NewDataSection(PlaceSection):
     features: list[str] | None = None
     select: dict[str, Any] | None = None
     where: list[dict[str, Any]] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_is_a_list(cls, values: Any) -> Any:
-        return layout_values(values)
 
     def read_as(self, reading: ReadingSection) -> DataSection:
         """Return the section with values of `reading` for all that it leaves open."""

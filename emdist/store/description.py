@@ -82,12 +82,12 @@ def _grid_of(mark: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe_group(ref: ArrayRef) -> dict[str, Any] | None:
-    """Return the variables and dimensions of a Zarr group, or None if there is no group."""
+    """Return the variables and dimensions of a Zarr group, or None if no array is there in one."""
     try:
         members = StoredMembers(ref)
     except EmdistError:
         return None
-    if members.is_array:
+    if members.is_array or not members.names():
         return None
     coordinates = {}
     variables = {name: members.shown(name) for name in members.data_variables()}

@@ -328,7 +328,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], type[EmdistError], str]] = {
     "no variables": (
         {"features": "depth"},
         ConfigError,
-        "several variables: PSAL, TEMP, area, land",
+        r"several variables: PSAL .time 6, depth 5, .*land .lat 20, lon 30.\. Say which",
     ),
     "range": (
         {"variables": "TEMP", "features": "depth", "select": {"depth": [600, 700]}},

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from emdist.errors import ConfigError, ShapeError
+from emdist.errors import ConfigError, DataError, ShapeError
 from emdist.inputs.layout import Layout
 from emdist.inputs.plugins import nearest
+from emdist.inputs.quoting import listed
 from emdist.store.grids.axes import check_dims
 from emdist.store.grids.columns import Columns, picked_of
 from emdist.store.grids.comparing import at_least, at_most, equal
 from emdist.store.grids.positions import Positions, positions
 from emdist.store.grids.variables import Members, Variable, matching
+
+
+def _equal(values: Any, numbers: Any) -> Any:
+    return equal(values, numbers if isinstance(numbers, list) else [numbers])
+
+
+#: Comparison -> what it computes. NaN is left out beside.
+_TESTS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "equals": _equal,
+    "not_equals": lambda values, numbers: ~_equal(values, numbers),
+    "at_least": at_least,
+    "at_most": at_most,
+    "above": lambda values, number: ~at_most(values, number),
+    "below": lambda values, number: ~at_least(values, number),
+}
 
 
 @dataclass(frozen=True)
@@ -39,11 +56,7 @@ class Condition:
         """Return where `values` meet the condition, as booleans. NaN meets none."""
         found = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
         for name, number in self.tests:
-            if name.endswith("equals"):
-                same = equal(values, number if isinstance(number, list) else [number])
-                found &= same if name == "equals" else ~same
-            else:
-                found &= (at_least if name == "at_least" else at_most)(values, number)
+            found &= _TESTS[name](values, number)
         return found
 
 
@@ -161,14 +174,24 @@ def _variables(members: Members, layout: Layout) -> list[Variable]:
         return [members.variable(name) for name in matching(members, layout.variables)]
     found = members.data_variables()
     if len(found) != 1:
-        named = ", ".join(found[:8]) or "none"
         raise ConfigError(
-            f"{members.title} is a group with several variables: {named}. Say which of them are "
-            "features in data.variables."
+            f"{members.title} is a group with several variables: "
+            f"{listed(found, 8, partial(_with_dims, members))}. Say which of them are features, in "
+            "data.variables."
             if found
             else f"{members.title} is a group without variables. Give the path of another group."
         )
     return [members.variable(found[0])]
+
+
+def _with_dims(members: Members, name: str) -> str:
+    """Return the name of a variable with its dimensions and their sizes."""
+    try:
+        one = members.variable(name)
+    except DataError:  # such as text, which is no feature
+        return name
+    sizes = zip(one.dims, one.shape, strict=True)
+    return f"{name} ({', '.join(f'{dim} {size}' for dim, size in sizes)})"
 
 
 def _sizes(variables: Sequence[Variable]) -> dict[str, int]:

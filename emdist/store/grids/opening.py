@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from emdist.inputs.layout import Layout
+import zarr
+
+from emdist.errors import NotAnArrayError
+from emdist.inputs.layout import Layout, is_name
+from emdist.inputs.plugins import nearest
+from emdist.inputs.quoting import listed
 from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.axes import check_dims
@@ -19,6 +25,8 @@ from emdist.store.grids.members import (
 )
 from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import size_of
+from emdist.store.places.location import Location
+from emdist.store.sources.other_files import sparse_advice
 from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 
@@ -48,8 +56,8 @@ def stored_source(
     DataError, ConfigError
         If the data, the layout or the weights are wrong. The subclass says what is.
     """
-    if layout.trivial:
-        array = open_checked(ref)
+    array = _array(ref) if layout.trivial else None
+    if array is not None:
         if has_named_dims(array):
             check_dims(dims_of(array), str(ref), partial(coordinate_attributes, ref))
         assert not isinstance(weight, HeldVariable)
@@ -62,6 +70,45 @@ def stored_source(
     if plain is not None and not isinstance(weight, str | HeldVariable):
         return zarr_source(plain, weight, **reading)
     return grid_source(members, plan, weight, **reading)
+
+
+def stored_weights(
+    ref: ArrayRef, layout: Layout, text: str, storage_options: Mapping[str, str] | None = None
+) -> ArrayRef | str:
+    """Return sample weights that are given as a text: a variable beside the data, or an array.
+
+    Raises
+    ------
+    NotAnArrayError
+        If the text is the name of a variable that does not exist.
+    """
+    if layout.trivial or not is_name(text):
+        return ArrayRef(Location(text, storage_options or {}))
+    known = StoredMembers(ref).names()
+    if text not in known:
+        raise NotAnArrayError(
+            f"data.weights is {text!r:.60}, but {ref} has no such variable{nearest(text, known)}. "
+            f"It has {listed(known) or 'no arrays'}. Write ./{text:.60} for the path of an array."
+        )
+    return text
+
+
+def _array(ref: ArrayRef) -> zarr.Array[Any] | None:
+    """Return the array at `ref`; None for a group that has variables.
+
+    Raises the errors of `open_checked` for anything else.
+    """
+    try:
+        return open_checked(ref)
+    except NotAnArrayError as refused:
+        try:
+            sparse = sparse_advice(ref.open_group().attrs, str(ref))
+            known = StoredMembers(ref).data_variables()
+        except Exception:  # noqa: BLE001  what is there cannot be listed; the first error tells it
+            raise refused from None
+        if sparse or not known:
+            raise
+        return None
 
 
 def _plain(plan: Arrangement) -> ArrayRef | None:
