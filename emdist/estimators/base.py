@@ -57,6 +57,12 @@ from emdist.wording import worded
 S = TypeVar("S", bound=Section)
 
 
+def warn_of_reading(source: Source, stacklevel: int) -> None:
+    """Warn of data that are read at a higher cost than needed."""
+    if doubt := getattr(source, "doubt", ""):
+        warnings.warn(worded(doubt, "parameters"), UserWarning, stacklevel=stacklevel)
+
+
 @parameters()
 class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # type: ignore[misc]
     """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
@@ -152,8 +158,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         """
         engine = make_engine(self.engine)
         rows = self._source(X, sample_weight, engine)
-        if doubt := getattr(rows, "doubt", ""):
-            warnings.warn(worded(doubt, "parameters"), UserWarning, stacklevel=3)
+        warn_of_reading(rows, stacklevel=4)
         source, preparation = self._prepared(rows, engine)
         recipe, given = self._planned(source)
         checked_memory([recipe], source, engine)

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, overload
 
 from sklearn.exceptions import ConvergenceWarning
 
-from emdist.composition.model import make_distribution
 from emdist.errors import ConfigError
 from emdist.estimators.base import Estimator
+from emdist.estimators.distribution import fitted_distribution
 from emdist.estimators.inputs import as_location
 from emdist.estimators.parameters_json import from_json
 from emdist.estimators.wording import in_parameters
@@ -127,8 +127,9 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     ConfigError
         If the model is not a mixture, such as K-means, or `path` is not a path.
     """
-    section, fitted, _ = _loaded(as_location(path, _WANTED))
-    return make_distribution(section, fitted)
+    place = as_location(path, _WANTED)
+    section, fitted, meta = _loaded(place)
+    return fitted_distribution(section, fitted, reading_of(place, section, meta))
 
 
 def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:

@@ -16,13 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.model import (
     free_parameters,
-    make_distribution,
     make_family,
     make_mixture,
 )
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError, StartError
 from emdist.estimators.collecting import gathered
+from emdist.estimators.distribution import fitted_distribution
 from emdist.estimators.fitted_attributes import Learned
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.parameters import parameters
@@ -226,10 +226,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         -------
         MixtureDistribution
             An object that computes densities, random draws, moments, marginals, conditionals and
-            sums of variables.
+            sums of variables. Its methods for rows accept what `predict` accepts.
         """
         check_is_fitted(self)
-        return make_distribution(self._section, self._fitted)
+        return fitted_distribution(self._section, self._fitted, self._reading())
 
     def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
         """Replace every NaN in `X` by its expected value given the observed values of its row.

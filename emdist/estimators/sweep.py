@@ -19,7 +19,7 @@ from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.composition.sweep_config import criterion_of
 from emdist.errors import ConfigError, DegenerateWarning
-from emdist.estimators.base import Estimator
+from emdist.estimators.base import Estimator, warn_of_reading
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
@@ -165,6 +165,7 @@ class Sweep(BestModel):
         grid, estimators = self._estimators()
         engine = make_engine(self.estimator.engine)
         rows = estimators[0]._source(X, sample_weight, engine)
+        warn_of_reading(rows, stacklevel=4)
         source, preparation = estimators[0]._prepared(rows, engine)
         planned = [one._planned(source) for one in estimators]
         recipes = [recipe for recipe, _ in planned]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +13,12 @@ from emdist.components import Family
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, DomainError, FeatureNamesError, ShapeError
 from emdist.families.closures import HasMoments, Marginals
-from emdist.fit.fitted import Collected, RowValues
 from emdist.inputs.frames import index_names
 from emdist.inputs.names import Match, Names, both, match
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import whole_number
-from emdist.interfaces import Floats
+from emdist.interfaces import Floats, Source
+from emdist.mixtures.answers import Answer, InMemory
 from emdist.mixtures.convolution import convolved
 from emdist.mixtures.draws import check_draws
 from emdist.mixtures.inputs import (
@@ -112,20 +113,27 @@ class MixtureDistribution:
             If `x` is not a matrix of finite numbers, has other features or columns in another
             order, or contains values that the family cannot produce.
         """
-        return self._explained(x).score
+        found = self._explained(x)
+        score: Floats = found.shaped(found.value.score, "log_density", np.nan)
+        return score
 
     def density(self, x: Any) -> Floats:
         """Return p of each row of `x` (n, d): (n,). For discrete features it is a probability."""
-        return np.exp(self.log_density(x))
+        found = self._explained(x)
+        density: Floats = found.shaped(np.exp(found.value.score), "density", np.nan)
+        return density
 
     def labels(self, x: Any) -> NDArray[np.int32]:
         """Return the index of the most probable component of each row of `x` (n, d): (n,)."""
-        return self._explained(x).labels
+        found = self._explained(x)
+        labels: NDArray[np.int32] = found.shaped(found.value.labels, "labels", -1)
+        return labels
 
     def responsibilities(self, x: Any) -> Floats:
         """Return p(k | x) of each row of `x` (n, d): (n, k). The result must fit into memory."""
-        resp = self._explained(x, resp=True).resp
-        assert resp is not None
+        found = self._explained(x, resp=True)
+        columns = ("component", np.arange(self.n_components))
+        resp: Floats = found.shaped(found.value.resp, "responsibilities", np.nan, columns)
         return resp
 
     def sample(self, n: int, seed: Any = None) -> tuple[Floats, NDArray[np.int64]]:
@@ -184,7 +192,7 @@ class MixtureDistribution:
         if not len(index):
             raise ConfigError("No feature is named; expected at least one feature to keep.")
         family, components = self._marginals().marginal(self.components, index)
-        return MixtureDistribution(family, self.weights, components, self._names(index))
+        return self._of(family, self.weights, components, self._names(index))
 
     def conditional(self, features: Which, values: Any) -> MixtureDistribution:
         """Return the distribution of the other features, given that `features` have `values`.
@@ -217,7 +225,7 @@ class MixtureDistribution:
                 "0 there. Check their units and the order of features."
             ) from None
         family, components = able.conditional(self.components, kept, observed, at[0])
-        return MixtureDistribution(family, weights, components, self._names(kept))
+        return self._of(family, weights, components, self._names(kept))
 
     def conditional_mean(self, features: Which, x: Any) -> Floats:
         """Return the expected other features, given `features` in each row of `x` (n, m).
@@ -228,14 +236,16 @@ class MixtureDistribution:
         able, means = self._marginals(), self.component_means()
         observed, kept = self._split(features)
         known = self.marginal(observed)
-        task = Regress(
-            known._explain(x, True),
-            means[:, observed],
-            means[:, kept],
-            able.slopes(self.components, kept, observed),
-        )
-        found: RowValues = LocalEngine().map_reduce(task, range(len(task.known.source)))
-        return found.x
+        slopes = able.slopes(self.components, kept, observed)
+
+        def task(source: Source) -> Regress:
+            explain = known._explain(source, True)
+            return Regress(explain, means[:, observed], means[:, kept], slopes)
+
+        found = known._mapped(x, task)
+        columns = ("feature", np.array(self._names(kept) or kept))
+        expected: Floats = found.shaped(found.value.x, "conditional_mean", np.nan, columns)
+        return expected
 
     def convolve(self, other: MixtureDistribution) -> MixtureDistribution:
         """Return the distribution of ``x + y``, for independent x of this mixture and y of `other`.
@@ -271,7 +281,15 @@ class MixtureDistribution:
         )
         weights = np.outer(self.weights, other.weights).ravel()
         names = self.feature_names if self.feature_names == other.feature_names else None
-        return MixtureDistribution(family, weights, components, names)
+        return self._of(family, weights, components, names)
+
+    def _of(
+        self, family: Family[Any], weights: Floats, components: Any, names: Names
+    ) -> MixtureDistribution:
+        """Return another mixture, which takes the same kinds of rows."""
+        return replace(
+            self, family=family, weights=weights, components=components, feature_names=names
+        )
 
     def _names(self, index: NDArray[np.int64]) -> Names:
         """Return the names of the features `index`, or None if there are no names."""
@@ -301,15 +319,17 @@ class MixtureDistribution:
             raise unstated(self.family, "marginals")
         return self.family
 
-    def _explain(self, x: Any, resp: bool) -> Explain:
-        """Return the task that scores rows `x`, after checking them."""
-        rows = checked_rows(x, self.n_features, self.family.domain, self.feature_names)
-        source = array_source(rows)
+    def _explain(self, source: Source, resp: bool) -> Explain:
+        """Return the task that scores the rows of `source`."""
         params = MixtureParams(self.weights, self.components)
         return Explain(source, Mixture(self.family), params, resp)
 
-    def _explained(self, x: Any, resp: bool = False) -> Collected:
+    def _explained(self, x: Any, resp: bool = False) -> Answer:
         """Return labels, log-densities and, on request, responsibilities of rows `x`."""
-        task = self._explain(x, resp)
-        found: Collected = LocalEngine().map_reduce(task, range(len(task.source)))
-        return found
+        return self._mapped(x, lambda source: self._explain(source, resp))
+
+    def _mapped(self, x: Any, task: Callable[[Source], Callable[[int], Any]]) -> Answer:
+        """Return what a task gives for all rows of `x`, which are checked."""
+        rows = checked_rows(x, self.n_features, self.family.domain, self.feature_names)
+        source = array_source(rows)
+        return InMemory(LocalEngine().map_reduce(task(source), range(len(source))))

@@ -35,11 +35,7 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
     found = as_array(x, "x", lists=True)
     check_matrix(found.shape, "x")
     usable_dtype(found.dtype, "x")
-    if found.shape[1] != d:
-        raise ShapeError(
-            f"x has {found.shape[1]} feature(s), but the mixture has {d}. Give rows with all "
-            "features of the mixture, or use its marginal over the features that x has."
-        )
+    check_width(found.shape[1], d)
     check_columns(names, names_in(x, "x"), "x")
     found = native(found)
     finite = finite_rows(found)
@@ -52,6 +48,15 @@ def checked_rows(x: Any, d: int, domain: Domain | None, names: Names = None) -> 
     if domain is not None:
         check_rows(domain, found)
     return found
+
+
+def check_width(found: int, d: int) -> None:
+    """Raise ShapeError unless rows of `found` features suit a mixture of `d` features."""
+    if found != d:
+        raise ShapeError(
+            f"x has {found} feature(s), but the mixture has {d}. Give rows with all "
+            "features of the mixture, or use its marginal over the features that x has."
+        )
 
 
 def check_columns(known: Names, found: Names, name: str) -> None:

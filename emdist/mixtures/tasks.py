@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from emdist.fit.assigned import assigned
 from emdist.fit.fitted import Collected, RowValues
-from emdist.interfaces import Array, Block, Floats, Source
+from emdist.interfaces import Block, Floats, Source
 from emdist.kernels.tiles.tiles import tiles
 from emdist.models.mixture import Mixture
 from emdist.models.params import MixtureParams
@@ -27,7 +27,7 @@ class Explain:
     Attributes
     ----------
     source
-        The rows, which have been checked.
+        The rows. Those that a policy leaves out have no results.
     mixture, params
         The mixture and its parameters, in the units of the data.
     resp
@@ -40,12 +40,11 @@ class Explain:
     resp: bool = False
 
     def __call__(self, i: int) -> Collected:
-        block = self.source.read(i)
-        return self.of(block.x, block.start)
+        return self.of(self.source.read(i))
 
-    def of(self, x: Array, start: int) -> Collected:
-        """Return the same for rows `x` (m, d), the first of which is row number `start`."""
-        block, origin = Block(0, start, x), np.zeros(x.shape[1])
+    def of(self, block: Block) -> Collected:
+        """Return the same for the rows of `block`."""
+        origin = np.zeros(block.x.shape[1])
         found = assigned(self.mixture, block, self.params, origin, CAREFUL, self.resp)
         return Collected((found,))
 
@@ -72,18 +71,25 @@ class Regress:
 
     def __call__(self, i: int) -> RowValues:
         block = self.known.source.read(i)
-        x = block.x
         k, a = self.means.shape
-        out = np.empty((len(x), a))
-        rows = max(1024, _STRETCH_BYTES // (8 * (k + a + x.shape[1])))
-        for first, last in tiles(len(x), rows):
-            out[first:last] = self._expected(x[first:last], block.start + first)
-        return RowValues(out)
+        rows = max(1024, _STRETCH_BYTES // (8 * (k + a + block.x.shape[1])))
+        found = [np.empty((0, a))]
+        for first, last in tiles(len(block.x), rows):
+            part = replace(
+                block,
+                start=block.start + first,
+                x=block.x[first:last],
+                weight=None,
+                mask=None if block.mask is None else block.mask[first:last],
+            )
+            found.append(self._expected(part))
+        return RowValues(np.concatenate(found))
 
-    def _expected(self, x: Array, start: int) -> Floats:
-        """Return the expected values for rows `x` (m, b), beginning with row `start`: (m, a)."""
-        resp = self.known.of(x, start).resp
+    def _expected(self, block: Block) -> Floats:
+        """Return the expected values for the rows of a block (m, b) that count: (m, a)."""
+        resp = self.known.of(block).resp
         assert resp is not None
+        x = block.valid()[0]
         out: Floats = resp @ self.means
         if self.slopes is not None:
             for k, slopes in enumerate(self.slopes):
