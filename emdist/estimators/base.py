@@ -111,6 +111,10 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of prepared rows; check that it has the fitted features."""
+        return prepared(self._matching(X, sample_weight, engine), self._fitted.preparation)
+
+    def _matching(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
+        """Return `X` as a source of rows as they are; check that it has the fitted features."""
         source = self._source_as_fitted(X, sample_weight, engine)
         if source.shape[1] != self._fitted.n_features_in:
             raise ShapeError(
@@ -118,7 +122,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
                 f"{self._fitted.n_features_in} features as input."
             )
         check_names(self._fitted.feature_names, names_of(source), type(self).__name__)
-        return prepared(source, self._fitted.preparation)
+        return source
 
     def _prepared(self, source: Source, engine: Engine) -> tuple[Source, Preparation | None]:
         """Return the rows of a new fit, prepared, and what the steps of `prepare` have learned."""

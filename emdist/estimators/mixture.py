@@ -39,6 +39,7 @@ from emdist.interfaces import Array, Floats, Source
 from emdist.mixtures.distribution import MixtureDistribution
 from emdist.mixtures.draws import check_draws
 from emdist.parameters.choices import Assignment, MixtureInit, OnCollapse, Precision, Schedule
+from emdist.prepare.preparation import Preparation
 from emdist.settings.config import FitSection, ModelSection
 
 #: scikit-learn's name of an initialisation method -> ours, where they differ.
@@ -240,7 +241,10 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         For binary data this is the probability of 1, for counts the expected count. For category
         codes the most probable code is used instead. The computation is exact and goes block by
         block. Every row is completed, whatever `non_finite` is, and the model may have been fitted
-        to rows without NaN.
+        to rows without NaN. If it prepares rows by steps that change each value by itself, the
+        result is in the units of the data: ``standardise`` changes nothing, after ``log1p`` the
+        expected logarithm is moved back, ``exp(E[log(1 + x)]) - 1``, and after ``clip`` the values
+        are those of clipped rows.
 
         Parameters
         ----------
@@ -264,25 +268,24 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         ConfigError
             If the family has no density of incomplete rows, such as multinomial, or has no standard
             deviations and `return_std` is True, or is a binomial with ``n_trials="cell"``. Also if
-            the model prepares rows, because it knows expected values of prepared rows only.
+            the model prepares rows by ``pca`` or ``normalise``, which mix the features of a row, or
+            if `return_std` is True and it prepares them by ``log1p`` or ``clip``.
         """
         check_is_fitted(self)
-        if self._fitted.preparation is not None:
-            raise ConfigError(
-                "complete needs a model of the rows themselves, but this one prepares them "
-                "(prepare), and the expected value of a prepared row is not that of the row. Fit "
-                "a model without prepare, or in a pipeline with the transformers of emdist.prepare."
-            )
+        made = self._fitted.preparation
+        if made is not None:
+            _check_steps(made, return_std)
         engine = make_engine(self.engine)
-        source = self._known(X, None, engine)
+        source = self._matching(X, None, engine)
         model = make_mixture(self._section).with_missing()
         # Responsibilities cost little beside the rest and decide the result: use float64.
-        numerics = replace(self._fitted.numerics(model, source.dtype), dtype="float64")
+        dtype = source.dtype if made is None else made.dtype(source.dtype)
+        numerics = replace(self._fitted.numerics(model, dtype), dtype="float64")
         params, origin = self._fitted.params, self._fitted.spread.origin
         found = gathered(
             engine,
             source,
-            lambda one: Complete(one, model, params, origin, numerics, return_std),
+            lambda one: Complete(one, model, params, origin, numerics, made, return_std),
             self._as_fitted(X),
         )
         done: Completed = found.value
@@ -329,6 +332,21 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             drawn.append(rng.uniform(spread.low, spread.high, (counts[-1], fitted.n_features)))
         labels = np.array([*known, -1])[: len(counts)]
         return np.concatenate(drawn) + spread.origin, np.repeat(labels, counts)
+
+
+def _check_steps(made: Preparation, return_std: bool) -> None:
+    """Raise ConfigError if rows that `made` prepares cannot be completed."""
+    if name := made.mixing:
+        raise ConfigError(
+            f"complete cannot undo the step {name} of prepare: it mixes the features of a row, so "
+            f"a missing value is no missing value afterwards. Fit a model without {name}."
+        )
+    if return_std and made.scale is None:
+        names = ", ".join(step.name for step in made.steps if step.name != "standardise")
+        raise ConfigError(
+            f"return_std=True is not available after {names} in prepare: a standard deviation has "
+            "no constant factor there. Leave return_std out, or fit a model without that step."
+        )
 
 
 @parameters()

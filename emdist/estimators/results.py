@@ -108,12 +108,13 @@ class Results(Learning):
         Returns
         -------
         estimator
-            The fitted estimator of scikit-learn.
+            The fitted estimator of scikit-learn; for a model that prepares rows, a fitted Pipeline
+            of transformers and the estimator.
 
         Raises
         ------
         ConfigError
-            If scikit-learn has no such model.
+            If scikit-learn has no such model, or no such step.
         """
         check_is_fitted(self)
         raise without_equivalent(self, "it has no mixture or clustering of this kind")

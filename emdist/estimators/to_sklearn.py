@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from emdist.errors import ConfigError
+from emdist.estimators.sklearn_steps import pipeline_of
 
 #: Fitted attributes that have the same name and meaning in scikit-learn. Not every model has all.
 _SHARED = ("n_iter_", "n_features_in_", "feature_names_in_", "inertia_", "labels_", "converged_",
@@ -129,16 +130,16 @@ def _centred(twin: Any, estimator: Any) -> Any:
 
 
 def _filled(twin: Any, estimator: Any, names: Any) -> Any:
-    if estimator.preparation_ is not None:
-        raise without_equivalent(
-            estimator,
-            "it prepares rows. Fit it in a pipeline with the transformers of emdist.prepare "
-            "instead of its parameter prepare, and convert it there",
-        )
     for name in names:
         if hasattr(estimator, name):
             setattr(twin, name, _own(getattr(estimator, name)))
-    return twin
+    made = estimator.preparation_
+    if made is None:
+        return twin
+    # The model sees prepared rows, without names.
+    vars(twin).pop("feature_names_in_", None)
+    twin.n_features_in_ = made.n_features
+    return pipeline_of(made, estimator._fitted.feature_names, twin)
 
 
 def _own(value: Any) -> Any:

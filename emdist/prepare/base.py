@@ -175,6 +175,11 @@ class PrepareStep:
         return True
 
     @property
+    def mixes(self) -> bool:
+        """Whether a value afterwards depends on several features, and not on its own alone."""
+        return False
+
+    @property
     def has_known_width(self) -> bool:
         """Whether the number of features afterwards is known without the data."""
         return True

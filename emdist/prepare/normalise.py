@@ -37,6 +37,10 @@ class NormaliseStep(PrepareStep):
             raise ConfigError("norm and total exclude each other; give only one of them.")
 
     @property
+    def mixes(self) -> bool:
+        return True
+
+    @property
     def refuses_missing(self) -> bool:
         return True
 

@@ -102,6 +102,10 @@ class PcaStep(PrepareStep):
         return "sketch"
 
     @property
+    def mixes(self) -> bool:
+        return True
+
+    @property
     def refuses_missing(self) -> bool:
         return self.missing == "raise"
 

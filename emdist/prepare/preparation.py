@@ -208,6 +208,21 @@ class Preparation:
         return found
 
     @property
+    def mixing(self) -> str:
+        """The name of the first step that mixes the features of a row, or "" if none does."""
+        return next((step.name for step in self.steps if step.mixes), "")
+
+    @property
+    def scale(self) -> Floats | None:
+        """(d,) the factor by which differences of a feature grow; None if it is not constant."""
+        match self._parts:
+            case ():
+                return np.ones(self.n_features_in)
+            case (Affine(_, factor, _),) if factor.ndim == 1:
+                return factor
+        return None
+
+    @property
     def units(self) -> str:
         """In which units `inverse` returns values, in words."""
         at = self.inverted_from

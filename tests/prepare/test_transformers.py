@@ -199,10 +199,6 @@ def test_an_estimator_prepares_by_itself(stored: Path, steps: Any) -> None:
     assert pickle.loads(pickle.dumps(model)).predict(X).shape == (2000,)
     with pytest.raises(ShapeError, match="X has 3 features, but GaussianMixture is expecting 8"):
         model.predict(X[:, :3])
-    with pytest.raises(ConfigError, match="complete needs a model of the rows themselves"):
-        model.complete(X)
-    with pytest.raises(ConfigError, match="it prepares rows"):
-        model.to_sklearn()
 
 
 def test_a_model_that_prepares_is_saved_and_loaded(stored: Path, tmp_path: Path) -> None:
