@@ -86,19 +86,19 @@ _FEATURE = re.compile(r"\b[Ff]eature (\d+)\b(?! \()")
 #: The largest number of characters of a feature's name in a message.
 _NAME = 40
 _VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+) to '([^']*)'")
-#: Characters that enclose and separate the two texts of `either`. They are from a private area of
+#: Characters that enclose and separate the texts of `either`. They are from a private area of
 #: Unicode, so texts of users do not contain them.
 _OPEN, _BETWEEN, _CLOSE = "\ue000", "\ue001", "\ue002"
-_EITHER = re.compile(f"{_OPEN}([^{_OPEN}]*?){_BETWEEN}([^{_OPEN}]*?){_CLOSE}")
+_EITHER = re.compile(_OPEN + _BETWEEN.join([f"([^{_OPEN}]*?)"] * 3) + _CLOSE)
 
 
-def either(parameters: str, runs: str) -> str:
+def either(parameters: str, runs: str, command: str | None = None) -> str:
     """Return a text that reads as `parameters` in Python, and as `runs` in the other layers.
 
-    The other layers have runs, which can be resumed, so their advice may differ. `renamed` chooses
-    one of the two.
+    The other layers have runs, which can be resumed, so their advice may differ. On the command
+    line it reads as `command`, if that is given. `renamed` chooses one of the texts.
     """
-    return f"{_OPEN}{parameters}{_BETWEEN}{runs}{_CLOSE}"
+    return _OPEN + _BETWEEN.join((parameters, runs, runs if command is None else command)) + _CLOSE
 
 
 def worded(
@@ -124,7 +124,8 @@ def renamed(
         option of the model (``trials``), if the names differ. The value for the key
         ``model.options`` is a parameter that holds all options of the model as a dict.
     """
-    text = _EITHER.sub(lambda found: found[1 if layer == "parameters" else 2], text)
+    which = {"parameters": 1, "configuration": 2, "command": 3}[layer]
+    text = _EITHER.sub(lambda found: found[which], text)
     if layer == "command":
         # "Set data.block_size to '1 MiB'" becomes "Pass --set data.block_size='1 MiB'".
         text = _VALUE.sub(_passed, _KEY.sub(_option, text))

@@ -34,8 +34,9 @@ class Layout:
         Each dimension is one of both. If one of the two is empty, it has all others.
     select
         What to read of a dimension, by its name: ``[low, high]``, a range of its coordinate, both
-        ends included; a number or a text, one value of the coordinate; ``{"values": [...]}``; or
-        ``{"index": ...}``, a position, a list of positions or a text such as ``"10:20"``.
+        ends included, where None stands for no end; a number or a text, one value of the
+        coordinate; ``{"values": [...]}``; or ``{"index": ...}``, a position, a list of positions or
+        a text such as ``"10:20"``.
     where
         The conditions on other variables that a row must meet, each with ``variable`` and one or
         more of `COMPARISONS`.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from shlex import quote
 from typing import Any
 
 from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
@@ -20,6 +21,7 @@ from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
 from emdist.sums import Sums
+from emdist.wording import either
 
 
 def label_data(
@@ -76,9 +78,10 @@ def label_data(
     """
     section, fitted, meta = load_fitted(model)
     reading = reading_of(model, section, meta)
-    own = data.select is not None
+    own, saved = data.select, reading.select or {}
     data = _read_as(data, reading)
-    source = fitted.prepared(_opened(data, own or reading.select is None))
+    kept = [dim for dim in saved if own is None or (own and dim not in own)]
+    source = fitted.prepared(_opened(data, kept))
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     work = LabelWork(
@@ -112,16 +115,23 @@ def _labelled(
         return fitted.label(recipe.model, read, engine, writer, progress)
 
 
-def _opened(data: DataSection, own: bool) -> Source:
-    """Return the data as a source. Unless `own`, the selection is that of the model's data."""
+def _opened(data: DataSection, saved: Collection[str]) -> Source:
+    """Return the data as a source. Selections of the dimensions `saved` are those of the model."""
     try:
         return make_source(data)
     except (ConfigError, ShapeError) as error:
-        if own or "data.select" not in str(error):
+        told = [dim for dim in saved if f"data.select for {dim} " in str(error)]
+        if not told:
             raise
+        dim = told[0]
+        way = either(
+            f"pass emdist.rows(X, ..., select={{{dim!r}: slice(None)}})",
+            f"set data.select to '{{{dim}: [null, null]}}'",
+            f"pass --select {quote(dim)}=:",
+        )
         raise type(error)(
-            f"{error} This selection is that of the data that the model was fitted to. To select "
-            "from the new data, give data.select anew. For all of them, set data.select to '{}'."
+            f"{error} This selection is that of the data that the model was fitted to. Select "
+            f"{dim} of the new data anew by data.select. To read all of {dim}, {way}."
         ) from None
 
 

@@ -115,8 +115,13 @@ class NewDataSection(_LayoutKeys, PlaceSection):
     where: list[dict[str, Any]] | None = None
 
     def read_as(self, reading: ReadingSection) -> DataSection:
-        """Return the section with values of `reading` for all that it leaves open."""
+        """Return the section with values of `reading` for all that it leaves open.
+
+        A selection replaces that of the same dimension. An empty one stands for no selection.
+        """
         own = self.model_dump(exclude_none=True)
+        if self.select:
+            own["select"] = {**(reading.select or {}), **self.select}
         return DataSection.model_validate(reading.model_dump() | own)
 
 

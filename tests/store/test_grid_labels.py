@@ -408,17 +408,33 @@ def test_new_data_are_read_like_those_of_the_model(plain: str, tmp_path: Path) -
     later = ocean().assign_coords(time=ocean()["time"] + np.timedelta64(800, "D"))
     later.to_zarr(tmp_path / "later.zarr", consolidated=False, zarr_format=3)
     out, new = Location(str(tmp_path / "out.zarr")), {"path": str(tmp_path / "later.zarr")}
-    with pytest.raises(
-        ShapeError, match=r"data.select for time.*that the model was fitted to.*'\{\}'"
-    ):
+    told = r"data.select for time.*that the model was fitted to.*'\{time: \[null, null\]\}'"
+    with pytest.raises(ShapeError, match=told):
         label_data(Location(str(run)), NewDataSection.model_validate(new), out)
-    for select, times in (({}, 6), ({"time": ["2022-04", None]}, 5)):
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({}, 6), ({"time": ["2022-04", None]}, 5), ({"time": [None, None]}, 6)
+    ]  # fmt: skip
+    for select, times in cases:
         whole = NewDataSection.model_validate(new | {"select": select})
         label_data(Location(str(run)), whole, out, overwrite=True)
         assert opened(tmp_path / "out.zarr").sizes["time"] == times
     turned = NewDataSection.model_validate(new | {"variables": ["PSAL", "TEMP"], "select": {}})
     with pytest.raises(FeatureNamesError, match="order"):
         label_data(Location(str(run)), turned, out)
+
+
+def test_a_selection_replaces_that_of_its_own_dimension(plain: str, tmp_path: Path) -> None:
+    select = {"time": ["2020-01", "2020-03"], "lat": [-40, 40], "depth": [0, 100]}
+    run = Location(str(fitted(plain, tmp_path, data={"select": select})))
+    lat = int(((ocean()["lat"] >= -40) & (ocean()["lat"] <= 40)).sum())
+    out = Location(str(tmp_path / "out.zarr"))
+    for own, times, lats in (
+        (None, 3, lat), ({"time": {"index": "1:6"}}, 5, lat), ({"lat": [None, None]}, 3, 20),
+    ):  # fmt: skip
+        new = NewDataSection.model_validate({"path": plain, "select": own})
+        label_data(run, new, out, overwrite=True)
+        found = opened(tmp_path / "out.zarr")
+        assert (found.sizes["time"], found.sizes["lat"]) == (times, lats)
 
 
 def test_labels_of_runs_and_groups_open_in_one_line(plain: str, tmp_path: Path) -> None:

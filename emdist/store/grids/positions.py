@@ -66,6 +66,8 @@ def positions(
         raise ShapeError(f"The variables are empty: the dimension {dim} has the size 0.")
     if isinstance(choice, dict) and "index" in choice:
         return _by_index(dim, size, choice["index"])
+    if choice == [None, None]:
+        return Positions(range(size))
     values = coordinate()
     if values is None:
         raise ConfigError(
