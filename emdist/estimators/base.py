@@ -255,7 +255,10 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
             return Collect(seen, model, params, origin, numerics, resp, only_labels)
 
         rows = self._as_fitted(X)
-        return gathered(engine, source, task, rows, lambda one: observed_source(one, model))
+        columns = "component" if resp else ""
+        return gathered(
+            engine, source, task, rows, lambda one: observed_source(one, model), columns
+        )
 
     @property
     def _label_of_none(self) -> int:

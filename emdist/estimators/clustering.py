@@ -175,7 +175,9 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         engine = make_engine(self.engine)
         source, model = self._known(X, None, engine), self._model()
         rows = self._as_fitted(X)
-        found = gathered(engine, source, task, rows, lambda one: observed_source(one, model))
+        found = gathered(
+            engine, source, task, rows, lambda one: observed_source(one, model), "cluster"
+        )
         columns = ("cluster", np.arange(found.value.x.shape[1]))
         distances: Array = found.shaped(found.value.x, "distance", np.nan, columns)
         return distances

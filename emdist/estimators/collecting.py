@@ -49,6 +49,7 @@ def gathered(
     task: Callable[[Source], Any],
     x: Any,
     seen: Callable[[Source], Source] | None = None,
+    columns: str = "",
 ) -> Gathered:
     """Return what a task gives for all rows of `source`.
 
@@ -63,8 +64,17 @@ def gathered(
     seen
         Returns a source without the rows that the model does not look at. None says that the task
         gives a result for every row, also for those that are left out.
+    columns
+        The name of the dimension that results have beside those of the grid, or "".
+
+    Raises
+    ------
+    ConfigError
+        If the grid has a dimension or coordinate called `columns`.
     """
     grid, whole = grid_of(x, source), seen is None  # before the pass, because it needs xarray
+    if grid is not None and columns:
+        grid.check(columns)
     looked = seen or (lambda one: one)
     if grid is None:
         with naming(source):

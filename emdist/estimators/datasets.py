@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import DtypeError, NotAnArrayError
+from emdist.errors import ConfigError, DtypeError, NotAnArrayError
 from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.inputs.foreign import is_a
@@ -141,6 +141,15 @@ class GridResult:
     ) -> None:
         self._xr = need("xarray", "The result on the grid of the samples")
         self._names, self._shape, self._coords = names, shape, dict(coords)
+
+    def check(self, dim: str) -> None:
+        """Raise ConfigError if results cannot have a dimension called `dim` beside the grid's."""
+        if dim in self._names or dim in self._coords:
+            raise ConfigError(
+                f"The data have a dimension or coordinate {dim!r}, and so has the result. Rename "
+                f"that of the data, for example emdist.rows(dataset.rename({dim}='data_{dim}'), "
+                "...), where dataset is the xarray object, or xarray.open_zarr(path)."
+            )
 
     def of(
         self,

@@ -287,6 +287,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             source,
             lambda one: Complete(one, model, params, origin, numerics, made, return_std),
             self._as_fitted(X),
+            columns="feature",
         )
         done: Completed = found.value
         columns = ("feature", np.array(names_of(source) or range(done.x.shape[1])))

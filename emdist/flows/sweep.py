@@ -52,7 +52,7 @@ def _publish(summary: SweepSummary, tell: Teller) -> None:
 
 
 def _line(row: Row) -> dict[str, Any]:
-    numbers = {"objective": row.objective, **row.criteria}
+    numbers = {"score": row.score, **row.criteria}
     return {
         "model": row.name,
         "components": row.n_components,

@@ -20,7 +20,7 @@ from emdist.store.labels.companions import check_names
 from emdist.store.labels.creation import check_outputs
 from emdist.store.labels.layouts import layout_of_plan
 from emdist.store.labels.outputs import OUTPUTS
-from emdist.store.labels.place import Wanted, check_place, label_mark
+from emdist.store.labels.place import Wanted, check_folder, check_place, label_mark
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import OWN
 
@@ -28,12 +28,14 @@ from emdist.store.runs.run_folder import OWN
 def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:
     """Return where a run's labels go: ``labels.path``, or ``labels.zarr`` in the run's folder.
 
-    ConfigError, before anything is computed, if ``labels.path`` is a name that the run itself uses
-    in its folder: one of `OWN`, or of `own` for a run that uses more names.
+    ConfigError, before anything is computed, if ``labels.path`` is a ZIP file, or a name that the
+    run itself uses in its folder: one of `OWN`, or of `own` for a run that uses more names.
     """
     if config.labels.path is None:
         return run.child("labels.zarr")
     target = Location(config.labels.path, config.labels.storage_options)
+    if config.labels.write:
+        check_folder(target)
     taken = next((name for name in (*OWN, *own) if target.is_within(run.child(name))), None)
     if config.labels.write and taken is not None:
         raise ConfigError(

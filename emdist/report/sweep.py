@@ -108,7 +108,8 @@ class SweepSummary:
         return (
             row.name,
             k,
-            f"{row.objective:.8g}",
+            # That of the final parameters, from which the criteria are computed.
+            f"{row.score:.10g}",
             *(_number(row.criteria[name]) for name in criteria),
             f"{row.iterations}",
             "yes" if row.converged else "no",

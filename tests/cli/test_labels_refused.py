@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emdist import KMeans
 from emdist.errors import ConfigError
 from emdist.jobs.label_target import labels_location
 from emdist.settings.config import make_config
@@ -32,6 +33,18 @@ def test_no_outputs(emdist: Command, data: Path, tmp_path: Path) -> None:
     assert done.code == 2
     assert "labels.outputs: expected at least one of labels, score" in done.err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("place", ["labels.zip", "packed.ZIP", "labels.zip/inner"])
+def test_labels_in_a_zip_file(emdist: Command, data: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "packed.ZIP").write_bytes(b"PK")
+    done = emdist(*FIT, "--labels", place)
+    assert done.code == 2
+    assert "which a ZIP file does not allow. Give the path of a folder" in done.err
+    assert not (tmp_path / "runs").exists()
+    assert not (tmp_path / "labels.zip").exists()
+    with pytest.raises(ConfigError, match="ZIP file"):
+        KMeans(2).fit([[0.0], [1.0]]).label([[0.0]], f"memory://a/{place.partition('/')[0]}")
 
 
 def test_labels_through_a_link(tmp_path: Path) -> None:

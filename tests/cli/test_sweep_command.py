@@ -65,6 +65,20 @@ def test_each_model_is_that_of_its_own_fit(emdist: Command, data: Path, tmp_path
     assert "already complete, nothing was computed" in again.out
 
 
+def test_the_figures_of_the_table_agree(emdist: Command, data: Path) -> None:
+    few = ("--max-iter", 2, "--tol", 0, "--no-labels")
+    answer = emdist("sweep", data, "-k", "1..3", "-m", "full", "--run", "runs/s", *few)
+    assert answer.code == 0, answer.err
+    n, d = zarr.open_array(data).shape
+    rows = [line.split("|")[1:-1] for line in answer.out.splitlines() if "full-" in line]
+    rows = [[cell.strip() for cell in row] for row in rows if len(row) > 5]
+    assert [row[1] for row in rows] == ["1", "2", "3"]
+    for row in rows:
+        k, likelihood, bic = int(row[1]), float(row[2]), float(row[3])
+        free = k - 1 + k * d + k * d * (d + 1) // 2
+        assert bic == pytest.approx(-2 * n * likelihood + free * np.log(n), rel=1e-8)
+
+
 def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
     answer = emdist("sweep", data, "-k", "2..4", "--run", "runs/s", "--no-labels", "--json")
     assert answer.code == 0, answer.err

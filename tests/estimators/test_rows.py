@@ -318,3 +318,25 @@ def test_partial_fit_reads_later_chunks_like_the_first(stored: str, tmp_path: Pa
     one.partial_fit(stored).partial_fit(stored)
     two.partial_fit(emdist.rows(stored, **SEA)).partial_fit(emdist.rows(stored, **SEA))
     assert np.array_equal(one.cluster_centers_, two.cluster_centers_)
+
+
+def test_a_dimension_of_the_data_called_like_one_of_the_result_is_refused(tmp_path: Path) -> None:
+    ds = ocean()[["TEMP"]].fillna(0)
+    made = {
+        "component": lambda rows: GaussianMixture(2, random_state=0).fit(rows).predict_proba(rows),
+        "cluster": lambda rows: KMeans(2, random_state=0).fit(rows).transform(rows),
+        "feature": lambda rows: GaussianMixture(2, random_state=0).fit(rows).complete(rows),
+    }
+    for name, make in made.items():
+        other = ds.rename(lat=name)
+        with pytest.raises(ConfigError, match=rf"coordinate '{name}'.*dataset\.rename\({name}='"):
+            make(emdist.rows(other, features="depth"))
+        # The advice works.
+        advised = other.rename({name: f"data_{name}"})
+        assert make(emdist.rows(advised, features="depth")).dims[-1] == name
+        # Results without such a dimension may have the name.
+        rows = emdist.rows(other, features="depth")
+        assert KMeans(2, random_state=0).fit(rows).predict(rows).dims == ("time", name, "lon")
+    rows = emdist.rows(ds.rename(lat="component"), features="depth")
+    with pytest.raises(ConfigError, match=r"dimension or coordinate 'component'.*Rename it"):
+        KMeans(2, random_state=0).fit(rows).label(rows, tmp_path / "labels")

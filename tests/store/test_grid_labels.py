@@ -427,9 +427,10 @@ def test_a_selection_replaces_that_of_its_own_dimension(plain: str, tmp_path: Pa
     select = {"time": ["2020-01", "2020-03"], "lat": [-40, 40], "depth": [0, 100]}
     run = Location(str(fitted(plain, tmp_path, data={"select": select})))
     lat = int(((ocean()["lat"] >= -40) & (ocean()["lat"] <= 40)).sum())
+    n = ocean().sel(time=slice("2020-01", "2020-03")).sizes["time"]
     out = Location(str(tmp_path / "out.zarr"))
     for own, times, lats in (
-        (None, 3, lat), ({"time": {"index": "1:6"}}, 5, lat), ({"lat": [None, None]}, 3, 20),
+        (None, n, lat), ({"time": {"index": "1:6"}}, 5, lat), ({"lat": [None, None]}, n, 20),
     ):  # fmt: skip
         new = NewDataSection.model_validate({"path": plain, "select": own})
         label_data(run, new, out, overwrite=True)

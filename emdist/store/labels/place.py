@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emdist.errors import (
     CheckpointError,
+    ConfigError,
     EmdistError,
     NotFoundError,
     OutputExistsError,
@@ -126,6 +127,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
     "add" keeps what is there and adds outputs. This function changes nothing, so that a long fit
     can be refused before it starts. It raises the errors of `label_writer`.
     """
+    check_folder(location)
     check_links(location)
     with telling("look for labels in", location):
         if _is_free(location):
@@ -149,6 +151,18 @@ def check_place(location: Location, wanted: Wanted) -> str:
         "the labels, or allow emdist to overwrite them (`emdist label --overwrite`, or "
         "labels.overwrite=true in a fit)."
     )
+
+
+def check_folder(location: Location) -> None:
+    """Raise ConfigError if the name says that this is a ZIP file, or is in one, and no folder."""
+    places = [*location.path.parents, location.path] if location.is_local else []
+    named = [one for one in places if one.suffix.lower() == ".zip" and not one.is_dir()]
+    if named or (not location.is_local and location.name.lower().endswith(".zip")):
+        raise ConfigError(
+            f"Labels cannot be written to {location}: they are written chunk by chunk, which a ZIP "
+            "file does not allow. Give the path of a folder, such as labels.zarr, and pack it "
+            "when the labels are complete."
+        )
 
 
 def _fitting(there: tuple[str, ...], wanted: Wanted) -> str:
