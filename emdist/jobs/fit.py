@@ -57,4 +57,5 @@ class FitJob(Job[Config, Summary]):
             self.seconds,
             versions(),
             self.doubts,
+            self.config.data.weights is not None,
         )

@@ -33,13 +33,14 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
         Whether to show also settings with their default values, versions and hashes.
     """
     stored = page_of_stored(found["summary"]) if found.get("summary") else None
-    table = Page([]) if stored is None else stored
+    table = stored or Page([])
     ordered = {**{key: found[key] for key in _FIRST if key in found}, **found}
     ordered.pop("summary", None)
     if full:
         if "config" in ordered:
             ordered["config"] = _complete(ordered["config"])
-        return Page(page_of(_readable(ordered)).facts, table.header, table.rows)
+        facts = [*page_of(_readable(ordered)).facts, *_means(table)]
+        return Page(facts, table.header, table.rows)
     shown = {key: value for key, value in ordered.items() if key not in _DETAILS}
     if "config" in shown:
         shown["config"] = _changed(shown["config"])
@@ -47,11 +48,22 @@ def page_of_inspection(found: Mapping[str, Any], full: bool = False) -> Page:
         shown["data"] = {k: v for k, v in shown["data"].items() if k in ("array", "shape", "dtype")}
     if "history" in shown:
         shown["history"] = shown["history"][-_LAST_ITERATIONS:]
-    page = Page(page_of(_readable(_without_hashes(shown))).facts, table.header, table.rows)
+    facts = [*page_of(_readable(_without_hashes(shown))).facts, *_means(table)]
+    page = Page(facts, table.header, table.rows)
     if shown.keys() == ordered.keys():
         return page
     more = ("more", "emdist inspect --full shows all settings, versions and hashes")
     return replace(page, facts=[*page.facts, more])
+
+
+def _means(page: Page) -> list[tuple[str, str]]:
+    """Return the facts of a summary about means, with the lines that continue them."""
+    found, inside = [], False
+    for name, text in page.facts:
+        inside = name == "means" or (inside and not name)
+        if inside:
+            found.append((name, text))
+    return found
 
 
 def _readable(value: Any, name: str = "") -> Any:

@@ -19,8 +19,10 @@ from emdist.report.page import Page, counted, data_facts, numbered
 from emdist.sums import Sums, whole
 
 _SHOWN = 32
-#: Largest number of named features whose means are in the JSON, and in the table.
-_TOLD, _COLUMNS = 64, 6
+#: Largest number of means in the JSON, and of named features that are columns of the table.
+_TOLD, _COLUMNS = 1 << 14, 6
+#: The numbers of features and of components whose means are shown, if there are more features.
+_LINES, _BESIDE = 20, 8
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Summary:
         Status with its advice, iterations, objective, score of the final model, doubts (reasons why
         the result may be misleading), and weight and rows of the noise if the model has noise.
     components
-        One entry per component: mixture weight, rows with its label (counted by sample weight),
-        and its ``means`` by name, if there are only few features and they have names.
+        One entry per component: mixture weight, rows with its label (or their total sample weight,
+        if the data are ``weighted``), and its ``means`` by name, if the features have names and
+        there are not very many.
     labels
         Location of the labels, or None.
     seconds
@@ -68,7 +71,8 @@ class Summary:
 
     def to_page(self) -> Page:
         """Return the summary as a page: facts, and a table of the largest components."""
-        header = ("component", "share", "rows labelled", *map(brief, self._columns()))
+        counts = _counts(bool(self.data.get("weighted")))
+        header = ("component", "share", counts, *map(brief, self._columns()))
         return Page(self._facts(), header, self._largest())
 
     def _columns(self) -> tuple[str, ...]:
@@ -94,17 +98,41 @@ class Summary:
             ("model", f"{self.model['name']}, {components}"),
         ]
         if noise := result.get("noise"):
-            labelled = f"{numbered(noise['labelled'], 'row')} labelled -1"
+            labelled = _noise(noise["labelled"], bool(data.get("weighted")))
             rows.append(("noise", f"weight {noise['weight']:.4f}, {labelled}"))
         rows += data_facts(data)
         if names := data.get("feature_names"):
             rows.append(("features", listing(names)))
         if "means" in self.components[0] and "means_are" in data:
             rows.append(("means", data["means_are"]))
+        rows += self._lines()
         if result["rows_left_out"]:
             rows.append(("left out", f"{numbered(result['rows_left_out'], 'row')}, by policy"))
         times = ((f"time, {stage}", duration(value)) for stage, value in self.seconds.items())
         return [*rows, *times]
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """Return the means as facts, a line for each feature, if the table lacks them."""
+        names = self.data.get("feature_names") or ()
+        if len(names) <= _COLUMNS:
+            return []
+        if "means" not in self.components[0]:
+            told = f"of {len(names):,} features, in Python: emdist.load({self.run!r})"
+            return [("means", told)]
+        order = sorted(range(len(self.components)), key=lambda k: -self.components[k]["labelled"])
+        which = order[:_BESIDE]
+        told = [
+            f"of {'components' if len(which) > 1 else 'component'} {', '.join(map(str, which))}:"
+        ]
+        for name in names[:_LINES]:
+            values = (f"{self.components[k]['means'][name]:.6g}" for k in which)
+            told.append(f"{brief(name)}: {', '.join(values)}")
+        if len(names) > _LINES or len(order) > _BESIDE:
+            told.append(
+                f"all {len(order)} components and {len(names):,} features: summary.json in the run "
+                "folder"
+            )
+        return [("means" if i == 0 else "", line) for i, line in enumerate(told)]
 
     def _largest(self) -> list[tuple[str, ...]]:
         return largest(
@@ -129,22 +157,34 @@ def largest(
     return rows
 
 
+def _counts(weighted: bool) -> str:
+    """Return the header of the column with the rows of each component."""
+    return "weight labelled" if weighted else "rows labelled"
+
+
+def _noise(labelled: float, weighted: bool) -> str:
+    """Return how many rows are noise, or their sample weight."""
+    what = f"weight {counted(labelled)}" if weighted else numbered(labelled, "row")
+    return f"{what} labelled -1"
+
+
 def page_of_labelling(summary: Mapping[str, Any]) -> Page:
     """Make the page of a labelling from the result of `emdist.jobs.label.label_data`."""
     counts = summary["components"]
     total = sum(counts) or 1.0
     left_out, noise = summary.get("rows_left_out"), summary.get("noise")
+    weighted = "rows_left_out" not in summary  # Only the weight of rows is known then.
     facts = [
         ("labels", summary["labels"]),
         ("outputs", ", ".join(summary["outputs"])),
         (summary["objective"], f"{summary['score']:.10g}"),
         ("data", f"{summary['data']}: {summary['rows']:,} rows x {summary['features']}"),
         *([("left out", f"{numbered(left_out, 'row')}, by policy")] if left_out else []),
-        *([("noise", f"{numbered(noise, 'row')} labelled -1")] if noise is not None else []),
+        *([("noise", _noise(noise, weighted))] if noise is not None else []),
         ("model", summary["model"]),
     ]
     rows = largest([count / total for count in counts], counts)
-    return Page(facts, ("component", "share", "rows labelled"), rows)
+    return Page(facts, ("component", "share", _counts(weighted)), rows)
 
 
 def preparation_facts(preparation: Preparation) -> dict[str, Any]:
@@ -173,12 +213,13 @@ def summarise(
     seconds: Mapping[str, float],
     versions: Mapping[str, str],
     doubts: Sequence[Doubt] = (),
+    weighted: bool = False,
 ) -> Summary:
     """Make the summary of a finished fit to `data`.
 
     `means` (k, d) are the locations of the components, of prepared rows if the model prepares them:
     they are shown in the units of the data. `labelled` holds the sums of the label pass, or is None
-    without one.
+    without one: they count rows by their sample weights, if the data are `weighted`.
     """
     if (preparation := fitted.preparation) is not None:
         means = preparation.inverse(means)
@@ -190,7 +231,7 @@ def summarise(
         {"weight": float(w), "labelled": whole(n)} for w, n in zip(share, count, strict=True)
     ]
     names = fitted.feature_names
-    if names is not None and len(set(names)) == features <= _TOLD:
+    if names is not None and len(set(names)) == features and features * k <= _TOLD:
         for part, mean in zip(parts, means.tolist(), strict=False):
             part["means"] = dict(zip(names, mean, strict=True))
     result: dict[str, Any] = {
@@ -216,6 +257,7 @@ def summarise(
             "dtype": str(source.dtype),
             "blocks": len(source),
             "bytes": rows * features * source.dtype.itemsize,
+            **({"weighted": True} if weighted else {}),
             **({} if names is None else {"feature_names": list(names)}),
             **({} if preparation is None else preparation_facts(preparation)),
         },

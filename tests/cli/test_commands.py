@@ -282,6 +282,17 @@ def test_weights(emdist: Command, data: Path) -> None:
     weights[:] = np.repeat([0.5, 1.0, 2.0], 100)
     answer = emdist("fit", data, "-k", 2, "--weights", "w.zarr", "--json")
     assert sorted(c["labelled"] for c in answer.lines[-1]["components"]) == [149.5, 200.5]
+    run = answer.lines[-1]["run"]
+    for command in (
+        ("inspect", run), ("label", run, data, "l.zarr", "--set", "data.weights=w.zarr"),
+    ):  # fmt: skip
+        page = emdist(*command).out
+        assert "| weight labelled" in page
+        assert "| 200.5" in page
+        assert "rows labelled" not in page
+    plain = emdist("label", run, data, "plain.zarr").out
+    assert "| rows labelled" in plain
+    assert "200.5" not in plain
 
 
 def test_an_array_in_a_group(emdist: Command, data: Path) -> None:

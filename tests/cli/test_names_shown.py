@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import zarr
 
+import emdist as package
 from emdist.fit.events import Warned
 from emdist.report.display import Panel, PlainLines
 from tests.support.command_line import Command
@@ -63,3 +67,44 @@ def test_displays_name_options(capsys: pytest.CaptureFixture[str]) -> None:
         panel = Panel(layer)  # type: ignore[arg-type]
         panel(note)
         assert word in panel._warned[0]
+
+
+def wide(path: Path, features: int) -> None:
+    """Write three far clusters of named features."""
+    centres = np.arange(3)[:, None] * 1000.0 + np.arange(features)
+    x = np.repeat(centres, [30, 20, 10], 0)
+    array = zarr.create_array(path, shape=x.shape, chunks=(20, features), dtype="f8")
+    array[:] = x + np.random.default_rng(0).normal(size=x.shape)
+    array.attrs["feature_names"] = [f"depth={i}" for i in range(features)]
+
+
+@pytest.mark.parametrize("features", [6, 7, 20, 90, 6000])
+def test_means_are_shown_by_name_or_where_they_are(
+    emdist: Command, tmp_path: Path, features: int
+) -> None:
+    wide(tmp_path / "wide.zarr", features)
+    done = emdist("fit", "wide.zarr", "-k", 3, "--run", "runs/w", "--no-labels", "--n-init", 5)
+    assert done.code == 0, done.err
+    model = package.load(tmp_path / "runs/w")
+    centres = model.cluster_centers_[
+        np.argsort(-np.bincount(model.predict(tmp_path / "wide.zarr")))
+    ]
+    summary = json.loads((tmp_path / "runs/w/summary.json").read_text())
+    for page in (done.out, emdist("inspect", "runs/w").out):
+        shown = {
+            name: [float(one) for one in values.split(", ")]
+            for name, values in re.findall(r"\| (depth=\d+): ([^|]*) \|", page)
+        }
+        if features == 6:
+            assert "| depth=5 |" in page
+            assert not shown
+        elif features <= 90:
+            assert len(shown) == min(features, 20)
+            for name, values in shown.items():
+                at = int(name.removeprefix("depth="))
+                assert values == pytest.approx(centres[:, at].tolist(), rel=1e-5)
+            assert ("90 features: summary.json" in page) == (features == 90)
+            means = [part["means"] for part in summary["components"]]
+            assert np.allclose([list(one.values()) for one in means], model.cluster_centers_)
+        else:
+            assert "of 6,000 features, in Python: emdist.load(" in page
