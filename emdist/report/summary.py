@@ -117,8 +117,7 @@ class Summary:
         if len(names) <= _COLUMNS:
             return []
         if "means" not in self.components[0]:
-            told = f"of {len(names):,} features, in Python: emdist.load({self.run!r})"
-            return [("means", told)]
+            return [("means", f"of {len(names):,} features, in Python: emdist.load({self.run!r})")]
         order = sorted(range(len(self.components)), key=lambda k: -self.components[k]["labelled"])
         which = order[:_BESIDE]
         told = [
