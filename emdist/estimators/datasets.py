@@ -13,6 +13,7 @@ import numpy as np
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError
 from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
 from emdist.estimators.prepared_rows import PreparedRows
+from emdist.estimators.xarray_forms import as_dataset, name_of
 from emdist.inputs.foreign import is_a
 from emdist.inputs.lazy import in_chunks, is_lazy
 from emdist.inputs.quoting import shown
@@ -21,16 +22,14 @@ from emdist.interfaces import Array, Source
 from emdist.prepare.source import unprepared
 from emdist.runtime.extras import need
 from emdist.store.grids.arrangement import arranged
-from emdist.store.grids.axes import check_dims
+from emdist.store.grids.axes import check_dims, check_unique_dims
+from emdist.store.grids.comparing import check_weights_along
 from emdist.store.grids.coordinates import DescribingArray, described_grid
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.variables import natural, unknown
 from emdist.store.sources.references import reference
-
-#: The name of a DataArray without a name.
-_UNNAMED = "X"
 
 
 def is_dataset(x: Any) -> bool:
@@ -45,12 +44,14 @@ class DatasetMembers:
     ----------
     data
         The object. Lazy variables stay lazy.
+    decode
+        "cf" or "none", as in `emdist.estimators.xarray_forms.as_dataset`.
     """
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: Any, decode: str = "cf") -> None:
         self._alone = is_a(data, "xarray", "DataArray")
-        self._name = str(data.name or _UNNAMED) if self._alone else ""
-        self._data = data.to_dataset(name=self._name) if self._alone else data
+        self._name = name_of(data) if self._alone else ""
+        self._data = as_dataset(data, decode)
         self._found: dict[str, HeldVariable] = {}
 
     @property
@@ -92,11 +93,6 @@ class DatasetMembers:
         return np.asarray(self._data[dim].values)
 
 
-def held_variable(array: Any) -> HeldVariable:
-    """Return a DataArray as a variable."""
-    return _held(str(array.name or "the weights"), array)
-
-
 def _held(name: str, array: Any) -> HeldVariable:
     """Return a variable of xarray. What a backend has not loaded yet becomes a Dask array."""
     if array.dtype.kind not in "biuf":
@@ -105,6 +101,7 @@ def _held(name: str, array: Any) -> HeldVariable:
             "variables, or convert it to numbers."
         )
     dims = tuple(str(dim) for dim in array.dims)
+    check_unique_dims(dims, name)
     if is_lazy(array):
         array = in_chunks(array)
     if array.chunks is None:
@@ -171,7 +168,17 @@ class GridResult:
             The value of rows that are left out.
         columns
             The name of the second dimension and its coordinate, for (m, c).
+
+        Raises
+        ------
+        ConfigError
+            If the grid has a dimension or coordinate of that name.
         """
+        if columns is not None and columns[0] in (*self._names, *self._coords):
+            raise ConfigError(
+                f"The result has the dimension {columns[0]}, but the data have a dimension or "
+                f'coordinate of that name. Rename it, as data.rename({columns[0]}="...").'
+            )
         whole = np.full((math.prod(self._shape), *values.shape[1:]), fill, values.dtype)
         whole[rows] = values
         dims, coords = self._names, dict(self._coords)
@@ -222,7 +229,23 @@ def in_two_dimensions(x: Any) -> None:
         If it is not. The message says how to make rows of it.
     """
     name = f"X, an xarray.DataArray ({shown(str(x.name))})" if x.name else "X, an xarray.DataArray,"
-    check_dims(tuple(str(dim) for dim in x.dims), name, partial(_attributes, x))
+    dims = tuple(str(dim) for dim in x.dims)
+    check_unique_dims(dims, name)
+    check_dims(dims, name, partial(_attributes, x))
+
+
+def check_weights_beside(x: Any, weight: Any) -> None:
+    """Check that the weights of a DataArray (rows, features) belong to its rows.
+
+    Raises
+    ------
+    WeightError
+        If both have a coordinate of the rows, and these differ.
+    """
+    if is_a(weight, "xarray", "DataArray") and weight.dims == x.dims[:1]:
+        data, own = DatasetMembers(x, "none"), DatasetMembers(weight, "none")
+        (dim,) = own.only().dims
+        check_weights_along(dim, "sample_weight", own.coordinate(dim), data.coordinate(dim))
 
 
 def _attributes(x: Any, dim: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from emdist.composition.make import ahead_source
 from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
-from emdist.estimators.datasets import DatasetMembers, held_variable, in_two_dimensions, is_dataset
+from emdist.estimators.datasets import DatasetMembers, in_two_dimensions, is_dataset
 from emdist.estimators.prepared_rows import PreparedRows
+from emdist.estimators.xarray_forms import decoded_array
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
@@ -30,6 +31,7 @@ from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.grid_source import grid_source
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.opening import stored_source, stored_weights
+from emdist.store.grids.variables import Members
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source
@@ -165,6 +167,7 @@ def make_source(
         return prepared(rows, x.preparation, keep_names=False)
     if is_a(x, "xarray", "DataArray"):
         in_two_dimensions(x)
+        x = decoded_array(x) if reading.decode == "cf" else x
     if isinstance(x, Rows) and is_dataset(x.data):
         return _dataset(x, sample_weight, engine, reading)
     if is_stored(x) or isinstance(x, Rows):
@@ -194,7 +197,7 @@ def make_source(
     return source
 
 
-def _stored_weights(x: Any, weight: Any) -> Floats | HeldVariable | ArrayRef | str | None:
+def _stored_weights(x: Any, weight: Any) -> Floats | Members | ArrayRef | str | None:
     """Return the sample weights of stored data; for rows, a text may name a variable."""
     if not is_stored(weight):
         return _weights_on_grid(weight) if isinstance(x, Rows) else _weights(weight)
@@ -210,7 +213,7 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
             "sample_weight is stored, but X is an xarray object. Name a variable of it, or pass "
             "the weights in memory."
         )
-    members = DatasetMembers(x.data)
+    members = DatasetMembers(x.data, reading.decode)
     found = grid_source(
         members,
         arranged(members, x.layout),
@@ -223,9 +226,11 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
     return ahead_source(found, engine)
 
 
-def _weights_on_grid(weight: Any) -> Floats | HeldVariable | None:
+def _weights_on_grid(weight: Any) -> Floats | Members | None:
     """Return weights in memory, or those of a DataArray, which go by the names of dimensions."""
-    return held_variable(weight) if is_a(weight, "xarray", "DataArray") else _weights(weight)
+    if not is_a(weight, "xarray", "DataArray"):
+        return _weights(weight)
+    return DatasetMembers(weight.rename(weight.name or "sample_weight"))
 
 
 def _dask(

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, Self
 
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError
-from emdist.estimators.datasets import in_two_dimensions, is_dataset
+from emdist.estimators.datasets import check_weights_beside, in_two_dimensions, is_dataset
 from emdist.estimators.inputs import as_matrix, is_client, is_in_memory, is_polars, make_source
+from emdist.estimators.xarray_forms import decoded_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
 from emdist.inputs.index_columns import without_index
@@ -68,10 +69,12 @@ class Reading:
         self._check_switches()
         reading = self._reading()
         X = without_index(X)
-        if not is_in_memory(X) or is_polars(X):
-            return make_source(X, sample_weight, engine, reading)
         if is_a(X, "xarray", "DataArray"):
             in_two_dimensions(X)
+            check_weights_beside(X, sample_weight)
+            X = decoded_array(X) if reading.decode == "cf" else X
+        if not is_in_memory(X) or is_polars(X):
+            return make_source(X, sample_weight, engine, reading)
         source = make_source(as_matrix(X), sample_weight, engine, reading)
         return replace(source, feature_names=names_in(X))  # type: ignore[type-var]
 

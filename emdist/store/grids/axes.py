@@ -37,6 +37,15 @@ def kind_of(dim: str, attributes: Mapping[str, Any]) -> Kind:
     return "features" if name in _FEATURES else ""
 
 
+def check_unique_dims(dims: tuple[str, ...], what: str) -> None:
+    """Raise ShapeError if two dimensions of `what` have the same name."""
+    if len(set(dims)) < len(dims):
+        raise ShapeError(
+            f"{what} has the dimensions {', '.join(dims)}, of which two have the same name. Rename "
+            "one."
+        )
+
+
 def check_dims(
     dims: tuple[str, ...], what: str, attributes: Callable[[str], Mapping[str, Any]]
 ) -> None:

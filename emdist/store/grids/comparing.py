@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from emdist.errors import WeightError
+from emdist.inputs.spelling import spellings
 from emdist.interfaces import Array
 
 
@@ -41,6 +43,58 @@ def at_most(values: Array, limit: Any) -> Array:
             return np.full(values.shape, limit > 0)
         limit = math.floor(limit)
     return np.asarray(values <= _rounded(limit, values))
+
+
+def first_difference(known: Array, found: Array) -> int | None:
+    """Return the first position at which two coordinates of one size differ, or None.
+
+    Equal values of two dtypes are equal, also if one of them is rounded to float32.
+    """
+    kinds = known.dtype.kind + found.dtype.kind
+    if set(kinds) <= set("biuf"):
+        if kinds == "ff":
+            least = min(known.dtype, found.dtype, key=lambda one: one.itemsize)
+            known, found = known.astype(least), found.astype(least)
+        same = (known == found) | ((known != known) & (found != found))
+    elif kinds == "MM":
+        same = (known == found) | (np.isnat(known) & np.isnat(found))
+    else:
+        same = np.array(spellings(known)) == np.array(spellings(found))
+    at = np.flatnonzero(~np.asarray(same))
+    return int(at[0]) if len(at) else None
+
+
+def check_weights_along(dim: str, what: str, own: Array | None, data: Array | None) -> None:
+    """Check that sample weights belong to the rows of the data, by a coordinate of both.
+
+    Parameters
+    ----------
+    dim
+        The name of the dimension.
+    what
+        How the message names the weights.
+    own, data
+        The coordinate of the weights and that of the data; None if there is none.
+
+    Raises
+    ------
+    WeightError
+        If they differ.
+    """
+    if own is None or data is None or len(own) != len(data):
+        return
+    first = first_difference(data, own)
+    if first is None:
+        return
+    found, wanted = spellings(own[[first]])[0], spellings(data[[first]])[0]
+    reordered = sorted(spellings(own)) == sorted(spellings(data))
+    why = "another order" if reordered else "other values"
+    raise WeightError(
+        f"Sample weights: {what} has {why} of {dim} than the data, {found} at position {first} "
+        f"where the data "
+        f"have {wanted}. Give the weights of the same positions in the same order, or leave out "
+        f"their coordinate {dim} if it is wrong."
+    )
 
 
 def _counted(values: Array) -> Array:

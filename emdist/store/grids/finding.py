@@ -211,6 +211,13 @@ def _reversed(dim: str, values: Array, low: Any, high: Any) -> bool:
 
 
 def _unlike(dim: str, values: Array, wanted: Any) -> ConfigError:
+    known = _is_calendar(values) or any(isinstance(one, str) for one in values)
+    if values.dtype.kind == "O" and not known:
+        return ConfigError(
+            f"data.select for {dim} has {shown(wanted)}, but values of {dim} are neither numbers, "
+            f"dates nor texts: {spellings(values[:1])[0]}. Select by position: {{index: ...}}. Or "
+            "leave rows out by data.where."
+        )
     return ConfigError(
         f"data.select for {dim} has {shown(wanted)}, but {dim} has values such as "
         f"{shown(values[0]) if isinstance(values[0], str) else spellings(values[:1])[0]}. Give one "

@@ -15,10 +15,11 @@ from emdist.store.chunks.zarr_thread import apart
 from emdist.store.grids.arrangement import Arrangement
 from emdist.store.grids.boxes import Boxes, boxes_of, cuts_within
 from emdist.store.grids.columns import Columns, names_of_columns, picked_of
+from emdist.store.grids.comparing import check_weights_along
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
-from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.positions import Positions
+from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import Members, Variable
 from emdist.store.sources.arrays import finite_rows
 from emdist.store.sources.buffered import Buffered
@@ -251,7 +252,7 @@ def _told(picked: Positions) -> str:
 def grid_source(
     members: Members,
     plan: Arrangement,
-    weight: Floats | HeldVariable | ArrayRef | str | None = None,
+    weight: Floats | Members | ArrayRef | str | None = None,
     block_bytes: int | None = None,
     missing: str = "raise",
     non_finite: str = "raise",
@@ -268,8 +269,8 @@ def grid_source(
         Which dimensions of which variables make up rows and features, as `arranged` returns it.
     weight
         The sample weights: an array in memory, of the shape of the grid or with one number for each
-        row; the name of a variable of the group, a variable in memory, or the reference of an
-        array, on some of the sample dimensions; or None.
+        row; the name of a variable of the group, one array with its coordinates, or the reference
+        of an array, on some of the sample dimensions; or None.
     block_bytes, missing, non_finite, corrupt, decode
         As in `emdist.store.sources.zarr_source.zarr_source`.
 
@@ -308,7 +309,7 @@ def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
 
 
 def _weights(
-    weight: Floats | HeldVariable | ArrayRef | str | None,
+    weight: Floats | Members | ArrayRef | str | None,
     plan: Arrangement,
     members: Members,
     decode: str,
@@ -323,16 +324,16 @@ def _weights(
                 f"{plan.shape}, or one for each of {int(np.prod(plan.shape))} rows."
             )
         return weight.reshape(plan.shape)
+    own = members
     if isinstance(weight, str):
-        variable: Variable = members.variable(weight)
-    elif isinstance(weight, HeldVariable):
-        variable = weight
+        variable = members.variable(weight)
     else:
-        stored = StoredMembers(weight, decode).only()
-        variable = stored
+        own = StoredMembers(weight, decode) if isinstance(weight, ArrayRef) else weight
+        variable = own.only()
         known = {dim for one in plan.variables for dim in one.dims}
-        if len(variable.dims) == len(plan.samples) == 1 and variable.dims[0] not in known:
-            variable = replace(stored, dims=plan.samples)
+        alone = len(variable.dims) == len(plan.samples) == 1 and variable.dims[0] not in known
+        if alone and isinstance(variable, StoredVariable):
+            variable = replace(variable, dims=plan.samples)
     sizes = {
         dim: n
         for one in plan.variables
@@ -347,4 +348,7 @@ def _weights(
                 f"{', '.join(f'{one} ({n})' for one, n in named)}; expected some of the sample "
                 f"dimensions {', '.join(plan.samples)}, with as many positions as the variables."
             )
+        check_weights_along(
+            dim, variable.name or "the weights", own.coordinate(dim), members.coordinate(dim)
+        )
     return picked_of(variable, {}, plan.samples, ())

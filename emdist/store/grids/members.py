@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import zarr
 
-from emdist.errors import ShapeError
 from emdist.interfaces import Array
 from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.layout import unit_shape
+from emdist.store.grids.axes import check_unique_dims
 from emdist.store.grids.coordinates import DescribingArray, encoded_fill
 from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import natural, unknown
@@ -166,11 +166,7 @@ def dims_of(array: zarr.Array[Any]) -> tuple[str, ...]:
     if len(names) != array.ndim:
         names = [None] * array.ndim
     texts = [name if isinstance(name, str) and name else f"dim_{i}" for i, name in enumerate(names)]
-    if len(set(texts)) < len(texts):
-        raise ShapeError(
-            f"{array.path or array.store} has the dimensions {', '.join(texts)}, of which two have "
-            "the same name. Rename one."
-        )
+    check_unique_dims(tuple(texts), array.path or str(array.store))
     return tuple(texts)
 
 

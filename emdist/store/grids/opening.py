@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import zarr
 
 from emdist.errors import NotAnArrayError
@@ -15,8 +16,8 @@ from emdist.inputs.quoting import listed
 from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.axes import check_dims
+from emdist.store.grids.comparing import check_weights_along
 from emdist.store.grids.grid_source import GridSource, grid_source
-from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import (
     StoredMembers,
     coordinate_attributes,
@@ -24,7 +25,7 @@ from emdist.store.grids.members import (
     has_named_dims,
 )
 from emdist.store.grids.stored import StoredVariable
-from emdist.store.grids.variables import size_of
+from emdist.store.grids.variables import Members, size_of
 from emdist.store.places.location import Location
 from emdist.store.sources.other_files import sparse_advice
 from emdist.store.sources.references import ArrayRef, open_checked
@@ -34,7 +35,7 @@ from emdist.store.sources.zarr_source import ZarrSource, zarr_source
 def stored_source(
     ref: ArrayRef,
     layout: Layout,
-    weight: Floats | HeldVariable | ArrayRef | str | None = None,
+    weight: Floats | Members | ArrayRef | str | None = None,
     **reading: Any,
 ) -> ZarrSource | GridSource:
     """Return stored data as a source.
@@ -46,7 +47,8 @@ def stored_source(
     layout
         How rows are made of it. If nothing is said, it is an array (rows, features).
     weight
-        The sample weights, in memory or stored; a text is the name of a variable of the group.
+        The sample weights, in memory or stored; a text is the name of a variable of the group, as
+        `stored_weights` returns it.
     reading
         ``block_bytes``, ``missing``, ``non_finite``, ``corrupt`` and ``decode``, as in
         `emdist.store.sources.zarr_source.zarr_source`.
@@ -56,19 +58,17 @@ def stored_source(
     DataError, ConfigError
         If the data, the layout or the weights are wrong. The subclass says what is.
     """
-    array = _array(ref) if layout.trivial else None
+    plainly = weight is None or isinstance(weight, np.ndarray | ArrayRef)
+    array = _array(ref) if layout.trivial and plainly else None
     if array is not None:
         if has_named_dims(array):
             check_dims(dims_of(array), str(ref), partial(coordinate_attributes, ref))
-        assert not isinstance(weight, HeldVariable)
-        if isinstance(weight, str):
-            weight = ref.above().below(weight)
-        return zarr_source(ref, weight, **reading)
+        return _rows(ref, weight, reading)
     members = StoredMembers(ref, reading.get("decode", "cf"))
     plan = arranged(members, layout)
     plain = _plain(plan)
-    if plain is not None and not isinstance(weight, str | HeldVariable):
-        return zarr_source(plain, weight, **reading)
+    if plain is not None and plainly:
+        return _rows(plain, weight, reading)
     return grid_source(members, plan, weight, **reading)
 
 
@@ -91,6 +91,17 @@ def stored_weights(
             f"It has {listed(known) or 'no arrays'}. Write ./{text:.60} for the path of an array."
         )
     return text
+
+
+def _rows(ref: ArrayRef, weight: Any, reading: Mapping[str, Any]) -> ZarrSource:
+    """Return an array (rows, features) as it lies as a source."""
+    found = zarr_source(ref, weight, **reading)
+    if isinstance(weight, ArrayRef):
+        dim, own = (dims_of(open_checked(one))[0] for one in (ref, weight))
+        if dim == own:
+            data, weights = (StoredMembers(one).coordinate(dim) for one in (ref, weight))
+            check_weights_along(dim, str(weight), weights, data)
+    return found
 
 
 def _array(ref: ArrayRef) -> zarr.Array[Any] | None:
