@@ -140,14 +140,13 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data. A text or path is the path or URL of a Zarr array. Stored data are read in
-            blocks and never loaded as a whole.
+        {X}
         y : None
             Ignored. scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
             Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. Zarr weights
-            need an `X` in Zarr. None gives every row the weight 1.
+            need an `X` in Zarr. If `emdist.rows` made `X`, a text may name one of its variables, on
+            some of the sample dimensions. None gives every row the weight 1.
 
         Returns
         -------
@@ -295,18 +294,18 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         """Predict the cluster or component of each row.
 
         Rows that a policy leaves out have no label, and neither have rows without an observed
-        value. The result is then shorter than `X`. Use `emdist label` to write labels that are
-        aligned with the rows of the array.
+        value. The result is then shorter than `X`, unless it is on a grid. Use `label` to write
+        labels that are aligned with the rows of the array.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`, with the features that were fitted.
+        {X as fitted}
 
         Returns
         -------
         labels : ndarray of shape (n_samples,), int32
             Index of the cluster or component of each row. In a mixture with noise, -1 is noise.
+            {on the grid: -1, or -2 in a mixture with noise}
 
         Raises
         ------

@@ -82,8 +82,7 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
 
         Parameters
         ----------
-        X : str or path-like, zarr.Array, xarray object, dask array or array-like
-            The data, as in `fit`.
+        {X as fitted}
         out : str or path-like
             A path or URL of the group.
         **kwargs

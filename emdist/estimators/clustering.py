@@ -194,6 +194,7 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
         -------
         labels : ndarray of shape (n_samples,), int32
             Index of the cluster of each row that was not left out.
+            {on the grid: -1}
         """
         return self.fit(X, y, sample_weight).labels_.copy()
 
@@ -202,13 +203,13 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
         ndarray of shape (n_samples, n_clusters)
             Distances or dissimilarities, in memory.
+            {on the grid: NaN}
         """
         raise NotImplementedError
 
@@ -258,13 +259,13 @@ class CentreDistances(Clustering):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
         ndarray of shape (n_samples, n_clusters), float64
             Distances, in memory.
+            {on the grid: NaN}
         """
         check_is_fitted(self)
         centres = self._fitted.params.components.means + self._fitted.spread.origin

@@ -243,13 +243,13 @@ class KCentroids(Clustering):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
         ndarray of shape (n_samples, n_clusters), float64
             Dissimilarities >= 0, in memory.
+            {on the grid: NaN}
         """
         check_is_fitted(self)
         whole, missing = make_dissimilarity(self._section), self.non_finite == "missing"

@@ -62,9 +62,8 @@ class LabelWriting(Speaking):
 
         Parameters
         ----------
-        X : str or path-like, zarr.Array, xarray object, dask array or array-like
-            The data, as in `fit`, with the features that were fitted. Labels of data on a grid are
-            written on that grid, with its coordinates.
+        {X as fitted}
+            Labels of data on a grid are written on that grid, with its coordinates.
         out : str or path-like
             A path or URL of the group, which may be new, or hold labels that this model began.
         outputs : sequence of str, default=("labels",)

@@ -151,14 +151,14 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
         resp : ndarray of shape (n_samples, n_components)
             Responsibilities, in memory; each row sums to 1. With noise there is one more column,
             the last, for the noise component.
+            {on the grid: NaN}
         """
         found = self._collect(X, resp=True)
         values: Array = found.value.resp
@@ -171,13 +171,13 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
         log_likelihood : ndarray of shape (n_samples,), float64
             Log-likelihoods in nats, in memory.
+            {on the grid: NaN}
         """
         found = self._collect(X)
         score: Floats = found.shaped(found.value.score, "log_likelihood", np.nan)
@@ -215,6 +215,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         -------
         labels : ndarray of shape (n_samples,), int32
             Index of the component of each row that was not left out. With noise, -1 is noise.
+            {on the grid: -1, or -2 in a mixture with noise}
         """
         return self.fit(X, y, sample_weight).predict(X)
 
@@ -248,8 +249,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
         return_std : bool, default=False
             Whether to return standard deviations as well. Only Gaussians have them.
 
@@ -257,6 +257,7 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         -------
         completed : ndarray of shape (n_samples, n_features), float64
             The rows without NaN, in memory.
+            {on the grid: completed too}
         std : ndarray of shape (n_samples, n_features), float64
             Standard deviations of the values that were filled in; 0 where a value was observed.
             Returned only if `return_std` is True.
@@ -366,8 +367,7 @@ class Criteria(MixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------
@@ -382,8 +382,7 @@ class Criteria(MixtureEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in `fit`.
+        {X as fitted}
 
         Returns
         -------

@@ -130,8 +130,8 @@ class Streaming(Estimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The rows of the chunk, as in `fit`.
+        {X}
+            These are the rows of the chunk.
         y : None
             Ignored. scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None

@@ -143,8 +143,7 @@ class Sweep(BestModel):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, as in the estimator's `fit`.
+        {X}
         y : None
             Ignored. scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None

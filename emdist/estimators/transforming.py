@@ -87,10 +87,8 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data. A text or path is the path or URL of a Zarr array. Stored data are read in
-            blocks and never loaded as a whole. Rows that another transformer has prepared are
-            accepted, too.
+        {X}
+            Rows that another transformer has prepared are accepted, too.
         y : None
             Ignored. scikit-learn's pipelines pass it.
         sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
@@ -124,8 +122,7 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), dask array, zarr.Array, str or path-like
-            The data, with the features of `fit`.
+        {X as fitted}
 
         Returns
         -------

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from emdist.errors import EmdistError
+from emdist.estimators.docstrings import with_pieces
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,13 +29,17 @@ def in_parameters(function: F) -> F:
 
 
 class Speaking:
-    """Mixin of the estimators: the errors of all public methods name Python parameters."""
+    """Mixin of the estimators: the errors of all public methods name Python parameters.
+
+    Shared pieces are put into their docstrings.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, value in list(vars(cls).items()):
             if name.startswith("_"):
                 continue
+            with_pieces(value)
             if inspect.isfunction(value):
                 setattr(cls, name, in_parameters(value))
             elif isinstance(value, classmethod):
