@@ -15,6 +15,7 @@ from emdist.estimators.dataset_coordinates import decoded_coordinates, described
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.xarray_forms import as_dataset, name_of
 from emdist.inputs.foreign import is_a
+from emdist.inputs.layout import Layout
 from emdist.inputs.lazy import in_chunks, is_lazy
 from emdist.inputs.quoting import shown
 from emdist.inputs.rows import Rows
@@ -46,9 +47,12 @@ class DatasetMembers:
         The object. Lazy variables stay lazy.
     decode
         "cf" or "none", as in `emdist.estimators.xarray_forms.as_dataset`.
+    layout
+        How rows are made of it, for advice; None for a variable alone.
     """
 
-    def __init__(self, data: Any, decode: str = "cf") -> None:
+    def __init__(self, data: Any, decode: str = "cf", layout: Layout | None = None) -> None:
+        self._layout = layout or Layout()
         self._alone = is_a(data, "xarray", "DataArray")
         self._name = name_of(data) if self._alone else ""
         self._data = as_dataset(data, decode)
@@ -75,7 +79,7 @@ class DatasetMembers:
         if name not in self._data.variables:
             raise unknown(self, name)
         if name not in self._found:
-            self._found[name] = _held(name, self._data[name])
+            self._found[name] = _held(name, self._data[name], self._layout)
         return self._found[name]
 
     def described(self, name: str) -> DescribingArray | None:
@@ -93,7 +97,7 @@ class DatasetMembers:
         return np.asarray(self._data[dim].values)
 
 
-def _held(name: str, array: Any) -> HeldVariable:
+def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
     """Return a variable of xarray. What a backend has not loaded yet becomes a Dask array."""
     if array.dtype.kind not in "biuf":
         raise DtypeError(
@@ -114,12 +118,24 @@ def _held(name: str, array: Any) -> HeldVariable:
 
     if detached(lazy)[1]:
         raise NotAnArrayError(
-            f"{name} is persisted on a Dask cluster, whose chunks emdist can use only as a Dask "
-            f"array of rows and features: pass {name}.stack(...).data. Or pass the Dataset as it "
-            "was before persist(), or store it with to_zarr and pass the path."
+            f"{name} is persisted on a Dask cluster, where emdist reads only Dask arrays of rows "
+            f"and features. Pass X={_stacked(name, dims, layout)} with engine=client, if this is "
+            "the only variable. Or make rows of the Dataset as it was before persist(), or of the "
+            "path to which dataset.to_zarr(path) stores it."
         )
     units = tuple(max(int(n) for n in sizes) if sizes else 1 for sizes in array.chunks)
     return HeldVariable(name, lazy, dims, units, Computed(name, uuid.uuid4().hex), str(lazy.name))
+
+
+def _stacked(name: str, dims: tuple[str, ...], layout: Layout) -> str:
+    """Return the code that makes a Dask array of rows and features of a variable `array`."""
+    features = [dim for dim in dims if dim in layout.features]
+    if not features and layout.samples:
+        features = [dim for dim in dims if dim not in layout.samples]
+    samples = [dim for dim in dims if dim not in features]
+    if not features:
+        return f"dataset[{name!r}].stack(row={samples}).data[:, None]"
+    return f"dataset[{name!r}].stack(row={samples}, feature={features}).data"
 
 
 class GridResult:

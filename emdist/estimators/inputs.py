@@ -213,7 +213,7 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
             "sample_weight is stored, but X is an xarray object. Name a variable of it, or pass "
             "the weights in memory."
         )
-    members = DatasetMembers(x.data, reading.decode)
+    members = DatasetMembers(x.data, reading.decode, x.layout)
     found = grid_source(
         members,
         arranged(members, x.layout),

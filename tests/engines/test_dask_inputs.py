@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import dask
 import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from distributed import Client, LocalCluster, wait
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+import emdist
 from emdist import GaussianMixture, KMeans, Sweep
 from emdist.engines.clusters.by_class import ByClass
 from emdist.engines.dask.engine import DaskEngine
 from emdist.engines.dask.faults import ask
 from emdist.engines.dask.persisted import near
 from emdist.engines.dask.placement import choose
-from emdist.errors import ConfigError, DataError, DtypeError, EmdistError, ShapeError
+from emdist.errors import (
+    ConfigError,
+    DataError,
+    DtypeError,
+    EmdistError,
+    NotAnArrayError,
+    ShapeError,
+)
 
 Rows = NDArray[np.float64]
 
@@ -333,3 +344,25 @@ def test_a_cluster_that_never_has_a_worker_is_told() -> None:
         pytest.raises(EmdistError, match=r"no workers for 0.2 s"),
     ):
         KMeans(2, engine=DaskEngine(connected, workers_timeout=0.2)).fit(rows())
+
+
+@pytest.mark.parametrize("features", [(), ("t",), ("t", "z")])
+def test_the_advice_for_persisted_variables_works(
+    client: Client, tmp_path: Path, features: Any
+) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(3, 2, 8, 10)) + np.repeat([0, 9], 4)[:, None]
+    ds = xr.Dataset({"T": (("t", "z", "y", "x"), values)}).chunk({"y": 4, "x": 5})
+    said = {"features": features} if features else {"samples": ds["T"].dims}
+    want = KMeans(2, random_state=0).fit(emdist.rows(ds, "T", **said)).inertia_
+    dataset = ds.persist()
+    with pytest.raises(NotAnArrayError, match="T is persisted on a Dask cluster") as told:
+        KMeans(2, engine=client).fit(emdist.rows(dataset, "T", **said))
+    code = re.search(r"Pass X=(.*) with engine=client", str(told.value))
+    assert code is not None
+    X = eval(code[1], {"dataset": dataset})
+    found = KMeans(2, random_state=0, engine=client).fit(X)
+    assert found.inertia_ == pytest.approx(want, rel=1e-9)
+    dataset.to_zarr(tmp_path / "stored.zarr", consolidated=False)  # the other advice
+    stored = emdist.rows(tmp_path / "stored.zarr", "T", **said)
+    assert KMeans(2, random_state=0).fit(stored).inertia_ == pytest.approx(want, rel=1e-9)

@@ -30,6 +30,9 @@ def commit_labels(
 ) -> str:
     """Copy finished labels into an Icechunk repository, as one commit.
 
+    They are read twice, to verify and to copy them, and take their space twice until their folder
+    is deleted.
+
     Nothing is committed unless all labels are copied. If this is killed, the repository is as it
     was, and the labels are still in their folder: open a new session, and call it again. Calling it
     again after the commit changes nothing.
