@@ -47,7 +47,8 @@ Select = Annotated[
         metavar="DIM=LOW:HIGH",
         rich_help_panel=ROWS,
         help="Read a range of a dimension by its coordinate, as in depth=0:500; one value, as in "
-        "depth=10; several, as in depth=values:10,500; or positions, as in depth=index:0:10. "
+        "depth=10; several, as in depth=values:10,500; positions, as in depth=index:0:10; or all "
+        "of it, as in depth=:, where a model was fitted to a part. "
         "Repeatable. (default: everything)",
     ),
 ]

@@ -41,7 +41,8 @@ _EXAMPLES = "as in depth=0:500, depth=10, depth=values:10,500 or depth=index:0:1
 def selection_of(text: str) -> tuple[str, Any]:
     """Return the dimension and what to read of it, as `emdist.inputs.layout.Layout` has it.
 
-    The text is ``DIM=LOW:HIGH`` or ``DIM=LOW..HIGH`` for a range, of which one end may be empty;
+    The text is ``DIM=LOW:HIGH`` or ``DIM=LOW..HIGH`` for a range, whose ends may be empty, so that
+    ``DIM=:`` is all of it, also where a model was fitted to a part;
     ``DIM=VALUE``; ``DIM=values:A,B`` for several values; or ``DIM=index:I``, ``DIM=index:I,J`` or
     ``DIM=index:FROM:TO`` for positions.
 
@@ -102,7 +103,7 @@ def _ends(dim: str, text: str, value: str) -> list[str]:
             for i, character in enumerate(value)
         )
         ends = marked.split("\n")
-    if len(ends) > 2 or not any(ends):
+    if len(ends) > 2:
         raise ConfigError(
             f"data.select is {text!r:.100}; expected one value, or the two ends of a range with : "
             f"or .. between them, {_EXAMPLES}. Only positions have steps, as in "
