@@ -184,17 +184,7 @@ class GridResult:
             The value of rows that are left out.
         columns
             The name of the second dimension and its coordinate, for (m, c).
-
-        Raises
-        ------
-        ConfigError
-            If the grid has a dimension or coordinate of that name.
         """
-        if columns is not None and columns[0] in (*self._names, *self._coords):
-            raise ConfigError(
-                f"The result has the dimension {columns[0]}, but the data have a dimension or "
-                f'coordinate of that name. Rename it, as data.rename({columns[0]}="...").'
-            )
         whole = np.full((math.prod(self._shape), *values.shape[1:]), fill, values.dtype)
         whole[rows] = values
         dims, coords = self._names, dict(self._coords)

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import emdist
-from emdist import GaussianMixture, KMeans
+from emdist import KMeans
 from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError, WeightError
 
 RNG = np.random.default_rng(0)
@@ -170,14 +170,6 @@ def test_doubled_dimensions_are_refused() -> None:
     for x in (emdist.rows(ds, "v"), ds["v"]):
         with pytest.raises(ShapeError, match="two have the same name"):
             KMeans(1).fit(x)
-
-
-def test_a_dimension_that_results_have_is_refused_if_a_result_has_it() -> None:
-    rows = emdist.rows(grid().rename(a="component"), ["v", "w"])
-    gm = GaussianMixture(2, random_state=0).fit(rows)
-    assert gm.predict(rows).dims == ("component", "b")
-    with pytest.raises(ConfigError, match=r"the dimension component.*data\.rename"):
-        gm.predict_proba(rows)
 
 
 # --- undecoded -----------------------------------------------------------------------------------
