@@ -51,6 +51,8 @@ class Box:
         The first position of the box, counted in the grid, and its size.
     origin
         The positions in the stored arrays at which the grid begins.
+    taken
+        By name, the positions in the stored arrays of dimensions of which only some are taken.
     """
 
     names: tuple[str, ...]
@@ -58,6 +60,7 @@ class Box:
     start: tuple[int, ...]
     size: tuple[int, ...]
     origin: tuple[int, ...]
+    taken: tuple[tuple[str, Sequence[int]], ...] = ()
 
     def rows(self, a: int, b: int) -> NDArray[np.int64]:
         """Return the numbers of the rows a..b of the box, which are in C order of the box."""
@@ -82,12 +85,20 @@ class Box:
     def place(self, row: int) -> str:
         """Return where row `row` of the box lies in the stored arrays, for messages."""
         at = np.unravel_index(row, self.size)
-        parts = zip(self.names, at, self.start, self.origin, strict=True)
-        return ", ".join(f"{name} {int(i) + a + b}" for name, i, a, b in parts)
+        parts = zip(range(len(at)), at, self.start, strict=True)
+        return ", ".join(f"{self.names[k]} {self._stored(k, int(i) + a)}" for k, i, a in parts)
 
     def __str__(self) -> str:
-        parts = zip(self.names, self.start, self.size, self.origin, strict=True)
-        return ", ".join(f"{name} {a + b}..{a + b + n - 1}" for name, a, n, b in parts)
+        parts = enumerate(zip(self.names, self.start, self.size, strict=True))
+        return ", ".join(
+            f"{name} {self._stored(k, a)}..{self._stored(k, a + n - 1)}"
+            for k, (name, a, n) in parts
+        )
+
+    def _stored(self, axis: int, at: int) -> int:
+        """Return the position in the stored arrays of position `at` of the grid."""
+        taken = dict(self.taken).get(self.names[axis])
+        return at + self.origin[axis] if taken is None else taken[at]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.grid_source import grid_source
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.opening import stored_source, stored_weights
+from emdist.store.grids.taken import untaken
 from emdist.store.grids.variables import Members
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
@@ -221,7 +222,8 @@ def _dataset(x: Rows, weight: Any, engine: Engine, reading: ReadingSection) -> S
         block_bytes=reading.block_bytes,
         non_finite=reading.non_finite,
     )
-    held = sum(one.nbytes for one in found.plan.variables if isinstance(one, HeldVariable))
+    whole = map(untaken, found.plan.variables)
+    held = sum(one.nbytes for one in whole if isinstance(one, HeldVariable))
     _check_sendable(held, "xarray object", engine)
     return ahead_source(found, engine)
 

@@ -346,9 +346,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], type[EmdistError], str]] = {
         "positions 0..4",
     ),
     "holes": (
-        {"variables": "TEMP", "features": "depth", "select": {"time": {"index": [0, 2]}}},
+        {"variables": "TEMP", "features": "depth", "select": {"time": {"index": [2, 0]}}},
         ConfigError,
-        "do not follow one another",
+        "in another order than the data",
     ),
     "all gone": (
         {

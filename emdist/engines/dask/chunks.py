@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,9 @@ class Digests:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: OrderedDict[str, dict[int, int]] = OrderedDict()
+        self._seen: OrderedDict[str, dict[Hashable, int]] = OrderedDict()
 
-    def same(self, owner: str, i: int, x: Array) -> bool:
+    def same(self, owner: str, i: Hashable, x: Array) -> bool:
         """Return whether block `i` of source `owner` is unchanged since it was last read here."""
         digest = iscsi(np.frombuffer(x, np.uint8).data) if x.size else 0
         with self._lock:

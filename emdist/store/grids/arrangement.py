@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from emdist.store.grids.axes import check_dims
 from emdist.store.grids.columns import Columns, picked_of
 from emdist.store.grids.comparing import at_least, at_most, equal
 from emdist.store.grids.positions import Positions, positions
+from emdist.store.grids.taken import At, taken_of
 from emdist.store.grids.variables import Members, Variable, matching
 
 
@@ -76,6 +78,9 @@ class Arrangement:
         The conditions that rows must meet.
     scalars
         Dimensions that are read at one position, and where, for the coordinates of labels.
+    taken
+        Sample dimensions of which positions are read that do not follow one another. To the other
+        attributes, they are the only positions that there are.
     """
 
     samples: tuple[str, ...]
@@ -84,6 +89,7 @@ class Arrangement:
     columns: tuple[Columns, ...]
     conditions: tuple[Condition, ...] = ()
     scalars: tuple[tuple[str, int], ...] = ()
+    taken: tuple[tuple[str, At], ...] = ()
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -139,26 +145,44 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
     }
     kept = [dim for dim in sizes if not (dim in picked and picked[dim].scalar)]
     samples, features = _divided(layout, kept, chosen, members)
-    shape, origin = [], []
+    shape, origin, taken = [], [], dict[str, At]()
     for dim in samples:
         at = picked.get(dim, Positions(range(sizes[dim])))
-        if not at.contiguous:
-            raise ConfigError(
-                f"data.select for {dim} picks positions that do not follow one another, but {dim} "
-                "is a sample dimension. Select one range of it, or leave rows out by data.where."
-            )
         shape.append(len(at.at))
-        origin.append(at.at[0])
+        origin.append(at.at[0] if at.contiguous else 0)
+        if not at.contiguous:
+            taken[dim] = _increasing(dim, at)
+    chosen = [taken_of(one, taken) for one in chosen]
     columns = tuple(picked_of(one, picked, samples, features) for one in chosen)
     if not shape:
         raise ShapeError("No dimension is left for samples. Leave one out of data.select.")
     if 0 in shape or not sum(one.width for one in columns):
         raise ShapeError("The variables are empty: a dimension has the size 0.")
-    conditions = tuple(_condition(members, one, samples, sizes, picked) for one in layout.where)
+    conditions = tuple(
+        _condition(members, one, samples, sizes, picked, taken) for one in layout.where
+    )
     gone = [(dim, at.at[0]) for dim, at in picked.items() if at.scalar]
     return Arrangement(
-        tuple(samples), tuple(shape), tuple(origin), columns, conditions, tuple(gone)
+        tuple(samples),
+        tuple(shape),
+        tuple(origin),
+        columns,
+        conditions,
+        tuple(gone),
+        tuple(taken.items()),
     )
+
+
+def _increasing(dim: str, picked: Positions) -> At:
+    """Return the positions of a sample dimension; ConfigError if they are not in order."""
+    at = picked.at
+    steps = {b - a for a, b in itertools.pairwise(at)}
+    if min(steps) < 1:
+        raise ConfigError(
+            f"data.select for {dim} picks positions in another order than the data have, but {dim} "
+            "is a sample dimension, whose rows stay in order. Give them in the order of the data."
+        )
+    return range(at[0], at[-1] + 1, steps.pop()) if len(steps) == 1 else tuple(at)
 
 
 def _variables(members: Members, layout: Layout) -> list[Variable]:
@@ -241,6 +265,7 @@ def _condition(
     samples: Sequence[str],
     sizes: Mapping[str, int],
     picked: Mapping[str, Positions],
+    taken: Mapping[str, At],
 ) -> Condition:
     variable = members.variable(asked["variable"])
     for dim, size in zip(variable.dims, variable.shape, strict=True):
@@ -255,4 +280,4 @@ def _condition(
                 "dimension. Read one position of it by data.select."
             )
     tests = tuple((name, asked[name]) for name in asked if name != "variable")
-    return Condition(picked_of(variable, picked, samples, ()), tests)
+    return Condition(picked_of(taken_of(variable, taken), picked, samples, ()), tests)

@@ -35,12 +35,15 @@ class Boxes(Sequence[int]):
         The size of a box. Boxes at the upper ends of the grid may be smaller.
     origin
         The positions in the stored arrays at which the grid begins.
+    taken
+        As in `emdist.interfaces.Box`.
     """
 
     names: tuple[str, ...]
     shape: tuple[int, ...]
     steps: tuple[int, ...]
     origin: tuple[int, ...]
+    taken: tuple[tuple[str, Sequence[int]], ...] = ()
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -94,7 +97,7 @@ class Boxes(Sequence[int]):
         first = tuple(reversed(start))
         ends = zip(first, self.steps, self.shape, strict=True)
         size = tuple(min(at + step, n) - at for at, step, n in ends)
-        return Box(self.names, self.shape, first, size, self.origin)
+        return Box(self.names, self.shape, first, size, self.origin, self.taken)
 
 
 def boxes_of(

@@ -19,6 +19,7 @@ import numpy as np
 
 from emdist.interfaces import Array
 from emdist.store.grids.arrangement import Arrangement
+from emdist.store.grids.taken import At
 from emdist.store.grids.variables import Members
 from emdist.store.places.faults import first_line
 from emdist.store.sources.diagnosis import Region
@@ -53,25 +54,30 @@ class DescribingArray:
     attributes: dict[str, Any] = field(compare=False)
     read: Callable[[Region], Array] = field(compare=False, repr=False)
 
-    def within(self, at: dict[str, slice], gone: dict[str, int]) -> DescribingArray:
-        """Return the part at the ranges `at` of dimensions, and at the positions `gone` of others.
+    def within(self, at: Mapping[str, At], gone: Mapping[str, int]) -> DescribingArray:
+        """Return the part at positions `at` of dimensions, and at the positions `gone` of others.
 
         The dimensions in `gone` are no dimensions of the part.
         """
-        ranges = [at.get(d, slice(0, n)) for d, n in zip(self.dims, self.shape, strict=True)]
+        known = [at.get(dim, range(n)) for dim, n in zip(self.dims, self.shape, strict=True)]
         kept = [i for i, dim in enumerate(self.dims) if dim not in gone]
 
         def read(region: Region) -> Array:
             wanted: list[slice] = [
                 slice(gone[dim], gone[dim] + 1) if dim in gone else slice(0, 0) for dim in self.dims
             ]
+            picked: dict[int, Any] = {}
             for part, axis in zip(region, kept, strict=True):
-                first = ranges[axis].start
-                wanted[axis] = slice(first + part.start, first + part.stop)
+                own = known[axis][part]
+                wanted[axis] = slice(own[0], own[-1] + 1) if own else slice(0, 0)
+                picked[axis] = np.array(own, np.int64) - wanted[axis].start
             values = self.read(tuple(wanted))
+            for axis, own in picked.items():
+                if len(own) < values.shape[axis]:
+                    values = np.take(values, own, axis)
             return values.reshape([part.stop - part.start for part in region])
 
-        shape = tuple(ranges[i].stop - ranges[i].start for i in kept)
+        shape = tuple(len(known[i]) for i in kept)
         chunks = (max(1, min(self.chunks[i], n)) for i, n in zip(kept, shape, strict=True))
         dims = tuple(self.dims[i] for i in kept)
         return replace(self, dims=dims, shape=shape, chunks=tuple(chunks), read=read)
@@ -234,15 +240,15 @@ def _text(found: DescribingArray, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _selected(plan: Arrangement) -> dict[str, slice]:
-    """Return the range of each sample dimension that the grid has."""
+def _selected(plan: Arrangement) -> dict[str, At]:
+    """Return the positions of each sample dimension that the grid has."""
     pairs = zip(plan.samples, plan.origin, plan.shape, strict=True)
-    return {dim: slice(first, first + size) for dim, first, size in pairs}
+    return {**{dim: range(first, first + size) for dim, first, size in pairs}, **dict(plan.taken)}
 
 
 def _shown(found: DescribingArray, plan: Arrangement) -> DescribingArray:
     """Return an array without the attribute that places the whole grid, if a part was selected."""
-    if not any(plan.origin) or _CORNER not in found.attributes:
+    if not (any(plan.origin) or plan.taken) or _CORNER not in found.attributes:
         return found
     # Readers compute the place of the part from the coordinates then.
     kept = {name: value for name, value in found.attributes.items() if name != _CORNER}

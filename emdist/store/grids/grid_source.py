@@ -20,6 +20,7 @@ from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
 from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.positions import Positions
 from emdist.store.grids.stored import StoredVariable
+from emdist.store.grids.taken import taken_of, untaken
 from emdist.store.grids.variables import Members, Variable
 from emdist.store.sources.arrays import finite_rows
 from emdist.store.sources.buffered import Buffered
@@ -301,7 +302,7 @@ def grid_source(
     )
     row_bytes = plan.width * found.dtype.itemsize
     bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)
-    return replace(found, bounds=bounds)
+    return replace(found, bounds=replace(bounds, taken=plan.taken))
 
 
 def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
@@ -336,7 +337,7 @@ def _weights(
             variable = replace(variable, dims=plan.samples)
     sizes = {
         dim: n
-        for one in plan.variables
+        for one in map(untaken, plan.variables)
         for dim, n in zip(one.dims, one.shape, strict=True)
         if dim in plan.samples
     }
@@ -351,4 +352,4 @@ def _weights(
         check_weights_along(
             dim, variable.name or "the weights", own.coordinate(dim), members.coordinate(dim)
         )
-    return picked_of(variable, {}, plan.samples, ())
+    return picked_of(taken_of(variable, dict(plan.taken)), {}, plan.samples, ())

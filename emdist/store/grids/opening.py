@@ -124,7 +124,7 @@ def _array(ref: ArrayRef) -> zarr.Array[Any] | None:
 
 def _plain(plan: Arrangement) -> ArrayRef | None:
     """Return the array that is read if it is (rows, features) as it lies, or None."""
-    if len(plan.columns) != 1 or plan.conditions or plan.scalars:
+    if len(plan.columns) != 1 or plan.conditions or plan.scalars or plan.taken:
         return None
     (columns,) = plan.columns
     variable = columns.variable
