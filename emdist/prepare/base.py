@@ -180,6 +180,16 @@ class PrepareStep:
         return False
 
     @property
+    def renames(self) -> bool:
+        """Whether the features afterwards are others, which belong to no variable."""
+        return False
+
+    @property
+    def needs_variables(self) -> bool:
+        """Whether the step needs to know to which variable each feature belongs."""
+        return False
+
+    @property
     def has_known_width(self) -> bool:
         """Whether the number of features afterwards is known without the data."""
         return True

@@ -49,6 +49,11 @@ class ClipStep(PrepareStep):
             return {"low": value[0], "high": value[1]}
         if isinstance(value, Mapping):
             return value
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ConfigError(
+                f"expected two limits, as in {{'clip': [0, {value:g}]}}, or one of them by "
+                f"its name, as in {{'clip': {{'high': {value:g}}}}}."
+            )
         raise ConfigError("expected two limits, as in {clip: [0, 10]}.")
 
 

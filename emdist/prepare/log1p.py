@@ -24,7 +24,8 @@ class LogStep(PrepareStep):
             j = int(np.argmax(x[row] <= -1))
             raise DomainError(
                 f"log1p needs values above -1, but row {at.first + row} has {x[row, j]:g} in "
-                f"feature {j}. Leave out the step log1p, or correct the data."
+                f"feature {j}. Put log1p before steps that subtract a mean, leave it out, or "
+                "correct the data."
             )
         return np.log1p(x, out=x)
 

@@ -40,10 +40,20 @@ def make_steps(values: Any, where: str = "prepare") -> tuple[PrepareStep, ...]:
     if values is None:
         return ()
     if isinstance(values, str | Mapping) or not isinstance(values, Sequence):
+        alone = f"[{values}]" if isinstance(values, str) else _EXAMPLE
         raise ConfigError(
-            f"{where}: expected a list of steps, such as {_EXAMPLE}, got {shown(values)}."
+            f"{where}: expected a list of steps, such as {alone}, got {shown(values)}."
         )
-    return tuple(_made(value, f"{where}[{i}]") for i, value in enumerate(values))
+    made = tuple(_made(value, f"{where}[{i}]") for i, value in enumerate(values))
+    mixing = ""
+    for i, step in enumerate(made):
+        if mixing and step.needs_variables:
+            raise ConfigError(
+                f"{where}[{i}].{step.name}: by variable cannot follow {mixing}, whose components "
+                f"mix the variables. Put {step.name} before {mixing}, or leave out the option by."
+            )
+        mixing = mixing or (step.name if step.renames else "")
+    return made
 
 
 def _made(value: Any, where: str) -> PrepareStep:
@@ -61,8 +71,21 @@ def _made(value: Any, where: str) -> PrepareStep:
         return _of_options(str(name), options, where)
     raise ConfigError(
         f"{where}: expected the name of a step, or one name with its options as in {{pca: 8}}, "
-        f"got {shown(value)}."
+        f"got {shown(value)}.{_meant(value)}"
     )
+
+
+def _meant(value: Any) -> str:
+    """Return advice on a value that is no step, or ""."""
+    if isinstance(value, tuple | list) and len(value) == 2 and isinstance(value[0], str):
+        return f" Write {{{value[0]!r}: {value[1]!r}}}."
+    cls = value if isinstance(value, type) else type(value)
+    own = {"PCA", "StandardScaler", "Normalizer", "Log1p"}
+    if cls.__name__ in own and hasattr(cls, "_prepare_step"):
+        return f" Pass an object, as {cls.__name__}()."
+    if cls.__name__ in own:
+        return f" Use emdist.prepare.{cls.__name__}, which has the same parameters."
+    return ""
 
 
 def _of_options(name: str, options: Any, where: str) -> PrepareStep:

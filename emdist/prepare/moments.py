@@ -101,7 +101,8 @@ class StepMoments:
         cells = np.where(self.cells > 0, self.cells, 1.0)
         mean = self.centre + self.first / cells
         squares = self.second if self.second.ndim == 1 else np.diag(self.second)
-        variance = np.maximum(squares - self.first**2 / cells, 0.0) / cells
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = np.maximum(squares - self.first**2 / cells, 0.0) / cells
         return Known(self.weight, self.cells, mean, variance, self._covariance(), self.missing)
 
     def _covariance(self) -> Floats | None:
@@ -128,7 +129,9 @@ def moments_of(tiles: Iterable[tuple[Floats, Floats | None]], d: int, need: Need
         if weight is not None and not (weight > 0).all():
             x, weight = x[weight > 0], weight[weight > 0]
         if len(x):
-            found.add(x, weight)
+            # Squares that overflow are told when all sums are known.
+            with np.errstate(over="ignore", invalid="ignore"):
+                found.add(x, weight)
     return found.result()
 
 

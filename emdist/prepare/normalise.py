@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,6 +31,15 @@ class NormaliseStep(PrepareStep):
 
     norm: Literal["l2", "l1", "max"] = "l2"
     total: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    @classmethod
+    def options(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            raise ConfigError(
+                f"expected a norm, l2, l1 or max, got {value:g}. For rows of this sum, write "
+                f"{{'normalise': {{'total': {value:g}}}}}."
+            )
+        return super().options(value)
 
     def __post_init__(self) -> None:
         if self.total is not None and self.norm != "l2":

@@ -106,6 +106,10 @@ class PcaStep(PrepareStep):
         return True
 
     @property
+    def renames(self) -> bool:
+        return True
+
+    @property
     def refuses_missing(self) -> bool:
         return self.missing == "raise"
 

@@ -19,11 +19,11 @@ from emdist.prepare.base import Affine, LearnedArrays, PrepareStep, RowsAt
 #: Bytes of a tile of rows in float64. Matrix products gain from tiles larger than those of kernels.
 _TILE = 1 << 19
 
-#: How to go on with missing values: for steps that need complete rows, and for others.
-_COMPLETE = (
-    "or leave out the step normalise. The step pca takes incomplete rows with the option missing: "
-    "pairwise."
-)
+#: How to go on with missing values where steps need complete rows, by step, and otherwise.
+_COMPLETE = {
+    "normalise": "leave out the step normalise, which needs complete rows",
+    "pca": "give pca the option missing: pairwise",
+}
 _COUNTED = "or to 'missing' if NaN stands for values missing at random."
 
 #: A part of the work on a tile: an affine map, or a step that is none.
@@ -158,14 +158,14 @@ class Preparation:
                 f"Input contains infinity: row {at.first + row} has {x[row, j]} in feature {j}. "
                 "Replace these values, or set data.non_finite to 'drop' to leave these rows out."
             )
-        refuses = any(step.refuses_missing for step in self.steps)
+        refuses = list(dict.fromkeys(one.name for one in self.steps if one.refuses_missing))
         if (refuses or not missing) and len(rows := at.wrong(np.isnan(x).any(axis=1))):
             row = int(rows[0])
             j = int(np.argmax(np.isnan(x[row])))
             raise NonFiniteError(
                 f"Input contains NaN: row {at.first + row} has nan in feature {j}{note}. Set "
                 "data.non_finite to 'drop' to leave such rows out, "
-                + (_COMPLETE if refuses else _COUNTED)
+                + (f"or {' and '.join(map(_complete, refuses))}." if refuses else _COUNTED)
             )
 
     def __call__(self, block: Block) -> Array:
@@ -231,6 +231,11 @@ class Preparation:
     def config(self) -> list[Any]:
         """Return the steps as a configuration has them."""
         return [step.config() for step in self.steps]
+
+
+def _complete(name: str) -> str:
+    """Return how to go on with missing values where the step `name` refuses them."""
+    return _COMPLETE.get(name, f"leave out the step {name}")
 
 
 def _stepped(step: PrepareStep, learned: LearnedArrays, x: Floats, at: RowsAt) -> Floats:

@@ -60,18 +60,26 @@ class StandardiseStep(PrepareStep):
         flat = [names[j] for j in np.flatnonzero(constant)] if self.with_std else []
         if not flat:
             return learned, []
-        has = "have" if len(flat) > 1 else "has"
-        return learned, [
-            f"standardise: the features {listing(flat)} {has} the same value in all rows, so they "
-            "are centred and not scaled. They say nothing about clusters; leave them out."
-        ]
+        several = len(flat) > 1
+        told = (
+            f"features {listing(flat)} have the same value in all rows, up to rounding in float64. "
+            "They are centred and not scaled. Leave them out, because they say"
+            if several
+            else f"feature {flat[0]} has the same value in all rows, up to rounding in float64. It "
+            "is centred and not scaled. Leave it out, because it says"
+        )
+        return learned, [f"standardise: the {told} nothing about clusters."]
+
+    @property
+    def needs_variables(self) -> bool:
+        return self.by == "variable" and not self.groups
 
     def _checked_groups(self, d: int) -> tuple[tuple[int, ...], ...]:
         found = sorted(j for group in self.groups for j in group)
         if found != list(range(d)):
             raise ConfigError(
-                f"standardise: the groups hold {len(found)} features, but the data have {d}. Put "
-                "every feature into one group."
+                f"standardise: the groups hold {len(found)} features, but the rows have {d} at "
+                "this step. Put every feature into one group."
             )
         return self.groups
 
@@ -83,7 +91,7 @@ class StandardiseStep(PrepareStep):
         ConfigError
             If groups are needed, and neither the step nor the data have any.
         """
-        if self.by != "variable" or self.groups:
+        if not self.needs_variables:
             return self
         if variables is None:
             raise ConfigError(

@@ -59,7 +59,7 @@ def test_a_feature_without_spread_is_not_scaled_and_named() -> None:
     x[:, 2] = 7.1
     made, y = learned(x, ["standardise"])
     np.testing.assert_allclose(y, StandardScaler().fit_transform(x), **CLOSE)
-    assert made.doubts[0].startswith("standardise: the features x2 has the same value in all rows")
+    assert made.doubts[0].startswith("standardise: the feature x2 has the same value in all rows")
 
 
 def test_variables_share_mean_and_spread() -> None:
@@ -70,7 +70,7 @@ def test_variables_share_mean_and_spread() -> None:
         np.testing.assert_allclose(y[:, group], wanted.reshape(len(X), -1), **CLOSE)
     with pytest.raises(ConfigError, match="the data do not say to which variable"):
         learned(X, [{"standardise": "variable"}])
-    with pytest.raises(ConfigError, match="the groups hold 2 features, but the data have 8"):
+    with pytest.raises(ConfigError, match="the groups hold 2 features, but the rows have 8"):
         learned(X, [{"standardise": {"by": "variable", "groups": [[0, 1]]}}])
 
 

@@ -171,7 +171,7 @@ def test_parameters_are_checked() -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             wrong.fit(X)
-    with pytest.warns(DegenerateWarning, match="the features x0 has the same value"):
+    with pytest.warns(DegenerateWarning, match="the feature x0 has the same value"):
         StandardScaler().fit(np.ones((10, 1)))
 
 

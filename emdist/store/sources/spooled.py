@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -21,6 +22,14 @@ from emdist.interfaces import Array, Block, Floats
 from emdist.store.places.faults import told
 from emdist.store.sources.arrays import check_matrix, finite_rows
 from emdist.store.sources.plan import block_bounds, native, usable_dtype
+
+
+class OwnFile:
+    """A file that is closed when nobody refers to this object any more."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.number = file.fileno()
+        weakref.finalize(self, file.close)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +50,7 @@ class SpooledSource:
         As in `ArraySource`.
     """
 
-    file: IO[bytes] = field(repr=False)
+    file: OwnFile = field(repr=False)
     rows: int
     features: int
     stored: np.dtype[Any]
@@ -69,7 +78,7 @@ class SpooledSource:
         start, done = a * self.features * self.stored.itemsize, 0
         with told("read the temporary file of", "X"):
             while done < len(view):
-                count = os.preadv(self.file.fileno(), [view[done:]], start + done)
+                count = os.preadv(self.file.number, [view[done:]], start + done)
                 if count == 0:
                     raise StorageError("The temporary file of X is cut off. Fit again.")
                 done += count
@@ -104,6 +113,7 @@ def spooled(
     digest, rows = hashlib.sha256(), 0
     with told("write the rows of X to", f"{folder}, the folder of temporary files (set TMPDIR)"):
         file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  the source holds it
+        owned = OwnFile(file)
         for batch in batches:
             raw = memoryview(np.ascontiguousarray(batch, dtype).reshape(-1).view(np.uint8).data)
             digest.update(raw)
@@ -113,5 +123,5 @@ def spooled(
     check_matrix((rows, features), "X")
     bounds = block_bounds(rows, features * dtype.itemsize, 1, block_bytes)
     return SpooledSource(
-        file, rows, features, dtype, digest.hexdigest(), bounds, weight, non_finite, names
+        owned, rows, features, dtype, digest.hexdigest(), bounds, weight, non_finite, names
     )
