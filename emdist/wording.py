@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, str] = {
     "data.features": "--features",
     "data.select": "--select",
     "data.where": "--where",
+    "data.non_finite": "--non-finite",
     "ingest.columns": "--column",
     "ingest.weight_column": "--weight-column",
     "ingest.dtype": "--dtype",
@@ -85,7 +86,7 @@ _KEY = re.compile(
 _FEATURE = re.compile(r"\b[Ff]eature (\d+)\b(?! \()")
 #: The largest number of characters of a feature's name in a message.
 _NAME = 40
-_VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+) to '([^']*)'")
+_VALUE = re.compile(r"\b([Ss])et (--set [a-z_.]+|--[a-z-]+) to '([^']*)'")
 #: Characters that enclose and separate the texts of `either`. They are from a private area of
 #: Unicode, so texts of users do not contain them.
 _OPEN, _BETWEEN, _CLOSE = "\ue000", "\ue001", "\ue002"
@@ -139,7 +140,7 @@ def _option(found: re.Match[str]) -> str:
     known = None if found["option"] else OPTIONS.get(found["key"])
     # Messages may spell out "--set fit.tol=0". It must not become "--set --tol=0".
     before = found.string[max(0, found.start() - 6) : found.start()]
-    return known or (found[0] if before == "--set " else f"--set {found[0]}")
+    return found[0] if before == "--set " else known or f"--set {found[0]}"
 
 
 def _passed(found: re.Match[str]) -> str:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from emdist.cli.options import (
-    FITTING,
-    RUN,
     Components,
     ConfigFile,
     Data,
     Extend,
     Init,
     Json,
+    LabelsPath,
     MaxIter,
     ModelName,
     NoLabels,
@@ -27,6 +22,7 @@ from emdist.cli.options import (
     Set,
     Starts,
     Tol,
+    Weights,
     Workers,
     check_data,
     cluster_settings,
@@ -36,10 +32,9 @@ from emdist.cli.options import (
     with_steps,
 )
 from emdist.cli.repeat import repeat_run
-from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
-from emdist.parameters.configuration import help_of
 from emdist.report.answer import RESUMES, mode_of, reported
 
 
@@ -51,6 +46,7 @@ def fit(
     features: Features = None,
     select: Select = None,
     where: Where = None,
+    non_finite: NonFinite = None,
     model: ModelName = None,
     k: Components = None,
     init: Init = None,
@@ -58,15 +54,9 @@ def fit(
     n_init: Starts = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(metavar="PATH or NAME", rich_help_panel=FITTING, help=help_of("data.weights")),
-    ] = None,
+    weights: Weights = None,
     run: RunFolder = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", rich_help_panel=RUN, help=help_of("labels.path")),
-    ] = None,
+    labels: LabelsPath = None,
     no_labels: NoLabels = False,
     prepare: Prepare = None,
     repeat: Repeat = None,
@@ -97,7 +87,7 @@ def fit(
         check_data(data, "fit")
         given = {
             "data.path": data,
-            **rows_settings(variables, samples, features, select, where),
+            **rows_settings(variables, samples, features, select, where, non_finite),
             "data.weights": weights,
             "model.name": model,
             "model.n_components": k,

@@ -13,6 +13,7 @@ from emdist.cli.options import (
     EPILOG,
     OUTPUTS_HELP,
     ChosenComponents,
+    Command,
     Overwrite,
     command_group,
     help_text,
@@ -217,7 +218,7 @@ def ingest(
 
 app.callback(help=help_text(_flow))(_flow)
 for _command in (cluster, sweep, label, ingest):
-    app.command(epilog=EPILOG, help=help_text(_command))(_command)
+    app.command(cls=Command, epilog=EPILOG, help=help_text(_command))(_command)
 
 
 @contextmanager

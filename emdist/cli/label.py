@@ -20,7 +20,7 @@ from emdist.cli.options import (
     completed,
     laid_over,
 )
-from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
 from emdist.parameters.choices import OutputName
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import display
@@ -48,6 +48,7 @@ def label(
     features: Features = None,
     select: Select = None,
     where: Where = None,
+    non_finite: NonFinite = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
@@ -56,8 +57,7 @@ def label(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Set a key of the sections data and cluster, as in data.non_finite=drop. "
-            "Repeatable.",
+            help="Set a key of the sections data and cluster, as in data.decode=none. Repeatable.",
         ),
     ] = None,
     quiet: Quiet = False,
@@ -80,7 +80,7 @@ def label(
         from emdist.settings.file import overridden
         from emdist.store.places.location import Location
 
-        rows = rows_settings(variables, samples, features, select, where)
+        rows = rows_settings(variables, samples, features, select, where, non_finite)
         given = {**rows, **cluster_settings(workers, scheduler)}
         values = laid_over({"data": {"path": data}}, given)
         values = overridden(values, settings or [])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from typer.core import TyperCommand
 
 from emdist.errors import ConfigError
 from emdist.parameters.choices import OutputName
@@ -99,6 +101,21 @@ Repeat = Annotated[
         help="Fit the finished run in this folder again, and compare the results.",
     ),
 ]
+
+
+class Command(TyperCommand):
+    """A command that suggests only options that are spelled like a wrong one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # The class of this error is Click's or that of Typer's own copy of Click.
+            if hasattr(error, "possibilities") and hasattr(error, "option_name"):
+                known = [name for one in self.get_params(ctx) for name in one.opts]
+                near = get_close_matches(str(error.option_name), known, n=2, cutoff=0.75)
+                error.possibilities = near
+            raise
 
 
 def help_text(command: Callable[..., object]) -> str:
@@ -303,4 +320,12 @@ Init = Annotated[
         help=help_of("fit.init"),
         autocompletion=choices_of("fit.init"),
     ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="PATH or NAME", rich_help_panel=FITTING, help=help_of("data.weights")),
+]
+LabelsPath = Annotated[
+    str | None,
+    typer.Option(metavar="PATH", rich_help_panel=RUN, help=help_of("labels.path")),
 ]

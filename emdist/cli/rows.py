@@ -1,4 +1,4 @@
-"""Options that say how rows and features are made of variables with named dimensions."""
+"""Options that say how rows and features are made of the data, and which rows are left out."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from emdist.cli.options import choices_of
 from emdist.errors import ConfigError
 from emdist.inputs.layout_texts import condition_of, selection_of
+from emdist.parameters.configuration import help_of
 
 ROWS = "Rows and features"
 
@@ -64,12 +66,25 @@ Where = Annotated[
 ]
 
 
+NonFinite = Annotated[
+    str | None,
+    typer.Option(
+        "--non-finite",
+        metavar="POLICY",
+        rich_help_panel=ROWS,
+        help=f"{help_of('data.non_finite')} (default: raise; for labels, as in the fit)",
+        autocompletion=choices_of("data.non_finite"),
+    ),
+]
+
+
 def rows_settings(
     variables: Sequence[str] | None,
     samples: Sequence[str] | None,
     features: Sequence[str] | None,
     select: Sequence[str] | None,
     where: Sequence[str] | None,
+    non_finite: str | None,
 ) -> dict[str, Any]:
     """Return the settings that these options stand for, by key; None for those not given.
 
@@ -84,6 +99,7 @@ def rows_settings(
         "data.features": _names(features),
         "data.select": _selections(select) if select else None,
         "data.where": [condition_of(one) for one in where] if where else None,
+        "data.non_finite": non_finite,
     }
 
 

@@ -31,7 +31,7 @@ from emdist.cli.options import (
     run_settings,
     with_steps,
 )
-from emdist.cli.rows import Features, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
 from emdist.parameters.configuration import help_of
@@ -92,6 +92,7 @@ def sweep(
     features: Features = None,
     select: Select = None,
     where: Where = None,
+    non_finite: NonFinite = None,
     k: Numbers = None,
     models: Models = None,
     criterion: Criterion = None,
@@ -129,7 +130,7 @@ def sweep(
         check_data(data, "sweep")
         given = {
             "data.path": data,
-            **rows_settings(variables, samples, features, select, where),
+            **rows_settings(variables, samples, features, select, where, non_finite),
             "sweep.n_components": k,
             "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,

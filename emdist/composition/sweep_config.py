@@ -6,8 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.composition.model import CENTRES
 from emdist.composition.recipe import Recipe
@@ -78,6 +85,21 @@ class SweepSection(Section):
     criterion: Annotated[str, AfterValidator(_known)] | None = None
     allow_degenerate: bool = False
     sums_memory: Annotated[str, AfterValidator(size)] = f"{BUDGET >> 20} MiB"
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        known = schema["properties"]["sums_memory"]
+        kept = {key: value for key, value in known.items() if key not in ("default", "title")}
+        schema["properties"]["memory"] = {
+            **kept,
+            "title": "Memory",
+            "description": "The former name of sums_memory.",
+            "deprecated": True,
+        }
+        return schema
 
     @model_validator(mode="before")
     @classmethod

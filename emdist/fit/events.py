@@ -92,10 +92,30 @@ class Pruning:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint was saved after a total of `iterations` iterations."""
+    """A checkpoint was saved.
+
+    Attributes
+    ----------
+    iterations
+        How many iterations have been done, over all models and restarts together.
+    where
+        The folder of the run.
+    models, restarts
+        How many models there are, and how many restarts of all of them together.
+    """
 
     iterations: int
     where: str
+    models: int = 1
+    restarts: int = 1
+
+    def __str__(self) -> str:
+        several = f" of {self.restarts} restarts" if self.restarts > 1 else ""
+        if self.models > 1:
+            several = f" of {self.models} models"
+            several += f" and {self.restarts} restarts" if self.restarts > self.models else ""
+        together = f"{several} together" if several else ""
+        return f"checkpoint after {self.iterations} iterations{together}, saved in {self.where}"
 
 
 @dataclass(frozen=True)

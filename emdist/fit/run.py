@@ -261,7 +261,9 @@ class Run:
         self.folder.retain(
             _CHECKPOINT, cadence.keep_last, cadence.keep_every, None, epoch=self.epoch
         )
-        self.plan.listen(Saved(state.iterations, str(self.folder.location)))
+        restarts = sum(one.n_init for one in self.fits())
+        where = str(self.folder.location)
+        self.plan.listen(Saved(state.iterations, where, len(self.plans), restarts))
 
     def fitted(self) -> tuple[Fitted, ...]:
         """Return the result of each fit; raise CheckpointError if one has not finished."""

@@ -69,10 +69,7 @@ class Teller:
             stage = "run" if event.stage == "open" else event.stage
             say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
         elif isinstance(event, Saved):
-            say(
-                logging.INFO,
-                f"checkpoint after {event.iterations} iterations, saved in {event.where}",
-            )
+            say(logging.INFO, str(event))
         elif isinstance(event, Warned):
             say(logging.WARNING, event.message)
 

@@ -41,8 +41,8 @@ def expected(detail: ErrorDetails) -> str:
     return detail["msg"] if words is None else words.format(**detail.get("ctx", {}))
 
 
-#: YAML's words for true and false.
-_SAID = ("true", "yes", "on", "false", "no", "off")
+#: Words of YAML 1.1 for true and false. In YAML 1.2, some of them are text.
+SAID = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
 def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
@@ -77,7 +77,7 @@ def wrong_kind(hint: Any, value: Any, text: bool = True) -> str | None:
         return number if wrong else None
     if hint is bool:
         # In YAML 1.1, yes and no are booleans, and a reader may pass on the words.
-        said = text and isinstance(value, str) and value.lower() in _SAID
+        said = text and isinstance(value, str) and value.lower() in SAID
         return None if isinstance(value, bool) or said else "expected true or false"
     if hint is str:
         return None if isinstance(value, str) else "expected text"

@@ -178,7 +178,9 @@ def _line(record: Record) -> str:
 
 def _progress(state: FitState) -> str:
     if state.finished:
-        return f"finished after {len(state.history)} iterations"
+        restarts = len({record.restart for record in state.history})
+        together = f" of {restarts} restarts together" if restarts > 1 else ""
+        return f"finished after {len(state.history)} iterations{together}"
     return (
         f"restart {state.restart + 1}, {state.iteration} iterations done. Start the same command "
         "again to continue."

@@ -48,9 +48,9 @@ FITTING = {
     ),
     "tol": Parameter(
         "float",
-        "Stop when the improvement per iteration falls below this. For mixtures it is the gain in "
-        "log-likelihood per row in nats; for variational models the gain in the bound of all rows "
-        "together; for centres their summed squared movement relative to the mean variance of the "
+        "Stop when an iteration changes the model by less than this: for mixtures, the gain in "
+        "log-likelihood per row in nats; for variational models, the gain in the bound of all rows "
+        "together; for centres, their summed squared movement relative to the mean variance of the "
         "features.",
         "Lower it for more exact parameters, at the cost of more iterations.",
         "1e-3 for mixtures, 1e-4 for centres, 0 (exact) for kmedians.",

@@ -94,7 +94,7 @@ class Panel:
             self._iterated.append(event)
             self._outlook.iterated(event)
         elif isinstance(event, Saved):
-            self._saved = _saved(event)
+            self._saved = str(event)
         elif isinstance(event, Warned):
             self._warned.append(renamed(event.message, self._layer))
 
@@ -193,10 +193,6 @@ def _iterated(event: Iterated, restarts: int, left: str) -> str:
     return f"{', '.join(place)}: {', '.join([*facts, speed, *([left] if left else [])])}"
 
 
-def _saved(event: Saved) -> str:
-    return f"checkpoint after {event.iterations} iterations, saved in {event.where}"
-
-
 class PlainLines:
     """Print one line per event on standard error, for logs, and progress during long passes.
 
@@ -242,7 +238,7 @@ class PlainLines:
             self._outlook.iterated(event)
             return _iterated(event, self._outlook.restarts, self._outlook.left(event))
         if isinstance(event, Saved):
-            return _saved(event)
+            return str(event)
         if isinstance(event, Warned):
             return f"note: {renamed(event.message, self._layer)}"
         return ""

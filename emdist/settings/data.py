@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.inputs.layout import Layout, is_name, layout
 from emdist.inputs.layout_texts import corrected
@@ -19,6 +25,17 @@ LAYOUT = ("variables", "samples", "features", "select", "where")
 
 class _LayoutKeys(Section):
     """Base class of sections with the keys of a layout: checks how they are written."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        for name in ("variables", "samples", "features", "where"):
+            forms = schema["properties"][name]["anyOf"]
+            (several,) = (one for one in forms if one.get("type") == "array")
+            forms.append(several["items"])
+        return schema
 
     @field_validator(*LAYOUT, mode="before", check_fields=False)
     @classmethod

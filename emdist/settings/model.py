@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from emdist.dissimilarities.own import OwnPair
 from emdist.errors import ConfigError
+from emdist.inputs.expected import SAID
 from emdist.inputs.plugins import family_name, plugin, plugins
 from emdist.inputs.quoting import shown
 from emdist.inputs.validation import checked_options
@@ -30,8 +31,6 @@ WEIGHTS = "emdist.models.weights"
 
 #: Names of the L1 distance. They are refused, because its centre is not a mean but a median.
 _MEDIANS = ("manhattan", "l1", "cityblock")
-#: Words that YAML 1.1 reads as true and false, but YAML 1.2 as text.
-_SAID = {"yes": True, "on": True, "no": False, "off": False}
 
 
 class NoiseSection(Section):
@@ -45,7 +44,7 @@ class NoiseSection(Section):
 
 def _noise(value: Any) -> Any:
     """Return the section for ``true``, or for a weight alone."""
-    value = _SAID.get(value.lower(), value) if isinstance(value, str) else value
+    value = SAID.get(value.lower(), value) if isinstance(value, str) else value
     if isinstance(value, bool):
         return {} if value else None
     if isinstance(value, str):
@@ -63,7 +62,7 @@ def _short_forms(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [
         *schema["anyOf"],
         {"type": "boolean"},
-        {"type": "string", "pattern": f"^({'|'.join(map(_in_any_case, _SAID))})$"},
+        {"type": "string", "pattern": f"^({'|'.join(map(_in_any_case, SAID))})$"},
         {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     ]
 

@@ -48,6 +48,15 @@ def drawn(*events: Event, width: int = 100) -> str:
     return console.file.getvalue()
 
 
+def test_a_checkpoint_says_whose_iterations_it_counts() -> None:
+    assert str(Saved(20, "r")) == "checkpoint after 20 iterations, saved in r"
+    assert "after 88 iterations of 8 restarts together, saved" in str(Saved(88, "r", 1, 8))
+    assert "after 30 iterations of 3 models together, saved" in str(Saved(30, "r", 3, 3))
+    assert "of 3 models and 6 restarts together" in str(Saved(30, "r", 3, 6))
+    line = PlainLines(clock=lambda: 0.0)._line(Saved(88, "r", 1, 8))
+    assert line == "checkpoint after 88 iterations of 8 restarts together, saved in r"
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+import zarr
 
 from tests.support.command_line import Command
 
@@ -98,3 +99,72 @@ def test_a_group_in_a_zip_file_is_described_like_one_in_a_folder(
     assert file.code == folder.code == 0
     assert file.out == folder.out.replace("ocean.zarr", "ocean.zip")
     assert "lat 8 in chunks of 8" in file.out
+
+
+@pytest.mark.parametrize("command", ["fit", "sweep"])
+def test_rows_that_end_above_the_deepest_level_are_left_out(
+    emdist: Command, tmp_path: Path, command: str
+) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[5:8, 2] = np.nan
+    zarr.create_array(tmp_path / "x.zarr", data=x, chunks=(30, 3))
+    refused = emdist(command, "x.zarr", *FIT)
+    assert refused.code == 3
+    assert "pass --non-finite='drop' to leave these rows out" in refused.err
+    assert emdist(command, "x.zarr", *FIT, "--non-finite", "drop").code == 0
+    labels = zarr.open_array("run/labels.zarr/labels")[:]
+    assert np.flatnonzero(labels < 0).tolist() == [5, 6, 7]
+    assert emdist("label", "run", "x.zarr", "new.zarr", "--non-finite", "raise").code == 3
+    wrong = emdist(command, "x.zarr", *FIT, "--non-finite", "skip")
+    assert wrong.code == 2
+    assert "--non-finite: expected 'raise', 'drop' or 'missing', got 'skip'" in wrong.err
+
+
+def test_a_checkpoint_of_several_restarts_says_so(emdist: Command, ocean: str) -> None:
+    layout = ("--variables", "TEMP,PSAL", "--features", "depth", "--n-init", 3)
+    done = emdist("fit", ocean, *layout, *FIT)
+    assert " iterations of 3 restarts together, saved in " in done.err
+    assert " iterations of 3 restarts together" in emdist("inspect", "run").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("fit", "--colums", 3), "No such option: --colums"),
+        (("fit", "--sede", 3), "No such option: --sede (Possible options: --seed)"),
+        (("ingest", "--colums", 3), "(Possible options: --column)"),
+        (("flow", "cluster", "--overwrit"), "No such option: --overwrit"),
+    ],
+)
+def test_only_options_with_a_like_name_are_suggested(
+    emdist: Command, words: tuple[str, ...], told: str
+) -> None:
+    found = emdist(*words)
+    assert found.code == 2
+    assert told in found.err
+    assert "--tol" not in found.err
+
+
+def test_the_printed_configuration_of_rows_fits_and_sweeps(emdist: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    warm = np.where(np.arange(12) < 6, 10.0, 0.0)
+    dims = ("time", "depth", "lat", "lon")
+    grid = xr.Dataset(
+        {name: (dims, rng.normal(size=(4, 6, 12, 9)) + warm[:, None]) for name in ("TEMP", "PSAL")}
+    )
+    grid["land"] = ("lat", "lon"), (rng.random((12, 9)) < 0.2).astype("i1")
+    grid.land[3, 4] = 0
+    grid.TEMP[:, -1, 3, 4] = np.nan
+    grid.to_zarr(tmp_path / "ocean.zarr", consolidated=False)
+    Path("rows.yaml").write_text(emdist("config", "rows").out)
+    done = emdist("fit", "-f", "rows.yaml", "-k", 2, "--run", "run")
+    assert done.code == 0, done.err
+    summary = json.loads(Path("run/summary.json").read_text())
+    sea = int((grid.land == 0).sum())
+    assert sum(one["labelled"] for one in summary["components"]) == 4 * (sea - 1)
+    swept = emdist("sweep", "-f", "rows.yaml", "-k", "1..3", "--run", "swept")
+    assert swept.code == 0, swept.err
+    text = Path("rows.yaml").read_text().replace("# sweep: #", "sweep: #")
+    text = text.replace("#   n_components: 2..12", "  n_components: 1..2")
+    Path("both.yaml").write_text(text.replace("#   criterion", "  criterion"))
+    assert emdist("sweep", "-f", "both.yaml", "--run", "both").code == 0

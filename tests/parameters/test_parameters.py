@@ -134,6 +134,11 @@ ACCEPTED: list[dict[str, Any]] = [
     *({"sweep": {"n_components": [2], "criterion": name}}
       for name in (None, *CONFIGURATION["sweep.criterion"].choices)),
     {"sweep": {"n_components": [2], "families": ["diag", "full"]}},
+    {"sweep": {"n_components": [2], "memory": "1 GiB"}},
+    {"data": {"path": "x.zarr", "variables": "TEMP", "features": "depth"}},
+    {"data": {"path": "x.zarr", "variables": ["TEMP"], "samples": ["lat"]}},
+    *({"data": {"path": "x.zarr", "where": where}}
+      for where in ({"variable": "land", "below": 1}, [{"variable": "land", "equals": 0}], None)),
     {"data": {"path": "x.zarr", "storage_options": {"allow_http": True, "max_retries": 3}}},
     *({section: {key: None}} for section, key in (
         ("model", "options"), ("model", "assignment_options"), ("model", "weights_options"),
@@ -172,6 +177,8 @@ def test_the_schema_has_every_spelling_that_a_configuration_accepts(
         {"model": {"dissimilarity_options": 3}},
         {"model": {"precision": 32}},
         {"data": {"path": None}},
+        {"data": {"path": "x.zarr", "where": "land = 0"}},
+        {"sweep": {"n_components": [2], "memory": []}},
         {"data": {"path": "x.zarr", "storage_options": {"region": None}}},
         {"fit": {"seed": None}},
     ],

@@ -34,7 +34,7 @@ ESTIMATORS = sorted(
         ("Choose them (ingest.columns).", "Choose them (--column).", "Choose them (columns)."),
         ("of ingest.weight_column", "of --weight-column", "of weight_column"),
         ("Replace it (ingest.overwrite).", "Replace it (--overwrite).", "Replace it (overwrite)."),
-        ("or set data.non_finite to 'drop'", "or pass --set data.non_finite='drop'",
+        ("or set data.non_finite to 'drop'", "or pass --non-finite='drop'",
          "or set non_finite to 'drop'"),
         ("model.options.trials", "--set model.options.trials", "trials"),
         ("fit.schedule_options.groups", "--set fit.schedule_options.groups",
