@@ -92,7 +92,8 @@ class Summary:
             ("status", result["advice"].partition(". ")[0]),
             *(("doubt", doubt["message"]) for doubt in result["doubts"]),
             ("iterations", f"{result['iterations']:,} in restart {result['start'] + 1}"),
-            (self.model["objective"], f"{result['objective']:.10g}"),
+            # That of the final parameters, as `emdist label` and the table of a sweep show it.
+            (self.model["objective"], f"{result.get('final', result['objective']):.10g}"),
             ("labels", self.labels or "not written"),
             ("run folder", self.run),
             ("model", f"{self.model['name']}, {components}"),

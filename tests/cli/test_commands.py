@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -275,6 +276,18 @@ def test_no_labels(emdist: Command, data: Path) -> None:
 def test_labels_elsewhere(emdist: Command, data: Path) -> None:
     assert emdist("fit", data, "-k", 3, "--run", "r", "--labels", "there.zarr").code == 0
     assert zarr.open_array("there.zarr/labels", mode="r").shape == (300,)
+
+
+def test_fit_and_label_show_the_same_figure(emdist: Command) -> None:
+    x = np.random.default_rng(0).normal(size=(600, 2)) + np.repeat([[0], [2], [4]], 200, 0)
+    zarr.create_array("near.zarr", shape=x.shape, chunks=(100, 2), dtype="f8")[:] = x
+    for name, model in (("log-likelihood per row", "full"), ("inertia", "kmeans")):
+        run = f"runs/{model}"
+        fit = emdist("fit", "near.zarr", "-m", model, "-k", 3, "--run", run, "--max-iter", 2)
+        label = emdist("label", run, "near.zarr", f"{model}.zarr")
+        figures = [re.search(rf"\| {name} \| (\S+) \|", one.out) for one in (fit, label)]
+        first, second = (float(one[1]) for one in figures if one is not None)
+        assert first == pytest.approx(second, rel=1e-9)
 
 
 def test_weights(emdist: Command, data: Path) -> None:
