@@ -85,7 +85,8 @@ def _unreadable(name: str, variable: Any, error: Exception) -> DescribingArray:
 def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
     """Return the coordinates of a grid as variables of xarray, decoded, by name.
 
-    Those that cannot be read are left out, with a warning. Bounds of cells are no coordinates.
+    Those that cannot be read are left out, and those that cannot be decoded stay as they are
+    stored, both with a warning. Bounds of cells are no coordinates.
     """
     xr = need("xarray", "The result on the grid of the samples")
     found: dict[str, Any] = {}
@@ -94,15 +95,31 @@ def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
             continue
         try:
             values = one.read(tuple(slice(0, n) for n in one.shape))
+        except Exception as error:  # noqa: BLE001  codecs and stores raise exceptions of any kind
+            _warn(told_unreadable({one.name: _why(error)}))
+            continue
+        stored = xr.Variable(one.dims, values, dict(one.attributes))
+        try:
             attributes = dict(one.attributes)
             if "_FillValue" in attributes:
                 attributes["_FillValue"] = decoded_fill(attributes["_FillValue"], one.dtype)
-            stored = xr.Variable(one.dims, values, attributes)
-            found[one.name] = xr.conventions.decode_cf_variable(one.name, stored).load()
-        except Exception as error:  # noqa: BLE001  codecs and stores raise exceptions of any kind
-            why = f"{type(error).__name__}: {first_line(error)}"
-            warnings.warn(told_unreadable({one.name: why}), RuntimeWarning, stacklevel=5)
+            coded = xr.Variable(one.dims, values, attributes)
+            found[one.name] = xr.conventions.decode_cf_variable(one.name, coded).load()
+        except Exception as error:  # noqa: BLE001  xarray raises exceptions of any kind
+            found[one.name] = stored
+            _warn(
+                f"The coordinate {one.name} has the values that are stored, because xarray cannot "
+                f"decode it ({_why(error)})."
+            )
     return found
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=6)
 
 
 def _chunks(stored: Any) -> tuple[int, ...]:

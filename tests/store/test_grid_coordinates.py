@@ -112,6 +112,35 @@ def test_a_coordinate_that_cannot_be_read_is_told_and_left_out(tmp_path: Path) -
         assert_described(xr.open_zarr(tmp_path / name).labels, field(), ALL - {"lon2"})
 
 
+def test_a_coordinate_that_cannot_be_decoded_stays_as_it_is_stored(tmp_path: Path) -> None:
+    path = stored(tmp_path / "d.zarr")
+    array = zarr.open_array(f"{path}/day", mode="r+")
+    array.attrs["units"] = "days since the flood"
+    rows = emdist.rows(path, "T", features="t")
+    model = fitted(rows)
+    with pytest.warns(RuntimeWarning, match="coordinate day has the values that are stored"):
+        labels = model.predict(rows)
+    assert np.array_equal(labels["day"].values, array[:])
+    assert labels["day"].attrs["units"] == "days since the flood"
+    assert_described(labels.drop_vars("day"), field(), ALL - {"day"})
+    model.label(rows, tmp_path / "labels")
+    kept = zarr.open_array(tmp_path / "labels/day")
+    assert np.array_equal(kept[:], array[:])
+    assert kept.attrs["units"] == "days since the flood"
+
+
+def test_times_of_another_calendar_are_kept(tmp_path: Path) -> None:
+    pytest.importorskip("cftime")
+    days = xr.date_range("2000-02-28", periods=9, calendar="360_day", use_cftime=True)
+    ds = field().assign_coords(day=("x", days))
+    for data in (ds, stored(tmp_path / "d.zarr", ds)):
+        rows = emdist.rows(data, "T", features="t")
+        model = fitted(rows)
+        assert_described(model.predict(rows), ds, ALL)
+        model.label(rows, tmp_path / "labels", overwrite=True)
+        assert_described(xr.open_zarr(tmp_path / "labels").labels, ds, ALL)
+
+
 def test_names_that_cannot_be_stored_are_told_and_kept_in_memory(tmp_path: Path) -> None:
     ds = field().assign_coords(
         {"my area": (("y", "x"), np.ones(SHAPE[1:])), "a/b": ("y", range(8))}
