@@ -79,26 +79,21 @@ class Box:
     @property
     def region(self) -> tuple[slice, ...]:
         """The box as slices of the grid."""
-        pairs = zip(self.start, self.size, strict=True)
-        return tuple(slice(first, first + n) for first, n in pairs)
+        return tuple(slice(a, a + n) for a, n in zip(self.start, self.size, strict=True))
 
     def place(self, row: int) -> str:
         """Return where row `row` of the box lies in the stored arrays, for messages."""
         at = np.unravel_index(row, self.size)
-        parts = zip(range(len(at)), at, self.start, strict=True)
-        return ", ".join(f"{self.names[k]} {self._stored(k, int(i) + a)}" for k, i, a in parts)
+        return ", ".join(self._told(axis, int(i)) for axis, i in enumerate(at))
 
     def __str__(self) -> str:
-        parts = enumerate(zip(self.names, self.start, self.size, strict=True))
-        return ", ".join(
-            f"{name} {self._stored(k, a)}..{self._stored(k, a + n - 1)}"
-            for k, (name, a, n) in parts
-        )
+        return ", ".join(self._told(axis, 0, n - 1) for axis, n in enumerate(self.size))
 
-    def _stored(self, axis: int, at: int) -> int:
-        """Return the position in the stored arrays of position `at` of the grid."""
-        taken = dict(self.taken).get(self.names[axis])
-        return at + self.origin[axis] if taken is None else taken[at]
+    def _told(self, axis: int, *at: int) -> str:
+        """Return positions of the box along one dimension as those of the stored arrays."""
+        name, first, origin = self.names[axis], self.start[axis], self.origin[axis]
+        stored = dict(self.taken).get(name, range(origin, origin + self.shape[axis]))
+        return f"{name} {'..'.join(str(stored[first + i]) for i in at)}"
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from emdist.store.grids.coordinates import DescribingArray, described_grid
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
-from emdist.store.grids.variables import natural, unknown
-from emdist.store.sources.references import reference
+from emdist.store.grids.variables import Members, natural, unknown
+from emdist.store.sources.references import ArrayRef, reference
 
 
 def is_dataset(x: Any) -> bool:
@@ -249,9 +249,27 @@ def check_weights_beside(x: Any, weight: Any) -> None:
         If both have a coordinate of the rows, and these differ.
     """
     if is_a(weight, "xarray", "DataArray") and weight.dims == x.dims[:1]:
-        data, own = DatasetMembers(x, "none"), DatasetMembers(weight, "none")
-        (dim,) = own.only().dims
-        check_weights_along(dim, "sample_weight", own.coordinate(dim), data.coordinate(dim))
+        _check_weights(DatasetMembers(x, "none"), weight)
+
+
+def check_stored_weights(ref: ArrayRef, weight: Any) -> None:
+    """Check that a DataArray of weights belongs to the rows of the array `ref`.
+
+    Raises
+    ------
+    WeightError
+        If both have a coordinate of the rows, and these differ.
+    """
+    if is_a(weight, "xarray", "DataArray"):
+        data = StoredMembers(ref)
+        if weight.dims == data.only().dims[:1]:
+            _check_weights(data, weight)
+
+
+def _check_weights(data: Members, weight: Any) -> None:
+    own = DatasetMembers(weight, "none")
+    (dim,) = own.only().dims
+    check_weights_along(dim, "sample_weight", own.coordinate(dim), data.coordinate(dim))
 
 
 def _attributes(x: Any, dim: str) -> dict[str, Any]:

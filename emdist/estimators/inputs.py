@@ -12,7 +12,12 @@ from emdist.composition.make import ahead_source
 from emdist.composition.reach import check_reach
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DtypeError, WeightError
-from emdist.estimators.datasets import DatasetMembers, in_two_dimensions, is_dataset
+from emdist.estimators.datasets import (
+    DatasetMembers,
+    check_stored_weights,
+    in_two_dimensions,
+    is_dataset,
+)
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.xarray_forms import decoded_array
 from emdist.inputs.arrays import as_array, real_array
@@ -182,6 +187,8 @@ def make_source(
             corrupt=reading.corrupt_chunks,
             decode=reading.decode,
         )
+        if not isinstance(x, Rows):
+            check_stored_weights(reference(x), sample_weight)
         check_reach(engine, *stored.refs)
         return ahead_source(stored, engine)
     weights = _weights(sample_weight)

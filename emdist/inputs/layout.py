@@ -196,7 +196,9 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "dtype"):
         found = np.asarray(value)
-        value = (np.datetime_as_string(found) if found.dtype.kind == "M" else found).tolist()
+        if found.dtype.kind == "M":
+            found = np.datetime_as_string(found)
+        value = (found.astype(str) if found.dtype.kind == "m" else found).tolist()
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(one) for one in value]
     return value

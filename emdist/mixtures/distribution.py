@@ -270,7 +270,8 @@ class MixtureDistribution:
                 f"Mixtures of {self.n_features} and of {other.n_features} feature(s) cannot be "
                 "added; expected the same features in both."
             )
-        if match(self.feature_names, other.feature_names) is Match.OTHER_ORDER:
+        how = match(self.feature_names, other.feature_names)
+        if how is Match.OTHER_ORDER:
             told = both(self.feature_names, other.feature_names, "This mixture", "the other")
             raise FeatureNamesError(
                 f"Mixtures of the same features in another order cannot be added. {told} Bring "
@@ -280,7 +281,7 @@ class MixtureDistribution:
             (self.family, self.components), (other.family, other.components)
         )
         weights = np.outer(self.weights, other.weights).ravel()
-        names = self.feature_names if self.feature_names == other.feature_names else None
+        names = self.feature_names if how is Match.SAME else None
         return self._of(family, weights, components, names)
 
     def _of(

@@ -33,7 +33,9 @@ def mean_of(rows: Any, **given: Any) -> Any:
 LATS = np.array([60.0, 0.1, -60.0, -80.0])
 
 
-@pytest.mark.parametrize("form", ["rows", "path", "plain path", "array", "lazy array"])
+@pytest.mark.parametrize(
+    "form", ["rows", "path", "plain path", "plain rows", "array path", "array", "lazy array"]
+)
 def test_weights_of_other_rows_are_refused(form: str, tmp_path: Path) -> None:
     ds = xr.Dataset({"v": (("lat", "n"), RNG.normal(size=(4, 3)))}, coords={"lat": LATS})
     ds.to_zarr(tmp_path / "x.zarr", consolidated=False)
@@ -41,6 +43,8 @@ def test_weights_of_other_rows_are_refused(form: str, tmp_path: Path) -> None:
         "rows": emdist.rows(ds, "v", samples="lat"),
         "path": emdist.rows(tmp_path / "x.zarr", "v", samples="lat"),
         "plain path": emdist.rows(tmp_path / "x.zarr" / "v", samples="lat"),
+        "plain rows": emdist.rows(tmp_path / "x.zarr" / "v"),
+        "array path": tmp_path / "x.zarr" / "v",
         "array": ds["v"],
         "lazy array": ds["v"].chunk(),
     }[form]

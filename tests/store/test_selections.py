@@ -175,6 +175,11 @@ def test_a_value_is_found_as_xarray_finds_it_and_no_other_one() -> None:
         at(["B02", "B03"], 2)
     with pytest.raises(ConfigError, match="values such as 1 days"):
         at(np.array([1], "m8[D]"), 1)
+    hours = np.array([1, 2, 30], "m8[h]").astype("m8[ns]")
+    assert at(hours, "2h") == at(hours, "2 hours") == at(hours, np.timedelta64(2, "h")) == [1]
+    assert at(hours, ["1h", "1 days"]) == [0, 1]
+    with pytest.raises(ShapeError, match="from 1 hours to 30 hours"):
+        at(hours, ["2 days", None])
     with pytest.raises(ConfigError, match="with a value twice"):
         at([1.0, 2.0], {"values": [1, 1.0]})
 

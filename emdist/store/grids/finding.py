@@ -107,7 +107,7 @@ def _texts(values: Array) -> Array:
 
 
 def _is_ordered(values: Array) -> bool:
-    return values.dtype.kind in "iufM" or _is_calendar(values)
+    return values.dtype.kind in "iufMm" or _is_calendar(values)
 
 
 def _is_calendar(values: Array) -> bool:
@@ -124,11 +124,15 @@ def _comparable(dim: str, values: Array, wanted: Any) -> tuple[Array, Any]:
         if values.dtype.kind == "M":
             like = np.datetime64(_date(wanted)[0])
             return values.astype(f"datetime64[{np.datetime_data(like.dtype)[0]}]"), like
+        if values.dtype.kind == "m" and isinstance(wanted, str):
+            import pandas as pd  # type: ignore[import-untyped]  # xarray made the values
+
+            return values, pd.Timedelta(wanted).to_timedelta64()
         if values.dtype.kind == "O":
             parts = _date(wanted)[1]
             type(values[0])(*parts, *(1, 1)[len(parts) - 1 :])  # raises if it does not exist
             return _numbered(values, len(parts)), _number(parts)
-        if not isinstance(wanted, str | bool):
+        if values.dtype.kind != "m" and not isinstance(wanted, str | bool):
             return values, wanted
     except (TypeError, ValueError):
         pass
@@ -169,7 +173,7 @@ def _number(parts: tuple[int, ...]) -> int:
 
 def _same(keys: Array, like: Any) -> Array:
     """Return where values are meant by one value of their kind."""
-    if keys.dtype.kind == "M":
+    if keys.dtype.kind in "Mm":
         return np.asarray(keys == like)
     if keys.dtype.kind != "f":
         return equal(keys, [like])
