@@ -26,8 +26,6 @@ from emdist.settings.config import make_config
         ("time=..", [None, None]),
         ("depth=:500", [None, 500]),
         ("depth=10.5:", [10.5, None]),
-        ("time=:", [None, None]),
-        ("time=..", [None, None]),
         ("lat=-60:-30", [-60, -30]),
         ("time=2020:2023", [2020, 2023]),
         ("time=2020-01:2020-03", ["2020-01", "2020-03"]),
