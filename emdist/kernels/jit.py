@@ -37,6 +37,14 @@ def jit(function: Callable[A, R]) -> Callable[A, R]:
     return _compiled(function)
 
 
+def pasted(function: Callable[A, R]) -> Callable[A, R]:
+    """Paste the code of `function` into each kernel that calls it.
+
+    Otherwise numba compiles it by itself first, and then again within each kernel.
+    """
+    return cast(Callable[A, R], numba.njit(nogil=True, inline="always")(function))
+
+
 def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
     """Compile as `jit`, but allow reordered terms, so that sums along a row are vectorised.
 

@@ -13,11 +13,11 @@ import pytest
 import emdist
 
 PROGRAM = """
-from emdist.kernels.vector.lloyd import nearest_sums, _sums
+from emdist.kernels.vector.lloyd import nearest_sums, _block
 import numpy as np
 x = np.ones((3, 2))
 nearest_sums(x, np.zeros(2), x, np.zeros(3), x, None)
-print(sum(_sums.stats.cache_hits.values()), sum(_sums.stats.cache_misses.values()))
+print(sum(_block.stats.cache_hits.values()), sum(_block.stats.cache_misses.values()))
 """
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import pasted
 
 Array = NDArray[Any]
 Index = NDArray[np.int32]
@@ -90,7 +90,7 @@ def beside(parts: Sequence[tuple[NDArray[np.int64], Lines | None]], d: int) -> L
     return _lines(*pairs, extras=extras)
 
 
-@jit
+@pasted
 def fill_extras(d: Any, extras: Array, panel: Array) -> None:
     """Fill the lines after the features of a panel (lines, rows): the ones, and the extras."""
     panel[d, :] = 1.0

@@ -60,40 +60,6 @@ def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array
     return gather_rows(x, a, b, origin, means, labels, weight, best, n, t)
 
 
-@jit
-def _label(x: Array, a: Any, b: Any, origin: Array, eta: Array, offset: Array,
-           panel: Array, best: Array, labels: Array) -> None:  # fmt: skip
-    """Label the rows of a panel: the lowest index among the highest scores."""
-    fill_panel(x, a, b, origin, panel)
-    best[:] = -np.inf
-    labels[:] = 0
-    best_of_panel(panel, eta, offset, best, labels)
-
-
-@jit
-def _panels(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
-            panel: Array, best: Array, labels: Array, n: Array, t: Array) -> Any:  # fmt: skip
-    """Do what `_sums` does, in arrays that the caller owns, because they are borrowed here."""
-    x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
-    means, weight, panel = borrowed(means), borrowed(weight), borrowed(panel)
-    best, labels, n, t = borrowed(best), borrowed(labels), borrowed(n), borrowed(t)
-    total = 0.0
-    for a in range(0, x.shape[0], len(best)):
-        b = min(a + len(best), x.shape[0])
-        _label(x, a, b, origin, eta, offset, panel, best, labels)
-        total += _gather(x, a, b, origin, means, labels, weight, best, n, t)
-    return total
-
-
-@jit
-def _sums(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
-          rows: Any, n: Array, t: Array) -> Any:  # fmt: skip
-    """Add the rows of a block to n and t; return the weighted squared distances in total."""
-    panel = aligned((1, x.shape[1], rows), eta)[0]
-    best, labels = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
-    return _panels(x, origin, eta, offset, means, weight, panel, best, labels, n, t)
-
-
 @jit_sums
 def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                out: Array) -> None:  # fmt: skip
@@ -108,28 +74,42 @@ def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Ar
 
 
 @jit
-def _rows(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
-          means: Array, rows: Any, labels: Array, distance: Array) -> None:  # fmt: skip
-    """Fill labels and squared distances (m,) of the rows of a block."""
-    panel = aligned((1, x.shape[1], rows), eta)[0]
-    best, own = np.empty(rows, eta.dtype), np.empty(rows, np.int32)
-    _labelled(x, origin, eta, offset, whole, about, means, panel, best, own, labels, distance)
+def _block(x: Array, origin: Array, eta: Array, offset: Array, means: Array, weight: Array,
+           whole: Array, about: Array, panel: Array, best: Array, own: Array, n: Array, t: Array,
+           labels: Array, distance: Array) -> Any:  # fmt: skip
+    """Label the rows of a block: each gets the lowest index among its highest scores.
 
-
-@jit
-def _labelled(x: Array, origin: Array, eta: Array, offset: Array, whole: Array, about: Array,
-              means: Array, panel: Array, best: Array, own: Array, labels: Array,
-              distance: Array) -> None:  # fmt: skip
-    """Do what `_rows` does, in arrays that the caller owns, because they are borrowed here."""
+    If `labels` is empty, add the rows to n and t, and return their weighted squared distances in
+    total. Otherwise fill labels and squared distances. One kernel does both, because most of the
+    time to compile it goes into the labels. All arrays belong to the caller, so they are borrowed.
+    """
     x, origin, eta, offset = borrowed(x), borrowed(origin), borrowed(eta), borrowed(offset)
-    whole, about, means = borrowed(whole), borrowed(about), borrowed(means)
-    panel, best, own = borrowed(panel), borrowed(best), borrowed(own)
+    means, weight, panel = borrowed(means), borrowed(weight), borrowed(panel)
+    best, own, n, t = borrowed(best), borrowed(own), borrowed(n), borrowed(t)
+    whole, about = borrowed(whole), borrowed(about)
     labels, distance = borrowed(labels), borrowed(distance)
+    total = 0.0
     for a in range(0, x.shape[0], len(best)):
         b = min(a + len(best), x.shape[0])
-        _label(x, a, b, origin, eta, offset, panel, best, own)
-        labels[a:b] = own[: b - a]
-        _distances(whole, a, b, about, means, own, distance)
+        fill_panel(x, a, b, origin, panel)
+        for i in range(len(best)):
+            best[i] = -np.inf
+            own[i] = 0
+        best_of_panel(panel, eta, offset, best, own)
+        if len(labels):
+            for i in range(b - a):
+                labels[a + i] = own[i]
+            _distances(whole, a, b, about, means, own, distance)
+        else:
+            total += _gather(x, a, b, origin, means, own, weight, best, n, t)
+    return total
+
+
+def _room(x: Array, eta: Array) -> tuple[Array, Array, Array]:
+    """Return a panel, and room for the best score and the label of each of its rows."""
+    rows = panel_rows(eta.dtype.itemsize)
+    panel = aligned((x.shape[1], rows), eta.dtype)
+    return panel, np.empty(rows, eta.dtype), np.empty(rows, np.int32)
 
 
 def nearest_sums(
@@ -152,14 +132,15 @@ def nearest_sums(
     weight
         (m,) sample weights, or None for 1.
     """
-    ready = pack_components(eta, offset)
-    rows, none = panel_rows(eta.dtype.itemsize), np.empty(0)
+    ready, own = pack_components(eta, offset), _room(x, eta)
+    none, unlabelled = np.empty(0), np.empty(0, np.int32)
     wide = widened(means)
     n, t, total = np.zeros(len(wide)), np.zeros(wide.shape), 0.0
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        total += _sums(part, widened(where), *ready, wide, w, rows, n, t)
+        where, about = widened(where), widened(origin)
+        total += _block(part, where, *ready, wide, w, part, about, *own, n, t, unlabelled, none)
     return n, np.ascontiguousarray(t[:, : means.shape[1]]), total
 
 
@@ -171,10 +152,13 @@ def nearest_rows(
     The distances are those of the rows as stored to their centres, in float64.
     """
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
-    ready = pack_components(eta, offset)
-    rows = panel_rows(eta.dtype.itemsize)
+    ready, own = pack_components(eta, offset), _room(x, eta)
+    none, sums = np.empty(0), np.empty((0, 0))
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         whole, about = readable(x[a:b], origin, np.dtype(np.float64))
-        _rows(part, where, *ready, whole, about, means, rows, labels[a:b], distance[a:b])
+        _block(
+            part, where, *ready, means, none, whole, about, *own, none, sums, labels[a:b],
+            distance[a:b],
+        )  # fmt: skip
     return labels, distance

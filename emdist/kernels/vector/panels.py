@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -100,15 +101,14 @@ def pack_components(eta: Array, offset: Array) -> tuple[Array, Array]:
     return np.ascontiguousarray(packed), least
 
 
-@jit
-def aligned(shape: Any, like: Array) -> Array:
-    """Return an uninitialised array with three axes and the numbers of `like`.
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an uninitialised array whose vectors each lie in one cache line, and not across two.
 
-    Each of its vectors lies within one cache line, and not across two.
+    Kernels get such arrays from their callers: numba takes half a second to compile what makes one.
     """
-    size, item = shape[0] * shape[1] * shape[2], like.itemsize
-    room = np.empty(size + CACHE_LINE // item, like.dtype)
-    first = -room.ctypes.data % CACHE_LINE // item
+    size, item = math.prod(shape), dtype.itemsize
+    room = np.empty(size + CACHE_LINE // item, dtype)
+    first = -room.__array_interface__["data"][0] % CACHE_LINE // item
     return room[first : first + size].reshape(shape)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import jit, pasted
 from emdist.kernels.tiles.assign import LOWEST
 from emdist.kernels.tiles.tiles import tiles
 from emdist.kernels.vector.gathering import gather_line, gather_lines, gather_two_lines
@@ -37,7 +37,7 @@ _STRETCH = 1 << 16
 _CACHE, _MOST = 1 << 20, 16
 
 
-@jit
+@pasted
 def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array, raw: Array,
             t: Array) -> Array:  # fmt: skip
     """Compute T(x) of the rows of a panel, line by line; it is x itself if `t` has no lines."""
@@ -49,13 +49,15 @@ def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array
     return t
 
 
-@jit
+@pasted
 def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
            total: Array, share: Array) -> None:  # fmt: skip
     """Turn scores of a panel into responsibilities, times the weights of rows a to b of a block."""
     total[:] = 0.0
     exponentials_of_panel(resp, best, lowest, total)
-    share[:] = 1.0 / total
+    # Loops, because numba compiles the texts of errors for an assignment of arrays: two seconds.
+    for i in range(len(share)):
+        share[i] = 1.0 / total[i]
     if len(weight):
         for i in range(b - a):
             share[i] *= weight[a + i]
@@ -65,7 +67,7 @@ def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
             resp[j, i] *= share[i]
 
 
-@jit
+@pasted
 def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: Array) -> None:
     """Add responsibilities times statistics of the first `used` panels to `out`."""
     for column in range(0, pairs.shape[0], few.shape[1]):
@@ -84,7 +86,11 @@ def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: A
 def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
             extras: Array, weight: Array, lowest: Any, raw: Array, t: Array, few: Array,
             resp: Array, share: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
-    """Do what `_sums` does, in arrays that the caller owns, because they are borrowed here."""
+    """Fill best and total (mixtures, panels, rows) for all rows of a block, and add to out.
+
+    Mixture m has the components up to `ends[m]`; out (k, width) has the sums of all. If `t` has no
+    lines, T(x) is x. All arrays belong to the caller, so they are borrowed.
+    """
     x, origin, pairs, extras = borrowed(x), borrowed(origin), borrowed(pairs), borrowed(extras)
     eta, offset, weight = borrowed(eta), borrowed(offset), borrowed(weight)
     raw, t, few, resp = borrowed(raw), borrowed(t), borrowed(few), borrowed(resp)
@@ -108,26 +114,6 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pai
             used += 1
             done += 1
         _gather(raw, used, pairs, resp, few, out)
-
-
-@jit
-def _sums(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
-          extras: Array, direct: bool, weight: Array, lowest: Any, best: Array, total: Array,
-          out: Array) -> None:  # fmt: skip
-    """Fill best and total (mixtures, panels, rows) for all rows of a block, and add to out.
-
-    Mixture m has the components up to `ends[m]`; out (k, width) has the sums of all. `direct` says
-    that T(x) is x.
-    """
-    rows, k = best.shape[2], len(offset)
-    raw = aligned((_PANELS, x.shape[1] + 1 + extras.shape[0], rows), eta)
-    t = aligned((1, 0 if direct else eta.shape[1], rows), eta)[0]
-    few = aligned((_PANELS, STATISTICS, rows), eta)
-    resp = aligned((_PANELS, k, rows), eta)
-    raw[:] = 0.0
-    few[:] = 0.0
-    _panels(x, origin, eta, offset, ends, pairs, extras, weight, lowest, raw, t, few, resp,
-            np.empty(rows, eta.dtype), best, total, out)  # fmt: skip
 
 
 def posterior_sums(
@@ -195,12 +181,19 @@ def _posteriors(
     lowest, none = dtype.type(LOWEST[dtype.name]), np.empty(0)
     panels = -(-min(len(x), _STRETCH) // rows)
     best, total = np.empty((2, len(mixtures), panels, rows), dtype)
-    direct, logs = lines.direct(d), np.empty(panels * rows)
+    lines_of_t = 0 if lines.direct(d) else width
+    raw = aligned((_PANELS, d + 1 + lines.extras.shape[0], rows), dtype)
+    t = aligned((lines_of_t, rows), dtype)
+    few = aligned((_PANELS, STATISTICS, rows), dtype)
+    resp = aligned((_PANELS, len(least), rows), dtype)
+    raw[:] = 0.0
+    few[:] = 0.0
+    share, logs = np.empty(rows, dtype), np.empty(panels * rows)
     for a, b in tiles(len(x), _STRETCH):
         part, where = readable(x[a:b], origin, dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        _sums(part, where, eta, least, ends, gathered, lines.extras, direct, w, lowest,
-              best, total, out)  # fmt: skip
+        _panels(part, where, eta, least, ends, gathered, lines.extras, w, lowest, raw, t, few,
+                resp, share, best, total, out)  # fmt: skip
         for m in range(len(mixtures)):
             found = _log_sums(best[m], total[m], logs[: len(part)])
             objective[m] += float(found.sum() if weight is None else w @ found)
