@@ -73,7 +73,7 @@ KEYS: Mapping[str, str] = {
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
     "run": "folder key",
     "labels": "path write outputs components overwrite storage_options",
-    "cluster": "kind memory n_workers threads threads_per_worker memory_limit address "
+    "cluster": "kind memory cache n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",
     "sweep": "n_components families criterion allow_degenerate sums_memory",
 }

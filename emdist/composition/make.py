@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from emdist.composition.footprint import sample_size
-from emdist.composition.memory import shown_size
 from emdist.composition.model import CENTROIDS, make_model, named
 from emdist.composition.recipe import Recipe
 from emdist.composition.start_file import read_start as read_start
 from emdist.composition.sweep_config import SweepConfig
 from emdist.composition.tolerances import make_stop
-from emdist.engines.budget import AT_WORST, shares, spare
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, StartError
 from emdist.fit.events import Listener, unheard
@@ -36,7 +32,6 @@ from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.validation import checked_options
 from emdist.interfaces import Engine, Source
 from emdist.prepare.source import planned
-from emdist.runtime.cache import RESIDENT
 from emdist.settings.config import (
     CLUSTERS,
     ClusterSection,
@@ -48,9 +43,6 @@ from emdist.store.grids.opening import stored_source, stored_weights
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import digest
-from emdist.store.sources.ahead import READ_AHEAD, Ahead
-from emdist.store.sources.buffered import Buffered
-from emdist.store.sources.resident import Keep
 from emdist.store.sources.sizes import largest_block, smaller_blocks
 from emdist.store.sources.zarr_source import ArrayRef
 
@@ -121,54 +113,6 @@ def make_engine(
         # A cluster that releases idle workers needs as long for new ones as for the first.
         patience = max(DaskEngine.workers_timeout, getattr(cluster, "timeout", 0.0))
         yield DaskEngine(client, stall_timeout=section.stall_timeout, workers_timeout=patience)
-
-
-@contextmanager
-def kept_source(section: ClusterSection, source: Source, engine: Engine) -> Iterator[Source]:
-    """Yield `source`, read ahead and kept in memory within the budget; at the end, forget it.
-
-    Raises
-    ------
-    ConfigError
-        If ``cluster.memory`` cannot even hold the blocks in progress.
-    """
-    ready = ahead_source(source, engine, section.memory_bytes, keep=True)
-    try:
-        yield ready
-    finally:
-        if isinstance(ready, Buffered) and ready.ahead is not None:
-            RESIDENT.forget(ready.ahead.owner)
-            READ_AHEAD.forget(ready.ahead.owner)
-
-
-def ahead_source(
-    source: Source, engine: Engine, memory: int | None = None, keep: bool = False
-) -> Source:
-    """Return `source` with read-ahead, and with blocks kept if `keep`. See `kept_source`."""
-    if not isinstance(source, Buffered):
-        return source
-    block = largest_block(source)
-    if isinstance(engine, LocalEngine):
-        threads = engine.at_work(len(source))
-        spared = None if memory is None else spare(memory, threads, block)
-        if memory is not None and spared is not None and spared < 0:
-            fitting = int(block + spared / (AT_WORST * threads))
-            raise ConfigError(
-                f"cluster.memory is {shown_size(memory)}, but {threads} thread(s) with blocks "
-                f"of {block >> 20} MiB need about {memory - spared >> 20} MiB. "
-                f"{smaller_blocks(source, fitting)} Or use fewer threads, or more memory."
-            )
-        ahead, kept = shares(spared, threads, block)
-    elif (client := getattr(engine, "client", None)) is not None:
-        from emdist.engines.dask.memory import shares_of_workers
-
-        ahead, kept = shares_of_workers(client, block, memory)
-    else:
-        return source  # It is the user's own engine, of whose memory nothing is known.
-    owner = uuid.uuid4().hex
-    resident = Keep(owner, kept) if keep and kept >= block else None
-    ready: Source = replace(source, keep=resident, ahead=Ahead(owner, ahead))
-    return ready
 
 
 def make_survey(source: Source, recipe: Recipe) -> SurveyTask:

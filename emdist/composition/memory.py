@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from emdist.composition.footprint import Footprint, footprint
 from emdist.composition.recipe import Recipe
-from emdist.engines.budget import AT_WORST, BASE, available_memory
+from emdist.engines.budget import AT_WORST, BASE
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.fit.together.lockstep import BUDGET
+from emdist.inputs.quoting import shown_size
 from emdist.interfaces import Engine, Source
+from emdist.runtime.memory import available_memory
 from emdist.store.labels.outputs import OUTPUTS, needs_posterior
 from emdist.store.sources.plan import longest
 from emdist.store.sources.sizes import largest_block
@@ -59,6 +61,22 @@ class MemoryBudget:
         return int(most + waiting + bundled + work)
 
 
+@dataclass(frozen=True)
+class Needs:
+    """The memory that fits need.
+
+    Attributes
+    ----------
+    here
+        The bytes for parameters, sums and blocks in this process.
+    of_worker
+        Returns the bytes that a worker with so many threads needs besides its blocks.
+    """
+
+    here: int
+    of_worker: Callable[[int], int]
+
+
 def _waiting(one: Footprint) -> int:
     """Return the bytes that a fit holds while others are at work."""
     return 3 * one.params + one.records + _START
@@ -70,10 +88,8 @@ def checked_memory(
     engine: Engine | None,
     memory: int | None = None,
     outputs: Sequence[str] = (),
-) -> Callable[[int], int]:
-    """Check memory; return a function of threads to a worker's bytes besides its blocks.
-
-    The function returns what a worker with that many threads needs for `recipes`.
+) -> Needs:
+    """Return the memory that fits need, after a check that it is there.
 
     Parameters
     ----------
@@ -98,9 +114,8 @@ def checked_memory(
     # A block in progress counts AT_WORST times, and what is made of it counts once.
     block = largest_block(source) + int(labels / AT_WORST)
     budget = MemoryBudget(memory, threads, block)
-    check_fit(recipes, source, budget)
-    found = [footprint(one, source) for one in recipes]
-    return lambda count: max(one.computing(count) for one in found) + count * labels
+    here, found = check_fit(recipes, source, budget), [footprint(one, source) for one in recipes]
+    return Needs(here, lambda count: max(one.computing(count) for one in found) + count * labels)
 
 
 def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int:
@@ -112,13 +127,13 @@ def _labels_bytes(source: Source, n_columns: int, outputs: Sequence[str]) -> int
     return longest(source.bounds) * n_columns * (8 + (4 if stored else 0))
 
 
-def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -> None:
-    """Raise ConfigError if `budget` cannot hold what the fits of `recipes` need together."""
+def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -> int:
+    """Return the bytes that `recipes` need together; ConfigError if `budget` cannot hold them."""
     found = [footprint(one, source) for one in recipes]
     starts, blocks = recipes[0].fit.n_init, len(source)
     needed, free = budget.needed(found, starts, blocks), budget.free
     if needed <= free:
-        return
+        return needed
     largest = recipes[max(range(len(found)), key=lambda i: found[i].driver)]
 
     def fits(k: int) -> bool:
@@ -185,8 +200,3 @@ def check_result(rows: int, columns: int) -> None:
             "Save the model, and write them to disk instead: emdist label MODEL DATA OUT -o "
             f"{'responsibilities' if columns else 'labels'}."
         )
-
-
-def shown_size(nbytes: float) -> str:
-    """Return bytes in a readable form: MiB, or GiB with one digit."""
-    return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**30 else f"{-(-int(nbytes) >> 20)} MiB"

@@ -2,38 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from pathlib import Path
-
-import psutil
-
 #: The bytes of a process with everything imported and compiled, measured as 215-250 MB.
 BASE = 250 << 20
 #: The peak memory of a thread, as a multiple of a block's decoded size: the block, its stored
 #: chunks, its labels, and memory that the allocator has not returned yet.
 AT_WORST = 3.0
-
-
-#: Where Linux states the memory limit and use of a control group (versions 2 and 1).
-_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-    ),
-)
-
-
-def available_memory() -> int:
-    """Return the bytes that this process can still take, limited by machine and control group."""
-    found = [int(psutil.virtual_memory().available)]
-    for limit, used in _GROUPS:
-        with suppress(OSError, ValueError):  # The file holds "max" if there is no limit.
-            # The kernel can free the page cache of files, so only the process's own memory counts
-            # as used.
-            taken = min(int(Path(used).read_text()), psutil.Process().memory_info().rss)
-            found.append(int(Path(limit).read_text()) - taken)
-    return max(0, min(found))
 
 
 def spare(memory: int, threads: int, block_bytes: int) -> int:

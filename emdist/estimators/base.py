@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY
 from typing import Any, Self, TypeVar
 
@@ -14,6 +15,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from emdist.composition.caching import kept_source
 from emdist.composition.make import make_plan
 from emdist.composition.memory import check_result, checked_memory
 from emdist.composition.model import make_model
@@ -34,7 +36,7 @@ from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
 from emdist.fit.fitted import Collect, result
 from emdist.fit.observed import observed_source
-from emdist.fit.prepared_blocks import held_prepared
+from emdist.fit.prepared_blocks import held_prepared, uncached
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import check_total
@@ -49,7 +51,7 @@ from emdist.prepare.making import make_steps, steps_as_config
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.source import has_known_width, planned, prepared
 from emdist.quality.doubts import doubts_of, unfinished
-from emdist.settings.config import FitSection, ModelSection, Section
+from emdist.settings.config import ClusterSection, FitSection, ModelSection, Section
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 from emdist.wording import worded
@@ -81,6 +83,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
     non_finite: NonFinite = "raise"
     decode: Decode = "cf"
     prepare: Sequence[Any] | None = None
+    cache: str = "auto"
 
     @classmethod
     def _fits(cls, section: ModelSection) -> bool:
@@ -109,6 +112,11 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
     def __sklearn_is_fitted__(self) -> bool:
         return "_fitted" in self.__dict__
 
+    def _kept(self, rows: Source, engine: Engine) -> AbstractContextManager[Source]:
+        """Keep decoded blocks of `rows` in memory between the passes of a fit."""
+        section = self._checked(ClusterSection, {}, cache=self.cache)
+        return kept_source(section, rows, engine, listen=listener(self.verbose))
+
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of prepared rows; check that it has the fitted features."""
         return prepared(self._matching(X, sample_weight, engine), self._fitted.preparation)
@@ -133,7 +141,9 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         if steps and has_known_width(steps):
             self._planned(planned(source, steps))  # refuses what it can before rows are read
         made = learned_for(self.prepare, source, engine, missing, self.verbose, before)
-        return source if made is None else held_prepared(source, made, engine), made
+        if made is None or self.cache == "off":
+            return prepared(source, made), made
+        return held_prepared(source, made, engine), made
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to the rows of `X`.
@@ -162,18 +172,19 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         engine = make_engine(self.engine)
         rows = self._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
-        source, preparation = self._prepared(rows, engine)
-        recipe, given = self._planned(source)
-        checked_memory([recipe], source, engine)
-        plan = make_plan(recipe, source, engine, given, listener(self.verbose))
-        ((fit, state),) = completed([plan])
+        with self._kept(rows, engine) as kept:
+            source, preparation = self._prepared(kept, engine)
+            recipe, given = self._planned(source)
+            checked_memory([recipe], source, engine)
+            plan = make_plan(recipe, source, engine, given, listener(self.verbose))
+            ((fit, state),) = completed([plan])
         model = recipe.section
         self._end(state, fit.survey.spread, model, source, preparation)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
             warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=3)
-        self._remember(source, engine, X)
+        self._remember(uncached(source), engine, X)
         return self
 
     def _planned(self, source: Source) -> tuple[Recipe, Given]:

@@ -157,6 +157,10 @@ class MultinomialMixture(DiscreteMixture):
         as {'pca': 8}, or transformers of `emdist.prepare`. Fitted attributes such as means are
         those of prepared rows; ``preparation_.inverse`` moves them back. Use it for features of
         different units; docs/prepare.md lists the steps.
+    cache : str, default='auto'
+        Memory in which a process keeps decoded blocks between passes: 'auto', 'off', or a size such
+        as '4 GiB'. 'auto' takes half of the memory that is free, and gives it back when memory gets
+        short. Results do not depend on it. Use 'off' to hold no more than the blocks at work.
 
     Attributes
     ----------

@@ -24,6 +24,7 @@ from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
 from emdist.fit.criteria import CRITERIA
+from emdist.fit.prepared_blocks import uncached
 from emdist.fit.together.sweep import scored_together
 from emdist.fit.unsaved import completed
 from emdist.inputs.quoting import shown
@@ -38,7 +39,7 @@ from emdist.wording import worded
 _SUMS_MEMORY = "256 MiB"
 #: Parameters that all models of a sweep share, because they share the reads of the data.
 _SHARED = ("engine", "block_size", "missing_chunks", "corrupt_chunks", "non_finite", "decode",
-           "prepare")  # fmt: skip
+           "prepare", "cache")  # fmt: skip
 
 #: Parameters that set the number of components.
 _SIZES = ("n_components", "n_clusters")
@@ -165,23 +166,24 @@ class Sweep(BestModel):
         engine = make_engine(self.estimator.engine)
         rows = estimators[0]._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
-        source, preparation = estimators[0]._prepared(rows, engine)
-        planned = [one._planned(source) for one in estimators]
-        recipes = [recipe for recipe, _ in planned]
-        models = [one.section for one in recipes]
-        checked_memory(recipes, source, engine)
-        criterion = self._criterion(recipes)
-        budget, told = self._budget(), listener(self.verbose)
-        plans = [
-            make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
-            for index, (recipe, given) in enumerate(planned)
-        ]
-        fits, states = zip(*completed(plans, budget), strict=True)
-        entropy = criterion == "icl" and not fits[0].model.minimises
-        scores = scored_together(fits, states, entropy, listener(0), budget)
+        with estimators[0]._kept(rows, engine) as kept:
+            source, preparation = estimators[0]._prepared(kept, engine)
+            planned = [one._planned(source) for one in estimators]
+            recipes = [recipe for recipe, _ in planned]
+            models = [one.section for one in recipes]
+            checked_memory(recipes, source, engine)
+            criterion = self._criterion(recipes)
+            budget, told = self._budget(), listener(self.verbose)
+            plans = [
+                make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
+                for index, (recipe, given) in enumerate(planned)
+            ]
+            fits, states = zip(*completed(plans, budget), strict=True)
+            entropy = criterion == "icl" and not fits[0].model.minimises
+            scores = scored_together(fits, states, entropy, listener(0), budget)
         for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
             one._end(found, fit.survey.spread, model, source, preparation)
-            one._remember(source, engine, X)
+            one._remember(uncached(source), engine, X)
         table = rows_of(
             [_named(params) for params in grid],
             models,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from emdist.fit.events import Event, Iterated, Listener, Pruning, Warned
+from emdist.fit.events import Caching, Event, Iterated, Listener, Pruning, Warned
 from emdist.report.lines import say
 from emdist.wording import worded
 
@@ -22,6 +22,8 @@ def _warn(event: Event) -> None:
 
 def _say(event: Event) -> None:
     _warn(event)
+    if isinstance(event, Caching):
+        say(worded(str(event), "parameters"))
     if isinstance(event, Pruning):
         say(
             f"read {event.read} of {event.blocks} blocks, "

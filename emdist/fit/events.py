@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from emdist.fit.state import Record
+from emdist.inputs.quoting import shown_size
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,37 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Caching:
+    """Decoded blocks will be kept in memory between passes.
+
+    Attributes
+    ----------
+    nbytes
+        How many bytes they may take, in each process that computes.
+    decoded
+        How many bytes all blocks have.
+    """
+
+    nbytes: int
+    decoded: int
+
+    def __str__(self) -> str:
+        budget, decoded = shown_size(self.nbytes), shown_size(self.decoded)
+        most = f"all {decoded}" if self.decoded <= self.nbytes else f"{budget} of {decoded}"
+        return (
+            f"keeping decoded rows in memory between passes: {most}. To use less, set "
+            "cluster.cache to 'off'"
+        )
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know, but which does not stop the run."""
 
     message: str
 
 
-Event: TypeAlias = Began | Progress | Planned | Iterated | Pruning | Saved | Warned
+Event: TypeAlias = Began | Progress | Planned | Iterated | Pruning | Caching | Saved | Warned
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,9 @@ from emdist.fit.events import (
 from emdist.fit.extend import reopened
 from emdist.fit.fit import Fit
 from emdist.fit.fitted import Fitted, result
+from emdist.fit.observed import bare, instead
 from emdist.fit.plan import Plan, hear, tell
+from emdist.fit.prepared_blocks import uncached
 from emdist.fit.preparing import Preparing
 from emdist.fit.soundness import check_state, check_survey
 from emdist.fit.state import FitState
@@ -158,10 +161,16 @@ class Run:
         self._survey = survey
         return survey
 
-    def _read_survey(self) -> Survey:
-        """Survey all rows in one pass, for all fits of the run."""
+    def _read_survey(self, again: bool = False) -> Survey:
+        """Survey all rows in one pass, for all fits of the run. `again` reads none from the cache.
+
+        What is kept in memory does not show that files have changed.
+        """
         plan, total = self.plan, len(self.plan.source)
         task = plan.survey if self._alone else merged([one.survey for one in self.plans])
+        if again:
+            stored = instead(task.source, uncached(bare(task.source)))
+            task = replace(task, source=stored)
         plan.listen(Progress("survey", 0, total))
         return plan.engine.map_reduce(
             task, range(total), lambda done: plan.listen(Progress("survey", done, total))
@@ -176,7 +185,9 @@ class Run:
 
     def _watch(self) -> Watch:
         plan = self.plan
-        return Watch(plan.source, self.folder, self.epoch, self._read_survey, plan.listen)
+        return Watch(
+            plan.source, self.folder, self.epoch, lambda: self._read_survey(again=True), plan.listen
+        )
 
     def fits(self) -> tuple[Fit, ...]:
         """Return the `Fit` of each plan, set up with the survey."""

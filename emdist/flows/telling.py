@@ -21,7 +21,7 @@ from prefect.artifacts import (
 from prefect.events import emit_event
 from prefect.exceptions import MissingContextError
 
-from emdist.fit.events import Began, Event, Iterated, Planned, Progress, Saved, Warned
+from emdist.fit.events import Began, Caching, Event, Iterated, Planned, Progress, Saved, Warned
 from emdist.fit.state import Record
 from emdist.flows.workarounds.posting import Poster
 from emdist.report.display import restart_of
@@ -68,7 +68,7 @@ class Teller:
         elif isinstance(event, Began):
             stage = "run" if event.stage == "open" else event.stage
             say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
-        elif isinstance(event, Saved):
+        elif isinstance(event, Saved) or isinstance(event, Caching):
             say(logging.INFO, str(event))
         elif isinstance(event, Warned):
             say(logging.WARNING, event.message)

@@ -74,3 +74,8 @@ def listed(found: Sequence[T], shown: int = 8, each: Callable[[T], str] = str) -
     """Return the first few of `found` as text, and how many more there are."""
     more = f" and {len(found) - shown} more" if len(found) > shown else ""
     return ", ".join(map(each, found[:shown])) + more
+
+
+def shown_size(nbytes: float) -> str:
+    """Return bytes in a readable form: MiB, or GiB with one digit."""
+    return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**30 else f"{-(-int(nbytes) >> 20)} MiB"

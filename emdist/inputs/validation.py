@@ -61,6 +61,25 @@ def size(text: str) -> str:
     return text
 
 
+def cache_size(value: Any) -> Any:
+    """Return "auto", "off" or a size in bytes as it is. A validator for pydantic.
+
+    YAML reads a bare ``off`` as false, which a section with text then has as "false".
+    """
+    if value is False or value == "false":
+        return "off"
+    if isinstance(value, str) and value not in ("auto", "off"):
+        try:
+            parse_bytes(value)
+        except ValueError:
+            raise PydanticCustomError(
+                "cache",
+                "{why}",
+                {"why": "expected 'auto', 'off' or a size such as '4 GiB'"},
+            ) from None
+    return value
+
+
 def key_fault(key: str) -> str | None:
     """Return what is wrong with the name of a run, which names its folder, or None."""
     if not key:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from shlex import quote
 from typing import Any
 
-from emdist.composition.make import ahead_source, make_engine, make_source, make_threads
+from emdist.composition.caching import ahead_source
+from emdist.composition.make import make_engine, make_source, make_threads
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError, ShapeError
@@ -106,8 +107,8 @@ def _labelled(
     """Write the labels of all rows, computed by `cluster`, and return the sums of the pass."""
     threads, total = make_threads(cluster), len(source)
     needs = checked_memory([recipe], source, threads, cluster.own_memory, writer.outputs)
-    with make_engine(cluster, source, needs) as engine:
-        read = with_source(source, lambda rows: ahead_source(rows, engine, cluster.memory_bytes))
+    with make_engine(cluster, source, needs.of_worker) as engine:
+        read = with_source(source, lambda rows: ahead_source(rows, engine, cluster))
 
         def progress(done: int) -> None:
             listen(Progress("label", done, total))

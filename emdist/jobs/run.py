@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from emdist.composition.caching import kept_source
 from emdist.composition.make import (
     checked_start,
-    kept_source,
     make_engine,
     make_run,
     make_source,
@@ -113,8 +113,8 @@ def open_job(
     if doubt := getattr(source, "doubt", ""):
         listen(Warned(doubt))
     with (
-        make_engine(config.cluster, source, needs) as engine,
-        kept_source(config.cluster, source, engine) as kept,
+        make_engine(config.cluster, source, needs.of_worker) as engine,
+        kept_source(config.cluster, source, engine, needs.here, listen) as kept,
     ):
         run = make_run(config, recipes, kept, engine, given, folder, found, listen)
         with releasing(run.folder, run.epoch):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emdist.engines.budget import available_memory
 from emdist.errors import ConfigError
+from emdist.runtime.memory import available_memory
 
 
 def check_draws(n: int, d: int, name: str) -> None:

@@ -8,12 +8,14 @@ from emdist.parameters.entry import Parameter
 from emdist.parameters.fitting import FITTING
 from emdist.parameters.models import MODELS
 from emdist.parameters.reading import READING
+from emdist.parameters.running import RUNNING
 
 _SAME_START = "Parameters that are not given are estimated from the rows nearest to the means."
 
 #: By the name of the parameter.
 ESTIMATORS: Mapping[str, Parameter] = {
     **READING,
+    "cache": RUNNING["cluster.cache"],
     "n_clusters": Parameter("int", "Number of clusters.", "Compare several with `Sweep`."),
     "n_components": Parameter(
         "int", "Number of mixture components.", "Compare several with `Sweep`."

@@ -27,8 +27,15 @@ RUNNING = {
         "str",
         "Memory that a process may use, such as '4 GiB'. What the blocks at work leave free is "
         "used to read ahead and to keep decoded blocks between passes.",
-        "Set it to speed up data that fit into memory once decoded.",
-        "Blocks are not kept.",
+        "Set it on a machine that you share.",
+        "What is free on the machine; of a Dask worker, its limit.",
+    ),
+    "cluster.cache": Parameter(
+        "str",
+        "Memory in which a process keeps decoded blocks between passes: 'auto', 'off', or a size "
+        "such as '4 GiB'. 'auto' takes half of the memory that is free, and gives it back when "
+        "memory gets short.",
+        "Results do not depend on it. Use 'off' to hold no more than the blocks at work.",
     ),
     "run.folder": Parameter("str", "Local folder or URL that contains the runs."),
     "run.key": Parameter(

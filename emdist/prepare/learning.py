@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from emdist.engines.budget import available_memory
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, DataError, WeightError
 from emdist.inputs.names import brief, names_of
@@ -19,6 +18,7 @@ from emdist.prepare.moments import StepMoments, moments_of
 from emdist.prepare.preparation import Preparation
 from emdist.prepare.range_finder import found_range
 from emdist.prepare.standardise import StandardiseStep
+from emdist.runtime.memory import available_memory
 
 #: Called with the number of blocks that a pass has finished.
 Done = Callable[[int], None]

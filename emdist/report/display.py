@@ -20,6 +20,7 @@ from rich.text import Text
 
 from emdist.fit.events import (
     Began,
+    Caching,
     Event,
     Iterated,
     Listener,
@@ -78,6 +79,7 @@ class Panel:
         self._outlook = Outlook()
         self._iterated: list[Iterated] = []
         self._saved = ""
+        self._caching = ""
         self._warned: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -95,6 +97,8 @@ class Panel:
             self._outlook.iterated(event)
         elif isinstance(event, Saved):
             self._saved = str(event)
+        elif isinstance(event, Caching):
+            self._caching = renamed(str(event), self._layer)
         elif isinstance(event, Warned):
             self._warned.append(renamed(event.message, self._layer))
 
@@ -107,6 +111,8 @@ class Panel:
             parts.append(self._fitting(console, options))
         if self._pass.now is not None and self._pass.now.done < self._pass.now.total:
             parts.append(self._bar(self._pass.now))
+        if self._caching:
+            parts.append(Text(self._caching, style="dim"))
         if self._saved:
             parts.append(Text(self._saved, style="dim"))
         yield Group(*parts)
@@ -239,6 +245,8 @@ class PlainLines:
             return _iterated(event, self._outlook.restarts, self._outlook.left(event))
         if isinstance(event, Saved):
             return str(event)
+        if isinstance(event, Caching):
+            return renamed(str(event), self._layer)
         if isinstance(event, Warned):
             return f"note: {renamed(event.message, self._layer)}"
         return ""

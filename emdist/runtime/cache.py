@@ -81,6 +81,18 @@ class Cache:
             self._bytes += value.nbytes
             return True
 
+    def shrink(self, budget: int) -> bool:
+        """Drop entries until all take at most `budget` bytes. Return whether any was dropped.
+
+        The most recently used are dropped first. A pass asks for blocks in turn, so it will ask for
+        them last.
+        """
+        with self._lock:
+            before = len(self._entries)
+            while self._entries and self._bytes > budget:
+                self._drop(next(reversed(self._entries)))
+            return len(self._entries) < before
+
     def forget(self, run: str | None = None) -> None:
         """Drop the entries of `run`, or all entries."""
         with self._lock:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -18,6 +19,7 @@ from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
 from emdist.inputs.plugins import plugins
 from emdist.inputs.validation import (
+    cache_size,
     key_fault,
     options_as_written,
     parse_bytes,
@@ -77,6 +79,7 @@ class ClusterSection(Section):
     kind: Annotated[str, one_of(CLUSTERS, "cluster", ["threads"])] = "threads"
     stall_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
     memory: Annotated[str, AfterValidator(size)] | None = None
+    cache: Annotated[str, BeforeValidator(cache_size)] = "auto"
 
     @model_validator(mode="before")
     @classmethod

@@ -119,9 +119,11 @@ def test_labels_follow_the_run_s_policies_and_are_complete_only_at_the_end(
 
 def test_what_the_fit_says_in_a_log(emdist: Command, data: Path) -> None:
     answer = emdist("fit", data, "-k", 3, "--run", "r")
-    assert answer.err.splitlines()[:3] == [
+    assert answer.err.splitlines()[:4] == [
         f"starting: kmeans (default), 3 components, init k-means++ (default); {data}: 300 rows x 2 "
         "float64 in 1 block",
+        "keeping decoded rows in memory between passes: all 1 MiB. To use less, pass "
+        "--set cluster.cache='off'",
         "surveying all rows in one pass",
         "fitting",
     ]

@@ -229,7 +229,7 @@ def test_blocks_of_a_sweep_stay_in_the_memory_that_it_is_given(
 
     monkeypatch.setattr(ZarrSource, "_read", read)
     bits, count = [], []
-    for key, cluster in (("kept", {"memory": "1 GiB"}), ("not", {})):
+    for key, cluster in (("kept", {"memory": "1 GiB"}), ("not", {"cache": "off"})):
         reads.clear()
         config = make_sweep_config(
             {

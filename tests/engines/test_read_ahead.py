@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import zarr
 
-from emdist.composition.make import ahead_source, kept_source, make_engine
+from emdist.composition.caching import ahead_source, kept_source
+from emdist.composition.make import make_engine
 from emdist.engines.budget import shares
 from emdist.engines.clusters.local import Local
 from emdist.engines.dask.engine import DaskEngine

@@ -223,7 +223,8 @@ from emdist.engines.threads import LocalEngine
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-settings = dict(n_clusters=4, max_iter=2, tol=1e9, random_state=0, block_size="4 MiB")
+settings = dict(n_clusters=4, max_iter=2, tol=1e9, random_state=0, block_size="4 MiB",
+                cache="off")
 KMeans(**settings).fit(np.random.default_rng(0).normal(size=(9000, 16)).astype("f4"))
 before = peak()
 est = KMeans(**settings, engine=LocalEngine(1)).fit(sys.argv[1])

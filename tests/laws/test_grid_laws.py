@@ -150,7 +150,7 @@ def given(times):
     return path if sys.argv[1] == "path" else xr.open_zarr(path, consolidated=False, chunks=None)
 
 settings = dict(n_clusters=4, max_iter=2, tol=1e9, random_state=0, engine=LocalEngine(1))
-settings["block_size"] = "8 MiB"
+settings |= {"block_size": "8 MiB", "cache": "off"}
 small, large = (emdist.rows(given(times), features="band") for times in (2, 64))
 KMeans(**settings).fit(small).predict(small)
 before = peak()

@@ -326,7 +326,7 @@ def test_options_of_threads_are_checked(tmp_path: Path) -> None:
     with (
         pytest.raises(
             ConfigError,
-            match=r"cluster\.n_workers is not .* keys: kind, stall_timeout, memory, threads",
+            match=r"cluster\.n_workers is not .* keys: kind, stall_timeout, memory, cache, threads",
         ),
         make_engine(ClusterSection(kind="threads", n_workers=2), source),  # type: ignore[call-arg]
     ):

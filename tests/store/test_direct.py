@@ -16,7 +16,8 @@ import zarr
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ZstdCodec
 
 import emdist.store.sources.zarr_source as module
-from emdist.composition.make import kept_source, make_engine
+from emdist.composition.caching import kept_source
+from emdist.composition.make import make_engine
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, CorruptChunkError, EmdistError, MissingChunksError
 from emdist.interfaces import Array

@@ -23,7 +23,7 @@ def main() -> None:
         "data": {"path": data, "block_size": "32 MiB"},
         "model": {"name": "kmeans", "n_components": 16},
         "fit": {"max_iter": 3},
-        "cluster": json.loads(cluster),
+        "cluster": {"cache": "off", **json.loads(cluster)},
         "run": {"folder": runs, "key": "r"},
         "labels": {"outputs": ["labels", "score"]},
     }

@@ -18,7 +18,8 @@ from emdist.prepare import PCA, StandardScaler
 def main() -> None:
     """Fit, label, look."""
     more = {"engine": LocalEngine(2), "block_size": "32 MiB"}
-    mixture = GaussianMixture(4, max_iter=2, tol=0, init_params="random", random_state=0, **more)
+    rule = {"max_iter": 2, "tol": 0, "cache": "off"}
+    mixture = GaussianMixture(4, init_params="random", random_state=0, **rule, **more)
     pipeline = make_pipeline(StandardScaler(**more), PCA(8, **more), mixture)
     pipeline.fit(sys.argv[1])
     print(len(pipeline.predict(sys.argv[1])), peak_memory())

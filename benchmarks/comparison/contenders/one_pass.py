@@ -5,7 +5,8 @@ from __future__ import annotations
 from benchmarks.comparison.contenders.counted import first_means, fits
 from benchmarks.comparison.files import nbytes
 from benchmarks.comparison.workload import Outcome, Turn, Work, timed
-from emdist.composition.make import ahead_source, make_source
+from emdist.composition.caching import ahead_source
+from emdist.composition.make import make_source
 from emdist.engines.threads import LocalEngine
 from emdist.fit.passes import EStep
 from emdist.interfaces import Source

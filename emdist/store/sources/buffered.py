@@ -26,6 +26,11 @@ class Buffered:
     keep: Keep | None = field(default=None, kw_only=True)
     ahead: Ahead | None = field(default=None, kw_only=True)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether blocks are maps of files, which need not be kept."""
+        return False
+
     def read(self, i: int) -> Block:
         if self.keep is not None and (kept := self.keep.get(i)) is not None:
             return kept

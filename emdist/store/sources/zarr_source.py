@@ -100,6 +100,13 @@ class ZarrSource(Buffered):
         """The names that are stored with the array now. They never travel with tasks."""
         return stored_names(open_checked(self.ref), self.ref)
 
+    @property
+    def is_mapped(self) -> bool:
+        files = chunk_files(self.ref)
+        if files is None or self.packing is not None:
+            return False
+        return may_map(files, self.bounds[0], self.bounds[1])
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
