@@ -68,7 +68,7 @@ class Teller:
         elif isinstance(event, Began):
             stage = "run" if event.stage == "open" else event.stage
             say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
-        elif isinstance(event, Saved) or isinstance(event, Caching):
+        elif isinstance(event, Saved | Caching):
             say(logging.INFO, str(event))
         elif isinstance(event, Warned):
             say(logging.WARNING, event.message)
