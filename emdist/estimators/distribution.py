@@ -8,6 +8,7 @@ from typing import Any
 
 from emdist.composition.model import make_distribution
 from emdist.engines.threads import LocalEngine
+from emdist.errors import ConfigError
 from emdist.estimators.collecting import gathered
 from emdist.estimators.datasets import in_two_dimensions
 from emdist.estimators.inputs import is_in_memory, is_polars, make_source
@@ -56,7 +57,7 @@ class FittedDistribution(MixtureDistribution):
 
 
 def fitted_distribution(
-    section: ModelSection, fitted: Fitted, reading: ReadingSection
+    section: ModelSection, fitted: Fitted, reading: ReadingSection, is_prepared: bool = False
 ) -> FittedDistribution:
     """Return the distribution of a fitted model, which reads rows as `reading` says.
 
@@ -65,8 +66,16 @@ def fitted_distribution(
     Raises
     ------
     ConfigError
-        If the model is no mixture, or has a noise component.
+        If the model is no mixture, or has a noise component, or if it prepares rows and the rows
+        that its distribution takes are not prepared (`is_prepared`).
     """
+    if fitted.preparation is not None and not is_prepared:
+        steps = ", ".join(step.name for step in fitted.preparation.steps)
+        raise ConfigError(
+            f"The model prepares rows by {steps}, and its distribution is that of prepared rows. "
+            "Use score_samples and predict_proba, which take rows as they are, or distribution("
+            "prepared=True) with prepared rows; preparation_.inverse moves rows back."
+        )
     made = make_distribution(section, fitted)
     known = {one.name: getattr(made, one.name) for one in fields(made)}
     if reading.non_finite == "missing":

@@ -102,7 +102,7 @@ def load(path: str | os.PathLike[str], kind: type[Estimator] = Estimator) -> Est
 
 
 @in_parameters
-def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
+def load_distribution(path: str | os.PathLike[str], prepared: bool = False) -> MixtureDistribution:
     """Load the mixture of a saved model or of a run, as a distribution.
 
     This works for every family, also for those without an estimator. If the run has not finished,
@@ -112,6 +112,9 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     ----------
     path : str or path-like
         Folder or URL that `save` has written, or the folder of a run.
+    prepared : bool, default=False
+        Whether to return the distribution of prepared rows if the model prepares rows, as for the
+        method `distribution` of an estimator.
 
     Returns
     -------
@@ -125,11 +128,12 @@ def load_distribution(path: str | os.PathLike[str]) -> MixtureDistribution:
     CheckpointError
         If the model is damaged.
     ConfigError
-        If the model is not a mixture, such as K-means, or `path` is not a path.
+        If the model is not a mixture, such as K-means, if it prepares rows and `prepared` is False,
+        or if `path` is not a path.
     """
     place = as_location(path, _WANTED)
     section, fitted, meta = _loaded(place)
-    return fitted_distribution(section, fitted, reading_of(place, section, meta))
+    return fitted_distribution(section, fitted, reading_of(place, section, meta), prepared)
 
 
 def _loaded(place: Location) -> tuple[ModelSection, Fitted, dict[str, Any]]:

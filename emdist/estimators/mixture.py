@@ -219,19 +219,29 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def distribution(self) -> MixtureDistribution:
+    def distribution(self, prepared: bool = False) -> MixtureDistribution:
         """Return the fitted mixture as a distribution, in the units of the data.
 
-        If the model prepares rows (`prepare`), it is the distribution of prepared rows.
+        Parameters
+        ----------
+        prepared : bool, default=False
+            Whether to return the distribution of prepared rows if the model prepares rows
+            (`prepare`). Its methods then take prepared rows. Without it, such a model is refused,
+            because nothing tells prepared rows from those of the data.
 
         Returns
         -------
         MixtureDistribution
             An object that computes densities, random draws, moments, marginals, conditionals and
             sums of variables. Its methods for rows accept what `predict` accepts.
+
+        Raises
+        ------
+        ConfigError
+            If the model prepares rows and `prepared` is False, or if it has a noise component.
         """
         check_is_fitted(self)
-        return fitted_distribution(self._section, self._fitted, self._reading())
+        return fitted_distribution(self._section, self._fitted, self._reading(), prepared)
 
     def complete(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
         """Replace every NaN in `X` by its expected value given the observed values of its row.

@@ -91,7 +91,11 @@ def test_a_run_is_the_fit_of_prepared_rows(data: Path) -> None:
     assert model.n_features_in_ == 6
     assert model.means_.shape == (3, 3)
     assert list(model.feature_names_in_) == NAMES
-    assert model.distribution().feature_names == ("pca0", "pca1", "pca2")
+    assert model.distribution(prepared=True).feature_names == ("pca0", "pca1", "pca2")
+    with pytest.raises(ConfigError, match=r"by standardise, pca, .*distribution\(prepared=True"):
+        model.distribution()
+    with pytest.raises(ConfigError, match="that of prepared rows"):
+        emdist.load_distribution(data.parent / "runs" / "r")
 
 
 def test_means_are_shown_in_the_units_of_the_data(data: Path) -> None:
