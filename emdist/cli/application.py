@@ -17,6 +17,7 @@ from emdist.cli.inspect import inspect
 from emdist.cli.label import label
 from emdist.cli.options import EPILOG, Command, command_group, help_text
 from emdist.cli.sweep import sweep
+from emdist.cli.warmup import warmup
 from emdist.report.answer import REPEAT, ending, reported
 from emdist.report.lines import keep_lines_whole
 from emdist.report.signals import SIGNALS, heed_signals, not_swallowed
@@ -59,7 +60,7 @@ def _options(
 
 
 app.callback(help=help_text(_options))(_options)
-for command in (ingest, fit, label, inspect, compress, sweep):
+for command in (ingest, fit, label, inspect, compress, sweep, warmup):
     app.command(cls=Command, epilog=EPILOG, help=help_text(command))(command)
 app.command("config", help=help_text(configuration))(configuration)
 app.command("completion", help=help_text(completion))(completion)

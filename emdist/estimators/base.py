@@ -46,6 +46,7 @@ from emdist.inputs.names import both, match, names_of
 from emdist.inputs.quoting import shown
 from emdist.interfaces import Engine, Model, Source, Spread
 from emdist.jobs.records import save_fitted
+from emdist.jobs.warming import share_kernels
 from emdist.parameters.choices import CorruptChunks, Decode, MissingChunks, NonFinite
 from emdist.prepare.making import make_steps, steps_as_config
 from emdist.prepare.preparation import Preparation
@@ -176,6 +177,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
             source, preparation = self._prepared(kept, engine)
             recipe, given = self._planned(source)
             checked_memory([recipe], source, engine)
+            share_kernels([recipe], source, engine)
             plan = make_plan(recipe, source, engine, given, listener(self.verbose))
             ((fit, state),) = completed([plan])
         model = recipe.section

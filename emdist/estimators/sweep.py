@@ -31,6 +31,7 @@ from emdist.inputs.quoting import shown
 from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
+from emdist.jobs.warming import share_kernels
 from emdist.parameters.choices import Criterion
 from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
 from emdist.wording import worded
@@ -172,6 +173,7 @@ class Sweep(BestModel):
             recipes = [recipe for recipe, _ in planned]
             models = [one.section for one in recipes]
             checked_memory(recipes, source, engine)
+            share_kernels(recipes, source, engine)
             criterion = self._criterion(recipes)
             budget, told = self._budget(), listener(self.verbose)
             plans = [

@@ -27,6 +27,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
+from emdist.jobs.warming import share_kernels
 from emdist.prepare.source import has_known_width, planned
 from emdist.settings.config import Config, IngestSection
 from emdist.store.labels.place import are_labels_of
@@ -116,6 +117,7 @@ def open_job(
         make_engine(config.cluster, source, needs.of_worker) as engine,
         kept_source(config.cluster, source, engine, needs.here, listen) as kept,
     ):
+        share_kernels(recipes, ready, engine)
         run = make_run(config, recipes, kept, engine, given, folder, found, listen)
         with releasing(run.folder, run.epoch):
             yield kind(config, recipes, kept, run, target, identity, listen, replaces)

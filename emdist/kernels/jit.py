@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.core import event
 
 A = ParamSpec("A")
 R = TypeVar("R")
 
+logger = logging.getLogger(__name__)
 
-def _stamp() -> tuple[float, int]:
-    """Return when a kernel was last changed, and the size of all kernels."""
-    found = [path.stat() for path in Path(__file__).parent.rglob("*.py")]
-    return max(each.st_mtime for each in found), sum(each.st_size for each in found)
+#: Seconds of compiling after which users are told why nothing happens.
+PATIENCE = 1.0
 
 
-_STAMP = _stamp()
+def _stamp() -> str:
+    """Return a digest of the code of all kernels."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+#: Code that was compiled from other kernels than these is not used.
+STAMP = _stamp()
+#: All kernels that can be cached.
+KERNELS: list[Any] = []
+
+
+class Notice(event.Listener):  # type: ignore[misc]
+    """Says once that kernels are being compiled, when all that took longer than `PATIENCE`.
+
+    It is mutable. numba compiles under a lock of its own, so that starts and ends are nested.
+    """
+
+    def __init__(self) -> None:
+        self._depth, self._began, self._spent = 0, 0.0, 0.0
+        self._said = False
+        self._timer: threading.Timer | None = None
+
+    def on_start(self, event: Any) -> None:
+        self._depth += 1
+        if self._depth == 1 and not self._said:
+            self._began = time.monotonic()
+            self._timer = threading.Timer(max(0.0, PATIENCE - self._spent), self._say)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def on_end(self, event: Any) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._spent += time.monotonic() - self._began
+
+    def _say(self) -> None:
+        self._said = True
+        logger.warning("compiling kernels for this processor, once")
+
+
+event.register("numba:compile", Notice())
 
 
 def _compiled(function: Callable[A, R], **options: Any) -> Callable[A, R]:
     dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
     # Numba checks only the file of the function itself. Without this stamp it would go on using
-    # compiled code of functions that are called in it, even after they have changed.
-    dispatcher._cache._cache_file._source_stamp = _STAMP
+    # compiled code of functions that are called in it, even after they have changed. Times of
+    # files would differ between machines, which could not share compiled code.
+    dispatcher._cache._cache_file._source_stamp = STAMP
+    KERNELS.append(dispatcher)
     return cast(Callable[A, R], dispatcher)
 
 
