@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import emdist.estimators.base as base
+import emdist.estimators.reading as reading
 from emdist import (
     BernoulliMixture,
     BinomialMixture,
@@ -68,7 +68,7 @@ _UNASKED = ("check_sample_weights_shape", "check_sample_weights_not_overwritten"
 @pytest.fixture(autouse=True)
 def domain(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The checks' data brought to the domain of the estimator, row by row alike."""
-    enforce, taken = checks._enforce_estimator_tags_X, base.as_matrix
+    enforce, taken = checks._enforce_estimator_tags_X, reading.as_matrix
 
     def brought(estimator: Any, X: Any) -> Any:
         highest = _HIGHEST.get(type(estimator))
@@ -85,7 +85,7 @@ def domain(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     params = getattr(request.node, "callspec", None)
     if params is not None and params.params["check"].func.__name__ in _UNASKED:
         own = params.params["estimator"]
-        monkeypatch.setattr(base, "as_matrix", lambda X, *more: brought(own, taken(X, *more)))
+        monkeypatch.setattr(reading, "as_matrix", lambda X, *more: brought(own, taken(X, *more)))
 
 
 @parametrize_with_checks(EVERY, expected_failed_checks=_expected)

@@ -150,9 +150,9 @@ def a_file(folder: Path, values: Values) -> None:
 
 
 def a_group(folder: Path, values: Values) -> None:
-    zarr.create_group(folder / "g.zarr").create_array(
-        "inner", shape=(4, 2), chunks=(2, 2), dtype="f4"
-    )
+    group = zarr.create_group(folder / "g.zarr")
+    for name in ("inner", "outer"):
+        group.create_array(name, shape=(4, 2), chunks=(2, 2), dtype="f4")
     values["data"]["path"] = str(folder / "g.zarr")
 
 
@@ -273,7 +273,7 @@ TABLE = [
     Bad("unknown scheme", ConfigError, ("ftp://", "s3://"),
         setting("data", path="ftp://host/x.zarr")),
     Bad("a file", NotAnArrayError, ("table.csv is a file", "emdist ingest table.csv"), a_file),
-    Bad("a group", NotAnArrayError, ("g.zarr is a group", "Name one of its arrays: inner"),
+    Bad("a group", ConfigError, ("g.zarr is a group with several variables", "inner (dim_0 4"),
         a_group),
     Bad("a folder", NotAnArrayError, ("pictures is a folder", "zarr.json", "emdist ingest"),
         a_folder),

@@ -153,7 +153,7 @@ def nearest_rows(
     """
     labels, distance = np.empty(len(x), np.int32), np.empty(len(x))
     ready, own = pack_components(eta, offset), _room(x, eta)
-    none, sums = np.empty(0), np.empty((0, 0))
+    none, sums, means = np.empty(0), np.empty((0, 0)), np.ascontiguousarray(means)
     for a, b in tiles(len(x), max(1, len(x)) if is_readable(x) else _STRETCH):
         part, where = readable(x[a:b], origin, eta.dtype)
         whole, about = readable(x[a:b], origin, np.dtype(np.float64))
