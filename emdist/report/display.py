@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -287,7 +288,14 @@ def display(mode: Mode, layer: Layer = "configuration") -> Iterator[Listener]:
     does. JSON is for programs, and uses the keys of a configuration.
     """
     if mode == "quiet":
-        yield unheard
+        # Otherwise a logger says that kernels are compiled.
+        logger = logging.getLogger("emdist.kernels")
+        before = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
+            yield unheard
+        finally:
+            logger.setLevel(before)
         return
     if mode == "json":
         yield JsonLines()
