@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
+from emdist.engines.blas import one_thread
 from emdist.fit.fit import Fit
 from emdist.fit.plan import Plan, hear, tell
 from emdist.fit.state import FitState
@@ -25,7 +26,8 @@ def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, Fi
     budget
         See `emdist.fit.together.lockstep.Lockstep`.
     """
-    with interrupts_first(), naming(plans[0].source):
+    # Held throughout, because each change of the limit of BLAS takes tens of microseconds.
+    with interrupts_first(), naming(plans[0].source), one_thread():
         surveys = surveyed_together([plan.survey for plan in plans], plans[0].engine)
         fits = []
         for plan, survey in zip(plans, surveys, strict=True):

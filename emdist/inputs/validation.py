@@ -251,6 +251,12 @@ def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 
+@lru_cache
+def _hints(cls: Any) -> Mapping[str, Any]:
+    # Cached for the same reason.
+    return get_type_hints(cls, include_extras=True)
+
+
 def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return `options` for the dataclass `cls`, as text for fields that are text.
 
@@ -258,7 +264,7 @@ def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, 
     """
     if not any(isinstance(value, _AS_WRITTEN) for value in options.values()):
         return dict(options)
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     return {key: as_written(value, hints.get(key, Any), key) for key, value in options.items()}
 
 
@@ -279,7 +285,7 @@ def checked_options(
             raise ConfigError(_unknown(f"{where}.{word}", word, [*others, *known]))
     try:
         written = options_as_written(cls, options)
-        hints = get_type_hints(cls, include_extras=True)
+        hints = _hints(cls)
         for key, value in written.items():
             if (kind := wrong_kind(hints[key], value)) is not None:
                 raise ConfigError(f"{where}.{key}: {kind}, got {shown(value)}.")
