@@ -264,7 +264,8 @@ def options_as_written(cls: type[Any], options: Mapping[str, Any]) -> dict[str, 
     """
     if not any(isinstance(value, _AS_WRITTEN) for value in options.values()):
         return dict(options)
-    hints = _hints(cls)
+    wanted: Any = cls
+    hints = _hints(wanted)
     return {key: as_written(value, hints.get(key, Any), key) for key, value in options.items()}
 
 
@@ -285,7 +286,7 @@ def checked_options(
             raise ConfigError(_unknown(f"{where}.{word}", word, [*others, *known]))
     try:
         written = options_as_written(cls, options)
-        hints = _hints(cls)
+        hints = _hints(wanted)
         for key, value in written.items():
             if (kind := wrong_kind(hints[key], value)) is not None:
                 raise ConfigError(f"{where}.{key}: {kind}, got {shown(value)}.")
