@@ -21,6 +21,8 @@ from emdist.wording import either
 
 #: Bytes of a waiting restart besides its arrays: 1,000 of K-means with k = 3 take 110 MB more.
 _START = 120_000
+#: Bytes that every machine has: how much is free is not looked up for them, which takes 0.1 ms.
+_LITTLE = 32 << 20
 #: Bytes that the client and the scheduler need for one Dask task.
 _TASK = 8_500
 
@@ -131,8 +133,8 @@ def check_fit(recipes: Sequence[Recipe], source: Source, budget: MemoryBudget) -
     """Return the bytes that `recipes` need together; ConfigError if `budget` cannot hold them."""
     found = [footprint(one, source) for one in recipes]
     starts, blocks = recipes[0].fit.n_init, len(source)
-    needed, free = budget.needed(found, starts, blocks), budget.free
-    if needed <= free:
+    needed = budget.needed(found, starts, blocks)
+    if needed <= (_LITTLE if budget.memory is None else 0) or needed <= (free := budget.free):
         return needed
     largest = recipes[max(range(len(found)), key=lambda i: found[i].driver)]
 
@@ -191,8 +193,8 @@ def _largest(fits: Callable[[int], bool], k: int) -> int:
 def check_result(rows: int, columns: int) -> None:
     """Raise ConfigError if memory cannot hold label, score and `columns` numbers for each row."""
     # Factor 2: while parts are joined, they and the whole are in memory.
-    needed, free = rows * 2 * (4 + 8 + 8 * columns), available_memory()
-    if needed > free:
+    needed = rows * 2 * (4 + 8 + 8 * columns)
+    if needed > _LITTLE and needed > (free := available_memory()):
         what = f" and {columns} responsibilities" if columns else ""
         raise ConfigError(
             f"One label, one score{what} for each of {rows:,} rows need about "
