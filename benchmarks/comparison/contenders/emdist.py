@@ -66,6 +66,20 @@ def lloyd_iteration_of(work: Work, x: Array | str) -> Turn:
     return turn
 
 
+def stored_fit(work: Work) -> Turn:
+    """Measure a whole fit of a Zarr array, from its path to its centres."""
+    path, start, how = str(work.files["x"]), work.start(), _how(work)
+    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))
+    more = {"cache": work.options.get("cache", "auto")}
+
+    def turn() -> Outcome:
+        iterations = work.options["max_iter"]
+        seconds, fitted = timed(lambda: _kmeans(start, iterations, how | more).fit(path))
+        return Outcome(seconds, size_of(fitted.cluster_centers_))
+
+    return turn
+
+
 def kmeans_fit(work: Work) -> Turn:
     """Measure a whole fit until no label changes, and its labels."""
     x, start, how = work.array("x"), work.start(), _how(work)

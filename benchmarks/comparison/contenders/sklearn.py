@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.comparison.agreement import inertia_of
+from benchmarks.comparison.agreement import inertia_of, size_of
 from benchmarks.comparison.contenders.gaussian_start import given
 from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration, timed
 from emdist.interfaces import Array
@@ -28,6 +28,22 @@ def lloyd_iteration(work: Work) -> Turn:
     def turn() -> Outcome:
         seconds, fitted = per_iteration(work, lambda n: _kmeans(work, start, n).fit(x))
         return Outcome(seconds, inertia_of(work, x, fitted.cluster_centers_))
+
+    return turn
+
+
+def stored_fit(work: Work) -> Turn:
+    """Measure a whole fit of a Zarr array, which is loaded first."""
+    import zarr
+
+    path, start = str(work.files["x"]), work.start()
+
+    def fit() -> Any:
+        return _kmeans(work, start, work.options["max_iter"]).fit(zarr.open_array(path)[:])
+
+    def turn() -> Outcome:
+        seconds, fitted = timed(fit)
+        return Outcome(seconds, size_of(fitted.cluster_centers_))
 
     return turn
 

@@ -19,6 +19,7 @@ _WORKER, _TIMES = 600 * MIB, 4
 def workloads(size: Size) -> Iterator[Workload]:
     """Yield all workloads of this module."""
     yield _larger_than_memory(size)
+    yield _kept(size)
     yield from _passes(size)
     yield from _sweeps(size)
     yield from _labels(size)
@@ -44,6 +45,25 @@ def _larger_than_memory(size: Size) -> Workload:
         budget=2 * _WORKER + 400 * MIB,
         repeats=3,
         note="per iteration; two workers of one thread",
+    )
+
+
+def _kept(size: Size) -> Workload:
+    data = Clusters(size.of(16_000_000, size.disk, 2000), 64, 16, spread=3.0)
+    return Workload(
+        "disk-fit",
+        f"K-means from Zarr, 9 iterations, {data}, zstd",
+        "peers",
+        "stored_fit",
+        partial(on_disk, data, chunk_bytes=16 * MIB, compressed=True, decimals=2),
+        (
+            Contender("sklearn", "scikit-learn, array in memory", at_least=2),
+            Contender("emdist", "cache='off'", {"cache": "off"}, at_least=2),
+        ),
+        options={"max_iter": 2 if size.tiny else 9},
+        tolerances={"norm of centres": 1e-4},
+        repeats=3,
+        note="whole fits; decoded blocks stay in free memory",
     )
 
 
