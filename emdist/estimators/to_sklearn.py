@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import sklearn.cluster
-import sklearn.mixture
 from sklearn.utils import check_random_state
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from emdist.errors import ConfigError
-from emdist.estimators.sklearn_steps import pipeline_of
+
+if TYPE_CHECKING:
+    import sklearn.cluster
 
 #: Fitted attributes that have the same name and meaning in scikit-learn. Not every model has all.
 _SHARED = ("n_iter_", "n_features_in_", "feature_names_in_", "inertia_", "labels_", "converged_",
@@ -35,6 +35,9 @@ def without_equivalent(estimator: Any, why: str) -> ConfigError:
 
 def kmeans_of(estimator: Any) -> sklearn.cluster.KMeans:
     """Make a fitted ``sklearn.cluster.KMeans`` with the centres of an estimator."""
+    # Imported here, as below: `from emdist import KMeans` needs no models of scikit-learn.
+    import sklearn.cluster
+
     settings = _settings(estimator, ("max_iter", "tol", "algorithm"))
     twin = sklearn.cluster.KMeans(**settings, **_start_of(estimator))
     return _centred(twin, estimator)
@@ -42,6 +45,8 @@ def kmeans_of(estimator: Any) -> sklearn.cluster.KMeans:
 
 def minibatch_of(estimator: Any) -> sklearn.cluster.MiniBatchKMeans:
     """Make a fitted ``sklearn.cluster.MiniBatchKMeans``, which can continue by `partial_fit`."""
+    import sklearn.cluster
+
     twin = sklearn.cluster.MiniBatchKMeans(**_start_of(estimator))
     twin._counts = np.zeros(len(estimator.cluster_centers_))
     twin._n_since_last_reassign, twin.n_steps_ = 0, estimator.n_iter_
@@ -62,10 +67,12 @@ def gaussians_of(estimator: Any, kind: str, covariances: Any = None) -> Any:
     covariances
         Variances (k,), for an estimator without fitted covariances.
     """
+    from sklearn.mixture import GaussianMixture
+
     _check_mixture(estimator)
     own = _settings(estimator, ("tol", "reg_covar", "max_iter", "n_init", "warm_start"))
     init = estimator.init_params
-    twin = sklearn.mixture.GaussianMixture(
+    twin = GaussianMixture(
         len(estimator.weights_),
         covariance_type=kind,
         random_state=estimator.random_state,
@@ -80,9 +87,11 @@ def gaussians_of(estimator: Any, kind: str, covariances: Any = None) -> Any:
 
 def posteriors_of(estimator: Any, kind: str, process: bool) -> Any:
     """Make a fitted ``sklearn.mixture.BayesianGaussianMixture``."""
+    from sklearn.mixture import BayesianGaussianMixture
+
     _check_mixture(estimator)
     prior = {name: getattr(estimator, f"{name}_") for name in _PRIORS}
-    twin = sklearn.mixture.BayesianGaussianMixture(
+    twin = BayesianGaussianMixture(
         n_components=len(estimator.weights_),
         covariance_type=kind,
         random_state=estimator.random_state,
@@ -139,6 +148,8 @@ def _filled(twin: Any, estimator: Any, names: Any) -> Any:
     # The model sees prepared rows, without names.
     vars(twin).pop("feature_names_in_", None)
     twin.n_features_in_ = made.n_features
+    from emdist.estimators.sklearn_steps import pipeline_of
+
     return pipeline_of(made, estimator._fitted.feature_names, twin)
 
 
