@@ -45,7 +45,8 @@ def test_a_traceback_is_wrong_unless_it_is_that_of_an_orphan_of_a_killed_driver(
 @pytest.mark.parametrize("house", ["threads", pytest.param("local", marks=pytest.mark.slow)])
 def test_a_short_storm(house: str, tmp_path: Path) -> None:
     log = storms(11, tmp_path, {house: 2})
-    assert len(log.faults) == 2
+    # A run may end before a fault reaches it.
+    assert sum(fault.outcome != "too late" for fault in log.faults) == 2
     told(log)
 
 
