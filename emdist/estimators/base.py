@@ -154,10 +154,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         {X}
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
-            Sample weights >= 0. A text or path is the path or URL of a 1-D Zarr array. Zarr weights
-            need an `X` in Zarr. If `emdist.rows` made `X`, a text may name one of its variables, on
-            some of the sample dimensions. None gives every row the weight 1.
+        {sample_weight}
 
         Returns
         -------

@@ -214,36 +214,42 @@ class BestModel(Learning, MetaEstimatorMixin, BaseEstimator):  # type: ignore[mi
         return self
 
     @available_if(_has("bic"))  # type: ignore[untyped-decorator]
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Compute the best model's Bayesian information criterion (BIC) on `X`.
 
         Parameters
         ----------
         X
             The data, as in `fit`.
+        sample_weight
+            Sample weights, as in `fit`. None gives every row the weight 1, also if the fit had
+            weights: pass them again for the value that chose the model.
 
         Returns
         -------
         bic : float
             The criterion. Lower is better.
         """
-        return float(self._best().bic(X))
+        return float(self._best().bic(X, sample_weight))
 
     @available_if(_has("aic"))  # type: ignore[untyped-decorator]
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Compute the best model's Akaike information criterion (AIC) on `X`.
 
         Parameters
         ----------
         X
             The data, as in `fit`.
+        sample_weight
+            Sample weights, as in `fit`. None gives every row the weight 1, also if the fit had
+            weights: pass them again for the value that chose the model.
 
         Returns
         -------
         aic : float
             The criterion. Lower is better.
         """
-        return float(self._best().aic(X))
+        return float(self._best().aic(X, sample_weight))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the best model's score of `X`.

@@ -11,6 +11,7 @@ from typing import Any
 _TYPE = (
     "X : array-like of shape (n_samples, n_features), emdist.rows, str or path-like, or lazy data"
 )
+_WEIGHTS = "sample_weight : array-like, DataArray, zarr.Array, str or path-like, default=None"
 #: The pieces, by what stands for them, in braces, on a line of a docstring.
 PIECES = {
     "X": f"""\
@@ -25,12 +26,26 @@ PIECES = {
     made by `emdist.rows`, a path, a Zarr group or array, and an xarray object are read in
     the same way: the same variables, dimensions, selection and conditions. Pass
     `emdist.rows` of them to read them otherwise.""",
+    "sample_weight": f"""\
+{_WEIGHTS}
+    Sample weights >= 0, one for each row. A path, URL or ``zarr.Array`` of weights needs an
+    `X` in Zarr. If `emdist.rows` made `X`, weights may also be the name of one of its
+    variables or a DataArray, on some of the sample dimensions, or an array of the shape of
+    the grid. None gives every row the weight 1.""",
+    "weights of a criterion": f"""\
+{_WEIGHTS}
+    Sample weights, as in `fit`. None gives every row the weight 1, also if the fit had
+    weights: pass them again for the criterion of the fit. Their sum stands for the number of
+    rows. A warning says if it is far from that number.""",
     "on the grid": """\
 Of a DataArray, and of rows that `emdist.rows` makes, the result is an
 ``xarray.DataArray`` on the grid of the samples, with the coordinates of the data. There,
 rows that are left out are {}.""",
 }
-_PLACE = re.compile(r"^( *)\{(X|X as fitted|on the grid(?:: .+)?)\}$", re.MULTILINE)
+_PLACE = re.compile(
+    r"^( *)\{(X|X as fitted|sample_weight|weights of a criterion|on the grid(?:: .+)?)\}$",
+    re.MULTILINE,
+)
 
 
 def with_pieces(function: Callable[..., Any]) -> None:

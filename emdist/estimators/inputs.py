@@ -19,7 +19,7 @@ from emdist.estimators.datasets import (
     is_dataset,
 )
 from emdist.estimators.prepared_rows import PreparedRows
-from emdist.estimators.xarray_forms import decoded_array
+from emdist.estimators.xarray_forms import UNNAMED, decoded_array, name_of
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
@@ -239,7 +239,8 @@ def _weights_on_grid(weight: Any) -> Floats | Members | None:
     """Return weights in memory, or those of a DataArray, which go by the names of dimensions."""
     if not is_a(weight, "xarray", "DataArray"):
         return _weights(weight)
-    return DatasetMembers(weight.rename(weight.name or "sample_weight"))
+    unnamed = name_of(weight) == UNNAMED
+    return DatasetMembers(weight.rename("sample_weight") if unnamed else weight)
 
 
 def _dask(

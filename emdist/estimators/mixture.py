@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, replace
 from functools import partial
@@ -20,7 +21,7 @@ from emdist.composition.model import (
     make_mixture,
 )
 from emdist.composition.recipe import Recipe
-from emdist.errors import ConfigError, StartError
+from emdist.errors import ConfigError, DegenerateWarning, StartError
 from emdist.estimators.collecting import gathered
 from emdist.estimators.distribution import fitted_distribution
 from emdist.estimators.fitted_attributes import Learned
@@ -40,7 +41,9 @@ from emdist.mixtures.distribution import MixtureDistribution
 from emdist.mixtures.draws import check_draws
 from emdist.parameters.choices import Assignment, MixtureInit, OnCollapse, Precision, Schedule
 from emdist.prepare.preparation import Preparation
+from emdist.quality.doubts import weighed
 from emdist.settings.config import FitSection, ModelSection
+from emdist.wording import worded
 
 #: scikit-learn's name of an initialisation method -> ours, where they differ.
 _INIT = {"random_from_data": "random"}
@@ -183,10 +186,6 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         score: Floats = found.shaped(found.value.score, "log_likelihood", np.nan)
         return score
 
-    def _total(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        sums = self._labelled(X, sample_weight)
-        return float(sums["score"]), float(sums["weight"])
-
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the mean log-likelihood of the rows, without storing a value per row.
 
@@ -200,8 +199,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         score : float
             Log-likelihood per unit of sample weight, in nats. Higher is better.
         """
-        total, weight = self._total(X, sample_weight)
-        return total / weight
+        sums = self._labelled(X, sample_weight)
+        return float(sums["score"]) / float(sums["weight"])
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> NDArray[np.int32]:
         """Fit, and return the labels of the same rows.
@@ -372,32 +371,42 @@ class Criteria(MixtureEstimator):
     def _free(self) -> int:
         return free_parameters(self._section, len(self.weights_), self._fitted.n_features)
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Compute the Bayesian information criterion (BIC) on `X`.
 
         Parameters
         ----------
         {X as fitted}
+        {weights of a criterion}
 
         Returns
         -------
         bic : float
             -2 log-likelihood + (number of free parameters) log(rows). Lower is better.
         """
-        total, weight = self._total(X, None)
+        total, weight = self._judged(X, sample_weight, "BIC")
         return -2 * total + self._free() * float(np.log(weight))
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Compute the Akaike information criterion (AIC) on `X`.
 
         Parameters
         ----------
         {X as fitted}
+        {weights of a criterion}
 
         Returns
         -------
         aic : float
             -2 log-likelihood + 2 (number of free parameters). Lower is better.
         """
-        total, _ = self._total(X, None)
+        total, _ = self._judged(X, sample_weight, "AIC")
         return -2 * total + 2 * self._free()
+
+    def _judged(self, X: Any, sample_weight: Any, title: str) -> tuple[float, float]:
+        """Return log-likelihood and weight of all rows; warn of weights of another scale."""
+        sums = self._labelled(X, sample_weight)
+        total, weight = float(sums["score"]), float(sums["weight"])
+        for doubt in weighed(int(sums["rows"]), weight, title):
+            warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=4)
+        return total, weight

@@ -33,7 +33,16 @@ from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Array
 from emdist.jobs.warming import share_kernels
 from emdist.parameters.choices import Criterion
-from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.quality.doubts import Doubt
+from emdist.quality.ranking import (
+    Naming,
+    Row,
+    best_of,
+    doubts_about,
+    doubts_about_weights,
+    rows_of,
+    shown_criteria,
+)
 from emdist.wording import worded
 
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
@@ -51,6 +60,7 @@ _CATEGORIES: Mapping[str, type[Warning]] = {
     "unfinished": ConvergenceWarning,
     "edge": UserWarning,
     "heuristic": UserWarning,
+    "weights": DegenerateWarning,
 }
 
 
@@ -148,8 +158,7 @@ class Sweep(BestModel):
         {X}
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
-            Sample weights >= 0, as in the estimator's `fit`.
+        {sample_weight}
 
         Returns
         -------
@@ -194,7 +203,9 @@ class Sweep(BestModel):
             shown_criteria(criterion, models),
             fits[0].survey.moments,
         )
-        self._publish(grid, estimators, table, criterion)
+        self._publish(
+            grid, estimators, table, criterion, doubts_about_weights(scores[0], criterion)
+        )
         return self
 
     def _estimators(self) -> tuple[list[dict[str, Any]], list[Estimator]]:
@@ -241,6 +252,7 @@ class Sweep(BestModel):
         estimators: list[Estimator],
         rows: Sequence[Row],
         criterion: str,
+        weighed: tuple[Doubt, ...],
     ) -> None:
         best = best_of(rows, criterion, self.allow_degenerate)
         values = np.array([row.criteria[criterion] for row in rows])
@@ -260,7 +272,7 @@ class Sweep(BestModel):
             **({} if names is None else {"feature_names_in_": names}),
         )
         groups = [_named({k: v for k, v in params.items() if k not in _SIZES}) for params in grid]
-        for doubt in doubts_about(rows, best, criterion, _NAMES, groups):
+        for doubt in (*doubts_about(rows, best, criterion, _NAMES, groups), *weighed):
             warnings.warn(
                 worded(doubt.message, "parameters"), _CATEGORIES[doubt.kind], stacklevel=4
             )

@@ -91,8 +91,7 @@ class Transforming(Settings, Speaking, Reading, TransformerMixin, BaseEstimator)
             Rows that another transformer has prepared are accepted, too.
         y : None
             Ignored. scikit-learn's pipelines pass it.
-        sample_weight : array-like of shape (n_samples,), zarr.Array, str or path-like, default=None
-            Sample weights >= 0. None gives every row the weight 1.
+        {sample_weight}
 
         Returns
         -------

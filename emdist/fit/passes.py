@@ -112,7 +112,8 @@ class LabelBlock:
     """Label one block, store its labels, and sum ``count`` (c,), ``score`` and ``weight``.
 
     `count` has one entry for each of the c columns of the responsibilities: the components, then
-    noise if the model has it.
+    noise if the model has it. If no labels are stored, the sums also have ``rows``, the number of
+    rows with weight > 0.
 
     A block whose labels are already stored is not read again.
     """
@@ -141,6 +142,7 @@ class LabelBlock:
         with np.errstate(over="ignore"):  # Weights of 1e307 overflow; users of the sums report it.
             score, total = np.array(given @ found.score), np.array(given.sum())
         sums = Sums({"count": count, "score": score, "weight": total})
-        if self.writer is not None:
-            self.writer.write(block, found, sums)
+        if self.writer is None:
+            return Sums({**sums.fields, "rows": np.array(float(np.count_nonzero(given > 0)))})
+        self.writer.write(block, found, sums)
         return sums

@@ -14,7 +14,15 @@ from emdist.interfaces import Source
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
 from emdist.quality.doubts import Doubt, doubts_of
-from emdist.quality.ranking import Naming, Row, best_of, doubts_about, rows_of, shown_criteria
+from emdist.quality.ranking import (
+    Naming,
+    Row,
+    best_of,
+    doubts_about,
+    doubts_about_weights,
+    rows_of,
+    shown_criteria,
+)
 from emdist.report.opening import sweep_opening
 from emdist.report.summary import preparation_facts
 from emdist.report.sweep import SweepSummary, criterion_figure
@@ -33,6 +41,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
     own = (MODELS, FIGURE)
     counts = False
     rows: tuple[Row, ...] = ()
+    _weighed: tuple[Doubt, ...] = ()
 
     @staticmethod
     def opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source) -> str:
@@ -58,6 +67,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         own = doubts_of(self.recipes[self.chosen].section, self.fitted)
         return (
             *doubts_about(self.rows, self.chosen, self.criterion, _NAMES, families),
+            *self._weighed,
             *(doubt for doubt in own if doubt.kind != "floor" or self.rows[self.chosen].degenerate),
         )
 
@@ -75,6 +85,7 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         wanted = shown_criteria(self.criterion, sections)
         moments = self.run.survey().moments
         self.rows = tuple(rows_of(names, sections, found, scores, wanted, moments))
+        self._weighed = doubts_about_weights(scores[0], self.criterion)
         self._save(
             {f"{MODELS}/{name}": index for index, name in enumerate(names)} | {"final": self.chosen}
         )

@@ -22,8 +22,9 @@ from emdist.models.arrays import arrays_of
 from emdist.settings.config import ModelSection
 
 #: Kinds of doubts. About a fit: components on the variance floor, components that coincide, or an
-#: end before convergence. About a choice: it is at the edge of what was tried, or a heuristic's.
-Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic"]
+#: end before convergence. About a choice: it is at the edge of what was tried, or a heuristic's, or
+#: weights have another sum than rows.
+Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic", "weights"]
 
 #: A component with a prior must hold this many rows before its width depends on them.
 _ROWS = 2.0
@@ -31,6 +32,8 @@ _ROWS = 2.0
 _ALIKE = 1e-3
 #: A component with less than this share of the weight is practically empty.
 _EMPTY = 1e-6
+#: Weights whose mean differs from 1 by more than this factor change criteria noticeably.
+_SCALE = 2.0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,28 @@ def unfinished(fitted: Fitted, max_iter: str, tol: str) -> tuple[Doubt, ...]:
         "enough for you."
     )
     return (Doubt("unfinished", (), what),)
+
+
+def weighed(rows: int, weight: float, title: str) -> tuple[Doubt, ...]:
+    """Return the doubt about a criterion of rows whose weights do not sum to about their number.
+
+    Parameters
+    ----------
+    rows, weight
+        The number of rows with weight > 0, and the sum of their weights.
+    title
+        The name of the criterion.
+    """
+    mean = weight / max(rows, 1)
+    if 1 / _SCALE <= mean <= _SCALE:
+        return ()
+    more, than = ("more", "larger") if mean > 1 else ("fewer", "smaller")
+    what = (
+        f"The sample weights of {rows:,} rows sum to {weight:.6g}. {title} counts them as that "
+        f"many rows, so it prefers {more} components: the data seem {than} than they are. Divide "
+        f"the weights by their mean, {mean:.6g}, unless each of them counts equal rows."
+    )
+    return (Doubt("weights", (), what),)
 
 
 def degenerate(section: ModelSection, fitted: Fitted) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments
 from emdist.fit.state import Status
 from emdist.fit.together.sweep import Score
-from emdist.quality.doubts import Doubt, degenerate, mean_floor
+from emdist.quality.doubts import Doubt, degenerate, mean_floor, weighed
 from emdist.settings.config import ModelSection
 
 
@@ -184,6 +184,13 @@ def doubts_about(
         )
         told.append(Doubt("unfinished", (), what))
     return tuple(told)
+
+
+def doubts_about_weights(score: Score, criterion: str) -> tuple[Doubt, ...]:
+    """Return the doubt about a criterion that takes the sum of weights as the number of rows."""
+    if CRITERIA[criterion].heuristic:  # An elbow is the same for all weights.
+        return ()
+    return weighed(score.rows, score.weight, CRITERIA[criterion].title)
 
 
 def _some(names: Sequence[str], shown: int = 5) -> str:

@@ -82,6 +82,23 @@ def test_the_figures_of_the_table_agree(emdist: Command, tmp_path: Path) -> None
         assert bic == pytest.approx(-2 * n * likelihood + free * np.log(n), rel=1e-8)
 
 
+def test_weights_of_another_scale_are_told(emdist: Command, data: Path, tmp_path: Path) -> None:
+    rows = zarr.open_array(data).shape[0]
+    areas = zarr.create_array(tmp_path / "areas.zarr", shape=(rows,), chunks=(rows,), dtype="f8")
+    areas[:] = 12_000.0
+    told = f"The sample weights of {rows} rows sum to {12_000 * rows:.6g}. BIC counts them as"
+    sweep = ("sweep", data, "-k", "2..4", "-m", "full", "--no-labels")
+    answer = emdist(*sweep, "--run", "runs/s", "--weights", tmp_path / "areas.zarr")
+    assert answer.code == 0, answer.err
+    assert told in " ".join(answer.err.split())
+    summary = json.loads((tmp_path / "runs" / "s" / "summary.json").read_text())
+    assert [one["kind"] for one in summary["doubts"]].count("weights") == 1
+    assert "by their mean, 12000, unless" in (tmp_path / "runs" / "s" / "summary.md").read_text()
+    areas[:] = 1.0
+    answer = emdist(*sweep, "--run", "runs/t", "--weights", tmp_path / "areas.zarr")
+    assert "sample weights" not in answer.err
+
+
 def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
     answer = emdist("sweep", data, "-k", "2..4", "--run", "runs/s", "--no-labels", "--json")
     assert answer.code == 0, answer.err

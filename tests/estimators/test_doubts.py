@@ -198,10 +198,10 @@ def test_no_figure_is_minus_zero(est: Any) -> None:
 # ---- what a sweep chooses
 
 
-def swept(sweep: Sweep, x: Rows) -> tuple[Sweep, list[str]]:
+def swept(sweep: Sweep, x: Rows, **more: Any) -> tuple[Sweep, list[str]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        sweep.fit(x)
+        sweep.fit(x, **more)
     return sweep, [str(w.message) for w in caught]
 
 
@@ -326,3 +326,62 @@ def test_no_heuristic_chooses_unasked() -> None:
     with pytest.raises(ValueError, match="set criterion to 'elbow' to let the heuristic"):
         Sweep(KCentroids(dissimilarity="cosine"), grid).fit(x)
     swept(Sweep(KCentroids(dissimilarity="cosine", random_state=0), grid, criterion="elbow"), x)
+
+
+# ---- weights
+
+
+def skewed(n: int = 300) -> tuple[Rows, NDArray[np.float64]]:
+    rng = np.random.default_rng(0)
+    x = rng.gamma(4.0, size=(3 * n, 2))
+    x[:, 1] += np.repeat([0.0, 10.0, 20.0], n)
+    return x, np.cos(np.deg2rad(rng.uniform(-60, 60, len(x))))
+
+
+@pytest.mark.parametrize("scale", [12_000.0, 1e-3])
+def test_weights_of_another_scale_are_told(scale: float) -> None:
+    x, weight = skewed()
+    sizes = {"n_components": [1, 2, 3]}
+    est = GaussianMixture(3, random_state=0)
+    sweep, messages = swept(Sweep(est, sizes), x, sample_weight=weight * scale)
+    (message,) = (m for m in messages if "sample weights" in m)
+    mean = scale * weight.mean()
+    assert f"of 900 rows sum to {900 * mean:.6g}. BIC counts them as that many rows" in message
+    assert ("prefers more" if scale > 1 else "prefers fewer") in message
+    divisor = float(message.partition("by their mean, ")[2].split(", unless")[0])
+    assert divisor == pytest.approx(mean, rel=1e-5)
+    # The advice works: weights with a mean of 1 say nothing, and give the criterion of the sweep.
+    advised = weight * scale / divisor
+    sweep, messages = swept(Sweep(est, sizes), x, sample_weight=advised)
+    assert not [m for m in messages if "sample weights" in m]
+    chosen = sweep.best_estimator_
+    assert chosen.bic(x, sample_weight=advised) == pytest.approx(sweep.best_score_, rel=1e-12)
+    assert sweep.bic(x, advised) == chosen.bic(x, advised)
+
+
+def test_rows_of_weight_zero_are_no_rows() -> None:
+    x, weight = skewed()
+    weight[100:] = 0  # A mean of 0.08 over all rows, and of 0.7 over those that count.
+    _, messages = swept(
+        Sweep(GaussianMixture(random_state=0), {"n_components": [1, 2]}), x, sample_weight=weight
+    )
+    assert not [m for m in messages if "sample weights" in m]
+
+
+def test_criteria_take_sample_weights() -> None:
+    x, weight = skewed()
+    est = GaussianMixture(2, random_state=0).fit(x, sample_weight=weight)
+    total = float(weight @ est.score_samples(x))
+    free = 1 + 2 * 2 + 2 * 3
+    assert est.bic(x, weight) == pytest.approx(-2 * total + free * np.log(weight.sum()))
+    assert est.aic(x, weight) == pytest.approx(-2 * total + 2 * free)
+    assert est.bic(x) == est.bic(x, np.ones(len(x))) != est.bic(x, weight)
+    for name, criterion in (("BIC", est.bic), ("AIC", est.aic)):
+        with pytest.warns(DegenerateWarning, match=f"{name} counts them as that many rows"):
+            criterion(x, 1000 * weight)
+
+
+def test_an_elbow_does_not_depend_on_the_scale_of_weights() -> None:
+    x, weight = skewed()
+    sweep = Sweep(KMeans(random_state=0), {"n_clusters": [1, 2, 3, 4]}, criterion="elbow")
+    assert not [m for m in swept(sweep, x, sample_weight=1e4 * weight)[1] if "weights" in m]

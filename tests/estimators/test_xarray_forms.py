@@ -77,6 +77,17 @@ def test_stored_weights_of_other_rows_are_refused(tmp_path: Path) -> None:
             KMeans(1).fit(x, sample_weight=tmp_path / "other.zarr" / "area")
 
 
+def test_weights_without_a_name_are_called_sample_weight() -> None:
+    ds = xr.Dataset({"v": (("lat", "n"), RNG.normal(size=(4, 3)))}, coords={"lat": LATS})
+    rows = emdist.rows(ds, "v", samples="lat")
+    cosines = np.cos(np.deg2rad(ds["lat"]))  # Its name is that of its coordinate.
+    for weight in (cosines, cosines.rename(None)):
+        with pytest.raises(WeightError, match=r"weights \(sample_weight\) have another order"):
+            KMeans(1).fit(rows, sample_weight=weight[::-1])
+        with pytest.raises(WeightError, match=r"The weights sample_weight have the dimensions"):
+            KMeans(1).fit(rows, sample_weight=weight[:2])
+
+
 def test_weights_may_be_named_as_their_coordinate() -> None:
     ds = grid().rename(a="lat")
     weight = np.cos(ds["lat"])

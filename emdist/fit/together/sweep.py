@@ -177,12 +177,15 @@ class Score:
     count
         (c,) the weight of the rows labelled with each component, then with noise if the model has
         it.
+    rows
+        The number of rows with weight > 0.
     """
 
     total: float
     weight: float
     entropy: float
     count: Array
+    rows: int
 
 
 def scored_together(
@@ -260,4 +263,5 @@ def _score(fit: Fit, state: FitState, labelled: Sums, e_step: Sums | None) -> Sc
         assert state.best is not None
         params = state.best.params
         entropy = weight * fit.model.terms(e_step, params, params, fit.numerics(params)).entropy
-    return Score(float(labelled["score"]), weight, entropy, labelled["count"])
+    rows = int(labelled["rows"])
+    return Score(float(labelled["score"]), weight, entropy, labelled["count"], rows)

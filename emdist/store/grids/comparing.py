@@ -90,10 +90,9 @@ def check_weights_along(dim: str, what: str, own: Array | None, data: Array | No
     reordered = sorted(spellings(own)) == sorted(spellings(data))
     why = "another order" if reordered else "other values"
     raise WeightError(
-        f"Sample weights: {what} has {why} of {dim} than the data, {found} at position {first} "
-        f"where the data "
-        f"have {wanted}. Give the weights of the same positions in the same order, or leave out "
-        f"their coordinate {dim} if it is wrong."
+        f"The sample weights ({what}) have {why} of {dim} than the data: {found} at position "
+        f"{first}, where the data have {wanted}. Give the weights of the same positions in "
+        f"the same order, or leave out their coordinate {dim} if it is wrong."
     )
 
 
