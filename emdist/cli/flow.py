@@ -123,7 +123,8 @@ def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> Non
 def label(
     model: Annotated[str, typer.Argument(help="A saved model, or the folder of a finished run.")],
     data: Annotated[
-        str, typer.Argument(help="Path or URL of a Zarr array with the same features.")
+        str,
+        typer.Argument(help="Path or URL of a Zarr array or group with the features of the model."),
     ],
     out: Annotated[str, typer.Argument(help="Path or URL of the labels to write.")],
     outputs: Annotated[

@@ -20,7 +20,15 @@ from emdist.cli.options import (
     completed,
     laid_over,
 )
-from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import (
+    NewFeatures,
+    NewNonFinite,
+    NewSamples,
+    NewSelect,
+    NewVariables,
+    NewWhere,
+    rows_settings,
+)
 from emdist.parameters.choices import OutputName
 from emdist.report.answer import RESUMES, mode_of, print_result, reported
 from emdist.report.display import display
@@ -29,7 +37,8 @@ from emdist.report.display import display
 def label(
     model: Annotated[str, typer.Argument(help="A saved model, or the folder of a finished run.")],
     data: Annotated[
-        str, typer.Argument(help="Path or URL of a Zarr array with the same features.")
+        str,
+        typer.Argument(help="Path or URL of a Zarr array or group with the features of the model."),
     ],
     out: Annotated[str, typer.Argument(help="Path or URL of the labels to write.")],
     outputs: Annotated[
@@ -43,12 +52,12 @@ def label(
         ),
     ] = None,
     components: Annotated[list[int] | None, ChosenComponents] = None,
-    variables: Variables = None,
-    samples: Samples = None,
-    features: Features = None,
-    select: Select = None,
-    where: Where = None,
-    non_finite: NonFinite = None,
+    variables: NewVariables = None,
+    samples: NewSamples = None,
+    features: NewFeatures = None,
+    select: NewSelect = None,
+    where: NewWhere = None,
+    non_finite: NewNonFinite = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,

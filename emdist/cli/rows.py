@@ -14,68 +14,77 @@ from emdist.parameters.configuration import help_of
 
 ROWS = "Rows and features"
 
-Variables = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--variables",
-        metavar="NAMES",
-        rich_help_panel=ROWS,
-        help="Variables of a Zarr group that become features, as in TEMP,PSAL or 'B*'. "
-        "(default: the only one)",
-    ),
-]
-Samples = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--samples",
-        metavar="DIMS",
-        rich_help_panel=ROWS,
-        help="Dimensions that make up the rows, as in time,lat,lon. (default: all others)",
-    ),
-]
-Features = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--features",
-        metavar="DIMS",
-        rich_help_panel=ROWS,
-        help="Dimensions that make up the features, as in depth. (default: all others)",
-    ),
-]
-Select = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--select",
-        metavar="DIM=LOW:HIGH",
-        rich_help_panel=ROWS,
-        help="Read a range of a dimension by its coordinate, as in depth=0:500; one value, as in "
-        "depth=10; several, as in depth=values:10,500; positions, as in depth=index:0:10; or all "
-        "of it, as in depth=:, where a model was fitted to a part. "
-        "Repeatable. (default: everything)",
-    ),
-]
-Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--where",
-        metavar="CONDITION",
-        rich_help_panel=ROWS,
-        help="Leave out rows that do not meet a condition on a variable, as in landmask=0, "
-        "'quality>=2' or 'bottom < 500'. Repeatable. (default: no condition)",
-    ),
-]
+#: The default of options of `emdist label`.
+_AS_FITTED = "as in the fit"
 
 
-NonFinite = Annotated[
-    str | None,
-    typer.Option(
+def _option(name: str, metavar: str, text: str, default: str) -> Any:
+    """Return an option whose help ends with its default."""
+    return typer.Option(
+        name, metavar=metavar, rich_help_panel=ROWS, help=f"{text} (default: {default})"
+    )
+
+
+def _variables(default: str) -> Any:
+    text = "Variables of a Zarr group that become features, as in TEMP,PSAL or 'B*'."
+    return _option("--variables", "NAMES", text, default)
+
+
+def _samples(default: str) -> Any:
+    text = "Dimensions that make up the rows, as in time,lat,lon."
+    return _option("--samples", "DIMS", text, default)
+
+
+def _features(default: str) -> Any:
+    text = "Dimensions that make up the features, as in depth."
+    return _option("--features", "DIMS", text, default)
+
+
+def _select(default: str, more: str = "") -> Any:
+    text = (
+        "Read a range of a dimension by its coordinate, as in depth=0:500; one value, as in "
+        "depth=10; several, as in depth=values:10,500; or positions, as in depth=index:0:10."
+        f"{more} Repeatable."
+    )
+    return _option("--select", "DIM=LOW:HIGH", text, default)
+
+
+def _where(default: str) -> Any:
+    text = (
+        "Leave out rows that do not meet a condition on a variable, as in landmask=0, "
+        "'quality>=2' or 'bottom < 500'. Repeatable."
+    )
+    return _option("--where", "CONDITION", text, default)
+
+
+def _non_finite(default: str) -> Any:
+    return typer.Option(
         "--non-finite",
         metavar="POLICY",
         rich_help_panel=ROWS,
-        help=f"{help_of('data.non_finite')} (default: raise; for labels, as in the fit)",
+        help=f"{help_of('data.non_finite')} (default: {default})",
         autocompletion=choices_of("data.non_finite"),
-    ),
+    )
+
+
+Variables = Annotated[list[str] | None, _variables("the only one")]
+Samples = Annotated[list[str] | None, _samples("all others")]
+Features = Annotated[list[str] | None, _features("all others")]
+Select = Annotated[list[str] | None, _select("everything")]
+Where = Annotated[list[str] | None, _where("no condition")]
+
+NonFinite = Annotated[str | None, _non_finite("raise")]
+
+#: The same options of `emdist label`, for new data.
+NewVariables = Annotated[list[str] | None, _variables(_AS_FITTED)]
+NewSamples = Annotated[list[str] | None, _samples(_AS_FITTED)]
+NewFeatures = Annotated[list[str] | None, _features(_AS_FITTED)]
+NewSelect = Annotated[
+    list[str] | None,
+    _select(_AS_FITTED, " All of a dimension of which the fit read a part: depth=:."),
 ]
+NewWhere = Annotated[list[str] | None, _where(_AS_FITTED)]
+NewNonFinite = Annotated[str | None, _non_finite(_AS_FITTED)]
 
 
 def rows_settings(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from dataclasses import replace
 from typing import Any, Self
 
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError, ShapeError
 from emdist.estimators.datasets import check_weights_beside, in_two_dimensions, is_dataset
 from emdist.estimators.inputs import as_matrix, is_client, is_in_memory, is_polars, make_source
+from emdist.estimators.wording import level_of_caller
 from emdist.estimators.xarray_forms import decoded_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
@@ -17,6 +19,7 @@ from emdist.inputs.layout import Layout
 from emdist.inputs.rows import Rows
 from emdist.interfaces import Engine, Source
 from emdist.settings.config import ReadingSection
+from emdist.store.grids.left_out import left_out
 from emdist.store.sources.references import is_stored
 
 
@@ -94,7 +97,10 @@ class Reading:
         """Return `X` as a source of rows that are made like those of `fit`."""
         rows = self._as_fitted(X)
         try:
-            return self._source(rows, sample_weight, engine)
+            source = self._source(rows, sample_weight, engine)
+            if rows is not X:
+                _warn_of_left_out(source, self._layout)
+            return source
         except (ConfigError, DtypeError, NotAnArrayError, ShapeError) as error:
             if rows is X:
                 raise
@@ -102,3 +108,17 @@ class Reading:
                 f"{error} X is read like the data of the fit, as {rows}. To read it otherwise, "
                 "pass emdist.rows(X, ...) with what suits it."
             ) from None
+
+
+def _warn_of_left_out(source: Source, layout: Layout) -> None:
+    """Warn of rows that are not read because the selection of the fit leaves them out."""
+    part = left_out(source, layout, dict(layout.select))
+    if part is None:
+        return
+    rest = tuple((dim, one) for dim, one in layout.select if dim not in part.dims)
+    warnings.warn(
+        f"X is read like the data of the fit, with its selection: {part}. To read all, pass "
+        f"emdist.rows(X{replace(layout, select=rest).arguments()}).",
+        UserWarning,
+        stacklevel=level_of_caller(),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,6 +27,14 @@ def in_parameters(function: F) -> F:
             raise
 
     return call  # type: ignore[return-value]
+
+
+def level_of_caller() -> int:
+    """Return the ``stacklevel`` of a warning that the calling function gives about user code."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("emdist."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class Speaking:

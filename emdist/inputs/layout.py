@@ -63,6 +63,10 @@ class Layout:
             if value
         }
 
+    def arguments(self) -> str:
+        """Return the arguments of `emdist.rows` behind the data, each with a comma before it."""
+        return "".join(f", {name}={value!r}" for name, value in self.to_json().items())
+
 
 def is_name(text: str) -> bool:
     """Return whether a text names a variable beside the data, and not a place of its own.

@@ -29,6 +29,6 @@ class Rows:
     layout: Layout
 
     def __repr__(self) -> str:
-        said = "".join(f", {name}={value!r}" for name, value in self.layout.to_json().items())
+        said = self.layout.arguments()
         named = isinstance(self.data, str | os.PathLike)
         return f"emdist.rows({shown(self.data) if named else type(self.data).__name__}{said})"

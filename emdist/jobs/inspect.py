@@ -12,7 +12,7 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.finished import SUMMARY, identity_of, stored_summary
-from emdist.jobs.records import load_fitted, recorded_config
+from emdist.jobs.records import load_fitted, reading_of, recorded_config
 from emdist.prepare.preparation import Preparation
 from emdist.report.page import listed_steps
 from emdist.settings.config import FitSection, ModelSection, make_section
@@ -60,7 +60,9 @@ def inspect(location: Location, array: str = "", verify: bool = False) -> dict[s
         return {**_run(location), **_labels_of(location, verify)}
     if not array and folder.exists("model.json"):
         section, fitted, meta = load_fitted(location)
-        return {"kind": "model", **_model(section, fitted), "versions": meta.get("versions")}
+        reading = reading_of(location, section, meta).model_dump()
+        return {"kind": "model", **_model(section, fitted), "config": {"data": reading},
+                "versions": meta.get("versions")}  # fmt: skip
     labels = describe_labels(location, verify) if not array else None
     return labels or describe_group(ref) or describe_array(ref)
 

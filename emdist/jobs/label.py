@@ -18,6 +18,7 @@ from emdist.jobs.label_source import LabelWork, label_source
 from emdist.jobs.records import load_fitted, reading_of
 from emdist.prepare.source import with_source
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, ReadingSection
+from emdist.store.grids.left_out import left_out
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.model_files import read_model
@@ -82,7 +83,11 @@ def label_data(
     own, saved = data.select, reading.select or {}
     data = _read_as(data, reading)
     kept = [dim for dim in saved if own is None or (own and dim not in own)]
-    source = fitted.prepared(_opened(data, kept))
+    rows = _opened(data, kept)
+    if (part := left_out(rows, data.layout, kept)) is not None:
+        whole = _whole(part.dims)
+        listen(Warned(f"emdist labels the selection of the fit: {part}. To label all, {whole}."))
+    source = fitted.prepared(rows)
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     work = LabelWork(
@@ -125,15 +130,21 @@ def _opened(data: DataSection, saved: Collection[str]) -> Source:
         if not told:
             raise
         dim = told[0]
-        way = either(
-            f"pass emdist.rows(X, ..., select={{{dim!r}: slice(None)}})",
-            f"set data.select to '{{{dim}: [null, null]}}'",
-            f"pass --select {quote(dim)}=:",
-        )
         raise type(error)(
             f"{error} This selection is that of the data that the model was fitted to. Select "
-            f"{dim} of the new data anew by data.select. To read all of {dim}, {way}."
+            f"{dim} of the new data anew by data.select. To read all of {dim}, {_whole([dim])}."
         ) from None
+
+
+def _whole(dims: Sequence[str]) -> str:
+    """Return how to read all of some dimensions, of which the model's selection reads a part."""
+    slices = ", ".join(f"{dim!r}: slice(None)" for dim in dims)
+    ranges = ", ".join(f"{dim}: [null, null]" for dim in dims)
+    return either(
+        f"pass emdist.rows(X, ..., select={{{slices}}})",
+        f"set data.select to '{{{ranges}}}'",
+        f"pass {' '.join(f'--select {quote(dim)}=:' for dim in dims)}",
+    )
 
 
 def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:

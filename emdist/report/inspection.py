@@ -81,8 +81,10 @@ def _readable(value: Any, name: str = "") -> Any:
 
 
 def _defaults() -> dict[str, Any]:
-    """Return the default of every key of a configuration, by section."""
-    return Config.model_validate({"data": {"path": ""}}).model_dump()
+    """Return the default of every key of a configuration that has one, by section."""
+    found = Config.model_validate({"data": {"path": ""}}).model_dump()
+    del found["data"]["path"]
+    return found
 
 
 def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +95,9 @@ def _complete(config: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(values, dict):
             out[section] = listed_steps(values) if section == "prepare" else values
             continue
-        whole = {**least.get(section, {}), **values}
+        # A model knows how its data were read, but not where they are or how they were weighted.
+        alone = section == "data" and "path" not in values
+        whole = values if alone else {**least.get(section, {}), **values}
         out[section] = {key: _default(section, key, value) for key, value in whole.items()}
     return out
 

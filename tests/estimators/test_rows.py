@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,41 @@ def test_new_data_are_made_into_rows_like_those_of_the_fit(
     assert km.transform(new).identical(km.transform(said))
     sweep = Sweep(KMeans(random_state=0), {"n_clusters": [2, 3]}, criterion="icl").fit(rows)
     assert sweep.predict(new).identical(sweep.predict(said))
+
+
+@pytest.mark.parametrize(
+    ("select", "told", "left"),
+    [
+        ({"time": ["2021-01-01", "2021-01-02"]}, "time from 2021-01-01 to 2021-01-02", 2 * 120),
+        ({"time": [None, "2021-01-03"]}, "time up to 2021-01-03", 3 * 120),
+        ({"time": "2021-01-02"}, "time of 2021-01-02", 120),
+        ({"time": {"index": "::2"}, "lat": [0, None]}, "time at index ::2, lat from 0", 2 * 60),
+        ({"time": {"values": ["2021-01-02"]}, "depth": 10}, "time of 2021-01-02", 120),
+    ],
+)
+@pytest.mark.parametrize("form", NEW)
+def test_rows_that_the_selection_of_the_fit_leaves_out_are_told(
+    stored: str, form: str, select: dict[str, Any], told: str, left: int
+) -> None:
+    new = {"path": stored, "group": zarr.open_group(stored, mode="r"), "dataset": ocean()}[form]
+    model = KMeans(2, random_state=0, non_finite="drop")
+    model.fit(emdist.rows(stored, "TEMP", features="depth", select=select))
+    with pytest.warns(UserWarning, match="selection") as caught:
+        assert model.predict(new).size == left
+    (warning,) = caught
+    assert warning.filename == __file__
+    message = str(warning.message)
+    assert f"with its selection: {told}; {left:,} of 480 rows. To read all, pass " in message
+    # The advice works as it is written, and says nothing.
+    rows = eval(message.partition("pass ")[2].rstrip("."), {"emdist": emdist, "X": new})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.predict(rows).size == 480
+        # Neither does a selection of features, or one that leaves out no row.
+        same = emdist.rows(stored, "TEMP", features="depth", select={"depth": [0, 10]})
+        KMeans(2, random_state=0, non_finite="drop").fit(same).predict(new)
+        same = emdist.rows(stored, "TEMP", features="depth", select={"time": ["2021", "2022"]})
+        KMeans(2, random_state=0, non_finite="drop").fit(same).predict(new)
 
 
 def test_data_that_cannot_be_read_like_those_of_the_fit_are_refused(
