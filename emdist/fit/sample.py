@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Array, Floats
 from emdist.kernels.tiles.hashing import uniform_of_rows
+
+#: One row in so many tells which rows of a block have too low a priority.
+_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,16 @@ def sample_rows(
     """
     given = np.ones(len(x)) if weight is None else weight
     priority = given / uniform_of_rows(row, *key)
-    keep = np.flatnonzero(priority > 0)
+    keep = np.flatnonzero(priority >= _floor(priority, size))
     if len(keep) > size:
         # One threshold costs less than sorting the whole block.
         floor = np.partition(priority[keep], len(keep) - size)[len(keep) - size]
         keep = keep[priority[keep] >= floor]
     return highest(size, priority[keep], row[keep], x[keep], given[keep])
+
+
+def _floor(priority: Floats, size: int) -> float:
+    """Return a number > 0 that the `size` highest priorities reach, unless they are 0."""
+    few = priority[::_EVERY]
+    least = float(np.partition(few, len(few) - size)[len(few) - size]) if len(few) > size else 0.0
+    return max(least, math.ulp(0.0))

@@ -13,7 +13,7 @@ from emdist.errors import DistinctRowsError, StartError
 from emdist.fit import loop
 from emdist.fit.events import Event, Progress
 from emdist.fit.seeding import Seeding
-from emdist.fit.seeding.scalable import _Draw
+from emdist.fit.seeding.scalable import ROUNDS, Candidates, _Draw
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.inputs.plugins import plugins
@@ -61,7 +61,7 @@ def seeds(
 def test_seeders_tell_how_far_they_are(name: str) -> None:
     """Every centre that is chosen, and what comes before and after."""
     x = blobs(500, 3, 5, 4.0)[0]
-    source = array_source(x)
+    source = array_source(x, None, 100 * 24)
     fit = prepare(source, Setting("kmeans", 9))
     told: list[tuple[str, int, int]] = []
     seeding = Seeding(
@@ -71,7 +71,10 @@ def test_seeders_tell_how_far_they_are(name: str) -> None:
     chosen = [(done, total) for what, done, total in told if what == "seeding"]
     assert (9, 9) in chosen or name == "random"
     assert {what for what, _, _ in told} <= set(_UNITS)
-    assert (name == "k-means||") == (("drawing candidates", 5, 6) in told)
+    drawing = [(done, total) for what, done, total in told if what == "drawing candidates"]
+    passes = ROUNDS + 1
+    blocks = [(done, passes * len(source)) for done in range(passes * len(source) + 1)]
+    assert sorted(set(drawing)) == (blocks if name == "k-means||" else [])
     clustered = [done for what, done, _ in told if what == "clustering the sample"]
     assert clustered == list(range(len(clustered)))
     assert bool(clustered) == (name not in CHOOSES_ROWS)
@@ -226,7 +229,8 @@ def test_candidates_are_drawn_by_weight_times_squared_distance() -> None:
     source = array_source(x, weight)
     found = []
     for key in range(400):
-        _, estimate, row = _Draw(source, np.zeros(2), centres, 20, (key,))(0).rows()
+        candidates = Candidates(source, np.zeros(2), (centres,))
+        _, estimate, row = _Draw(candidates, 20, (key,))(0).rows()
         found.append([estimate.sum(), estimate[row < 40].sum()])
     wanted = np.array([potential.sum(), potential[:40].sum()])
     error = np.std(found, axis=0) / np.sqrt(len(found))

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdist.engines.threads import LocalEngine
 from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
 from emdist.fit.seeding.reclustering import lloyd
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.tiles.missing import filled
+from emdist.kernels.tiles.plusplus import JUDGES, trials_of
+
+#: How many iterations' worth of distances to all rows seeders may compute to judge candidates, and
+#: to cluster the sample.
+_JUDGING, _CLUSTERING = 1.0, 1
+#: The largest number of iterations to cluster a sample, and how many products of a feature and a
+#: centre these may take at least: some hundredths of a second.
+_ITERATIONS, _CHEAP = 300, 10**9
 
 #: The stages of seeding, as progress messages call them.
 CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"
@@ -20,6 +30,22 @@ CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing can
 
 def _unheard(what: str, done: int, total: int) -> None:
     """Ignore the progress: nobody watches."""
+
+
+def judges_for(rows: int, k: int) -> int:
+    """Return how many rows judge candidates, so that this takes little of the time of a fit."""
+    return max(JUDGES, int(_JUDGING * rows / trials_of(k)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A task whose result is what `work` does to arrays of this process."""
+
+    work: Callable[[int], None]
+
+    def __call__(self, i: int) -> int:
+        self.work(i)
+        return 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,15 @@ class Seeding:
     geometry: Geometry = field(default_factory=Euclidean)
     told: Callable[[str, int, int], None] = field(default=_unheard)
 
+    @cached_property
+    def local(self) -> LocalEngine:
+        """The threads of this process, on which rows in memory are computed."""
+        return LocalEngine(getattr(self.engine, "threads", None))
+
+    def each(self, work: Callable[[int], None], number: int) -> None:
+        """Call `work` for every index below `number`, on threads."""
+        self.local.map_reduce(_Part(work), range(number))
+
     def rng(self, stream: int) -> np.random.Generator:
         """Return a random generator for one purpose of one restart."""
         return np.random.default_rng([self.seed, self.restart, stream])
@@ -74,18 +109,28 @@ class Seeding:
             k,
             rng,
             lambda done: self.told(CHOOSING, done, k),
+            self.each,
+            judges_for(self.survey.rows, k),
         )
 
     def clustered(
         self, x: Floats, weight: Floats, centres: Floats, geometry: Geometry | None = None
     ) -> Floats:
-        """Return the centres (k, d) with which K-means on the rows (m, d) ends."""
+        """Return the centres (k, d) of K-means on the rows (m, d), from `centres`.
+
+        There are at most as many iterations as take the time of one iteration on all rows.
+        """
+        worth = _CLUSTERING * self.survey.rows // len(x)
+        cheap = _CHEAP // (x.size * len(centres))
         return lloyd(
             geometry or self.geometry,
             x,
             weight,
             centres,
-            told=lambda done, most: self.told(CLUSTERING, done, most),
+            max(1, min(_ITERATIONS, max(worth, cheap))),
+            self.local,
+            self.source.dtype,
+            lambda done, most: self.told(CLUSTERING, done, most),
         )
 
     def placed(self, x: Array) -> Floats:

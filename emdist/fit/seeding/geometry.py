@@ -17,7 +17,7 @@ from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.tiles.absolute import distances_of_rows
 from emdist.kernels.tiles.assign import scatter
 from emdist.kernels.tiles.missing import observed_distances
-from emdist.kernels.tiles.plusplus import plusplus, squared_distances
+from emdist.kernels.tiles.plusplus import JUDGES, Each, in_turn, plusplus, squared_distances
 from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.models.mixture import Mixture
 from emdist.sums import Sums
@@ -45,13 +45,20 @@ def spread_out(
     k: int,
     rng: np.random.Generator,
     told: Callable[[int], None] | None = None,
+    each: Each = in_turn,
+    judges: int = JUDGES,
 ) -> NDArray[np.int64]:
-    """Return indices of `k` rows of (m, d) by greedy k-means++; call `told` with the progress."""
+    """Return indices of `k` rows of (m, d) by greedy k-means++; see `plusplus`.
+
+    The rows have no missing values.
+    """
 
     def between(x: Floats, rows: Floats) -> Floats:
         return geometry.between(x, geometry.seeds(rows))
 
-    return plusplus(x, weight, k, rng, between, told)
+    plain = isinstance(geometry, Euclidean)
+    chosen = squared_distances if plain else between
+    return plusplus(x, weight, k, rng, chosen, told, each, judges)
 
 
 @dataclass(frozen=True)

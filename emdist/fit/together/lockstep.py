@@ -53,6 +53,11 @@ class Member:
         self.largest = 0
         self._lockstep = lockstep
 
+    @property
+    def threads(self) -> int | None:
+        """The threads of the engine that makes the passes; None if it has no such number."""
+        return self._lockstep.threads
+
     def map_reduce(
         self,
         task: Callable[[int], Any],
@@ -114,6 +119,11 @@ class Lockstep(Generic[T]):
         self._events: list[tuple[int, Event]] = []
         self._failed: dict[int, BaseException] = {}
         self._closing = False
+
+    @property
+    def threads(self) -> int | None:
+        """The threads of the engine; None if it has no such number."""
+        return getattr(self._engine, "threads", None)
 
     def run(self) -> Iterator[list[tuple[int, T]]]:
         """Yield what the computations yield, with their indices, as soon as all wait for a pass.
