@@ -12,6 +12,7 @@ from typing import Any
 from emdist.composition.model import CENTRES
 from emdist.composition.recipe import Recipe
 from emdist.fit.block_groups import DEFAULT
+from emdist.fit.seeding import scalable, seeding_bytes
 from emdist.interfaces import Source
 from emdist.kernels.tiles.tiles import tile_rows
 from emdist.models.kmedians import KMediansModel
@@ -20,6 +21,8 @@ from emdist.settings.config import FitSection
 #: How many copies of the parameters the driver holds at its peak, in the M-step and the terms of
 #: the objective: before and after, those of the best restart, factors, inverses and copies.
 _DRIVER_PARAMS = 10
+#: How many copies of the parameters the driver holds while it chooses seeds.
+_SEEDING_PARAMS = 3
 #: How many copies of the sums the driver holds at its peak: eight to join, and three made of them.
 _DRIVER_SUMS = 11
 #: How many copies of the parameters a process that computes blocks holds: received, and prepared.
@@ -50,6 +53,10 @@ class Footprint:
         The rows that are kept to choose starting values.
     records
         What a schedule remembers in the driver and in checkpoints.
+    seeding
+        What a seeder holds in the driver besides the sample.
+    memo
+        What a seeder remembers of rows in each process that computes blocks.
     """
 
     params: int
@@ -57,16 +64,16 @@ class Footprint:
     tile: int
     sample: int = 0
     records: int = 0
+    seeding: int = 0
+    memo: int = 0
 
     @property
     def driver(self) -> int:
         """The largest memory of the driver in bytes, without blocks and imported modules."""
-        return (
-            _DRIVER_PARAMS * self.params
-            + _DRIVER_SUMS * self.sums
-            + self.records
-            + _SAMPLE_COPIES * self.sample
-        )
+        updating = _DRIVER_PARAMS * self.params + _DRIVER_SUMS * self.sums
+        # Seeds are chosen between iterations, beside the parameters of earlier restarts.
+        choosing = _SEEDING_PARAMS * self.params + self.seeding
+        return max(updating, choosing) + self.records + _SAMPLE_COPIES * self.sample
 
     def computing(self, threads: int) -> int:
         """Return the memory of a process that computes blocks on `threads` threads, in bytes.
@@ -74,7 +81,7 @@ class Footprint:
         Blocks and imported modules are not included.
         """
         sums = (_WORKER_SUMS + _THREAD_SUMS * threads) * self.sums
-        return _WORKER_PARAMS * self.params + sums + threads * self.tile
+        return _WORKER_PARAMS * self.params + sums + threads * self.tile + self.memo
 
 
 def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint:
@@ -95,12 +102,19 @@ def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint
     itemsize = 4 if source.dtype.itemsize <= 4 else 8
     rows = min(tile_rows(columns, itemsize), source.shape[0])
     sample = min(sample_size(source, k, fit), source.shape[0])
+    memo = 0
+    if fit.init == scalable.name:
+        # Its last pass sums the rows of each candidate.
+        sums = max(sums, scalable.candidates_of(k) * (d + 1))
+        memo = scalable.memo_bytes(source.shape[0])
     return Footprint(
         8 * params,
         8 * sums,
         rows * columns * itemsize,
         sample * d * (source.dtype.itemsize + 8),
         _records(fit, source) * 8 * sums,
+        seeding_bytes(sample, source.shape[0], k, d),
+        memo,
     )
 
 

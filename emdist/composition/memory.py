@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from emdist.composition.footprint import Footprint, footprint
 from emdist.composition.recipe import Recipe
 from emdist.engines.budget import AT_WORST, BASE
-from emdist.engines.threads import LocalEngine
+from emdist.engines.threads import LocalEngine, available_cpus
 from emdist.errors import ConfigError
 from emdist.fit.together.lockstep import BUDGET
 from emdist.inputs.quoting import shown_size
@@ -58,6 +58,8 @@ class MemoryBudget:
         # The others wait with their parameters, and with the sums that one bundle may hold.
         first = models[0]
         waiting = sum(starts * _waiting(one) for one in models) - _waiting(first)
+        abreast = min(starts * len(models), available_cpus())
+        waiting += (abreast - 1) * max(one.seeding for one in models)
         bundled = min(BUDGET, starts * sum(one.sums for one in models) - first.sums)
         work = self.threads * AT_WORST * self.block_bytes if self.threads else _TASK * blocks
         return int(most + waiting + bundled + work)

@@ -81,7 +81,7 @@ class BayesianGaussianMixture(GaussianEstimator):
         How the starting means are chosen, on a sample of the rows. With noise, 'kmeans' leaves out
         rows that have no near neighbours (Byers and Raftery 1998).
 
-        - 'kmeans': K-means on the sample until it converges.
+        - 'kmeans': K-means on the sample, in about the time of an iteration on all rows.
         - 'k-means++': Greedy k-means++.
         - 'k-means||': k-means|| with oversampling.
         - 'random_from_data': Random rows; 'random' is the same.

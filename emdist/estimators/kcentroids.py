@@ -79,7 +79,7 @@ class KCentroids(Clustering):
         - 'k-means++': Greedy k-means++.
         - 'random': Random rows.
         - 'k-means||': k-means|| with oversampling.
-        - 'kmeans': K-means on the sample until it converges.
+        - 'kmeans': K-means on the sample, in about the time of an iteration on all rows.
         - 'standardised': As 'kmeans', with every feature divided by its standard deviation.
         - 'cleaned': As 'kmeans', without rows that have no near neighbours.
 

@@ -48,7 +48,7 @@ class PoissonMixture(DiscreteMixture):
         How the starting means are chosen, on a sample of the rows. With noise, 'kmeans' leaves out
         rows that have no near neighbours (Byers and Raftery 1998).
 
-        - 'kmeans': K-means on the sample until it converges.
+        - 'kmeans': K-means on the sample, in about the time of an iteration on all rows.
         - 'k-means++': Greedy k-means++.
         - 'k-means||': k-means|| with oversampling.
         - 'random_from_data': Random rows; 'random' is the same.

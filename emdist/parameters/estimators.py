@@ -54,7 +54,7 @@ ESTIMATORS: Mapping[str, Parameter] = {
         "With noise, 'kmeans' leaves out rows that have no near neighbours (Byers and Raftery "
         "1998).",
         choices={
-            "kmeans": "K-means on the sample until it converges.",
+            "kmeans": "K-means on the sample, in about the time of an iteration on all rows.",
             "k-means++": "Greedy k-means++.",
             "k-means||": "k-means|| with oversampling.",
             "random_from_data": "Random rows; 'random' is the same.",
@@ -70,7 +70,7 @@ ESTIMATORS: Mapping[str, Parameter] = {
             "k-means++": "Greedy k-means++.",
             "random": "Random rows.",
             "k-means||": "k-means|| with oversampling.",
-            "kmeans": "K-means on the sample until it converges.",
+            "kmeans": "K-means on the sample, in about the time of an iteration on all rows.",
             "standardised": "As 'kmeans', with every feature divided by its standard deviation.",
             "cleaned": "As 'kmeans', without rows that have no near neighbours.",
         },

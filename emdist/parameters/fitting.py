@@ -25,7 +25,7 @@ FITTING = {
         choices={
             "k-means++": "Greedy k-means++.",
             "k-means||": "k-means|| with oversampling.",
-            "kmeans": "K-means on the sample until it converges.",
+            "kmeans": "K-means on the sample, in about the time of an iteration on all rows.",
             "random": "Random rows.",
             "standardised": "K-means with every feature divided by its standard deviation.",
             "cleaned": "K-means without rows that have no near neighbours, for data with noise "

@@ -13,17 +13,19 @@ import pytest
 import zarr
 
 import emdist
-from emdist.composition.footprint import numbers
-from emdist.composition.make import make_source
+from emdist.composition.footprint import footprint, numbers
+from emdist.composition.make import make_source, make_survey
 from emdist.composition.memory import checked_memory
 from emdist.composition.model import make_family, make_model
 from emdist.composition.recipe import Recipe
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError, EmdistError, StartError, WorkersError
+from emdist.fit.seeding import Seeding
+from emdist.inputs.plugins import plugins
 from emdist.interfaces import Block, Spread
 from emdist.jobs.run import open_job
 from emdist.models.arrays import arrays_of
-from emdist.settings.config import FitSection, ModelSection, make_config
+from emdist.settings.config import SEEDERS, FitSection, ModelSection, make_config
 from emdist.store.sources.arrays import array_source
 from emdist.store.sources.plan import Bounds
 from emdist.store.sources.sizes import largest_block, smaller_blocks
@@ -266,3 +268,31 @@ def test_more_starts_than_memory_holds_are_refused(starts: int) -> None:
         emdist.KMeans(3, n_init=starts).fit(ROWS)
     with pytest.raises(ConfigError, match=r"restarts need"):
         emdist.Sweep(emdist.KMeans(n_init=starts), {"n_clusters": [2, 3]}).fit(ROWS)
+
+
+def test_seeding_counts() -> None:
+    """What the seeder holds, measured: distances of candidates, and copies of the sample."""
+    x = np.random.default_rng(0).normal(size=(20000, 16)).astype(np.float32)
+    source = array_source(x)
+    section = ModelSection(name="kmeans", n_components=400)
+    found = footprint(Recipe(section, FitSection()), source)
+    survey = make_survey(source, Recipe(section, FitSection()))(0)
+    tracemalloc.start()
+    try:
+        plugins(SEEDERS, "seeder")["k-means++"].choose(
+            Seeding(source, LocalEngine(2), survey, 0, 0), 400
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < found.driver
+    assert peak > 0.2 * found.driver
+
+
+def test_k_means_parallel_counts_its_candidates() -> None:
+    source = array_source(np.zeros((4000, 100), np.float32), None, None)
+    section = ModelSection(name="kmeans", n_components=1000)
+    plain = footprint(Recipe(section, FitSection()), source)
+    many = footprint(Recipe(section, FitSection(init="k-means||")), source)
+    assert many.sums > 2 * plain.sums
+    assert many.computing(1) > plain.computing(1) + 12 * 4000

@@ -15,14 +15,17 @@ from emdist.fit.seeding.reclustering import lloyd
 from emdist.fit.survey import Survey
 from emdist.interfaces import Array, Engine, Floats, Source
 from emdist.kernels.tiles.missing import filled
-from emdist.kernels.tiles.plusplus import JUDGES, trials_of
+from emdist.kernels.tiles.plusplus import JUDGES, plusplus_bytes, trials_of
 
 #: How many iterations' worth of distances to all rows seeders may compute to judge candidates, and
 #: to cluster the sample.
 _JUDGING, _CLUSTERING = 1.0, 1
-#: The largest number of iterations to cluster a sample, and how many products of a feature and a
-#: centre these may take at least: some hundredths of a second.
-_ITERATIONS, _CHEAP = 300, 10**9
+#: How many products of a feature and a centre these may take at least: about a tenth of a second.
+_CHEAP_JUDGING, _CHEAP_CLUSTERING = 6 * 10**9, 4 * 10**9
+#: How many products as much time takes as looking at a distance once more.
+_PASSES = 16
+#: The largest number of iterations to cluster a sample.
+_ITERATIONS = 300
 
 #: The stages of seeding, as progress messages call them.
 CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"
@@ -32,9 +35,15 @@ def _unheard(what: str, done: int, total: int) -> None:
     """Ignore the progress: nobody watches."""
 
 
-def judges_for(rows: int, k: int) -> int:
+def judges_for(rows: int, k: int, d: int) -> int:
     """Return how many rows judge candidates, so that this takes little of the time of a fit."""
-    return max(JUDGES, int(_JUDGING * rows / trials_of(k)))
+    cheap = _CHEAP_JUDGING // (trials_of(k) * k * (d + _PASSES))
+    return max(JUDGES, int(_JUDGING * rows / trials_of(k)), cheap)
+
+
+def seeding_bytes(sample: int, rows: int, k: int, d: int) -> int:
+    """Return how many bytes it takes to choose `k` rows of a sample, besides the sample."""
+    return plusplus_bytes(sample, k, judges_for(rows, k, d))
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,7 @@ class Seeding:
             rng,
             lambda done: self.told(CHOOSING, done, k),
             self.each,
-            judges_for(self.survey.rows, k),
+            judges_for(self.survey.rows, k, x.shape[1]),
         )
 
     def clustered(
@@ -121,7 +130,7 @@ class Seeding:
         There are at most as many iterations as take the time of one iteration on all rows.
         """
         worth = _CLUSTERING * self.survey.rows // len(x)
-        cheap = _CHEAP // (x.size * len(centres))
+        cheap = _CHEAP_CLUSTERING // (x.size * len(centres))
         return lloyd(
             geometry or self.geometry,
             x,

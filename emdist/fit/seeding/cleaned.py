@@ -27,7 +27,7 @@ _LEAST = 3
 #: The largest number of sampled rows to compare with each other: in all, or for each component.
 _ROWS, _ROWS_PER_COMPONENT = 4096, 32
 #: How many iterations' worth of distances to all rows may be computed.
-_COMPARING = 1.0
+_COMPARING = 0.5
 _ITERATIONS = 200
 #: Rows that are compared with all at a time.
 _PART = 128

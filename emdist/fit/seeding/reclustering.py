@@ -23,7 +23,7 @@ _PARTS = 32
 _PART_ROWS = 2048
 #: Stop when an iteration improves the objective by a smaller share. More iterations change the
 #: starting values and hardly the result.
-_TOL = 1e-4
+_TOL = 1e-5
 
 
 def lloyd(

@@ -43,7 +43,25 @@ _LEAST = 8
 #: it compare their rows with all earlier candidates once more.
 MEMO_BYTES = 128 << 20
 
+#: Bytes for each row that is remembered.
+_ROW_BYTES = 12
+
 Found = tuple[NDArray[np.int32], Floats]
+
+
+def memo_bytes(rows: int) -> int:
+    """Return how many bytes a process may remember of so many rows."""
+    return min(MEMO_BYTES, _ROW_BYTES * rows)
+
+
+def candidates_of(k: int) -> int:
+    """Return the largest number of candidates for `k` clusters."""
+    return max((ROUNDS + 1) * _size_of(k) + 1, k)
+
+
+def _size_of(k: int) -> int:
+    """Return how many candidates each round adds."""
+    return max(_LEAST, int(OVERSAMPLING * k))
 
 
 class _Kept:
@@ -190,7 +208,7 @@ class _Gather:
 
 def choose(seeding: Seeding, k: int) -> Floats:
     """Return `k` centres of the weighted clusters of about ``2.25 k`` candidates from all rows."""
-    geometry, size = seeding.geometry, max(_LEAST, int(OVERSAMPLING * k))
+    geometry, size = seeding.geometry, _size_of(k)
     spread = seeding.survey.spread if type(geometry) is Euclidean else None
     first = geometry.seeds(_from_sample(seeding, size))
     candidates = Candidates(
