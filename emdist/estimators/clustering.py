@@ -28,7 +28,7 @@ from emdist.fit.start import Given
 from emdist.fit.state import Status
 from emdist.fit.survey import check_block
 from emdist.interfaces import Array, Engine, Floats, Source
-from emdist.kernels.tiles.plusplus import Between
+from emdist.kernels.tiles.distances import Between
 from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.parameters.choices import CentreInit, OnCollapse
 from emdist.settings.config import FitSection, ModelSection

@@ -16,7 +16,7 @@ from emdist.estimators.to_sklearn import kmeans_of
 from emdist.fit.start import Given
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.absolute import squares_of_rows
-from emdist.kernels.tiles.plusplus import Between
+from emdist.kernels.tiles.distances import Between
 from emdist.parameters.choices import Algorithm, Precision, Schedule
 from emdist.settings.config import FitSection, ModelSection
 

@@ -9,7 +9,7 @@ from emdist.estimators.clustering import NAMES, CentreDistances
 from emdist.estimators.parameters import parameters
 from emdist.fit.start import Given
 from emdist.kernels.tiles.absolute import distances_of_rows
-from emdist.kernels.tiles.plusplus import Between
+from emdist.kernels.tiles.distances import Between
 from emdist.settings.config import FitSection, ModelSection
 
 

@@ -23,8 +23,8 @@ from emdist.families.gaussian.base import DUST, RealRows, by_feature
 from emdist.families.gaussian.incomplete import IncompleteIsotropic
 from emdist.families.spherical import Spherical, SphericalParams
 from emdist.interfaces import Array, Floats, Numerics, Spread
+from emdist.kernels.tiles.distances import nearest_others
 from emdist.kernels.tiles.moments import distance_to_own
-from emdist.kernels.tiles.plusplus import nearest_others
 from emdist.kernels.vector.lines import features
 from emdist.sums import Sums
 

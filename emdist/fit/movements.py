@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.interfaces import Floats, Numerics
-from emdist.kernels.tiles.plusplus import nearest_others
+from emdist.kernels.tiles.distances import nearest_others
 from emdist.kernels.vector.bounds import drifts, movements
 
 #: How many passes ago a bound may have been computed, and how many numbers their table may hold.

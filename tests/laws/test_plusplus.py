@@ -15,7 +15,8 @@ from emdist.fit.seeding.geometry import Absolute, Euclidean
 from emdist.interfaces import Array, Floats
 from emdist.kernels.tiles import plusplus as module
 from emdist.kernels.tiles.absolute import distances_of_rows
-from emdist.kernels.tiles.plusplus import plusplus, plusplus_bytes, squared_distances
+from emdist.kernels.tiles.distances import Between, squared_distances
+from emdist.kernels.tiles.plusplus import plusplus, plusplus_bytes
 from emdist.runtime.cache import MEMO
 from emdist.store.sources.arrays import array_source
 from tests.support.fitting import ONE_THREAD, Setting, blobs, prepare
@@ -118,7 +119,7 @@ def test_all_rows_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize("between", [squared_distances, distances_of_rows])
-def test_equal_rows_are_chosen_last(between: module.Between) -> None:
+def test_equal_rows_are_chosen_last(between: Between) -> None:
     x = np.repeat(np.arange(6.0)[:, None] * [1.0, 2.0], 40, axis=0)
     weight = np.where(np.arange(240) % 40 < 2, 0.0, 1.0)
     for seed in range(5):

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from emdist.fit.seeding import Seeder, Seeding
 from emdist.interfaces import Floats
-from emdist.kernels.tiles.plusplus import Each, in_turn, squared_distances
+from emdist.kernels.tiles.distances import squared_distances
+from emdist.kernels.tiles.plusplus import Each, in_turn
 
 name = "cleaned"
 

@@ -16,8 +16,9 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import Floats, Numerics, Spread
 from emdist.kernels.tiles.absolute import distances_of_rows
 from emdist.kernels.tiles.assign import scatter
+from emdist.kernels.tiles.distances import squared_distances
 from emdist.kernels.tiles.missing import observed_distances
-from emdist.kernels.tiles.plusplus import JUDGES, Each, in_turn, plusplus, squared_distances
+from emdist.kernels.tiles.plusplus import JUDGES, Each, in_turn, plusplus
 from emdist.kernels.tiles.tiles import tile_rows, tiles
 from emdist.models.mixture import Mixture
 from emdist.sums import Sums

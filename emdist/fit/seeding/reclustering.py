@@ -12,7 +12,7 @@ from emdist.dissimilarities.squared_euclidean import SquaredEuclidean
 from emdist.fit.passes import EStep
 from emdist.fit.seeding.geometry import Euclidean, Geometry
 from emdist.interfaces import Engine, Floats, Spread
-from emdist.kernels.tiles.plusplus import nearest
+from emdist.kernels.tiles.distances import nearest
 from emdist.models.kcentroids import KCentroidsModel
 from emdist.store.sources.arrays import ArraySource
 from emdist.sums import Sums

@@ -25,7 +25,7 @@ from emdist.fit.seeding import DRAWING, Seeder, Seeding
 from emdist.fit.seeding.geometry import Euclidean, Geometry, spread_out
 from emdist.interfaces import Block, Floats, Numerics, Source, Spread
 from emdist.kernels.tiles.assign import scatter
-from emdist.kernels.tiles.plusplus import nearest
+from emdist.kernels.tiles.distances import nearest
 from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
 from emdist.kernels.vector.lloyd import nearest_rows
 from emdist.models.kcentroids import KCentroidsModel

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit
-from emdist.kernels.tiles.plusplus import squared_distances
+from emdist.kernels.tiles.distances import squared_distances
 
 Array = NDArray[Any]
 
