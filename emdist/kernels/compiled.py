@@ -30,12 +30,13 @@ def compiled() -> bytes:
 def install(code: bytes) -> int:
     """Put cached code where this process looks for it; return how many entries were new.
 
-    Code of other kernels than those of this process is ignored.
+    Code of other kernels than those of this process is ignored. It comes from the driver, which
+    may run anything on a worker; it is never read from a file.
     """
     stamp, found = pickle.loads(code)
     if stamp != STAMP:
         return 0
-    for module in {module for module, *_ in found}:
+    for module in {module for module, *_ in found if module.startswith("emdist.kernels.")}:
         importlib.import_module(module)
     own = {(kernel.py_func.__module__, _name(kernel)): kernel for kernel in KERNELS}
     new = 0

@@ -115,6 +115,7 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
     assert pickling == {
         "emdist/engines/dask/graph.py",
         "emdist/engines/dask/engine.py",
+        "emdist/kernels/compiled.py",  # what numba has compiled, from the driver to workers
         "emdist/composition/reach.py",
         "emdist/store/places/store_objects.py",
         "emdist/store/sources/references.py",
@@ -126,6 +127,7 @@ def test_nothing_at_rest_is_a_pickle_and_nothing_read_is_run() -> None:
         "emdist/engines/clusters/by_class.py",  # the allow-list
         "emdist/engines/dask/nanny.py",  # a fixed list
         "emdist/engines/dask/packages.py",  # a fixed list
+        "emdist/kernels/compiled.py",  # the kernels
         "emdist/runtime/extras.py",  # packages that the code names
     }
 
