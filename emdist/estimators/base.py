@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY
 from typing import Any, Self, TypeVar
@@ -34,6 +34,7 @@ from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
 from emdist.estimators.verbose import listener
+from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.fitted import Collect, result
 from emdist.fit.observed import observed_source
 from emdist.fit.prepared_blocks import held_prepared, uncached
@@ -170,6 +171,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         engine = make_engine(self.engine)
         rows = self._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
+        before = stamps(rows)
         with self._kept(rows, engine) as kept:
             source, preparation = self._prepared(kept, engine)
             recipe, given = self._planned(source)
@@ -177,13 +179,14 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
             share_kernels([recipe], source, engine)
             plan = make_plan(recipe, source, engine, given, listener(self.verbose))
             ((fit, state),) = completed([plan])
+        check_unwritten(rows, before)
         model = recipe.section
         self._end(state, fit.survey.spread, model, source, preparation)
         for doubt in unfinished(self._fitted, "max_iter", "tol"):
             warnings.warn(worded(doubt.message, "parameters"), ConvergenceWarning, stacklevel=3)
         for doubt in doubts_of(model, self._fitted):
             warnings.warn(worded(doubt.message, "parameters"), DegenerateWarning, stacklevel=3)
-        self._remember(uncached(source), engine, X)
+        self._remember(uncached(source), engine, X, before)
         return self
 
     def _planned(self, source: Source) -> tuple[Recipe, Given]:
@@ -234,8 +237,11 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         options = self._options_of("schedule_options", "{'groups': 8}")
         return {"schedule": self.schedule, "schedule_options": options}
 
-    def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        """Keep what later calls and attributes need of the data just fitted."""
+    def _remember(self, source: Source, engine: Engine, X: Any, read: Mapping[str, str]) -> None:
+        """Keep what later calls and attributes need of the data just fitted.
+
+        `read` are the stamps of the data when they were read.
+        """
         self._note_layout(X)
 
     def _told(self) -> ModelSection:

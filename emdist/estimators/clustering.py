@@ -90,12 +90,12 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
     def _n_features_out(self) -> int:
         return len(self.cluster_centers_)
 
-    def _remember(self, source: Source, engine: Engine, X: Any) -> None:
-        super()._remember(source, engine, X)
+    def _remember(self, source: Source, engine: Engine, X: Any, read: Mapping[str, str]) -> None:
+        super()._remember(source, engine, X, read)
         # Labels of data in memory are cheap, and X may change later. Labels of a Zarr array may
         # not fit into memory, so the source is kept and labels are computed when asked for.
         self._recipe = None if is_in_memory(X) or is_query(X) else (source, X)
-        self._read = stamps(source)
+        self._read = dict(read)
         if self._recipe is None:
             self._learn(labels_=self._label(source, engine, X))
 
@@ -154,14 +154,20 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
                 "labels_ exists only after fit, and a loaded estimator has none. Use predict."
             )
         source, x = recipe
+        self._check_read(source)
+        labels = self._label(source, make_engine(self.engine), x)
+        self._check_read(source)
+        self._learn(labels_=labels)
+        return self.labels_
+
+    def _check_read(self, source: Source) -> None:
+        """Raise DataError if the files of the data were written since the fit."""
         if stamps(source) != self.__dict__.get("_read", {}):
             raise DataError(
                 "labels_ of data that are not in memory are computed on first use, but the "
                 "files of the data have been written since the fit. Use predict to label the "
                 "data as they are now, or fit again."
             )
-        self._learn(labels_=self._label(source, make_engine(self.engine), x))
-        return self.labels_
 
     def __dir__(self) -> list[str]:
         # scikit-learn's version reads every attribute, and so does its HTML representation. Labels

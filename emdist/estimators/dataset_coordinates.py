@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from emdist.estimators.xarray_forms import plain
 from emdist.interfaces import Array
 from emdist.runtime.extras import need
 from emdist.store.grids.coordinates import (
@@ -55,7 +56,7 @@ def described_variable(data: Any, name: str) -> DescribingArray | None:
         stored = encoded(looked_at)
     except Exception as error:  # noqa: BLE001  objects of any kind may be there
         return _unreadable(name, variable, error)
-    attributes = {str(key): _plain(value) for key, value in stored.attrs.items()}
+    attributes = {str(key): plain(value) for key, value in stored.attrs.items()}
     mapping = variable.encoding.get("grid_mapping")
     if mapping is not None:
         attributes.setdefault("grid_mapping", str(mapping))
@@ -104,7 +105,9 @@ def decoded_coordinates(coordinates: Coordinates) -> dict[str, Any]:
             if "_FillValue" in attributes:
                 attributes["_FillValue"] = decoded_fill(attributes["_FillValue"], one.dtype)
             coded = xr.Variable(one.dims, values, attributes)
-            found[one.name] = xr.conventions.decode_cf_variable(one.name, coded).load()
+            # One-byte texts along a dimension are texts, and not the characters of one.
+            decode = xr.conventions.decode_cf_variable
+            found[one.name] = decode(one.name, coded, stack_char_dim=False).load()
         except Exception as error:  # noqa: BLE001  xarray raises exceptions of any kind
             found[one.name] = stored
             _warn(
@@ -129,12 +132,3 @@ def _chunks(stored: Any) -> tuple[int, ...]:
     if shape:
         shape[0] = max(1, min(shape[0], _CHUNK // math.prod(shape[1:])))
     return tuple(shape)
-
-
-def _plain(value: Any) -> Any:
-    """Return an attribute as JSON can hold it."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

@@ -12,8 +12,9 @@ import numpy as np
 
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError
 from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
+from emdist.estimators.lazy_stores import stored_in
 from emdist.estimators.prepared_rows import PreparedRows
-from emdist.estimators.xarray_forms import as_dataset, name_of
+from emdist.estimators.xarray_forms import as_dataset, decoded_variable, name_of
 from emdist.inputs.foreign import is_a
 from emdist.inputs.layout import Layout
 from emdist.inputs.lazy import in_chunks, is_lazy
@@ -55,7 +56,7 @@ class DatasetMembers:
         self._layout = layout or Layout()
         self._alone = is_a(data, "xarray", "DataArray")
         self._name = name_of(data) if self._alone else ""
-        self._data = as_dataset(data, decode)
+        self._data, self._decode = as_dataset(data, decode), decode
         self._found: dict[str, HeldVariable] = {}
 
     @property
@@ -79,6 +80,7 @@ class DatasetMembers:
         if name not in self._data.variables:
             raise unknown(self, name)
         if name not in self._found:
+            self._check(name)
             self._found[name] = _held(name, self._data[name], self._layout)
         return self._found[name]
 
@@ -94,7 +96,13 @@ class DatasetMembers:
     def coordinate(self, dim: str) -> Array | None:
         if dim not in self._data.coords or self._data[dim].dims != (dim,):
             return None
+        self._check(dim)
         return np.asarray(self._data[dim].values)
+
+    def _check(self, name: str) -> None:
+        """Raise DtypeError if a variable could not be decoded, because an attribute is wrong."""
+        if self._decode == "cf":
+            decoded_variable(self._data.variables[name], name)
 
 
 def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
@@ -115,6 +123,7 @@ def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
         raise DtypeError(f"{name} holds a {type(lazy).__name__}, expected NumPy or Dask arrays.")
     from emdist.engines.dask.parts import Computed
     from emdist.engines.dask.persisted import detached
+    from emdist.engines.dask.sampling import identity_of
 
     if detached(lazy)[1]:
         raise NotAnArrayError(
@@ -124,7 +133,8 @@ def _held(name: str, array: Any, layout: Layout) -> HeldVariable:
             "path to which dataset.to_zarr(path) stores it."
         )
     units = tuple(max(int(n) for n in sizes) if sizes else 1 for sizes in array.chunks)
-    return HeldVariable(name, lazy, dims, units, Computed(name, uuid.uuid4().hex), str(lazy.name))
+    compute = Computed(name, uuid.uuid4().hex)
+    return HeldVariable(name, lazy, dims, units, compute, identity_of, stored_in(lazy))
 
 
 def _stacked(name: str, dims: tuple[str, ...], layout: Layout) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import partial
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -18,6 +19,7 @@ from emdist.estimators.datasets import (
     in_two_dimensions,
     is_dataset,
 )
+from emdist.estimators.lazy_stores import stored_in
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.xarray_forms import UNNAMED, decoded_array, name_of
 from emdist.inputs.arrays import as_array, real_array
@@ -43,6 +45,7 @@ from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source
 from emdist.store.sources.references import ArrayRef, is_stored, reference
 from emdist.store.sources.spooled import spooled
+from emdist.store.sources.stamps import stamps_of
 
 #: Advice about masked values: in rows, and in sample weights.
 _FILL = (
@@ -256,7 +259,8 @@ def _dask(
             "block_size is not available for Dask arrays, whose blocks consist of their "
             "chunks; rechunk the array, or use a Zarr array."
         )
-    source = dask_source(x, weight, names)
+    refs = stored_in(x)
+    source = dask_source(x, weight, names, partial(stamps_of, *refs) if refs else dict)
     if source.futures:
         check_client(source.futures, getattr(engine, "client", None))
     return source

@@ -14,6 +14,7 @@ from emdist.estimators.inputs import make_engine
 from emdist.estimators.preparing import fixed
 from emdist.estimators.stream_shape import check_shape
 from emdist.estimators.verbose import listener
+from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener
 from emdist.fit.fit import Fit
@@ -167,10 +168,11 @@ class Streaming(Estimator):
         recipe = Recipe(model, section)
         given.check(recipe.model, recipe.k, source.shape[1])
         checked_memory([recipe], source, engine)
-        fold, listen = self._fold(recipe), listener(self.verbose)
+        fold, listen, read = self._fold(recipe), listener(self.verbose), stamps(source)
         stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
+        check_unwritten(source, read)
         names = names_of(source) if before is None else before.feature_names
         self._adopt(replace(stream.fitted(names), preparation=preparation), model)
         self._stream = stream
-        self._remember(source, engine, X)
+        self._remember(source, engine, X, read)
         return self

@@ -24,6 +24,7 @@ from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
 from emdist.fit.criteria import CRITERIA
+from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.prepared_blocks import uncached
 from emdist.fit.together.sweep import scored_together
 from emdist.fit.unsaved import completed
@@ -176,6 +177,7 @@ class Sweep(BestModel):
         engine = make_engine(self.estimator.engine)
         rows = estimators[0]._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
+        before = stamps(rows)
         with estimators[0]._kept(rows, engine) as kept:
             source, preparation = estimators[0]._prepared(kept, engine)
             planned = [one._planned(source) for one in estimators]
@@ -192,9 +194,10 @@ class Sweep(BestModel):
             fits, states = zip(*completed(plans, budget), strict=True)
             entropy = criterion == "icl" and not fits[0].model.minimises
             scores = scored_together(fits, states, entropy, listener(0), budget)
+        check_unwritten(rows, before)
         for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
             one._end(found, fit.survey.spread, model, source, preparation)
-            one._remember(uncached(source), engine, X)
+            one._remember(uncached(source), engine, X, before)
         table = rows_of(
             [_named(params) for params in grid],
             models,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from emdist.errors import ConfigError
+from emdist.errors import ConfigError, DtypeError
 from emdist.inputs.foreign import is_a
 from emdist.interfaces import Array
 from emdist.runtime.extras import need
-from emdist.store.sources.cf import ATTRIBUTES
+from emdist.store.sources.cf import ATTRIBUTES, FILLS, Packing, packing_by
 
 #: The name of a DataArray without a name of its own.
 UNNAMED = "X"
@@ -56,9 +58,9 @@ def as_dataset(data: Any, decode: str = "cf") -> Any:
 
 def decoded_array(array: Any) -> Any:
     """Return a DataArray, decoded if it still has the attributes of packed numbers."""
-    if not _is_packed(array.variable):
+    decoded = decoded_variable(array.variable, name_of(array))
+    if decoded is array.variable:
         return array
-    decoded = _decoded_variable(array.variable)
     found = array.copy(data=decoded.data)
     found.attrs = dict(decoded.attrs)
     return found
@@ -96,27 +98,83 @@ def _of_pandas(values: Any, is_coordinate: bool) -> Array | None:
     return np.array([str(one) for one in values], object)
 
 
-def _is_packed(variable: Any) -> bool:
-    kind = getattr(variable.dtype, "kind", "O")
-    return kind in "iuf" and not set(ATTRIBUTES).isdisjoint(variable.attrs)
-
-
 def _decoded(data: Any) -> Any:
-    packed = {
-        name: _decoded_variable(variable)
-        for name, variable in data.variables.items()
-        if _is_packed(variable)
-    }
-    known = {name: one for name, one in packed.items() if name in data.coords}
-    rest = {name: one for name, one in packed.items() if name not in data.coords}
-    return data.assign_coords(known).assign(rest) if packed else data
+    """Return a Dataset decoded as far as its attributes are right.
+
+    Others matter only if the variable is used: `decoded_variable` refuses them then.
+    """
+    found = {}
+    for name, variable in data.variables.items():
+        with suppress(DtypeError):
+            decoded = decoded_variable(variable, str(name))
+            if decoded is not variable:
+                found[name] = decoded
+    known = {name: one for name, one in found.items() if name in data.coords}
+    rest = {name: one for name, one in found.items() if name not in data.coords}
+    return data.assign_coords(known).assign(rest) if found else data
 
 
-def _decoded_variable(variable: Any) -> Any:
-    """Return a variable decoded as xarray decodes it; what is in memory stays there."""
-    xr = need("xarray", "Decoding of an xarray object")
-    own = variable.copy(deep=False)  # xarray takes attributes away from what it decodes
-    found = xr.conventions.decode_cf_variable(
-        "x", own, concat_characters=False, decode_times=False, decode_timedelta=False
+def decoded_variable(variable: Any, name: str) -> Any:
+    """Return a variable decoded as its path would be; what is lazy stays lazy.
+
+    Raises
+    ------
+    DtypeError
+        If an attribute is not what the conventions allow.
+    """
+    how = _packing(variable, name)
+    if how is None:
+        return variable
+    if variable.chunks is None and not variable._in_memory:
+        known = variable.encoding.get("preferred_chunks") or {}
+        # Without a name of our own, Dask hashes the values, and loads all of them for it.
+        chunks = {dim: known.get(dim, "auto") for dim in variable.dims}
+        variable = variable.chunk(chunks, name=f"stored-{uuid.uuid4().hex}")
+    if variable.chunks is None:
+        data = how.decode(np.asarray(variable.values))
+    else:
+        data = variable.data.map_blocks(how.decode, dtype=np.dtype(how.dtype))
+    attrs, encoding = (
+        {key: value for key, value in one.items() if key not in (*ATTRIBUTES, "dtype")}
+        for one in (variable.attrs, variable.encoding)
     )
-    return found.load() if variable._in_memory else found
+    xr = need("xarray", "Decoding of an xarray object")
+    return xr.Variable(variable.dims, data, attrs, encoding)
+
+
+def _packing(variable: Any, name: str) -> Packing | None:
+    """Return how a variable is to be decoded, or None if its numbers are the values."""
+    dtype = variable.dtype
+    if getattr(dtype, "kind", "O") not in "iuf":
+        return None
+    attrs = {key: plain(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
+    return packing_by(attrs, dtype, name) if attrs else _rest(variable, dtype)
+
+
+def _rest(variable: Any, dtype: np.dtype[Any]) -> Packing | None:
+    """Return how to decode what xarray has left: fill values that the stored floats round.
+
+    It compares float32 numbers with 1e20 in float64, in which none of them is equal to it.
+    """
+    known = variable.encoding
+    if dtype.kind != "f" or "scale_factor" in known or "add_offset" in known:
+        return None
+    stored = known.get("dtype")
+    if not isinstance(stored, np.dtype) or stored != dtype:
+        return None
+    fills = {key: plain(known[key]) for key in FILLS if known.get(key) is not None}
+    try:
+        how = packing_by(fills, dtype, "")
+    except DtypeError:
+        return None
+    exact = how is None or all(float(dtype.type(number)) == number for number in how.missing)
+    return None if exact else how
+
+
+def plain(value: Any) -> Any:
+    """Return an attribute as JSON can hold it."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

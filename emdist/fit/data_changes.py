@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import RunMismatchError
+from emdist.errors import DataError, RunMismatchError
 from emdist.fit.events import Listener, Warned
 from emdist.fit.survey import Survey
 from emdist.interfaces import Source
@@ -24,6 +24,19 @@ _ROUNDING = 1e-12
 def stamps(source: Source) -> dict[str, str]:
     """Return sizes and times of the files of the data; empty if the data are not in files."""
     return dict(source.stamps()) if isinstance(source, Stamped) else {}
+
+
+def check_unwritten(source: Source, before: Mapping[str, str]) -> None:
+    """Raise DataError if the files of the data were written while a fit read them.
+
+    `before` are the stamps of `source` before the first pass. A fit that keeps no record of its
+    data has nothing else to compare them with.
+    """
+    if stamps(source) != before:
+        raise DataError(
+            "The files of the data were written while emdist fitted them, so the fit would be of "
+            "neither the old nor the new data. Wait until the data are complete, then fit again."
+        )
 
 
 def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, Any]) -> None:

@@ -79,10 +79,10 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
     """
     source, out, recipe = work.source, work.out, work.recipe
     check_labels([recipe], work.outputs, work.components, work.fitted.n_columns)
-    before = stamps(source)
+    before, fingerprint = stamps(source), dict(source.fingerprint())
     identity = {
         "model": work.model_key,
-        "data": digest([dict(source.fingerprint()), before.get("sizes")]),
+        "data": digest([fingerprint, before.get("sizes")]),
     }
     if labels_of_other_files(out, identity, before):
         listen(
@@ -114,7 +114,8 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
             "command again. It labels all rows again."
         )
     writer.finish()
-    return _summary(work, writer, sums, recipe.model.minimises)
+    data = str(fingerprint.get("array", "in memory"))
+    return _summary(work, data, writer, sums, recipe.model.minimises)
 
 
 def _told(policies: Mapping[str, str]) -> str:
@@ -123,13 +124,15 @@ def _told(policies: Mapping[str, str]) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _summary(work: LabelWork, writer: LabelWriter, sums: Sums, minimises: bool) -> dict[str, Any]:
+def _summary(
+    work: LabelWork, data: str, writer: LabelWriter, sums: Sums, minimises: bool
+) -> dict[str, Any]:
     rows, features = unprepared(work.source).shape
     counts = [whole(n) for n in sums["count"]]
     score, weight = float(sums["score"]), float(sums["weight"])
     return {
         "model": work.model,
-        "data": str(work.source.fingerprint().get("array", "in memory")),
+        "data": data,
         "labels": str(writer.location),
         "outputs": list(writer.outputs),
         "rows": rows,

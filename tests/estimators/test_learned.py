@@ -22,8 +22,11 @@ from emdist import (
     IsotropicMixture,
     KCentroids,
     KMeans,
+    MiniBatchKMeans,
     ProductMixture,
+    Sweep,
 )
+from emdist.engines.threads import LocalEngine
 from emdist.errors import DataError
 from emdist.estimators.fitted_attributes import Learned, learned_names
 from tests.support.every_estimator import BITS, COUNTS, EVERY_AND_SWEEP, GROUPS, REAL
@@ -204,3 +207,48 @@ def test_the_class_attribute_is_the_declaration() -> None:
     assert isinstance(KMeans.cluster_centers_, Learned)
     with pytest.raises(AttributeError, match="'KMeans' object has no attribute 'inertia_'"):
         _ = KMeans().inertia_
+
+
+class Writing(LocalEngine):
+    """Writes other values to an array before one of the passes."""
+
+    def __init__(self, path: Path, before: int) -> None:
+        super().__init__()
+        self._path, self._left = path, before
+
+    def __deepcopy__(self, memo: Any) -> Writing:
+        return self  # `clone` copies parameters, but one engine counts the passes of all.
+
+    def map_reduce(self, task: Any, blocks: Any, done: Any = None) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            array = zarr.open_array(self._path, mode="r+")
+            array[:] = array[:] + 100.0
+        return super().map_reduce(task, blocks, done)
+
+
+@pytest.mark.parametrize("cache", ["auto", "off"])
+@pytest.mark.parametrize(
+    "est",
+    [
+        KMeans(3, random_state=0, max_iter=5, tol=0),
+        GaussianMixture(3, random_state=0, max_iter=5, tol=0),
+        Sweep(KMeans(random_state=0, max_iter=5, tol=0), {"n_clusters": [2, 3]}),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_data_that_are_written_during_a_fit_are_refused(est: Any, cache: str, stored: Path) -> None:
+    est = clone(est)
+    inner = est.estimator if isinstance(est, Sweep) else est
+    inner.set_params(cache=cache, engine=Writing(stored, 4))
+    with pytest.raises(DataError, match="were written while emdist fitted them"):
+        est.fit(stored)
+    assert not hasattr(est, "n_features_in_")
+    assert est.fit(stored) is est  # Nobody writes any more.
+
+
+def test_data_that_are_written_during_a_partial_fit_are_refused(stored: Path) -> None:
+    est = MiniBatchKMeans(3, random_state=0, engine=Writing(stored, 2))
+    with pytest.raises(DataError, match="were written while emdist fitted them"):
+        est.partial_fit(stored)

@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 
 import emdist
 from emdist import KMeans
 from emdist.errors import ConfigError, DtypeError, NonFiniteError, ShapeError, WeightError
+from emdist.prepare import StandardScaler
+from emdist.store.grids.coordinates import encoded_fill
 
 RNG = np.random.default_rng(0)
 
@@ -213,3 +216,136 @@ def test_undecoded_objects_are_decoded_like_their_path(chunks: Any, tmp_path: Pa
             none = KMeans(1, decode="none").fit(x)
             assert np.allclose(none.cluster_centers_[0], raw["v"].mean("a").values)
             assert "_FillValue" in raw["v"].attrs
+
+
+#: Attributes, and what the numbers 1, 5, 2, -7 become; a text is what the error says.
+UNDECODED: list[tuple[str, dict[str, Any], Any]] = [
+    ("i2", {"scale_factor": 2, "missing_value": 5}, [2, np.nan, 4, -14]),
+    ("i2", {"_FillValue": [1, 2]}, [np.nan, 5, np.nan, -7]),
+    ("i1", {"_Unsigned": "true", "_FillValue": 1_000_000}, [1, 5, 2, 249]),
+    ("i2", {"_Unsigned": "true"}, [1, 5, 2, 65529]),
+    ("i2", {"_Unsigned": "True"}, [1, 5, 2, -7]),
+    ("i2", {"_Unsigned": True}, [1, 5, 2, -7]),
+    ("i2", {"scale_factor": "0.1"}, "attribute scale_factor of .* is '0.1', expected a number"),
+    ("i2", {"scale_factor": [0.1, 0.2]}, "attribute scale_factor"),
+    ("i2", {"missing_value": "abc"}, "attribute missing_value of .* is 'abc'"),
+    ("f4", {"_FillValue": "abc"}, "attribute _FillValue of .* is 'abc'"),
+    ("f4", {"scale_factor": None}, "attribute scale_factor of .* is None"),
+    ("i2", {"add_offset": float("nan")}, "attribute add_offset of .* is nan"),
+]
+
+
+@pytest.mark.parametrize("form", ["path", "loaded", "lazy", "array"])
+@pytest.mark.parametrize(("dtype", "attrs", "want"), UNDECODED)
+def test_attributes_mean_the_same_in_all_forms(
+    dtype: str, attrs: dict[str, Any], want: Any, form: str, tmp_path: Path
+) -> None:
+    numbers = np.array([[1], [5], [2], [-7]], dtype)
+    ds = xr.Dataset({"v": (("a", "b"), numbers, attrs)})
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    stored = group.create_array("v", data=numbers, dimension_names=("a", "b"))
+    stored.attrs.update(attrs)
+    x: Any = {
+        "path": emdist.rows(tmp_path / "x.zarr", "v", samples="a"),
+        "loaded": emdist.rows(ds, "v", samples="a"),
+        "lazy": emdist.rows(ds.chunk({"a": 2}), "v", samples="a"),
+        "array": ds["v"],
+    }[form]
+    est = StandardScaler(non_finite="missing")
+    if isinstance(want, str):
+        with pytest.raises(DtypeError, match=want):
+            est.fit(x)
+        return
+    np.testing.assert_allclose(est.fit(x).mean_, [np.nanmean(want)])
+    np.testing.assert_allclose(est.scale_, [np.nanstd(want)])
+
+
+def test_a_wrong_attribute_of_a_variable_that_is_not_used_does_no_harm() -> None:
+    ds = grid().assign(bad=("a", np.arange(4), {"scale_factor": "abc"}))
+    assert np.allclose(mean_of(emdist.rows(ds, "v", samples="a")), ds["v"].mean("a"))
+    with pytest.raises(DtypeError, match="attribute scale_factor of bad is 'abc'"):
+        mean_of(emdist.rows(ds, "bad", samples="a"))
+
+
+@pytest.mark.parametrize("attribute", ["_FillValue", "missing_value"])
+@pytest.mark.parametrize("fill", [1e20, 0.1, -9999.9])
+@pytest.mark.parametrize("form", ["path", "decoded", "lazy", "undecoded", "part"])
+def test_a_fill_value_counts_as_the_stored_floats_round_it(
+    form: str, fill: float, attribute: str, tmp_path: Path
+) -> None:
+    numbers = np.array([[1], [fill], [2]], "f4")
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    stored = group.create_array("v", data=numbers, dimension_names=("a", "b"))
+    told = encoded_fill(fill) if attribute == "_FillValue" else fill
+    stored.attrs.update({attribute: told})
+    path = {"filename_or_obj": tmp_path / "x.zarr", "engine": "zarr", "consolidated": False}
+    data: Any = {
+        "path": lambda: tmp_path / "x.zarr",
+        "decoded": lambda: xr.open_dataset(**path),
+        "lazy": lambda: xr.open_dataset(**path, chunks={}),
+        "undecoded": lambda: xr.open_dataset(**path, mask_and_scale=False),
+        "part": lambda: xr.open_dataset(**path)[["v"]].isel(b=[0]).load(),
+    }[form]()
+    est = StandardScaler(non_finite="missing").fit(emdist.rows(data, "v", samples="a"))
+    np.testing.assert_allclose(est.mean_, [1.5])
+
+
+def test_infinity_is_no_fill_value_that_is_too_large_for_the_stored_floats(tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "x.zarr", mode="w")
+    numbers = np.array([[1], [np.inf]], "f4")
+    stored = group.create_array("v", data=numbers, dimension_names=("a", "b"))
+    stored.attrs.update({"missing_value": 1e300})
+    with pytest.raises(NonFiniteError):
+        StandardScaler(non_finite="missing").fit(emdist.rows(tmp_path / "x.zarr", "v", samples="a"))
+
+
+@pytest.mark.parametrize("form", ["path", "lazy", "loaded"])
+def test_coordinates_of_one_byte_stay_coordinates(form: str, tmp_path: Path) -> None:
+    letters = np.array([b"a", b"b", b"c", b"d"])
+    ds = grid().assign_coords(a=letters)
+    ds.to_zarr(tmp_path / "x.zarr", consolidated=False)
+    data: Any = {"path": tmp_path / "x.zarr", "lazy": ds.chunk(), "loaded": ds}[form]
+    x = emdist.rows(data, "v", samples="a")
+    est = KMeans(2, random_state=0).fit(x)
+    found = est.predict(x)
+    assert found["a"].values.tolist() == letters.tolist()
+    assert int(found.sel(a=b"b")) == int(found[1])
+    est.label(x, tmp_path / "labels.zarr")
+    written = emdist.open_labels(tmp_path / "labels.zarr")["labels"]
+    assert written["a"].values.tolist() == letters.tolist()
+
+
+@pytest.mark.parametrize("form", ["path", "array path", "lazy", "loaded"])
+def test_labels_of_rows_of_two_dimensions_lie_where_predictions_do(
+    form: str, tmp_path: Path
+) -> None:
+    days = pd.date_range("2000-01-01", periods=50)
+    values = np.random.default_rng(3).normal(size=(50, 3))
+    ds = xr.Dataset({"v": (("t", "z"), values)}, coords={"t": days, "z": [1, 2, 3]})
+    ds.to_zarr(tmp_path / "x.zarr", consolidated=False, encoding={"v": {"chunks": (8, 3)}})
+    at = tmp_path / "x.zarr"
+    data: Any = {"path": at, "array path": at / "v", "lazy": ds.chunk(), "loaded": ds}[form]
+    x = emdist.rows(data, *([] if form == "array path" else ["v"]), features="z")
+    est = KMeans(2, random_state=0, block_size="200 B").fit(x)
+    est.label(x, tmp_path / "labels.zarr")
+    written = emdist.open_labels(tmp_path / "labels.zarr")["labels"]
+    predicted = est.predict(x)
+    assert written.dims == predicted.dims == ("t",)
+    assert list(written.coords) == list(predicted.coords) == ["t"]
+    assert (written["t"].values == days.values).all()
+    np.testing.assert_array_equal(written, predicted)
+
+
+@pytest.mark.parametrize("name", ["component", "labels", "score", "emdist"])
+@pytest.mark.parametrize("form", ["path", "lazy", "loaded"])
+def test_dimensions_that_labels_use_are_refused_in_all_forms(
+    form: str, name: str, tmp_path: Path
+) -> None:
+    ds = xr.Dataset({"v": ((name, "z"), RNG.normal(size=(50, 3)))})
+    ds.to_zarr(tmp_path / "x.zarr", consolidated=False)
+    data: Any = {"path": tmp_path / "x.zarr", "lazy": ds.chunk(), "loaded": ds}[form]
+    x = emdist.rows(data, "v", features="z")
+    est = KMeans(2, random_state=0).fit(x)
+    with pytest.raises(ConfigError, match=f"dimension or coordinate '{name}'"):
+        est.label(x, tmp_path / "labels.zarr")
+    assert not (tmp_path / "labels.zarr").exists()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -18,6 +18,7 @@ from distributed import Future
 
 from emdist.engines.dask.chunks import Digests, changed, checked_chunk
 from emdist.engines.dask.persisted import Key, detached, lying_in, with_chunks
+from emdist.engines.dask.sampling import identity_of
 from emdist.errors import DtypeError, ShapeError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Floats
@@ -60,6 +61,8 @@ class DaskArraySource:
         The name under which a process stores the digests of the blocks that it has read.
     feature_names
         The names of the columns, or None. They never travel with tasks.
+    stamping
+        Returns the stamps of the files that the array is computed from; it never travels either.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class DaskArraySource:
     persisted: bool = False
     owner: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
     feature_names: Names = None
+    stamping: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
 
     def __post_init__(self) -> None:
         _check_shape(self.array)
@@ -170,20 +174,26 @@ class DaskArraySource:
         return out
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return Dask's name of the array, a hash of how it is made, with its shape and dtype."""
-        return {
-            "dask_array": str(self.array.name),
-            "shape": list(self.shape),
-            "dtype": self.dtype.name,
-        }
+        """Return what identifies the array, as `identity_of`, with its shape and dtype."""
+        found = identity_of(self.array, self.futures)
+        return {**found, "shape": list(self.shape), "dtype": self.dtype.name}
+
+    def stamps(self) -> Mapping[str, str]:
+        """Return the stamps of the files of the array, as far as they are known."""
+        return self.stamping()
 
 
 def dask_source(
-    array: DaskArray, weight: Floats | None = None, feature_names: Names = None
+    array: DaskArray,
+    weight: Floats | None = None,
+    feature_names: Names = None,
+    stamping: Callable[[], Mapping[str, str]] = dict,
 ) -> DaskArraySource:
     """Return `array`, persisted or not, as a source. It raises the errors of `DaskArraySource`."""
     lying, futures = detached(array)
-    return DaskArraySource(lying, weight, futures, bool(futures), feature_names=feature_names)
+    return DaskArraySource(
+        lying, weight, futures, bool(futures), feature_names=feature_names, stamping=stamping
+    )
 
 
 def plan(rows: tuple[int, ...], row_bytes: int) -> tuple[int, ...]:

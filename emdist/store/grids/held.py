@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,10 @@ class HeldVariable:
     compute
         Returns the values of a part of a lazy array, given the part and the block for which it is
         read; None for an array in memory.
-    token
-        What identifies the contents of a lazy array.
+    identify
+        Returns what identifies the contents of a lazy array.
+    refs
+        The stored arrays that a lazy array is computed from, as far as they are known.
     """
 
     name: str
@@ -42,7 +44,12 @@ class HeldVariable:
     dims: tuple[str, ...]
     units: tuple[int, ...]
     compute: Callable[[Any, int], Array] | None = None
-    token: str = ""
+    identify: Callable[[Any], Mapping[str, Any]] | None = None
+    refs: tuple[ArrayRef, ...] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # References serve to compare stamps, and only the driver does that.
+        return {**self.__dict__, "refs": ()}
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,10 +73,6 @@ class HeldVariable:
     def note(self) -> str:
         return ""
 
-    @property
-    def refs(self) -> tuple[ArrayRef, ...]:
-        return ()
-
     def unit(self, dim: str) -> int:
         return self.units[self.dims.index(dim)] if dim in self.dims else 1
 
@@ -82,7 +85,7 @@ class HeldVariable:
 
     def identity(self) -> dict[str, Any]:
         found = {"name": self.name, "dtype": str(self.array.dtype), "shape": list(self.shape)}
-        if self.compute is not None:
-            return {**found, "dask_array": self.token}
+        if self.identify is not None:
+            return {**found, **self.identify(self.array)}
         digest = hashlib.sha256(np.ascontiguousarray(self.array).tobytes()).hexdigest()
         return {**found, "sha256": digest}

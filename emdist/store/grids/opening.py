@@ -17,6 +17,7 @@ from emdist.interfaces import Floats
 from emdist.store.grids.arrangement import Arrangement, arranged
 from emdist.store.grids.axes import check_dims
 from emdist.store.grids.comparing import check_weights_along
+from emdist.store.grids.coordinates import described_grid
 from emdist.store.grids.grid_source import GridSource, grid_source
 from emdist.store.grids.members import (
     StoredMembers,
@@ -24,6 +25,7 @@ from emdist.store.grids.members import (
     dims_of,
     has_named_dims,
 )
+from emdist.store.grids.named_rows import named_rows
 from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import Members, size_of
 from emdist.store.places.location import Location
@@ -68,7 +70,8 @@ def stored_source(
     plan = arranged(members, layout)
     plain = _plain(plan)
     if plain is not None and plainly:
-        return _rows(plain, weight, reading)
+        rows = _rows(plain, weight, reading)
+        return named_rows(rows, plan.samples[0], described_grid(members, plan))
     return grid_source(members, plan, weight, **reading)
 
 

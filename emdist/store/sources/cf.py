@@ -11,6 +11,7 @@ import base64
 import binascii
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from emdist.interfaces import Array
 
 #: The attributes that decoding follows.
 ATTRIBUTES = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned")
+#: Those of them that name values that mean "missing".
+FILLS = ("_FillValue", "missing_value")
 #: The attribute by which xarray names the dimensions of an array of Zarr format 2.
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 #: The largest number of values that mean "missing".
@@ -92,7 +95,11 @@ def packing(array: zarr.Array[Any], what: str) -> Packing | None:
     if named and array.fill_value is not None:
         # In format 2, xarray stores the fill value in Zarr's own metadata.
         attrs["_FillValue"] = array.fill_value
-    dtype = array.dtype
+    return packing_by(attrs, array.dtype, what)
+
+
+def packing_by(attrs: Mapping[str, Any], dtype: np.dtype[Any], what: str) -> Packing | None:
+    """Return how to decode numbers of `dtype` by attributes, as JSON has them; see `packing`."""
     if not attrs or dtype.kind not in "iuf":
         return None
     stored = _sign(dtype, attrs.get("_Unsigned"))
@@ -112,14 +119,14 @@ def packing(array: zarr.Array[Any], what: str) -> Packing | None:
 
 
 def _sign(dtype: np.dtype[Any], unsigned: Any) -> np.dtype[Any]:
-    """Return `dtype` with the sign that the attribute ``_Unsigned`` states."""
-    wanted = {"true": "u", "false": "i"}.get(str(unsigned).lower())
+    """Return `dtype` with the sign that ``_Unsigned`` states: exactly "true" or "false"."""
+    wanted = {"true": "u", "false": "i"}.get(unsigned) if isinstance(unsigned, str) else None
     if wanted is None or dtype.kind not in "iu":
         return dtype
     return np.dtype(f"{dtype.byteorder}{wanted}{dtype.itemsize}")
 
 
-def _number(attrs: dict[str, Any], name: str, what: str) -> float | None:
+def _number(attrs: Mapping[str, Any], name: str, what: str) -> float | None:
     """Return an attribute that is one number, or None if it is absent."""
     if name not in attrs:
         return None
@@ -132,7 +139,7 @@ def _number(attrs: dict[str, Any], name: str, what: str) -> float | None:
 
 
 def _missing(
-    attrs: dict[str, Any], name: str, dtype: np.dtype[Any], stored: np.dtype[Any], what: str
+    attrs: Mapping[str, Any], name: str, dtype: np.dtype[Any], stored: np.dtype[Any], what: str
 ) -> list[float]:
     """Return the stored numbers that mean "missing" by one attribute. NaN is missing anyway."""
     if name not in attrs:
@@ -161,9 +168,9 @@ def _missing(
 
 
 def _can_be(value: float, stored: np.dtype[Any]) -> bool:
-    """Return whether an element of dtype `stored` can have this value."""
+    """Return whether an element of dtype `stored` can have this value, for floats as it rounds."""
     if stored.kind == "f":
-        return True
+        return math.isinf(value) or abs(value) <= float(np.finfo(stored).max)
     limits = np.iinfo(stored)
     return float(value).is_integer() and limits.min <= value <= limits.max
 
