@@ -16,8 +16,8 @@ from emdist.inputs.quoting import shown_size
 from emdist.inputs.validation import parse_bytes
 from emdist.interfaces import Engine, Source
 from emdist.prepare.source import PreparedSource, unprepared
-from emdist.runtime.cache import RESIDENT
-from emdist.runtime.memory import available_memory
+from emdist.runtime.cache import MEMO, RESIDENT
+from emdist.runtime.memory import available_memory, return_freed
 from emdist.settings.config import ClusterSection
 from emdist.store.sources.ahead import READ_AHEAD, Ahead
 from emdist.store.sources.buffered import Buffered
@@ -64,24 +64,54 @@ def kept_source(
         If ``cluster.memory`` cannot even hold the blocks in progress, or if there is less memory
         than ``cluster.cache``.
     """
-    read = unprepared(source)
-    if (
-        not isinstance(read, Buffered)
-        or (found := _shares(section, source, engine, needed)) is None
-    ):
-        yield source
-        return
     owner = uuid.uuid4().hex
+    kept = _kept(section, source, engine, needed, owner, listen)
+    try:
+        yield kept
+    finally:
+        _forget(owner)
+        if (client := getattr(engine, "client", None)) is not None:
+            from emdist.engines.dask.forgetting import on_workers_soon
+
+            on_workers_soon(client, _forget_all, owner)
+
+
+def _forget(owner: str) -> None:
+    """Free what this process keeps of the source called `owner`."""
+    RESIDENT.forget(owner)
+    READ_AHEAD.forget(owner)
+
+
+def _forget_all(owner: str) -> None:
+    """Free what a worker keeps of the source called `owner`, and what schedules remember there.
+
+    Another fit on the same cluster computes what it remembered again.
+    """
+    _forget(owner)
+    MEMO.forget()
+    return_freed()
+
+
+def _kept(
+    section: ClusterSection,
+    source: Source,
+    engine: Engine,
+    needed: int,
+    owner: str,
+    listen: Listener,
+) -> Source:
+    """Return `source`, read ahead and kept in memory under the name `owner`, if it can be."""
+    read = unprepared(source)
+    if not isinstance(read, Buffered):
+        return source
+    if (found := _shares(section, source, engine, needed)) is None:
+        return source
     keep = None
     if found.kept >= largest_block(source) and not read.is_mapped:
         keep = Keep(owner, found.kept, found.yields)
         decoded = source.shape[0] * source.shape[1] * source.dtype.itemsize
         listen(Caching(found.kept, decoded))
-    try:
-        yield _with(source, keep, Ahead(owner, found.ahead), engine)
-    finally:
-        RESIDENT.forget(owner)
-        READ_AHEAD.forget(owner)
+    return _with(source, keep, Ahead(owner, found.ahead), engine)
 
 
 def ahead_source(source: Source, engine: Engine, section: ClusterSection | None = None) -> Source:
