@@ -12,7 +12,6 @@ import numpy as np
 
 from emdist.errors import ConfigError, DtypeError, NotAnArrayError
 from emdist.estimators.dataset_coordinates import decoded_coordinates, described_variable
-from emdist.estimators.lazy_stores import stored_in
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.xarray_forms import as_dataset, decoded_variable, name_of
 from emdist.inputs.foreign import is_a
@@ -31,6 +30,7 @@ from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
 from emdist.store.grids.variables import Members, natural, unknown
+from emdist.store.sources.lazy_stores import stored_in
 from emdist.store.sources.references import ArrayRef, reference
 
 

@@ -19,7 +19,6 @@ from emdist.estimators.datasets import (
     in_two_dimensions,
     is_dataset,
 )
-from emdist.estimators.lazy_stores import stored_in
 from emdist.estimators.prepared_rows import PreparedRows
 from emdist.estimators.xarray_forms import UNNAMED, decoded_array, name_of
 from emdist.inputs.arrays import as_array, real_array
@@ -43,6 +42,7 @@ from emdist.store.grids.variables import Members
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import ArraySource, array_source, check_matrix
 from emdist.store.sources.frames import frame_source
+from emdist.store.sources.lazy_stores import stored_in
 from emdist.store.sources.references import ArrayRef, is_stored, reference
 from emdist.store.sources.spooled import spooled
 from emdist.store.sources.stamps import stamps_of
