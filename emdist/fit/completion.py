@@ -78,7 +78,9 @@ class Complete:
             found = found + self.origin
             missing = np.isnan(out[a:b])
             # Observed values keep their bits, whatever the origin.
-            out[a:b] = np.where(missing, found if made is None else made.inverse(found), out[a:b])
+            out[a:b] = np.where(
+                missing, found if made is None else made.moved_back(found), out[a:b]
+            )
             if spread is not None and variance is not None:
                 spread[a:b] = variance if scale is None else variance / scale**2
         return Completed(out, spread)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.errors import NonFiniteError
+from emdist.errors import NonFiniteError, ShapeError
 from emdist.interfaces import Array, Block, Floats
 from emdist.kernels.tiles.scaling import scaled
 from emdist.kernels.tiles.tiles import shifted, tiles
@@ -199,9 +200,30 @@ class Preparation:
     def inverse(self, x: NDArray[Any]) -> Floats:
         """Return prepared rows `x` (m, n_features) in the units of the data, as far as possible.
 
-        A step without an inverse (normalise) ends it: the rows are then in the units after it.
-        Principal components that were not kept are taken at their mean.
+        A step without an inverse (normalise) ends it, with a warning: the rows are then in the
+        units after it. Principal components that were not kept are taken at their mean.
+
+        Raises
+        ------
+        ShapeError
+            If `x` is not of this shape.
         """
+        if np.ndim(x) != 2 or np.shape(x)[1] != self.n_features:
+            raise ShapeError(
+                f"x has the shape {np.shape(x)}; expected prepared rows, (n, {self.n_features}), "
+                "such as the means of the model."
+            )
+        if self.inverted_from:
+            warnings.warn(
+                f"The step {self.steps[self.inverted_from - 1].name} cannot be undone: it does not "
+                f"keep the size of a row. The result is {self.units}, not in those of the data.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return self.moved_back(x)
+
+    def moved_back(self, x: NDArray[Any]) -> Floats:
+        """Return what `inverse` returns, for those who know in which `units` it is."""
         found = np.array(x, np.float64)
         for i in range(len(self.steps) - 1, self.inverted_from - 1, -1):
             found = self.steps[i].invert(found, self.learned[i])

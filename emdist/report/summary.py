@@ -222,7 +222,7 @@ def summarise(
     without one: they count rows by their sample weights, if the data are `weighted`.
     """
     if (preparation := fitted.preparation) is not None:
-        means = preparation.inverse(means)
+        means = preparation.moved_back(means)
     rows, features = source.shape
     k = fitted.n_components
     count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]

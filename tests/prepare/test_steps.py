@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -274,3 +275,19 @@ def test_one_as_a_share_is_asked_back() -> None:
     with pytest.raises(ConfigError, match=r"components is 1\.0"):
         make_steps([{"pca": 1.0}])
     assert make_steps([{"pca": 1}])
+
+
+def test_rows_that_cannot_be_moved_back_are_told() -> None:
+    x = np.abs(X) + 1
+    made, y = learned(x, ["log1p", {"normalise": "l2"}, "standardise"])
+    with pytest.warns(UserWarning, match="normalise cannot be undone.* units after normalise"):
+        back = made.inverse(y)
+    logs = np.log1p(x)
+    np.testing.assert_allclose(back, logs / np.linalg.norm(logs, axis=1)[:, None], **CLOSE)
+    made, y = learned(x, ["log1p", "standardise"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(made.inverse(y), x, **CLOSE)
+    for wrong in (y[0], y[:, :3]):
+        with pytest.raises(ShapeError, match=r"expected prepared rows, \(n, "):
+            made.inverse(wrong)
