@@ -122,8 +122,9 @@ def renamed(
         The layer in which the user works.
     options
         The parameters in Python that set options, by key (``fit.schedule_options.groups``) or by
-        option of the model (``trials``), if the names differ. The value for the key
-        ``model.options`` is a parameter that holds all options of the model as a dict.
+        option of the model (``trials``), or a key (``data.non_finite``), if the names differ. The
+        value for the key ``model.options`` is a parameter that holds all options of the model as
+        a dict.
     """
     which = {"parameters": 1, "configuration": 2, "command": 3}[layer]
     text = _EITHER.sub(lambda found: found[which], text)
@@ -154,7 +155,7 @@ def _parameter(options: Mapping[str, str], found: re.Match[str]) -> str:
     An option of a key becomes an item, as in ``schedule_options['groups']``.
     """
     key, option = found["key"], found["option"]
-    if option and (own := options.get(f"{key}.{option}")):
+    if (own := options.get(f"{key}.{option}" if option else key)) and key != "model.options":
         return own
     if key == "model.options" and option and key not in options:
         return options.get(option, option)

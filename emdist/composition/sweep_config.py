@@ -25,6 +25,7 @@ from emdist.inputs.plugins import family_name, nearest
 from emdist.inputs.renamed import told_of_name
 from emdist.inputs.validation import explain, parse_bytes, size
 from emdist.settings.config import Config, ModelSection, Section
+from emdist.wording import either
 
 #: The most fits in one sweep. Each has a thread on the driver, which waits most of the time.
 _MOST = 1000
@@ -220,6 +221,17 @@ def make_sweep_config(
 
     `names` says what the user calls a key, if that differs from the configuration.
     """
+    if not values.get("sweep"):
+        raise ConfigError(
+            f"{where} does not say which numbers of components to compare. "
+            + either(
+                "Set sweep.n_components to [2, 4, 8]",
+                "Add a section, as in 'sweep: {n_components: 2..12}', or pass -k 2..12 to `emdist "
+                "sweep`",
+                "Pass them, as in -k 2..12",
+            )
+            + "."
+        )
     try:
         found = SweepConfig.model_validate(dict(values))
     except ValidationError as error:

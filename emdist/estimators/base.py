@@ -54,6 +54,7 @@ from emdist.prepare.preparation import Preparation
 from emdist.prepare.source import has_known_width, planned, prepared
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import ClusterSection, FitSection, ModelSection, Section
+from emdist.store.grids.nothing_left import nothing_left
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 from emdist.wording import worded
@@ -293,10 +294,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         source = self._known(X, sample_weight, engine)
         sums = self._fitted.label(self._model(), source, engine)
         if sample_weight is None and float(sums["weight"]) == 0:
-            raise ShapeError(
-                f"All {source.shape[0]} rows are left out by the policies for missing chunks and "
-                "non-finite values, so there is nothing to score."
-            )
+            raise ShapeError(f"{nothing_left(source)} There is nothing to score.")
         check_total(float(sums["weight"]))
         if not np.isfinite(sums["score"]):
             raise WeightError(

@@ -24,7 +24,7 @@ from emdist.estimators.xarray_forms import UNNAMED, decoded_array, name_of
 from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.foreign import is_a
 from emdist.inputs.frames import names_in
-from emdist.inputs.layout import Layout
+from emdist.inputs.layout import Layout, is_name
 from emdist.inputs.lazy import is_lazy, opened
 from emdist.inputs.names import Names
 from emdist.inputs.polars_frames import batches, schema_of
@@ -309,6 +309,12 @@ def _check_length(weight: Floats | None, rows: int) -> None:
 def _weights(weight: Any) -> Floats | None:
     if weight is None:
         return None
+    if isinstance(weight, str) and is_name(weight):
+        raise ConfigError(
+            f"sample_weight is {shown(weight)}. A text is the path of a Zarr array, or a variable "
+            "of the data of emdist.rows, and X is neither. Pass the weights in memory, such as a "
+            f"column of the data frame, frame[{shown(weight)}], and leave this column out of X."
+        )
     if is_stored(weight):
         raise ConfigError(
             "sample_weight is a Zarr array, but X is not. Pass the weights in memory, such as "

@@ -8,7 +8,7 @@ from typing import Any
 
 from emdist.errors import DtypeError
 from emdist.estimators.wording import in_parameters
-from emdist.inputs.foreign import is_a
+from emdist.inputs.foreign import is_a, store_advice
 from emdist.inputs.layout import layout
 from emdist.inputs.rows import Rows
 
@@ -75,6 +75,8 @@ def rows(
     """  # noqa: E501
     known = isinstance(data, str | os.PathLike) or is_a(data, "zarr", "Array", "Group")
     if not known and not is_a(data, "xarray", "Dataset", "DataArray"):
+        if (advice := store_advice(data, "data")) is not None:
+            raise DtypeError(advice)
         raise DtypeError(
             f"data is a {type(data).__name__}, which has no variables with named dimensions. Pass "
             "it to the estimator as it is; emdist.rows takes a path, a zarr.Group or zarr.Array, "

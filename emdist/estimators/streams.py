@@ -91,7 +91,7 @@ def fed(
     source, engine = chunk
     survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
     if stream is None:
-        survey.check()
+        survey.check(source)
         begun = before is not None
         fit = make_fit(recipe, source, engine, survey, given, listen, begun)
         stream = Stream(survey, _first(fit, recipe.fit.seed, before))

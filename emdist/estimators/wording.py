@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from emdist.errors import EmdistError
 from emdist.estimators.docstrings import with_pieces
+from emdist.estimators.prepared_rows import PreparedRows
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +25,10 @@ def in_parameters(function: F) -> F:
         except EmdistError as error:
             error.layer = "parameters"
             error.options = getattr(args[0], "_option_names", {}) if args else {}
+            if any(isinstance(one, PreparedRows) for one in args[1:]):
+                # In a pipeline, several steps have the parameter, and one of them failed.
+                own = {"data.non_finite": f"non_finite of {type(args[0]).__name__}"}
+                error.options = {**error.options, **own}
             raise
 
     return call  # type: ignore[return-value]

@@ -141,7 +141,7 @@ class Run:
             if self._preparing is not None:
                 self._preparing.check_unchanged(self.folder, found)
             survey = self._read_survey()
-            survey.check()
+            survey.check(plan.source)
             # If setting up refuses the survey, nothing is stored: a corrected command starts again.
             self._fits = self._set_up(survey)
             self.folder.save(_SURVEY, 0, *encode(survey), self.epoch)

@@ -26,6 +26,7 @@ from emdist.inputs.quoting import listed
 from emdist.interfaces import Array, Block, Domain, Floats, Source, Spread
 from emdist.kernels.tiles.hashing import hash_of_rows
 from emdist.kernels.tiles.tiles import tile_rows, tiles
+from emdist.store.grids.nothing_left import nothing_left
 from emdist.store.sources.arrays import finite_rows
 
 #: Identifies the random stream of the survey's sample.
@@ -98,14 +99,10 @@ class Survey:
                 None if m.products is None else m.products / m.weight,
             )
 
-    def check(self) -> None:
-        """Raise unless a model can be fitted: some rows must count and have weight."""
+    def check(self, source: Source) -> None:
+        """Raise unless a model can be fitted to `source`: some rows must count and have weight."""
         if self.rows == 0:
-            raise ShapeError(
-                f"All {self.masked:,} rows are left out, because of missing chunks, corrupt "
-                "chunks, values that are not finite, or conditions (data.where). No row is left to "
-                "cluster. Check the data."
-            )
+            raise ShapeError(f"{nothing_left(source)} No row is left to cluster.")
         check_total(self.moments.weight)
         unseen = np.flatnonzero(~(self.moments.cells > 0))
         if len(unseen):

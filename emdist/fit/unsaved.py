@@ -31,7 +31,7 @@ def completed(plans: Sequence[Plan], budget: int = BUDGET) -> list[tuple[Fit, Fi
         surveys = surveyed_together([plan.survey for plan in plans], plans[0].engine)
         fits = []
         for plan, survey in zip(plans, surveys, strict=True):
-            survey.check()
+            survey.check(plan.source)
             fits.append(plan.setup(survey))
         first = last = SweepState(tuple(FitState(plan.seed) for plan in plans))
         heard, before = partial(hear, plans), time.monotonic()

@@ -258,6 +258,8 @@ def _pandas_columns(frame: Any) -> Iterator[tuple[Any, Array]]:
 def _pandas_column(column: Any) -> Array:
     """Convert a pandas column. Nullable and Arrow columns become floats if they have NA."""
     dtype = column.dtype
+    if dtype.kind == "M":  # With a time zone, NumPy would make objects.
+        return np.asarray(column.to_numpy("datetime64[ns]"))
     if isinstance(dtype, np.dtype) or dtype.kind not in "biuf" or hasattr(dtype, "fill_value"):
         return np.asarray(column)
     own = np.dtype(getattr(dtype, "numpy_dtype", np.float64))
@@ -297,7 +299,11 @@ def _of_columns(columns: Iterable[tuple[Any, Array]], rows: int) -> Array:
                     f"{where} lists; expected numbers. Make each position of the lists a column, "
                     "or leave the column out"
                 ) from None
-            raise _Unusable(f"{where} values that are not numbers ({told!s:.100})") from None
+            kind = type(next(value for value in column if not _absent(value))).__name__
+            raise _Unusable(
+                f"{where} values of the type {kind}; expected real numbers. Convert the column, "
+                "or leave it out"
+            ) from None
         if plain.dtype.kind not in "biuf":
             raise _Unusable(
                 f"{where} {_kind(plain)}; expected real numbers. Convert the column, or "

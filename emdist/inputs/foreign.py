@@ -13,6 +13,9 @@ from typing import Any
 
 #: Classes of Arrow whose rows are in files.
 _ARROW = ("Dataset", "Scanner", "RecordBatchReader", "ParquetFile", "ParquetDataset")
+#: Names of dimensions that usually make up the features: profiles and spectra.
+_LEVELS = frozenset(("depth", "level", "lev", "z", "plev", "pressure", "altitude", "band", "bands",
+                     "wavelength"))  # fmt: skip
 #: How many names a message lists, and how many characters of each.
 _LISTED, _LONGEST = 5, 40
 
@@ -123,20 +126,69 @@ def _group(value: Any, name: str) -> str:
         return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
     flat = next((path for path in sorted(found) if value[path].ndim == 2), None)
     one = "" if flat is None else f"Pass one of its arrays, as {name}['{flat}']. Or say "
+    dims = {path: own for path in sorted(found) if (own := _dims(value[path]))}
+    example = _example(dims, name) if dims else f"emdist.rows({name}, [...], samples=[...])"
     return (
         f"{name} is a zarr.Group with {_named(sorted(found))}. {one or 'Say '}which variables and "
-        f"dimensions make up rows and features, as emdist.rows({name}, ['{sorted(found)[0]}'], "
-        "samples=[...])."
+        f"dimensions make up rows and features, as {example}."
     )
+
+
+def _dims(array: Any) -> tuple[str, ...]:
+    """Return the names of the dimensions of a Zarr array of numbers; none if they have no names."""
+    if array.dtype.kind not in "biuf":
+        return ()
+    names = getattr(array.metadata, "dimension_names", None)
+    names = names or array.attrs.get("_ARRAY_DIMENSIONS") or ()
+    return tuple(map(str, names)) if all(names) else ()
 
 
 def _dataset(value: Any, name: str) -> str:
     holds = _named(str(one) for one in value.data_vars) or "no variables"
-    found = [one for one in value.data_vars if value[one].dims]
-    said = f"['{found[0]}'], samples=['{value[found[0]].dims[0]}']" if found else "..."
+    dims = {
+        str(key): tuple(map(str, one.dims))
+        for key, one in value.data_vars.items()
+        if one.dtype.kind in "biuf"
+    }
     return (
         f"{name} is an xarray.Dataset with {holds}. Say which variables and dimensions make up "
-        f"rows and features, such as emdist.rows({name}, {said})."
+        f"rows and features, such as {_example(dims, name)}."
+    )
+
+
+def _example(dims: Mapping[str, tuple[str, ...]], name: str) -> str:
+    """Return the call of `emdist.rows` for variables with these dimensions that is most likely.
+
+    The variables with most dimensions have the data, and others describe them.
+    """
+    most = max(dims.values(), key=len, default=())
+    if not most:
+        return f"emdist.rows({name}, ...)"
+    names = [key for key, own in dims.items() if own == most][:_LISTED]
+    levels = [dim for dim in most if dim.lower() in _LEVELS]
+    if levels and len(most) > 1:
+        said = f", features=['{levels[0]}']"
+    elif len(names) > 1:
+        said = ""  # Each point of the grid is a row.
+    else:
+        said = f", samples=['{most[0]}']"
+    return f"emdist.rows({name}, {names}{said})"
+
+
+def store_advice(value: Any, name: str) -> str | None:
+    """Return what to pass in place of a store of Zarr, or None if `value` is none."""
+    if is_a(value, "icechunk", "Repository"):
+        store = f"{name}.readonly_session('main').store"
+    elif is_a(value, "icechunk", "Session"):
+        store = f"{name}.store"
+    elif is_a(value, "zarr", "Store"):
+        store = name
+    else:
+        return None
+    return (
+        f"{name} is a store of Zarr ({type(value).__name__}), not an array. Open what it "
+        f"holds: zarr.open_group({store}, mode='r') for emdist.rows, or zarr.open_array({store}, "
+        "path=..., mode='r') for an array of rows and features."
     )
 
 
@@ -266,6 +318,7 @@ _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (lambda x: is_a(x, "anndata", "BaseCompressedSparseDataset"), _backed),
     (lambda x: hasattr(x, "tocsr") or is_a(x, "sparse", "SparseArray"), _sparse),
     (lambda x: is_a(x, "zarr", "Group"), _group),
+    (lambda x: store_advice(x, "X") is not None, lambda x, name: store_advice(x, name) or ""),
     (lambda x: is_a(x, "zarr", "AsyncArray", "AsyncGroup"), _async_zarr),
     (lambda x: is_a(x, "xarray", "Dataset"), _dataset),
     (lambda x: is_a(x, "xarray", "DataArray") and x.chunks is not None, _lazy_array),

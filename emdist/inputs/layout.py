@@ -11,11 +11,25 @@ from typing import Any
 import numpy as np
 
 from emdist.errors import ConfigError
-from emdist.inputs.layout_texts import corrected
+from emdist.inputs.layout_texts import SIGNS, corrected
+from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
+from emdist.wording import either
 
 #: Comparisons that `where` knows.
 COMPARISONS = ("equals", "not_equals", "at_least", "at_most", "above", "below")
+#: What others call these comparisons.
+_SIGNS = {
+    **SIGNS,
+    "eq": "equals",
+    "ne": "not_equals",
+    "ge": "at_least",
+    "gte": "at_least",
+    "le": "at_most",
+    "lte": "at_most",
+    "gt": "above",
+    "lt": "below",
+}
 
 #: No dtype has numbers as large as this.
 _LARGEST = 1 << 1000
@@ -231,14 +245,35 @@ def _conditions(value: Any) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(found, Sequence) or isinstance(found, str):
         raise _no_condition(value)
     for one in found:
-        if not isinstance(one, Mapping) or not isinstance(one.get("variable"), str):
-            raise _no_condition(one)
-        asked = set(one) - {"variable"}
-        if not asked or not asked <= set(COMPARISONS):
-            raise _no_condition(one)
-        if not all(_is_number(one[name], several=name.endswith("equals")) for name in asked):
-            raise _no_condition(one)
+        if (why := _fault_of_condition(one)) is not None:
+            raise _no_condition(one, why)
     return tuple({name: _plain(entry) for name, entry in one.items()} for one in found)
+
+
+def _fault_of_condition(value: Any) -> str | None:
+    """Return what is wrong with one condition of `where`, or None."""
+    if not isinstance(value, Mapping):
+        return ""
+    if "variable" not in value:
+        return "it names no variable"
+    if not isinstance(value["variable"], str):
+        return f"variable is {shown(value['variable'])}, and not a name"
+    asked = [name for name in value if name != "variable"]
+    if not asked:
+        return "it has no comparison"
+    for name in asked:
+        if name not in COMPARISONS:
+            near = (
+                nearest(str(name), COMPARISONS)
+                if name not in _SIGNS
+                else (f" (did you mean {_SIGNS[name]!r}?)")
+            )
+            return f"{name} is no comparison{near}"
+        if not _is_number(value[name], several=name.endswith("equals")):
+            told = f"{name} is {shown(value[name])}, and not a number"
+            dated = isinstance(_plain(value[name]), str)
+            return told + (". Times and texts of a dimension belong to data.select" * dated)
+    return None
 
 
 def _is_number(value: Any, several: bool) -> bool:
@@ -249,8 +284,11 @@ def _is_number(value: Any, several: bool) -> bool:
     return not isinstance(value, str) and (_is_value(value) or value in (-math.inf, math.inf))
 
 
-def _no_condition(value: Any) -> ConfigError:
+def _no_condition(value: Any, why: str = "") -> ConfigError:
+    told = f"has a condition that is wrong: {why}" if why else f"is {shown(value)}"
+    example = {"variable": "landmask", "equals": 0}
     return ConfigError(
-        f"data.where is {shown(value)}; expected a variable and a comparison with a number, such "
-        f"as {{variable: landmask, equals: 0}}; comparisons are {', '.join(COMPARISONS)}."
+        f"data.where {told}. Expected a variable and a comparison with a number, such as "
+        f"{either(repr(example), '{variable: landmask, equals: 0}')}; comparisons are "
+        f"{', '.join(COMPARISONS)}."
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
+from emdist.errors import DtypeError
 from emdist.inputs.layout import Layout
 from emdist.inputs.quoting import shown
 
@@ -32,3 +33,12 @@ class Rows:
         said = self.layout.arguments()
         named = isinstance(self.data, str | os.PathLike)
         return f"emdist.rows({shown(self.data) if named else type(self.data).__name__}{said})"
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse to be an array, because only emdist reads these rows, block by block."""
+        raise DtypeError(
+            "Only emdist reads rows that emdist.rows makes, block by block. In a pipeline, use the "
+            "steps of emdist.prepare, such as emdist.prepare.StandardScaler, in place of those of "
+            "scikit-learn. For an array in memory, stack the dimensions with xarray: "
+            "dataset[name].stack(row=samples, feature=features).transpose('row', 'feature').values."
+        )

@@ -19,6 +19,7 @@ from emdist.prepare.preparation import Preparation
 from emdist.prepare.range_finder import found_range
 from emdist.prepare.standardise import StandardiseStep
 from emdist.runtime.memory import available_memory
+from emdist.store.grids.nothing_left import reasons
 
 #: Called with the number of blocks that a pass has finished.
 Done = Callable[[int], None]
@@ -140,8 +141,8 @@ def _known(task: LearnTask, engine: Engine, done: Done | None) -> Known:
     found = engine.map_reduce(task, range(len(task.source)), done)
     if not found.weight > 0:
         raise WeightError(
-            "No row is left to learn the steps of prepare from: all sample weights are zero, or "
-            "all rows are left out. Check the data and their weights."
+            "No row is left to learn the steps of prepare from: all rows are left out, or have "
+            f"the sample weight 0. {reasons(task.source)}"
         )
     known = found.known()
     with np.errstate(over="ignore"):

@@ -239,4 +239,11 @@ def make_config(
 
     `names` says what the user calls a key, if that differs from the configuration.
     """
+    if "sweep" in values:
+        file = f" -f {where}" if where.lower().endswith((".yaml", ".yml")) else ""
+        flow = f" or `emdist flow sweep {where}`" if file else ""
+        raise ConfigError(
+            f"{where} has the section sweep, which fits several models. Start it by `emdist sweep"
+            f"{file}`{flow}, or leave the section out to fit one model."
+        )
     return make_section(Config, values, where, names)

@@ -99,6 +99,25 @@ def test_weights_of_another_scale_are_told(emdist: Command, data: Path, tmp_path
     assert "sample weights" not in answer.err
 
 
+def test_a_fit_refuses_a_sweep_and_says_how_to_start_it(emdist: Command, data: Path) -> None:
+    values = {"data": {"path": str(data)}, "sweep": {"n_components": "2..3"}}
+    Path("sweep.yaml").write_text(yaml.safe_dump(values))
+    answer = emdist("fit", "-f", "sweep.yaml")
+    assert answer.code == 2
+    told = " ".join(answer.err.split())
+    assert "sweep.yaml has the section sweep, which fits several models" in told
+    assert "`emdist sweep -f sweep.yaml` or `emdist flow sweep sweep.yaml`" in told
+    assert emdist("sweep", "-f", "sweep.yaml", "--no-labels").code == 0
+    del values["sweep"]
+    Path("fit.yaml").write_text(yaml.safe_dump(values))
+    answer = emdist("sweep", "-f", "fit.yaml")
+    assert answer.code == 2
+    told = " ".join(answer.err.split())
+    assert "fit.yaml does not say which numbers of components to compare" in told
+    assert "pass -k 2..12 to `emdist sweep`" in told
+    assert emdist("sweep", "-f", "fit.yaml", "-k", "2..3", "--no-labels").code == 0
+
+
 def test_it_tells_what_happens_as_json(emdist: Command, data: Path) -> None:
     answer = emdist("sweep", data, "-k", "2..4", "--run", "runs/s", "--no-labels", "--json")
     assert answer.code == 0, answer.err

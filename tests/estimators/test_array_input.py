@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -335,14 +336,40 @@ def sparse() -> Any:
     return scipy.sparse.csr_array(WHOLE.astype(float))
 
 
-#: The advice for a dataset.
+#: The advice for datasets and groups.
+PROFILES = "emdist.rows(X, {}, features=['depth'])"
 SST = "emdist.rows(X, ['sst'], samples=['time'])"
 COLUMNS = {"a": [0, 1, 9], "b": [1, 0, 9]}
+
+
+def ocean() -> Any:
+    xarray = pytest.importorskip("xarray")
+    grid, dims = WHOLE.astype(float).reshape(-1, 1, 1, 2), ("time", "lat", "lon", "depth")
+    return xarray.Dataset(
+        {"area": ("lat", [1.0]), "TEMP": (dims, grid), "name": ("lat", ["a"]), "PSAL": (dims, grid)}
+    )
+
+
+def group_of_variables() -> Any:
+    place = zarr.storage.MemoryStore()
+    ocean().drop_vars("name").to_zarr(place, consolidated=False)
+    return zarr.open_group(place, mode="r")
+
+
+def store() -> Any:
+    return group_of_variables().store
+
 
 #: What is no array, how it is named, and the line of advice, which must work as it stands.
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "zarr.Group": (group, "zarr.Group", "X['obsm/X_pca']"),
     "xarray.Dataset": (dataset, "xarray.Dataset with sst, mask", SST),
+    "Dataset of profiles": (
+        ocean, "xarray.Dataset with area, TEMP", PROFILES.format("['TEMP', 'PSAL']")
+    ),
+    "group of profiles": (
+        group_of_variables, "zarr.Group", PROFILES.format("['PSAL', 'TEMP']")
+    ),
     "lazy Dataset": (lambda: dataset(True), "xarray.Dataset", SST),
     "AnnData": (
         lambda: foreign("anndata._core.anndata", "AnnData", X=sparse(), obsm={"X_pca": WHOLE}),
@@ -459,3 +486,79 @@ def test_what_is_no_array_is_named(what: str) -> None:
         if bad is not None:
             with pytest.raises(WeightError, match=f"^sample_weight {told}"):
                 est.fit(WHOLE, sample_weight=bad)
+
+
+def test_a_store_is_opened_as_the_advice_says() -> None:
+
+    opened = "zarr.open_group({}, mode='r')"
+    with pytest.raises(DtypeError, match=r"store of Zarr \(MemoryStore\)") as told:
+        KMeans(2).fit(store())
+    assert opened.format("X") in str(told.value)
+    data = store()
+    with pytest.raises(DtypeError, match="store of Zarr") as told:
+        emdist.rows(data, ["TEMP"], features="depth")
+    line = opened.format("data")
+    assert line in str(told.value)
+    group = eval(line, {"zarr": zarr, "data": data})
+    rows = emdist.rows(group, ["TEMP"], features="depth")
+    assert KMeans(2, random_state=0).fit(rows).cluster_centers_.shape == (2, 2)
+
+
+@pytest.mark.parametrize("kind", ["Session", "Repository", "IcechunkStore"])
+def test_icechunk_is_opened_as_the_advice_says(kind: str) -> None:
+    icechunk = pytest.importorskip("icechunk")
+    repository = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repository.writable_session("main")
+    ocean().drop_vars("name").to_zarr(session.store, consolidated=False)
+    session.commit("data")
+    session = repository.readonly_session("main")
+    given = {"Session": session, "Repository": repository, "IcechunkStore": session.store}[kind]
+    with pytest.raises(DtypeError, match=kind) as told:
+        KMeans(2).fit(given)
+    line = re.search(r"zarr\.open_group\(.*?, mode='r'\)", str(told.value))
+    assert line is not None
+    assert "TEMP" in eval(line[0], {"zarr": zarr, "X": given})
+
+
+def test_rows_are_no_array_of_numpy() -> None:
+    from sklearn.metrics import silhouette_score
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rows = emdist.rows(ocean(), ["TEMP", "PSAL"], features="depth")
+    for use in (
+        lambda: np.asarray(rows),
+        lambda: np.array(rows, dtype=float),
+        lambda: make_pipeline(StandardScaler(), KMeans(2)).fit(rows),
+        lambda: silhouette_score(rows, [0, 1]),
+        lambda: cross_val_score(KMeans(2), rows),
+    ):
+        with pytest.raises(DtypeError, match=r"Only emdist reads.*emdist\.prepare\.StandardScaler"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        (lambda: pd.date_range("2020", periods=3, tz="Europe/Paris"), "'t' that holds dates"),
+        (lambda: pd.date_range("2020", periods=3), "'t' that holds dates"),
+        (
+            lambda: pd.period_range("2020", periods=3, freq="D"),
+            "'t' that holds values of the type P",
+        ),
+    ],
+)
+def test_columns_that_are_no_numbers_are_named(column: Callable[[], Any], told: str) -> None:
+    with pytest.raises(DtypeError, match=told):
+        KMeans(2).fit(pd.DataFrame({"a": [1.0, 2.0, 3.0], "t": column()}))
+
+
+def test_a_column_as_weights_is_passed_as_the_advice_says() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 9.0], "count": [1.0, 1.0, 2.0]})
+    with pytest.raises(ConfigError, match="sample_weight is 'count'") as told:
+        KMeans(1).fit(frame[["a"]], sample_weight="count")
+    line = "frame['count']"
+    assert line in str(told.value)
+    found = KMeans(1).fit(frame[["a"]], sample_weight=eval(line, {"frame": frame}))
+    assert found.cluster_centers_[0, 0] == pytest.approx(21 / 4)

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 import zarr
+from sklearn.pipeline import make_pipeline
 
 import emdist
+import emdist.prepare
 from emdist import GaussianMixture, KMeans, KMedians, Sweep
 from emdist.errors import (
     ConfigError,
@@ -376,3 +378,66 @@ def test_a_dimension_of_the_data_called_like_one_of_the_result_is_refused(tmp_pa
     rows = emdist.rows(ds.rename(lat="component"), features="depth")
     with pytest.raises(ConfigError, match=r"dimension or coordinate 'component'.*Rename it"):
         KMeans(2, random_state=0).fit(rows).label(rows, tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"variable": "land", "eq": 0}, "eq is no comparison (did you mean 'equals'?)"),
+        ({"variable": "land", "==": 0}, "== is no comparison (did you mean 'equals'?)"),
+        (
+            {"variable": "land", "at_leest": 0},
+            "at_leest is no comparison (did you mean 'at_least'?)",
+        ),
+        (
+            {"variable": "time", "at_least": "2020-03"},
+            "at_least is '2020-03', and not a number. Times",
+        ),
+        ({"variable": "land", "below": [1, 2]}, "below is [1, 2], and not a number"),
+        ([{"variable": "land", "equals": 0}, {"equals": 0}], "it names no variable"),
+        ({"variable": 3, "equals": 0}, "variable is 3, and not a name"),
+    ],
+)
+def test_a_wrong_condition_is_told_by_its_key_and_value(where: Any, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        emdist.rows("x.zarr", where=where)
+    assert f"where of emdist.rows has a condition that is wrong: {told}" in str(error.value)
+
+
+def test_features_of_all_dimensions_are_told(stored: str) -> None:
+    with pytest.raises(ShapeError, match=r"features of emdist\.rows has time, depth, lat, lon"):
+        KMeans(2).fit(emdist.rows(stored, ["TEMP", "PSAL"], features=DIMS))
+    gone = {"time": {"index": 0}, "lat": {"index": 1}, "lon": {"index": 2}}
+    with pytest.raises(ShapeError, match="reads one position of time, lat, lon"):
+        KMeans(2).fit(emdist.rows(stored, "TEMP", features="depth", select=gone))
+
+
+@pytest.mark.parametrize("prepare", [None, ["standardise"]])
+def test_it_is_told_which_reasons_leave_out_all_rows(stored: str, prepare: Any) -> None:
+    ds, total = ocean(), SHAPE[0] * SHAPE[2] * SHAPE[3]
+    land = int((ds["land"] == 1).sum()) * SHAPE[0]
+    here = {"variable": "land", "equals": 1}  # Only land, where all is NaN.
+    est = KMeans(2, non_finite="drop", prepare=prepare)
+    for form in forms(stored).values():
+        with pytest.raises((ShapeError, WeightError), match="No row is left") as error:
+            est.fit(emdist.rows(form, ["TEMP", "PSAL"], features="depth", where=here))
+        unmet = f"{total - land} do not meet where of emdist.rows (land equals 1)"
+        told = f"Of all {total} rows, {unmet}, {land} have values that are not finite."
+        assert told in str(error.value)
+    nowhere = {"variable": "land", "equals": 7}
+    fitted = KMeans(2, random_state=0, non_finite="drop").fit(emdist.rows(stored, **SEA))
+    with pytest.raises(ShapeError, match=rf"{total} do not meet.*equals 7.*nothing to score"):
+        fitted.score(emdist.rows(stored, ["TEMP", "PSAL"], features="depth", where=nowhere))
+
+
+def test_the_step_of_a_pipeline_that_refuses_nan_is_named(stored: str) -> None:
+    steps = emdist.prepare
+    rows = emdist.rows(stored, ["TEMP", "PSAL"], features="depth")
+    for pca, kmeans, told in (("raise", "drop", "PCA"), ("drop", "raise", "KMeans")):
+        pipeline = make_pipeline(
+            steps.StandardScaler(non_finite="drop"),
+            steps.PCA(2, non_finite=pca),
+            KMeans(2, non_finite=kmeans),
+        )
+        with pytest.raises(NonFiniteError, match=f"Set non_finite of {told} to 'drop'"):
+            pipeline.fit(rows)

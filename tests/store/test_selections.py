@@ -245,7 +245,7 @@ def test_selections_may_be_numbers_and_dates_of_other_libraries() -> None:
     assert at(times, {"index": slice(np.int64(1), None)}) == [1, 2]
     assert at(times, {"index": np.array([2, 0])}) == [2, 0]
     assert at(times, {"index": "::-1"}) == [2, 1, 0]
-    with pytest.raises(ConfigError, match="values such as 2020-01-01"):
+    with pytest.raises(ConfigError, match="no date of the standard calendar"):
         at(times, "2020-02-30")
 
 
@@ -280,7 +280,7 @@ def test_times_of_other_calendars(calendar: str, form: str, tmp_path: Path) -> N
         ("2000-02-05", "the nearest are 2000-02-01 and 2000-03-01"),
         (["2004", None], "from 2000-02-01 to 2003-01-01"),
         (["2001", "2000"], "ends are reversed"),
-        ("2000-02-31", "values such as 2000-02-01"),
+        ("2000-02-31", "no date of the .* calendar"),
         (3.5, "values such as 2000-02-01"),
     ):
         with pytest.raises(EmdistError, match=told):
@@ -292,7 +292,7 @@ def test_a_day_that_only_one_calendar_has() -> None:
     assert at(np.array(days), ["2000-02-30", "2000-02-30"]) == [0, 1]
     assert at(np.array(days), "2000-02-30T12") == [1]
     assert at(np.array(days), days[1]) == [1]
-    with pytest.raises(ConfigError, match="values such as"):
+    with pytest.raises(ConfigError, match="no date of the noleap calendar"):
         at(np.array([cftime.DatetimeNoLeap(2000, 3, 1)]), ["2000-02-29", None])
 
 

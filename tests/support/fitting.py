@@ -187,7 +187,7 @@ def prepare(
     """Survey and composition: all that a fit needs but its state."""
     recipe = setting.recipe_for(source.shape[1])
     survey = engine.map_reduce(make_survey(source, recipe), range(len(source)))
-    survey.check()
+    survey.check(source)
     return make_fit(recipe, source, engine, survey, given or Given())
 
 

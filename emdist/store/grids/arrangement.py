@@ -155,7 +155,12 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
     chosen = [taken_of(one, taken) for one in chosen]
     columns = tuple(picked_of(one, picked, samples, features) for one in chosen)
     if not shape:
-        raise ShapeError("No dimension is left for samples. Leave one out of data.select.")
+        single = [dim for dim, at in picked.items() if at.scalar]
+        what = "data.select reads one position of" if single else "data.features has"
+        raise ShapeError(
+            f"No dimension is left for samples: {what} {', '.join(single or features)}. Leave out "
+            "those that make up the rows."
+        )
     if 0 in shape or not sum(one.width for one in columns):
         raise ShapeError("The variables are empty: a dimension has the size 0.")
     conditions = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,8 @@ def _comparable(dim: str, values: Array, wanted: Any) -> tuple[Array, Any]:
     """
     try:
         if values.dtype.kind == "M":
-            like = np.datetime64(_date(wanted)[0])
+            text, _ = _date(wanted)
+            like = _existing(dim, wanted, lambda: np.datetime64(text), "standard")
             return values.astype(f"datetime64[{np.datetime_data(like.dtype)[0]}]"), like
         if values.dtype.kind == "m" and isinstance(wanted, str):
             import pandas as pd  # type: ignore[import-untyped]  # xarray made the values
@@ -130,13 +132,27 @@ def _comparable(dim: str, values: Array, wanted: Any) -> tuple[Array, Any]:
             return values, pd.Timedelta(wanted).to_timedelta64()
         if values.dtype.kind == "O":
             parts = _date(wanted)[1]
-            type(values[0])(*parts, *(1, 1)[len(parts) - 1 :])  # raises if it does not exist
+            whole, one = (*parts, *(1, 1)[len(parts) - 1 :]), values[0]
+            _existing(dim, wanted, lambda: type(one)(*whole), one.calendar)
             return _numbered(values, len(parts)), _number(parts)
         if values.dtype.kind != "m" and not isinstance(wanted, str | bool):
             return values, wanted
+    except ConfigError:
+        raise
     except (TypeError, ValueError):
         pass
     raise _unlike(dim, values, wanted)
+
+
+def _existing(dim: str, wanted: Any, make: Callable[[], Any], calendar: str) -> Any:
+    """Return the date that `make` makes; ConfigError if the calendar of the data has none."""
+    try:
+        return make()
+    except ValueError:
+        raise ConfigError(
+            f"data.select for {dim} has {shown(wanted)}, which is no date of the {calendar} "
+            f"calendar of {dim}. Give another date, or a month."
+        ) from None
 
 
 def _date(wanted: Any) -> tuple[str, tuple[int, ...]]:
