@@ -140,6 +140,8 @@ def _fits(tiny: bool) -> Iterator[Row]:
     yield _fit("missing", "Gaussian, full, a tenth missing", holed, missing, tiny)
     many = Clusters(500_000, 16, 200)
     yield _fit("seeding", "Seeds of K-means and one iteration", many, "--max-iter 1", tiny)
+    wide_many = Clusters(100_000, 128, 1000)
+    yield _fit("seeding-wide", "Seeds of 1,000 clusters", wide_many, "--max-iter 1", tiny)
     cluster = ["kind=local", "n_workers=2", "threads_per_worker=1", "processes=false"]
     dask = "--tol 0 --max-iter 20 " + " ".join(f"--set cluster.{setting}" for setting in cluster)
     yield _fit("dask", "K-means, two Dask workers of one process", wide, dask, tiny)

@@ -12,6 +12,7 @@ from emdist.fit.events import Iterated, Planned, Progress
 #: What progress counts if not blocks. The last entry may take fewer iterations than `total`.
 _UNITS = {
     "seeding": "{total} centres",
+    "comparing neighbours": "{total} parts",
     "drawing candidates": "{total} blocks",
     "clustering the sample": "at most {total} iterations",
 }

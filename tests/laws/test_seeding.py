@@ -75,6 +75,8 @@ def test_seeders_tell_how_far_they_are(name: str) -> None:
     passes = ROUNDS + 1
     blocks = [(done, passes * len(source)) for done in range(passes * len(source) + 1)]
     assert sorted(set(drawing)) == (blocks if name == "k-means||" else [])
+    compared = [(done, total) for what, done, total in told if what == "comparing neighbours"]
+    assert compared == ([(1, 4), (2, 4), (3, 4), (4, 4)] if name == "cleaned" else [])
     clustered = [done for what, done, _ in told if what == "clustering the sample"]
     assert clustered == list(range(len(clustered)))
     assert bool(clustered) == (name not in CHOOSES_ROWS)

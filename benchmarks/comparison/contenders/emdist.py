@@ -80,6 +80,33 @@ def stored_fit(work: Work) -> Turn:
     return turn
 
 
+def iterations(work: Work) -> Turn:
+    """Measure several Lloyd iterations: the time that a seeder may take."""
+    x, start, count = work.array("x"), work.start(), int(work.options["iterations"])
+    _kmeans(start[:2], 1, {}).fit(np.concatenate([start, start]))  # Compiles the kernels.
+
+    def turn() -> Outcome:
+        seconds, _ = per_iteration(work, lambda n: _kmeans(start, n, {}).fit(x))
+        return Outcome(count * seconds)
+
+    return turn
+
+
+def seeding(work: Work) -> Turn:
+    """Measure how much longer a fit takes if it has to choose its starting centres."""
+    x, start, init = work.array("x"), work.start(), work.options["init"]
+    emdist.KMeans(2, init=init, max_iter=1).fit(start)  # Compiles the kernels.
+    _kmeans(start, 1, {}).fit(x)
+
+    def turn() -> Outcome:
+        seeded = emdist.KMeans(len(start), init=init, max_iter=1, tol=0, random_state=0)
+        seconds, fitted = timed(lambda: seeded.fit(x))
+        given, _ = timed(lambda: _kmeans(start, 1, {}).fit(x))
+        return Outcome(max(seconds - given, 1e-6), {"inertia": fitted.inertia_})
+
+    return turn
+
+
 def kmeans_fit(work: Work) -> Turn:
     """Measure a whole fit until no label changes, and its labels."""
     x, start, how = work.array("x"), work.start(), _how(work)

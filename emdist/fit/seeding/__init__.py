@@ -29,6 +29,7 @@ _ITERATIONS = 300
 
 #: The stages of seeding, as progress messages call them.
 CHOOSING, CLUSTERING, DRAWING = "seeding", "clustering the sample", "drawing candidates"
+COMPARING = "comparing neighbours"
 
 
 def _unheard(what: str, done: int, total: int) -> None:
@@ -89,9 +90,14 @@ class Seeding:
         """The threads of this process, on which rows in memory are computed."""
         return LocalEngine(getattr(self.engine, "threads", None))
 
-    def each(self, work: Callable[[int], None], number: int) -> None:
-        """Call `work` for every index below `number`, on threads."""
-        self.local.map_reduce(_Part(work), range(number))
+    def each(
+        self,
+        work: Callable[[int], None],
+        number: int,
+        done: Callable[[int], None] | None = None,
+    ) -> None:
+        """Call `work` for every index below `number`, on threads, and `done` with how many are."""
+        self.local.map_reduce(_Part(work), range(number), done)
 
     def rng(self, stream: int) -> np.random.Generator:
         """Return a random generator for one purpose of one restart."""

@@ -9,11 +9,12 @@ clutter from the rest. A row of weight w counts as w rows of the mean weight.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.fit.seeding import Seeder, Seeding
+from emdist.fit.seeding import COMPARING, Seeder, Seeding
 from emdist.interfaces import Floats
 from emdist.kernels.tiles.distances import squared_distances
 from emdist.kernels.tiles.plusplus import Each, in_turn
@@ -46,7 +47,11 @@ def choose(seeding: Seeding, k: int) -> Floats:
         some = np.sort(rng.choice(len(x), most, replace=False))
         x, weight = x[some], weight[some]
     neighbour = min(NEIGHBOUR, max(_LEAST, most // (3 * k)))
-    dense = no_clutter(x, weight, neighbour, seeding.each)
+
+    def each(work: Callable[[int], None], number: int) -> None:
+        seeding.each(work, number, lambda done: seeding.told(COMPARING, done, number))
+
+    dense = no_clutter(x, weight, neighbour, each)
     if len(np.unique(x[dense], axis=0)) >= k:
         x, weight = x[dense], weight[dense]
     start = seeding.geometry.seeds(x[seeding.spread_out(x, weight, k, rng)])

@@ -9,7 +9,7 @@ from functools import partial
 from emdist.fit.events import Event, Progress
 from emdist.fit.fit import Fit
 from emdist.fit.observed import bare, instead
-from emdist.fit.seeding import CHOOSING, CLUSTERING
+from emdist.fit.seeding import CHOOSING, CLUSTERING, COMPARING
 from emdist.fit.state import Best, FitState, Record
 from emdist.fit.together.bundle import OneRead
 from emdist.fit.together.lockstep import BUDGET, Lockstep, Member
@@ -72,7 +72,9 @@ def abreast(
         def tell(event: Event) -> None:
             # The lockstep reports the progress of passes; that of seeding in memory is passed on.
             long = isinstance(event, Progress) and event.total > 1
-            if not isinstance(event, Progress) or (long and event.what in (CHOOSING, CLUSTERING)):
+            if not isinstance(event, Progress) or (
+                long and event.what in (CHOOSING, CLUSTERING, COMPARING)
+            ):
                 member.tell(event)
 
         # Each fit gets its own copy of the schedule, because some remember by their identity.
