@@ -8,17 +8,19 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
-from emdist.errors import NotFoundError
+from emdist.errors import ConfigError, NotFoundError
 from emdist.estimators.inputs import as_location, make_engine
 from emdist.estimators.verbose import listener
 from emdist.estimators.wording import Speaking, in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.inputs.plugins import nearest
+from emdist.inputs.quoting import shown
 from emdist.jobs.label_source import LabelWork, label_source
 from emdist.jobs.open_labels import opened_labels
 from emdist.settings.config import ModelSection
@@ -92,11 +94,12 @@ class LabelWriting(Speaking):
         check_is_fitted(self)
         place = as_location(out, "a path or URL for the labels")
         names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        chosen = _components(components)
         engine, listen = make_engine(self.engine), listener(self.verbose)
         source, reading = self._known(X, None, engine), self._reading()
         work = LabelWork(
             type(self).__name__, _key(self._section, self._fitted), self._section, self._fitted,
-            source, reading, place, names, components, overwrite,
+            source, reading, place, names, chosen, overwrite,
         )  # fmt: skip
 
         def labelled(recipe: Recipe, writer: LabelWriter) -> Sums:
@@ -167,6 +170,8 @@ def open_labels(path: str | os.PathLike[str]) -> xarray.Dataset:
     ------
     NotFoundError
         If there are no labels.
+    CheckpointError
+        If their creation, or their replacement, was cut off.
     ConfigError
         If xarray is not installed, or `path` is not a path.
     """
@@ -183,6 +188,23 @@ def _opened(place: Location) -> xarray.Dataset:
             stacklevel=4,
         )
     return found
+
+
+def _components(components: Any) -> tuple[int, ...] | None:
+    """Return the chosen components as ints; ConfigError if they are none."""
+    if components is None:
+        return None
+    try:
+        found = None if isinstance(components, str | bytes) else list(components)
+    except TypeError:
+        found = None
+    whole = [type(one) is int or isinstance(one, np.integer) for one in found or ()]
+    if found is None or not all(whole):
+        raise ConfigError(
+            f"components={shown(components)}; expected a list of whole numbers, such as [0, 2], or "
+            "None for all."
+        )
+    return tuple(int(one) for one in found)
 
 
 def _key(section: ModelSection, fitted: Fitted) -> str:

@@ -77,5 +77,7 @@ def listed(found: Sequence[T], shown: int = 8, each: Callable[[T], str] = str) -
 
 
 def shown_size(nbytes: float) -> str:
-    """Return bytes in a readable form: MiB, or GiB with one digit."""
+    """Return bytes in a readable form: MiB, or GiB or TiB with one digit."""
+    if nbytes >= 10 * 2**40:
+        return f"{nbytes / 2**40:,.1f} TiB"
     return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 2**30 else f"{-(-int(nbytes) >> 20)} MiB"

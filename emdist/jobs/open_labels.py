@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from emdist.errors import CheckpointError, NotFoundError
 from emdist.jobs.finished import SUMMARY
 from emdist.runtime.extras import need
-from emdist.store.labels.place import MARK, label_mark, outputs_there
+from emdist.store.labels.place import MARK, check_created, label_mark, outputs_there
 from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location, open_zarr_store
 from emdist.store.runs.sealed import MANIFEST_LIMIT
@@ -55,12 +55,15 @@ def opened_labels(place: Location) -> tuple[xarray.Dataset, bool]:
     ------
     NotFoundError
         If there are no labels.
+    CheckpointError
+        If their creation, or their replacement, was cut off.
     ConfigError
         If xarray is not installed.
     """
     xr: Any = need("xarray", "Opening labels")
     labels = labels_at(place)
     mark = label_mark(labels) or {}
+    check_created(mark, labels)
     outputs = outputs_there(labels, mark)
     store = open_zarr_store(labels, read_only=True)
     # Masked, integers would become floats with NaN.

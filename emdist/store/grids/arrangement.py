@@ -139,6 +139,17 @@ def arranged(members: Members, layout: Layout) -> Arrangement:
                 f"{name!r} is no dimension of {', '.join(v.name or 'the array' for v in chosen)}"
                 f"{nearest(name, sizes)}. The dimensions are {', '.join(sizes)}."
             )
+    if not sizes:
+        raise ShapeError(
+            f"{chosen[0].name or members.title} has no dimensions, and so no rows. Choose another "
+            "variable in data.variables."
+        )
+    for dim, size in sizes.items():
+        if not size:
+            raise ShapeError(
+                f"The variables are empty: the dimension {dim} has the size 0. Check that the "
+                "writer finished and that the names are right."
+            )
     picked = {
         dim: positions(dim, sizes[dim], choice, lambda dim=dim: members.coordinate(dim))  # type: ignore[misc]
         for dim, choice in layout.select

@@ -33,6 +33,17 @@ def check_names(contents: StoredOutputs, coordinates: Coordinates) -> None:
                 f"The data have a dimension or coordinate {name!r}, a name that labels use "
                 f"themselves. Rename it: {', '.join(sorted(taken))} cannot be used."
             )
+    for one in coordinates.arrays:
+        if one.name in _NO_ARRAYS:
+            raise ConfigError(
+                f"The data have a coordinate {one.name!r}, and labels are stored with the "
+                "coordinates of the data, but no Zarr array can have this name. Rename it, or drop "
+                "it."
+            )
+
+
+#: Names of Zarr's own files, and of folders that mean themselves.
+_NO_ARRAYS = (".", "..", "zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
 def put_companions(

@@ -8,7 +8,7 @@ from typing import Any
 
 import zarr
 
-from emdist.errors import ConfigError
+from emdist.errors import CheckpointError, ConfigError, NotFoundError, OutputExistsError
 from emdist.inputs.plugins import nearest
 from emdist.store.chunks.writing import packers
 from emdist.store.chunks.zarr_thread import apart
@@ -110,15 +110,24 @@ def label_writer(
     found = check_place(location, wanted)
     writer = LabelWriter(location, contents, digest(dict(identity)))
     action = "create the labels in"
-    if found not in ("continue", "add"):
+    if found in ("continue", "add"):
+        with telling(action, location):
+            writer = _continued(writer, wanted, stamps or {}, coordinates)
+            writer._arrays()  # Opened here once, rather than by each of the threads that start.
+        return writer
+    try:
         with storing(action, location):
             if found == "replace":
                 remove(location)
             _create(writer, wanted, stamps or {}, coordinates)
-    with telling(action, location):
-        if found in ("continue", "add"):
-            writer = _continued(writer, wanted, stamps or {}, coordinates)
-        writer._arrays()  # Opened here once, rather than by each of the threads that start.
+        with telling(action, location):
+            writer._arrays()
+    except (CheckpointError, NotFoundError) as error:  # They were written a moment ago.
+        raise OutputExistsError(
+            f"The labels at {location} changed while emdist created them, so another process seems "
+            "to create labels there, too. Wait until it has ended, then start the same labelling "
+            "again."
+        ) from error
     return writer
 
 

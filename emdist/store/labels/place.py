@@ -217,8 +217,18 @@ def components_in(mark: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 def is_created(mark: Mapping[str, Any]) -> bool:
     """Return whether all arrays of a group of labels were created."""
-    # Earlier versions stored this as "complete".
+    # Earlier versions stored this as "complete", before any label was written.
     return bool(mark.get("created", mark.get("complete")))
+
+
+def check_created(mark: Mapping[str, Any], location: Location) -> None:
+    """Raise CheckpointError if labels were not all created, or not all deleted, by their mark."""
+    if mark and not is_created(mark):
+        raise CheckpointError(
+            f"There are no labels at {location} yet: whatever created or replaced them has not "
+            "finished, or was interrupted. If nothing writes there now, start the same labelling "
+            "again, which writes all of them."
+        )
 
 
 def _is_free(location: Location) -> bool:
@@ -280,6 +290,7 @@ def read_progress(location: Location) -> Noted:
     with telling("read the progress in", location):
         store = open_zarr_store(location, read_only=True)
         mark = label_mark(location) or {}
+        check_created(mark, location)
         layout, columns = layout_of(mark, location)
         array: zarr.Array[Any] = zarr.open_array(store, mode="r", path=layout.progress)
         # Labels of earlier versions have no digests, and so one column less.
@@ -357,7 +368,7 @@ def put_mark(location: Location, news: Mapping[str, Any]) -> None:
 def remove(location: Location) -> None:
     """Delete a group that carries emdist's mark, and nothing else."""
     # If the deletion is cut off, the remains count as not created.
-    put_mark(location, {"created": False})
+    put_mark(location, {"created": False, "complete": False})
     folder = open_folder(location)
     for name in (*OUTPUTS, *companions_in(label_mark(location) or {}), "progress", MARK):
         folder.delete(name)
