@@ -24,6 +24,9 @@ _PART_ROWS = 2048
 #: Stop when an iteration improves the objective by a smaller share. More iterations change the
 #: starting values and hardly the result.
 _TOL = 1e-5
+#: The least number of products of a feature and a centre for which K-means' kernels are worth
+#: compiling, if the model of the fit does not need them itself.
+_WORTH_COMPILING = 10**7
 
 
 def lloyd(
@@ -58,7 +61,8 @@ def lloyd(
         Called with the number of iterations done and the largest possible number.
     """
     bounds = _bounds(len(x))
-    step = _plain if isinstance(geometry, Euclidean) else _any
+    plain = isinstance(geometry, Euclidean) and x.size * len(centres) >= _WORTH_COMPILING
+    step = _plain if plain else _any
     advance = step(geometry, x, weight, centres, bounds, engine, dtype)
     before = np.inf
     for done in range(iterations):
