@@ -8,16 +8,15 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
 from typing import Any
+
+from emdist.inputs.gridded import dataset, group
+from emdist.inputs.quoting import named
 
 #: Classes of Arrow whose rows are in files.
 _ARROW = ("Dataset", "Scanner", "RecordBatchReader", "ParquetFile", "ParquetDataset")
-#: Names of dimensions that usually make up the features: profiles and spectra.
-_LEVELS = frozenset(("depth", "level", "lev", "z", "plev", "pressure", "altitude", "band", "bands",
-                     "wavelength"))  # fmt: skip
-#: How many names a message lists, and how many characters of each.
-_LISTED, _LONGEST = 5, 40
+#: How many characters of a value messages show.
+_LONGEST = 40
 
 
 def is_a(value: Any, package: str, *names: str) -> bool:
@@ -46,12 +45,6 @@ def refusal(value: Any, name: str, lists: bool = False) -> str | None:
         if kind(value):
             return find(value, name)
     return None
-
-
-def _named(names: Iterable[Any]) -> str:
-    """Return a few of `names` for a message, each shortened."""
-    shown = [f"{one!s:.{_LONGEST}}" for one in islice(names, _LISTED + 1)]
-    return ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
 
 
 def _sparse(value: Any, name: str) -> str:
@@ -105,74 +98,9 @@ def _file_of_arrays(value: Any, name: str) -> str:
     holds = list(getattr(value, "variables", value))
     example = f'{name}["{holds[0]}"]' if holds else f'{name}["NAME"]'
     return (
-        f"{name} is a {kind} with {_named(holds) or 'no arrays'}. Pass one of its arrays, as "
+        f"{name} is a {kind} with {named(holds) or 'no arrays'}. Pass one of its arrays, as "
         f"dask.array.from_array({example})."
     )
-
-
-def _group(value: Any, name: str) -> str:
-    encoding = str(value.attrs.get("encoding-type", ""))
-    if encoding in ("csr_matrix", "csc_matrix"):
-        return (
-            f"{name} is a zarr.Group that holds a sparse matrix in AnnData's encoding ({encoding}),"
-            f" which is not supported. Pass anndata.io.sparse_dataset({name}).to_memory().toarray()"
-            " if it fits in memory, or a dense array of the same cells, such as one of obsm."
-        )
-    try:
-        found = [path for path, at in value.members(max_depth=3) if hasattr(at, "shape")]
-    except Exception:  # noqa: BLE001  a failed listing only leaves out the names
-        found = []
-    if not found:
-        return f"{name} is a zarr.Group without arrays; pass a zarr.Array (rows, features)."
-    flat = next((path for path in sorted(found) if value[path].ndim == 2), None)
-    one = "" if flat is None else f"Pass one of its arrays, as {name}['{flat}']. Or say "
-    dims = {path: own for path in sorted(found) if (own := _dims(value[path]))}
-    example = _example(dims, name) if dims else f"emdist.rows({name}, [...], samples=[...])"
-    return (
-        f"{name} is a zarr.Group with {_named(sorted(found))}. {one or 'Say '}which variables and "
-        f"dimensions make up rows and features, as {example}."
-    )
-
-
-def _dims(array: Any) -> tuple[str, ...]:
-    """Return the names of the dimensions of a Zarr array of numbers; none if they have no names."""
-    if array.dtype.kind not in "biuf":
-        return ()
-    names = getattr(array.metadata, "dimension_names", None)
-    names = names or array.attrs.get("_ARRAY_DIMENSIONS") or ()
-    return tuple(map(str, names)) if all(names) else ()
-
-
-def _dataset(value: Any, name: str) -> str:
-    holds = _named(str(one) for one in value.data_vars) or "no variables"
-    dims = {
-        str(key): tuple(map(str, one.dims))
-        for key, one in value.data_vars.items()
-        if one.dtype.kind in "biuf"
-    }
-    return (
-        f"{name} is an xarray.Dataset with {holds}. Say which variables and dimensions make up "
-        f"rows and features, such as {_example(dims, name)}."
-    )
-
-
-def _example(dims: Mapping[str, tuple[str, ...]], name: str) -> str:
-    """Return the call of `emdist.rows` for variables with these dimensions that is most likely.
-
-    The variables with most dimensions have the data, and others describe them.
-    """
-    most = max(dims.values(), key=len, default=())
-    if not most:
-        return f"emdist.rows({name}, ...)"
-    names = [key for key, own in dims.items() if own == most][:_LISTED]
-    levels = [dim for dim in most if dim.lower() in _LEVELS]
-    if levels and len(most) > 1:
-        said = f", features=['{levels[0]}']"
-    elif len(names) > 1:
-        said = ""  # Each point of the grid is a row.
-    else:
-        said = f", samples=['{most[0]}']"
-    return f"emdist.rows({name}, {names}{said})"
 
 
 def store_advice(value: Any, name: str) -> str | None:
@@ -202,7 +130,7 @@ def _lazy_array(value: Any, name: str) -> str:
 def _anndata(value: Any, name: str) -> str:
     dense = f"{name}.X" + (".toarray()" if hasattr(value.X, "toarray") else "")
     more = [f"{name}.obsm['{key}']" for key in value.obsm]
-    return f"{name} is an AnnData object. Pass one of its matrices: {_named([dense, *more])}."
+    return f"{name} is an AnnData object. Pass one of its matrices: {named([dense, *more])}."
 
 
 def _dask_frame(value: Any, name: str) -> str:
@@ -218,7 +146,7 @@ def _lazy_frame(value: Any, name: str) -> str:
 
 def _mapping(value: Any, name: str) -> str:
     return (
-        f"{name} is a {type(value).__name__} of {len(value)} ({_named(value)}), not an array; "
+        f"{name} is a {type(value).__name__} of {len(value)} ({named(value)}), not an array; "
         f"pass numpy.column_stack(list({name}.values())) if its values are the columns."
     )
 
@@ -317,10 +245,10 @@ _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], str]], ...] = (
     (_is_file, _file),
     (lambda x: is_a(x, "anndata", "BaseCompressedSparseDataset"), _backed),
     (lambda x: hasattr(x, "tocsr") or is_a(x, "sparse", "SparseArray"), _sparse),
-    (lambda x: is_a(x, "zarr", "Group"), _group),
+    (lambda x: is_a(x, "zarr", "Group"), group),
     (lambda x: store_advice(x, "X") is not None, lambda x, name: store_advice(x, name) or ""),
     (lambda x: is_a(x, "zarr", "AsyncArray", "AsyncGroup"), _async_zarr),
-    (lambda x: is_a(x, "xarray", "Dataset"), _dataset),
+    (lambda x: is_a(x, "xarray", "Dataset"), dataset),
     (lambda x: is_a(x, "xarray", "DataArray") and x.chunks is not None, _lazy_array),
     (lambda x: is_a(x, "anndata", "AnnData"), _anndata),
     (lambda x: is_a(x, "dask", "DataFrame", "Series", "Index", "FrameBase"), _dask_frame),

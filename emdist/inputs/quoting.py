@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ _HIDDEN = (
 )
 
 
+#: How many names `named` lists, and how many characters of each.
+_NAMES, _LONGEST = 5, 40
 #: The largest number of characters of a quoted value, of values of a list, and of nested lists.
 _QUOTED, _FEW, _DEEP = 100, 8, 2
 
@@ -74,6 +77,12 @@ def listed(found: Sequence[T], shown: int = 8, each: Callable[[T], str] = str) -
     """Return the first few of `found` as text, and how many more there are."""
     more = f" and {len(found) - shown} more" if len(found) > shown else ""
     return ", ".join(map(each, found[:shown])) + more
+
+
+def named(names: Iterable[Any]) -> str:
+    """Return the first few of `names`, each shortened."""
+    found = [f"{one!s:.{_LONGEST}}" for one in islice(names, _NAMES + 1)]
+    return ", ".join(found[:_NAMES]) + (", ..." if len(found) > _NAMES else "")
 
 
 def shown_size(nbytes: float) -> str:
