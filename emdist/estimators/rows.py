@@ -50,8 +50,9 @@ def rows(
         such as ``"10:20"``. None reads everything.
     where : mapping or sequence of mappings, default=None
         Conditions on variables that a row must meet, such as
-        ``{"variable": "landmask", "equals": 0}``; also ``not_equals``, ``at_least`` and
-        ``at_most``. Other rows are left out. None lets every row count.
+        ``{"variable": "landmask", "equals": 0}``; also ``not_equals``, ``at_least``, ``at_most``,
+        ``above`` and ``below``. Rows that do not meet all of them are left out. NaN meets none.
+        None lets every row count.
 
     Returns
     -------

@@ -181,14 +181,14 @@ class MixtureDistribution:
     def marginal(self, features: Which) -> MixtureDistribution:
         """Return the marginal distribution of `features`, in the given order.
 
-        The mixture weights stay the same.
+        Features are named by their index or, if they have names, by these. The mixture weights stay the same.
 
         Raises
         ------
         ConfigError
             If there is no such feature, or the family has no marginals.
         """
-        index = feature_index(features, self.n_features)
+        index = feature_index(features, self.n_features, self.feature_names)
         if not len(index):
             raise ConfigError("No feature is named; expected at least one feature to keep.")
         family, components = self._marginals().marginal(self.components, index)
@@ -196,6 +196,8 @@ class MixtureDistribution:
 
     def conditional(self, features: Which, values: Any) -> MixtureDistribution:
         """Return the distribution of the other features, given that `features` have `values`.
+
+        Features are named by their index or, if they have names, by these.
 
         ``p(a | b) = sum_k w_k p(a | b, k)`` with ``w_k = weight_k p(b | k) / p(b)``. The other
         features keep their order.
@@ -299,7 +301,7 @@ class MixtureDistribution:
 
     def _split(self, features: Which) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the indices of the observed features as given, and of the others in order."""
-        observed = feature_index(features, self.n_features)
+        observed = feature_index(features, self.n_features, self.feature_names)
         kept = np.setdiff1d(np.arange(self.n_features), observed)
         if not len(kept):
             raise ConfigError(

@@ -14,13 +14,14 @@ from emdist.inputs.arrays import as_array, real_array
 from emdist.inputs.frames import check_names, names_in
 from emdist.inputs.index_columns import without_index
 from emdist.inputs.names import Names
-from emdist.inputs.quoting import shown
+from emdist.inputs.plugins import nearest
+from emdist.inputs.quoting import listed, shown
 from emdist.interfaces import Array, Domain, Floats
 from emdist.store.sources.arrays import check_matrix, finite_rows
 from emdist.store.sources.plan import native, usable_dtype
 
-#: The index of a feature, or several. Negative indices count from the end.
-Which: TypeAlias = int | Sequence[int] | Array
+#: A feature, or several: by index, where negative indices count from the end, or by name.
+Which: TypeAlias = int | str | Sequence[int | str] | Array
 #: The largest number of names that a message lists.
 _FEW = 5
 
@@ -72,19 +73,25 @@ def check_columns(known: Names, found: Names, name: str) -> None:
         check_names(known, found, "mixture", name, ordered)
 
 
-def feature_index(which: Which, d: int) -> Features:
+def feature_index(which: Which, d: int, names: Names = None) -> Features:
     """Return the indices in 0..d-1 of the features `which`, in the order given: (m,).
 
-    It is a ConfigError if there is no such feature, or if one is named twice.
+    Features may be named if the mixture has `names`. It is a ConfigError if there is no such
+    feature, or if one is named twice.
     """
+    several = [which] if isinstance(which, str) else which
+    if isinstance(several, list | tuple) or (
+        isinstance(several, np.ndarray) and several.dtype.kind in "UTO"
+    ):
+        which = [_numbered(one, names) if isinstance(one, str) else one for one in several]
     found = np.atleast_1d(as_array(which, "features", ConfigError))
     if found.size == 0:
         found = found.astype(np.int64)
-    listed = isinstance(which, list | tuple) and any(isinstance(one, bool) for one in which)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or listed:
+    mask = isinstance(which, list | tuple) and any(isinstance(one, bool) for one in which)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or mask:
         raise ConfigError(
-            f"features={shown(which)}; expected the index of a feature, or a list of indices. "
-            "numpy.flatnonzero(mask) turns a mask into indices."
+            f"features={shown(which)}; expected the index or the name of a feature, or a list of "
+            "them. numpy.flatnonzero(mask) turns a mask into indices."
         )
     outside = found[(found < -d) | (found >= d)]
     if outside.size:
@@ -95,6 +102,27 @@ def feature_index(which: Which, d: int) -> Features:
             f"features={shown(which)} names a feature twice; expected each feature once."
         )
     return index
+
+
+def _numbered(name: str, names: Names) -> int:
+    """Return the index of the feature called `name`; ConfigError if there is none, or several."""
+    if names is None:
+        raise ConfigError(
+            f"features has {shown(str(name))}, but the features of the mixture have no names. Give "
+            "their indices, from 0."
+        )
+    at = [i for i, one in enumerate(names) if one == name]
+    if len(at) == 1:
+        return at[0]
+    if at:
+        raise ConfigError(
+            f"features has {shown(str(name))}, the name of {len(at)} features. Give the index of "
+            f"one: {', '.join(map(str, at[:_FEW]))}."
+        )
+    raise ConfigError(
+        f"There is no feature {shown(str(name))}{nearest(str(name), names)}; the names are "
+        f"{listed(names, _FEW)}."
+    )
 
 
 def observed_values(values: Any, m: int) -> Floats:

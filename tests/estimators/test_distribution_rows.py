@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 import zarr
 
 import emdist
 from emdist import BernoulliMixture, GaussianMixture
-from emdist.errors import DomainError, FeatureNamesError, NonFiniteError, ShapeError
+from emdist.errors import ConfigError, DomainError, FeatureNamesError, NonFiniteError, ShapeError
 
 DIMS = ("time", "lat", "lon")
 
@@ -153,3 +154,26 @@ def test_models_of_sweeps_and_streams_are_saved_with_their_layout(
         assert stored._layout == rows.layout
     streamed.partial_fit(np.random.default_rng(0).normal(size=(50, 2))).save(tmp_path / "later")
     assert emdist.load(tmp_path / "later")._layout.trivial
+
+
+def test_features_may_be_given_by_name() -> None:
+    x = np.random.default_rng(0).normal(size=(200, 3)) + np.repeat([[0], [5]], 100, 0)
+    frame = pd.DataFrame(x, columns=["temp", "salt", "depth"])
+    both = GaussianMixture(2, random_state=0).fit(frame).distribution()
+    for named, index in ((["depth", "temp"], [2, 0]), ("salt", 1), (["salt", 2], [1, 2])):
+        found, wanted = both.marginal(named), both.marginal(index)
+        assert found.feature_names == wanted.feature_names
+        np.testing.assert_array_equal(found.component_means(), wanted.component_means())
+    assert both.marginal(np.array(["depth"])).feature_names == ("depth",)
+    found, wanted = both.conditional("salt", 1.0), both.conditional(1, 1.0)
+    assert found.feature_names == ("temp", "depth")
+    np.testing.assert_array_equal(found.mean(), wanted.mean())
+    row = frame[["salt"]]
+    np.testing.assert_array_equal(both.conditional_mean("salt", row), both.conditional_mean(1, row))
+    with pytest.raises(ConfigError, match=r"no feature 'slat' \(did you mean 'salt'\?\)"):
+        both.marginal("slat")
+    with pytest.raises(ConfigError, match="names a feature twice"):
+        both.marginal(["salt", 1])
+    plain = GaussianMixture(2, random_state=0).fit(x).distribution()
+    with pytest.raises(ConfigError, match="'salt', but the features of the mixture have no names"):
+        plain.conditional("salt", 1.0)
