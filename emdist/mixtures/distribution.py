@@ -181,7 +181,8 @@ class MixtureDistribution:
     def marginal(self, features: Which) -> MixtureDistribution:
         """Return the marginal distribution of `features`, in the given order.
 
-        Features are named by their index or, if they have names, by these. The mixture weights stay the same.
+        Features are named by their index or, if they have names, by these. The mixture weights
+        stay the same.
 
         Raises
         ------
