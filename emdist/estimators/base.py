@@ -55,6 +55,7 @@ from emdist.prepare.source import has_known_width, planned, prepared
 from emdist.quality.doubts import doubts_of, unfinished
 from emdist.settings.config import ClusterSection, FitSection, ModelSection, Section
 from emdist.store.grids.nothing_left import nothing_left
+from emdist.store.labels.array_plans import described
 from emdist.store.runs.model_files import check_free
 from emdist.sums import Sums
 from emdist.wording import worded
@@ -276,6 +277,10 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
             engine, source, task, rows, lambda one: observed_source(one, model), columns
         )
 
+    def _told_of(self, output: str) -> dict[str, Any]:
+        """Return what results are, as attributes: those of the output of labels with that name."""
+        return described(output, self._fitted.n_columns, self._section.noise is not None)
+
     @property
     def _label_of_none(self) -> int:
         """The label of rows that are left out, where results lie on a grid."""
@@ -327,7 +332,9 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
             If a row is so far from all components that its scores overflow.
         """
         found = self._collect(X, only_labels=True)
-        labels: NDArray[np.int32] = found.shaped(found.value.labels, "labels", self._label_of_none)
+        labels: NDArray[np.int32] = found.shaped(
+            found.value.labels, "labels", self._label_of_none, attributes=self._told_of("labels")
+        )
         return labels
 
     def save(self, path: str | os.PathLike[str]) -> None:

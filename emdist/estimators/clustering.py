@@ -108,7 +108,9 @@ class Clustering(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin
             return Collect(seen, model, params, origin, numerics, only_labels=True)
 
         found = gathered(engine, source, task, x, lambda one: observed_source(one, model))
-        labels: NDArray[np.int32] = found.shaped(found.value.labels, "labels", self._label_of_none)
+        labels: NDArray[np.int32] = found.shaped(
+            found.value.labels, "labels", self._label_of_none, attributes=self._told_of("labels")
+        )
         return labels
 
     @classmethod

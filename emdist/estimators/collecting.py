@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,15 +32,20 @@ class Gathered:
     grid: GridResult | None = None
 
     def shaped(
-        self, values: Array, name: str, fill: float, columns: tuple[str, Any] | None = None
+        self,
+        values: Array,
+        name: str,
+        fill: float,
+        columns: tuple[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return `values` (m,) or (m, c) as they are or, on a grid, as a DataArray.
 
-        `name`, `fill` and `columns` are as in `emdist.estimators.datasets.GridResult.of`.
+        The other arguments are as in `emdist.estimators.datasets.GridResult.of`.
         """
         if self.grid is None or self.rows is None:
             return values
-        return self.grid.of(values, self.rows, name, fill, columns)
+        return self.grid.of(values, self.rows, name, fill, columns, attributes)
 
 
 def gathered(

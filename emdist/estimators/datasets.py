@@ -25,7 +25,7 @@ from emdist.runtime.extras import need
 from emdist.store.grids.arrangement import arranged
 from emdist.store.grids.axes import check_dims, check_unique_dims
 from emdist.store.grids.comparing import check_weights_along
-from emdist.store.grids.coordinates import DescribingArray, described_grid
+from emdist.store.grids.coordinates import Coordinates, DescribingArray, described_grid
 from emdist.store.grids.grid_source import GridSource
 from emdist.store.grids.held import HeldVariable
 from emdist.store.grids.members import StoredMembers
@@ -157,13 +157,20 @@ class GridResult:
         The dimensions of the grid.
     coords
         The coordinates on it, by name.
+    grid_mapping
+        The attribute ``grid_mapping`` of the data, which names the coordinate with the projection.
     """
 
     def __init__(
-        self, names: tuple[str, ...], shape: tuple[int, ...], coords: Mapping[str, Any]
+        self,
+        names: tuple[str, ...],
+        shape: tuple[int, ...],
+        coords: Mapping[str, Any],
+        grid_mapping: str = "",
     ) -> None:
         self._xr = need("xarray", "The result on the grid of the samples")
         self._names, self._shape, self._coords = names, shape, dict(coords)
+        self._attributes = {"grid_mapping": grid_mapping} if grid_mapping else {}
 
     def check(self, dim: str) -> None:
         """Raise ConfigError if results cannot have a dimension called `dim` beside the grid's."""
@@ -181,6 +188,7 @@ class GridResult:
         name: str,
         fill: float,
         columns: tuple[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> Any:
         """Return `values` (m,) or (m, c) of rows with numbers `rows` as a DataArray.
 
@@ -194,6 +202,8 @@ class GridResult:
             The value of rows that are left out.
         columns
             The name of the second dimension and its coordinate, for (m, c).
+        attributes
+            What the values are, as attributes of the CF conventions.
         """
         whole = np.full((math.prod(self._shape), *values.shape[1:]), fill, values.dtype)
         whole[rows] = values
@@ -202,7 +212,8 @@ class GridResult:
             dims = (*dims, columns[0])
             coords[columns[0]] = columns[1]
         shaped = whole.reshape(*self._shape, *values.shape[1:])
-        found = self._xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+        attrs = {**(attributes or {}), **self._attributes}
+        found = self._xr.DataArray(shaped, dims=dims, coords=coords, name=name, attrs=attrs)
         found.encoding["_FillValue"] = fill  # In a file, xarray shows these rows as missing.
         return found
 
@@ -222,18 +233,27 @@ def grid_of(x: Any, source: Source) -> GridResult | None:
         x = x.x
     if isinstance(source, GridSource):
         bounds = source.bounds
-        return GridResult(bounds.names, bounds.shape, decoded_coordinates(source.coordinates))
+        return _on_grid(bounds.names, bounds.shape, source.coordinates)
     if isinstance(x, Rows):
         # The source is an array (rows, features) as it lies.
         members = StoredMembers(reference(x.data))
         plan = arranged(members, x.layout)
-        coords = decoded_coordinates(described_grid(members, plan))
-        return GridResult(plan.samples, plan.shape, coords)
+        return _on_grid(plan.samples, plan.shape, described_grid(members, plan))
     if not is_a(x, "xarray", "DataArray"):
         return None
     dim = x.dims[0]
     coords = {name: one.variable for name, one in x.coords.items() if set(one.dims) <= {dim}}
-    return GridResult((str(dim),), (x.shape[0],), coords)
+    mapping = x.attrs.get("grid_mapping", x.encoding.get("grid_mapping", ""))
+    return GridResult((str(dim),), (x.shape[0],), coords, mapping if mapping in coords else "")
+
+
+def _on_grid(
+    names: tuple[str, ...], shape: tuple[int, ...], coordinates: Coordinates
+) -> GridResult:
+    """Return a grid with its coordinates and its projection, as far as they can be read."""
+    found = decoded_coordinates(coordinates)
+    mapping = coordinates.without([one.name for one in coordinates.arrays if one.name not in found])
+    return GridResult(names, shape, found, mapping.grid_mapping)
 
 
 def in_two_dimensions(x: Any) -> None:

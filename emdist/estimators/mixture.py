@@ -166,7 +166,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
         found = self._collect(X, resp=True)
         values: Array = found.value.resp
         columns = ("component", np.arange(values.shape[1]))
-        resp: Array = found.shaped(values, "responsibilities", np.nan, columns)
+        told = self._told_of("responsibilities")
+        resp: Array = found.shaped(values, "responsibilities", np.nan, columns, told)
         return resp
 
     def score_samples(self, X: Any) -> Floats:
@@ -183,7 +184,8 @@ class MixtureEstimator(DensityMixin, Streaming):  # type: ignore[misc]
             {on the grid: NaN}
         """
         found = self._collect(X)
-        score: Floats = found.shaped(found.value.score, "log_likelihood", np.nan)
+        told = {"long_name": "log-likelihood of each row", "units": "nat"}
+        score: Floats = found.shaped(found.value.score, "log_likelihood", np.nan, attributes=told)
         return score
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:

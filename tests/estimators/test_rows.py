@@ -441,3 +441,33 @@ def test_the_step_of_a_pipeline_that_refuses_nan_is_named(stored: str) -> None:
         )
         with pytest.raises(NonFiniteError, match=f"Set non_finite of {told} to 'drop'"):
             pipeline.fit(rows)
+
+
+@pytest.mark.parametrize("form", ["path", "xarray"])
+def test_results_say_what_they_are_as_stored_labels_do(form: str, tmp_path: Path) -> None:
+    ds = ocean().assign_coords(crs=((), 0, {"grid_mapping_name": "latitude_longitude"}))
+    for name in ("TEMP", "PSAL"):
+        ds[name].attrs["grid_mapping"] = "crs"
+    ds.to_zarr(tmp_path / "x.zarr", consolidated=False)
+    rows = emdist.rows(tmp_path / "x.zarr" if form == "path" else ds, **SEA)
+    for model in (
+        GaussianMixture(2, random_state=0).fit(rows),
+        GaussianMixture(2, random_state=0, noise=0.1).fit(rows),
+        KMeans(2, random_state=0).fit(rows),
+    ):
+        model.label(rows, tmp_path / "labels.zarr", overwrite=True)
+        stored, found = model.labels(), model.predict(rows)
+        assert found.attrs == stored.attrs
+        noise = getattr(model, "noise", None) is not None
+        assert found.attrs["flag_values"] == ([0, 1, -1] if noise else [0, 1])
+        assert found.attrs["flag_meanings"].split()[:2] == ["component_0", "component_1"]
+        assert found.attrs["grid_mapping"] == "crs"
+        assert found["crs"].attrs["grid_mapping_name"] == "latitude_longitude"
+        found.to_netcdf(tmp_path / "labels.nc")
+    assert KMeans(2, random_state=0).fit(rows).labels_.attrs == found.attrs
+    mixture = GaussianMixture(2, random_state=0).fit(rows)
+    assert mixture.predict_proba(rows).attrs["grid_mapping"] == "crs"
+    assert mixture.score_samples(rows).attrs["long_name"] == "log-likelihood of each row"
+    # Without the projection among the coordinates, nothing refers to it.
+    without = emdist.rows(ds.drop_vars("crs"), **SEA)
+    assert "grid_mapping" not in KMeans(2, random_state=0).fit(without).predict(without).attrs

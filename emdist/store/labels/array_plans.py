@@ -121,13 +121,21 @@ class StoredOutputs:
 
     def attributes(self, name: str) -> dict[str, Any]:
         """Return the attributes of output `name` on a grid, by the CF conventions."""
-        found: dict[str, Any] = {"long_name": OUTPUTS[name].meaning}
-        found["_FillValue"] = self.masked if name == "labels" else _NAN
-        if name == "labels" and self.n_columns <= _MOST_FLAGS:
-            labels = [self.label_of(column) for column in range(self.n_columns)]
-            found["flag_values"] = labels
-            found["flag_meanings"] = " ".join(_meaning(label) for label in labels)
-        return found
+        fill = self.masked if name == "labels" else _NAN
+        return {**described(name, self.n_columns, self.noise), "_FillValue": fill}
+
+
+def described(name: str, n_columns: int, noise: bool) -> dict[str, Any]:
+    """Return what an output is, as attributes of the CF conventions, wherever it is.
+
+    `n_columns` and `noise` are as in `StoredOutputs`. Labels are listed with their meanings.
+    """
+    found: dict[str, Any] = {"long_name": OUTPUTS[name].meaning}
+    if name == "labels" and n_columns <= _MOST_FLAGS:
+        labels = [*range(n_columns - 1), -1] if noise else [*range(n_columns)]
+        found["flag_values"] = labels
+        found["flag_meanings"] = " ".join(_meaning(label) for label in labels)
+    return found
 
 
 def _meaning(label: int) -> str:
