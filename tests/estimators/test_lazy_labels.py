@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from distributed import Client, LocalCluster
 
 import emdist
 from emdist import KMeans
-from emdist.errors import RunMismatchError
+from emdist.engines.threads import LocalEngine
+from emdist.errors import DataError, RunMismatchError
 
 xr = pytest.importorskip("xarray")
 da = pytest.importorskip("dask.array")
@@ -100,3 +102,50 @@ def test_chunks_of_an_array_without_files_are_looked_at(tmp_path: Path) -> None:
     values += 1.0
     with pytest.raises(RunMismatchError, match="of another model or of other data"):
         est.label(lazy(), out)
+
+
+class Writing(LocalEngine):
+    """Writes other values to all arrays of a group before its third pass."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path, self._passes = path, 0
+
+    def map_reduce(self, task: Any, blocks: Any, done: Any = None) -> Any:
+        self._passes += 1
+        if self._passes == 3:
+            for _, array in zarr.open_group(self._path, mode="r+").arrays():
+                array[:] = array[:] + 100.0
+        return super().map_reduce(task, blocks, done)
+
+
+@LAZY
+def test_data_that_are_written_during_a_fit_are_refused(
+    lazy: Callable[[Path], Any], stored: Path
+) -> None:
+    engine = Writing(stored)
+    with pytest.raises(DataError, match=r"written while emdist fitted|changed between two passes"):
+        KMeans(3, random_state=0, engine=engine, max_iter=5, tol=0).fit(lazy(stored))
+    assert engine._passes >= 3
+
+
+def test_labels_of_a_persisted_array_belong_to_its_values(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(400, 2))
+    est, out = KMeans(3, random_state=0).fit(values), tmp_path / "labels.zarr"
+
+    def label(data: Any) -> None:
+        with (
+            LocalCluster(
+                n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            lazy = da.from_array(data, chunks=(100, 2), name="fixed").persist()
+            est.set_params(engine=client).label(lazy, out)
+
+    label(values)
+    label(values)
+    est.set_params(engine=None)
+    np.testing.assert_array_equal(written(out), est.predict(values))
+    with pytest.raises(RunMismatchError, match="of another model or of other data"):
+        label(values + 1.0)
