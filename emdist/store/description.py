@@ -16,7 +16,8 @@ from emdist.store.chunks.layout import chunk_keys, unit_rows, unit_shape
 from emdist.store.grids.members import StoredMembers
 from emdist.store.labels.check import damaged_blocks
 from emdist.store.labels.layouts import GridLayout, layout_in_mark
-from emdist.store.labels.place import label_mark, read_progress
+from emdist.store.labels.place import label_mark
+from emdist.store.labels.progress import read_progress
 from emdist.store.places.location import Location
 from emdist.store.sources.arrays import check_matrix
 from emdist.store.sources.cf import packing

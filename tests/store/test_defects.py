@@ -39,6 +39,7 @@ from emdist.interfaces import Assigned, Block
 from emdist.jobs import records as saved
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.store.labels import place as label_place
+from emdist.store.labels import progress as label_progress
 from emdist.store.labels import writer as labels
 from emdist.store.labels.check import is_labelled
 from emdist.store.labels.creation import label_writer
@@ -211,7 +212,7 @@ def test_labels_that_cannot_be_opened(
     labels._opened.cache_clear()
     monkeypatch.setattr(zarr, "open_array", failing(change))
     met(lambda: writer.done(0), change)
-    met(lambda: label_place.read_progress(writer.location), change)
+    met(lambda: label_progress.read_progress(writer.location), change)
 
 
 def test_labels_that_are_damaged(writer: LabelWriter) -> None:
@@ -222,7 +223,7 @@ def test_labels_that_are_damaged(writer: LabelWriter) -> None:
     document = json.loads((place / "progress/zarr.json").read_text())
     (place / "progress/zarr.json").write_text(json.dumps({**document, "codecs": 5}))
     with pytest.raises(CheckpointError, match="damaged"):
-        label_place.read_progress(writer.location)
+        label_progress.read_progress(writer.location)
 
 
 @pytest.mark.parametrize("layout", [None, "a", [1, 2], [1, 2, "3"], [40, 0, 2], [True, 20, 2]])
@@ -232,7 +233,7 @@ def test_a_layout_that_is_none_is_damage(writer: LabelWriter, layout: Any) -> No
     document["attributes"]["emdist"]["layout"] = layout
     path.write_text(json.dumps(document))
     with pytest.raises(CheckpointError, match="damaged"):
-        label_place.read_progress(writer.location)
+        label_progress.read_progress(writer.location)
 
 
 def test_a_mark_that_cannot_be_read_is_not_another_programs(

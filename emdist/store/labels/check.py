@@ -14,9 +14,9 @@ from emdist.store.labels.place import (
     damaged,
     label_mark,
     layout_of,
-    read_progress,
     telling,
 )
+from emdist.store.labels.progress import read_progress
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import digest

@@ -15,7 +15,8 @@ from emdist.errors import CheckpointError, ConfigError, OutputExistsError
 from emdist.inputs.foreign import is_a
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.check import damaged_blocks
-from emdist.store.labels.place import MARK, label_mark, read_progress, telling
+from emdist.store.labels.place import MARK, label_mark, telling
+from emdist.store.labels.progress import read_progress
 from emdist.store.places.location import Location, check_name, open_zarr_store
 
 #: How many objects are copied at a time.

@@ -11,10 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zarr
-from numpy.typing import NDArray
-
 from emdist.errors import (
     CheckpointError,
     ConfigError,
@@ -23,25 +19,20 @@ from emdist.errors import (
     OutputExistsError,
     RunMismatchError,
 )
-from emdist.interfaces import Floats
 from emdist.runtime.defects import is_defect
-from emdist.store.chunks.bounded import bounded
 from emdist.store.chunks.controls import open_sound_arrays
-from emdist.store.chunks.layout import stored_cells
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.labels.digest import DIGEST
 from emdist.store.labels.layouts import LabelLayout, layout_in_mark
 from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.places.faults import first_line, object_told, told
 from emdist.store.places.files import open_folder
-from emdist.store.places.location import Location, check_links, check_name, open_zarr_store
+from emdist.store.places.location import Location, check_links, check_name
 from emdist.store.sources.references import is_access_failure
 
 #: The attribute of the group in which emdist stores its mark: what it wrote there.
 MARK = "emdist"
 META_LIMIT = 1 << 24
-#: The largest number of values that are noted of a block.
-_MOST_COLUMNS = 1 << 20
 #: The name of the group's metadata file while Zarr writes it.
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
 
@@ -142,7 +133,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
             return "replace"  # Creation was cut off, and no label was written.
         why = _differs(mark, wanted, location)
         if why is None:
-            _check_links(location)
+            check_no_links(location)
             return _fitting(outputs_there(location, mark), wanted)
     if wanted.overwrite:
         return "replace"
@@ -242,7 +233,7 @@ def _is_free(location: Location) -> bool:
     return all(_LEFTOVER.fullmatch(name) for name in folder.list())
 
 
-def _check_links(location: Location) -> None:
+def check_no_links(location: Location) -> None:
     """Raise CheckpointError if there is a link below local labels.
 
     Writing through it would change files elsewhere.
@@ -254,61 +245,6 @@ def _check_links(location: Location) -> None:
             path = Path(folder, name)
             if path.is_symlink():
                 raise damaged(location, f"{path} is a symbolic link, which is not followed")
-
-
-@dataclass(frozen=True)
-class Noted:
-    """The progress of a labelling: what is noted of its blocks.
-
-    Attributes
-    ----------
-    blocks
-        The number of blocks of the labelling.
-    done
-        The ascending indices of the blocks that are done, shape (m,).
-    rows
-        What is noted of these blocks, shape (m, columns), as `LabelWriter` packs it.
-    """
-
-    blocks: int
-    done: NDArray[np.int64]
-    rows: Floats
-
-
-@apart
-def read_progress(location: Location) -> Noted:
-    """Return the progress that is stored at `location`.
-
-    It reads only what is stored, however many blocks the metadata claims.
-
-    Raises
-    ------
-    CheckpointError
-        If it is not what emdist wrote.
-    """
-    _check_links(location)
-    with telling("read the progress in", location):
-        store = open_zarr_store(location, read_only=True)
-        mark = label_mark(location) or {}
-        check_created(mark, location)
-        layout, columns = layout_of(mark, location)
-        array: zarr.Array[Any] = zarr.open_array(store, mode="r", path=layout.progress)
-        # Labels of earlier versions have no digests, and so one column less.
-        wanted = (layout.blocks, 2 + int("digest" in mark) + columns)
-        if array.shape != wanted or array.dtype != np.float64 or array.chunks != (1, wanted[1]):
-            raise damaged(
-                location,
-                f"their progress has dtype {array.dtype} and shape {array.shape}, expected float64 "
-                f"and {wanted}",
-            )
-        if wanted[1] > _MOST_COLUMNS:
-            raise damaged(location, f"their metadata claims {columns} components")
-        at = np.array([row for row, _ in stored_cells(array, [wanted[0], 1])], np.int64)
-        noted = np.empty((0, wanted[1]))
-        if len(at):
-            noted = np.asarray(bounded(array).get_orthogonal_selection((at, slice(None))), float)
-        done = np.isfinite(noted[:, 0])
-        return Noted(wanted[0], at[done], noted[done])
 
 
 def label_mark(location: Location) -> dict[str, Any] | None:
