@@ -219,7 +219,7 @@ def test_sums_that_are_not_closed_say_why() -> None:
         (lambda m: m.marginal([0, 0]), ConfigError, "twice"),
         (lambda m: m.marginal([0, -2]), ConfigError, "twice"),
         (lambda m: m.marginal(2), ConfigError, "no feature 2"),
-        (lambda m: m.marginal(0.5), ConfigError, "index of a feature"),
+        (lambda m: m.marginal(0.5), ConfigError, "the index or the name of a feature"),
         (lambda m: m.marginal([True, False]), ConfigError, "flatnonzero"),
         (lambda m: m.conditional([0, 1], [1.0, 2.0]), ConfigError, "none is left"),
         (lambda m: m.conditional(0, [1.0, 2.0]), ShapeError, "conditional_mean"),
