@@ -142,7 +142,7 @@ def _known(task: LearnTask, engine: Engine, done: Done | None) -> Known:
     if not found.weight > 0:
         raise WeightError(
             "No row is left to learn the steps of prepare from: all rows are left out, or have "
-            f"the sample weight 0. {reasons(task.source)}"
+            f"the sample weight zero. {reasons(task.source)}"
         )
     known = found.known()
     with np.errstate(over="ignore"):

@@ -55,7 +55,7 @@ def _counted(source: Source) -> tuple[int, Counter[str]]:
             counts["lie in missing or corrupt chunks"] += int(np.count_nonzero(rest))
             left |= rest
         if block.weight is not None and (rest := (block.weight == 0) & ~left).any():
-            counts["have the sample weight 0"] += int(np.count_nonzero(rest))
+            counts["have the sample weight zero"] += int(np.count_nonzero(rest))
     return rows, counts
 
 
