@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from emdist.errors import CheckpointError, RunMismatchError
 from emdist.fit.data_changes import stamps
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.plan import Plan
-from emdist.fit.prepared_blocks import kept_prepared
+from emdist.fit.prepared_blocks import kept_prepared, uncached
 from emdist.interfaces import Array, Engine, Source
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.learning import learn
@@ -21,7 +21,6 @@ from emdist.prepare.making import make_steps
 from emdist.prepare.preparation import Preparation
 from emdist.store.runs.codec import decode, encode
 from emdist.store.runs.run_folder import RunFolder
-from emdist.store.sources.buffered import Buffered
 
 #: The kind of the checkpoint that holds what the steps have learned.
 PREPARE = "prepare"
@@ -141,9 +140,7 @@ class Preparing:
         total = len(self.source)
         self.listen(Progress("prepare", 0, total))
         # Blocks that are read once are not worth keeping: the budget is for prepared blocks.
-        once = self.source
-        if isinstance(once, Buffered) and isinstance(self.engine, LocalEngine):
-            once = replace(once, keep=None)
+        once = uncached(self.source) if isinstance(self.engine, LocalEngine) else self.source
         return learn(
             self.steps,
             once,

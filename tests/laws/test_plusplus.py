@@ -175,9 +175,10 @@ def test_compiled_iterations_give_the_centres_of_plain_ones() -> None:
     x = blobs(3000, 5, 8, 3.0)[0]
     weight = np.random.default_rng(0).exponential(size=3000)
     centres, silent = x[:8], lambda *progress: None
+    bounds = [0, 1000, 3000]
     found = [
-        make(Euclidean(), x, weight, centres, [0, 1000, 3000], ONE_THREAD, np.dtype("float64"))
-        for make in (reclustering._plain, reclustering._any)
+        reclustering._plain(x, weight, centres, bounds, ONE_THREAD, np.dtype("float64")),
+        reclustering._any(Euclidean(), x, weight, bounds, ONE_THREAD),
     ]
     for _ in range(4):
         (a, one), (b, two) = (advance(centres) for advance in found)

@@ -62,8 +62,11 @@ def lloyd(
     """
     bounds = _bounds(len(x))
     plain = isinstance(geometry, Euclidean) and x.size * len(centres) >= _WORTH_COMPILING
-    step = _plain if plain else _any
-    advance = step(geometry, x, weight, centres, bounds, engine, dtype)
+    advance = (
+        _plain(x, weight, centres, bounds, engine, dtype)
+        if plain
+        else _any(geometry, x, weight, bounds, engine)
+    )
     before = np.inf
     for done in range(iterations):
         told(done, iterations)
@@ -85,7 +88,6 @@ def _bounds(rows: int) -> list[int]:
 
 
 def _plain(
-    geometry: Geometry,
     x: Floats,
     weight: Floats,
     centres: Floats,
@@ -138,13 +140,7 @@ class _Nearest:
 
 
 def _any(
-    geometry: Geometry,
-    x: Floats,
-    weight: Floats,
-    centres: Floats,
-    bounds: list[int],
-    engine: Engine,
-    dtype: np.dtype[Any],
+    geometry: Geometry, x: Floats, weight: Floats, bounds: list[int], engine: Engine
 ) -> _Advance:
     """Iterate with the dissimilarities and centres of any geometry."""
 
