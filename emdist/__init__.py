@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emdist.estimators.aligning import align
     from emdist.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture
     from emdist.estimators.bernoulli_mixture import BernoulliMixture
     from emdist.estimators.binomial_mixture import BinomialMixture
@@ -42,6 +43,7 @@ __all__ = [
     "PoissonMixture",
     "ProductMixture",
     "Sweep",
+    "align",
     "commit_labels",
     "load",
     "load_distribution",
@@ -51,6 +53,7 @@ __all__ = [
 
 # Resolved on first use: importing scikit-learn takes a second that `emdist --help` need not wait.
 _WHERE = {
+    "align": "emdist.estimators.aligning",
     "commit_labels": "emdist.store.labels.committing",
     "KCentroids": "emdist.estimators.kcentroids",
     "KMeans": "emdist.estimators.kmeans",
