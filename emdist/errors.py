@@ -28,7 +28,8 @@
     |   |-- SchedulerError            6  the scheduler is unreachable or was lost
     |   |-- WorkersError              6  no workers, workers that keep dying or make no progress
     |   `-- WorkerPackageError        6  workers lack a package that the work needs
-    `-- CollapseError (ValueError)    7  a component collapsed and `on_collapse` is "raise"
+    |-- CollapseError (ValueError)    7  a component collapsed and `on_collapse` is "raise"
+    `-- SkippedError                  0  a run was skipped, as its settings ask
 
 The number is the exit code of a command that ends with the error. A message says what happened,
 what was expected and what to do.
@@ -185,6 +186,12 @@ class WorkersError(EngineError):
 
 class WorkerPackageError(EngineError):
     """Workers lack a package, or have a different version of it from the driver's."""
+
+
+class SkippedError(EmdistError):
+    """A run was skipped because its settings ask for that. Nothing is wrong."""
+
+    exit_code = 0
 
 
 class CollapseError(EmdistError, ValueError):

@@ -43,6 +43,7 @@ OPTIONS: Mapping[str, str] = {
     "fit.tol": "--tol",
     "labels.path": "--labels",
     "run.key": "--run",
+    "run.if_running": "--if-running",
     "cluster.n_workers": "--workers",
     "cluster.address": "--scheduler",
     "sweep.n_components": "-k",
@@ -71,7 +72,7 @@ KEYS: Mapping[str, str] = {
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
-    "run": "folder key",
+    "run": "folder key if_running",
     "labels": "path write outputs components overwrite storage_options",
     "cluster": "kind memory cache n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",

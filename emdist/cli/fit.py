@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emdist.cli.operating import IfRunning
 from emdist.cli.options import (
     Components,
     ConfigFile,
@@ -63,6 +64,7 @@ def fit(
     workers: Workers = None,
     scheduler: Scheduler = None,
     extend: Extend = False,
+    if_running: IfRunning = None,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -99,6 +101,7 @@ def fit(
             "labels.path": labels,
             "labels.write": False if no_labels else None,
             "run.extend": extend or None,
+            "run.if_running": if_running,
             **run_settings(run),
             **cluster_settings(workers, scheduler),
         }

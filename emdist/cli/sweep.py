@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from emdist.cli.operating import IfRunning
 from emdist.cli.options import (
     FITTING,
     ConfigFile,
@@ -110,6 +111,7 @@ def sweep(
     workers: Workers = None,
     scheduler: Scheduler = None,
     extend: Extend = False,
+    if_running: IfRunning = None,
     settings: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -146,6 +148,7 @@ def sweep(
             "data.weights": weights,
             "labels.write": False if no_labels else None,
             "run.extend": extend or None,
+            "run.if_running": if_running,
             **run_settings(run),
             **cluster_settings(workers, scheduler),
         }

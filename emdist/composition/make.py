@@ -239,8 +239,12 @@ def make_run(
     folder: RunFolder,
     record: Mapping[str, Any],
     listen: Listener = unheard,
+    epoch: int | None = None,
 ) -> Run:
-    """Return the run of `config` in `folder`, new or resumed; `given` and `record` are checked."""
+    """Return the run of `config` in `folder`, new or resumed; `given` and `record` are checked.
+
+    `epoch` is that of this process if it has claimed the run already.
+    """
     cadence = Cadence(
         config.run.checkpoint_seconds,
         config.run.checkpoint_iterations,
@@ -259,7 +263,7 @@ def make_run(
     )
     budget = config.sweep.budget if isinstance(config, SweepConfig) else BUDGET
     first = plans(planned(source, steps))
-    return Run(folder, first, record, budget, config.run.extend, preparing)
+    return Run(folder, first, record, budget, config.run.extend, preparing, epoch)
 
 
 def make_plan(

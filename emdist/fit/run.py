@@ -78,6 +78,8 @@ class Run:
     preparing
         How rows are prepared, or None. The fits then see prepared rows; `plans` are of the rows
         before.
+    epoch
+        The owner epoch, if this process has claimed the run already.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Run:
         budget: int = BUDGET,
         extend: bool = False,
         preparing: Preparing | None = None,
+        epoch: int | None = None,
     ) -> None:
         self.folder = folder
         self.budget = budget
@@ -97,7 +100,7 @@ class Run:
         self._alone = not plans[0].name
         for warning in folder.create_or_check(record, extend):
             plans[0].listen(Warned(warning))
-        self.epoch = folder.claim()
+        self.epoch = folder.claim() if epoch is None else epoch
         if extend:
             folder.extend(record, newest_checkpoint(folder), self.epoch)
         else:

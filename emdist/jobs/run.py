@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from emdist.composition.caching import kept_source
@@ -27,12 +27,14 @@ from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
+from emdist.jobs.turns import turn
 from emdist.jobs.warming import share_kernels
 from emdist.prepare.source import has_known_width, planned
 from emdist.settings.config import Config, IngestSection
 from emdist.store.labels.place import are_labels_of
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
+from emdist.store.runs.liveness import beating
 from emdist.store.runs.run_folder import RunFolder
 
 
@@ -103,37 +105,42 @@ def open_job(
     if config.run.extend:
         check_extending(folder, found, recipes)
     folder.create_or_check(found, config.run.extend)
-    replaces = are_labels_of(target, former_identities(folder, identity))
-    labelled = not config.labels.write or labels_stand(config, target, identity, replaces, source)
-    done = finished_summary(location, identity, kind.is_whole)
-    if done is not None and labelled and untouched(source, folder):
-        yield done
+
+    def done() -> tuple[dict[str, Any] | None, bool]:
+        """Return the summary if the run is complete, and whether it may replace its labels."""
+        replaces = are_labels_of(target, former_identities(folder, identity))
+        write = config.labels.write
+        labelled = not write or labels_stand(config, target, identity, replaces, source)
+        summary = finished_summary(location, identity, kind.is_whole)
+        whole = summary is not None and labelled and untouched(source, folder)
+        return (summary if whole else None), replaces
+
+    summary, replaces = done()
+    if summary is not None:
+        yield summary
         return
-    listen(Began("open", kind.opening(config, recipes, source)))
-    tell_moved(folder, listen)
-    if doubt := getattr(source, "doubt", ""):
-        listen(Warned(doubt))
-    with (
-        make_engine(config.cluster, source, needs.of_worker) as engine,
-        kept_source(config.cluster, source, engine, needs.here, listen) as kept,
-    ):
-        share_kernels(recipes, ready, engine)
-        run = make_run(config, recipes, kept, engine, given, folder, found, listen)
-        with releasing(run.folder, run.epoch):
-            yield kind(config, recipes, kept, run, target, identity, listen, replaces)
+    with turn(folder, config.run.if_running, listen) as epoch:
+        if epoch is not None:
+            summary, replaces = done()  # The other process may have completed the run.
+            if summary is not None:
+                yield summary
+                return
+        listen(Began("open", kind.opening(config, recipes, source)))
+        tell_moved(folder, listen)
+        if doubt := getattr(source, "doubt", ""):
+            listen(Warned(doubt))
+        with (
+            make_engine(config.cluster, source, needs.of_worker) as engine,
+            kept_source(config.cluster, source, engine, needs.here, listen) as kept,
+        ):
+            share_kernels(recipes, ready, engine)
+            run = make_run(config, recipes, kept, engine, given, folder, found, listen, epoch)
+            owned = nullcontext() if epoch is not None else beating(folder.folder, run.epoch)
+            with owned:
+                yield kind(config, recipes, kept, run, target, identity, listen, replaces)
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:
     """Warn if a run that has computed something resumes with another CPU or other packages."""
     if (told := moved(folder.record())) is not None and folder.load("survey") is not None:
         listen(Warned(told))
-
-
-@contextmanager
-def releasing(folder: RunFolder, epoch: int) -> Iterator[None]:
-    """Release the run's folder if the body fails before the first checkpoint, for other runs."""
-    try:
-        yield
-    except BaseException:
-        folder.release(epoch)
-        raise

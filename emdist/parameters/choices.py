@@ -10,6 +10,7 @@ Decode: TypeAlias = Literal["cf", "none"]
 OutputName: TypeAlias = Literal[
     "labels", "score", "responsibilities", "probability", "max_posterior", "entropy"
 ]
+IfRunning: TypeAlias = Literal["take_over", "wait", "skip"]
 NonFinite: TypeAlias = Literal["raise", "drop", "missing"]
 OnCollapse: TypeAlias = Literal["regularise", "reseed", "drop", "raise"]
 Assignment: TypeAlias = Literal["soft", "hard", "tempered", "stochastic"]

@@ -60,6 +60,16 @@ RUNNING = {
         "Continue an existing run with another fit.max_iter or fit.tol instead of refusing the "
         "change.",
     ),
+    "run.if_running": Parameter(
+        "",
+        "What to do if another process is working on the run of this name. A process that ended "
+        "without saying so counts as working for up to a minute, unless it ran on this machine.",
+        choices={
+            "take_over": "Continue its run from the newest checkpoint. The other process stops.",
+            "wait": "Wait until it has finished or died. Then show its result, or continue.",
+            "skip": "Do nothing, and end with exit code 0.",
+        },
+    ),
     "run.storage_options": Parameter("dict", "Options of the object store of run.folder."),
     "labels.write": Parameter("bool", "Write a label for every row once the fit has ended."),
     "labels.path": Parameter(

@@ -95,7 +95,8 @@ class _Told(SystemExit):
 
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
-        say(json.dumps({"event": "error", "message": message, "exit_code": code}))
+        event = "error" if code else "skipped"
+        say(json.dumps({"event": event, "message": message, "exit_code": code}))
     else:
         say(f"emdist: {message}", sys.stderr)
     raise _Told(code)

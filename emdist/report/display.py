@@ -40,6 +40,7 @@ Mode = Literal["auto", "plain", "json", "quiet"]
 _SHOWN = 8
 _STAGES = {
     "open": "starting",
+    "wait": "waiting for another process",
     "ingest": "copying the data into Zarr",
     "survey": "surveying all rows in one pass",
     "fit": "fitting",
@@ -85,8 +86,10 @@ class Panel:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Began):
-            self._stage = _STAGES.get(event.stage, event.stage)
-            self._stage_began, self._pass = self._clock(), PassOutlook(self._clock)
+            stage = _STAGES.get(event.stage, event.stage)
+            if stage != self._stage:  # A wait is told again and again.
+                self._stage_began, self._pass = self._clock(), PassOutlook(self._clock)
+            self._stage = stage
             if event.note:
                 self._header = event.note
         elif isinstance(event, Progress):

@@ -26,7 +26,7 @@ from emdist.inputs.validation import (
     run_key,
     size,
 )
-from emdist.parameters.choices import OutputName
+from emdist.parameters.choices import IfRunning, OutputName
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.making import make_steps, steps_as_config
 from emdist.settings.data import DataSection as DataSection
@@ -121,6 +121,7 @@ class RunSection(Section):
     keep_last: int = Field(3, ge=1)
     keep_every: int = Field(0, ge=0)
     extend: bool = False
+    if_running: IfRunning = "take_over"
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 

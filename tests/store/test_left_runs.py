@@ -27,6 +27,7 @@ from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
 from emdist.store.places.processes import Process, this_process
+from emdist.store.runs.owners import release
 from tests.store.test_extend_runs import complete, result, values
 
 
@@ -120,7 +121,9 @@ def test_whoever_lost_the_folder_is_fenced_off(data: Path, tmp_path: Path) -> No
     with open_job(make_config(good(data, tmp_path))) as job:
         assert isinstance(job, Job)
         job.survey()
-        job.run.folder.release(job.run.epoch)  # as if it had failed: it goes on all the same
+        release(
+            job.run.folder.folder, job.run.epoch
+        )  # as if it had failed: it goes on all the same
         complete(good(data, tmp_path, seed=1))
         with pytest.raises(RunFencedError):
             job.complete()

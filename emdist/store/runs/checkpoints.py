@@ -136,6 +136,10 @@ class Series:
         is_local = self.folder.location.is_local
         return any(entry.complete or is_local for entry in self._entries())
 
+    def newest(self) -> int:
+        """Return the sequence number of the newest complete checkpoint; 0 if there is none."""
+        return max((entry.sequence for entry in self._entries() if entry.complete), default=0)
+
     def retain(self, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int) -> None:
         """Delete checkpoints of this `kind`, except the last ones, every K-th one and the best.
 

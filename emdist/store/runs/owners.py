@@ -1,4 +1,8 @@
-"""Owners: numbered claims on a run, by which a process learns that another has replaced it."""
+"""Owners: numbered claims on a run, by which a process learns that another has replaced it.
+
+Checkpoints depend on these numbers alone. Whether an owner is still at work is a different
+question; `emdist.store.runs.liveness` answers it.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +29,22 @@ def claim(folder: Folder) -> int:
 
     Exclusive creation makes it unique.
     """
+    owner, epoch = _this_owner(), newest_epoch(folder)
+    while not _created(folder, epoch + 1, owner):
+        epoch += 1
+    return epoch + 1
+
+
+def claim_after(folder: Folder, epoch: int) -> int | None:
+    """Create the owner epoch that follows `epoch`; return None if another process was faster."""
+    if newest_epoch(folder) != epoch or not _created(folder, epoch + 1, _this_owner()):
+        return None
+    return epoch + 1
+
+
+def _this_owner() -> dict[str, Any]:
     here = this_process()
-    owner = {
+    return {
         "format": FORMAT_VERSION,
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -35,20 +53,20 @@ def claim(folder: Folder) -> int:
         "time": _now(),
         "nonce": secrets.token_hex(8),
     }
-    epoch = newest_epoch(folder)
-    while True:
-        epoch += 1
-        try:
-            folder.create(_name(epoch), document(owner))
-        except FileExistsError:
-            # Another process claimed at the same moment, or the answer to our own put was lost.
-            if not _is(folder, epoch, owner):
-                continue
-        return epoch
+
+
+def _created(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
+    """Create `epoch` for `owner`; return False if it is another's."""
+    try:
+        folder.create(_name(epoch), document(owner))
+    except FileExistsError:
+        # Another process claimed at the same moment, or the answer to our own put was lost.
+        return _is(folder, epoch, owner)
+    return True
 
 
 def release(folder: Folder, epoch: int) -> None:
-    """Note that the process of `epoch` has failed and no longer owns the run.
+    """Note that the process of `epoch` has ended its work on the run, done or not.
 
     Failures are ignored.
     """
@@ -64,8 +82,11 @@ def is_free(folder: Folder) -> bool:
     That is so if its newest owner has failed or certainly ended, or if it never had an owner.
     """
     epoch = newest_epoch(folder)
-    if epoch == 0:
-        return True
+    return epoch == 0 or has_ended(folder, epoch)
+
+
+def has_ended(folder: Folder, epoch: int) -> bool:
+    """Return whether the owner `epoch` has said that it ended, or its process certainly has."""
     try:
         owner = read_document(folder, _name(epoch))
     except (CheckpointError, NotFoundError):
@@ -94,7 +115,7 @@ def check_owner(folder: Folder, epoch: int) -> None:
     newest = newest_epoch(folder)
     if newest > epoch:
         raise RunFencedError(
-            f"{folder.location} was taken over by {_describe(folder, newest)}, so this process "
+            f"{folder.location} was taken over by {describe(folder, newest)}, so this process "
             f"(epoch {epoch}) must stop. Nothing is lost: the other process continues from the "
             "newest checkpoint."
         )
@@ -110,7 +131,8 @@ def _name(epoch: int) -> str:
     return f"owners/{epoch:08d}.json"
 
 
-def _describe(folder: Folder, epoch: int) -> str:
+def describe(folder: Folder, epoch: int) -> str:
+    """Return who claimed `epoch`, where and when, for messages."""
     try:
         owner = read_document(folder, _name(epoch))
     except (CheckpointError, NotFoundError, StorageError):

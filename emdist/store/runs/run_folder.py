@@ -5,6 +5,7 @@
     run.json                                configuration, data fingerprint, block plan, versions
     stamps.json                             sizes and times of the data's files, as last read
     owners/<epoch>.json                     one per process that took the run over
+    owners/<epoch>.beat                     replaced again and again while that process works
     <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
     final/                                  model.safetensors, then model.json: the commit
 """
@@ -12,11 +13,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunError, RunMismatchError
+from emdist.errors import CheckpointError, NotFoundError, RunError, RunMismatchError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
@@ -144,15 +144,6 @@ class RunFolder:
                 self.folder.delete(name)
             self.folder.write("run.json", document(asked))
 
-    def release(self, epoch: int) -> None:
-        """Note that this process has failed, if the run has no checkpoint yet.
-
-        Failures are ignored.
-        """
-        with suppress(EmdistError):
-            if not Series(self.folder, "ckpt").exists():
-                owners.release(self.folder, epoch)
-
     def extend(self, record: Mapping[str, Any], checkpoint: int, epoch: int) -> None:
         """Note that the run continues from `checkpoint` as `record` says; see `extended`.
 
@@ -196,6 +187,11 @@ class RunFolder:
         self.folder.clean(age=_STALE)
         return owners.claim(self.folder)
 
+    def claim_after(self, epoch: int) -> int | None:
+        """Take the run over from owner `epoch`; return None if another process was faster."""
+        self.folder.clean(age=_STALE)
+        return owners.claim_after(self.folder, epoch)
+
     def check_owner(self, epoch: int) -> None:
         """Raise RunFencedError if a later owner than `epoch` has claimed the run."""
         owners.check_owner(self.folder, epoch)
@@ -214,6 +210,10 @@ class RunFolder:
     def load(self, kind: str) -> Contents | None:
         """Return the newest good checkpoint of this `kind`, or None; see `Series.load`."""
         return Series(self.folder, kind).load()
+
+    def newest_checkpoint(self) -> int:
+        """Return the sequence number of the newest checkpoint, unread; 0 if there is none."""
+        return Series(self.folder, "ckpt").newest()
 
     def retain(
         self, kind: str, last: int = 3, every: int = 0, best: int | None = None, *, epoch: int
