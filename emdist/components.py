@@ -51,6 +51,10 @@ class Density(Protocol):
     def base(self, x: Array) -> Floats:
         """Return the part of log p(x|k) that all components share and `score` leaves out: (m,)."""
 
+    @property
+    def exact(self) -> bool:
+        """Whether `explain` computes log p(x|label) from the rows themselves, not from scores."""
+
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
         """Return log p(x|label) without `constant`, free of cancellation where it matters: (m,).
 
@@ -88,18 +92,23 @@ class Density(Protocol):
 class WholeBlocks(Protocol):
     """A density that assigns and sums all rows of a block in one compiled call: hard assignment."""
 
+    def has_wide_rows(self) -> bool:
+        """Return whether `hard_rows` computes log-likelihoods in float64, whatever gave labels."""
+
     def hard_sums(
         self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
-    ) -> tuple[Floats, Floats, float]:
+    ) -> tuple[Floats, Floats, float] | None:
         """Return weights (k,), statistics (k, width) and log-likelihood of stored rows (m, d).
 
-        `log_weight` (k,) is added to the scores. The log-likelihood lacks `constant`.
+        `log_weight` (k,) is added to the scores. The log-likelihood lacks `constant`, and `base`
+        unless the density is `exact`. The result is None if the density has no compiled call for
+        its statistics, so that the block must be processed tile by tile.
         """
 
     def hard_rows(
         self, x: Array, origin: Floats, log_weight: Array
-    ) -> tuple[NDArray[np.int32], Floats]:
-        """Return labels (m,) and log-likelihoods (m,) as `hard_sums` computes them."""
+    ) -> tuple[NDArray[np.int32], Floats] | None:
+        """Return labels (m,) as `hard_sums` assigns them, and log-likelihoods (m,) with `base`."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def warmup(
     with reported(False, REPEAT):
         import numpy as np
 
-        from emdist.jobs.warming import known_models, model_of, warm
+        from emdist.jobs.warming import known_models, warm_model
         from emdist.report.lines import say
 
         known = known_models()
@@ -63,6 +63,6 @@ def warmup(
                         f"--dtype is {dtype!r}, expected a type such as float32."
                     ) from None
                 began = time.monotonic()
-                done = warm(model_of(name), kind)
+                done = warm_model(name, kind)
                 took = f"{time.monotonic() - began:.1f} s" if done else "not possible for such rows"
                 say(f"{name}, {dtype}: {took}")

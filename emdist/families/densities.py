@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ from emdist.kernels.tiles.moments import (
     unpack,
     with_products,
 )
+from emdist.kernels.tiles.tiles import shifted, tile_rows, tiles
+from emdist.kernels.vector.hard import classified_rows, classified_sums
 from emdist.kernels.vector.lines import Lines, products
 from emdist.kernels.vector.lloyd import nearest_rows, nearest_sums
 
@@ -92,6 +94,10 @@ class Expanded:
     def base(self, x: Array) -> Floats:
         return self.base_of(x)
 
+    @property
+    def exact(self) -> bool:
+        return self.own is not None
+
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
         if self.own is not None:
             return self.own(x, labels)
@@ -114,6 +120,28 @@ class Expanded:
             narrow = self.eta.dtype.type(1 / temperature)
             eta, offset = eta * narrow, offset * narrow
         return Logits(eta, offset, self.lines.pairs, self.lines.extras, temperature)
+
+    def has_wide_rows(self) -> bool:
+        return False
+
+    def hard_sums(
+        self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
+    ) -> tuple[Floats, Floats, float] | None:
+        if self.lines is None:
+            return None
+        offset = (self.offset + log_weight).astype(self.eta.dtype)
+        return classified_sums(x, origin, self.eta, offset, self.lines, weight)
+
+    def hard_rows(
+        self, x: Array, origin: Floats, log_weight: Array
+    ) -> tuple[NDArray[np.int32], Floats] | None:
+        if self.lines is None:
+            return None
+        offset = (self.offset + log_weight).astype(self.eta.dtype)
+        labels, value = classified_rows(x, origin, self.eta, offset, self.lines)
+        for a, b in tiles(len(x), tile_rows(2 * x.shape[1], 8)):
+            value[a:b] += self.base_of(shifted(x[a:b], origin, self.eta.dtype.name))
+        return labels, value
 
     def expected(self, n: Floats, t: Floats, about: Floats | None) -> float:
         # Expanded sums are about the origin in any case, so `about` does not matter.
@@ -139,6 +167,9 @@ class NearestMeans(Expanded):
 
     means: Floats
     scale: float
+
+    def has_wide_rows(self) -> bool:
+        return True
 
     def hard_sums(
         self, x: Array, weight: Floats | None, origin: Floats, log_weight: Array
@@ -176,6 +207,8 @@ def expanded_full(means: Floats, precisions: Floats, half_logs: Floats, dtype: s
 
 class Unexpanded:
     """Base class of densities that score the rows themselves, T(x) = x, and leave nothing out."""
+
+    exact: ClassVar[bool] = False
 
     def statistics(self, x: Array) -> Array:
         return x

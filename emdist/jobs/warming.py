@@ -42,6 +42,13 @@ def model_of(name: str) -> ModelSection:
     return ModelSection(name=name, n_components=2, options=_OPTIONS.get(name, {}))
 
 
+def warm_model(name: str, dtype: np.dtype[np.generic]) -> bool:
+    """Compile what `warm` does for a model by name, softly and hardly assigned."""
+    section = model_of(name)
+    how = ("soft",) if name in _CENTRES else ("soft", "hard")
+    return all(warm(section.model_copy(update={"assignment": one}), dtype) for one in how)
+
+
 def _makes(name: str) -> bool:
     try:
         _ = Recipe(model_of(name), FitSection()).model

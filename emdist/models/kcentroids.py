@@ -114,6 +114,6 @@ class KCentroidsModel(Mixture[Any]):
         K-means computes distances in float64 in any case, unless responsibilities are asked for.
         """
         density = READY.density(self.family, params.components, numerics)
-        if does_whole_blocks(density) and not resp:
+        if does_whole_blocks(density) and density.has_wide_rows() and not resp:
             return numerics
         return super().shown(params, numerics, resp)

@@ -217,7 +217,8 @@ class Mixture(Generic[P]):
         With hard and tempered assignment, their objective takes the place of the log-likelihood.
         """
         total = float(sums["objective"]) + self.log_prior(params)
-        if self.assignment.leaves_base_out:
+        density = READY.density(self.family, params.components, numerics)
+        if self.assignment.leaves_base_out(density):
             total += self._shared_base(sums, params, numerics)
         return total / float(sums["weight"]) + self.constant(params, numerics)
 
@@ -253,9 +254,11 @@ class Mixture(Generic[P]):
         components share depends on the assignment.
         """
         total = self.linear(sums, None, params)
-        if self.assignment.leaves_base_out:
+        numerics = Numerics("float64")
+        density = READY.density(self.family, params.components, numerics)
+        if self.assignment.leaves_base_out(density):
             return total
-        return total + self._shared_base(sums, params, Numerics("float64"))
+        return total + self._shared_base(sums, params, numerics)
 
     def linear(self, sums: Sums, about: Floats | None, params: MixtureParams[P]) -> float:
         """Return the sum of resp * score of `params`, mixture weights included, in nats.
@@ -334,8 +337,9 @@ class Mixture(Generic[P]):
         x, _ = block.valid()
         density = READY.density(self.family, params.components, numerics)
         if self.assignment.temperature == 0 and does_whole_blocks(density) and not resp:
-            log_weight = self._log_weight(params, numerics)
-            return Assigned(*density.hard_rows(x, origin, log_weight))
+            found = density.hard_rows(x, origin, self._log_weight(params, numerics))
+            if found is not None:
+                return Assigned(*found)
         labels = np.empty(len(x), np.int32)
         value = np.empty(len(x))
         shares = np.empty((len(x), len(params.weights)), numerics.dtype) if resp else None

@@ -15,7 +15,7 @@ from distributed import Client, LocalCluster
 
 import emdist
 import emdist.kernels.jit as jit
-from emdist.jobs.warming import known_models, model_of, warm
+from emdist.jobs.warming import known_models, model_of, warm, warm_model
 from emdist.kernels.compiled import compiled, install
 from tests.support.paths import environment
 
@@ -91,7 +91,7 @@ def test_all_models_can_be_compiled_ahead() -> None:
     assert {"kmeans", "kmedians", "full", "tied", "poisson", "categorical", "binomial"} <= set(
         known
     )
-    assert all(warm(model_of(name), np.dtype(np.float32)) for name in known)
+    assert all(warm_model(name, np.dtype(np.float32)) for name in known)
     assert warm(model_of("kmeans"), np.dtype(np.uint8))
 
 
@@ -133,3 +133,16 @@ def test_it_is_said_once_that_kernels_are_compiled(caplog: pytest.LogCaptureFixt
     assert notices(caplog, 1.5) == line
     assert notices(caplog, 0.4, 0.4, 0.4) == line
     assert notices(caplog, 2.0, 3.0, 3.0) == line
+
+
+def test_hard_assignment_is_compiled_ahead_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[tuple[str, str]] = []
+
+    def noted(section: Any, dtype: Any) -> bool:
+        found.append((section.name, section.assignment))
+        return True
+
+    monkeypatch.setattr("emdist.jobs.warming.warm", noted)
+    assert warm_model("poisson", np.dtype(np.float32))
+    assert warm_model("kmedians", np.dtype(np.float32))
+    assert found == [("poisson", "soft"), ("poisson", "hard"), ("kmedians", "soft")]

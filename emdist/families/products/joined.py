@@ -110,6 +110,10 @@ class Joined:
     def base(self, x: Array) -> Floats:
         return Added(tuple((columns, part.base) for columns, part in self.parts))(x)
 
+    @property
+    def exact(self) -> bool:
+        return False
+
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
         return score.astype(np.float64) + self.base(x)
 

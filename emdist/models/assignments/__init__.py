@@ -87,9 +87,8 @@ class Assignment(Protocol):
     def temperature(self) -> float:
         """Temperature of the responsibilities; NaN if the objective is not of this form."""
 
-    @property
-    def leaves_base_out(self) -> bool:
-        """Whether `Share.objective` lacks the part of the score that all components share."""
+    def leaves_base_out(self, density: Density) -> bool:
+        """Return whether `Share.objective` lacks `Density.base`, which all components share."""
 
     @property
     def settled(self) -> bool:

@@ -19,14 +19,19 @@ class Hard:
     """Hard assignment, as in classification EM: Celeux and Govaert 1992."""
 
     temperature: ClassVar[float] = 0.0
-    leaves_base_out: ClassVar[bool] = False
     settled: ClassVar[bool] = True
 
     def at(self, iteration_index: IterationIndex) -> Hard:
         return self
 
+    def leaves_base_out(self, density: Density) -> bool:
+        return not density.exact
+
     def share(self, tile: Tile) -> Share:
-        return scattered(tile, *self.explain(tile))
+        if tile.density.exact:
+            return scattered(tile, *self.explain(tile))
+        labels, best = hard_labels(tile.score, tile.offset)
+        return scattered(tile, labels, best.astype(np.float64))
 
     def logits(self, density: Density, log_weight: Array) -> None:
         return None
@@ -36,7 +41,8 @@ class Hard:
     ) -> Share | None:
         if not does_whole_blocks(density):
             return None
-        return Share(*density.hard_sums(x, weight, origin, log_weight))
+        found = density.hard_sums(x, weight, origin, log_weight)
+        return None if found is None else Share(*found)
 
     def explain(self, tile: Tile) -> tuple[NDArray[np.int32], Floats]:
         labels, best = hard_labels(tile.score, tile.offset)

@@ -18,7 +18,8 @@ from emdist.models.assignments import Assignment, Share, Tile, gathered, softly_
 class Softened(ABC):
     """Base class of assignments whose responsibilities follow from a softmax of the scores."""
 
-    leaves_base_out: ClassVar[bool] = True
+    def leaves_base_out(self, density: Density) -> bool:
+        return True
 
     @abstractmethod
     def logits(self, density: Density, log_weight: Array) -> Logits | None:

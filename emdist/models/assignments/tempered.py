@@ -91,11 +91,10 @@ class Tempered:
     def temperature(self) -> float:
         return self.end
 
-    @property
-    def leaves_base_out(self) -> bool:
-        return self._last.leaves_base_out
-
     settled: ClassVar[bool] = True
+
+    def leaves_base_out(self, density: Density) -> bool:
+        return self._last.leaves_base_out(density)
 
     @property
     def _last(self) -> Assignment:

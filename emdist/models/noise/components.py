@@ -98,6 +98,10 @@ class NoisyDensity:
     def base(self, x: Array) -> Floats:
         return self.inner.base(x)
 
+    @property
+    def exact(self) -> bool:
+        return self.inner.exact
+
     def explain(self, x: Array, score: Array, labels: NDArray[np.int32]) -> Floats:
         noise = labels == self.inner.n_components
         found = self.inner.explain(x, score, np.where(noise, np.int32(0), labels))
