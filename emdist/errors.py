@@ -29,7 +29,8 @@
     |   |-- WorkersError              6  no workers, workers that keep dying or make no progress
     |   `-- WorkerPackageError        6  workers lack a package that the work needs
     |-- CollapseError (ValueError)    7  a component collapsed and `on_collapse` is "raise"
-    `-- SkippedError                  0  a run was skipped, as its settings ask
+    |-- SkippedError                  0  a run was skipped, as its settings ask
+    `-- DriftError                    8  the data have drifted from the model that a fit starts from
 
 The number is the exit code of a command that ends with the error. A message says what happened,
 what was expected and what to do.
@@ -198,3 +199,9 @@ class CollapseError(EmdistError, ValueError):
     """A component collapsed, and `on_collapse` is "raise" or cannot repair it."""
 
     exit_code = 7
+
+
+class DriftError(EmdistError):
+    """The data have drifted too far from the model that a fit starts from. The run is complete."""
+
+    exit_code = 8

@@ -41,6 +41,7 @@ OPTIONS: Mapping[str, str] = {
     "fit.n_init": "--n-init",
     "fit.max_iter": "--max-iter",
     "fit.tol": "--tol",
+    "fit.from": "--from",
     "labels.path": "--labels",
     "run.key": "--run",
     "run.if_running": "--if-running",
@@ -55,6 +56,7 @@ OPTIONS: Mapping[str, str] = {
 PARAMETERS: Mapping[str, str] = {
     "fit.seed": "random_state",
     "fit.start": "the starting values (init, means_init, weights_init)",
+    "fit.from": "warm_start",
     "data.weights": "sample_weight",
     "data.path": "X",
     "data.variables": "variables of emdist.rows",
@@ -71,7 +73,9 @@ KEYS: Mapping[str, str] = {
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",
-    "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options",
+    "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options "
+    "from",
+    "drift": "moved share score action",
     "run": "folder key if_running",
     "labels": "path write outputs components overwrite storage_options",
     "cluster": "kind memory cache n_workers threads threads_per_worker memory_limit address "

@@ -14,6 +14,7 @@ from emdist.cli.options import (
     MaxIter,
     ModelName,
     NoLabels,
+    Origin,
     Prepare,
     Quiet,
     Repeat,
@@ -55,6 +56,7 @@ def fit(
     n_init: Starts = None,
     max_iter: MaxIter = None,
     tol: Tol = None,
+    origin: Origin = None,
     weights: Weights = None,
     run: RunFolder = None,
     labels: LabelsPath = None,
@@ -78,6 +80,7 @@ def fit(
       emdist fit profiles.zarr -m full -k 8 --run runs/profiles --workers 4
       emdist fit ocean.zarr --variables TEMP,PSAL --features depth -m full -k 8
       emdist fit spectra.zarr -k 8 --prepare standardise --prepare pca=10
+      emdist fit pixels.zarr -k 16 --run runs/week-2 --from runs/week-1
       emdist fit -f quickstart.yaml --set fit.seed=7 --run runs/other-seed
       emdist fit --repeat runs/profiles
     """
@@ -98,6 +101,7 @@ def fit(
             "fit.n_init": n_init,
             "fit.max_iter": max_iter,
             "fit.tol": tol,
+            "fit.from": origin,
             "labels.path": labels,
             "labels.write": False if no_labels else None,
             "run.extend": extend or None,

@@ -19,8 +19,8 @@ from emdist.wording import OPTIONS
 
 EPILOG = (
     "Exit codes: 0 done, 1 other error, 2 wrong setting, 3 wrong data, 4 run folder cannot be "
-    "used, 5 storage failed, 6 cluster failed, 7 component collapsed, 130 interrupted (Ctrl-C), "
-    "143 terminated (SIGTERM)."
+    "used, 5 storage failed, 6 cluster failed, 7 component collapsed, 8 data drifted, "
+    "130 interrupted (Ctrl-C), 143 terminated (SIGTERM)."
 )
 
 
@@ -319,6 +319,12 @@ Init = Annotated[
         rich_help_panel=FITTING,
         help=help_of("fit.init"),
         autocompletion=choices_of("fit.init"),
+    ),
+]
+Origin = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="RUN, MODEL or latest", rich_help_panel=FITTING, help=help_of("fit.from")
     ),
 ]
 Weights = Annotated[

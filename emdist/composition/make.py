@@ -19,6 +19,7 @@ from emdist.errors import ConfigError, StartError
 from emdist.fit.events import Listener, unheard
 from emdist.fit.extend import check_path
 from emdist.fit.fit import Fit
+from emdist.fit.fitted import Fitted
 from emdist.fit.observed import observed_source
 from emdist.fit.plan import Cadence, Plan
 from emdist.fit.preparing import Preparing
@@ -190,7 +191,7 @@ def make_fit(
         make_stop(recipe, fit, survey, space.unit),
         recipe.schedule,
         fit.on_collapse or ("reseed" if model.minimises else "regularise"),
-        1 if given.means is not None else fit.n_init,
+        1 if given.places(model, source.shape[1]) else fit.n_init,
         given,
         listen,
         space.geometry,
@@ -212,12 +213,15 @@ def default_key(config: Config) -> str:
     return f"{Path(config.data.path).stem}-{config.what()}-{digest(config.identity())[:8]}"
 
 
-def checked_start(recipes: Sequence[Recipe], source: Source, exact: bool = True) -> Given:
+def checked_start(
+    recipes: Sequence[Recipe], source: Source, exact: bool = True, given: Given | None = None
+) -> Given:
     """Return the given starting values, if any; raise StartError if they or k do not fit rows.
 
-    `exact` says that the number of features of `source` is known, and not only its largest.
+    `given` are those of an earlier model, in place of those in a file. `exact` says that the number
+    of features of `source` is known, and not only its largest.
     """
-    given, (rows, features) = read_start(recipes[0].fit.start), source.shape
+    given, (rows, features) = given or read_start(recipes[0].fit.start), source.shape
     for one in sorted(recipes, key=lambda recipe: -recipe.k):
         if one.k > rows and not given.places(one.model, features):
             fewer = "Leave the larger numbers out of sweep.n_components"
@@ -240,10 +244,12 @@ def make_run(
     record: Mapping[str, Any],
     listen: Listener = unheard,
     epoch: int | None = None,
+    reference: Fitted | None = None,
 ) -> Run:
     """Return the run of `config` in `folder`, new or resumed; `given` and `record` are checked.
 
-    `epoch` is that of this process if it has claimed the run already.
+    `epoch` is that of this process if it has claimed the run already. `reference` is the earlier
+    model that `given` are from, if it is one.
     """
     cadence = Cadence(
         config.run.checkpoint_seconds,
@@ -253,11 +259,19 @@ def make_run(
     )
 
     def plans(ready: Source) -> list[Plan]:
-        return [make_plan(one, ready, engine, given, listen, cadence) for one in recipes]
+        return [make_plan(one, ready, engine, given, listen, cadence, reference) for one in recipes]
 
     steps = config.steps
     preparing = (
-        Preparing(steps, source, engine, plans, listen, config.data.non_finite == "missing")
+        Preparing(
+            steps,
+            source,
+            engine,
+            plans,
+            listen,
+            config.data.non_finite == "missing",
+            None if reference is None else reference.preparation,
+        )
         if steps
         else None
     )
@@ -273,8 +287,9 @@ def make_plan(
     given: Given,
     listen: Listener = unheard,
     cadence: Cadence | None = None,
+    reference: Fitted | None = None,
 ) -> Plan:
-    """Return the plan of one fit of a run."""
+    """Return the plan of one fit of a run, whose components get the numbers of `reference`."""
     return Plan(
         source,
         engine,
@@ -286,4 +301,5 @@ def make_plan(
         cadence or Cadence(),
         listen,
         recipe.name,
+        reference,
     )

@@ -127,6 +127,11 @@ class SweepConfig(Config):
 
     @model_validator(mode="after")
     def _no_start(self) -> Self:
+        if self.fit.origin is not None:
+            raise ValueError(
+                "fit.from starts from one model, but a sweep has several models. Remove it, or fit "
+                "that model alone."
+            )
         if self.fit.start is not None:
             raise ValueError(
                 "fit.start gives the parameters of one model, but a sweep has several models. "

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emdist.fit.aligning import Matching, in_order, matched
 from emdist.fit.events import Event, Iterated, Listener, Warned, unheard
 from emdist.fit.fit import Fit
+from emdist.fit.fitted import Fitted
 from emdist.fit.survey import Survey, SurveyTask
 from emdist.fit.together.abreast import Step
 from emdist.interfaces import Engine, Model, Source
@@ -57,6 +59,8 @@ class Plan:
     name
         The name of the fit among those of a sweep, such as ``diagonal-8``. Empty for a single fit,
         whose checkpoints hold only its own state.
+    reference
+        An earlier model. The components of the result get the numbers of those of this model.
     """
 
     source: Source
@@ -69,6 +73,18 @@ class Plan:
     cadence: Cadence = Cadence()
     listen: Listener = unheard
     name: str = ""
+    reference: Fitted | None = None
+
+    def aligned(self, found: Fitted) -> Fitted:
+        """Return the result of the fit with its components in the order of the reference."""
+        if self.reference is None:
+            return found
+        return in_order(self.model, found, self.matching(found))
+
+    def matching(self, found: Fitted) -> Matching:
+        """Return which component of the result is which component of the reference."""
+        assert self.reference is not None
+        return matched(self.model, found, self.model, self.reference)
 
 
 def hear(plans: Sequence[Plan], index: int, event: Event) -> None:

@@ -98,6 +98,9 @@ class Preparing:
         Called with each event.
     missing
         Whether NaN counts as a missing value.
+    before
+        How the model that the run starts from prepares rows, by the same steps. It is kept, because
+        the parameters of that model are those of rows that it prepared.
     """
 
     steps: tuple[PrepareStep, ...]
@@ -106,6 +109,7 @@ class Preparing:
     plans: Callable[[Source], Sequence[Plan]]
     listen: Listener = unheard
     missing: bool = False
+    before: Preparation | None = None
 
     def learned(self, folder: RunFolder, epoch: int) -> Preparation:
         """Return what the steps have learned: from the folder of the run, or by passes."""
@@ -136,7 +140,9 @@ class Preparing:
             )
 
     def _learn(self) -> Preparation:
-        """Learn the steps from all rows."""
+        """Learn the steps from all rows, unless they are those of an earlier model."""
+        if self.before is not None:
+            return self.before
         total = len(self.source)
         self.listen(Progress("prepare", 0, total))
         # Blocks that are read once are not worth keeping: the budget is for prepared blocks.

@@ -290,7 +290,8 @@ class Run:
                 )
             spread = narrowed(self.survey(), plan.survey).spread
             names = names_of(plan.source)
-            found.append(result(state.best, spread, state.history, names, self.preparation))
+            made = result(state.best, spread, state.history, names, self.preparation)
+            found.append(plan.aligned(made))
         return tuple(found)
 
     def scores(self, entropy: bool) -> list[Score]:
@@ -304,15 +305,25 @@ class Run:
 
         The sums are ``count`` (c,), ``score`` and ``weight``, as in `Fitted.label`.
         """
-        plan, total = self.plans[which], len(self.plan.source)
         self.folder.check_owner(self.epoch)
-        plan.listen(Progress("label", 0, total))
-        return self.fitted()[which].label(
+        return self._labelled("label", self.plans[which], self.fitted()[which], writer)
+
+    def label_by_reference(self) -> Sums:
+        """Return the sums of a pass in which the model of `Plan.reference` labels the rows."""
+        assert self.plan.reference is not None
+        return self._labelled("drift", self.plan, self.plan.reference)
+
+    def _labelled(
+        self, what: str, plan: Plan, fitted: Fitted, writer: LabelWriter | None = None
+    ) -> Sums:
+        total = len(plan.source)
+        plan.listen(Progress(what, 0, total))
+        return fitted.label(
             plan.model,
             plan.source,
             plan.engine,
             writer,
-            lambda done: plan.listen(Progress("label", done, total)),
+            lambda done: plan.listen(Progress(what, done, total)),
         )
 
 

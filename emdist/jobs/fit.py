@@ -10,6 +10,7 @@ from emdist.interfaces import Source
 from emdist.jobs.job import Job
 from emdist.jobs.records import versions
 from emdist.quality.doubts import Doubt, doubts_of, unfinished
+from emdist.quality.drift import check_drift, drift_doubts, drift_figures
 from emdist.report.opening import fit_opening
 from emdist.report.summary import Summary, summarise
 from emdist.settings.config import Config
@@ -20,6 +21,8 @@ class FitJob(Job[Config, Summary]):
     """The job of a run that fits one model."""
 
     chosen = 0
+    #: The figures of drift from the model that the run starts from. Defined after `label`.
+    _drift: dict[str, Any] | None = None
 
     @staticmethod
     def opening(config: Config, recipes: Sequence[Recipe], source: Source) -> str:
@@ -35,10 +38,34 @@ class FitJob(Job[Config, Summary]):
     @property
     def doubts(self) -> tuple[Doubt, ...]:
         cut = unfinished(self.fitted, "fit.max_iter", "fit.tol")
-        return (*cut, *doubts_of(self.config.model, self.fitted))
+        drifted = () if self._drift is None else drift_doubts(self._drift, self.config.drift)
+        return (*cut, *doubts_of(self.config.model, self.fitted), *drifted)
 
     def finish(self) -> None:
         self._save({"final": 0})
+
+    def label(self) -> Any:
+        """Do what every job does, and then compare model and data with the earlier model."""
+        labelled = super().label()
+        if self.reference is not None:
+            with self._stage("drift"):
+                sums = self.run.label_by_reference()
+            fitted, minimises = self.fitted, self.plan.model.minimises
+            shares = fitted.params.shares[: fitted.n_components]
+            if minimises:
+                shares = labelled["count"] / labelled["count"].sum()
+            matching = self.plan.matching(fitted)
+            self._drift = drift_figures(self.reference, matching, shares, sums.fields, minimises)
+            exceeds = drift_doubts(self._drift, self.config.drift)
+            self._drift["refused"] = bool(exceeds) and self.config.drift.action == "fail"
+        return labelled
+
+    def summarise(self, labelled: Any) -> Summary:
+        """Complete the run; then raise DriftError if the data have drifted too far."""
+        found = super().summarise(labelled)
+        if self._drift is not None:
+            check_drift(self._drift, self.config.drift, found.run)
+        return found
 
     def summary(self, labelled: Any) -> Summary:
         model, fitted = self.plan.model, self.fitted
@@ -58,4 +85,5 @@ class FitJob(Job[Config, Summary]):
             versions(),
             self.doubts,
             self.config.data.weights is not None,
+            self._drift,
         )

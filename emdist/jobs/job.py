@@ -24,6 +24,7 @@ from emdist.jobs.finished import SUMMARY, sealed
 from emdist.jobs.label_target import coordinates_to_store
 from emdist.jobs.records import save_fitted
 from emdist.quality.doubts import Doubt
+from emdist.quality.drift import Reference
 from emdist.report.page import Page
 from emdist.settings.config import Config
 from emdist.store.labels.creation import label_writer
@@ -70,6 +71,8 @@ class Job(ABC, Generic[C, T]):
     replaces
         Whether labels at `target` are this run's own, from before it was extended. The run may
         replace them.
+    reference
+        What the earlier model that the run starts from had on its own data; None without one.
     """
 
     #: Names in the run's folder that such a run uses, besides those that every run uses.
@@ -87,6 +90,7 @@ class Job(ABC, Generic[C, T]):
         identity: Mapping[str, Any],
         listen: Listener,
         replaces: bool = False,
+        reference: Reference | None = None,
     ) -> None:
         self.config = config
         self.recipes = recipes
@@ -95,6 +99,7 @@ class Job(ABC, Generic[C, T]):
         self.target = target
         self.identity = identity
         self.replaces = replaces
+        self.reference = reference
         self.seconds: dict[str, float] = {}
         self._listen = listen
 

@@ -66,9 +66,18 @@ def moved(record: Mapping[str, Any]) -> str | None:
     )
 
 
-def record(config: Config, source: Source, given: Given) -> dict[str, Any]:
-    """Make run.json: configuration, data and block plan as the identity, and versions."""
+def record(
+    config: Config, source: Source, given: Given, origin: str | None = None
+) -> dict[str, Any]:
+    """Make run.json: configuration, data and block plan as the identity, and versions.
+
+    `origin` identifies the model that the run starts from.
+    """
     identity = config.identity()
+    # By its contents and not by its place: what `latest` stands for changes.
+    identity["fit"].pop("from", None)
+    if origin is not None:
+        identity["from_sha256"] = origin
     if config.fit.start is not None:
         arrays = [given.means, given.weights, *given.scales.values()]
         found = hashlib.sha256(b"".join(a.tobytes() for a in arrays if a is not None))

@@ -16,7 +16,7 @@ from emdist.settings.config import Config, make_config
 from emdist.store.labels.place import MARK
 from emdist.store.places.files import no_folder, open_folder
 from emdist.store.places.location import Location
-from emdist.store.runs.model_files import read_model
+from emdist.store.runs.model_files import FROM, read_model
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import differences, digest
 
@@ -61,6 +61,8 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
             "out, or fit without --repeat."
         )
     values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
+    if "from_sha256" in config:
+        values["fit"]["from"] = str(run.child(FROM))
     if "prepare" in config:
         values["prepare"] = config["prepare"]
     for name, section in given.items():

@@ -25,6 +25,7 @@ from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
+from emdist.jobs.origin import RECORD, Origin, accepted, find_origin
 from emdist.jobs.records import moved, record
 from emdist.jobs.sweep import SweepJob
 from emdist.jobs.turns import turn
@@ -85,7 +86,9 @@ def open_job(
     location = run_location(config, key)
     target = labels_location(config, location, kind.own)
     ready = planned(source, config.steps)
-    given = checked_start(recipes, ready, exact=has_known_width(config.steps))
+    origin = find_origin(config, location, source, listen)
+    start = None if origin is None else origin.given()
+    given = checked_start(recipes, ready, has_known_width(config.steps), start)
     if config.labels.write:
         labels, columns = config.labels, max(one.k for one in recipes)
         columns += config.model.noise is not None
@@ -99,7 +102,9 @@ def open_job(
         config.labels.outputs if config.labels.write else (),
     )
     # Make the record once: it lists the chunks of the array, which is slow in an object store.
-    found = record(config, source, given)
+    found = record(config, source, given, None if origin is None else origin.sha256)
+    if origin is not None:
+        found[RECORD] = origin.record()
     identity = identity_of(found)
     folder = RunFolder(location)
     if config.run.extend:
@@ -117,15 +122,15 @@ def open_job(
 
     summary, replaces = done()
     if summary is not None:
-        yield summary
+        yield accepted(summary, config.drift, location, identity)
         return
     with turn(folder, config.run.if_running, listen) as epoch:
         if epoch is not None:
             summary, replaces = done()  # The other process may have completed the run.
             if summary is not None:
-                yield summary
+                yield accepted(summary, config.drift, location, identity)
                 return
-        listen(Began("open", kind.opening(config, recipes, source)))
+        listen(Began("open", kind.opening(_as_found(config, origin), recipes, source)))
         tell_moved(folder, listen)
         if doubt := getattr(source, "doubt", ""):
             listen(Warned(doubt))
@@ -134,10 +139,21 @@ def open_job(
             kept_source(config.cluster, source, engine, needs.here, listen) as kept,
         ):
             share_kernels(recipes, ready, engine)
-            run = make_run(config, recipes, kept, engine, given, folder, found, listen, epoch)
+            begun = (None, None) if origin is None else (origin.fitted, origin.reference)
+            run = make_run(
+                config, recipes, kept, engine, given, folder, found, listen, epoch, begun[0]
+            )
             owned = nullcontext() if epoch is not None else beating(folder.folder, run.epoch)
             with owned:
-                yield kind(config, recipes, kept, run, target, identity, listen, replaces)
+                if origin is not None:
+                    origin.keep(run.folder)
+                yield kind(config, recipes, kept, run, target, identity, listen, replaces, begun[1])
+
+
+def _as_found(config: Config, origin: Origin | None) -> Config:
+    """Return `config` with the place of the model that ``fit.from`` stands for, to be shown."""
+    place = None if origin is None else origin.reference.name
+    return config.model_copy(update={"fit": config.fit.model_copy(update={"from": place})})
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:

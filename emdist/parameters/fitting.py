@@ -40,6 +40,15 @@ FITTING = {
         "scales of the family.",
         default="Starting values are chosen by fit.init.",
     ),
+    "from": Parameter(
+        "str",
+        "An earlier model that the fit starts from: the folder or URL of a run or of a saved "
+        "model, or 'latest' for the newest finished run of the same data in run.folder. "
+        "'latest:NAME' looks at all runs whose keys begin with NAME. The components keep their "
+        "numbers, and the summary tells how far the data are from the earlier model.",
+        "Use it to fit again when data have grown; docs/growing.md describes it.",
+        default="Starting values are chosen by fit.init.",
+    ),
     "max_iter": Parameter(
         "int",
         "Maximum number of iterations of one restart.",

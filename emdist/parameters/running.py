@@ -37,6 +37,33 @@ RUNNING = {
         "memory gets short.",
         "Results do not depend on it. Use 'off' to hold no more than the blocks at work.",
     ),
+    "drift.moved": Parameter(
+        "float",
+        "Limit for the distance by which a component moves from its place in the model that "
+        "fit.from names, in standard deviations of the data.",
+        default="No limit.",
+    ),
+    "drift.share": Parameter(
+        "float",
+        "Limit for the change of the share of a component since the model that fit.from names, "
+        "such as 0.1.",
+        default="No limit.",
+    ),
+    "drift.score": Parameter(
+        "float",
+        "Limit for how much worse the earlier model describes the data than its own: "
+        "the loss of log-likelihood per row in nats or, for centres, the relative growth of the "
+        "inertia per row.",
+        default="No limit.",
+    ),
+    "drift.action": Parameter(
+        "",
+        "What to do if a limit is exceeded. The run is complete either way.",
+        choices={
+            "warn": "Say so in a warning and in the summary.",
+            "fail": "End with an error (exit code 8).",
+        },
+    ),
     "run.folder": Parameter("str", "Local folder or URL that contains the runs."),
     "run.key": Parameter(
         "str",

@@ -23,8 +23,8 @@ from emdist.settings.config import ModelSection
 
 #: Kinds of doubts. About a fit: components on the variance floor, components that coincide, or an
 #: end before convergence. About a choice: it is at the edge of what was tried, or a heuristic's, or
-#: weights have another sum than rows.
-Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic", "weights"]
+#: weights have another sum than rows. About data: they have drifted from an earlier model.
+Kind = Literal["floor", "coincident", "unfinished", "edge", "heuristic", "weights", "drift"]
 
 #: A component with a prior must hold this many rows before its width depends on them.
 _ROWS = 2.0

@@ -41,6 +41,8 @@ def sweep_opening(config: SweepConfig, recipes: Sequence[Recipe], source: Source
 
 
 def _start(config: Config, seeders: list[str]) -> str:
+    if config.fit.origin is not None:
+        return f"starting from {config.fit.origin}"
     if config.fit.start is not None:
         return f"starting values from {config.fit.start}"
     if config.fit.init is not None:

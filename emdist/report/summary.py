@@ -14,6 +14,7 @@ from emdist.inputs.names import brief, listing
 from emdist.interfaces import Floats, Source
 from emdist.prepare.preparation import Preparation
 from emdist.quality.doubts import Doubt
+from emdist.quality.drift import drift_facts
 from emdist.report.outlook import duration
 from emdist.report.page import Page, counted, data_facts, numbered
 from emdist.sums import Sums, whole
@@ -101,6 +102,8 @@ class Summary:
         if noise := result.get("noise"):
             labelled = _noise(noise["labelled"], bool(data.get("weighted")))
             rows.append(("noise", f"weight {noise['weight']:.4f}, {labelled}"))
+        if drift := result.get("drift"):
+            rows += drift_facts(drift)
         rows += data_facts(data)
         if names := data.get("feature_names"):
             rows.append(("features", listing(names)))
@@ -214,12 +217,14 @@ def summarise(
     versions: Mapping[str, str],
     doubts: Sequence[Doubt] = (),
     weighted: bool = False,
+    drift: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Make the summary of a finished fit to `data`.
 
     `means` (k, d) are the locations of the components, of prepared rows if the model prepares them:
     they are shown in the units of the data. `labelled` holds the sums of the label pass, or is None
-    without one: they count rows by their sample weights, if the data are `weighted`.
+    without one: they count rows by their sample weights, if the data are `weighted`. `drift` has
+    the figures of `emdist.quality.drift`, if the fit started from an earlier model.
     """
     if (preparation := fitted.preparation) is not None:
         means = preparation.moved_back(means)
@@ -246,6 +251,8 @@ def summarise(
     if labelled is not None:
         total = float(labelled["score"])
         result["final"] = total if minimises else total / float(labelled["weight"])
+    if drift is not None:
+        result["drift"] = dict(drift)
     if len(parts) > k:
         result["noise"] = parts[k]
     return Summary(

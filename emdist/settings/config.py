@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -52,7 +53,16 @@ SCHEDULES = "emdist.fit.schedules"
 CLUSTERS = "emdist.engines.clusters"
 
 
-class FitSection(Section):
+if TYPE_CHECKING:
+
+    class _Origin(Section):
+        pass
+
+else:  # The key is a keyword of Python, so no class body can name it.
+    _Origin = create_model("_Origin", __base__=Section, **{"from": (str | None, None)})
+
+
+class FitSection(_Origin):
     """This section says how the model is fitted."""
 
     place = "fit"
@@ -67,6 +77,23 @@ class FitSection(Section):
     sample_rows: int | None = Field(None, ge=1)
     schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = "batch"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def origin(self) -> str | None:
+        """The key ``from``: the earlier model that the fit starts from, or None."""
+        found: str | None = getattr(self, "from")
+        return found
+
+
+class DriftSection(Section):
+    """This section says how far the data may be from the model that a fit starts from."""
+
+    place = "drift"
+
+    moved: float | None = Field(None, gt=0, allow_inf_nan=False)
+    share: float | None = Field(None, gt=0, le=1)
+    score: float | None = Field(None, gt=0, allow_inf_nan=False)
+    action: Literal["warn", "fail"] = "warn"
 
 
 class ClusterSection(Section):
@@ -162,6 +189,7 @@ class Config(Section):
     prepare: Annotated[list[Any], AfterValidator(_steps)] = Field([], json_schema_extra=step_schema)
     model: ModelSection = Field(ModelSection(), validate_default=True)
     fit: FitSection = FitSection()
+    drift: DriftSection = DriftSection()
     cluster: ClusterSection = ClusterSection()
     run: RunSection = RunSection()
     labels: LabelsSection = LabelsSection()
@@ -181,6 +209,19 @@ class Config(Section):
         told = "data" in info.data and info.data["data"].non_finite == "missing"
         return model.model_copy(update={"missing": True}) if told else model
 
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        """Refuse settings that choose starting values in another way than ``fit.from``."""
+        fit = self.fit
+        others = [name for name in ("start", "init") if getattr(fit, name) is not None]
+        others += ["n_init"] * (fit.n_init > 1)
+        if fit.origin is not None and others:
+            raise ValueError(
+                "fit.from starts from the parameters of an earlier model, so "
+                f"fit.{others[0]} would have no effect. Set only one of the two."
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
         """Return the part that decides the result, which is compared with a run folder's."""
         data = self.data.model_dump(exclude={"storage_options"})
@@ -194,7 +235,8 @@ class Config(Section):
             del data["decode"]
         data = without_layout(data)
         prepare = {"prepare": self.prepare} if self.prepare else {}
-        own = {"model": self.model.model_dump(), "fit": self.fit.model_dump()}
+        fit = self.fit.model_dump(exclude={"from"} if self.fit.origin is None else None)
+        own = {"model": self.model.model_dump(), "fit": fit}
         return {"data": data, **prepare, **own}
 
     @property

@@ -28,6 +28,8 @@ from emdist.store.runs.sealed import (
 
 _DATA = "model.safetensors"
 _JSON = "model.json"
+#: The folder of the model that a run started from, within the folder of the run.
+FROM = "from"
 #: The largest number of folders from a model up to its run: models/<name>.
 _DEPTH = 2
 
@@ -50,6 +52,18 @@ def save_model(location: Location, arrays: Mapping[str, Array], meta: Mapping[st
     folder.write(_DATA, data)
     folder.write(_JSON, _vouch([new]))
     return new.sha256
+
+
+def copy_model(location: Location, target: Location) -> None:
+    """Copy the model that `read_model` reads at `location` to `target`, unless it is there."""
+    places = (location, location.child("final"))
+    source = next(one for one in map(open_folder, places) if one.exists(_JSON))
+    copy = open_folder(target)
+    data, vouched = source.read(_DATA), source.read(_JSON)
+    if copy.exists(_JSON) and copy.exists(_DATA) and copy.read(_DATA) == data:
+        return
+    copy.write(_DATA, data)
+    copy.write(_JSON, vouched)
 
 
 def check_free(location: Location) -> None:
@@ -156,6 +170,9 @@ def _check_run(location: Location, sha256: str) -> None:
             raise
         except (NotFoundError, CheckpointError, StorageError):
             continue
+        config = run.get("config")
+        if name == FROM and isinstance(config, dict) and config.get("from_sha256") == sha256:
+            return
         vouched = run.get(RESULT)
         if isinstance(vouched, dict) and vouched.get(name) == sha256:
             return

@@ -8,6 +8,7 @@
     owners/<epoch>.beat                     replaced again and again while that process works
     <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
     final/                                  model.safetensors, then model.json: the commit
+    from/                                   the model that the run started from, if there is one
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ OWN = (
     "survey",
     "prepare",
     "final",
+    "from",
     "owners",
     "run.json",
     _STAMPS,
