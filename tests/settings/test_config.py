@@ -120,7 +120,7 @@ def test_a_configuration_does_not_change() -> None:
         ({"n_init": 2}, r"n_init is not a known key \(did you mean 'fit\.n_init'\?\)\."),
         ({"dta": {}}, r"dta is not a known key \(did you mean 'data'\?\)"),
         ({"fit": {"sede": 1}}, r"fit\.sede is not a known key \(did you mean 'seed'\?\)"),
-        ({"fit": {"zzz": 1}}, r"fit\.zzz is not a known key; known keys: seed, init, start"),
+        ({"fit": {"zzz": 1}}, r"fit\.zzz is not a known key; known keys: from, seed, init, start"),
         ({"ingest": {"sauce": "x"}}, r"did you mean 'source'"),
         ({"model": {"name": "fulll"}}, r"'fulll' is not known \(did you mean 'full'\?\)"),
         ({"model": {"name": "{0}"}}, r"'\{0\}' is not known"),
