@@ -1,0 +1,111 @@
+"""What users pass as rows and labels, as sources and arrays of labels."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.composition.memory import check_result
+from emdist.errors import DtypeError, NotFoundError, ShapeError
+from emdist.estimators.inputs import as_matrix, is_in_memory, is_polars, make_source
+from emdist.inputs.foreign import is_a
+from emdist.inputs.index_columns import without_index
+from emdist.interfaces import Engine, Source
+from emdist.jobs.open_labels import labels_at
+from emdist.quality.labels import HeldLabels, LabelArray, check_rows, stored_labels
+from emdist.settings.config import ReadingSection
+from emdist.settings.section import make_section
+from emdist.store.grids.grid_source import GridSource
+from emdist.store.places.location import Location
+from emdist.store.sources.references import is_stored, reference
+
+
+def as_source(X: Any, engine: Engine, block_size: str | None = None) -> Source:
+    """Return rows as a source, as estimators do."""
+    given = {} if block_size is None else {"block_size": block_size}
+    reading = make_section(ReadingSection, given, "the parameters")
+    rows = without_index(X)
+    if is_in_memory(rows) and not is_polars(rows) and not is_a(rows, "xarray", "DataArray"):
+        rows = as_matrix(rows)
+    return make_source(rows, None, engine, reading)
+
+
+def as_labels(labels: Any, name: str = "labels") -> LabelArray:
+    """Return what a user passes as labels.
+
+    Raises
+    ------
+    DataError
+        If they are not whole numbers, or texts in memory.
+    """
+    if isinstance(labels, str | os.PathLike):
+        place = Location(os.fspath(labels))
+        try:
+            return stored_labels(reference(labels_at(place)).below("labels"))
+        except NotFoundError:
+            return stored_labels(reference(place))
+    if is_a(labels, "zarr", "Group"):
+        return stored_labels(reference(labels).below("labels"))
+    if is_stored(labels):
+        return stored_labels(reference(labels))
+    fill = None
+    if is_a(labels, "xarray", "DataArray"):
+        known = labels.encoding.get("_FillValue", labels.attrs.get("_FillValue"))
+        fill = int(known) if known is not None and float(known).is_integer() else None
+        check_result(int(labels.size), 1)
+    elif is_a(labels, "dask", "Array"):
+        check_result(int(labels.size), 1)
+    return held_labels(np.asarray(labels), name, fill)
+
+
+def held_labels(values: NDArray[Any], name: str, fill: int | None = None) -> HeldLabels:
+    """Return labels in memory, checked.
+
+    Raises
+    ------
+    DtypeError, ShapeError
+        If they are no labels.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise DtypeError(f"{name} has masked values. Fill them with a label of their own.")
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]  # A column, such as a data frame with one.
+    if values.ndim == 0 or not values.size:
+        raise ShapeError(f"{name} has the shape {values.shape}; expected one label for each row.")
+    kind = values.dtype.kind
+    if kind in "OUST":
+        told, codes = _text_codes(values, name)
+        return HeldLabels(codes.reshape(values.shape), None, told)
+    if kind == "f":
+        if not np.isfinite(values).all() or (values != np.trunc(values)).any():
+            raise DtypeError(
+                f"{name} holds numbers that are not whole, or NaN; expected labels: one whole "
+                "number, or text, for each row."
+            )
+        values = values.astype(np.int64)
+    elif kind not in "iub":
+        raise DtypeError(f"{name} has the dtype {values.dtype}; expected whole numbers or text.")
+    if kind == "u" and values.dtype.itemsize == 8 and values.max() > np.iinfo(np.int64).max:
+        raise DtypeError(f"{name} has numbers beyond {np.iinfo(np.int64).max}; number them anew.")
+    return HeldLabels(values, fill)
+
+
+def _text_codes(values: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    try:
+        told, codes = np.unique(values, return_inverse=True)
+    except TypeError:
+        raise DtypeError(
+            f"{name} mixes texts, numbers or None; expected labels of one kind."
+        ) from None
+    if values.dtype.kind == "O" and any(one is None or one != one for one in told):
+        raise DtypeError(f"{name} has missing values; expected one label for each row.")
+    return told, codes
+
+
+def check_pair(source: Source, labels: LabelArray) -> None:
+    """Raise ShapeError unless there is one label for each row of `source`."""
+    grid = source.bounds.shape if isinstance(source, GridSource) else None
+    check_rows(labels, source.shape[0], grid)

@@ -1,0 +1,195 @@
+"""Arrays of labels, one for each row of some data: in memory or in Zarr, read in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdist.errors import DtypeError, EmdistError, ShapeError
+from emdist.interfaces import Block
+from emdist.store.chunks.zarr_thread import apart
+from emdist.store.sources.diagnosis import Region, Request, diagnosed
+from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
+
+Labels: TypeAlias = NDArray[np.int64]
+#: The label of rows that are left out, in arrays that are read: no label of a cluster.
+LEFT_OUT = np.iinfo(np.int64).min
+
+
+class LabelArray(Protocol):
+    """Labels in the order of the rows, of the shape of their grid or (n,)."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of rows, or the sizes of the dimensions of their grid."""
+
+    @property
+    def unit(self) -> int:
+        """How many positions of the first dimension are best read at once."""
+
+    def read(self, region: Region, block: int) -> Labels:
+        """Return the labels in a region of the array; `LEFT_OUT` for rows that have none."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldLabels:
+    """Labels in memory.
+
+    Attributes
+    ----------
+    values
+        Whole numbers, of any integer type.
+    fill
+        The number of rows that are left out, or None.
+    names
+        What each number stands for, if labels are text; else None.
+    """
+
+    values: NDArray[Any]
+    fill: int | None = None
+    names: NDArray[Any] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.values.shape
+
+    @property
+    def unit(self) -> int:
+        return 1
+
+    def read(self, region: Region, block: int) -> Labels:
+        return _without(self.values[region], self.fill)
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """Labels in a Zarr array.
+
+    Attributes
+    ----------
+    ref
+        The array.
+    shape
+        Its shape.
+    unit
+        The number of rows, or of positions of the first dimension, of one of its chunks.
+    fill
+        The number that stands for rows that were left out, or None.
+    """
+
+    ref: ArrayRef
+    shape: tuple[int, ...]
+    unit: int
+    fill: int | None = None
+
+    def read(self, region: Region, block: int) -> Labels:
+        try:
+            found: Any = self.ref.reader()[region]
+        except EmdistError:
+            raise
+        except Exception as error:  # codecs and stores raise exceptions of any kind
+            told = diagnosed(Request(self.ref, region, block), error)
+            if told is error:  # a defect, raised unchanged
+                raise
+            raise told from shown_cause(self.ref, error)
+        return _without(np.asarray(found), self.fill)
+
+
+def _without(values: NDArray[Any], fill: int | None) -> Labels:
+    found: Labels = values.astype(np.int64, copy=False)
+    if fill is None:
+        return found
+    return np.where(values == fill, LEFT_OUT, found)
+
+
+@apart
+def stored_labels(ref: ArrayRef) -> StoredLabels:
+    """Return the labels in a Zarr array, checked as far as its metadata allow.
+
+    Raises
+    ------
+    DataError
+        If there is no array, or if it does not hold whole numbers.
+    """
+    array = open_checked(ref)
+    if array.dtype.kind not in "iub":
+        raise DtypeError(
+            f"{ref} holds {array.dtype}; expected labels, which are whole numbers. Name the array "
+            "of the labels, such as labels.zarr/labels."
+        )
+    if not array.shape or 0 in array.shape:
+        raise ShapeError(f"{ref} has the shape {array.shape}, and so no labels.")
+    fill = dict(array.attrs).get("_FillValue")
+    unit = array.shards[0] if array.shards else array.chunks[0]
+    known = int(fill) if isinstance(fill, int) and not isinstance(fill, bool) else None
+    return StoredLabels(ref.checked(array), tuple(array.shape), int(unit), known)
+
+
+def check_rows(labels: LabelArray, rows: int, grid: Sequence[int] | None) -> None:
+    """Raise ShapeError unless there is one label for each of `rows`, which may fill a `grid`."""
+    shape = labels.shape
+    if shape == (rows,) or (grid is not None and shape == tuple(grid)):
+        return
+    wanted = f"({rows},)" if grid is None else f"{tuple(grid)}, or ({rows},)"
+    left = (
+        " `predict` leaves out rows that a policy leaves out; labels that `label` writes have all "
+        "rows."
+        if len(shape) == 1 and shape[0] < rows
+        else ""
+    )
+    raise ShapeError(
+        f"The labels have the shape {shape}, expected {wanted}: one for each row of the data.{left}"
+    )
+
+
+def labels_of(labels: LabelArray, block: Block) -> Labels:
+    """Return the labels of the rows of a block that count: (m,)."""
+    if block.box is not None and labels.shape == block.box.shape and len(labels.shape) > 1:
+        found = labels.read(block.box.region, block.index).reshape(-1)
+    elif block.box is not None and isinstance(labels, HeldLabels):
+        found = labels.read((block.box.rows(0, len(block.x)),), block.index)  # type: ignore[arg-type]
+    elif block.box is not None and len(labels.shape) == 1 != len(block.box.shape):
+        rows = block.box.rows(0, len(block.x))
+        # They lie between the first and the last of them in the array, in the same order.
+        first = int(rows.min())
+        part = labels.read((slice(first, int(rows.max()) + 1),), block.index)
+        found = part[rows - first]
+    else:
+        start = block.start if block.box is None else block.box.start[0]
+        found = labels.read((slice(start, start + len(block.x)),), block.index)
+    return found if block.mask is None else found[block.mask]
+
+
+def codes_of(values: Labels, known: Labels) -> NDArray[np.int64]:
+    """Return the index of each label among `known`, which ascend; -1 for rows left out.
+
+    All other labels must be known.
+    """
+    out = values == LEFT_OUT
+    if not len(known):
+        return np.full(len(values), -1, np.int64)
+    low, high = int(known[0]), int(known[-1])
+    if high - low < 1 << 20:
+        table = np.full(high - low + 1, -1, np.int64)
+        table[known - low] = np.arange(len(known))
+        found = table[np.where(out, low, values) - low]
+    else:
+        found = np.searchsorted(known, values).astype(np.int64)
+    found[out] = -1
+    return found
+
+
+def distinct(values: Labels) -> Labels:
+    """Return the distinct labels in ascending order, without `LEFT_OUT`."""
+    out = values == LEFT_OUT
+    kept = values[~out] if out.any() else values
+    if not len(kept):
+        return np.empty(0, np.int64)
+    low, high = int(kept.min()), int(kept.max())
+    if high - low < max(1 << 16, 4 * len(kept)):
+        return np.flatnonzero(np.bincount(kept - low)).astype(np.int64) + low
+    return np.unique(kept)
