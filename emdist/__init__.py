@@ -74,6 +74,8 @@ _WHERE = {
     "open_labels": "emdist.estimators.label_writing",
     "rows": "emdist.estimators.rows",
 }
+#: Packages that users reach as attributes, without an import of their own.
+_PACKAGES = ("metrics",)
 
 
 def __getattr__(name: str) -> Any:
@@ -81,6 +83,8 @@ def __getattr__(name: str) -> Any:
         from emdist.runtime.version import version
 
         return version()
+    if name in _PACKAGES:
+        return import_module(f"emdist.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'emdist' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)

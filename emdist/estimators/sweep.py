@@ -23,7 +23,7 @@ from emdist.estimators.base import Estimator, warn_of_reading
 from emdist.estimators.best_model import BestModel
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
-from emdist.fit.criteria import CRITERIA
+from emdist.fit.criteria import CRITERIA, OF_LABELS
 from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.prepared_blocks import uncached
 from emdist.fit.together.sweep import scored_together
@@ -44,6 +44,7 @@ from emdist.quality.ranking import (
     rows_of,
     shown_criteria,
 )
+from emdist.quality.separation import separated_together
 from emdist.wording import worded
 
 #: Default of `sums_memory`: the limit for the sums of all models of one block.
@@ -81,7 +82,8 @@ class Sweep(BestModel):
     param_grid : dict or list of dict
         Parameters and the values to compare, as for GridSearchCV. `engine` and the parameters about
         reading data are those of the estimator.
-    criterion : {'bic', 'aic', 'icl', 'bound', 'calinski_harabasz', 'elbow'} or None, default=None
+    criterion : {'bic', 'aic', 'icl', 'bound', 'calinski_harabasz', 'silhouette', 'davies_bouldin',
+        'elbow'} or None, default=None
         How the best model is chosen. None: 'bic' for mixtures, 'bound' for variational models,
         'icl' for K-means and K-medians.
 
@@ -90,6 +92,8 @@ class Sweep(BestModel):
         - 'icl': Integrated completed likelihood.
         - 'bound': Evidence lower bound.
         - 'calinski_harabasz': Variance between clusters by variance within.
+        - 'silhouette': Mean silhouette, for squared Euclidean distances: a heuristic.
+        - 'davies_bouldin': Davies-Bouldin index: a heuristic.
         - 'elbow': Where the objective bends: a heuristic.
 
     allow_degenerate : bool, default=False
@@ -194,6 +198,9 @@ class Sweep(BestModel):
             fits, states = zip(*completed(plans, budget), strict=True)
             entropy = criterion == "icl" and not fits[0].model.minimises
             scores = scored_together(fits, states, entropy, listener(0), budget)
+            separations = (
+                separated_together(fits, states, listener(0)) if criterion in OF_LABELS else ()
+            )
         check_unwritten(rows, before)
         for one, fit, model, found in zip(estimators, fits, models, states, strict=True):
             one._end(found, fit.survey.spread, model, source, preparation)
@@ -205,6 +212,7 @@ class Sweep(BestModel):
             scores,
             shown_criteria(criterion, models),
             fits[0].survey.moments,
+            separations,
         )
         self._publish(
             grid, estimators, table, criterion, doubts_about_weights(scores[0], criterion)

@@ -44,6 +44,8 @@ class Judged:
         The number of features of a row.
     count
         (c,) the weight of the rows labelled with each component.
+    silhouette, davies_bouldin
+        Figures of the clusters that the labels make; NaN if they were not computed.
     """
 
     n_components: int
@@ -57,6 +59,8 @@ class Judged:
     values: float
     features: int
     count: Floats
+    silhouette: float = math.nan
+    davies_bouldin: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,12 @@ def _elbow(models: Sequence[Judged]) -> list[float]:
 
 
 _MIXTURES: frozenset[Kind] = frozenset({"mixture"})
+_ALL: frozenset[Kind] = frozenset({"mixture", "posterior", "centres", "kmeans", "kmedians"})
+_SEPARATION = (
+    "Silhouettes and the Davies-Bouldin index say how separate clusters are, by Euclidean "
+    "distances. They prefer round clusters of equal size, are not defined for one cluster, and do "
+    "not show that there are clusters. They count rows without their sample weights."
+)
 _CENTRES: frozenset[Kind] = frozenset({"centres", "kmeans", "kmedians"})
 
 CRITERIA: Mapping[str, Criterion] = {
@@ -193,7 +203,16 @@ CRITERIA: Mapping[str, Criterion] = {
     "calinski_harabasz": Criterion(
         frozenset({"kmeans"}), False, _each(_calinski_harabasz), 1, "Calinski-Harabasz index"
     ),
+    "silhouette": Criterion(
+        _ALL, False, _each(lambda one: one.silhouette), 1, "mean silhouette", _SEPARATION
+    ),
+    "davies_bouldin": Criterion(
+        _ALL, True, _each(lambda one: one.davies_bouldin), 1, "Davies-Bouldin index", _SEPARATION
+    ),
 }
+
+#: Criteria that follow from labels, in two more reads.
+OF_LABELS = frozenset({"silhouette", "davies_bouldin"})
 
 
 def default_criterion(kinds: Sequence[Kind]) -> str:

@@ -81,7 +81,7 @@ def label_data(
     section, fitted, meta = load_fitted(model)
     reading = reading_of(model, section, meta)
     own, saved = data.select, reading.select or {}
-    data = _read_as(data, reading)
+    data = read_as(data, reading)
     kept = [dim for dim in saved if own is None or (own and dim not in own)]
     rows = _opened(data, kept)
     if (part := left_out(rows, data.layout, kept)) is not None:
@@ -147,7 +147,7 @@ def _whole(dims: Sequence[str]) -> str:
     )
 
 
-def _read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:
+def read_as(data: DataSection | NewDataSection, reading: ReadingSection) -> DataSection:
     """Return `data`, with the settings that it does not set taken from `reading`."""
     if isinstance(data, DataSection):
         data = NewDataSection.model_validate(data.model_dump(include=data.model_fields_set))

@@ -9,6 +9,7 @@ from typing import Any
 
 from emdist.composition.recipe import Recipe
 from emdist.composition.sweep_config import SweepConfig
+from emdist.fit.criteria import OF_LABELS
 from emdist.fit.events import Warned
 from emdist.interfaces import Source
 from emdist.jobs.job import Job
@@ -23,6 +24,7 @@ from emdist.quality.ranking import (
     rows_of,
     shown_criteria,
 )
+from emdist.quality.separation import separated_together
 from emdist.report.opening import sweep_opening
 from emdist.report.summary import preparation_facts
 from emdist.report.sweep import SweepSummary, criterion_figure
@@ -79,12 +81,17 @@ class SweepJob(Job[SweepConfig, SweepSummary]):
         """Score all models in one read; store each, and the best as the run's result."""
         with self._stage("score"):
             scores = self.run.scores(self.criterion == "icl" and not self._minimises)
+            separations = (
+                separated_together(self.run.fits(), self.run.state().fits, self._listen)
+                if self.criterion in OF_LABELS
+                else ()
+            )
         found = self.run.fitted()
         names = [one.name for one in self.recipes]
         sections = [one.section for one in self.recipes]
         wanted = shown_criteria(self.criterion, sections)
         moments = self.run.survey().moments
-        self.rows = tuple(rows_of(names, sections, found, scores, wanted, moments))
+        self.rows = tuple(rows_of(names, sections, found, scores, wanted, moments, separations))
         self._weighed = doubts_about_weights(scores[0], self.criterion)
         self._save(
             {f"{MODELS}/{name}": index for index, name in enumerate(names)} | {"final": self.chosen}

@@ -1,7 +1,7 @@
 """Figures of a clustering, with scikit-learn's names, for rows and labels of any size.
 
-Without true labels, `silhouette_score`, `davies_bouldin_score` and `calinski_harabasz_score` say how
-compact and how separate clusters are; `evaluate` has all of them from two passes. With two
+Without true labels, `silhouette_score`, `davies_bouldin_score` and `calinski_harabasz_score` say
+how compact and how separate clusters are; `evaluate` has all of them from two passes. With two
 labellings of the same rows, `adjusted_rand_score` and others say how well they agree.
 
 Rows may be anything that estimators take. Labels may be an array in memory, a path or URL of a

@@ -9,13 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.composition.memory import check_result
-from emdist.errors import DtypeError, NotFoundError, ShapeError
+from emdist.errors import DtypeError, ShapeError
 from emdist.estimators.inputs import as_matrix, is_in_memory, is_polars, make_source
 from emdist.inputs.foreign import is_a
 from emdist.inputs.index_columns import without_index
 from emdist.interfaces import Engine, Source
-from emdist.jobs.open_labels import labels_at
-from emdist.quality.labels import HeldLabels, LabelArray, check_rows, stored_labels
+from emdist.jobs.evaluate import array_of_labels
+from emdist.quality.labels import (
+    ArrayLabelling,
+    HeldLabels,
+    LabelArray,
+    check_rows,
+    labels_in_group,
+    of_clusters,
+    stored_labels,
+)
 from emdist.settings.config import ReadingSection
 from emdist.settings.section import make_section
 from emdist.store.grids.grid_source import GridSource
@@ -42,13 +50,9 @@ def as_labels(labels: Any, name: str = "labels") -> LabelArray:
         If they are not whole numbers, or texts in memory.
     """
     if isinstance(labels, str | os.PathLike):
-        place = Location(os.fspath(labels))
-        try:
-            return stored_labels(reference(labels_at(place)).below("labels"))
-        except NotFoundError:
-            return stored_labels(reference(place))
+        return array_of_labels(Location(os.fspath(labels)))
     if is_a(labels, "zarr", "Group"):
-        return stored_labels(reference(labels).below("labels"))
+        return labels_in_group(reference(labels))
     if is_stored(labels):
         return stored_labels(reference(labels))
     fill = None
@@ -58,6 +62,8 @@ def as_labels(labels: Any, name: str = "labels") -> LabelArray:
         check_result(int(labels.size), 1)
     elif is_a(labels, "dask", "Array"):
         check_result(int(labels.size), 1)
+    if isinstance(labels, np.ma.MaskedArray) and np.ma.is_masked(labels):
+        raise DtypeError(f"{name} has masked values. Fill them with a label of their own.")
     return held_labels(np.asarray(labels), name, fill)
 
 
@@ -69,8 +75,6 @@ def held_labels(values: NDArray[Any], name: str, fill: int | None = None) -> Hel
     DtypeError, ShapeError
         If they are no labels.
     """
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise DtypeError(f"{name} has masked values. Fill them with a label of their own.")
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]  # A column, such as a data frame with one.
     if values.ndim == 0 or not values.size:
@@ -94,18 +98,26 @@ def held_labels(values: NDArray[Any], name: str, fill: int | None = None) -> Hel
 
 
 def _text_codes(values: NDArray[Any], name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    if values.dtype.kind == "O" and any(one is None or one != one for one in values.flat):
+        raise DtypeError(f"{name} has missing values; expected one label for each row.")
     try:
         told, codes = np.unique(values, return_inverse=True)
     except TypeError:
         raise DtypeError(
             f"{name} mixes texts, numbers or None; expected labels of one kind."
         ) from None
-    if values.dtype.kind == "O" and any(one is None or one != one for one in told):
-        raise DtypeError(f"{name} has missing values; expected one label for each row.")
     return told, codes
 
 
-def check_pair(source: Source, labels: LabelArray) -> None:
-    """Raise ShapeError unless there is one label for each row of `source`."""
+def as_labelling(labels: Any, source: Source) -> ArrayLabelling:
+    """Return what a user passes as labels of the rows of `source`.
+
+    Raises
+    ------
+    DataError
+        If they are no labels, or not one for each row.
+    """
+    found = as_labels(labels)
     grid = source.bounds.shape if isinstance(source, GridSource) else None
-    check_rows(labels, source.shape[0], grid)
+    check_rows(found, source.shape[0], grid)
+    return of_clusters(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,18 +12,15 @@ from emdist.estimators.inputs import make_engine
 from emdist.estimators.wording import in_parameters, level_of_caller
 from emdist.inputs.names import naming
 from emdist.interfaces import Engine, Floats, Source
-from emdist.metrics.arguments import as_labels, as_source, check_pair
+from emdist.metrics.arguments import as_labelling, as_source
 from emdist.prepare.learning import nothing_learned
 from emdist.prepare.making import make_steps
 from emdist.prepare.source import prepared
-from emdist.quality.clusters import ClusterMoments, ClusterStep, calinski_harabasz, davies_bouldin
-from emdist.quality.labels import LabelArray
-from emdist.quality.silhouettes import (
-    Silhouettes,
-    euclidean,
-    squared,
-    squared_samples,
-)
+from emdist.quality.clusters import ClusterMoments, ClusterStep, calinski_harabasz
+from emdist.quality.evaluation import Evaluation as Evaluation
+from emdist.quality.evaluation import evaluation
+from emdist.quality.labels import Labelling
+from emdist.quality.silhouettes import euclidean, squared, squared_samples
 
 Metric = Literal["euclidean", "sqeuclidean", "cosine"]
 _METRICS = ("euclidean", "sqeuclidean", "cosine")
@@ -34,7 +30,7 @@ _ALL_PAIRS = 50_000
 
 def _given(
     X: Any, labels: Any, metric: str, engine: Any, block_size: str | None
-) -> tuple[Source, LabelArray, Engine]:
+) -> tuple[Source, Labelling, Engine]:
     if metric not in _METRICS:
         raise ConfigError(
             f"metric={metric!r}; expected one of {', '.join(map(repr, _METRICS))}. For other "
@@ -42,8 +38,7 @@ def _given(
         )
     ready = make_engine(engine)
     source = as_source(X, ready, block_size)
-    found = as_labels(labels)
-    check_pair(source, found)
+    found = as_labelling(labels, source)
     if metric == "cosine":
         # Distances of rows of unit length are twice the cosine distances; zero rows are refused.
         source = prepared(
@@ -106,10 +101,10 @@ def silhouette_score(
         if metric != "euclidean":
             if sample_size is not None:
                 raise ConfigError(
-                    f"sample_size={sample_size}: metric={metric!r} is exact for all rows, and takes "
-                    "no sample."
+                    f"sample_size={sample_size}: metric={metric!r} is exact for all rows, and "
+                    "takes no sample."
                 )
-            return squared(source, found, ready).mean
+            return squared(source, found, ready, directions=metric == "cosine").mean
         size = _size(sample_size)
         result = euclidean(source, found, ready, size, _seed(random_state)).silhouettes
     if result.error and sample_size is None:
@@ -143,7 +138,7 @@ def silhouette_samples(
     source, found, ready = _given(X, labels, metric, engine, block_size)
     with naming(source):
         if metric != "euclidean":
-            return squared_samples(source, found, ready)
+            return squared_samples(source, found, ready, metric == "cosine")
         n = source.shape[0]
         if n > _ALL_PAIRS:
             raise ConfigError(
@@ -190,61 +185,11 @@ def davies_bouldin_score(
     return evaluate(X, labels, engine=engine, block_size=block_size).davies_bouldin
 
 
-def _moments(source: Source, labels: LabelArray, engine: Engine) -> ClusterMoments:
+def _moments(source: Source, labels: Labelling, engine: Engine) -> ClusterMoments:
     with naming(source):
         found: ClusterMoments = engine.map_reduce(ClusterStep(source, labels), range(len(source)))
     found.check_number()
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Figures of one clustering, all from the same two passes.
-
-    Attributes
-    ----------
-    silhouette : float
-        Mean silhouette for squared Euclidean distances.
-    davies_bouldin, calinski_harabasz : float
-        As the functions of these names return them.
-    labels : ndarray of shape (n_clusters,), int64
-        The labels that occur, in ascending order.
-    counts : ndarray of shape (n_clusters,)
-        The number of rows of each cluster.
-    silhouettes : ndarray of shape (n_clusters,)
-        The mean silhouette of each cluster.
-    means, deviations : ndarray of shape (n_clusters, n_features)
-        The mean of each cluster, and its standard deviation in each feature (over n, not n - 1).
-    n_left_out : int
-        The number of rows without a label.
-    """
-
-    silhouette: float
-    davies_bouldin: float
-    calinski_harabasz: float
-    labels: Any
-    counts: Any
-    silhouettes: Any
-    means: Any
-    deviations: Any
-    n_left_out: int
-
-
-def evaluation(found: Silhouettes) -> Evaluation:
-    """Return the figures that follow from silhouettes for squared distances."""
-    clusters = found.clusters
-    assert found.away is not None
-    return Evaluation(
-        found.mean,
-        davies_bouldin(clusters, found.away),
-        calinski_harabasz(clusters),
-        clusters.labels,
-        clusters.count.astype(np.int64),
-        found.of_clusters,
-        clusters.mean,
-        np.sqrt(clusters.squares / clusters.count[:, None]),
-        clusters.left_out,
-    )
 
 
 @in_parameters
@@ -262,7 +207,7 @@ def evaluate(
     """
     source, found, ready = _given(X, labels, "sqeuclidean", engine, block_size)
     with naming(source):
-        return evaluation(squared(source, found, ready))
+        return evaluation(source, found, ready)
 
 
 def _size(size: Any) -> int | None:

@@ -33,4 +33,6 @@ CentreInit: TypeAlias = Literal[
     "k-means++", "random", "k-means||", "kmeans", "standardised", "cleaned"
 ]
 Algorithm: TypeAlias = Literal["lloyd", "elkan"]
-Criterion: TypeAlias = Literal["bic", "aic", "icl", "bound", "calinski_harabasz", "elbow"]
+Criterion: TypeAlias = Literal[
+    "bic", "aic", "icl", "bound", "calinski_harabasz", "silhouette", "davies_bouldin", "elbow"
+]

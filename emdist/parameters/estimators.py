@@ -258,6 +258,8 @@ ESTIMATORS: Mapping[str, Parameter] = {
             "icl": "Integrated completed likelihood.",
             "bound": "Evidence lower bound.",
             "calinski_harabasz": "Variance between clusters by variance within.",
+            "silhouette": "Mean silhouette, for squared Euclidean distances: a heuristic.",
+            "davies_bouldin": "Davies-Bouldin index: a heuristic.",
             "elbow": "Where the objective bends: a heuristic.",
         },
     ),

@@ -134,6 +134,8 @@ RUNNING = {
             "icl": "Integrated completed likelihood.",
             "bound": "Evidence lower bound, for variational models.",
             "calinski_harabasz": "Variance between clusters by variance within.",
+            "silhouette": "Mean silhouette, for squared Euclidean distances: a heuristic.",
+            "davies_bouldin": "Davies-Bouldin index: a heuristic.",
             "elbow": "Where the objective bends: a heuristic.",
         },
         default="bic for mixtures, bound for variational models, icl for kmeans and kmedians.",

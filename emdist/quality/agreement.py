@@ -233,7 +233,7 @@ def adjusted_information(found: PairCounts, mean: Callable[[float, float], float
     rest = mean(_entropy(rows), _entropy(columns)) - expected
     tiny = float(np.finfo(np.float64).eps)
     rest = min(rest, -tiny) if rest < 0 else max(rest, tiny)
-    return (information - expected) / rest
+    return float((information - expected) / rest)
 
 
 def v_measure(found: PairCounts, beta: float = 1.0) -> tuple[float, float, float]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdist.errors import ShapeError
+from emdist.errors import DomainError, ShapeError
 from emdist.fit.survey import check_block
 from emdist.interfaces import Block, Floats, Source
 from emdist.kernels.tiles.silhouettes import moments
-from emdist.quality.labels import LabelArray, Labels, codes_of, distinct, labels_of
+from emdist.quality.labels import Labelling, Labels, codes_of, counted_labels, distinct
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,23 @@ class ClusterStep:
         The rows.
     labels
         Their labels.
+    directions
+        Whether rows are directions, so that a row of zeros is refused.
     """
 
     source: Source
-    labels: LabelArray
+    labels: Labelling
+    directions: bool = False
 
     def __call__(self, i: int) -> ClusterMoments:
         block = self.source.read(i)
-        x, values = rows_of(block), labels_of(self.labels, block)
+        x, values = rows_of(block), counted_labels(self.labels, block)
+        if self.directions and not (some := x.any(axis=1)).all():
+            row = block.named(int(block.local()[np.argmin(some)]))
+            raise DomainError(
+                f"{row[0].upper()}{row[1:]} has zeros only, and so no direction: its cosine "
+                "distance is not defined. Leave such rows out."
+            )
         known = distinct(values)
         d = self.source.shape[1]
         count, mean, squares = (np.zeros(len(known)), *np.zeros((2, len(known), d)))
@@ -113,7 +122,7 @@ class ClusterStep:
 
 def rows_of(block: Block) -> Floats:
     """Return the rows of a block that count, in float64; refuse NaN and infinity."""
-    check_block(block)
+    check_block(block, allows=lambda: False)
     x, _ = block.valid()
     return np.ascontiguousarray(x, np.float64)
 
@@ -147,4 +156,3 @@ def davies_bouldin(found: ClusterMoments, away: Floats) -> float:
         ratio[c] = 0.0
         worst[c] = ratio.max()
     return float(worst.mean()) if apart else 0.0
-

@@ -9,15 +9,26 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.errors import DtypeError, EmdistError, ShapeError
-from emdist.interfaces import Block
+from emdist.errors import CheckpointError, DtypeError, EmdistError, ShapeError
+from emdist.fit.assigned import assigned
+from emdist.interfaces import Block, Floats, Model, Numerics
 from emdist.store.chunks.zarr_thread import apart
+from emdist.store.labels.place import MARK
 from emdist.store.sources.diagnosis import Region, Request, diagnosed
 from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
 
 Labels: TypeAlias = NDArray[np.int64]
 #: The label of rows that are left out, in arrays that are read: no label of a cluster.
 LEFT_OUT = np.iinfo(np.int64).min
+#: The labels of noise, and of rows that are left out beside it, in groups of labels.
+_NOISE, _LEFT_OUT_BESIDE_NOISE = -1, -2
+
+
+class Labelling(Protocol):
+    """Gives the labels of the rows of a block."""
+
+    def of(self, block: Block) -> Labels:
+        """Return the labels of the rows of a block that count, (m,); `LEFT_OUT` for none."""
 
 
 class LabelArray(Protocol):
@@ -103,12 +114,15 @@ def _without(values: NDArray[Any], fill: int | None) -> Labels:
     found: Labels = values.astype(np.int64, copy=False)
     if fill is None:
         return found
-    return np.where(values == fill, LEFT_OUT, found)
+    kept: Labels = np.where(values == fill, LEFT_OUT, found)
+    return kept
 
 
 @apart
-def stored_labels(ref: ArrayRef) -> StoredLabels:
+def stored_labels(ref: ArrayRef, fill: int | None = None) -> StoredLabels:
     """Return the labels in a Zarr array, checked as far as its metadata allow.
+
+    `fill` is the number of rows that were left out; None stands for the attribute ``_FillValue``.
 
     Raises
     ------
@@ -123,10 +137,32 @@ def stored_labels(ref: ArrayRef) -> StoredLabels:
         )
     if not array.shape or 0 in array.shape:
         raise ShapeError(f"{ref} has the shape {array.shape}, and so no labels.")
-    fill = dict(array.attrs).get("_FillValue")
+    told = dict(array.attrs).get("_FillValue")
+    if fill is None and isinstance(told, int) and not isinstance(told, bool):
+        fill = told
     unit = array.shards[0] if array.shards else array.chunks[0]
-    known = int(fill) if isinstance(fill, int) and not isinstance(fill, bool) else None
-    return StoredLabels(ref.checked(array), tuple(array.shape), int(unit), known)
+    return StoredLabels(ref.checked(array), tuple(array.shape), int(unit), fill)
+
+
+@apart
+def labels_in_group(ref: ArrayRef) -> StoredLabels:
+    """Return the labels in a group that emdist wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not complete.
+    DataError
+        If the group has no labels.
+    """
+    mark = ref.open_group().attrs.get(MARK)
+    if not (isinstance(mark, dict) and mark.get("complete")):
+        raise CheckpointError(
+            f"The labels at {ref} are not complete, or emdist did not write them. Start the same "
+            "labelling again to complete them, or name the array of the labels."
+        )
+    own = ref.below("labels")
+    return stored_labels(own, int(open_checked(own).fill_value))
 
 
 def check_rows(labels: LabelArray, rows: int, grid: Sequence[int] | None) -> None:
@@ -146,7 +182,66 @@ def check_rows(labels: LabelArray, rows: int, grid: Sequence[int] | None) -> Non
     )
 
 
-def labels_of(labels: LabelArray, block: Block) -> Labels:
+@dataclass(frozen=True)
+class ArrayLabelling:
+    """Labels in an array.
+
+    Attributes
+    ----------
+    array
+        The labels, one for each row.
+    noise
+        A label that is no cluster, or None: its rows are left out.
+    """
+
+    array: LabelArray
+    noise: int | None = None
+
+    def of(self, block: Block) -> Labels:
+        found = _labels_of(self.array, block)
+        return _without(found, self.noise)
+
+
+@dataclass(frozen=True)
+class ModelLabelling:
+    """Labels that a model gives, computed where they are needed.
+
+    Attributes
+    ----------
+    model, params, origin, numerics
+        The model as a pass uses it.
+    """
+
+    model: Model[Any]
+    params: Any
+    origin: Floats
+    numerics: Numerics
+
+    def of(self, block: Block) -> Labels:
+        found = assigned(self.model, block, self.params, self.origin, self.numerics).labels
+        return _without(found, _NOISE)
+
+
+def of_clusters(labels: LabelArray) -> ArrayLabelling:
+    """Return the labels of clusters: without noise, where emdist wrote labels of a model with it.
+
+    Rows that are left out have the label -2 there, and -1 elsewhere.
+    """
+    fill = getattr(labels, "fill", None)
+    return ArrayLabelling(labels, _NOISE if fill == _LEFT_OUT_BESIDE_NOISE else None)
+
+
+def counted_labels(labelling: Labelling, block: Block) -> Labels:
+    """Return the labels of the rows of a block that count, without rows of weight 0: (m,)."""
+    found = labelling.of(block)
+    _, weight = block.valid()
+    if weight is None:
+        return found
+    kept: Labels = np.where(weight > 0, found, LEFT_OUT)
+    return kept
+
+
+def _labels_of(labels: LabelArray, block: Block) -> Labels:
     """Return the labels of the rows of a block that count: (m,)."""
     if block.box is not None and labels.shape == block.box.shape and len(labels.shape) > 1:
         found = labels.read(block.box.region, block.index).reshape(-1)
@@ -176,11 +271,11 @@ def codes_of(values: Labels, known: Labels) -> NDArray[np.int64]:
     if high - low < 1 << 20:
         table = np.full(high - low + 1, -1, np.int64)
         table[known - low] = np.arange(len(known))
-        found = table[np.where(out, low, values) - low]
+        codes: NDArray[np.int64] = table[np.where(out, low, values) - low]
     else:
-        found = np.searchsorted(known, values).astype(np.int64)
-    found[out] = -1
-    return found
+        codes = np.searchsorted(known, values).astype(np.int64)
+    codes[out] = -1
+    return codes
 
 
 def distinct(values: Labels) -> Labels:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emdist.composition.model import CENTRES, free_parameters, kind_of
-from emdist.fit.criteria import CRITERIA, Judged
+from emdist.fit.criteria import CRITERIA, OF_LABELS, Judged
 from emdist.fit.fitted import Fitted
 from emdist.fit.moments import Moments
 from emdist.fit.state import Status
 from emdist.fit.together.sweep import Score
 from emdist.quality.doubts import Doubt, degenerate, mean_floor, weighed
+from emdist.quality.separation import Separation
 from emdist.settings.config import ModelSection
 
 
@@ -58,7 +59,13 @@ class Row:
     degenerate: tuple[int, ...] = ()
 
 
-def judged(section: ModelSection, fitted: Fitted, score: Score, moments: Moments) -> Judged:
+def judged(
+    section: ModelSection,
+    fitted: Fitted,
+    score: Score,
+    moments: Moments,
+    separation: Separation | None = None,
+) -> Judged:
     """Return what criteria are computed from; `moments` are those of the data."""
     k = fitted.n_components
     mixture = section.name not in CENTRES
@@ -75,6 +82,7 @@ def judged(section: ModelSection, fitted: Fitted, score: Score, moments: Moments
         float(moments.cells.sum()),
         fitted.n_features,
         score.count,
+        *(() if separation is None else (separation.silhouette, separation.davies_bouldin)),
     )
 
 
@@ -93,10 +101,18 @@ def rows_of(
     scores: Sequence[Score],
     wanted: Sequence[str],
     moments: Moments,
+    separations: Sequence[Separation] = (),
 ) -> list[Row]:
-    """Return a row for each model, with the `wanted` criteria; `moments` are those of the data."""
+    """Return a row for each model, with the `wanted` criteria; `moments` are those of the data.
+
+    `separations` are those of the models, if a wanted criterion follows from labels.
+    """
     each = list(zip(sections, found, scores, strict=True))
-    known = [judged(section, fitted, score, moments) for section, fitted, score in each]
+    beside: Sequence[Separation | None] = separations or [None] * len(each)
+    known = [
+        judged(section, fitted, score, moments, other)
+        for (section, fitted, score), other in zip(each, beside, strict=True)
+    ]
     values = {name: CRITERIA[name].values(known) for name in wanted}
     return [
         Row(
@@ -121,6 +137,8 @@ def shown_criteria(criterion: str, sections: Sequence[ModelSection]) -> list[str
     kinds = {kind_of(section) for section in sections}
     free = {"mixture": ["bic", "aic"], "kmeans": ["icl", "calinski_harabasz"]}
     beside = free.get(kinds.pop(), []) if len(kinds) == 1 else []
+    if criterion in OF_LABELS:
+        beside = [*beside, *sorted(OF_LABELS)]
     return [criterion, *(name for name in beside if name != criterion)]
 
 
@@ -228,8 +246,9 @@ def _floor_doubts(
 def _edge_doubts(best: Row, own: Sequence[Row], criterion: str, naming: Naming) -> Iterator[Doubt]:
     """Yield a doubt if the best number of components is the first or last tried for its group."""
     sizes = sorted({row.n_components for row in own})
-    k, heuristic = best.n_components, CRITERIA[criterion].heuristic
-    if heuristic or len(sizes) < 2 or k == 1 or sizes[0] < k < sizes[-1]:
+    k = best.n_components
+    least = 2 if criterion in OF_LABELS else 1  # No criterion of labels is defined for one.
+    if criterion == "elbow" or len(sizes) < 2 or k <= least or sizes[0] < k < sizes[-1]:
         return  # An elbow cannot be at an end: the ends of the curve lie on its chord.
     end, other = ("largest", "more") if k == sizes[-1] else ("smallest", "fewer")
     wider = f"up to {2 * k}" if k == sizes[-1] else f"down to {max(1, k // 2)}"

@@ -10,6 +10,7 @@ rows are compared with all rows.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Engine, Floats, Source
 from emdist.kernels.tiles.silhouettes import squared_silhouettes, summed_distances
 from emdist.quality.clusters import ClusterMoments, ClusterStep, rows_of
-from emdist.quality.labels import LabelArray, codes_of, labels_of
+from emdist.quality.labels import Labelling, codes_of, counted_labels
 from emdist.sums import Sums
 
 #: Names the stream of random numbers by which rows are chosen.
@@ -84,18 +85,17 @@ class SilhouetteStep:
     """
 
     source: Source
-    labels: LabelArray
+    labels: Labelling
     clusters: ClusterMoments
 
     def __call__(self, i: int) -> Sums:
         codes, found, away = self.of_rows(i)[1:]
         k, has = len(self.clusters.labels), codes >= 0
-        count = np.bincount(codes[has], minlength=k).astype(np.float64)
         return Sums(
             {
-                "sums": np.bincount(codes[has], found[has], minlength=k),
-                "away": np.bincount(codes[has], away[has], minlength=k),
-                "counts": count,
+                "sums": _by_cluster(codes[has], found[has], k),
+                "away": _by_cluster(codes[has], away[has], k),
+                "counts": _by_cluster(codes[has], None, k),
             }
         )
 
@@ -103,7 +103,7 @@ class SilhouetteStep:
         """Return numbers, clusters, silhouettes and distances to the means of a block's rows."""
         block = self.source.read(i)
         x = rows_of(block)
-        codes = codes_of(labels_of(self.labels, block), self.clusters.labels)
+        codes = codes_of(counted_labels(self.labels, block), self.clusters.labels)
         found, away = np.empty((2, len(x)))
         c = self.clusters
         squared_silhouettes(x, codes, c.count, c.mean, c.spread, found, away)
@@ -111,8 +111,8 @@ class SilhouetteStep:
 
 
 @dataclass(frozen=True)
-class RowValues:
-    """A number for each of some rows.
+class Numbered:
+    """Numbers of rows, with a value for each; two of them are added by joining.
 
     Attributes
     ----------
@@ -123,8 +123,8 @@ class RowValues:
     rows: tuple[NDArray[np.int64], ...]
     values: tuple[Floats, ...]
 
-    def __add__(self, other: RowValues) -> RowValues:
-        return RowValues(self.rows + other.rows, self.values + other.values)
+    def __add__(self, other: Numbered) -> Numbered:
+        return Numbered(self.rows + other.rows, self.values + other.values)
 
     def in_order(self) -> Floats:
         """Return the values in the order of the rows."""
@@ -139,24 +139,36 @@ class SampleStep:
 
     step: SilhouetteStep
 
-    def __call__(self, i: int) -> RowValues:
+    def __call__(self, i: int) -> Numbered:
         rows, _, found, _ = self.step.of_rows(i)
-        return RowValues((rows,), (found,))
+        return Numbered((rows,), (found,))
 
 
-def squared(source: Source, labels: LabelArray, engine: Engine) -> Silhouettes:
-    """Return exact silhouettes of all rows, for squared Euclidean distances: two passes."""
+def squared(
+    source: Source,
+    labels: Labelling,
+    engine: Engine,
+    done: Callable[[int], None] | None = None,
+    directions: bool = False,
+) -> Silhouettes:
+    """Return exact silhouettes of all rows, for squared Euclidean distances: two passes.
+
+    `done` is called with the number of blocks that a pass has finished; `directions` says that
+    rows of zeros are refused.
+    """
     every = range(len(source))
-    clusters = engine.map_reduce(ClusterStep(source, labels), every)
+    clusters = engine.map_reduce(ClusterStep(source, labels, directions), every, done)
     clusters.check_number()
-    found = engine.map_reduce(SilhouetteStep(source, labels, clusters), every)
+    found = engine.map_reduce(SilhouetteStep(source, labels, clusters), every, done)
     return Silhouettes(clusters, found["sums"], found["counts"], found["away"])
 
 
-def squared_samples(source: Source, labels: LabelArray, engine: Engine) -> Floats:
+def squared_samples(
+    source: Source, labels: Labelling, engine: Engine, directions: bool = False
+) -> Floats:
     """Return the silhouette of each row, for squared Euclidean distances; NaN without a label."""
     every = range(len(source))
-    clusters = engine.map_reduce(ClusterStep(source, labels), every)
+    clusters = engine.map_reduce(ClusterStep(source, labels, directions), every)
     clusters.check_number()
     task = SampleStep(SilhouetteStep(source, labels, clusters))
     return engine.map_reduce(task, every).in_order()
@@ -186,13 +198,13 @@ class ChoiceStep:
     """The task that computes moments of clusters of one block, and chooses rows of it."""
 
     source: Source
-    labels: LabelArray
+    labels: Labelling
     size: int
     seed: int
 
     def __call__(self, i: int) -> Choice:
         block = self.source.read(i)
-        x, values = rows_of(block), labels_of(self.labels, block)
+        x, values = rows_of(block), counted_labels(self.labels, block)
         known = ClusterStep(self.source, self.labels)(i)
         codes = codes_of(values, known.labels)
         has = codes >= 0
@@ -208,13 +220,13 @@ class DistanceStep:
     """The task that sums the distances of chosen rows to the rows of one block, by cluster."""
 
     source: Source
-    labels: LabelArray
+    labels: Labelling
     clusters: ClusterMoments
     chosen: Floats
 
     def __call__(self, i: int) -> Sums:
         block = self.source.read(i)
-        codes = codes_of(labels_of(self.labels, block), self.clusters.labels)
+        codes = codes_of(counted_labels(self.labels, block), self.clusters.labels)
         out = np.zeros((len(self.clusters.labels), self.chosen.shape[1]))
         summed_distances(rows_of(block), codes, self.chosen, out)
         return Sums({"sums": out})
@@ -245,7 +257,7 @@ class EuclideanFound:
 
 
 def euclidean(
-    source: Source, labels: LabelArray, engine: Engine, size: int | None, seed: int
+    source: Source, labels: Labelling, engine: Engine, size: int | None, seed: int
 ) -> EuclideanFound:
     """Return silhouettes for Euclidean distances of `size` rows, each compared with all rows.
 
@@ -264,8 +276,8 @@ def euclidean(
         size = sample_size_of(clusters.rows, d, k)
     if size * k * 8 > _SUMS and size > 1:
         raise ConfigError(
-            f"sample_size={size:,} with {k:,} clusters needs {size * k * 8 / 2**30:.1f} GiB. Use at "
-            f"most {_SUMS // (8 * k):,}, or metric='sqeuclidean', which takes no sample."
+            f"sample_size={size:,} with {k:,} clusters needs {size * k * 8 / 2**30:.1f} GiB. Use "
+            f"at most {_SUMS // (8 * k):,}, or metric='sqeuclidean', which takes no sample."
         )
     rows, _, _ = found.sample.first(size + 1).rows()
     codes = np.searchsorted(clusters.labels, np.ascontiguousarray(rows[:, -1]).view(np.int64))
@@ -294,5 +306,10 @@ def _summed(clusters: ClusterMoments, codes: NDArray[np.int64], values: Floats) 
     error = 0.0 if m == n else math.nan
     if 1 < m < n:
         error = float(values.std(ddof=1)) * math.sqrt((1 - m / n) / m)
-    counts = np.bincount(codes, minlength=k).astype(np.float64)
-    return Silhouettes(clusters, np.bincount(codes, values, minlength=k), counts, None, error)
+    counts = _by_cluster(codes, None, k)
+    return Silhouettes(clusters, _by_cluster(codes, values, k), counts, None, error)
+
+
+def _by_cluster(codes: NDArray[np.int64], values: Floats | None, k: int) -> Floats:
+    """Return the sums of `values`, or the number of rows, of each of `k` clusters."""
+    return np.bincount(codes, values, minlength=k).astype(np.float64)

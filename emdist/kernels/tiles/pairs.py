@@ -20,7 +20,7 @@ def count_pairs(a: Array, b: Array, low_a: Any, low_b: Any, out: Array) -> None:
 
 
 @jit
-def expected_information(rows: Array, columns: Array, total: Any, factorials: Array) -> float:
+def expected_information(rows: Array, columns: Array, total: Any, factorials: Array) -> Any:
     """Return the expected mutual information of two random partitions with these sizes, in nats.
 
     Vinh, Epps and Bailey 2010, "Information theoretic measures for clusterings comparison", JMLR
@@ -60,7 +60,7 @@ def expected_information(rows: Array, columns: Array, total: Any, factorials: Ar
 
 
 @jit
-def _log_factorial(n: Any, factorials: Array) -> float:
+def _log_factorial(n: Any, factorials: Array) -> Any:
     if n < factorials.shape[0]:
         return factorials[int(n)]
     inverse = 1.0 / n
