@@ -221,15 +221,10 @@ def default_criterion(kinds: Sequence[Kind]) -> str:
     for name in fitting:
         if not CRITERIA[name].heuristic:
             return name
-    if fitting:
-        raise ConfigError(
-            "Only a heuristic can compare these models, because they have no likelihood or "
-            "different ones. Run one sweep for each kind of model, or set sweep.criterion to "
-            f"{' or '.join(map(repr, fitting))} to let the heuristic choose."
-        )
     raise ConfigError(
-        f"The sweep has models of the kinds {', '.join(sorted(set(kinds)))}, which no criterion "
-        "can compare. Run one sweep for each kind: mixtures, posteriors and models with centres."
+        "Only a heuristic can compare these models, because they have no likelihood or "
+        "different ones. Run one sweep for each kind of model, or set sweep.criterion to "
+        f"{' or '.join(map(repr, fitting))} to let the heuristic choose."
     )
 
 

@@ -19,7 +19,7 @@ from emdist.prepare.source import prepared
 from emdist.quality.clusters import ClusterMoments, ClusterStep, calinski_harabasz
 from emdist.quality.evaluation import Evaluation as Evaluation
 from emdist.quality.evaluation import evaluation
-from emdist.quality.labels import Labelling
+from emdist.quality.labels import LabelGiver
 from emdist.quality.silhouettes import euclidean, squared, squared_samples
 
 Metric = Literal["euclidean", "sqeuclidean", "cosine"]
@@ -30,7 +30,7 @@ _ALL_PAIRS = 50_000
 
 def _given(
     X: Any, labels: Any, metric: str, engine: Any, block_size: str | None
-) -> tuple[Source, Labelling, Engine]:
+) -> tuple[Source, LabelGiver, Engine]:
     if metric not in _METRICS:
         raise ConfigError(
             f"metric={metric!r}; expected one of {', '.join(map(repr, _METRICS))}. For other "
@@ -185,7 +185,7 @@ def davies_bouldin_score(
     return evaluate(X, labels, engine=engine, block_size=block_size).davies_bouldin
 
 
-def _moments(source: Source, labels: Labelling, engine: Engine) -> ClusterMoments:
+def _moments(source: Source, labels: LabelGiver, engine: Engine) -> ClusterMoments:
     with naming(source):
         found: ClusterMoments = engine.map_reduce(ClusterStep(source, labels), range(len(source)))
     found.check_number()

@@ -11,7 +11,7 @@ from emdist.errors import DomainError, ShapeError
 from emdist.fit.survey import check_block
 from emdist.interfaces import Block, Floats, Source
 from emdist.kernels.tiles.silhouettes import moments
-from emdist.quality.labels import Labelling, Labels, codes_of, counted_labels, distinct
+from emdist.quality.labels import LabelGiver, Labels, codes_of, counted_labels, distinct
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class ClusterStep:
     """
 
     source: Source
-    labels: Labelling
+    labels: LabelGiver
     directions: bool = False
 
     def __call__(self, i: int) -> ClusterMoments:

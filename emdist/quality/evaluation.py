@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emdist.interfaces import Engine, Floats, Source
 from emdist.quality.clusters import calinski_harabasz, davies_bouldin
-from emdist.quality.labels import Labelling, Labels
+from emdist.quality.labels import LabelGiver, Labels
 from emdist.quality.silhouettes import squared
 
 
@@ -49,7 +49,7 @@ class Evaluation:
 
 def evaluation(
     source: Source,
-    labels: Labelling,
+    labels: LabelGiver,
     engine: Engine,
     done: Callable[[int], None] | None = None,
 ) -> Evaluation:

@@ -24,7 +24,7 @@ LEFT_OUT = np.iinfo(np.int64).min
 _NOISE, _LEFT_OUT_BESIDE_NOISE = -1, -2
 
 
-class Labelling(Protocol):
+class LabelGiver(Protocol):
     """Gives the labels of the rows of a block."""
 
     def of(self, block: Block) -> Labels:
@@ -231,7 +231,7 @@ def of_clusters(labels: LabelArray) -> ArrayLabelling:
     return ArrayLabelling(labels, _NOISE if fill == _LEFT_OUT_BESIDE_NOISE else None)
 
 
-def counted_labels(labelling: Labelling, block: Block) -> Labels:
+def counted_labels(labelling: LabelGiver, block: Block) -> Labels:
     """Return the labels of the rows of a block that count, without rows of weight 0: (m,)."""
     found = labelling.of(block)
     _, weight = block.valid()

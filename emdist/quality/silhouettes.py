@@ -22,7 +22,7 @@ from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Engine, Floats, Source
 from emdist.kernels.tiles.silhouettes import squared_silhouettes, summed_distances
 from emdist.quality.clusters import ClusterMoments, ClusterStep, rows_of
-from emdist.quality.labels import Labelling, codes_of, counted_labels
+from emdist.quality.labels import LabelGiver, codes_of, counted_labels
 from emdist.sums import Sums
 
 #: Names the stream of random numbers by which rows are chosen.
@@ -85,7 +85,7 @@ class SilhouetteStep:
     """
 
     source: Source
-    labels: Labelling
+    labels: LabelGiver
     clusters: ClusterMoments
 
     def __call__(self, i: int) -> Sums:
@@ -146,7 +146,7 @@ class SampleStep:
 
 def squared(
     source: Source,
-    labels: Labelling,
+    labels: LabelGiver,
     engine: Engine,
     done: Callable[[int], None] | None = None,
     directions: bool = False,
@@ -164,7 +164,7 @@ def squared(
 
 
 def squared_samples(
-    source: Source, labels: Labelling, engine: Engine, directions: bool = False
+    source: Source, labels: LabelGiver, engine: Engine, directions: bool = False
 ) -> Floats:
     """Return the silhouette of each row, for squared Euclidean distances; NaN without a label."""
     every = range(len(source))
@@ -198,7 +198,7 @@ class ChoiceStep:
     """The task that computes moments of clusters of one block, and chooses rows of it."""
 
     source: Source
-    labels: Labelling
+    labels: LabelGiver
     size: int
     seed: int
 
@@ -220,7 +220,7 @@ class DistanceStep:
     """The task that sums the distances of chosen rows to the rows of one block, by cluster."""
 
     source: Source
-    labels: Labelling
+    labels: LabelGiver
     clusters: ClusterMoments
     chosen: Floats
 
@@ -257,7 +257,7 @@ class EuclideanFound:
 
 
 def euclidean(
-    source: Source, labels: Labelling, engine: Engine, size: int | None, seed: int
+    source: Source, labels: LabelGiver, engine: Engine, size: int | None, seed: int
 ) -> EuclideanFound:
     """Return silhouettes for Euclidean distances of `size` rows, each compared with all rows.
 
