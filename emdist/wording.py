@@ -27,6 +27,7 @@ OPTIONS: Mapping[str, str] = {
     "data.samples": "--samples",
     "data.features": "--features",
     "data.select": "--select",
+    "data.select_rows": "--select-rows",
     "data.where": "--where",
     "data.non_finite": "--non-finite",
     "ingest.columns": "--column",
@@ -69,7 +70,8 @@ PARAMETERS: Mapping[str, str] = {
 #: The keys that messages can name, by section. All others are left alone: `data.zarr` is a file.
 KEYS: Mapping[str, str] = {
     "data": "path array weights storage_options block_size "
-    "missing_chunks corrupt_chunks non_finite decode variables samples features select where",
+    "missing_chunks corrupt_chunks non_finite decode variables samples features select where "
+    "select_rows",
     "ingest": "source columns weight_column dtype rows_per_chunk overwrite",
     "model": "name n_components assignment assignment_options weights weights_options noise "
     "options uniform_weights precision min_weight missing dissimilarity dissimilarity_options",

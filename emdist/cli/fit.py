@@ -34,7 +34,16 @@ from emdist.cli.options import (
     with_steps,
 )
 from emdist.cli.repeat import repeat_run
-from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import (
+    Features,
+    NonFinite,
+    Samples,
+    Select,
+    SelectRows,
+    Variables,
+    Where,
+    rows_settings,
+)
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
 from emdist.report.answer import RESUMES, mode_of, reported
@@ -48,6 +57,7 @@ def fit(
     features: Features = None,
     select: Select = None,
     where: Where = None,
+    select_rows: SelectRows = None,
     non_finite: NonFinite = None,
     model: ModelName = None,
     k: Components = None,
@@ -93,6 +103,7 @@ def fit(
         given = {
             "data.path": data,
             **rows_settings(variables, samples, features, select, where, non_finite),
+            "data.select_rows": select_rows,
             "data.weights": weights,
             "model.name": model,
             "model.n_components": k,

@@ -73,6 +73,15 @@ Features = Annotated[list[str] | None, _features("all others")]
 Select = Annotated[list[str] | None, _select("everything")]
 Where = Annotated[list[str] | None, _where("no condition")]
 
+SelectRows = Annotated[
+    str | None,
+    typer.Option(
+        "--select-rows",
+        metavar="FIRST:LAST",
+        rich_help_panel=ROWS,
+        help=help_of("data.select_rows"),
+    ),
+]
 NonFinite = Annotated[str | None, _non_finite("raise")]
 
 #: The same options of `emdist label`, for new data.

@@ -33,7 +33,16 @@ from emdist.cli.options import (
     run_settings,
     with_steps,
 )
-from emdist.cli.rows import Features, NonFinite, Samples, Select, Variables, Where, rows_settings
+from emdist.cli.rows import (
+    Features,
+    NonFinite,
+    Samples,
+    Select,
+    SelectRows,
+    Variables,
+    Where,
+    rows_settings,
+)
 from emdist.cli.running import run_job
 from emdist.errors import ConfigError
 from emdist.parameters.configuration import help_of
@@ -94,6 +103,7 @@ def sweep(
     features: Features = None,
     select: Select = None,
     where: Where = None,
+    select_rows: SelectRows = None,
     non_finite: NonFinite = None,
     k: Numbers = None,
     models: Models = None,
@@ -135,6 +145,7 @@ def sweep(
         given = {
             "data.path": data,
             **rows_settings(variables, samples, features, select, where, non_finite),
+            "data.select_rows": select_rows,
             "sweep.n_components": k,
             "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,

@@ -61,6 +61,7 @@ def make_source(section: DataSection) -> Source:
         non_finite=section.non_finite,
         corrupt=section.corrupt_chunks,
         decode=section.decode,
+        rows=section.select_rows,
     )
 
 

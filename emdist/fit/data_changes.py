@@ -14,7 +14,7 @@ from emdist.fit.survey import Survey
 from emdist.interfaces import Source
 from emdist.store.runs.codec import encode
 from emdist.store.runs.run_folder import RunFolder
-from emdist.store.runs.run_record import differences
+from emdist.store.runs.run_record import differences, grown
 from emdist.store.sources.stamps import Stamped
 
 #: Relative tolerance: other kinds of CPU round sums differently in their last digits.
@@ -41,12 +41,13 @@ def check_unwritten(source: Source, before: Mapping[str, str]) -> None:
 
 def check_record(source: Source, record: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Raise RunMismatchError if size, number or sampled bytes of files differ from the record."""
-    lines = differences(record.get("data"), dict(source.fingerprint()), "data")
+    present = dict(source.fingerprint())
+    lines = differences(record.get("data"), present, "data")
     found = stamps(source)
     if known and known.get("sizes") != found.get("sizes"):
         lines.append("data: the size of a file changed")
     if lines:
-        raise _changed("\n".join(f"  {line}" for line in lines))
+        raise _changed("\n".join(f"  {line}" for line in lines), grown(record, {"data": present}))
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,9 @@ def _equal(a: Any, b: Any) -> bool:
     return bool(np.allclose(a, b, rtol=_ROUNDING, atol=_ROUNDING * scale, equal_nan=True))
 
 
-def _changed(what: str) -> RunMismatchError:
+def _changed(what: str, remedy: str = "") -> RunMismatchError:
+    remedy = remedy or "Restore the data, or start a new run with another run.key."
     return RunMismatchError(
         f"The data changed during the run or after it:\n{what}\nThe checkpoints belong to the "
-        "data as they were. Restore the data, or start a new run with another run.key."
+        f"data as they were. {remedy}"
     )

@@ -30,7 +30,7 @@ from emdist.store.runs.sealed import MANIFEST_LIMIT
 #: The value of ``fit.from`` that stands for the newest finished run.
 LATEST = "latest"
 #: Settings of data that may differ between a run and the `LATEST` one that it starts from.
-_ROWS = ("select", "block_size", "weights", "where")
+_ROWS = ("select_rows", "select", "block_size", "weights", "where")
 #: What is recorded of the model that a run started from.
 RECORD = "from"
 

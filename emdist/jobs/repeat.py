@@ -11,6 +11,7 @@ from emdist.fit.events import Listener, unheard
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import labels_location
 from emdist.jobs.records import load_fitted, recorded_config
+from emdist.jobs.row_ranges import ROWS
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config, make_config
 from emdist.store.labels.place import MARK
@@ -61,6 +62,8 @@ def repetition(run: Location, given: Mapping[str, Any]) -> Config:
             "out, or fit without --repeat."
         )
     values: dict[str, Any] = {name: dict(config[name]) for name in _FIXED}
+    if ROWS in record:
+        values["data"]["select_rows"] = record[ROWS]
     if "from_sha256" in config:
         values["fit"]["from"] = str(run.child(FROM))
     if "prepare" in config:

@@ -27,6 +27,7 @@ from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.origin import RECORD, Origin, accepted, find_origin
 from emdist.jobs.records import moved, record
+from emdist.jobs.row_ranges import ROWS, rows_of_run
 from emdist.jobs.sweep import SweepJob
 from emdist.jobs.turns import turn
 from emdist.jobs.warming import share_kernels
@@ -82,8 +83,8 @@ def open_job(
     kind: type[Job[Any, Any]] = SweepJob if isinstance(config, SweepConfig) else FitJob
     recipes = recipes_of(config)
     bring_data(config, listen)
-    source = make_source(config.data)
     location = run_location(config, key)
+    source = make_source(rows_of_run(config, location, listen))
     target = labels_location(config, location, kind.own)
     ready = planned(source, config.steps)
     origin = find_origin(config, location, source, listen)
@@ -105,6 +106,8 @@ def open_job(
     found = record(config, source, given, None if origin is None else origin.sha256)
     if origin is not None:
         found[RECORD] = origin.record()
+    if (rows := getattr(source, "selected_rows", None)) is not None:
+        found[ROWS] = rows
     identity = identity_of(found)
     folder = RunFolder(location)
     if config.run.extend:

@@ -70,6 +70,13 @@ LAYOUT = {
         "{values: [...]}, or {index: ...} for positions.",
         default="Everything.",
     ),
+    "data.select_rows": Parameter(
+        "str",
+        "Rows to read, as a slice of the first sample dimension: '500000:' or ':500000'. 'new' "
+        "stands for the rows that the labels at labels.path do not have yet.",
+        "Use it if data grow: docs/growing.md describes it.",
+        default="All rows.",
+    ),
     "data.where": Parameter(
         "list of dict",
         "Conditions on variables that a row must meet, such as {variable: landmask, equals: 0}; "

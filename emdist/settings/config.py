@@ -30,11 +30,11 @@ from emdist.inputs.validation import (
 from emdist.parameters.choices import IfRunning, OutputName
 from emdist.prepare.base import PrepareStep
 from emdist.prepare.making import make_steps, steps_as_config
+from emdist.settings.data import NEW_ROWS, without_layout
 from emdist.settings.data import DataSection as DataSection
 from emdist.settings.data import IngestSection as IngestSection
 from emdist.settings.data import NewDataSection as NewDataSection
 from emdist.settings.data import ReadingSection as ReadingSection
-from emdist.settings.data import without_layout
 from emdist.settings.model import ASSIGNMENTS as ASSIGNMENTS
 from emdist.settings.model import DISSIMILARITIES as DISSIMILARITIES
 from emdist.settings.model import FAMILIES as FAMILIES
@@ -222,6 +222,22 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _new_rows(self) -> Self:
+        """Refuse settings that do not go with ``data.select_rows: new``."""
+        if self.data.select_rows == NEW_ROWS and self.labels.path is None:
+            raise ValueError(
+                "data.select_rows 'new' stands for the rows that the labels at labels.path do not "
+                "have yet. Set labels.path, or give the rows, as in '500000:'."
+            )
+        if self.data.select_rows == NEW_ROWS and self.labels.write:
+            raise ValueError(
+                "data.select_rows is 'new', so the labels at labels.path are of other rows and of "
+                "an earlier model. Set labels.write to 'false', and label the new rows afterwards "
+                "by `emdist label --append`."
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
         """Return the part that decides the result, which is compared with a run folder's."""
         data = self.data.model_dump(exclude={"storage_options"})
@@ -233,6 +249,8 @@ class Config(Section):
         # it changes is in the data's fingerprint.
         if data["decode"] == "cf":
             del data["decode"]
+        if data["select_rows"] is None:
+            del data["select_rows"]
         data = without_layout(data)
         prepare = {"prepare": self.prepare} if self.prepare else {}
         fit = self.fit.model_dump(exclude={"from"} if self.fit.origin is None else None)

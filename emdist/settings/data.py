@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
@@ -19,6 +20,8 @@ from emdist.inputs.validation import parse_bytes, size
 from emdist.settings.section import Secrets, Section
 from emdist.wording import worded
 
+#: The value of ``select_rows`` for the rows that the labels at labels.path do not have yet.
+NEW_ROWS = "new"
 #: The settings that say how rows are made of variables with named dimensions.
 LAYOUT = ("variables", "samples", "features", "select", "where")
 
@@ -106,8 +109,26 @@ class PlaceSection(Section):
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 
+def _rows(text: str) -> str:
+    """Return the rows as a slice ``first:last``, or ``new``; ValueError for anything else."""
+    found = re.fullmatch(r"\s*([+-]?\d*)\s*:\s*([+-]?\d*)\s*", text)
+    if text.strip() == NEW_ROWS or found is None:
+        if text.strip() != NEW_ROWS:
+            raise ValueError(
+                f"expected rows such as '500000:' or ':500000', or 'new', got {text[:40]!r}"
+            )
+        return NEW_ROWS
+    return f"{found[1]}:{found[2]}"
+
+
+#: Rows as a slice, or `NEW_ROWS`.
+Rows = Annotated[str, AfterValidator(_rows)]
+
+
 class DataSection(ReadingSection, PlaceSection):
     """This section says which data are clustered, and how they are read."""
+
+    select_rows: Rows | None = None
 
     @property
     def names_weights(self) -> bool:
@@ -130,6 +151,7 @@ class NewDataSection(_LayoutKeys, PlaceSection):
     features: list[str] | None = None
     select: dict[str, Any] | None = None
     where: list[dict[str, Any]] | None = None
+    select_rows: Rows | None = None
 
     def read_as(self, reading: ReadingSection) -> DataSection:
         """Return the section with values of `reading` for all that it leaves open.

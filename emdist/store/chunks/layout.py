@@ -22,6 +22,9 @@ from zarr.core.sync import sync
 #: Half-open row ranges, ascending and disjoint.
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
 
+#: Rows of an array that grows: the axis along which it does, the first row, and the last plus 1.
+RowRange: TypeAlias = tuple[int, int, int]
+
 #: How many objects enter the fingerprint, and how many of the first and last bytes of each.
 #: Checksums are among the last bytes.
 _SAMPLED = 16
@@ -73,6 +76,23 @@ def chunk_keys(array: zarr.Array[Any]) -> set[str]:
 
     names = (name.removeprefix(prefix) for name in sync(collect(array.store.list_prefix(prefix))))
     return {name for name in names if is_chunk(name)}
+
+
+def is_within(array: zarr.Array[Any], rows: RowRange | None) -> Callable[[str], bool]:
+    """Return a function that says whether the key of an object has values of these rows only.
+
+    Where the rows end within an object, it is left out: it is written again when the array grows.
+    """
+    if rows is None:
+        return lambda key: True
+    axis, start, stop = rows
+    unit = unit_shape(array)[axis]
+
+    def within(key: str) -> bool:
+        at = int(re.findall(r"\d+", key)[axis]) * unit
+        return at + unit > start and at + unit <= stop
+
+    return within
 
 
 def is_chunk_of(array: zarr.Array[Any]) -> Callable[[str], bool]:
@@ -187,10 +207,14 @@ def missing_inside(
         yield cell, (table[inside] == _ABSENT).all(axis=-1)
 
 
-def metadata_digest(array: zarr.Array[Any]) -> str:
-    """Return the sha256 of the metadata that decide how bytes become numbers; not of attributes."""
+def metadata_digest(array: zarr.Array[Any], grows: bool = False) -> str:
+    """Return the sha256 of the metadata that decide how bytes become numbers; not of attributes.
+
+    If the array `grows`, its shape does not count either.
+    """
     whole = array.metadata.to_dict()
-    kept = {name: repr(value) for name, value in whole.items() if name != "attributes"}
+    left_out = ("attributes", "shape") if grows else ("attributes",)
+    kept = {name: repr(value) for name, value in whole.items() if name not in left_out}
     return hashlib.sha256(repr(sorted(kept.items())).encode()).hexdigest()
 
 

@@ -198,15 +198,25 @@ class GridSource(Buffered):
     @apart
     def stamps(self) -> Mapping[str, str]:
         """Return digests of sizes and times of all files of all variables; see `stamps_of`."""
-        return stamps_of(*self.refs) if self.refs else {}
+        rows = {ref: getattr(one, "rows", None) for one in self._used for ref in one.refs}
+        return stamps_of(*self.refs, rows=rows) if self.refs else {}
 
     @property
     def refs(self) -> tuple[ArrayRef, ...]:
         """The arrays that are read."""
-        used = [*self.plan.variables]
-        if isinstance(self.weight, Columns):
-            used.append(self.weight.variable)
-        return tuple(dict.fromkeys(ref for one in used for ref in one.refs))
+        return tuple(dict.fromkeys(ref for one in self._used for ref in one.refs))
+
+    @property
+    def _used(self) -> list[Variable]:
+        own = [self.weight.variable] if isinstance(self.weight, Columns) else []
+        return [*self.plan.variables, *own]
+
+    @property
+    def selected_rows(self) -> str | None:
+        """The rows along the first sample dimension, as a slice, if some were selected."""
+        if all(getattr(one, "rows", None) is None for one in self._used):
+            return None
+        return f"{self.plan.origin[0]}:{self.plan.origin[0] + self.plan.shape[0]}"
 
 
 def _region(columns: Columns, box: Box) -> Region:
@@ -259,6 +269,7 @@ def grid_source(
     non_finite: str = "raise",
     corrupt: str = "raise",
     decode: str = "cf",
+    growing: bool = False,
 ) -> GridSource:
     """Return variables on a grid as a source, checked as far as their metadata and keys allow.
 
@@ -274,6 +285,9 @@ def grid_source(
         of an array, on some of the sample dimensions; or None.
     block_bytes, missing, non_finite, corrupt, decode
         As in `emdist.store.sources.zarr_source.zarr_source`.
+    growing
+        Whether the variables grow along the first sample dimension. What `plan` does not read of it
+        is then no part of what identifies the data.
 
     Raises
     ------
@@ -289,6 +303,16 @@ def grid_source(
     plan = replace(plan, columns=columns, conditions=conditions)
     if isinstance(weights, Columns):
         weights = _checked(weights, whole, missing)
+    if growing:
+        rows = (plan.samples[0], plan.origin[0], plan.origin[0] + plan.shape[0])
+        plan = replace(
+            plan,
+            columns=tuple(_limited(one, *rows) for one in plan.columns),
+            conditions=tuple(
+                replace(one, columns=_limited(one.columns, *rows)) for one in plan.conditions
+            ),
+        )
+        weights = _limited(weights, *rows) if isinstance(weights, Columns) else weights
     found = GridSource(
         members.title,
         plan,
@@ -303,6 +327,15 @@ def grid_source(
     row_bytes = plan.width * found.dtype.itemsize
     bounds = boxes_of(plan.samples, plan.shape, plan.units, plan.origin, row_bytes, block_bytes)
     return replace(found, bounds=replace(bounds, taken=plan.taken))
+
+
+def _limited(columns: Columns, dim: str, start: int, stop: int) -> Columns:
+    """Return `columns` of a variable that is identified by some positions of `dim` alone."""
+    variable = columns.variable
+    if not isinstance(variable, StoredVariable) or dim not in variable.dims:
+        return columns
+    rows = (variable.dims.index(dim), start, stop)
+    return replace(columns, variable=replace(variable, rows=rows))
 
 
 def _checked(columns: Columns, whole: Box, missing: str) -> Columns:

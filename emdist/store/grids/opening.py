@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import zarr
 
-from emdist.errors import NotAnArrayError
+from emdist.errors import ConfigError, NotAnArrayError
 from emdist.inputs.layout import Layout, is_name
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import listed
@@ -29,6 +30,7 @@ from emdist.store.grids.named_rows import named_rows
 from emdist.store.grids.stored import StoredVariable
 from emdist.store.grids.variables import Members, size_of
 from emdist.store.places.location import Location
+from emdist.store.sources.arrays import check_matrix
 from emdist.store.sources.other_files import sparse_advice
 from emdist.store.sources.references import ArrayRef, open_checked
 from emdist.store.sources.zarr_source import ZarrSource, zarr_source
@@ -38,6 +40,7 @@ def stored_source(
     ref: ArrayRef,
     layout: Layout,
     weight: Floats | Members | ArrayRef | str | None = None,
+    rows: str | None = None,
     **reading: Any,
 ) -> ZarrSource | GridSource:
     """Return stored data as a source.
@@ -51,6 +54,9 @@ def stored_source(
     weight
         The sample weights, in memory or stored; a text is the name of a variable of the group, as
         `stored_weights` returns it.
+    rows
+        The positions of the first sample dimension that are read, as a slice such as ``500:``. Data
+        that grow behind them are the same data.
     reading
         ``block_bytes``, ``missing``, ``non_finite``, ``corrupt`` and ``decode``, as in
         `emdist.store.sources.zarr_source.zarr_source`.
@@ -62,16 +68,29 @@ def stored_source(
     """
     plainly = weight is None or isinstance(weight, np.ndarray | ArrayRef)
     array = _array(ref) if layout.trivial and plainly else None
-    if array is not None:
+    if array is not None and rows is not None:
+        check_matrix(array.shape, str(ref))
+        layout = replace(layout, samples=dims_of(array)[:1])
+    elif array is not None:
         if has_named_dims(array):
             check_dims(dims_of(array), str(ref), partial(coordinate_attributes, ref))
         return _rows(ref, weight, reading)
     members = StoredMembers(ref, reading.get("decode", "cf"))
     plan = arranged(members, layout)
+    if rows is not None:
+        dim = plan.samples[0]
+        if dim in dict(layout.select):
+            raise ConfigError(
+                f"data.select_rows and data.select both say what to read of {dim}. Set only one of "
+                "the two."
+            )
+        layout = replace(layout, select=(*layout.select, (dim, {"index": rows})))
+        plan = arranged(members, layout)
+        return grid_source(members, plan, weight, growing=True, **reading)
     plain = _plain(plan)
     if plain is not None and plainly:
-        rows = _rows(plain, weight, reading)
-        return named_rows(rows, plan.samples[0], described_grid(members, plan))
+        found = _rows(plain, weight, reading)
+        return named_rows(found, plan.samples[0], described_grid(members, plan))
     return grid_source(members, plan, weight, **reading)
 
 

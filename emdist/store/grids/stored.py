@@ -12,6 +12,7 @@ from zarr.buffer.cpu import NDBuffer
 from emdist.errors import CorruptChunkError, EmdistError
 from emdist.interfaces import Array
 from emdist.runtime.defects import is_defect
+from emdist.store.chunks.layout import RowRange
 from emdist.store.grids.cells import cells_of
 from emdist.store.grids.gaps import Gaps, gaps_in, refused
 from emdist.store.grids.variables import Piece
@@ -46,6 +47,8 @@ class StoredVariable:
     gaps
         The chunks that were missing when the variable was checked, or None for none. A chunk that
         is missing elsewhere has vanished since, which is an error under any policy.
+    rows
+        The rows that identify the contents, if the array grows; None if all of it does.
     """
 
     name: str
@@ -56,6 +59,7 @@ class StoredVariable:
     stored: str
     packing: Packing | None = None
     gaps: Gaps | None = field(default=None, compare=False)
+    rows: RowRange | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -125,7 +129,7 @@ class StoredVariable:
 
     def identity(self) -> dict[str, Any]:
         """Return what identifies the contents, and how they are decoded."""
-        found = {"dtype": self.stored, **stored_identity(self.ref)}
+        found = {"dtype": self.stored, **stored_identity(self.ref, self.rows)}
         if self.packing is not None:
             found["decoded"] = str(self.packing)
         return found

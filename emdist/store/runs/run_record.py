@@ -80,7 +80,7 @@ def compare(
         raise RunMismatchError(
             f"{where} {what}:\n"
             + "\n".join(lines[:_SHOWN] + more)
-            + f"\nNothing was changed. {_remedy(found)}"
+            + f"\nNothing was changed. {_remedy(found, grown(stored, asked))}"
         )
     changed = differences(stored.get("versions"), asked.get("versions"), "versions")
     return [f"the run was started with another version: {line}" for line in changed]
@@ -110,8 +110,33 @@ def _of_other_data(found: list[str]) -> bool:
     )
 
 
-def _remedy(found: list[str]) -> str:
+def grown(stored: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    """Return how to go on with data that have only become longer since; "" for other changes."""
+    old, new = (_sizes(one.get("data")) for one in (stored, asked))
+    if not (old and new and old[0] < new[0] and old[1:] == new[1:]):
+        return ""
+    return (
+        f"The data have grown from {old[0]:,} to {new[0]:,} rows along their first dimension. To "
+        f"fit the rows that there were, set data.select_rows to ':{old[0]}'. To go on with all of "
+        "them, set fit.from to a finished run. Both need another run.key."
+    )
+
+
+def _sizes(data: Any) -> list[int]:
+    """Return the sizes of the sample dimensions in a fingerprint, then the number of features."""
+    if not isinstance(data, Mapping):
+        return []
+    shape, grid = data.get("shape"), data.get("grid")
+    found = [*grid, shape[-1]] if isinstance(grid, list) and isinstance(shape, list) else shape
+    if not isinstance(found, list) or not all(isinstance(n, int) for n in found):
+        return []
+    return found
+
+
+def _remedy(found: list[str], more: str = "") -> str:
     if _of_other_data(found):
+        if more:
+            return more
         return (
             "Restore the earlier data to continue this run, or use another run.key (another "
             "folder) for the present data."

@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from zarr.abc.store import Store
@@ -20,7 +21,7 @@ from zarr.core.sync import sync
 from zarr.storage import MemoryStore
 
 from emdist.inputs.foreign import is_a
-from emdist.store.chunks.layout import is_chunk_of
+from emdist.store.chunks.layout import RowRange, is_chunk_of, is_within
 from emdist.store.places.faults import object_told, told
 from emdist.store.places.location import open_object_store
 from emdist.store.places.retries import patiently
@@ -42,8 +43,10 @@ class Stamped(Protocol):
         ...
 
 
-def stamps_of(*refs: ArrayRef) -> dict[str, str]:
-    """Return digests of sizes and times over all chunks of the arrays.
+def stamps_of(
+    *refs: ArrayRef, rows: Mapping[ArrayRef, RowRange | None] = MappingProxyType({})
+) -> dict[str, str]:
+    """Return digests of sizes and times over all chunks of the arrays, or of `rows` of them.
 
     This takes one listing of each array, and a stat of each local file. 10^6 local files take some
     seconds. 10^6 objects take about a thousand requests, as many as the search for missing chunks.
@@ -51,24 +54,25 @@ def stamps_of(*refs: ArrayRef) -> dict[str, str]:
     """
     sizes, times = hashlib.sha256(), hashlib.sha256()
     for ref in refs:
-        for name, size, stamp in sorted(_listed(ref)):
+        for name, size, stamp in sorted(_listed(ref, rows.get(ref))):
             sizes.update(f"{name}:{size};".encode())
             times.update(f"{name}:{size}:{stamp};".encode())
     return {"sizes": sizes.hexdigest(), "times": times.hexdigest()}
 
 
-def _listed(ref: ArrayRef) -> list[_Stamp]:
+def _listed(ref: ArrayRef, rows: RowRange | None) -> list[_Stamp]:
     """Return the stamps of all chunks of an array, from one listing."""
     if ref.snapshot:
         return [(ref.path, 0, ref.snapshot)]
-    is_chunk = is_chunk_of(open_checked(ref))
+    array = open_checked(ref)
+    is_chunk, within = is_chunk_of(array), is_within(array, rows)
     prefix = f"{ref.path}/" if ref.path else ""
     with told("list the files of", ref):
         found = list(_all(ref, prefix))
     return [
         (name, size, stamp)
         for path, size, stamp in found
-        if path.startswith(prefix) and is_chunk(name := path.removeprefix(prefix))
+        if path.startswith(prefix) and is_chunk(name := path.removeprefix(prefix)) and within(name)
     ]
 
 

@@ -18,7 +18,9 @@ from emdist.interfaces import Array, Block, Floats
 from emdist.runtime.defects import REPORT, is_defect
 from emdist.store.chunks.layout import (
     Ranges,
+    RowRange,
     chunk_keys,
+    is_within,
     merged,
     metadata_digest,
     sampled_digest,
@@ -274,16 +276,17 @@ def _values(stored: str, how: Packing | None) -> np.dtype[Any]:
     return np.dtype(stored if how is None else how.dtype)
 
 
-def stored_identity(ref: ArrayRef) -> dict[str, Any]:
-    """Return what identifies the contents of one array."""
+def stored_identity(ref: ArrayRef, rows: RowRange | None = None) -> dict[str, Any]:
+    """Return what identifies the contents of one array, or those of `rows` if it grows."""
     array = open_checked(ref)
+    grows = rows is not None
     if ref.snapshot:  # Nothing in it can change, so nothing is listed or read.
-        digest = metadata_digest(array)
+        digest = metadata_digest(array, grows)
         return {"array": ref.path, "metadata_sha256": digest, "snapshot": ref.snapshot}
-    keys = sorted(chunk_keys(array))
+    keys = sorted(filter(is_within(array, rows), chunk_keys(array)))
     return {
         "array": str(ref),
-        "metadata_sha256": metadata_digest(array),
+        "metadata_sha256": metadata_digest(array, grows),
         "chunks_stored": len(keys),
         "sampled_sha256": sampled_digest(array, keys),
     }
