@@ -185,6 +185,6 @@ def test_new_rows_are_those_without_labels(tmp_path: Path) -> None:
     found, _ = complete(values(path, tmp_path, "n", tmp_path / "r", **new))
     assert found["data"]["rows"] == 150
     assert json.loads((tmp_path / "n/run.json").read_text())["rows"] == "600:750"
-    with pytest.raises(ConfigError, match="Set labels.write to"):
+    with pytest.raises(ConfigError, match=r"Set labels\.write to"):
         complete(values(path, tmp_path, "m", data={"select_rows": "new"},
                         labels={"path": str(labels)}))  # fmt: skip
