@@ -26,6 +26,7 @@ from emdist.kernels.vector.lines import Lines
 from emdist.kernels.vector.panels import aligned, pack_components
 from emdist.kernels.vector.posterior import Posterior, posterior_sums, posteriors
 from emdist.kernels.vector.scoring import exponentials_of_panel, two_best_of_panel
+from emdist.kernels.vector.waiting import most_listed
 
 STATISTICS = {
     "features": (table.features, lambda x: x),
@@ -111,6 +112,69 @@ def test_mixtures_in_one_call_have_the_bits_of_a_call_each(
     assert len(found) == len(ks)
     for mixture, own in zip(mixtures, found, strict=True):
         assert bits(own) == bits(posterior_sums(x, origin, *mixture, lines, weight))
+
+
+def clusters(n: int, d: int, k: int, dtype: str, far: int) -> tuple[Array, Array, Array]:
+    """Return rows, eta and offset of k spherical clusters; the first `far` overlap with no other.
+
+    The others have one mean, so that all of them share each of their rows.
+    """
+    rng = np.random.default_rng([n, d, k, far])
+    means = np.zeros((k, d))
+    means[:far] = 12.0 * np.sign(rng.standard_normal((far, d)))
+    x = (means[rng.integers(0, k, n)] + rng.standard_normal((n, d))).astype(dtype)
+    upper = np.tile(-0.5 * np.eye(d)[np.triu_indices(d)], (k, 1))
+    eta = np.concatenate([means, upper], axis=1).astype(dtype)
+    return x, eta, (-0.5 * (means * means).sum(axis=1)).astype(dtype)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("dtype", "tol"), [("float64", 1e-12), ("float32", 2e-5)])
+@pytest.mark.parametrize(
+    ("n", "k", "far"), [(1, 7, 7), (31, 32, 32), (1000, 32, 32), (3000, 32, 12), (70000, 13, 9)]
+)
+def test_sums_of_components_that_few_rows_have_a_share_in(
+    n: int, k: int, far: int, dtype: str, tol: float, weighted: bool, ordered: bool
+) -> None:
+    d = 10
+    x, eta, offset = clusters(n, d, k, dtype, far)
+    if ordered:
+        x = x[np.lexsort(x.T)]
+    assert most_listed(panel_rows(x.itemsize), eta.shape[1] + 1) > 0
+    weight = np.random.default_rng(n).integers(0, 3, n) / 7 if weighted else None
+    t = with_products(x.astype(np.float64))
+    check(x, np.zeros(d), eta, offset, table.products(d), t, weight, tol)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_lists_of_rows_of_one_mixture_do_not_change_the_bits_of_another(dtype: str) -> None:
+    d, lines = 10, table.products(10)
+    x = np.concatenate([clusters(2000, d, 20, dtype, far)[0] for far in (20, 0, 10)])
+    mixtures = [clusters(2000, d, k, dtype, far)[1:] for k, far in [(20, 20), (7, 3), (20, 0)]]
+    found = list(posteriors(x, np.zeros(d), mixtures, lines, None))
+    for mixture, own in zip(mixtures, found, strict=True):
+        assert bits(own) == bits(posterior_sums(x, np.zeros(d), *mixture, lines, None))
+
+
+def test_rows_without_weight_do_not_reach_the_lists() -> None:
+    d = 10
+    x, eta, offset = clusters(900, d, 32, "float64", 32)
+    weight = np.ones(len(x))
+    weight[::2] = 0.0
+    x[::2] *= 1e3
+    n, t, _ = posterior_sums(x, np.zeros(d), eta, offset, table.products(d), weight)
+    own = posterior_sums(x[1::2], np.zeros(d), eta, offset, table.products(d), None)
+    np.testing.assert_allclose(n, own[0], rtol=1e-12)
+    np.testing.assert_allclose(t, own[1], rtol=1e-12, atol=1e-9)
+
+
+def test_nan_reaches_the_sums() -> None:
+    x, eta, offset = clusters(900, 10, 32, "float64", 32)
+    x[77, 3] = np.nan
+    n, _, value = posterior_sums(x, np.zeros(10), eta, offset, table.products(10), None)
+    assert np.isnan(n).any()
+    assert np.isnan(value)
 
 
 @jit

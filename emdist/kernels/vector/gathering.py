@@ -14,6 +14,7 @@ from emdist.kernels.vector.lanes import (
     I64,
     ROW_LANES,
     STATISTICS,
+    VECTORS,
     Code,
     arrays,
     code_for,
@@ -32,27 +33,29 @@ def _line_gatherer(statistics: int, components: int) -> Any:
     """Make the function that gathers this many statistics and components at once."""
 
     @inline
-    def gather_lines(typing: Any, resp: Any, lines: Any, count: Any, column: Any, out: Any) -> Any:
+    def gather_lines(
+        typing: Any, resp: Any, lines: Any, count: Any, column: Any, begin: Any, end: Any, out: Any
+    ) -> Any:
         """Add sums of resp times a few lines, over the rows of the first `count` panels, to `out`.
 
-        Resp (panels, k, rows); lines (panels, `STATISTICS`, rows), of which the first are used; out
-        (k, width) of float64, in whose columns from `column` the sums are. Sums over lanes are made
-        in float64.
+        Resp (panels, k, rows), of which components begin..end-1 are used; lines (panels,
+        `STATISTICS`, rows), of which the first are used; out (k, width) of float64, in whose
+        columns from `column` the sums are. Sums over lanes are made in float64.
         """
         contiguous(resp, lines, out)
-        signature = types.void(resp, lines, count, column, out)
+        signature = types.void(resp, lines, count, column, begin, end, out)
 
         def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-            r, p, n, at, sums = arrays(context, builder, sig.args, args)
+            r, p, n, at, low, high, sums = arrays(context, builder, sig.args, args)
             code = code_for(context, builder, lines)
-            n, at = (
-                context.cast(builder, v, sig.args[i], types.intp) for i, v in ((2, n), (3, at))
+            n, at, low, high = (
+                context.cast(builder, v, sig.args[i], types.intp)
+                for i, v in ((2, n), (3, at), (4, low), (5, high))
             )
             k, width = size(code, r, 1), size(code, sums, 1)
             wide = ir.VectorType(ir.DoubleType(), STATISTICS)
             none = [code.constant(0.0)] * (STATISTICS - statistics)
-            with cgutils.for_range(builder, builder.udiv(k, I64(components)), intp=I64) as loop:
-                first = code.times(loop.index, I64(components))
+            with cgutils.for_range_slice(builder, low, high, I64(components), I64) as (first, _):
                 found = _products(code, (r, k, first), p, n, (components, statistics))
                 for c in range(components):
                     line = code.times(builder.add(first, I64(c)), width)
@@ -69,6 +72,47 @@ def _line_gatherer(statistics: int, components: int) -> Any:
 #: Gather a whole group of lines, or the one or two that are left, such as the line of ones.
 gather_lines = _line_gatherer(STATISTICS, GATHERED)
 gather_line, gather_two_lines = _line_gatherer(1, COMPONENTS), _line_gatherer(2, COMPONENTS)
+
+
+@inline
+def gather_panel(typing: Any, panel: Any, pairs: Any, share: Any, row: Any, out: Any) -> Any:
+    """Add the sums of share times products of lines, over the rows of a panel, to a row of `out`.
+
+    Panel (lines, rows); pairs (D, 2) of its lines, where D is a multiple of `STATISTICS`; share
+    (rows,); out (k, width) of float64. Sums over lanes are made in float64.
+    """
+    contiguous(panel, pairs, share, out)
+    signature = types.void(panel, pairs, share, row, out)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        p, which, s, at, sums = arrays(context, builder, sig.args, args)
+        at = context.cast(builder, at, sig.args[3], types.intp)
+        code = code_for(context, builder, panel)
+        rows, wide = I64(VECTORS * code.lanes), ir.VectorType(ir.DoubleType(), STATISTICS)
+        places = [I64(v * code.lanes) for v in range(VECTORS)]
+        shares = [code.load(code.at(s.data, place)) for place in places]
+        own = code.at(sums.data, code.times(at, size(code, sums, 1)))
+        last = size(code, which, 0)
+        with cgutils.for_range_slice(builder, I64(0), last, I64(STATISTICS), I64) as (first, _):
+            found = []
+            for j in range(STATISTICS):
+                pair = code.times(builder.add(first, I64(j)), I64(2))
+                lines = [
+                    code.times(
+                        builder.sext(builder.load(code.at(which.data, pair, I64(i))), I64), rows
+                    )
+                    for i in range(2)
+                ]
+                total = code.constant(0.0)
+                for place, one in zip(places, shares, strict=True):
+                    a, b = (code.load(code.at(p.data, line, place)) for line in lines)
+                    total = code.fused(builder.fmul(a, one), b, total)
+                found.append(total)
+            where = code.at(own, first)
+            code.store(builder.fadd(code.load(where, wide), code.totals(found)), where)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
 def _products(

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdist.kernels.jit import jit, pasted
-from emdist.kernels.tiles.assign import LOWEST
 from emdist.kernels.tiles.tiles import tiles
 from emdist.kernels.vector.gathering import gather_line, gather_lines, gather_two_lines
 from emdist.kernels.vector.lanes import COMPONENTS, STATISTICS, borrowed, panel_rows
 from emdist.kernels.vector.lines import Lines, fill_extras
 from emdist.kernels.vector.panels import aligned, fill_panel, pack_components, readable
-from emdist.kernels.vector.scoring import exponentials_of_panel, scores_of_panel
+from emdist.kernels.vector.scoring import exponentials_of_panel, scores_of_panel, shares_of_panel
 from emdist.kernels.vector.transposing import multiply_lines
+from emdist.kernels.vector.waiting import crowded, gather_listed, list_rows, most_listed
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -35,6 +35,9 @@ _STRETCH = 1 << 16
 #: Bytes of responsibilities that stay in the second-level cache, and the most mixtures that share
 #: rows: the values returned for each row of a stretch take half a mebibyte.
 _CACHE, _MOST = 1 << 20, 16
+#: Logarithm of the smallest share of a row that is not set to 0. A sum of float64 cannot show less,
+#: because components with 1e-12 of the rows count as collapsed.
+_UNSEEN = -75.0
 
 
 @pasted
@@ -50,11 +53,11 @@ def _expand(x: Array, a: Any, b: Any, origin: Array, pairs: Array, extras: Array
 
 
 @pasted
-def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
-           total: Array, share: Array) -> None:  # fmt: skip
+def _share(resp: Array, best: Array, weight: Array, a: Any, b: Any, total: Array, share: Array,
+           most: Any, seen: Array) -> None:  # fmt: skip
     """Turn scores of a panel into responsibilities, times the weights of rows a to b of a block."""
     total[:] = 0.0
-    exponentials_of_panel(resp, best, lowest, total)
+    exponentials_of_panel(resp, best, _UNSEEN, total)
     # Loops, because numba compiles the texts of errors for an assignment of arrays: two seconds.
     for i in range(len(share)):
         share[i] = 1.0 / total[i]
@@ -62,44 +65,54 @@ def _share(resp: Array, best: Array, lowest: Any, weight: Array, a: Any, b: Any,
         for i in range(b - a):
             share[i] *= weight[a + i]
     share[b - a :] = 0.0
-    for j in range(resp.shape[0]):
-        for i in range(resp.shape[1]):
-            resp[j, i] *= share[i]
+    if most:
+        shares_of_panel(resp, share, seen)
+    else:
+        for j in range(resp.shape[0]):
+            for i in range(resp.shape[1]):
+                resp[j, i] *= share[i]
 
 
 @pasted
-def _gather(raw: Array, used: Any, pairs: Array, resp: Array, few: Array, out: Array) -> None:
-    """Add responsibilities times statistics of the first `used` panels to `out`."""
-    for column in range(0, pairs.shape[0], few.shape[1]):
+def _gather(raw: Array, used: Any, pairs: Array, resp: Array, runs: Array, few: Array,
+            out: Array) -> None:  # fmt: skip
+    """Add responsibilities times statistics of the first `used` panels to `out`, for some runs."""
+    for column in range(0, pairs.shape[0] if len(runs) else 0, few.shape[1]):
         count = min(few.shape[1], pairs.shape[0] - column)
         for p in range(used):
             multiply_lines(raw[p], pairs, column, column + count, few[p])
-        if count == 1:
-            gather_line(resp, few, used, column, out)
-        elif count == 2:
-            gather_two_lines(resp, few, used, column, out)
-        else:
-            gather_lines(resp, few, used, column, out)
+        for r in range(len(runs)):
+            begin, end = runs[r]
+            if count == 1:
+                gather_line(resp, few, used, column, begin, end, out)
+            elif count == 2:
+                gather_two_lines(resp, few, used, column, begin, end, out)
+            else:
+                gather_lines(resp, few, used, column, begin, end, out)
 
 
 @jit
 def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pairs: Array,
-            extras: Array, weight: Array, lowest: Any, raw: Array, t: Array, few: Array,
-            resp: Array, share: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
+            whole: Array, extras: Array, weight: Array, most: Any, raw: Array, t: Array, few: Array,
+            resp: Array, share: Array, seen: Array, runs: Array, held: Array, listed: Array,
+            shares: Array, best: Array, total: Array, out: Array) -> None:  # fmt: skip
     """Fill best and total (mixtures, panels, rows) for all rows of a block, and add to out.
 
     Mixture m has the components up to `ends[m]`; out (k, width) has the sums of all. If `t` has no
-    lines, T(x) is x. All arrays belong to the caller, so they are borrowed.
+    lines, T(x) is x. `whole` has the pairs in whole groups. All arrays belong to the caller, so
+    they are borrowed.
     """
     x, origin, pairs, extras = borrowed(x), borrowed(origin), borrowed(pairs), borrowed(extras)
     eta, offset, weight = borrowed(eta), borrowed(offset), borrowed(weight)
     raw, t, few, resp = borrowed(raw), borrowed(t), borrowed(few), borrowed(resp)
     share, best, total, out = borrowed(share), borrowed(best), borrowed(total), borrowed(out)
+    seen, runs, held = borrowed(seen), borrowed(runs), borrowed(held)
+    listed, shares, whole = borrowed(listed), borrowed(shares), borrowed(whole)
     at_once, _, rows = few.shape
     done = 0
     for first in range(0, x.shape[0], at_once * rows):
-        used = 0
-        for a in range(first, min(first + at_once * rows, x.shape[0]), rows):
+        used, stop = 0, min(first + at_once * rows, x.shape[0])
+        for a in range(first, stop, rows):
             b = min(a + rows, x.shape[0])
             panel = _expand(x, a, b, origin, pairs, extras, raw[used], t)
             begin = 0
@@ -109,11 +122,18 @@ def _panels(x: Array, origin: Array, eta: Array, offset: Array, ends: Array, pai
                 top[:] = -np.inf
                 groups = eta[begin // COMPONENTS : end // COMPONENTS]
                 scores_of_panel(panel, groups, offset[begin:end], own, top)
-                _share(own, top, lowest, weight, a, b, total[m][done], share)
+                _share(own, top, weight, a, b, total[m][done], share, most,
+                       seen[used][begin:end])  # fmt: skip
                 begin = end
             used += 1
             done += 1
-        _gather(raw, used, pairs, resp, few, out)
+        n = crowded(seen, used, most, runs)
+        _gather(raw, used, pairs, resp, runs[:n], few, out)
+        if most:
+            list_rows(first, used, seen, resp, held, listed, shares)
+            # At the end, gather what is left.
+            least = rows if stop < x.shape[0] else 1
+            gather_listed(least, x, origin, whole, extras, held, listed, shares, raw[0], share, out)
 
 
 def posterior_sums(
@@ -171,29 +191,36 @@ def _posteriors(
     packed = [pack_components(eta, offset) for eta, offset in mixtures]
     eta, least = (np.concatenate(parts) for parts in zip(*packed, strict=True))
     ends = np.cumsum([len(part) for _, part in packed])
-    d, width, dtype = x.shape[1], eta.shape[1], eta.dtype
+    k, d, width, dtype = len(least), x.shape[1], eta.shape[1], eta.dtype
     rows = panel_rows(dtype.itemsize)
     # After the statistics comes the line of ones, which gathers the weights.
     gathered = np.concatenate([lines.pairs, np.full((1, 2), d, np.int32)])
     # Lines are added in whole groups, so the number of columns is rounded up.
     columns = -(-len(gathered) // STATISTICS) * STATISTICS
-    out, objective = np.zeros((len(least), columns)), [0.0] * len(mixtures)
-    lowest, none = dtype.type(LOWEST[dtype.name]), np.empty(0)
+    whole = np.full((columns, 2), d, np.int32)
+    whole[: len(gathered)] = gathered
+    out, objective = np.zeros((k, columns)), [0.0] * len(mixtures)
+    none = np.empty(0)
     panels = -(-min(len(x), _STRETCH) // rows)
     best, total = np.empty((2, len(mixtures), panels, rows), dtype)
     lines_of_t = 0 if lines.direct(d) else width
     raw = aligned((_PANELS, d + 1 + lines.extras.shape[0], rows), dtype)
     t = aligned((lines_of_t, rows), dtype)
     few = aligned((_PANELS, STATISTICS, rows), dtype)
-    resp = aligned((_PANELS, len(least), rows), dtype)
+    resp = aligned((_PANELS, k, rows), dtype)
+    # Rows of lists that did not fill a panel wait there for those of the next panels.
+    seen, runs = np.zeros((_PANELS, k), np.int64), np.empty((k // COMPONENTS, 2), np.int64)
+    most = most_listed(rows, len(gathered))
+    held, room = np.zeros(k, np.int64), (k, (_PANELS + 1) * rows if most else 0)
+    listed, shares = np.empty(room, np.int32), np.empty(room, dtype)
     raw[:] = 0.0
     few[:] = 0.0
     share, logs = np.empty(rows, dtype), np.empty(panels * rows)
     for a, b in tiles(len(x), _STRETCH):
         part, where = readable(x[a:b], origin, dtype)
         w = none if weight is None else np.ascontiguousarray(weight[a:b])
-        _panels(part, where, eta, least, ends, gathered, lines.extras, w, lowest, raw, t, few,
-                resp, share, best, total, out)  # fmt: skip
+        _panels(part, where, eta, least, ends, gathered, whole, lines.extras, w, most, raw, t, few,
+                resp, share, seen, runs, held, listed, shares, best, total, out)  # fmt: skip
         for m in range(len(mixtures)):
             found = _log_sums(best[m], total[m], logs[: len(part)])
             objective[m] += float(found.sum() if weight is None else w @ found)

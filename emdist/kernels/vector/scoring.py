@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba.core import cgutils, types
 
 from emdist.kernels.vector.lanes import (
@@ -180,7 +181,7 @@ def exponentials_of_panel(typing: Any, score: Any, best: Any, lowest: Any, total
         s, top, least, sums = arrays(context, builder, sig.args, args)
         code = code_for(context, builder, score)
         rows = I64(VECTORS * code.lanes)
-        floor = code.splat(least)
+        floor = code.splat(context.cast(builder, least, sig.args[2], score.dtype))
         for v in range(VECTORS):
             place = I64(v * code.lanes)
             highest = code.load(code.at(top.data, place))
@@ -198,3 +199,53 @@ def exponentials_of_panel(typing: Any, score: Any, best: Any, lowest: Any, total
         return context.get_dummy_value()
 
     return signature, generate
+
+
+@inline
+def shares_of_panel(typing: Any, resp: Any, share: Any, seen: Any) -> Any:
+    """Multiply resp (k, rows) by share (rows,), and mark in seen (k,) where the result is not 0.
+
+    Each row has a bit of an int64, and there are at most 64 rows. NaN is not 0.
+    """
+    contiguous(resp, share, seen)
+    signature = types.void(resp, share, seen)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        r, s, found = arrays(context, builder, sig.args, args)
+        code = code_for(context, builder, resp)
+        places = [I64(v * code.lanes) for v in range(VECTORS)]
+        shares = [code.load(code.at(s.data, place)) for place in places]
+        zero, bits = code.constant(0.0), ir.IntType(code.lanes)
+        with cgutils.for_range(builder, size(code, r, 0), intp=I64) as loop:
+            line, mask = code.times(loop.index, I64(VECTORS * code.lanes)), I64(0)
+            for place, one in zip(places, shares, strict=True):
+                where = code.at(r.data, line, place)
+                value = builder.fmul(code.load(where), one)
+                code.store(value, where)
+                there = builder.bitcast(builder.fcmp_unordered("!=", value, zero), bits)
+                there = there if bits == I64 else builder.zext(there, I64)
+                mask = builder.or_(mask, builder.shl(there, place))
+            builder.store(mask, code.at(found.data, loop.index))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@inline
+def bits_in(typing: Any, mask: Any) -> Any:
+    """Return how many bits of an int64 are set."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), generate
+
+
+@inline
+def first_bit(typing: Any, mask: Any) -> Any:
+    """Return the position of the lowest bit of an int64 that is set."""
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), generate
