@@ -61,6 +61,12 @@ def label(
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", metavar="", help="Label only rows behind those that have labels at OUT."
+        ),
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,6 +85,7 @@ def label(
     Examples:
       emdist label runs/profiles new.zarr new-labels.zarr
       emdist label runs/profiles new.zarr scores.zarr -o labels -o score
+      emdist label runs/profiles growing.zarr labels.zarr --append
       emdist label runs/ocean new.zarr maps.zarr -o probability --component 3
     """
     mode = mode_of(quiet, as_json)
@@ -100,10 +107,11 @@ def label(
                 checked.data,
                 Location(out),
                 checked.cluster,
-                tuple(outputs or ["labels"]),
+                outputs,
                 overwrite,
                 listen,
                 components,
+                append,
             )
         page = page_of_labelling(summary)
         following = ("next", f"emdist inspect {quote(summary['labels'])} --verify")

@@ -21,8 +21,10 @@ from emdist.estimators.wording import Speaking, in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.inputs.plugins import nearest
 from emdist.inputs.quoting import shown
+from emdist.jobs.label_growth import as_labelled
 from emdist.jobs.label_source import LabelWork, label_source
 from emdist.jobs.open_labels import opened_labels
+from emdist.prepare.source import prepared
 from emdist.settings.config import ModelSection
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
@@ -44,7 +46,7 @@ class LabelWriting(Speaking):
     _fitted: Fitted
     _section: ModelSection
     #: Returns the rows as a source, checked against the fitted features.
-    _known: Any
+    _matching: Any
     #: Returns the section that says how rows are read.
     _reading: Any
     #: Where the labels of this model are, if it wrote them or was loaded from a run.
@@ -54,9 +56,10 @@ class LabelWriting(Speaking):
         self,
         X: Any,
         out: str | os.PathLike[str],
-        outputs: Sequence[str] = ("labels",),
+        outputs: Sequence[str] | None = None,
         components: Sequence[int] | None = None,
         overwrite: bool = False,
+        append: bool = False,
     ) -> dict[str, Any]:
         """Write labels of all rows of `X` to a Zarr group, chunk by chunk.
 
@@ -68,13 +71,18 @@ class LabelWriting(Speaking):
             Labels of data on a grid are written on that grid, with its coordinates.
         out : str or path-like
             A path or URL of the group, which may be new, or hold labels that this model began.
-        outputs : sequence of str, default=("labels",)
+        outputs : sequence of str or None, default=None
             What to write: 'labels', 'score', 'responsibilities'; for mixtures also 'probability',
-            'max_posterior' and 'entropy'.
+            'max_posterior' and 'entropy'. None stands for 'labels' or, with `append`, for what is
+            there.
         components : sequence of int, default=None
             Components of the output 'probability', -1 for noise. None writes all.
         overwrite : bool, default=False
             Replace other labels that emdist wrote at `out`.
+        append : bool, default=False
+            Let the labels at `out` grow with the data: only rows behind those that have labels are
+            labelled. If nothing is there yet, all are. `X` must be stored in Zarr or an xarray
+            object.
 
         Returns
         -------
@@ -93,18 +101,26 @@ class LabelWriting(Speaking):
         """
         check_is_fitted(self)
         place = as_location(out, "a path or URL for the labels")
-        names = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+        asked = (outputs,) if isinstance(outputs, str) else outputs
+        names = tuple(asked or ("labels",)) if asked is None or len(asked) else ()
         chosen = _components(components)
         engine, listen = make_engine(self.engine), listener(self.verbose)
-        source, reading = self._known(X, None, engine), self._reading()
+        rows, reading = self._matching(X, None, engine), self._reading()
+        if append and overwrite:
+            raise ConfigError(
+                "append adds rows to labels, and overwrite replaces them. Pass only one of the two."
+            )
+        if append:
+            rows, names, chosen = as_labelled(rows, place, asked, chosen)
+        source = prepared(rows, self._fitted.preparation)
         work = LabelWork(
             type(self).__name__, _key(self._section, self._fitted), self._section, self._fitted,
-            source, reading, place, names, chosen, overwrite,
+            source, reading, place, names, chosen, overwrite, False, append,
         )  # fmt: skip
 
-        def labelled(recipe: Recipe, writer: LabelWriter) -> Sums:
+        def labelled(recipe: Recipe, writer: LabelWriter, blocks: Sequence[int] | None) -> Sums:
             checked_memory([recipe], source, engine, None, writer.outputs)
-            return self._fitted.label(recipe.model, source, engine, writer)
+            return self._fitted.label(recipe.model, source, engine, writer, blocks=blocks)
 
         summary = label_source(work, labelled, listen)
         self._labels_place = place

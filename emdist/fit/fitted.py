@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -153,6 +154,7 @@ class Fitted:
         engine: Engine,
         writer: LabelWriter | None = None,
         done: Any = None,
+        blocks: Sequence[int] | None = None,
     ) -> Sums:
         """Label all rows in one pass; return the sums ``count`` (c,), ``score`` and ``weight``.
 
@@ -166,6 +168,8 @@ class Fitted:
             Stores the labels; with None, they are only summed.
         done
             Called with the number of finished blocks.
+        blocks
+            The blocks to label, at least one; None for all.
         """
         self.check_features(source)
         task = LabelBlock(
@@ -174,7 +178,7 @@ class Fitted:
         )  # fmt: skip
         left = unfinished(writer.location) if writer is not None else {}
         with naming(source):
-            sums = engine.map_reduce(task, range(len(source)), done)
+            sums = engine.map_reduce(task, blocks or range(len(source)), done)
         remove_leftovers(left)
         return sums
 

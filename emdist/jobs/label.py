@@ -14,10 +14,12 @@ from emdist.errors import ConfigError, ShapeError
 from emdist.fit.events import Listener, Progress, Warned, unheard
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
+from emdist.jobs.label_growth import as_labelled
 from emdist.jobs.label_source import LabelWork, label_source
 from emdist.jobs.records import load_fitted, reading_of
 from emdist.prepare.source import with_source
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, ReadingSection
+from emdist.settings.data import NEW_ROWS
 from emdist.store.grids.left_out import left_out
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
@@ -31,10 +33,11 @@ def label_data(
     data: DataSection | NewDataSection,
     out: Location,
     cluster: ClusterSection | None = None,
-    outputs: Sequence[str] = ("labels",),
+    outputs: Sequence[str] | None = None,
     overwrite: bool = False,
     listen: Listener = unheard,
     components: Sequence[int] | None = None,
+    append: bool = False,
 ) -> dict[str, Any]:
     """Label all rows of `data` into the Zarr group `out`; resume if labels are there in part.
 
@@ -50,13 +53,17 @@ def label_data(
     cluster
         Where to compute; None for threads of this process.
     outputs
-        What to write: names from `emdist.store.labels.outputs.OUTPUTS`.
+        What to write: names from `emdist.store.labels.outputs.OUTPUTS`. None stands for labels or,
+        if rows are appended, for what is there.
     overwrite
         Whether labels of another model, of other data or with other policies may be replaced.
     listen
         Called with each event.
     components
         The components of the output ``probability``, -1 for noise; None for all.
+    append
+        Whether the labels at `out` grow with the data: only rows behind those that have labels are
+        labelled. Everything is labelled if nothing is there yet.
 
     Returns
     -------
@@ -76,8 +83,20 @@ def label_data(
     OutputExistsError
         If something else is at `out`. Nothing was changed.
     RunMismatchError
-        If other labels are at `out` (nothing was changed), or the data changed during the pass.
+        If other labels are at `out` (nothing was changed), or the data changed during the pass. If
+        rows are appended, also if the rows that have labels have changed.
+    ConfigError
+        If settings contradict each other.
     """
+    if data.select_rows is not None and (append or data.select_rows == NEW_ROWS):
+        raise ConfigError(
+            "data.select_rows does not go with labels that grow: the rows that have none yet are "
+            "labelled. Leave it out, and pass --append."
+        )
+    if append and overwrite:
+        raise ConfigError(
+            "--append adds rows to labels, and --overwrite replaces them. Pass only one of the two."
+        )
     section, fitted, meta = load_fitted(model)
     reading = reading_of(model, section, meta)
     own, saved = data.select, reading.select or {}
@@ -87,16 +106,20 @@ def label_data(
     if (part := left_out(rows, data.layout, kept)) is not None:
         whole = _whole(part.dims)
         listen(Warned(f"emdist labels the selection of the fit: {part}. To label all, {whole}."))
+    names, chosen = tuple(outputs or ("labels",)), components
+    if append:
+        rows, names, chosen = as_labelled(rows, out, outputs, components)
     source = fitted.prepared(rows)
     if doubt := fitted.check_features(source):  # Raises before anything is written.
         listen(Warned(doubt))
     work = LabelWork(
-        str(model), read_model(model).sha256, section, fitted, source, data, out, tuple(outputs),
-        components, overwrite, data.weights is not None,
+        str(model), read_model(model).sha256, section, fitted, source, data, out, names,
+        chosen, overwrite, data.weights is not None, append,
     )  # fmt: skip
+    where = cluster or ClusterSection()
 
-    def labelled(recipe: Recipe, writer: LabelWriter) -> Sums:
-        return _labelled(recipe, fitted, source, cluster or ClusterSection(), writer, listen)
+    def labelled(recipe: Recipe, writer: LabelWriter, blocks: Sequence[int] | None) -> Sums:
+        return _labelled(recipe, fitted, source, where, writer, listen, blocks)
 
     return label_source(work, labelled, listen)
 
@@ -108,9 +131,10 @@ def _labelled(
     cluster: ClusterSection,
     writer: LabelWriter,
     listen: Listener,
+    blocks: Sequence[int] | None,
 ) -> Sums:
-    """Write the labels of all rows, computed by `cluster`, and return the sums of the pass."""
-    threads, total = make_threads(cluster), len(source)
+    """Write the labels of all rows, or of `blocks`, computed by `cluster`; return their sums."""
+    threads, total = make_threads(cluster), len(source if blocks is None else blocks)
     needs = checked_memory([recipe], source, threads, cluster.own_memory, writer.outputs)
     with make_engine(cluster, source, needs.of_worker) as engine:
         read = with_source(source, lambda rows: ahead_source(rows, engine, cluster))
@@ -118,7 +142,7 @@ def _labelled(
         def progress(done: int) -> None:
             listen(Progress("label", done, total))
 
-        return fitted.label(recipe.model, read, engine, writer, progress)
+        return fitted.label(recipe.model, read, engine, writer, progress, blocks)
 
 
 def _opened(data: DataSection, saved: Collection[str]) -> Source:

@@ -12,6 +12,7 @@ from emdist.fit.data_changes import stamps
 from emdist.fit.events import Began, Listener, Warned
 from emdist.fit.fitted import Fitted
 from emdist.interfaces import Source
+from emdist.jobs.label_growth import Growth
 from emdist.jobs.label_target import check_labels, coordinates_to_store
 from emdist.prepare.source import unprepared
 from emdist.settings.config import FitSection, ModelSection, ReadingSection
@@ -20,10 +21,10 @@ from emdist.store.labels.place import labels_of_other_files
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
 from emdist.store.runs.run_record import digest
-from emdist.sums import Sums, whole
+from emdist.sums import Sums, tree_sum, whole
 
-#: Computes and writes the labels of all rows; returns the sums of the pass.
-Pass = Callable[[Recipe, LabelWriter], Sums]
+#: Computes and writes the labels of all rows, or of the rows of some blocks; returns their sums.
+Pass = Callable[[Recipe, LabelWriter, Sequence[int] | None], Sums]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class LabelWork:
         As in `emdist.store.labels.creation.label_writer`.
     weighted
         Whether rows have sample weights.
+    append
+        Whether the labels grow with the data: the rows behind those that have labels get theirs.
     """
 
     model: str
@@ -61,6 +64,7 @@ class LabelWork:
     components: Sequence[int] | None = None
     overwrite: bool = False
     weighted: bool = False
+    append: bool = False
 
     @property
     def recipe(self) -> Recipe:
@@ -92,6 +96,9 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
             )
         )
     policies = {name: getattr(work.reading, name) for name in ReadingSection.POLICIES}
+    growth = Growth.of(work, identity, policies) if work.append else None
+    if growth is not None:
+        growth.begin(before)
     writer = label_writer(
         out,
         tuple(work.outputs),
@@ -105,8 +112,14 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
         components=work.components,
         coordinates=coordinates_to_store(source, listen),
     )
-    listen(Began("label", f"{source.shape[0]:,} rows to {out}{_told(policies)}"))
-    sums = labelled(recipe, writer)
+    if growth is None:
+        listen(Began("label", f"{source.shape[0]:,} rows to {out}{_told(policies)}"))
+        sums = labelled(recipe, writer, None)
+    else:
+        blocks, parts = growth.left()
+        listen(Began("label", f"{growth.told} to {out}{_told(policies)}"))
+        parts += [labelled(recipe, writer, blocks)] if blocks else []
+        sums = tree_sum(parts)
     if stamps(source) != before:
         raise RunMismatchError(
             f"The data changed while emdist labelled them, so the labels at {out} may belong to "
@@ -114,6 +127,8 @@ def label_source(work: LabelWork, labelled: Pass, listen: Listener) -> dict[str,
             "command again. It labels all rows again."
         )
     writer.finish()
+    if growth is not None:
+        growth.end()
     data = str(fingerprint.get("array", "in memory"))
     return _summary(work, data, writer, sums, recipe.model.minimises)
 

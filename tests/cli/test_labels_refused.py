@@ -75,9 +75,11 @@ def test_a_sweep_has_more_of_its_own(emdist: Command, data: Path, tmp_path: Path
 def test_all_that_a_run_makes_is_its_own(emdist: Command, data: Path, tmp_path: Path) -> None:
     assert emdist(*FIT).code == 0
     made = {path.name for path in (tmp_path / "runs/a").iterdir()}
-    assert made == {*OWN, "labels.zarr"} - {"prepare"}
-    assert emdist(*FIT[:-1], "runs/prepared", "--prepare", "standardise").code == 0
-    made = {path.name for path in (tmp_path / "runs/prepared").iterdir()}
+    assert made == {*OWN, "labels.zarr"} - {"prepare", "from"}
+    prepared = (*FIT[:-1], "runs/prepared", "--prepare", "standardise")
+    assert emdist(*prepared).code == 0
+    assert emdist(*prepared[:-3], "runs/next", *prepared[-2:], "--from", "runs/prepared").code == 0
+    made = {path.name for path in (tmp_path / "runs/next").iterdir()}
     assert made == {*OWN, "labels.zarr"}
 
 

@@ -338,6 +338,17 @@ def _limited(columns: Columns, dim: str, start: int, stop: int) -> Columns:
     return replace(columns, variable=replace(variable, rows=rows))
 
 
+def rows_identity(source: GridSource, rows: int) -> list[dict[str, Any]]:
+    """Return what identifies the contents of the first `rows` positions of a grid that grows."""
+    dim, first = source.plan.samples[0], source.plan.origin[0]
+    used = [one.columns for one in source.plan.conditions]
+    weight = [source.weight] if isinstance(source.weight, Columns) else []
+    limited = [
+        _limited(one, dim, first, first + rows) for one in (*source.plan.columns, *used, *weight)
+    ]
+    return [{k: v for k, v in _identity(one).items() if k != "array"} for one in limited]
+
+
 def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
     return replace(columns, variable=columns.variable.checked(_region(columns, whole), missing))
 

@@ -12,6 +12,7 @@ from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import (
     components_in,
     damaged,
+    earlier_keys,
     label_mark,
     layout_of,
     telling,
@@ -48,7 +49,8 @@ def damaged_blocks(location: Location) -> Iterator[int]:
         noise = "noise" in mark
         chosen = chosen_columns(components_in(mark), columns, noise)
         contents = StoredOutputs(outputs, layout, columns, noise, chosen)
-        writer = LabelWriter(location, contents, digest(identity))
+        earlier = earlier_keys(mark, location)
+        writer = LabelWriter(location, contents, digest(identity), earlier)
     for i in noted.done.tolist():
         if writer.done(i) is None:
             yield i

@@ -25,6 +25,7 @@ from emdist.store.labels.place import (
     check_place,
     companions_in,
     components_in,
+    earlier_keys,
     label_mark,
     outputs_there,
     put_mark,
@@ -112,6 +113,7 @@ def label_writer(
     action = "create the labels in"
     if found in ("continue", "add"):
         with telling(action, location):
+            writer = replace(writer, earlier=earlier_keys(label_mark(location) or {}, location))
             writer = _continued(writer, wanted, stamps or {}, coordinates)
             writer._arrays()  # Opened here once, rather than by each of the threads that start.
         return writer

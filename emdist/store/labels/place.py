@@ -32,6 +32,9 @@ from emdist.store.sources.references import is_access_failure
 
 #: The attribute of the group in which emdist stores its mark: what it wrote there.
 MARK = "emdist"
+#: Entries of the mark of labels that grow: whether they are being extended, and for blocks that are
+#: older than the last extension, pairs of a number of blocks and the key of their digests.
+GROWING, EARLIER = "growing", "earlier"
 META_LIMIT = 1 << 24
 #: The name of the group's metadata file while Zarr writes it.
 _LEFTOVER = re.compile(r"zarr\.[0-9a-f]{32}\.partial")
@@ -131,7 +134,7 @@ def check_place(location: Location, wanted: Wanted) -> str:
             )
         if not is_created(mark):
             return "replace"  # Creation was cut off, and no label was written.
-        why = _differs(mark, wanted, location)
+        why = difference(mark, wanted, location)
         if why is None:
             check_no_links(location)
             return _fitting(outputs_there(location, mark), wanted)
@@ -173,7 +176,7 @@ def outputs_there(location: Location, mark: Mapping[str, Any]) -> tuple[str, ...
     return tuple(there)
 
 
-def _differs(mark: Mapping[str, Any], wanted: Wanted, location: Location) -> str | None:
+def difference(mark: Mapping[str, Any], wanted: Wanted, location: Location) -> str | None:
     """Return how the existing labels differ from those wanted, or None if they do not."""
     if mark.get("identity") != dict(wanted.identity):
         return "but they are of another model or of other data"
@@ -220,6 +223,22 @@ def check_created(mark: Mapping[str, Any], location: Location) -> None:
             "finished, or was interrupted. If nothing writes there now, start the same labelling "
             "again, which writes all of them."
         )
+    if mark.get(GROWING):
+        raise CheckpointError(
+            f"The labels at {location} are being extended by new rows, or this was interrupted. If "
+            "nothing writes there now, start the same `emdist label --append` again."
+        )
+
+
+def earlier_keys(mark: Mapping[str, Any], location: Location) -> tuple[tuple[int, str], ...]:
+    """Return, for blocks older than the last extension, numbers of blocks and their keys."""
+    stored = mark.get(EARLIER, [])
+    sound = isinstance(stored, list) and all(
+        isinstance(one, list) and [type(part) for part in one] == [int, str] for one in stored
+    )
+    if not sound:
+        raise damaged(location, "their metadata does not say how they have grown")
+    return tuple((blocks, key) for blocks, key in stored)
 
 
 def _is_free(location: Location) -> bool:

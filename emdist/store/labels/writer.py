@@ -47,11 +47,19 @@ class LabelWriter:
         What is stored: outputs, layout and columns.
     key
         The identity of the labels, with which their digests begin.
+    earlier
+        For labels that have grown, pairs of a number of blocks and of the key of their digests: it
+        is that of the blocks from the first, as far as no pair before has them.
     """
 
     location: Location
     contents: StoredOutputs
     key: str = ""
+    earlier: tuple[tuple[int, str], ...] = ()
+
+    def _key_of(self, i: int) -> str:
+        """Return the key of the digest of block `i`."""
+        return next((key for blocks, key in self.earlier if i < blocks), self.key)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -84,7 +92,7 @@ class LabelWriter:
         with telling(action, self.location):
             arrays = self._arrays()
         with storing(action, self.location):
-            crc = digest_of(self.key, i)
+            crc = digest_of(self._key_of(i), i)
             for name in self.outputs:
                 output = OUTPUTS[name]
                 value = _whole(output.compute(found, columns), block, self.contents.fill(name))
@@ -104,7 +112,7 @@ class LabelWriter:
             group = self._arrays(strict=True)
             try:
                 row = np.asarray(group[layout.progress][i])
-                crc = digest_of(self.key, i)
+                crc = digest_of(self._key_of(i), i)
                 for name in self.outputs:  # Decoding verifies the checksum of each chunk.
                     place = _extended(region, OUTPUTS[name].components, group[name])
                     crc = extend(crc, np.ascontiguousarray(group[name][place]))
@@ -113,7 +121,7 @@ class LabelWriter:
                     raise
                 # Not written yet, or lost or cut off by a crash. The caller writes the block again.
                 return None
-        return _unpack(row) if row[2] == crc else None
+        return sums_in(row) if row[2] == crc else None
 
     @apart
     def finish(self) -> None:
@@ -131,7 +139,7 @@ def _pack(sums: Sums, crc: int) -> Floats:
     return np.concatenate([[float(sums["score"]), float(sums["weight"]), crc], sums["count"]])
 
 
-def _unpack(row: Floats) -> Sums:
+def sums_in(row: Floats) -> Sums:
     """Return the sums in a progress row."""
     return Sums({"score": np.array(row[0]), "weight": np.array(row[1]), "count": row[3:]})
 
