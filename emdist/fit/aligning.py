@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from emdist.errors import ConfigError, FeatureNamesError, ShapeError
 from emdist.fit.fitted import Fitted
@@ -97,7 +98,10 @@ def matched(
     _check_features(fitted, reference)
     a, b, unit = _places(model, fitted, other, reference)
     used = _used(model, other, a.shape[1])
-    distances = np.sqrt((((a[:, None] - b) / unit)[..., used] ** 2).mean(axis=-1))
+    # The origin of one of the two is taken off first, because means may be far from zero.
+    origin = reference.spread.origin
+    places = [((one - origin) / unit)[:, used] for one in (a, b)]
+    distances = cdist(*places) / np.sqrt(len(used))
     cost = distances**2
     if shares and not (model.minimises or other.minimises):
         w, v = (np.sqrt(one.params.shares[: one.n_components]) for one in (fitted, reference))
@@ -119,7 +123,10 @@ def _assigned(cost: Floats, distances: Floats) -> Matching:
     """Return the assignment of least cost of k components to those of the reference."""
     k, wanted = cost.shape
     tie = _TIE * max(float(cost.max(initial=0.0)), np.finfo(float).tiny) / max(k, wanted)
-    rows, columns = linear_sum_assignment(cost + tie * ~np.eye(k, wanted, dtype=bool))
+    kept = np.arange(min(k, wanted))
+    favoured = cost.copy()
+    favoured[kept, kept] -= tie
+    rows, columns = linear_sum_assignment(favoured)
     first = np.argsort(columns, kind="stable")
     known, of = rows[first], columns[first]
     new = np.setdiff1d(np.arange(k), known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,20 @@ def test_folders_and_sweeps(tmp_path: Path) -> None:
     assert (found.model.predict(ROWS) == before.labels_).all()
     found.model.save(tmp_path / "aligned")
     assert (emdist.load(tmp_path / "aligned").predict(ROWS) == before.labels_).all()
+
+
+def test_many_components_take_little_memory() -> None:
+    """Without an array of all components by all components by all features: 8 GiB here."""
+    places = np.random.default_rng(0).normal(size=(1024, 1024)).astype(float)
+    order = np.random.default_rng(1).permutation(1024)
+    before = KMeans.from_parameters(cluster_centers=places + 1e6)
+    now = KMeans.from_parameters(cluster_centers=places[order] + 1e6)
+    tracemalloc.start()
+    found = align(now, before)
+    assert tracemalloc.get_traced_memory()[1] < 2**28
+    tracemalloc.stop()
+    assert (order[found.order] == np.arange(1024)).all()
+    assert found.moved.max() < 1e-6
 
 
 def test_constant_features_count_as_they_are() -> None:
