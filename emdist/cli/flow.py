@@ -49,6 +49,14 @@ Key = Annotated[
         "makes a new run)",
     ),
 ]
+Scheduled = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME",
+        help="Time for which to run, as in 2026-11-30 or 2026-11-30T02:00+01:00. Templates such "
+        "as {scheduled:%Y-%m-%d} are filled with it. (default: now)",
+    ),
+]
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -85,6 +93,7 @@ def cluster(
             "(default: run it here)",
         ),
     ] = None,
+    scheduled: Scheduled = None,
 ) -> None:
     """Fit one model and label the rows, as a Prefect flow.
 
@@ -95,15 +104,18 @@ def cluster(
       emdist flow cluster config.yaml --key monday
       emdist flow cluster config.yaml --set fit.seed=7 --key other-seed
       emdist flow cluster config.yaml --key mine --deployment cluster/emdist
+      emdist flow cluster daily.yaml --scheduled 2026-11-30
     """
     with _prefect():
         from emdist.flows.cluster import run
 
-        code = run(config, settings or (), key, deployment)
+        code = run(config, settings or (), key, deployment, scheduled)
     _leave(code)
 
 
-def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> None:
+def sweep(
+    config: ConfigFile, settings: Settings = None, key: Key = None, scheduled: Scheduled = None
+) -> None:
     """Fit several models and label with the best, as a Prefect flow.
 
     The result is the same as that of `emdist sweep -f CONFIG.yaml`. To continue an interrupted
@@ -116,7 +128,7 @@ def sweep(config: ConfigFile, settings: Settings = None, key: Key = None) -> Non
     with _prefect():
         from emdist.flows.sweep import run
 
-        code = run(config, settings or (), key)
+        code = run(config, settings or (), key, scheduled)
     _leave(code)
 
 
@@ -140,6 +152,7 @@ def label(
     overwrite: Annotated[bool, Overwrite] = False,
     settings: Settings = None,
     storage: Storage = None,
+    scheduled: Scheduled = None,
 ) -> None:
     """Label the rows of new data with a fitted model, as a Prefect flow.
 
@@ -156,7 +169,7 @@ def label(
         from emdist.flows.label import run
 
         values |= {"outputs": outputs or ["labels"], "components": components}
-        code = run(values, settings or (), storage)
+        code = run(values, settings or (), storage, scheduled)
     _leave(code)
 
 
@@ -217,8 +230,31 @@ def ingest(
     _leave(code)
 
 
+def check(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.yaml",
+            help="A file of deployments such as deploy/prefect.yaml, or a configuration.",
+        ),
+    ],
+) -> None:
+    """Check deployments or a configuration before `prefect deploy`: settings, templates, schedules.
+
+    Nothing is run, and no data are read. Exit code 2 means that something is wrong.
+
+    Examples:
+      emdist flow check deploy/prefect.yaml
+      emdist flow check daily.yaml
+    """
+    with _prefect():
+        from emdist.flows.check import run
+
+        run(file)
+
+
 app.callback(help=help_text(_flow))(_flow)
-for _command in (cluster, sweep, label, ingest):
+for _command in (cluster, sweep, label, ingest, check):
     app.command(cls=Command, epilog=EPILOG, help=help_text(_command))(_command)
 
 

@@ -144,13 +144,26 @@ class Caching:
 
 
 @dataclass(frozen=True)
+class Linked:
+    """A page about the run, such as the dashboard of its Dask cluster."""
+
+    what: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.url}"
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know, but which does not stop the run."""
 
     message: str
 
 
-Event: TypeAlias = Began | Progress | Planned | Iterated | Pruning | Caching | Saved | Warned
+Event: TypeAlias = (
+    Began | Progress | Planned | Iterated | Pruning | Caching | Saved | Linked | Warned
+)
 Listener: TypeAlias = Callable[[Event], None]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from prefect import flow
 
 from emdist.flows.command import keyed, run_command
+from emdist.flows.ending import ended
+from emdist.flows.naming import run_name
 from emdist.flows.stages import perform
 from emdist.flows.telling import Teller
 from emdist.report.summary import Summary
@@ -16,8 +18,8 @@ from emdist.settings.config import Config, make_config
 from emdist.settings.file import read_config
 
 
-@flow(name="cluster", persist_result=False)
-def cluster(config: Config) -> dict[str, Any]:
+@flow(name="cluster", persist_result=False, flow_run_name=run_name)
+def cluster(config: Config, set: list[str] | None = None) -> dict[str, Any]:
     """Fit one model to a Zarr array and label its rows. The same run key resumes a run.
 
     Parameters
@@ -25,15 +27,23 @@ def cluster(config: Config) -> dict[str, Any]:
     config
         The configuration, without storage options (see `emdist.flows.workarounds.private`). If it
         has no run key, the id of the flow run is the key, so that a retry or a rescheduled pod
-        resumes.
+        resumes. Templates such as ``{scheduled:%Y-%m-%d}`` are filled in run.key, data.path and
+        labels.path.
+    set
+        Settings that replace those of the configuration, as ``section.key=value``.
 
     Returns
     -------
     dict
         JSON values: ``run``, ``status``, ``iterations``, ``objective``, ``labels`` and
-        ``already_done``.
+        ``already_done``. The flow ends as Completed with the name Skipped if it was skipped, and
+        as Cancelled if another flow run has taken its run over.
     """
-    summary, before = perform(config, make_config, _publish)
+    return ended(lambda: _cluster(config, set or ()))
+
+
+def _cluster(config: Config, settings: Sequence[str]) -> dict[str, Any]:
+    summary, before = perform(config, settings, make_config, _publish)
     result = summary["result"]
     return {
         "run": summary["run"],
@@ -57,7 +67,11 @@ def _components(summary: Summary) -> list[dict[str, Any]]:
 
 
 def run(
-    path: str, settings: Sequence[str] = (), key: str | None = None, deployment: str | None = None
+    path: str,
+    settings: Sequence[str] = (),
+    key: str | None = None,
+    deployment: str | None = None,
+    scheduled: str | None = None,
 ) -> int:
     """Run the flow as a command, and return its exit code.
 
@@ -71,8 +85,14 @@ def run(
         The name of the run. The same key resumes it.
     deployment
         The deployment to which to submit the configuration, instead of running it here.
+    scheduled
+        The time for which to run, for templates. By default it is now.
     """
-    return run_command(lambda: keyed(read_config(path, settings), key), cluster, _print, deployment)
+
+    def read() -> Config:
+        return keyed(read_config(path, settings), key)
+
+    return run_command(read, cluster, _print, deployment, scheduled=scheduled)
 
 
 def _print(done: dict[str, Any]) -> None:

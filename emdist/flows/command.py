@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from emdist.errors import ConfigError
 from emdist.flows.script import Outcome, run_as_script, watched
+from emdist.flows.templates import parse_time, scheduled_for, zone_of
 from emdist.flows.workarounds.private import (
     FILE,
     Options,
@@ -21,6 +22,7 @@ from emdist.flows.workarounds.private import (
 )
 from emdist.flows.workarounds.server import prefect_api
 from emdist.settings.config import Config
+from emdist.settings.templates import check_templates, has_templates
 
 C = TypeVar("C", bound=Config)
 #: Number of deployments that a message names.
@@ -33,6 +35,7 @@ def run_command(
     show: Callable[[dict[str, Any]], None],
     deployment: str | None = None,
     storage: str | None = None,
+    scheduled: str | None = None,
 ) -> int:
     """Run a flow as a command, and return its exit code.
 
@@ -48,6 +51,8 @@ def run_command(
         The deployment to which to submit the parameter, instead of running the flow here.
     storage
         The path of a YAML file with storage options by section.
+    scheduled
+        The time for which to run, instead of now: a date or a time, as ISO 8601 writes it.
 
     Returns
     -------
@@ -59,19 +64,36 @@ def run_command(
     def call() -> None:
         config, options = split(read())
         check_public(config)
+        check_templates(config.model_dump())
         if deployment and not PREFECT_API_URL.value():
             raise ConfigError(
                 "--deployment needs a running Prefect server, but PREFECT_API_URL is not set. Set "
                 "it to the URL of the server, such as http://127.0.0.1:4200/api."
             )
         private = {} if deployment else {**storage_options(storage), **options}
-        with prefect_api(), held(private), watched(outcome):
+        time = None if scheduled is None else parse_time(scheduled)
+        with prefect_api(), held(private), scheduled_for(time), watched(outcome):
             if deployment:
-                _submit(deployment, config, options)
+                _submit(deployment, config, options, scheduled)
             else:
-                show(flow(config))
+                show(_result(flow, config, outcome))
 
     return run_as_script(call, outcome)
+
+
+def _result(
+    flow: Callable[[Any], dict[str, Any]], config: BaseModel, outcome: Outcome
+) -> dict[str, Any]:
+    """Return the result of a flow, or raise the error that ended it without one."""
+    try:
+        found = flow(config)
+    except Exception:
+        # Prefect raises an error of its own for a flow that returns the state Cancelled.
+        if outcome.ended is None:
+            raise
+    if outcome.ended is not None:
+        raise outcome.ended
+    return found
 
 
 def keyed(config: C, key: str | None) -> C:
@@ -84,7 +106,7 @@ def keyed(config: C, key: str | None) -> C:
     """
     if key is None or key == config.run.key:
         return config
-    if config.run.key is not None:
+    if config.run.key is not None and not has_templates({"run": {"key": config.run.key}}):
         raise ConfigError(
             f"The configuration has run.key={config.run.key!r}, but --key is {key!r}. Leave one of "
             "them out."
@@ -92,7 +114,7 @@ def keyed(config: C, key: str | None) -> C:
     return config.model_copy(update={"run": config.run.model_copy(update={"key": key})})
 
 
-def _submit(name: str, config: BaseModel, options: Options) -> None:
+def _submit(name: str, config: BaseModel, options: Options, scheduled: str | None) -> None:
     from prefect.client.schemas.objects import FlowRun
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
@@ -105,7 +127,14 @@ def _submit(name: str, config: BaseModel, options: Options) -> None:
         )
     parameters = {"config": config.model_dump(mode="json")}
     try:
-        run = cast(FlowRun, run_deployment(name, parameters=parameters, timeout=0))
+        time = None
+        if scheduled is not None:
+            with get_client(sync_client=True) as client:
+                zone = zone_of(client.read_deployment_by_name(name))
+            time = parse_time(scheduled, zone)
+        run = cast(
+            FlowRun, run_deployment(name, parameters=parameters, timeout=0, scheduled_time=time)
+        )
     except ObjectNotFound:
         with get_client(sync_client=True) as client:
             known = [one.name for one in client.read_deployments(limit=_LISTED)]

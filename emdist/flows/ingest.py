@@ -3,7 +3,7 @@
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prefect import flow, task
@@ -12,11 +12,15 @@ from prefect.runtime import flow_run
 
 from emdist.fit.events import Began, Progress
 from emdist.flows.command import run_command
+from emdist.flows.ending import ended
+from emdist.flows.naming import run_name, title
 from emdist.flows.script import current
 from emdist.flows.telling import say, teller
+from emdist.flows.templates import SET
 from emdist.flows.workarounds.private import check_public, storage_options
 from emdist.ingest import ingest
 from emdist.settings.config import IngestSection, make_section
+from emdist.settings.file import overridden
 from emdist.store.places.location import Location
 
 
@@ -27,8 +31,8 @@ class Ingest(IngestSection):
     overwrite: bool = False
 
 
-@flow(name="ingest", persist_result=False)
-def ingest_files(config: Ingest) -> dict[str, Any]:
+@flow(name="ingest", persist_result=False, flow_run_name=run_name)
+def ingest_files(config: Ingest, set: list[str] | None = None) -> dict[str, Any]:
     """Copy the rows of files into a Zarr array.
 
     If the flow is interrupted, it leaves no partial array, and a new run begins again.
@@ -38,6 +42,8 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
     config
         What to ingest. Storage options of the target are in the section ``data`` (see
         `emdist.flows.workarounds.private`).
+    set
+        Settings that replace those of the configuration, as ``key=value``.
 
     Returns
     -------
@@ -45,11 +51,19 @@ def ingest_files(config: Ingest) -> dict[str, Any]:
         JSON values: ``rows``, ``features``, ``dtype``, ``chunks``, ``bytes_read``,
         ``bytes_stored``, ``target``, ``weights`` and ``notes``.
     """
+    return ended(lambda: _ingest(config, set or ()))
+
+
+def _ingest(asked: Ingest, settings: Sequence[str]) -> dict[str, Any]:
+    check_public(asked)
+    values = overridden(asked.model_dump(exclude_unset=True), settings, SET)
+    config = make_section(Ingest, values, "the configuration")
     check_public(config)
     target = Location(config.target, storage_options().get("data", {}))
     outcome = current()
     outcome.advice = "Nothing was written to the target. Start the same command again."
-    with outcome.working(), teller(str(flow_run.id)) as tell:
+    with outcome.working(), teller(str(flow_run.id), title(config)) as tell:
+        tell.tagged(["emdist"])
 
         @task(name="ingest", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:

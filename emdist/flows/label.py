@@ -4,17 +4,22 @@
 # as `flow.serve` does.
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from pydantic import AfterValidator
 
 from emdist.flows.command import run_command
+from emdist.flows.ending import check_late, ended
+from emdist.flows.naming import run_name, title
 from emdist.flows.script import current
 from emdist.flows.telling import say, teller
+from emdist.flows.templates import SET, current_run, with_values
 from emdist.flows.workarounds.private import check_public, joined, storage_options
+from emdist.inputs.durations import duration_text
 from emdist.jobs.label import label_data
 from emdist.parameters.choices import OutputName
 from emdist.report.summary import page_of_labelling
@@ -33,24 +38,36 @@ class Labelling(Section):
     components: tuple[int, ...] | None = None
     overwrite: bool = False
     cluster: ClusterSection = ClusterSection()
+    skip_late: Annotated[str, AfterValidator(duration_text)] | None = None
 
 
-@flow(name="label", persist_result=False)
-def label(config: Labelling) -> dict[str, Any]:
+@flow(name="label", persist_result=False, flow_run_name=run_name)
+def label(config: Labelling, set: list[str] | None = None) -> dict[str, Any]:
     """Label the rows of an array. An interrupted labelling continues if it is started again.
 
     Parameters
     ----------
     config
         What to label. Storage options are in the sections ``data``, ``model`` and ``labels`` (see
-        `emdist.flows.workarounds.private`).
+        `emdist.flows.workarounds.private`). Templates are filled in model, data.path and out.
+    set
+        Settings that replace those of the configuration, as ``section.key=value`` or ``key=value``.
 
     Returns
     -------
     dict
         JSON values, as of `emdist.jobs.label.label_data`.
     """
-    check_public(config)
+    return ended(lambda: _label(config, set or ()))
+
+
+def _label(asked: Labelling, settings: Sequence[str]) -> dict[str, Any]:
+    check_public(asked)
+    values = overridden(asked.model_dump(exclude_unset=True), settings, SET)
+    changed = make_section(Labelling, values, "the configuration")
+    check_public(changed)
+    check_late(current_run(), changed.skip_late)
+    config = make_section(Labelling, with_values(values), "the configuration")
     options = storage_options()
     whole = joined(config, options)
     model = Location(whole.model, options.get("model", {}))
@@ -58,7 +75,8 @@ def label(config: Labelling) -> dict[str, Any]:
     outcome = current()
     outcome.advice = "Start the same command again to continue where it stopped."
 
-    with outcome.working(), teller(str(flow_run.id)) as tell:
+    with outcome.working(), teller(str(flow_run.id), title(config)) as tell:
+        tell.tagged(["emdist"])
 
         @task(name="label", cache_policy=NO_CACHE, persist_result=False)
         def work() -> dict[str, Any]:
@@ -87,7 +105,12 @@ def _components(summary: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def run(values: Mapping[str, Any], settings: Sequence[str] = (), storage: str | None = None) -> int:
+def run(
+    values: Mapping[str, Any],
+    settings: Sequence[str] = (),
+    storage: str | None = None,
+    scheduled: str | None = None,
+) -> int:
     """Run the flow as a command, and return its exit code.
 
     Parameters
@@ -98,12 +121,14 @@ def run(values: Mapping[str, Any], settings: Sequence[str] = (), storage: str | 
         Settings that replace these values, as ``section.key=value``.
     storage
         The path of a YAML file with storage options by section.
+    scheduled
+        The time for which to run, for templates. By default it is now.
     """
 
     def read() -> Labelling:
         return make_section(Labelling, overridden(values, settings), "the command line")
 
-    return run_command(read, label, _print, storage=storage)
+    return run_command(read, label, _print, storage=storage, scheduled=scheduled)
 
 
 def _print(done: dict[str, Any]) -> None:

@@ -53,6 +53,8 @@ class Outcome:
 
     def __init__(self) -> None:
         self.done = False
+        #: Why the flow ended without a result, where Prefect has a state that is no failure.
+        self.ended: EmdistError | None = None
         self.advice = ""
         self.cancelled: UUID | None = None
         self.closed = threading.Event()

@@ -3,7 +3,7 @@
 # Annotations are not postponed: Prefect cannot resolve them in a flow that it loads from its file,
 # as `flow.serve` does.
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prefect import Task, task
@@ -13,30 +13,39 @@ from prefect.runtime import flow_run
 from emdist.composition.make import run_location
 from emdist.errors import EngineError
 from emdist.fit.events import Warned
+from emdist.flows.ending import check_late
+from emdist.flows.naming import title
 from emdist.flows.script import current
 from emdist.flows.telling import Teller, say, teller
+from emdist.flows.templates import SET, current_run, with_values
 from emdist.flows.workarounds.private import check_public, joined, storage_options
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.settings.config import Config
+from emdist.settings.file import overridden
 
 #: A function that publishes the summary of a job as artifacts.
 Publish = Callable[[Any, Teller], None]
 
 
 def perform(
-    asked: Config, make: Callable[..., Config], publish: Publish
+    asked: Config, settings: Sequence[str], make: Callable[..., Config], publish: Publish
 ) -> tuple[dict[str, Any], bool]:
     """Run all stages of `asked`; return the summary, and whether the run was complete before.
 
-    `make` checks a configuration as the command line does.
+    `settings` replace those of `asked`, and `make` checks a configuration as the command line does.
     """
     check_public(asked)
-    config = joined(make(asked.model_dump()), storage_options())
+    values = overridden(asked.model_dump(exclude_unset=True), settings, SET)
+    changed = make(values)
+    check_public(changed)
+    check_late(current_run(), changed.run.skip_late)
+    config = joined(make(with_values(values)), storage_options())
     key = config.run.key or str(flow_run.id)
     outcome = current()
     outcome.advice = f"To continue, start it again with the same configuration and --key {key}"
-    with outcome.working(), teller(key) as tell:
+    with outcome.working(), teller(key, title(config)) as tell:
+        tell.tagged(["emdist", config.model.name])
         say(logging.INFO, f"run folder {run_location(config, key)}; to resume it, use --key {key}")
         return _persistently(config, key, publish, tell)
 

@@ -11,6 +11,8 @@ from prefect import flow
 
 from emdist.composition.sweep_config import SweepConfig, make_sweep_config
 from emdist.flows.command import keyed, run_command
+from emdist.flows.ending import ended
+from emdist.flows.naming import run_name
 from emdist.flows.stages import perform
 from emdist.flows.telling import Teller
 from emdist.quality.ranking import Row
@@ -18,8 +20,8 @@ from emdist.report.sweep import SweepSummary
 from emdist.settings.file import overridden, read_values
 
 
-@flow(name="sweep", persist_result=False)
-def sweep(config: SweepConfig) -> dict[str, Any]:
+@flow(name="sweep", persist_result=False, flow_run_name=run_name)
+def sweep(config: SweepConfig, set: list[str] | None = None) -> dict[str, Any]:
     """Fit several models to a Zarr array and choose the best. The same run key resumes a run.
 
     Parameters
@@ -27,14 +29,20 @@ def sweep(config: SweepConfig) -> dict[str, Any]:
     config
         The configuration, without storage options (see `emdist.flows.workarounds.private`). If it
         has no run key, the id of the flow run is the key, so that a retry or a rescheduled pod
-        resumes.
+        resumes. Templates are filled as by `emdist.flows.cluster.cluster`.
+    set
+        Settings that replace those of the configuration, as ``section.key=value``.
 
     Returns
     -------
     dict
         JSON values: ``run``, ``best``, ``criterion``, ``models``, ``labels``, ``already_done``.
     """
-    summary, before = perform(config, make_sweep_config, _publish)
+    return ended(lambda: _sweep(config, set or ()))
+
+
+def _sweep(config: SweepConfig, settings: Sequence[str]) -> dict[str, Any]:
+    summary, before = perform(config, settings, make_sweep_config, _publish)
     return {
         "run": summary["run"],
         "best": summary["best"],
@@ -63,13 +71,18 @@ def _line(row: Row) -> dict[str, Any]:
     }
 
 
-def run(path: str, settings: Sequence[str] = (), key: str | None = None) -> int:
+def run(
+    path: str,
+    settings: Sequence[str] = (),
+    key: str | None = None,
+    scheduled: str | None = None,
+) -> int:
     """Run the flow as a command; see `emdist.flows.cluster.run`."""
 
     def read() -> SweepConfig:
         return keyed(make_sweep_config(overridden(read_values(path), settings), path), key)
 
-    return run_command(read, sweep, _print)
+    return run_command(read, sweep, _print, scheduled=scheduled)
 
 
 def _print(done: dict[str, Any]) -> None:

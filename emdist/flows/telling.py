@@ -6,13 +6,14 @@ import logging
 import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import get_run_logger
+from prefect import get_client, get_run_logger
 from prefect.artifacts import (
+    create_link_artifact,
     create_markdown_artifact,
     create_progress_artifact,
     create_table_artifact,
@@ -20,12 +21,25 @@ from prefect.artifacts import (
 )
 from prefect.events import emit_event
 from prefect.exceptions import MissingContextError
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_UI_URL
 
-from emdist.fit.events import Began, Caching, Event, Iterated, Planned, Progress, Saved, Warned
+from emdist.fit.events import (
+    Began,
+    Caching,
+    Event,
+    Iterated,
+    Linked,
+    Planned,
+    Progress,
+    Saved,
+    Warned,
+)
 from emdist.fit.state import Record
 from emdist.flows.workarounds.posting import Poster
 from emdist.report.display import restart_of
-from emdist.report.outlook import duration
+from emdist.report.logged import fields_of, level_of, line, logs_json
+from emdist.report.outlook import Outlook, PassOutlook, duration
 
 #: Number of components in the table artifact, and of iterations in one event.
 _SHOWN, _LINES = 500, 100
@@ -43,15 +57,20 @@ class Teller:
         The key of the run, which also names the artifacts.
     poster
         Makes the calls of the API.
+    title
+        What the flow works on, for artifacts. By default it is the key.
     """
 
-    def __init__(self, key: str, poster: Poster) -> None:
+    def __init__(self, key: str, poster: Poster, title: str = "") -> None:
         self.key = key
+        self.title = title or key
+        self._json = logs_json()
         self.slug = re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-")[:200] or "run"
         self.iterations = 0
         self._poster = poster
         self._max_iter = 100
-        self._restarts = 1
+        self._outlook = Outlook()
+        self._pass = PassOutlook()
         self._percent = 0.0
         self._line = ""
         self._untold: deque[dict[str, Any]] = deque(maxlen=_LINES)
@@ -59,30 +78,47 @@ class Teller:
 
     def __call__(self, event: Event) -> None:
         """Report one event of the run."""
+        if self._json and not isinstance(event, Progress):
+            fields = fields_of(event)
+            say(level_of(event), line(level_of(event), {**fields, "run": self.key}))
         if isinstance(event, Progress):
-            self._show(f"{event.what}: {event.done:,} of {event.total or '?'}. {self._line}")
+            self._pass.progressed(event)
+            so_far = self._pass.so_far() or f"{event.done:,} of {event.total or '?'}"
+            self._show(f"{self._pass.name}: {so_far}. {self._line}")
         elif isinstance(event, Iterated):
             self._iterated(event)
         elif isinstance(event, Planned):
-            self._max_iter, self._restarts = event.max_iter, event.restarts
+            self._max_iter, self._outlook.planned = event.max_iter, event
         elif isinstance(event, Began):
             stage = "run" if event.stage == "open" else event.stage
-            say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
+            self._say(logging.INFO, f"{stage} begins{event.note and ': '}{event.note}")
         elif isinstance(event, Saved | Caching):
-            say(logging.INFO, str(event))
+            self._say(logging.INFO, str(event))
+        elif isinstance(event, Linked):
+            self._say(logging.INFO, str(event))
+            self._poster.post("link", lambda: self._link(event))
         elif isinstance(event, Warned):
-            say(logging.WARNING, event.message)
+            self._say(logging.WARNING, event.message)
 
     def _iterated(self, event: Iterated) -> None:
         self.iterations += 1
-        self._line = described(event, self._restarts)
-        say(logging.INFO, self._line)
-        self._untold.append(told(event))
-        self._poster.post("event", self._emit)
+        self._outlook.iterated(event)
+        left = self._outlook.left(event)
         # Restarts and models advance side by side, so the one that is furthest shows the progress.
         done = event.record.iteration / self._max_iter
         self._percent = max(self._percent, 100 * min(done, 0.99))
+        self._line = described(event, self._outlook.restarts)
+        if left:
+            self._line += f", {self._percent:.0f} % of max_iter, {left}"
+        self._say(logging.INFO, self._line)
+        self._untold.append(told(event))
+        self._poster.post("event", self._emit)
         self._show(self._line)
+
+    def _say(self, level: int, text: str) -> None:
+        """Log one line of text, unless the log is JSON and has the event already."""
+        if not self._json:
+            say(level, text)
 
     def _emit(self) -> None:
         # This runs on the poster's thread, while the fit appends to the deque.
@@ -91,7 +127,7 @@ class Teller:
         emit_event("emdist.iterated", resource, payload={"iterations": lines})
 
     def _show(self, text: str) -> None:
-        self._poster.post("progress", lambda: self._put(self._percent, text))
+        self._poster.post("progress", lambda: self._put(self._percent, f"{self.title}: {text}"))
 
     def _put(self, percent: float, text: str) -> None:
         if self._artifact is None:
@@ -100,10 +136,25 @@ class Teller:
         else:
             update_progress_artifact(self._artifact, percent, text)
 
+    def _link(self, event: Linked) -> None:
+        name = re.sub(r"[^a-z0-9]+", "-", event.what.lower())
+        about = f"{event.what} of {self.title}. It is there while the run computes."
+        create_link_artifact(event.url, event.what, f"{self.slug}-{name}", about)
+
+    def tagged(self, tags: Sequence[str]) -> None:
+        """Add tags to the flow run."""
+        run, found = UUID(str(flow_run.id)), sorted({*flow_run.tags, *tags})
+
+        def tag() -> None:
+            with get_client(sync_client=True) as client:
+                client.update_flow_run(run, tags=found)
+
+        self._poster.post("tags", tag)
+
     def finished(self, markdown: str, components: list[dict[str, Any]]) -> None:
         """Publish the summary as a page and the components as a table."""
         table = sorted(components, key=lambda row: -float(row["labelled"]))
-        about = f"The {len(components)} components, the largest first"
+        about = f"{self.title}: the {len(components)} components, the largest first"
         self.published(markdown, "components", table, about)
 
     def published(self, markdown: str, name: str, table: list[dict[str, Any]], about: str) -> None:
@@ -111,23 +162,29 @@ class Teller:
         self._percent = 100.0
         self._show("done")
         shown = table[:_SHOWN]
+        page = f"# {self.title}\n\n{markdown}{_link_to_run()}"
         self._poster.post(
             "table", lambda: create_table_artifact(shown, f"{self.slug}-{name}", about)
         )
         self._poster.post(
             "summary",
             lambda: create_markdown_artifact(
-                markdown, f"{self.slug}-summary", "The summary of the run"
+                page, f"{self.slug}-summary", f"{self.title}: the summary of the run"
             ),
         )
 
 
+def _link_to_run() -> str:
+    """Return a link to the flow run, as Markdown; empty if there are no pages."""
+    return f"\n[flow run {flow_run.name}]({flow_run.ui_url})\n" if PREFECT_UI_URL.value() else ""
+
+
 @contextmanager
-def teller(key: str) -> Iterator[Teller]:
+def teller(key: str, title: str = "") -> Iterator[Teller]:
     """Yield a teller for the run `key`. It sends its last reports when the context ends."""
     poster = Poster()
     try:
-        yield Teller(key, poster)
+        yield Teller(key, poster, title)
     finally:
         poster.close()
 

@@ -75,6 +75,8 @@ class Job(ABC, Generic[C, T]):
         What the earlier model that the run starts from had on its own data; None without one.
     """
 
+    #: The Prefect flow that does the same: ``emdist flow NAME``.
+    flow: ClassVar[str] = "cluster"
     #: Names in the run's folder that such a run uses, besides those that every run uses.
     own: ClassVar[tuple[str, ...]] = ()
     #: Whether to make the label pass even if no labels are written, for the summary's counts.

@@ -20,6 +20,7 @@ from emdist.jobs.records import load_fitted, reading_of
 from emdist.prepare.source import with_source
 from emdist.settings.config import ClusterSection, DataSection, NewDataSection, ReadingSection
 from emdist.settings.data import NEW_ROWS
+from emdist.settings.templates import refuse_templates
 from emdist.store.grids.left_out import left_out
 from emdist.store.labels.writer import LabelWriter
 from emdist.store.places.location import Location
@@ -97,6 +98,7 @@ def label_data(
         raise ConfigError(
             "--append adds rows to labels, and --overwrite replaces them. Pass only one of the two."
         )
+    refuse_templates({"data": {"path": data.path}, "out": out.url}, "emdist flow label")
     section, fitted, meta = load_fitted(model)
     reading = reading_of(model, section, meta)
     own, saved = data.select, reading.select or {}

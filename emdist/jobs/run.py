@@ -18,7 +18,7 @@ from emdist.composition.make import (
 from emdist.composition.memory import checked_memory
 from emdist.composition.sweep_config import SweepConfig, recipes_of
 from emdist.fit.data_changes import untouched
-from emdist.fit.events import Began, Listener, Warned, unheard
+from emdist.fit.events import Began, Linked, Listener, Warned, unheard
 from emdist.ingest import IngestSummary, ingest
 from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary, identity_of
@@ -32,7 +32,9 @@ from emdist.jobs.sweep import SweepJob
 from emdist.jobs.turns import turn
 from emdist.jobs.warming import share_kernels
 from emdist.prepare.source import has_known_width, planned
+from emdist.report.metrics import measured
 from emdist.settings.config import Config, IngestSection
+from emdist.settings.templates import refuse_templates
 from emdist.store.labels.place import are_labels_of
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
@@ -80,7 +82,21 @@ def open_job(
     listen
         Called with each event.
     """
+    where = str(run_location(config, key))
+    with (
+        measured(config.run.metrics_file, where, listen) as heard,
+        _opened(config, key, heard) as job,
+    ):
+        yield job
+
+
+@contextmanager
+def _opened(
+    config: Config, key: str | None, listen: Listener
+) -> Iterator[Job[Any, Any] | dict[str, Any]]:
+    """Do what `open_job` does, without metrics."""
     kind: type[Job[Any, Any]] = SweepJob if isinstance(config, SweepConfig) else FitJob
+    refuse_templates(config.model_dump(), f"emdist flow {kind.flow}")
     recipes = recipes_of(config)
     bring_data(config, listen)
     location = run_location(config, key)
@@ -141,6 +157,8 @@ def open_job(
             make_engine(config.cluster, source, needs.of_worker) as engine,
             kept_source(config.cluster, source, engine, needs.here, listen) as kept,
         ):
+            if link := getattr(engine, "dashboard", ""):
+                listen(Linked("Dask dashboard", link))
             share_kernels(recipes, ready, engine)
             begun = (None, None) if origin is None else (origin.fitted, origin.reference)
             run = make_run(

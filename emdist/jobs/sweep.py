@@ -40,6 +40,7 @@ _NAMES = Naming("sweep.n_components", "sweep.allow_degenerate", "fit.max_iter", 
 class SweepJob(Job[SweepConfig, SweepSummary]):
     """The job of a sweep. `rows` has one row for each model, once they are scored."""
 
+    flow = "sweep"
     own = (MODELS, FIGURE)
     counts = False
     rows: tuple[Row, ...] = ()

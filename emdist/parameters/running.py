@@ -97,6 +97,19 @@ RUNNING = {
             "skip": "Do nothing, and end with exit code 0.",
         },
     ),
+    "run.skip_late": Parameter(
+        "str",
+        "Skip a flow run that begins later than this after the time for which its schedule made "
+        "it, such as '2h'. It has no effect on runs that a person starts.",
+        default="Late flow runs are not skipped.",
+    ),
+    "run.metrics_file": Parameter(
+        "str",
+        "Keep a file with metrics of the run for Prometheus, such as "
+        "/var/lib/node_exporter/emdist.prom: iterations, rows and bytes, retries, stalls and "
+        "checkpoints. It is in the format of the node exporter's textfile collector.",
+        default="No file.",
+    ),
     "run.storage_options": Parameter("dict", "Options of the object store of run.folder."),
     "labels.write": Parameter("bool", "Write a label for every row once the fit has ended."),
     "labels.path": Parameter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import atexit
 import json
+import logging
 import os
 import select
 import signal
@@ -21,6 +22,7 @@ from emdist.errors import EmdistError, RenamedWarning
 from emdist.report.defect import told
 from emdist.report.display import Mode
 from emdist.report.lines import say
+from emdist.report.logged import VARIABLE, line
 from emdist.report.page import Page, show
 from emdist.report.signals import HEARD, cut_by
 from emdist.wording import Layer, renamed
@@ -97,6 +99,10 @@ def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
         event = "error" if code else "skipped"
         say(json.dumps({"event": event, "message": message, "exit_code": code}))
+    elif os.environ.get(VARIABLE) == "json":
+        level = logging.ERROR if code else logging.INFO
+        event = "error" if code else "skipped"
+        say(line(level, {"event": event, "message": message, "exit_code": code}), sys.stderr)
     else:
         say(f"emdist: {message}", sys.stderr)
     raise _Told(code)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Literal
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -24,6 +23,7 @@ from emdist.fit.events import (
     Caching,
     Event,
     Iterated,
+    Linked,
     Listener,
     Planned,
     Progress,
@@ -31,7 +31,8 @@ from emdist.fit.events import (
     Warned,
     unheard,
 )
-from emdist.report.lines import finite, say
+from emdist.report.lines import say
+from emdist.report.logged import fields_of, json_log, logs_json
 from emdist.report.outlook import Outlook, PassOutlook, duration
 from emdist.wording import Layer, renamed
 
@@ -81,6 +82,7 @@ class Panel:
         self._outlook = Outlook()
         self._iterated: list[Iterated] = []
         self._saved = ""
+        self._link = ""
         self._caching = ""
         self._warned: list[str] = []
 
@@ -101,6 +103,8 @@ class Panel:
             self._outlook.iterated(event)
         elif isinstance(event, Saved):
             self._saved = str(event)
+        elif isinstance(event, Linked):
+            self._link = str(event)
         elif isinstance(event, Caching):
             self._caching = renamed(str(event), self._layer)
         elif isinstance(event, Warned):
@@ -115,6 +119,8 @@ class Panel:
             parts.append(self._fitting(console, options))
         if self._pass.now is not None and self._pass.now.done < self._pass.now.total:
             parts.append(self._bar(self._pass.now))
+        if self._link:
+            parts.append(Text(self._link, style="dim"))
         if self._caching:
             parts.append(Text(self._caching, style="dim"))
         if self._saved:
@@ -247,7 +253,7 @@ class PlainLines:
         if isinstance(event, Iterated):
             self._outlook.iterated(event)
             return _iterated(event, self._outlook.restarts, self._outlook.left(event))
-        if isinstance(event, Saved):
+        if isinstance(event, Saved | Linked):
             return str(event)
         if isinstance(event, Caching):
             return renamed(str(event), self._layer)
@@ -279,8 +285,7 @@ class JsonLines:
             if now - self._told < _JSON_EVERY:
                 return
             self._told = now
-        values = {"event": type(event).__name__.lower(), **asdict(event)}
-        say(json.dumps(finite(values), allow_nan=False))
+        say(json.dumps(fields_of(event), allow_nan=False))
 
 
 @contextmanager
@@ -302,6 +307,10 @@ def display(mode: Mode, layer: Layer = "configuration") -> Iterator[Listener]:
         return
     if mode == "json":
         yield JsonLines()
+        return
+    if logs_json():
+        with json_log() as log:
+            yield log
         return
     console = Console(stderr=True)
     if mode == "plain" or not console.is_terminal:

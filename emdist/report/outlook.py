@@ -115,12 +115,12 @@ class PassOutlook:
         return "" if self.now is None else _PASSES.get(self.now.what, self.now.what)
 
     def so_far(self) -> str:
-        """Return ``120 of 4,000 blocks, left 3 min 10 s``; empty for a pass of one step."""
+        """Return ``120 of 4,000 blocks (3 %), left 3 min 10 s``; empty for a pass of one step."""
         if self.now is None or self.now.total <= 1:
             return ""
         done, total = self.now.done, self.now.total
         count, left = _UNITS.get(self.now.what, "{total} blocks").format(total=f"{total:,}"), ""
         if 0 < done < total and not count.startswith("at most"):
             spent = self.clock() - self._began
-            left = f", left {duration(spent / done * (total - done))}"
+            left = f" ({100 * done / total:.0f} %), left {duration(spent / done * (total - done))}"
         return f"{done:,} of {count}{left}"

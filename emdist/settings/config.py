@@ -18,6 +18,7 @@ from pydantic import (
 
 from emdist.engines.threads import LocalEngine
 from emdist.errors import ConfigError
+from emdist.inputs.durations import duration_text
 from emdist.inputs.plugins import plugins
 from emdist.inputs.validation import (
     cache_size,
@@ -136,6 +137,15 @@ class ClusterSection(Section):
         return self.memory_bytes if self.kind == "threads" else None
 
 
+def _prom(path: str) -> str:
+    """Return `path` if the collector of a node exporter would read it."""
+    if "://" in path or not path.endswith(".prom"):
+        raise ValueError(
+            f"expected the path of a local file whose name ends in .prom, got {path!r}"
+        )
+    return path
+
+
 class RunSection(Section):
     """This section says where checkpoints and results go, and how often checkpoints are written."""
 
@@ -149,6 +159,8 @@ class RunSection(Section):
     keep_every: int = Field(0, ge=0)
     extend: bool = False
     if_running: IfRunning = "take_over"
+    skip_late: Annotated[str, AfterValidator(duration_text)] | None = None
+    metrics_file: Annotated[str, AfterValidator(_prom)] | None = None
     storage_options: Secrets = Field(default_factory=dict, repr=False)
 
 

@@ -57,27 +57,32 @@ def read_values(path: str | Path) -> dict[str, Any]:
     return values
 
 
-def overridden(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return `values` with ``section.key=value`` overrides applied; these values are YAML."""
+def overridden(
+    values: Mapping[str, Any], overrides: Sequence[str], option: str = "--set"
+) -> dict[str, Any]:
+    """Return `values` with ``section.key=value`` overrides applied; these values are YAML.
+
+    `option` is how the user passes them, for errors.
+    """
     out = {key: dict(v) if isinstance(v, dict) else v for key, v in values.items()}
     for text in overrides:
         place, equals, value = text.partition("=")
         parts = place.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(
-                f"--set {text!r}: expected section.key=value, as in --set fit.tol=1e-4."
+                f"{option} {text!r}: expected section.key=value, as in {option} fit.tol=1e-4."
             )
         at = out
         for part in parts[:-1]:
             inner = at.get(part) or {}
             if not isinstance(inner, dict):
-                raise ConfigError(f"--set {text!r}: {part} is not a section.")
+                raise ConfigError(f"{option} {text!r}: {part} is not a section.")
             at[part] = dict(inner)
             at = at[part]
         try:
             at[parts[-1]] = _without_lines(read_yaml(value))
         except (ValueError, yaml.YAMLError) as error:
-            raise ConfigError(f"--set {place.strip()}: {brief(error)}") from None
+            raise ConfigError(f"{option} {place.strip()}: {brief(error)}") from None
     return out
 
 

@@ -217,9 +217,9 @@ def test_a_pass_that_takes_long_has_lines_of_its_own(capsys: pytest.CaptureFixtu
     lines(Progress("clustering the sample", 3, 300))
     assert capsys.readouterr().err.splitlines() == [
         "surveying all rows in one pass",
-        "survey: 10 of 1,000 blocks, left 16 min 30 s",
-        "survey: 30 of 1,000 blocks, left 16 min 10 s",
-        "survey: 70 of 1,000 blocks, left 15 min 30 s",
+        "survey: 10 of 1,000 blocks (1 %), left 16 min 30 s",
+        "survey: 30 of 1,000 blocks (3 %), left 16 min 10 s",
+        "survey: 70 of 1,000 blocks (7 %), left 15 min 30 s",
         "fitting",
         "seeding: 900 of 2,000 centres, left 11.0 s",
         "clustering the sample: 3 of at most 300 iterations",

@@ -21,6 +21,7 @@ import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling, Scheduled, State
 
@@ -184,11 +185,11 @@ def written(values: dict[str, Any], folder: Path) -> Path:
 
 def the_run(client: SyncPrefectClient, script: Script) -> FlowRun:
     """The flow run that a script tells of."""
-    script.wait_for("Beginning flow run '")
-    name = script.text.partition("Beginning flow run '")[2].partition("'")[0]
-    only = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-    (run,) = client.read_flow_runs(flow_run_filter=only)
-    return run
+    script.wait_for("use --key ")
+    name = script.text.partition("use --key ")[2].split()[0]
+    only = FlowRunFilter(name=FlowRunFilterName(like_=f" {name}"))
+    newest = FlowRunSort.EXPECTED_START_TIME_DESC
+    return client.read_flow_runs(flow_run_filter=only, sort=newest)[0]
 
 
 def test_a_failed_flow_is_retried_by_prefect_and_goes_on(

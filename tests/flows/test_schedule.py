@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -38,6 +39,8 @@ from emdist.settings.config import make_config
 from tests.support.flow_processes import Script, until
 
 POOL = "scheduled"
+#: Its days begin at half past six in UTC, so that no other time zone gives its hours.
+ZONE = "Asia/Kolkata"
 
 
 @contextmanager
@@ -78,7 +81,10 @@ def answers(api: str) -> bool:
 def scheduled(client: SyncPrefectClient, values: dict[str, Any]) -> UUID:
     """A deployment of the main job that is due every three seconds from now on."""
     client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
-    every = IntervalSchedule(interval=timedelta(seconds=3), anchor_date=datetime.now(UTC))
+    every = IntervalSchedule(
+        interval=timedelta(seconds=3), anchor_date=datetime.now(UTC), timezone=ZONE
+    )
+    values["run"]["key"] = "{deployment}-{scheduled:%Y%m%dT%H%M%S}"
     return client.create_deployment(
         flow_id=client.create_flow_from_name("cluster"),
         name="often",
@@ -118,4 +124,8 @@ def test_a_schedule_makes_a_run_and_a_worker_completes_it(
         assert worker.end() == 0, worker.text
         (done,) = runs(client, deployment, StateType.COMPLETED)
         assert done.auto_scheduled, worker.text
-    assert (tmp_path / "runs" / str(done.id) / "final" / "model.json").exists()
+    assert done.expected_start_time is not None
+    key = f"often-{done.expected_start_time.astimezone(ZoneInfo(ZONE)):%Y%m%dT%H%M%S}"
+    assert (tmp_path / "runs" / key / "final" / "model.json").exists(), worker.text
+    assert done.name == f"x full-4 {key}"
+    assert set(done.tags) >= {"emdist", "full"}

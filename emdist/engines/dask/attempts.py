@@ -21,6 +21,7 @@ from emdist.engines.dask.persisted import Key, near
 from emdist.engines.dask.placement import InTurn, Places, choose, following
 from emdist.engines.dask.trust import Blamed
 from emdist.errors import WorkersError
+from emdist.runtime.tallies import tally
 from emdist.sums import Monoid, Tree
 from emdist.wording import either
 
@@ -326,6 +327,7 @@ class RunningPass(Generic[S]):
         dropped = [f for n, f in self._futures.items() if n not in kept]
         self._futures = kept
         self._drop(dropped)
+        tally("stalls")
         logger.warning(
             "no block finished for %g s (attempt %d of %d); giving no work to %s for a while",
             self._order.stall, attempt + 1, ATTEMPTS, _names(self._avoid),

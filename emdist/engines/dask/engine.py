@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 from typing import TypeVar
@@ -82,6 +83,14 @@ class DaskEngine:
                 "must be positive and finite numbers of seconds, and "
                 f"retries={self.retries} must be at least 0."
             )
+
+    @property
+    def dashboard(self) -> str:
+        """Address of the page on which Dask shows the work; empty if there is none."""
+        # An address of a scheduler without that page, or one that has just gone, is no failure.
+        with suppress(Exception):
+            return str(self.client.dashboard_link or "")
+        return ""
 
     @interrupts_first()
     def map_reduce(

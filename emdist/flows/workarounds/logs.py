@@ -41,6 +41,22 @@ def short_errors(behind: Callable[[BaseException], BaseException | None]) -> Ite
             logging.getLogger(name).removeFilter(keep)
 
 
+def keep_errors_short() -> None:
+    """Let this process log emdist's own errors as their messages, also if a worker started it."""
+    for name in (*_RUNS, "prefect.engine"):
+        logging.getLogger(name).addFilter(_short)  # It is added once only.
+
+
+def _short(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, EmdistError):
+        record.exc_info, record.msg, record.args = None, str(error), ()
+        record.shortened = True
+        # The flow fails with the same error as its task, and says it once more.
+        return record.name != _RUNS[1]
+    return True
+
+
 def _is_news(
     behind: Callable[[BaseException], BaseException | None], record: logging.LogRecord
 ) -> bool:
@@ -52,7 +68,7 @@ def _is_news(
     if own_server() and record.getMessage().startswith("View at "):
         return False
     # The state's message, which is logged next, and the script's last line say the same.
-    return not isinstance(error, EmdistError)
+    return not (isinstance(error, EmdistError) or hasattr(record, "shortened"))
 
 
 class _Once:
