@@ -12,8 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from prefect.client.schemas.objects import FlowRun
-from prefect.states import Cancelled, Completed, State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Cancelled, Completed
 
 from emdist.errors import RunFencedError, SkippedError
 from emdist.flows.script import current

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from emdist.composition.caching import kept_source
@@ -20,6 +21,7 @@ from emdist.composition.sweep_config import SweepConfig, recipes_of
 from emdist.fit.data_changes import untouched
 from emdist.fit.events import Began, Linked, Listener, Warned, unheard
 from emdist.ingest import IngestSummary, ingest
+from emdist.interfaces import Source
 from emdist.jobs.extend import check_extending, former_identities
 from emdist.jobs.finished import finished_summary, identity_of
 from emdist.jobs.fit import FitJob
@@ -129,16 +131,7 @@ def _opened(
     if config.run.extend:
         check_extending(folder, found, recipes)
     folder.create_or_check(found, config.run.extend)
-
-    def done() -> tuple[dict[str, Any] | None, bool]:
-        """Return the summary if the run is complete, and whether it may replace its labels."""
-        replaces = are_labels_of(target, former_identities(folder, identity))
-        write = config.labels.write
-        labelled = not write or labels_stand(config, target, identity, replaces, source)
-        summary = finished_summary(location, identity, kind.is_whole)
-        whole = summary is not None and labelled and untouched(source, folder)
-        return (summary if whole else None), replaces
-
+    done = partial(_complete, kind, config, source, folder, target, identity)
     summary, replaces = done()
     if summary is not None:
         yield accepted(summary, config.drift, location, identity)
@@ -175,6 +168,22 @@ def _as_found(config: Config, origin: Origin | None) -> Config:
     """Return `config` with the place of the model that ``fit.from`` stands for, to be shown."""
     place = None if origin is None else origin.reference.name
     return config.model_copy(update={"fit": config.fit.model_copy(update={"from": place})})
+
+
+def _complete(
+    kind: type[Job[Any, Any]],
+    config: Config,
+    source: Source,
+    folder: RunFolder,
+    target: Location,
+    identity: Mapping[str, Any],
+) -> tuple[dict[str, Any] | None, bool]:
+    """Return the summary if the run is complete, and whether it may replace its labels."""
+    replaces = are_labels_of(target, former_identities(folder, identity))
+    labelled = not config.labels.write or labels_stand(config, target, identity, replaces, source)
+    summary = finished_summary(folder.location, identity, kind.is_whole)
+    whole = summary is not None and labelled and untouched(source, folder)
+    return (summary if whole else None), replaces
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:

@@ -221,7 +221,7 @@ def test_a_pass_that_takes_long_has_lines_of_its_own(capsys: pytest.CaptureFixtu
         "survey: 30 of 1,000 blocks (3 %), left 16 min 10 s",
         "survey: 70 of 1,000 blocks (7 %), left 15 min 30 s",
         "fitting",
-        "seeding: 900 of 2,000 centres, left 11.0 s",
+        "seeding: 900 of 2,000 centres (45 %), left 11.0 s",
         "clustering the sample: 3 of at most 300 iterations",
     ]
 

@@ -18,6 +18,8 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import WrapperStore
 
+from emdist.runtime.tallies import tally
+
 T = TypeVar("T")
 
 _TRIES = 5
@@ -43,6 +45,7 @@ def patiently(work: Callable[[], T]) -> T:
         except Exception as error:  # obstore may not be installed: its errors are found by name
             if not is_passing(error):
                 raise
+        tally("retries")
         time.sleep(_pause(attempt))
     return work()
 
@@ -55,6 +58,7 @@ async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:  # as above
             if not is_passing(error):
                 raise
+        tally("retries")
         await asyncio.sleep(_pause(attempt))
     return await work()
 
