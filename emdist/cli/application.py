@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emdist.cli import flow
+from emdist.cli import flow, runs
 from emdist.cli.completion import completion
 from emdist.cli.compress import compress
 from emdist.cli.configurations import config as configuration
@@ -57,6 +57,7 @@ def _options(
       emdist fit pixels.zarr -k 16 --run runs/pixels
       emdist inspect runs/pixels
       emdist label runs/pixels new.zarr labels.zarr
+      emdist runs ls
     """
 
 
@@ -65,6 +66,7 @@ for command in (ingest, fit, label, evaluate, inspect, compress, sweep, warmup):
     app.command(cls=Command, epilog=EPILOG, help=help_text(command))(command)
 app.command("config", help=help_text(configuration))(configuration)
 app.command("completion", help=help_text(completion))(completion)
+app.add_typer(runs.app, name="runs")
 app.add_typer(flow.app, name="flow")
 
 

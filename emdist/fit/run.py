@@ -6,6 +6,7 @@ A single fit is a run of one entry. A sweep is a run of several, which share eve
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -271,7 +272,7 @@ class Run:
         """Write a checkpoint, and delete those that the cadence does not keep."""
         cadence = self.plan.cadence
         arrays, meta = encode_fits(state, self._alone)
-        self.folder.save(_CHECKPOINT, state.sequence, arrays, meta, self.epoch)
+        self.folder.save(_CHECKPOINT, state.sequence, arrays, meta, self.epoch, _progress(state))
         self.folder.retain(
             _CHECKPOINT, cadence.keep_last, cadence.keep_every, None, epoch=self.epoch
         )
@@ -331,6 +332,16 @@ def newest_checkpoint(folder: RunFolder) -> int:
     """Return the number of the newest checkpoint of a run, or 0 if there is none."""
     saved = folder.load(_CHECKPOINT)
     return 0 if saved is None else saved.sequence
+
+
+def _progress(state: SweepState) -> dict[str, Any]:
+    """Return what a checkpoint says of the progress: iterations, and the objective of one fit."""
+    history = state.fits[0].history if len(state.fits) == 1 else ()
+    objective = history[-1].objective if history else math.nan
+    return {
+        "iterations": state.iterations,
+        "objective": objective if math.isfinite(objective) else None,
+    }
 
 
 def _reached(state: SweepState) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emdist.composition.recipe import Recipe
@@ -23,6 +23,7 @@ from emdist.store.places.zip_paths import zip_at
 from emdist.store.runs.model_files import read_model
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.runs.run_record import former
+from emdist.store.runs.sealed import Contents
 from emdist.store.sources.zarr_source import ArrayRef
 
 _HISTORY = 10
@@ -131,22 +132,30 @@ def _run(location: Location) -> dict[str, Any]:
     }
     if changes := [_change(one) for one in former(record)]:
         found["extended"] = changes
-    saved = run.load("ckpt")
-    if saved is None:
-        found["progress"] = "no checkpoint yet"
-        return found
-    types, alone = [one.types for one in recipes], not recipes[0].name
-    fits = decode_fits(saved.arrays, saved.meta, types, alone).fits
-    progress = {one.name: _progress(fit) for one, fit in zip(recipes, fits, strict=True)}
-    found["checkpoint"] = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
-    found["progress"] = progress[""] if alone else progress
-    if alone:
-        found["history"] = [_line(r) for r in fits[0].history[-_HISTORY:]]
-    if run.has_result():
+    has_result = run.has_result()
+    if (saved := run.load("ckpt")) is not None:
+        found |= _reached(saved, recipes)
+    else:
+        found["progress"] = (
+            "finished; its checkpoints were deleted" if has_result else "no checkpoint yet"
+        )
+    if has_result:
         section, fitted, _ = load_fitted(location)
         found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists(SUMMARY)
         found["summary"] = stored_summary(location, identity_of(record))
+    return found
+
+
+def _reached(saved: Contents, recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """Return how far the fits of a run are by its newest checkpoint."""
+    types, alone = [one.types for one in recipes], not recipes[0].name
+    fits = decode_fits(saved.arrays, saved.meta, types, alone).fits
+    progress = {one.name: _progress(fit) for one, fit in zip(recipes, fits, strict=True)}
+    told = {"sequence": saved.sequence, "owner": saved.epoch, "sha256": saved.sha256}
+    found: dict[str, Any] = {"checkpoint": told, "progress": progress[""] if alone else progress}
+    if alone:
+        found["history"] = [_line(r) for r in fits[0].history[-_HISTORY:]]
     return found
 
 

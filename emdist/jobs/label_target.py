@@ -22,7 +22,7 @@ from emdist.store.labels.layouts import layout_of_plan
 from emdist.store.labels.outputs import OUTPUTS
 from emdist.store.labels.place import Wanted, check_folder, check_place, label_mark
 from emdist.store.places.location import Location
-from emdist.store.runs.run_folder import OWN
+from emdist.store.runs.run_folder import OWN, TOMBSTONE
 
 
 def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> Location:
@@ -36,7 +36,9 @@ def labels_location(config: Config, run: Location, own: Sequence[str] = ()) -> L
     target = Location(config.labels.path, config.labels.storage_options)
     if config.labels.write:
         check_folder(target)
-    taken = next((name for name in (*OWN, *own) if target.is_within(run.child(name))), None)
+    taken = next(
+        (name for name in (*OWN, TOMBSTONE, *own) if target.is_within(run.child(name))), None
+    )
     if config.labels.write and taken is not None:
         raise ConfigError(
             f"The labels cannot go to {target}, because the run {run} stores its own {taken} "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -30,17 +30,24 @@ class Page:
         Pairs of name and value. An empty name continues the fact before.
     header, rows
         Header and rows of the table; an empty header means no table.
+    texts
+        The columns of the table that hold text, by their header. The others hold numbers.
     """
 
     facts: Sequence[tuple[str, str]]
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
+    texts: Sequence[str] = ()
 
     def to_markdown(self) -> str:
-        """Return the page as two Markdown tables."""
-        lines = ["| | |", "|---|---|", *(f"| {n} | {_escaped(v)} |" for n, v in self.facts)]
+        """Return the page as two Markdown tables; as one if it has no facts."""
+        lines = []
+        if self.facts or not self.header:
+            facts = [f"| {n} | {_escaped(v)} |" for n, v in self.facts]
+            lines += ["| | |", "|---|---|", *facts]
         if self.header:
-            lines += ["", _line(self.header), "|" + " --: |" * len(self.header)]
+            sides = "".join(" --- |" if name in self.texts else " --: |" for name in self.header)
+            lines += [*([""] if lines else []), _line(self.header), f"|{sides}"]
             lines += [_line(row) for row in self.rows]
         return "\n".join(lines) + "\n"
 
@@ -57,10 +64,11 @@ class Page:
         for at, name in enumerate(self.header):
             # On a narrow terminal, headers are folded before numbers are.
             longest = max((len(row[at]) for row in self.rows), default=0)
-            table.add_column(name, justify="right", overflow="fold", min_width=longest)
+            side: Literal["left", "right"] = "left" if name in self.texts else "right"
+            table.add_column(name, justify=side, overflow="fold", min_width=longest)
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))
-        return Group(facts, Text(), table)
+        return Group(facts, Text(), table) if self.facts else table
 
 
 def _escaped(value: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from emdist.inputs.plugins import nearest
+from emdist.store.places.entries import Entry
 from emdist.store.places.files_local import LocalFolder
 from emdist.store.places.files_object import ObjectFolder
 from emdist.store.places.location import Location
@@ -47,6 +48,13 @@ class Folder(Protocol):
 
     def list(self, prefix: str = "") -> list[str]:
         """Return the sorted names of all finished files below the folder `prefix`."""
+        ...
+
+    def entries(self, prefix: str = "") -> Sequence[Entry]:
+        """Return all files below the folder `prefix`, with sizes and times, also unfinished ones.
+
+        Links are listed and not followed.
+        """
         ...
 
     def is_empty(self) -> bool:

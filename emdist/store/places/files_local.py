@@ -10,12 +10,13 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from emdist.errors import CheckpointError, NotFoundError, StorageError
+from emdist.store.places.entries import Entry
 from emdist.store.places.faults import storage_error, told
 from emdist.store.places.location import Location, check_links
 from emdist.store.places.processes import Process, this_process
@@ -94,6 +95,13 @@ class LocalFolder:
         """Return the sorted names of all finished files below the folder `prefix`."""
         root = self.location.path
         return sorted(path.relative_to(root).as_posix() for path in _walk(self._path(prefix)))
+
+    def entries(self, prefix: str = "") -> Sequence[Entry]:
+        """Return all files below the folder `prefix`, with sizes and times, also unfinished ones.
+
+        Links are listed and not followed.
+        """
+        return sorted(_scan(self._path(prefix), f"{prefix}/" if prefix else ""), key=_by_name)
 
     def is_empty(self) -> bool:
         """Return whether there are only hidden files, without listing everything."""
@@ -184,6 +192,27 @@ def _walk(root: Path) -> Iterator[Path]:
         for name in files:
             if not name.startswith(TEMPORARY):
                 yield Path(folder, name)
+
+
+def _scan(folder: Path, above: str) -> Iterator[Entry]:
+    """Yield all files below `folder`, named from `above` on; none if it does not exist."""
+    try:
+        with os.scandir(folder) as found:
+            for one in found:
+                if one.is_dir(follow_symlinks=False):
+                    yield from _scan(Path(one.path), f"{above}{one.name}/")
+                    continue
+                with suppress(FileNotFoundError):  # A process at work has replaced it.
+                    status = one.stat(follow_symlinks=False)
+                    yield Entry(f"{above}{one.name}", status.st_size, status.st_mtime)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise storage_error("list", folder, error) from error
+
+
+def _by_name(entry: Entry) -> str:
+    return entry.name
 
 
 def _read(path: Path, limit: int | None) -> bytes:

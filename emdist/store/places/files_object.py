@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from emdist.errors import CheckpointError
+from emdist.store.places.entries import Entry
 from emdist.store.places.faults import object_told
 from emdist.store.places.location import Location, check_name, open_object_store
 from emdist.store.places.retries import patiently
+
+#: The most objects that are deleted one after another. A checkpoint has two.
+_MANY = 32
 
 
 @dataclass(frozen=True)
@@ -94,11 +98,23 @@ class ObjectFolder:
 
     def list(self, prefix: str = "") -> list[str]:
         """Return the sorted names of all objects below `prefix`."""
+        return [entry.name for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str = "") -> Sequence[Entry]:
+        """Return all objects below `prefix`, with sizes and times, in the order of their names."""
         store, key = self._at(prefix)
         above = len(key) - len(prefix)
         with object_told("list", self._where(prefix)):
             found = patiently(lambda: store.list(key or None).collect())
-            return sorted(meta["path"][above:].lstrip("/") for meta in found)
+            made = [
+                Entry(
+                    meta["path"][above:].lstrip("/"),
+                    int(meta["size"]),
+                    meta["last_modified"].timestamp(),
+                )
+                for meta in found
+            ]
+        return sorted(made, key=lambda entry: entry.name)
 
     def is_empty(self) -> bool:
         """Return whether there are only hidden objects."""
@@ -126,11 +142,16 @@ class ObjectFolder:
 
     def delete(self, name: str) -> None:
         """Remove the object `name` and all objects below it, if there are any."""
-        store, _ = self._at("")
-        names = {name, *self.list(name)}
+        store, own = self._at(name)
+        keys = sorted({own, *(self._at(one)[1] for one in self.list(name))})
         with object_told("delete", self._where(name)):
+            if len(keys) > _MANY:  # They are labels: the store deletes many in one request.
+                below = [key for key in keys if key != own]
+                with suppress(FileNotFoundError):
+                    patiently(lambda: store.delete(below))
+                keys = [own]
             # In this order, a checkpoint's manifest is deleted before its state.
-            for key in sorted(self._at(one)[1] for one in names):
+            for key in keys:
                 with suppress(FileNotFoundError):
                     patiently(partial(store.delete, key))
 

@@ -32,12 +32,16 @@ class Process:
     pid: int
     began: int
 
+    def is_of_this_machine(self) -> bool:
+        """Return whether the process runs or ran on this machine, since it was last started."""
+        return bool(self.machine) and self.machine == _machine()
+
     def has_ended(self) -> bool:
         """Return whether the process has certainly ended.
 
         The result is False for processes of other machines, and in case of doubt.
         """
-        if not self.machine or self.machine != _machine():
+        if not self.is_of_this_machine():
             return False
         try:
             os.kill(self.pid, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from emdist.store.runs.sealed import (
     document,
     pack,
     parse,
+    read_document,
     read_sealed,
     seals,
 )
@@ -63,8 +64,12 @@ class Series:
         arrays: Mapping[str, Array],
         meta: Mapping[str, Any],
         epoch: int,
+        progress: Mapping[str, Any] | None = None,
     ) -> str:
         """Commit checkpoint number `sequence` of this `kind`. It is durable when this returns.
+
+        `progress` says how far the run is, in JSON values, for those who list runs and do not read
+        the state.
 
         Returns
         -------
@@ -86,6 +91,7 @@ class Series:
             "sequence": sequence,
             "epoch": epoch,
             "files": {_STATE: [seal.entry()]},
+            **({"progress": dict(progress)} if progress is not None else {}),
         }
         name = f"{self.kind}/{sequence:08d}-{epoch}-{secrets.token_hex(4)}"
         files = {_STATE: state, _MANIFEST: document(manifest)}
@@ -175,6 +181,21 @@ class Series:
                 self.folder.delete(f"{self.kind}/{entry.name}")
         self.folder.clean(self.kind)
 
+    def progress_in(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what the newest complete checkpoint says of the progress; empty if it is unknown.
+
+        `names` are those of the files of the run. The checkpoint's state is not read.
+        """
+        done = [one for one in self._entries_in(names) if one.complete]
+        if not done:
+            return {}
+        name = f"{self.kind}/{done[-1].name}/{_MANIFEST}"
+        try:
+            found = read_document(self.folder, name).get("progress")
+        except (CheckpointError, NotFoundError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def _none_good(self, problems: list[Exception]) -> Exception:
         """Return the error if no checkpoint is good. A failure of the store takes precedence."""
         for problem in problems:
@@ -203,8 +224,14 @@ class Series:
 
     def _entries(self) -> list[_Entry]:
         """Return the checkpoints of this kind, oldest first, good or not."""
+        return self._entries_in(self.folder.list(self.kind))
+
+    def _entries_in(self, names: Iterable[str]) -> list[_Entry]:
+        """Do the same for a folder that has files of these `names`."""
         files: dict[str, set[str]] = {}
-        for path in self.folder.list(self.kind):
+        for path in names:
+            if not path.startswith(f"{self.kind}/"):
+                continue
             name, _, file = path.removeprefix(f"{self.kind}/").partition("/")
             files.setdefault(name, set()).add(file)
         matches = [(_CHECKPOINT.fullmatch(name), inside) for name, inside in files.items()]

@@ -13,10 +13,11 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Any
 
 from emdist.errors import EmdistError, NotFoundError
 from emdist.store.places.files import Folder
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 EVERY = 10.0
 #: Seconds without a new beat after which an owner counts as dead.
 SILENCE = 60.0
+#: Seconds without a new beat, by the clocks of two machines, after which its owner certainly ended.
+CERTAIN = 1800.0
 #: Seconds between two looks at the beat of another process.
 LOOK = 1.0
 #: Bytes of a beat, at most.
@@ -36,19 +39,32 @@ _LIMIT = 1024
 
 @contextmanager
 def beating(folder: Folder, epoch: int) -> Iterator[None]:
-    """Inside, write the beat of owner `epoch`. At the end, note that it has ended its work."""
+    """Inside, write the beat of owner `epoch`. At the end, note that it has ended its work.
+
+    If an error ends it, the note says which.
+    """
     over = threading.Event()
     beats = threading.Thread(target=_beat, args=(folder, epoch, over), daemon=True)
     beats.start()
+    error = ""
     try:
         yield
+    except Exception as failure:
+        error = _noted(failure)
+        raise
     finally:
         over.set()
         # A beat that is being written must not come back after it was deleted.
         beats.join(EVERY)
-        owners.release(folder, epoch)
+        owners.release(folder, epoch, error)
         with suppress(EmdistError):
             folder.delete(_name(epoch))
+
+
+def _noted(failure: Exception) -> str:
+    """Return an error as it is noted. Messages of other packages may quote credentials."""
+    name = type(failure).__name__
+    return f"{name}: {failure}" if isinstance(failure, EmdistError) else name
 
 
 def _beat(folder: Folder, epoch: int, over: threading.Event) -> None:
@@ -56,6 +72,8 @@ def _beat(folder: Folder, epoch: int, over: threading.Event) -> None:
     while not over.is_set():
         count += 1
         try:
+            if not owners.is_claimed(folder, epoch):
+                return  # The run was deleted: nothing may be written there any more.
             # The count alone would repeat if the process wrote, failed and started to count again.
             beat = {"beat": count, "nonce": secrets.token_hex(8)}
             folder.write(_name(epoch), json.dumps(beat).encode())
@@ -68,6 +86,28 @@ def _beat(folder: Folder, epoch: int, over: threading.Event) -> None:
 
 def _name(epoch: int) -> str:
     return f"owners/{epoch:08d}.beat"
+
+
+def is_at_work(
+    owner: Mapping[str, Any], epoch: int, written: Mapping[str, float], now: float
+) -> bool | None:
+    """Return whether an owner works on its run, from one look at it; None if that is not known.
+
+    Parameters
+    ----------
+    owner
+        What the owner `epoch` stored.
+    written
+        When each file of the run was last written, by name, in seconds since 1970.
+    now
+        The time of this machine. Clocks may differ by minutes, so `CERTAIN` is long.
+    """
+    known = owners.is_at_work(owner)
+    beat = written.get(_name(epoch))
+    if known is not None or beat is None:
+        return known
+    silent = now - beat
+    return True if silent < SILENCE else (False if silent > CERTAIN else None)
 
 
 class Found(Enum):

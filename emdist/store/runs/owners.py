@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -65,15 +65,16 @@ def _created(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
     return True
 
 
-def release(folder: Folder, epoch: int) -> None:
-    """Note that the process of `epoch` has ended its work on the run, done or not.
+def release(folder: Folder, epoch: int, error: str = "") -> None:
+    """Note that the process of `epoch` no longer works on the run, and the `error` that ended it.
 
     Failures are ignored.
     """
     name = _name(epoch)
     with suppress(EmdistError):
         owner = read_document(folder, name)
-        folder.write(name, document(owner | {"ended": _now()}))
+        told = {"error": error} if error else {}
+        folder.write(name, document(owner | {"ended": _now()} | told))
 
 
 def is_free(folder: Folder) -> bool:
@@ -91,12 +92,28 @@ def has_ended(folder: Folder, epoch: int) -> bool:
         owner = read_document(folder, _name(epoch))
     except (CheckpointError, NotFoundError):
         return False
+    return is_at_work(owner) is False
+
+
+def is_claimed(folder: Folder, epoch: int) -> bool:
+    """Return whether the claim of `epoch` is there. It is gone once the run was deleted."""
+    return folder.exists(_name(epoch))
+
+
+def is_at_work(owner: Mapping[str, Any]) -> bool | None:
+    """Return whether an owner, as stored, may still work on its run; None if it cannot be known.
+
+    It cannot be known of a process on another machine that has not noted its end.
+    """
     if owner.get("ended"):
-        return True
+        return False
     machine, pid, began = owner.get("machine"), owner.get("pid"), owner.get("began")
     if not (isinstance(machine, str) and type(pid) is int and type(began) is int):
+        return None
+    process = Process(machine, pid, began)
+    if process.has_ended():
         return False
-    return Process(machine, pid, began).has_ended()
+    return True if process.is_of_this_machine() else None
 
 
 def _now() -> str:
@@ -113,6 +130,11 @@ def _is(folder: Folder, epoch: int, owner: Mapping[str, Any]) -> bool:
 def check_owner(folder: Folder, epoch: int) -> None:
     """Raise RunFencedError if a later owner than `epoch` has claimed the run."""
     newest = newest_epoch(folder)
+    if newest < epoch:
+        raise RunFencedError(
+            f"{folder.location} was deleted while this process (epoch {epoch}) worked on it, so "
+            "the process must stop. Start the same run again to compute it anew."
+        )
     if newest > epoch:
         raise RunFencedError(
             f"{folder.location} was taken over by {describe(folder, newest)}, so this process "
@@ -123,8 +145,18 @@ def check_owner(folder: Folder, epoch: int) -> None:
 
 def newest_epoch(folder: Folder) -> int:
     """Return the last epoch claimed, or 0 if there is none."""
-    found = (_OWNER.fullmatch(name) for name in folder.list("owners"))
+    return newest_of(folder.list("owners"))
+
+
+def newest_of(names: Iterable[str]) -> int:
+    """Return the last epoch claimed in a folder that has files of these `names`; 0 for none."""
+    found = (_OWNER.fullmatch(name) for name in names)
     return max((int(match[1]) for match in found if match), default=0)
+
+
+def read_owner(folder: Folder, epoch: int) -> dict[str, Any]:
+    """Return what the owner of `epoch` stored. Raise NotFoundError or CheckpointError."""
+    return read_document(folder, _name(epoch))
 
 
 def _name(epoch: int) -> str:

@@ -9,6 +9,7 @@
     <kind>/<sequence>-<epoch>-<nonce>/      state.safetensors, then manifest.json: the commit
     final/                                  model.safetensors, then model.json: the commit
     from/                                   the model that the run started from, if there is one
+    deleting.json                           only while the run is deleted; see `deletion`
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emdist.errors import CheckpointError, NotFoundError, RunError, RunMismatchError
+from emdist.errors import CheckpointError, EmdistError, NotFoundError, RunError, RunMismatchError
 from emdist.interfaces import FORMAT_VERSION, Array
 from emdist.store.places.files import Folder, open_folder
 from emdist.store.places.location import Location
@@ -37,6 +38,8 @@ from emdist.store.runs.sealed import Contents, document, read_document
 #: Leftovers of killed writers are removed after so many seconds, when nobody can be writing them.
 _STALE = 3600.0
 _STAMPS = "stamps.json"
+#: The file that says that a run is being deleted. It is written first and removed last.
+TOMBSTONE = "deleting.json"
 #: The names of what a run stores in its folder. Labels and other files may be beside them.
 OWN = (
     "ckpt",
@@ -88,7 +91,10 @@ class RunFolder:
             checkpoint is no obstacle: see `take_over`.
         CheckpointError
             If run.json is damaged or of a newer format.
+        RunError
+            If the run is being deleted.
         """
+        self._check_kept()
         where = self.location.child("run.json")
         asked = new_record(record)
         for _ in range(2):
@@ -121,6 +127,14 @@ class RunFolder:
             f"{where} was created and deleted again. Check whether something else deletes files "
             "of the run."
         )
+
+    def _check_kept(self) -> None:
+        """Raise RunError if the run is being deleted."""
+        if self.folder.exists(TOMBSTONE):
+            raise RunError(
+                f"{self.location} is being deleted, or its deletion was cut off. To finish that, "
+                f"enter `emdist runs rm {self.location}`. Or use another run.key (another folder)."
+            )
 
     def _is_stillborn(self) -> bool:
         """Return whether the run has nothing of value, and no process is working on it."""
@@ -187,12 +201,28 @@ class RunFolder:
     def claim(self) -> int:
         """Take the run over. Return a new owner epoch, from 1 on; it fences off earlier owners."""
         self.folder.clean(age=_STALE)
-        return owners.claim(self.folder)
+        epoch = owners.claim(self.folder)
+        self._check_claimed(epoch)
+        return epoch
 
     def claim_after(self, epoch: int) -> int | None:
         """Take the run over from owner `epoch`; return None if another process was faster."""
         self.folder.clean(age=_STALE)
-        return owners.claim_after(self.folder, epoch)
+        claimed = owners.claim_after(self.folder, epoch)
+        if claimed is not None:
+            self._check_claimed(claimed)
+        return claimed
+
+    def _check_claimed(self, epoch: int) -> None:
+        """Release a run that is being deleted, and raise RunError.
+
+        Whoever deletes it says so first and then claims it. So of two, one notices the other.
+        """
+        try:
+            self._check_kept()
+        except EmdistError:
+            owners.release(self.folder, epoch)
+            raise
 
     def check_owner(self, epoch: int) -> None:
         """Raise RunFencedError if a later owner than `epoch` has claimed the run."""
@@ -205,9 +235,10 @@ class RunFolder:
         arrays: Mapping[str, Array],
         meta: Mapping[str, Any],
         epoch: int,
+        progress: Mapping[str, Any] | None = None,
     ) -> str:
         """Commit a checkpoint and return its sha256; see `Series.save`."""
-        return Series(self.folder, kind).save(sequence, arrays, meta, epoch)
+        return Series(self.folder, kind).save(sequence, arrays, meta, epoch, progress)
 
     def load(self, kind: str) -> Contents | None:
         """Return the newest good checkpoint of this `kind`, or None; see `Series.load`."""

@@ -186,7 +186,7 @@ def former(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def differences(old: Any, new: Any, path: str) -> list[str]:
     """Return a line ``path.to.key: old -> new`` for each leaf that differs."""
-    before, after = dict(_leaves(old, path)), dict(_leaves(new, path))
+    before, after = dict(leaves_of(old, path)), dict(leaves_of(new, path))
     keys = [*before, *(key for key in after if key not in before)]
     return [
         f"{key}: {_short(before.get(key, _ABSENT))} -> {_short(after.get(key, _ABSENT))}"
@@ -195,14 +195,14 @@ def differences(old: Any, new: Any, path: str) -> list[str]:
     ]
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, str]]:
+def leaves_of(value: Any, path: str) -> Iterator[tuple[str, str]]:
     """Yield (path, canonical JSON) for each leaf of a nested value. None is left out."""
     if isinstance(value, dict) and value:
         for key in sorted(value):
-            yield from _leaves(value[key], f"{path}.{key}")
+            yield from leaves_of(value[key], f"{path}.{key}")
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         for i, item in enumerate(value):
-            yield from _leaves(item, f"{path}[{i}]")
+            yield from leaves_of(item, f"{path}[{i}]")
     elif value is not None:
         yield path, canonical(value)
 

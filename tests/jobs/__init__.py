@@ -1,0 +1,1 @@
+"""Tests of emdist.jobs: runs as things, and plans."""
