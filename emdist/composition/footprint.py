@@ -12,6 +12,8 @@ from typing import Any
 from emdist.composition.model import CENTRES
 from emdist.composition.recipe import Recipe
 from emdist.fit.block_groups import DEFAULT
+from emdist.fit.schedules.auto import Auto
+from emdist.fit.schedules.pruned import MEMO_BYTES
 from emdist.fit.seeding import scalable, seeding_bytes
 from emdist.interfaces import Source
 from emdist.kernels.tiles.tiles import tile_rows
@@ -56,7 +58,7 @@ class Footprint:
     seeding
         What a seeder holds in the driver besides the sample.
     memo
-        What a seeder remembers of rows in each process that computes blocks.
+        What a seeder, or pruned K-means, remembers of rows in each process that computes blocks.
     """
 
     params: int
@@ -107,6 +109,9 @@ def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint
         # Its last pass sums the rows of each candidate.
         sums = max(sums, scalable.candidates_of(k) * (d + 1))
         memo = scalable.memo_bytes(source.shape[0])
+    if isinstance(schedule := recipe.schedule, Auto):
+        bounds = schedule.bytes_of(recipe.model, k, source)
+        memo += min(MEMO_BYTES, fit.n_init * bounds) if bounds <= schedule.memo_bytes else 0
     return Footprint(
         8 * params,
         8 * sums,

@@ -17,9 +17,10 @@ from emdist.composition.model import (
 )
 from emdist.fit.criteria import Kind
 from emdist.fit.fit import Schedule
+from emdist.fit.schedules.auto import Auto
 from emdist.fit.seeding import Seeder
 from emdist.inputs.plugins import plugin
-from emdist.interfaces import Model
+from emdist.interfaces import Model, Source
 from emdist.models.kmedians import KMediansModel
 from emdist.settings.config import SEEDERS, FitSection, ModelSection
 
@@ -71,6 +72,13 @@ class Recipe:
     def schedule(self) -> Schedule:
         """The schedule; raises ConfigError if it cannot fit the model."""
         return make_schedule(self.fit, self.model)
+
+    def chosen_schedule(self, source: Source) -> str:
+        """Return the name of the schedule; "(chosen)" follows if the data decided."""
+        schedule = self.schedule
+        if not isinstance(schedule, Auto):
+            return self.fit.schedule
+        return f"{schedule.choice(self.model, self.k, source)} (chosen)"
 
     @cached_property
     def seeder(self) -> Seeder:

@@ -179,6 +179,10 @@ class SweepConfig(Config):
         sweep = self.sweep.model_dump(exclude=left_out) | {"criterion": self.criterion()}
         return {**super().identity(), "sweep": sweep}
 
+    @property
+    def has_kmeans(self) -> bool:
+        return "kmeans" in (self.sweep.families or [self.model.name])
+
     def what(self) -> str:
         return "sweep"
 

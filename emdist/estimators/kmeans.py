@@ -94,13 +94,15 @@ class KMeans(KMeansEstimator):
     algorithm : {'lloyd', 'elkan'}, default='lloyd'
         How an iteration is computed; the result is the same.
 
-        - 'lloyd': Compares every row with every centre.
+        - 'lloyd': As `schedule` says.
         - 'elkan': Skips rows whose cluster cannot change (the schedule 'pruned'); it keeps 10 bytes
           per row.
 
-    schedule : {'batch', 'pruned', 'incremental', 'stepwise', 'minibatch'}, default='batch'
+    schedule : {'auto', 'batch', 'pruned', 'incremental', 'stepwise', 'minibatch'}, default='auto'
         How EM iterates over the data. The default suits most data; docs/schedules.md compares them.
 
+        - 'auto': For K-means, 'pruned' where that is faster, once centres move little; otherwise
+          'batch'.
         - 'batch': One M-step after each pass over all rows.
         - 'pruned': Exact K-means that skips rows whose cluster cannot change.
         - 'incremental': An M-step after each group of blocks.
@@ -196,14 +198,14 @@ class KMeans(KMeansEstimator):
     _: KW_ONLY
     copy_x: bool = True
     algorithm: Algorithm = "lloyd"
-    schedule: Schedule = "batch"
+    schedule: Schedule = "auto"
     schedule_options: Mapping[str, Any] | None = None
 
     def _schedule(self) -> dict[str, Any]:
         chosen = super()._schedule()
         if self.algorithm not in ("lloyd", "elkan"):
             raise ConfigError(f"algorithm={self.algorithm!r}; expected 'lloyd' or 'elkan'.")
-        if self.algorithm == "elkan" and chosen["schedule"] not in ("batch", "pruned"):
+        if self.algorithm == "elkan" and chosen["schedule"] not in ("auto", "batch", "pruned"):
             raise ConfigError(
                 f"algorithm='elkan' means schedule='pruned', but schedule={self.schedule!r} is "
                 "given. Give only one of the two."

@@ -105,7 +105,7 @@ class Track:
             way = self._way[0] + step
             self._now += 1
         gamma = rounding(numerics, means.shape[1])
-        floor = 0.5 * _nearest_other(means)
+        floor = 0.5 * nearest_other(means)
         order = _grouped(self._pace, self._sizes)
         self._means = np.concatenate([means[None], self._means[: self._former - 1]])
         self._way, self._floor, self._order = (
@@ -131,7 +131,7 @@ def _lengths(vectors: Floats) -> Floats:
     return lengths
 
 
-def _nearest_other(means: Floats) -> Floats:
+def nearest_other(means: Floats) -> Floats:
     """Return (k,) distance to the nearest other centre, rounded down; infinite for one centre."""
     _, between = nearest_others(means)
     norms = np.einsum("ij,ij->i", means, means)

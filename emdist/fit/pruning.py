@@ -41,6 +41,11 @@ def is_resident(source: Source) -> bool:
     return type(source) is ArraySource and source.non_finite != "drop"
 
 
+def bounds_bytes(rows: int, d: int, k: int, blocks: int, groups: int) -> int:
+    """Return the bytes that labels, bounds and sums take for that many rows in all blocks."""
+    return rows * (6 + 4 * groups) + blocks * 16 * k * (row_width(d) + 1)
+
+
 @dataclass(frozen=True)
 class PreparedCentres:
     """Centres that are ready to score rows, group by group.
@@ -184,6 +189,7 @@ class PrunedStep:
     rounders: Rounders
     run: str
     budget: int
+    keep_rows: bool = True
 
     def __call__(self, i: int) -> Sums:
         held = MEMO.get(Key(self.run, self.drift.generation, i))
@@ -209,9 +215,9 @@ class PrunedStep:
         x, weight = self._read(i)
         groups, _, k = self.drift.table.shape
         room = 0
-        if not is_resident(self.source):
+        if self.keep_rows and not is_resident(self.source):
             row = len(self.origin) * x.itemsize + 16
-            bounds = len(x) * (6 + 4 * groups) + 16 * k * (x.shape[1] + 1)
+            bounds = bounds_bytes(len(x), x.shape[1], k, 1, groups)
             room = max(0, min(self.budget // len(self.source) - bounds, len(x) * row))
         held = BlockMemory(x, weight, k, groups, room)
         every = np.arange(len(x))
@@ -236,9 +242,11 @@ class PrunedStep:
                 self._rescore_kept(held, places, at)
             else:
                 x, weight = self._read(i)
-                at, read = np.arange(len(x)), 1
+                read, room = 1, held.x.nbytes + held.rows.nbytes * 2
+                # Bounds of all rows are made anew only if they decide which rows to keep.
+                at = np.arange(len(x)) if room else at
                 self._rescore(held, x, weight, at)
-                self._keep(held, x, weight, held.x.nbytes + held.rows.nbytes * 2)
+                self._keep(held, x, weight, room)
         held.now = self.drift.now
         return self._sums(held, read, len(at))
 

@@ -86,4 +86,5 @@ class FitJob(Job[Config, Summary]):
             self.doubts,
             self.config.data.weights is not None,
             self._drift,
+            self.recipes[0].chosen_schedule(self.plan.source),
         )

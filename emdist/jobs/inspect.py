@@ -144,6 +144,8 @@ def _run(location: Location) -> dict[str, Any]:
         found["result"] = {**_model(section, fitted), "sha256": read_model(location).sha256}
         found["done"] = run.folder.exists(SUMMARY)
         found["summary"] = stored_summary(location, identity_of(record))
+        if schedule := ((found["summary"] or {}).get("model") or {}).get("schedule"):
+            found["schedule"] = schedule
     return found
 
 

@@ -28,7 +28,7 @@ from emdist.jobs.fit import FitJob
 from emdist.jobs.job import Job
 from emdist.jobs.label_target import check_grid, check_labels, labels_location, labels_stand
 from emdist.jobs.origin import RECORD, Origin, accepted, find_origin
-from emdist.jobs.records import moved, record
+from emdist.jobs.records import moved, record, recorded_config
 from emdist.jobs.row_ranges import ROWS, rows_of_run
 from emdist.jobs.sweep import SweepJob
 from emdist.jobs.turns import turn
@@ -84,6 +84,7 @@ def open_job(
     listen
         Called with each event.
     """
+    config = as_begun(config, key)
     where = str(run_location(config, key))
     with (
         measured(config.run.metrics_file, where, listen) as heard,
@@ -184,6 +185,22 @@ def _complete(
     summary = finished_summary(folder.location, identity, kind.is_whole)
     whole = summary is not None and labelled and untouched(source, folder)
     return (summary if whole else None), replaces
+
+
+def as_begun(config: Config, key: str | None = None) -> Config:
+    """Return `config`, with the schedule 'batch' in place of 'auto' if its run began so.
+
+    That was the default of earlier versions. Such a run goes on, and is found by its default name.
+    """
+    if config.fit.schedule != "auto":
+        return config
+    batch = config.fit.model_copy(update={"schedule": "batch"})
+    earlier = config.model_copy(update={"fit": batch})
+    folder = RunFolder(run_location(earlier, key))
+    if not folder.folder.exists("run.json"):
+        return config
+    stored = recorded_config(folder.record(), folder.location)
+    return earlier if stored["fit"].get("schedule") == "batch" else config
 
 
 def tell_moved(folder: RunFolder, listen: Listener) -> None:

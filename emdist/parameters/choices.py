@@ -15,7 +15,7 @@ NonFinite: TypeAlias = Literal["raise", "drop", "missing"]
 OnCollapse: TypeAlias = Literal["regularise", "reseed", "drop", "raise"]
 Assignment: TypeAlias = Literal["soft", "hard", "tempered", "stochastic"]
 Schedule: TypeAlias = Literal[
-    "batch", "pruned", "squarem", "incremental", "sparse", "stepwise", "minibatch"
+    "auto", "batch", "pruned", "squarem", "incremental", "sparse", "stepwise", "minibatch"
 ]
 Precision: TypeAlias = Literal["auto", "float32", "float64"]
 CovarianceType: TypeAlias = Literal["full", "tied", "diag", "diagonal", "spherical"]

@@ -224,7 +224,7 @@ ESTIMATORS: Mapping[str, Parameter] = {
         "",
         "How an iteration is computed; the result is the same.",
         choices={
-            "lloyd": "Compares every row with every centre.",
+            "lloyd": "As `schedule` says.",
             "elkan": "Skips rows whose cluster cannot change (the schedule 'pruned'); it keeps 10 "
             "bytes per row.",
         },

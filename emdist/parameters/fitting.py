@@ -88,6 +88,8 @@ FITTING = {
         "How EM iterates over the data. The default suits most data; docs/schedules.md compares "
         "them.",
         choices={
+            "auto": "For K-means, 'pruned' where that is faster, once centres move little; "
+            "otherwise 'batch'.",
             "batch": "One M-step after each pass over all rows.",
             "pruned": "Exact K-means that skips rows whose cluster cannot change.",
             "squarem": "Extrapolates from the last EM steps, for fits that need many iterations. "

@@ -115,7 +115,9 @@ VARIANTS: Mapping[tuple[str, str], Parameter] = {
         "Number of rows that the prior of the means is worth. " + _PRIOR,
     ),
     **{
-        (name, "schedule"): _schedules("batch", "pruned", "incremental", "stepwise", "minibatch")
+        (name, "schedule"): _schedules(
+            "auto", "batch", "pruned", "incremental", "stepwise", "minibatch"
+        )
         for name in ("KMeans",)
     },
     **{

@@ -14,7 +14,16 @@ from emdist.report.stored import page_of_stored
 from emdist.settings.config import Config
 
 #: Facts that come first, in this order.
-_FIRST = ("kind", "run", "progress", "result", "done", "labels_complete", "blocks_damaged")
+_FIRST = (
+    "kind",
+    "run",
+    "progress",
+    "schedule",
+    "result",
+    "done",
+    "labels_complete",
+    "blocks_damaged",
+)
 #: Facts that are shown only with `full`.
 _DETAILS = ("versions", "plan", "checkpoint", "created")
 _LAST_ITERATIONS = 3
@@ -114,6 +123,8 @@ def _default(section: str, key: str, value: Any) -> Any:
 def _changed(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a recorded configuration that differ from their defaults."""
     least = _defaults()
+    if config.get("model", {}).get("name") != "kmeans" and "sweep" not in config:
+        least["fit"]["schedule"] = "batch"  # What 'auto' is for other models.
     always = {("model", "name"), ("fit", "seed")}
     if "sweep" not in config:
         always.add(("model", "n_components"))

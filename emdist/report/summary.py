@@ -37,7 +37,7 @@ class Summary:
     data
         Array, shape, dtype, blocks, decoded bytes, and names of the features if there are any.
     model
-        Name of the family, number of components, and name of the objective.
+        Name of the family, number of components, name of the objective, and schedule.
     result
         Status with its advice, iterations, objective, score of the final model, doubts (reasons why
         the result may be misleading), and weight and rows of the noise if the model has noise.
@@ -99,6 +99,8 @@ class Summary:
             ("run folder", self.run),
             ("model", f"{self.model['name']}, {components}"),
         ]
+        if schedule := self.model.get("schedule"):
+            rows.append(("schedule", schedule))
         if noise := result.get("noise"):
             labelled = _noise(noise["labelled"], bool(data.get("weighted")))
             rows.append(("noise", f"weight {noise['weight']:.4f}, {labelled}"))
@@ -218,6 +220,7 @@ def summarise(
     doubts: Sequence[Doubt] = (),
     weighted: bool = False,
     drift: Mapping[str, Any] | None = None,
+    schedule: str = "",
 ) -> Summary:
     """Make the summary of a finished fit to `data`.
 
@@ -272,6 +275,7 @@ def summarise(
             "name": model,
             "components": k,
             "objective": "inertia" if minimises else "log-likelihood per row",
+            **({"schedule": schedule} if schedule else {}),
         },
         result,
         tuple(parts[:k]),

@@ -76,7 +76,7 @@ class FitSection(_Origin):
     tol: float | None = Field(None, ge=0, allow_inf_nan=False)
     on_collapse: Literal["regularise", "reseed", "drop", "raise"] | None = None
     sample_rows: int | None = Field(None, ge=1)
-    schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = "batch"
+    schedule: Annotated[str, one_of(SCHEDULES, "schedule")] = "auto"
     schedule_options: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -266,8 +266,15 @@ class Config(Section):
         data = without_layout(data)
         prepare = {"prepare": self.prepare} if self.prepare else {}
         fit = self.fit.model_dump(exclude={"from"} if self.fit.origin is None else None)
-        own = {"model": self.model.model_dump(), "fit": fit}
-        return {"data": data, **prepare, **own}
+        # For other models they are the same, and runs of versions without 'auto' are found again.
+        if fit["schedule"] == "auto" and not self.has_kmeans:
+            fit["schedule"] = "batch"
+        return {"data": data, **prepare, "model": self.model.model_dump(), "fit": fit}
+
+    @property
+    def has_kmeans(self) -> bool:
+        """Whether K-means is fitted."""
+        return self.model.name == "kmeans"
 
     @property
     def steps(self) -> tuple[PrepareStep, ...]:

@@ -545,7 +545,7 @@ def test_what_cannot_be_served_is_refused(schedule: str, assignment: str, name: 
     wanted = not changing and {
         "squarem": not hard, "sparse": not hard, "minibatch": hard, "pruned": name == "kmeans"
     }.get(schedule, True)  # fmt: skip
-    assert serves(schedule, name, assignment) == (wanted or schedule == "batch")
+    assert serves(schedule, name, assignment) == (wanted or schedule in ("auto", "batch"))
     setting = setting_of(schedule, name, assignment=assignment)
     if not serves(schedule, name, assignment):
         with pytest.raises(ConfigError, match=f"fit.schedule '{schedule}' .* Use|use fit.schedule"):

@@ -54,7 +54,8 @@ def lloyd_iteration(work: Work) -> Turn:
 
 def lloyd_iteration_of(work: Work, x: Array | str) -> Turn:
     """Measure one Lloyd iteration over `x`."""
-    start, how = work.start(), _how(work)
+    # Plain iterations, which all take the same time.
+    start, how = work.start(), {"schedule": "batch", **_how(work)}
     _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))  # Compiles the kernels.
 
     def turn() -> Outcome:
@@ -83,10 +84,11 @@ def stored_fit(work: Work) -> Turn:
 def iterations(work: Work) -> Turn:
     """Measure several Lloyd iterations: the time that a seeder may take."""
     x, start, count = work.array("x"), work.start(), int(work.options["iterations"])
-    _kmeans(start[:2], 1, {}).fit(np.concatenate([start, start]))  # Compiles the kernels.
+    how = {"schedule": "batch"}
+    _kmeans(start[:2], 1, how).fit(np.concatenate([start, start]))  # Compiles the kernels.
 
     def turn() -> Outcome:
-        seconds, _ = per_iteration(work, lambda n: _kmeans(start, n, {}).fit(x))
+        seconds, _ = per_iteration(work, lambda n: _kmeans(start, n, how).fit(x))
         return Outcome(count * seconds)
 
     return turn

@@ -33,6 +33,9 @@ from emdist.interfaces import Model, Numerics
 from emdist.runtime.cache import MEMO
 from emdist.sums import Sums
 
+#: The default of `Pruned.memo_bytes`.
+MEMO_BYTES = 1 << 30
+
 
 @dataclass(frozen=True)
 class Pruned:
@@ -47,10 +50,14 @@ class Pruned:
         The largest number of groups of centres; each has a bound of its own. None means 4 if
         blocks are read, and 1 for rows in memory, where scoring a few more rows costs less than
         more bounds.
+    keep_rows
+        Whether what is left of `memo_bytes` keeps rows. Without them, a block in which any row may
+        change its cluster is read.
     """
 
-    memo_bytes: Annotated[int, Field(ge=0)] = 1 << 30
+    memo_bytes: Annotated[int, Field(ge=0)] = MEMO_BYTES
     groups: Annotated[int, Field(ge=1, le=16)] | None = None
+    keep_rows: bool = True
     #: Identifies the entries of this fit in memos.
     _run: str = field(default_factory=lambda: uuid.uuid4().hex, init=False, repr=False)
     #: The `Track` of the fit that this schedule belongs to.
@@ -78,8 +85,12 @@ class Pruned:
             # Restarts are compared by an objective summed row by row, as after other schedules.
             done = _closed(fit, state, done)
         if done.status is not Status.RUNNING:
-            MEMO.forget(self._run)
+            self.forget()
         return done
+
+    def forget(self) -> None:
+        """Free what this process remembers of the fit."""
+        MEMO.forget(self._run)
 
     def _gather(self, fit: Fit, state: FitState, numerics: Numerics) -> Sums:
         """Return the sums of a pass, and report how much of the data it had to read."""
@@ -98,6 +109,7 @@ class Pruned:
             rounders_of(fit.survey.spread, fit.source),
             self._run,
             self.memo_bytes,
+            self.keep_rows,
         )
         found = fit.map_reduce(named(state), step)
         fit.listen(
