@@ -113,7 +113,7 @@ def test_the_reference_is_a_configuration_of_defaults() -> None:
 
 def test_forms_offer_choices_and_descriptions() -> None:
     schema: Any = SweepConfig.model_json_schema()["$defs"]
-    assert schema["FitSection"]["properties"]["schedule"]["enum"][0] == "batch"
+    assert schema["FitSection"]["properties"]["schedule"]["enum"][0] == "auto"
     assert None in schema["FitSection"]["properties"]["init"]["enum"]
     for section in schema.values():
         for key, one in section["properties"].items():
