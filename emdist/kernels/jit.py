@@ -32,6 +32,8 @@ def _stamp() -> str:
 
 #: Code that was compiled from other kernels than these is not used.
 STAMP = _stamp()
+#: What the compiler may do with sums.
+_SUMS = {"reassoc", "contract"}
 #: All kernels that can be cached.
 KERNELS: list[Any] = []
 
@@ -71,7 +73,7 @@ event.register("numba:compile", Notice())
 
 
 def _compiled(function: Callable[A, R], **options: Any) -> Callable[A, R]:
-    dispatcher = numba.njit(nogil=True, cache=True, **options)(function)
+    dispatcher = numba.njit(nogil=True, cache=True, no_cfunc_wrapper=True, **options)(function)
     # Numba checks only the file of the function itself. Without this stamp it would go on using
     # compiled code of functions that are called in it, even after they have changed. Times of
     # files would differ between machines, which could not share compiled code.
@@ -96,12 +98,30 @@ def pasted(function: Callable[A, R]) -> Callable[A, R]:
     return cast(Callable[A, R], numba.njit(nogil=True, inline="always")(function))
 
 
+def part(function: Callable[A, R]) -> Callable[A, R]:
+    """Compile `function` for the kernels that call it alone: neither Python nor the cache has it.
+
+    That takes less time. The cached code of the kernels includes it.
+    """
+    return _part(function)
+
+
+def part_sums(function: Callable[A, R]) -> Callable[A, R]:
+    """Compile as `part`, with the reordered terms of `jit_sums`."""
+    return _part(function, fastmath=_SUMS)
+
+
+def _part(function: Callable[A, R], **options: Any) -> Callable[A, R]:
+    found = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
+    return cast(Callable[A, R], found(function))
+
+
 def jit_sums(function: Callable[A, R]) -> Callable[A, R]:
     """Compile as `jit`, but allow reordered terms, so that sums along a row are vectorised.
 
     The order is fixed when the code is compiled, so results are bit-identical on one kind of CPU.
     """
-    return _compiled(function, fastmath={"reassoc", "contract"})
+    return _compiled(function, fastmath=_SUMS)
 
 
 def jit_quotients(function: Callable[A, R]) -> Callable[A, R]:

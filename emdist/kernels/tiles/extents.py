@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import jit, part
 
 Array = NDArray[Any]
 
 
-@jit
+@part
 def _weight_of(w: Array, i: int) -> Any:
     return w[i] if len(w) else 1.0
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import jit, part
 
 Array = NDArray[Any]
 
@@ -16,7 +16,7 @@ _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
 
 
-@jit
+@part
 def _splitmix(z: Any) -> Any:
     """Mix the bits of a 64-bit number."""
     # The finaliser of SplitMix64: Steele, Lea and Flood 2014.

@@ -10,9 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba.core import cgutils, types
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import pasted
+from emdist.kernels.vector.lanes import (
+    I32,
+    I64,
+    VECTORS,
+    arrays,
+    code_for,
+    contiguous,
+    inline,
+    size,
+)
 
 Array = NDArray[Any]
 Index = NDArray[np.int32]
@@ -90,21 +100,38 @@ def beside(parts: Sequence[tuple[NDArray[np.int64], Lines | None]], d: int) -> L
     return _lines(*pairs, extras=extras)
 
 
-@pasted
-def fill_extras(d: Any, extras: Array, panel: Array) -> None:
+@inline
+def fill_extras(typing: Any, d: Any, extras: Any, panel: Any) -> Any:
     """Fill the lines after the features of a panel (lines, rows): the ones, and the extras."""
-    panel[d, :] = 1.0
-    rows = panel.shape[1]
-    for e in range(extras.shape[0]):
-        a, c = extras[e]
-        out = panel[d + 1 + e]
-        out[:] = 0.0
-        if a == NORM:
-            for j in range(d):
-                own = panel[j]
-                for i in range(rows):
-                    out[i] += own[i] * own[i]
-        else:
-            own = panel[a]
-            for i in range(rows):
-                out[i] = 1.0 if own[i] == c else 0.0
+    contiguous(extras, panel)
+    signature = types.void(d, extras, panel)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        count, table, p = arrays(context, builder, sig.args, args)
+        count = context.cast(builder, count, sig.args[0], types.intp)
+        code = code_for(context, builder, panel)
+        rows, one, zero = I64(VECTORS * code.lanes), code.constant(1.0), code.constant(0.0)
+        total = code.variable(zero)
+        for v in range(VECTORS):
+            base = code.at(p.data, I64(v * code.lanes))
+            code.store(one, code.at(base, code.times(count, rows)))
+            with cgutils.for_range(builder, size(code, table, 0), intp=I64) as extra:
+                pair = code.times(extra.index, I64(2))
+                a, c = (builder.load(code.at(table.data, pair, I64(i))) for i in range(2))
+                into = builder.add(builder.add(count, I64(1)), extra.index)
+                builder.store(zero, total)
+                norm = builder.icmp_signed("==", a, I32(NORM))
+                with builder.if_else(norm) as (squares, equal):
+                    with squares, cgutils.for_range(builder, count, intp=I64) as line:
+                        own = code.load(code.at(base, code.times(line.index, rows)))
+                        more = builder.fmul(own, own)
+                        builder.store(builder.fadd(builder.load(total), more), total)
+                    with equal:
+                        own = code.load(code.at(base, code.times(builder.sext(a, I64), rows)))
+                        value = code.splat(builder.sitofp(c, code.number))
+                        same = builder.fcmp_ordered("==", own, value)
+                        builder.store(builder.select(same, one, zero), total)
+                code.store(builder.load(total), code.at(base, code.times(into, rows)))
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit, jit_sums
+from emdist.kernels.jit import jit, part, part_sums
 from emdist.kernels.tiles.tiles import tiles
 from emdist.kernels.vector.gathering import gather_rows, gather_weighted_rows
 from emdist.kernels.vector.lanes import borrowed, panel_rows
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _STRETCH = 1 << 16
 
 
-@jit_sums
+@part_sums
 def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                  weight: Array, one: Array, n: Array, t: Array) -> Any:  # fmt: skip
     """Add the last rows one by one; return their weighted squared distances in total."""
@@ -48,7 +48,7 @@ def _gather_last(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: 
     return total
 
 
-@jit
+@part
 def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array, weight: Array,
             best: Array, n: Array, t: Array) -> Any:  # fmt: skip
     """Add rows to the sums of their labels; return their weighted squared distances in total."""
@@ -60,7 +60,7 @@ def _gather(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array
     return gather_rows(x, a, b, origin, means, labels, weight, best, n, t)
 
 
-@jit_sums
+@part_sums
 def _distances(x: Array, a: Any, b: Any, origin: Array, means: Array, labels: Array,
                out: Array) -> None:  # fmt: skip
     # In float64, whatever precision gave the labels. If a row that is near its centre and far from

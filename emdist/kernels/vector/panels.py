@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdist.kernels.jit import jit
+from emdist.kernels.jit import part
 from emdist.kernels.tiles.tiles import shifted
 from emdist.kernels.vector.lanes import CACHE_LINE, COMPONENTS, row_width
 from emdist.kernels.vector.transposing import (
@@ -26,7 +26,7 @@ from emdist.kernels.vector.transposing import (
 Array = NDArray[Any]
 
 
-@jit
+@part
 def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
     """Fill a panel that has fewer rows than lanes, and set the rest to 0."""
     for i in range(b - a):
@@ -37,7 +37,7 @@ def _fill_rows(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
             panel[j, i] = 0.0
 
 
-@jit
+@part
 def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
     """Fill a whole panel with rows of 1 to 7 features."""
     d = x.shape[1]
@@ -57,7 +57,7 @@ def _fill_few(x: Array, a: Any, origin: Array, panel: Array) -> None:
         transpose_7(x, a, origin, panel)
 
 
-@jit
+@part
 def fill_panel(x: Array, a: Any, b: Any, origin: Array, panel: Array) -> None:
     """Write rows ``x[a:b] - origin`` to a panel (lines, rows): line j is feature j, the rest 0.
 

@@ -82,7 +82,7 @@ def _gather(raw: Array, used: Any, pairs: Array, resp: Array, runs: Array, few: 
         for p in range(used):
             multiply_lines(raw[p], pairs, column, column + count, few[p])
         for r in range(len(runs)):
-            begin, end = runs[r]
+            begin, end = runs[r, 0], runs[r, 1]
             if count == 1:
                 gather_line(resp, few, used, column, begin, end, out)
             elif count == 2:

@@ -229,23 +229,3 @@ def shares_of_panel(typing: Any, resp: Any, share: Any, seen: Any) -> Any:
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@inline
-def bits_in(typing: Any, mask: Any) -> Any:
-    """Return how many bits of an int64 are set."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.ctpop(args[0])
-
-    return types.int64(types.int64), generate
-
-
-@inline
-def first_bit(typing: Any, mask: Any) -> Any:
-    """Return the position of the lowest bit of an int64 that is set."""
-
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), generate
