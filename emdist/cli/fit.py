@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emdist.cli.operating import IfRunning
+from emdist.cli.operating import IfRunning, operated
 from emdist.cli.options import (
     Components,
     ConfigFile,
@@ -115,9 +115,8 @@ def fit(
             "fit.from": origin,
             "labels.path": labels,
             "labels.write": False if no_labels else None,
-            "run.extend": extend or None,
-            "run.if_running": if_running,
             **run_settings(run),
+            **operated(extend, if_running),
             **cluster_settings(workers, scheduler),
         }
         values = laid_over(read_values(config) if config is not None else {}, given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,3 +18,8 @@ IfRunning = Annotated[
         autocompletion=choices_of("run.if_running"),
     ),
 ]
+
+
+def operated(extend: bool, if_running: str | None) -> dict[str, Any]:
+    """Return the settings that ``--extend`` and ``--if-running`` stand for."""
+    return {"run.extend": extend or None, "run.if_running": if_running}

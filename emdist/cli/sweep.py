@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from emdist.cli.operating import IfRunning
+from emdist.cli.operating import IfRunning, operated
 from emdist.cli.options import (
     FITTING,
     ConfigFile,
@@ -158,9 +158,8 @@ def sweep(
             "fit.tol": tol,
             "data.weights": weights,
             "labels.write": False if no_labels else None,
-            "run.extend": extend or None,
-            "run.if_running": if_running,
             **run_settings(run),
+            **operated(extend, if_running),
             **cluster_settings(workers, scheduler),
         }
         if config is None and (data is None or k is None):
