@@ -102,8 +102,7 @@ def fit(
         check_data(data, "fit")
         given = {
             "data.path": data,
-            **rows_settings(variables, samples, features, select, where, non_finite),
-            "data.select_rows": select_rows,
+            **rows_settings(variables, samples, features, select, where, non_finite, select_rows),
             "data.weights": weights,
             "model.name": model,
             "model.n_components": k,

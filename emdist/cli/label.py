@@ -21,6 +21,7 @@ from emdist.cli.options import (
     laid_over,
 )
 from emdist.cli.rows import (
+    Append,
     NewFeatures,
     NewNonFinite,
     NewSamples,
@@ -61,12 +62,7 @@ def label(
     workers: Workers = None,
     scheduler: Scheduler = None,
     overwrite: Annotated[bool, Overwrite] = False,
-    append: Annotated[
-        bool,
-        typer.Option(
-            "--append", metavar="", help="Label only rows behind those that have labels at OUT."
-        ),
-    ] = False,
+    append: Annotated[bool, Append] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -82,6 +82,9 @@ SelectRows = Annotated[
         help=help_of("data.select_rows"),
     ),
 ]
+Append = typer.Option(
+    "--append", metavar="", help="Label only rows behind those that have labels at OUT."
+)
 NonFinite = Annotated[str | None, _non_finite("raise")]
 
 #: The same options of `emdist label`, for new data.
@@ -103,6 +106,7 @@ def rows_settings(
     select: Sequence[str] | None,
     where: Sequence[str] | None,
     non_finite: str | None,
+    select_rows: str | None = None,
 ) -> dict[str, Any]:
     """Return the settings that these options stand for, by key; None for those not given.
 
@@ -118,6 +122,7 @@ def rows_settings(
         "data.select": _selections(select) if select else None,
         "data.where": [condition_of(one) for one in where] if where else None,
         "data.non_finite": non_finite,
+        "data.select_rows": select_rows,
     }
 
 

@@ -144,8 +144,7 @@ def sweep(
         check_data(data, "sweep")
         given = {
             "data.path": data,
-            **rows_settings(variables, samples, features, select, where, non_finite),
-            "data.select_rows": select_rows,
+            **rows_settings(variables, samples, features, select, where, non_finite, select_rows),
             "sweep.n_components": k,
             "sweep.families": models if models and len(models) > 1 else None,
             "sweep.criterion": criterion,

@@ -12,7 +12,9 @@ from emdist.fit.fitted import Fitted
 from emdist.fit.state import FitState, Record
 from emdist.fit.together.sweep import decode_fits
 from emdist.jobs.finished import SUMMARY, identity_of, stored_summary
+from emdist.jobs.origin import RECORD
 from emdist.jobs.records import load_fitted, reading_of, recorded_config
+from emdist.jobs.row_ranges import ROWS
 from emdist.prepare.preparation import Preparation
 from emdist.report.page import listed_steps
 from emdist.settings.config import FitSection, ModelSection, make_section
@@ -130,6 +132,10 @@ def _run(location: Location) -> dict[str, Any]:
         "plan": record.get("plan"),
         "versions": record.get("versions"),
     }
+    if isinstance(origin := record.get(RECORD), dict):
+        found["started_from"] = origin.get("place")
+    if (rows := record.get(ROWS)) is not None:
+        found["rows"] = rows
     if changes := [_change(one) for one in former(record)]:
         found["extended"] = changes
     has_result = run.has_result()

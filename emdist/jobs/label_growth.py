@@ -10,7 +10,7 @@ from emdist.errors import ConfigError, RunMismatchError
 from emdist.interfaces import Source
 from emdist.prepare.source import unprepared
 from emdist.store.grids.boxes import Boxes
-from emdist.store.grids.grid_source import GridSource, rows_identity
+from emdist.store.grids.grid_source import GridSource
 from emdist.store.labels.growing import (
     WATCH,
     extend_labels,
@@ -166,6 +166,6 @@ class Growth:
         if any(getattr(ref, "snapshot", None) for ref in source.refs):
             return None  # A snapshot cannot change, and a later one has another identity.
         if isinstance(source, GridSource):
-            return digest(rows_identity(source, rows))
+            return digest(source.identity_of_rows(rows))
         found = [stored_identity(ref, (0, 0, rows)) for ref in source.refs]
         return digest([{k: v for k, v in one.items() if k != "array"} for one in found])

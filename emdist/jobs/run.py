@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -17,9 +17,11 @@ from emdist.composition.make import (
     run_location,
 )
 from emdist.composition.memory import checked_memory
+from emdist.composition.recipe import Recipe
 from emdist.composition.sweep_config import SweepConfig, recipes_of
 from emdist.fit.data_changes import untouched
 from emdist.fit.events import Began, Linked, Listener, Warned, unheard
+from emdist.fit.start import Given
 from emdist.ingest import IngestSummary, ingest
 from emdist.interfaces import Source
 from emdist.jobs.extend import check_extending, former_identities
@@ -110,10 +112,7 @@ def _opened(
     start = None if origin is None else origin.given()
     given = checked_start(recipes, ready, has_known_width(config.steps), start)
     if config.labels.write:
-        labels, columns = config.labels, max(one.k for one in recipes)
-        columns += config.model.noise is not None
-        check_labels(recipes, labels.outputs, labels.components, columns)
-        check_grid(source, labels.outputs)
+        _check_labels(config, recipes, source)
     needs = checked_memory(
         recipes,
         ready,
@@ -122,11 +121,7 @@ def _opened(
         config.labels.outputs if config.labels.write else (),
     )
     # Make the record once: it lists the chunks of the array, which is slow in an object store.
-    found = record(config, source, given, None if origin is None else origin.sha256)
-    if origin is not None:
-        found[RECORD] = origin.record()
-    if (rows := getattr(source, "selected_rows", None)) is not None:
-        found[ROWS] = rows
+    found = _recorded(config, source, given, origin)
     identity = identity_of(found)
     folder = RunFolder(location)
     if config.run.extend:
@@ -163,6 +158,25 @@ def _opened(
                 if origin is not None:
                     origin.keep(run.folder)
                 yield kind(config, recipes, kept, run, target, identity, listen, replaces, begun[1])
+
+
+def _check_labels(config: Config, recipes: Sequence[Recipe], source: Source) -> None:
+    """Raise ConfigError for labels that the models, or the grid of the data, cannot have."""
+    columns = max(one.k for one in recipes) + (config.model.noise is not None)
+    check_labels(recipes, config.labels.outputs, config.labels.components, columns)
+    check_grid(source, config.labels.outputs)
+
+
+def _recorded(
+    config: Config, source: Source, given: Given, origin: Origin | None
+) -> dict[str, Any]:
+    """Return the record of the run, with the model that it starts from and the rows it reads."""
+    found = record(config, source, given, None if origin is None else origin.sha256)
+    if origin is not None:
+        found[RECORD] = origin.record()
+    if (rows := getattr(source, "selected_rows", None)) is not None:
+        found[ROWS] = rows
+    return found
 
 
 def _as_found(config: Config, origin: Origin | None) -> Config:

@@ -8,19 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from emdist.errors import WeightError
 from emdist.inputs.names import Names
 from emdist.interfaces import Array, Block, Box, Floats
 from emdist.store.chunks.zarr_thread import apart
 from emdist.store.grids.arrangement import Arrangement
 from emdist.store.grids.boxes import Boxes, boxes_of, cuts_within
-from emdist.store.grids.columns import Columns, names_of_columns, picked_of
-from emdist.store.grids.comparing import check_weights_along
+from emdist.store.grids.columns import Columns, names_of_columns
 from emdist.store.grids.coordinates import NOTHING, Coordinates, described_grid
-from emdist.store.grids.members import StoredMembers
-from emdist.store.grids.positions import Positions
-from emdist.store.grids.stored import StoredVariable
-from emdist.store.grids.taken import taken_of, untaken
+from emdist.store.grids.grid_weights import weights_on
+from emdist.store.grids.identities import identity_of, identity_of_rows, limited
 from emdist.store.grids.variables import Members, Variable
 from emdist.store.sources.arrays import finite_rows
 from emdist.store.sources.buffered import Buffered
@@ -185,14 +181,14 @@ class GridSource(Buffered):
             "samples": list(self.plan.samples),
             "origin": list(self.plan.origin),
             "grid": list(self.plan.shape),
-            "columns": [_identity(one) for one in self.plan.columns],
+            "columns": [identity_of(one) for one in self.plan.columns],
             "where": [
-                {**_identity(one.columns), "tests": [list(test) for test in one.tests]}
+                {**identity_of(one.columns), "tests": [list(test) for test in one.tests]}
                 for one in self.plan.conditions
             ],
         }
         if isinstance(self.weight, Columns):
-            found["weights"] = _identity(self.weight)
+            found["weights"] = identity_of(self.weight)
         return found
 
     @apart
@@ -208,8 +204,17 @@ class GridSource(Buffered):
 
     @property
     def _used(self) -> list[Variable]:
-        own = [self.weight.variable] if isinstance(self.weight, Columns) else []
-        return [*self.plan.variables, *own]
+        return [one.variable for one in self._columns]
+
+    @property
+    def _columns(self) -> list[Columns]:
+        own = [self.weight] if isinstance(self.weight, Columns) else []
+        return [*self.plan.columns, *(one.columns for one in self.plan.conditions), *own]
+
+    def identity_of_rows(self, rows: int) -> list[Any]:
+        """Return what identifies the contents of the first `rows` positions, if the grid grows."""
+        first = self.plan.origin[0]
+        return identity_of_rows(self._columns, self.plan.samples[0], first, first + rows)
 
     @property
     def selected_rows(self) -> str | None:
@@ -240,23 +245,6 @@ def _within(variable: Variable, part: Region, box: Box) -> tuple[slice, ...]:
         one = known.get(dim, slice(begin, begin + size))
         found.append(slice(max(one.start - begin, 0), min(one.stop - begin, size)))
     return tuple(found)
-
-
-def _identity(columns: Columns) -> dict[str, Any]:
-    """Return what identifies the contents of one variable, and what is read of it."""
-    variable = columns.variable
-    return {
-        "dims": list(variable.dims),
-        "features": list(columns.dims),
-        "picked": {dim: _told(one) for dim, one in columns.picked},
-        **variable.identity(),
-    }
-
-
-def _told(picked: Positions) -> str:
-    if isinstance(picked.at, range):
-        return f"{picked.at.start}:{picked.at.stop}:{picked.at.step}"
-    return ",".join(map(str, picked.at))
 
 
 @apart
@@ -295,7 +283,7 @@ def grid_source(
         If the variables or the weights are wrong. The subclass says what is.
     """
     whole = Box(plan.samples, plan.shape, (0,) * len(plan.shape), plan.shape, plan.origin)
-    weights = _weights(weight, plan, members, decode)
+    weights = weights_on(weight, plan, members, decode)
     columns = tuple(_checked(one, whole, missing) for one in plan.columns)
     conditions = tuple(
         replace(one, columns=_checked(one.columns, whole, missing)) for one in plan.conditions
@@ -307,12 +295,12 @@ def grid_source(
         rows = (plan.samples[0], plan.origin[0], plan.origin[0] + plan.shape[0])
         plan = replace(
             plan,
-            columns=tuple(_limited(one, *rows) for one in plan.columns),
+            columns=tuple(limited(one, *rows) for one in plan.columns),
             conditions=tuple(
-                replace(one, columns=_limited(one.columns, *rows)) for one in plan.conditions
+                replace(one, columns=limited(one.columns, *rows)) for one in plan.conditions
             ),
         )
-        weights = _limited(weights, *rows) if isinstance(weights, Columns) else weights
+        weights = limited(weights, *rows) if isinstance(weights, Columns) else weights
     found = GridSource(
         members.title,
         plan,
@@ -329,71 +317,5 @@ def grid_source(
     return replace(found, bounds=replace(bounds, taken=plan.taken))
 
 
-def _limited(columns: Columns, dim: str, start: int, stop: int) -> Columns:
-    """Return `columns` of a variable that is identified by some positions of `dim` alone."""
-    variable = columns.variable
-    if not isinstance(variable, StoredVariable) or dim not in variable.dims:
-        return columns
-    rows = (variable.dims.index(dim), start, stop)
-    return replace(columns, variable=replace(variable, rows=rows))
-
-
-def rows_identity(source: GridSource, rows: int) -> list[dict[str, Any]]:
-    """Return what identifies the contents of the first `rows` positions of a grid that grows."""
-    dim, first = source.plan.samples[0], source.plan.origin[0]
-    used = [one.columns for one in source.plan.conditions]
-    weight = [source.weight] if isinstance(source.weight, Columns) else []
-    limited = [
-        _limited(one, dim, first, first + rows) for one in (*source.plan.columns, *used, *weight)
-    ]
-    return [{k: v for k, v in _identity(one).items() if k != "array"} for one in limited]
-
-
 def _checked(columns: Columns, whole: Box, missing: str) -> Columns:
     return replace(columns, variable=columns.variable.checked(_region(columns, whole), missing))
-
-
-def _weights(
-    weight: Floats | Members | ArrayRef | str | None,
-    plan: Arrangement,
-    members: Members,
-    decode: str,
-) -> Floats | Columns | None:
-    """Return the sample weights as an array of the shape of the grid, or as a variable."""
-    if weight is None:
-        return None
-    if isinstance(weight, np.ndarray):
-        if weight.shape not in (plan.shape, (int(np.prod(plan.shape)),)):
-            raise WeightError(
-                f"Sample weights have shape {weight.shape}, expected the shape of the grid, "
-                f"{plan.shape}, or one for each of {int(np.prod(plan.shape))} rows."
-            )
-        return weight.reshape(plan.shape)
-    own = members
-    if isinstance(weight, str):
-        variable = members.variable(weight)
-    else:
-        own = StoredMembers(weight, decode) if isinstance(weight, ArrayRef) else weight
-        variable = own.only()
-        known = {dim for one in plan.variables for dim in one.dims}
-        alone = len(variable.dims) == len(plan.samples) == 1 and variable.dims[0] not in known
-        if alone and isinstance(variable, StoredVariable):
-            variable = replace(variable, dims=plan.samples)
-    sizes = {
-        dim: n
-        for one in map(untaken, plan.variables)
-        for dim, n in zip(one.dims, one.shape, strict=True)
-        if dim in plan.samples
-    }
-    for dim, size in zip(variable.dims, variable.shape, strict=True):
-        if sizes.get(dim) != size:
-            named = zip(variable.dims, variable.shape, strict=True)
-            raise WeightError(
-                f"The weights {variable.name} have the dimensions "
-                f"{', '.join(f'{one} ({n})' for one, n in named)}; expected some of the sample "
-                f"dimensions {', '.join(plan.samples)}, with as many positions as the variables."
-            )
-        check_weights_along(
-            dim, variable.name or "the weights", own.coordinate(dim), members.coordinate(dim)
-        )
-    return picked_of(taken_of(variable, dict(plan.taken)), {}, plan.samples, ())
