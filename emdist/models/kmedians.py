@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NoReturn
 
@@ -14,7 +13,6 @@ from pydantic import Field
 from emdist.errors import ConfigError
 from emdist.interfaces import (
     LARGEST_MOVE,
-    Array,
     Assigned,
     Block,
     Floats,
@@ -24,10 +22,12 @@ from emdist.interfaces import (
     Terms,
     Worst,
 )
-from emdist.kernels.tiles.absolute import absolute_distances, columns, nearest_centre
+from emdist.kernels.tiles.absolute import absolute_distances, columns
 from emdist.kernels.tiles.assign import softmax
-from emdist.kernels.tiles.histograms import grid, tally
+from emdist.kernels.tiles.histograms import grid
 from emdist.kernels.tiles.tiles import tile_rows, tiles
+from emdist.kernels.vector.bins import tally
+from emdist.kernels.vector.nearest import nearest_absolute
 from emdist.models.median_brackets import Brackets, chosen, moved, narrowed, whole
 from emdist.models.params import MixtureParams
 from emdist.sums import Sums
@@ -112,15 +112,6 @@ class KMediansModel:
         unit = 2.0 ** (math.ceil(math.log2(spread.weight)) - 52)
         return Numerics("float64", unit=max(unit, np.finfo(float).smallest_subnormal))
 
-    def _tiles(
-        self, x: Array, params: Params, origin: Floats
-    ) -> Iterator[tuple[slice, Floats, Floats]]:
-        """Yield the range of rows, the features (d, m) and the distances (k, m) of each tile."""
-        centres = params.components.means
-        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
-            tile = columns(x[a:b], origin)
-            yield slice(a, b), tile, absolute_distances(tile, centres)
-
     def e_step(self, block: Block, params: Params, origin: Floats, numerics: Numerics) -> Sums:
         """Return the sums of one block: ``n``, weights and extremes of bins, and the objective.
 
@@ -155,18 +146,16 @@ class KMediansModel:
         """
         x, weight = block.valid()
         found = params.components
-        shape = (x.shape[1], len(params.weights), self.bins)
-        total, least, most = np.zeros(shape), np.full(shape, np.inf), np.full(shape, -np.inf)
-        on = grid(found.low, found.high, found.reach, self.bins)
+        labels, nearest = nearest_absolute(x, origin, found.means)
         objective = 0.0
-        for at, tile, distance in self._tiles(x, params, origin):
-            labels, nearest = nearest_centre(distance)
-            w = np.ones(len(labels)) if weight is None else weight[at]
-            objective += float(w @ nearest)
-            labels = labels if given is None else given[at]
-            if weight is not None and unit:
-                w = np.rint(w / unit) * unit
-            tally(tile, labels, w, on, total, least, most)
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(found.means), 8)):
+            some = nearest[a:b]
+            objective += float(some.sum() if weight is None else weight[a:b] @ some)
+        rounded = weight
+        if weight is not None and unit:
+            rounded = np.rint(weight / unit) * unit
+        on = grid(found.low, found.high, found.reach, self.bins)
+        total, least, most = tally(x, origin, labels if given is None else given, rounded, on)
         return Sums(
             {
                 "n": total[0].sum(axis=-1),
@@ -251,13 +240,13 @@ class KMediansModel:
         The responsibilities are those of a mixture of Laplace distributions with scale 1.
         """
         x, _ = block.valid()
-        k = len(params.weights)
-        labels, nearest = np.empty(len(x), np.int32), np.empty(len(x))
-        shares = np.empty((len(x), k)) if resp else None
-        for at, _, distance in self._tiles(x, params, origin):
-            labels[at], nearest[at] = nearest_centre(distance)
-            if shares is not None:
-                distance *= -1.0
-                softmax(distance, np.zeros(k))
-                shares[at] = distance.T
+        centres = params.components.means
+        labels, nearest = nearest_absolute(x, origin, centres)
+        if not resp:
+            return Assigned(labels, nearest, None)
+        shares = np.empty((len(x), len(centres)))
+        for a, b in tiles(len(x), tile_rows(x.shape[1] + len(centres), 8)):
+            score = -absolute_distances(columns(x[a:b], origin), centres)
+            softmax(score, np.zeros(len(centres)))
+            shares[a:b] = score.T
         return Assigned(labels, nearest, shares)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emdist.interfaces import Floats
-from emdist.kernels.tiles.histograms import grid, ordinals, tally
+from emdist.kernels.tiles.histograms import grid, ordinals
+from emdist.kernels.vector.bins import tally
 from emdist.models.median_brackets import Brackets, narrowed
 
 #: Few enough values to collide, near and far from each other.
@@ -37,12 +38,10 @@ def lower_median(rows: list[tuple[float, int]]) -> float:
 
 def one_pass(rows: list[tuple[float, int]], found: Brackets, bins: int) -> Brackets:
     """The M-step after a pass over one cluster of one feature."""
-    x = np.array([[x + 0.0 for x, _ in rows]])
+    x = np.array([[x] for x, _ in rows])
     weight = np.array([float(w) for _, w in rows])
-    total = np.zeros((1, 1, bins))
-    least, most = np.full(total.shape, np.inf), np.full(total.shape, -np.inf)
     on = grid(found.low, found.high, found.reach, bins)
-    tally(x, np.zeros(len(rows), np.int32), weight, on, total, least, most)
+    total, least, most = tally(x, np.zeros(1), np.zeros(len(rows), np.int32), weight, on)
     assert total.sum() == weight.sum()
     in_order = np.sort(np.stack([least, most], axis=-1)[total > 0].ravel())
     np.testing.assert_array_equal(in_order, np.stack([least, most], axis=-1)[total > 0].ravel())

@@ -1,4 +1,4 @@
-"""Sums of absolute or squared differences of rows to centres, and the nearest centre."""
+"""Sums of absolute or squared differences of rows to centres."""
 
 from __future__ import annotations
 
@@ -83,29 +83,6 @@ def squares_of_rows(x: Floats, centres: Floats) -> Floats:
         _squared(columns(x[a:b], zero), centres, tile)
         out[:, a:b] = tile
     return out
-
-
-@jit
-def _nearest(distance: Array, labels: Array, best: Array) -> None:
-    """Fill labels and distances of the nearest centres."""
-    k, m = distance.shape
-    for i in range(m):
-        best[i] = distance[0, i]
-        labels[i] = 0
-    for c in range(1, k):
-        for i in range(m):
-            # A strict comparison: ties go to the lowest centre, as in NumPy's argmin.
-            if distance[c, i] < best[i]:
-                best[i] = distance[c, i]
-                labels[i] = c
-
-
-def nearest_centre(distance: Floats) -> tuple[NDArray[np.int32], Floats]:
-    """Return the index of the nearest centre, and its distance: (k, m) -> (m,), (m,)."""
-    labels = np.empty(distance.shape[1], np.int32)
-    best = np.empty(distance.shape[1])
-    _nearest(distance, labels, best)
-    return labels, best
 
 
 def distances_of_rows(x: Floats, centres: Floats) -> Floats:

@@ -133,6 +133,15 @@ class Code:
         known = cgutils.get_or_insert_function(self.builder.module, kind, name)
         return self.builder.call(known, [a, b, c])
 
+    def absolute(self, a: Any) -> Any:
+        """Return ``|a|``: all bits but the sign."""
+        bits = 32 if isinstance(self.number, ir.FloatType) else 64
+        kind = self.integers
+        rest = self.constant((1 << (bits - 1)) - 1, kind)
+        return self.builder.bitcast(
+            self.builder.and_(self.builder.bitcast(a, kind), rest), self.type
+        )
+
     def above(self, a: Any, b: Any) -> Any:
         """Return lanes in which a > b; False where either is NaN."""
         return self.builder.fcmp_ordered(">", a, b)

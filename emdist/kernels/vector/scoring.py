@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -21,8 +22,10 @@ from emdist.kernels.vector.lanes import (
 )
 
 
-def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[list[Any]]:
-    """Compute scores of components first, first + 1, ... for the vectors of a panel."""
+def _sums(
+    code: Code, panel: Any, eta: Any, first: Any, add: Callable[[Any, Any, Any], Any]
+) -> list[list[Any]]:
+    """Add up ``add(x, eta, sum)`` along the lines of a panel, for a group of components."""
     b, rows = code.builder, I64(VECTORS * code.lanes)
     width = size(code, eta, 1)
     zero = code.constant(0.0)
@@ -35,11 +38,37 @@ def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[l
         for c in range(COMPONENTS):
             weight = code.splat(b.load(code.at(own, I64(c))))
             for v in range(VECTORS):
-                b.store(code.fused(x[v], weight, b.load(sums[c][v])), sums[c][v])
+                b.store(add(x[v], weight, b.load(sums[c][v])), sums[c][v])
+    return [[b.load(each) for each in row] for row in sums]
+
+
+def _scores(code: Code, panel: Any, eta: Any, offset: Any, first: Any) -> list[list[Any]]:
+    """Compute scores of components first, first + 1, ... for the vectors of a panel."""
+    sums = _sums(code, panel, eta, first, code.fused)
     # Add the offset last: it can be as large as the terms, which would lose their digits to it.
-    ends = [code.splat(b.load(code.at(offset.data, first, I64(c)))) for c in range(COMPONENTS)]
+    ends = _ends(code, offset, first)
     return [
-        [b.fadd(b.load(each), end) for each in row] for row, end in zip(sums, ends, strict=True)
+        [code.builder.fadd(each, end) for each in row] for row, end in zip(sums, ends, strict=True)
+    ]
+
+
+def _ends(code: Code, offset: Any, first: Any) -> list[Any]:
+    return [
+        code.splat(code.builder.load(code.at(offset.data, first, I64(c))))
+        for c in range(COMPONENTS)
+    ]
+
+
+def _closeness(code: Code, panel: Any, centres: Any, offset: Any, first: Any) -> list[list[Any]]:
+    """Compute the offset less ``sum_j |x_j - centre_j|``, added in the order of features."""
+
+    def add(x: Any, centre: Any, held: Any) -> Any:
+        return code.builder.fadd(held, code.absolute(code.builder.fsub(x, centre)))
+
+    sums = _sums(code, panel, centres, first, add)
+    ends = _ends(code, offset, first)
+    return [
+        [code.builder.fsub(end, each) for each in row] for row, end in zip(sums, ends, strict=True)
     ]
 
 
@@ -86,35 +115,46 @@ def _lower(code: Code, a: Any, b: Any) -> Any:
     return code.builder.select(code.above(b, a), a, b)
 
 
-@inline
-def best_of_panel(typing: Any, panel: Any, eta: Any, offset: Any, best: Any, labels: Any) -> Any:
-    """Find each row's highest score and its component, the lowest index among equals.
+def _best_finder(scores_of: Callable[..., list[list[Any]]]) -> Any:
+    """Make the function that finds the best component by such scores."""
 
-    Panel (width, rows), eta (k / 6, width, 6), offset (k,); fills best (rows,), labels (rows,).
-    """
-    contiguous(panel, eta, offset, best, labels)
-    signature = types.void(panel, eta, offset, best, labels)
+    @inline
+    def best_of_panel(
+        typing: Any, panel: Any, eta: Any, offset: Any, best: Any, labels: Any
+    ) -> Any:
+        """Find each row's highest score and its component, the lowest index among equals.
 
-    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        p, e, o, top, who = arrays(context, builder, sig.args, args)
-        code = code_for(context, builder, panel)
-        with cgutils.for_range(builder, size(code, e, 0), intp=I64) as loop:
-            first = code.times(loop.index, I64(COMPONENTS))
-            scores = _scores(code, p, e, o, first)
-            for v in range(VECTORS):
-                place = I64(v * code.lanes)
-                held = code.load(code.at(top.data, place))
-                label = code.load(code.at(who.data, place), code.labels)
-                best, own = _winner(code, [row[v] for row in scores])
-                own = builder.add(own, code.splat(builder.trunc(first, I32)))
-                wins = code.above(best, held)
-                held = builder.select(wins, best, held)
-                label = builder.select(wins, own, label)
-                code.store(held, code.at(top.data, place))
-                code.store(label, code.at(who.data, place))
-        return context.get_dummy_value()
+        Panel (width, rows), eta (k / 6, width, 6), offset (k,); fills best (rows,), labels (rows,).
+        """
+        contiguous(panel, eta, offset, best, labels)
+        signature = types.void(panel, eta, offset, best, labels)
 
-    return signature, generate
+        def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+            p, e, o, top, who = arrays(context, builder, sig.args, args)
+            code = code_for(context, builder, panel)
+            with cgutils.for_range(builder, size(code, e, 0), intp=I64) as loop:
+                first = code.times(loop.index, I64(COMPONENTS))
+                scores = scores_of(code, p, e, o, first)
+                for v in range(VECTORS):
+                    place = I64(v * code.lanes)
+                    held = code.load(code.at(top.data, place))
+                    label = code.load(code.at(who.data, place), code.labels)
+                    best, own = _winner(code, [row[v] for row in scores])
+                    own = builder.add(own, code.splat(builder.trunc(first, I32)))
+                    wins = code.above(best, held)
+                    held = builder.select(wins, best, held)
+                    label = builder.select(wins, own, label)
+                    code.store(held, code.at(top.data, place))
+                    code.store(label, code.at(who.data, place))
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return best_of_panel
+
+
+#: By scores ``eta x + offset``, and by minus the sum of ``|x - eta|``, plus the offset.
+best_of_panel, nearest_of_panel = _best_finder(_scores), _best_finder(_closeness)
 
 
 @inline
