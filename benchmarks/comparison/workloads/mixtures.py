@@ -22,6 +22,7 @@ KINDS = (
 def workloads(size: Size) -> Iterator[Workload]:
     """Yield all workloads of this module."""
     yield from _iterations(size)
+    yield from _shares(size)
     yield from _fits(size)
     yield _bernoulli(size)
 
@@ -51,6 +52,31 @@ def _iterations(size: Size) -> Iterator[Workload]:
             yield Workload(
                 f"gmm-{kind}-{dtype}-gemm", title, "limits", task, make, (rival,), options=options
             )
+
+
+def _shares(size: Size) -> Iterator[Workload]:
+    """Yield an iteration where each row belongs to one component, and one where all share it."""
+    d, k = (4, 3) if size.tiny else (32, 32)
+    for name, spread in (("separated", 6.0), ("overlapping", 0.3)):
+        data = Clusters(
+            size.of(500_000, size.mixture_rows, 40 * k),
+            d,
+            k,
+            "float64",
+            spread=spread,
+            start="near",
+        )
+        yield Workload(
+            f"gmm-{name}",
+            f"GMM full, one iteration, {name} clusters, {data}",
+            "peers",
+            "mixture_iteration",
+            partial(in_memory, data),
+            (Contender("sklearn", "scikit-learn", at_least=25),),
+            options={"covariance": "full", "span": min(2, size.span), "dtype": "float64"},
+            tolerances={"bound": 1e-8},
+            budget=2 * data.nbytes + 512 * MIB,
+        )
 
 
 def _fits(size: Size) -> Iterator[Workload]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.comparison.data import Clusters, in_memory
@@ -34,3 +35,31 @@ def workloads(size: Size) -> Iterator[Workload]:
             Contender("first_fit", "emdist", {"cold": False}),
             repeats=2,
         )
+        for name, title in (("kmeans", "K-means"), ("full", "a full mixture")):
+            yield Workload(
+                f"first-start-{name}",
+                f"Processor time of a first start over a cached one, {title}, {data}",
+                "limits",
+                "first_start",
+                make,
+                (replace(allowed, title="3 s", options={"seconds": 3.0}),),
+                Contender("first_fit", "emdist"),
+                options={"model": name},
+            )
+    yield Workload(
+        "import",
+        "A new process that imports KMeans",
+        "peers",
+        "import_time",
+        make,
+        (
+            Contender(
+                "first_fit",
+                "scikit-learn",
+                {"package": "sklearn.cluster"},
+                at_least=1,
+                agrees=False,
+            ),
+        ),
+        Contender("first_fit", "emdist", {"package": "emdist"}),
+    )
