@@ -150,7 +150,7 @@ class KMediansModel:
         objective = 0.0
         for a, b in tiles(len(x), tile_rows(x.shape[1] + len(found.means), 8)):
             some = nearest[a:b]
-            objective += float(some.sum() if weight is None else weight[a:b] @ some)
+            objective += float((np.ones(b - a) if weight is None else weight[a:b]) @ some)
         rounded = weight
         if weight is not None and unit:
             rounded = np.rint(weight / unit) * unit
