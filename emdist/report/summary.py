@@ -231,8 +231,7 @@ def summarise(
     """
     if (preparation := fitted.preparation) is not None:
         means = preparation.moved_back(means)
-    rows, features = source.shape
-    k = fitted.n_components
+    (rows, features), k = source.shape, fitted.n_components
     count = np.zeros(fitted.n_columns) if labelled is None else labelled["count"]
     share = count / count.sum() if minimises and labelled is not None else fitted.params.shares
     parts: list[dict[str, Any]] = [
@@ -250,12 +249,11 @@ def summarise(
         "objective": fitted.objective,
         "rows_left_out": left_out,
         "doubts": [{**asdict(doubt), "components": list(doubt.components)} for doubt in doubts],
+        **({} if drift is None else {"drift": dict(drift)}),
     }
     if labelled is not None:
         total = float(labelled["score"])
         result["final"] = total if minimises else total / float(labelled["weight"])
-    if drift is not None:
-        result["drift"] = dict(drift)
     if len(parts) > k:
         result["noise"] = parts[k]
     return Summary(
