@@ -78,7 +78,7 @@ KEYS: Mapping[str, str] = {
     "fit": "seed init start n_init max_iter tol on_collapse sample_rows schedule schedule_options "
     "from",
     "drift": "moved share score action",
-    "run": "folder key if_running skip_late metrics_file",
+    "run": "retention retention_keep_model folder key if_running skip_late metrics_file",
     "labels": "path write outputs components overwrite storage_options",
     "cluster": "kind memory cache n_workers threads threads_per_worker memory_limit address "
     "stall_timeout workers_timeout",

@@ -97,7 +97,7 @@ def ls(
 ) -> None:
     """List the runs, sweeps and label stores in a folder, the newest first.
 
-    emdist reads the listing of the folder and a few small files of each run, and no checkpoints.
+    This reads the listing of the folder and a few small files of each run, and no checkpoints.
 
     Examples:
       emdist runs ls
@@ -219,7 +219,7 @@ def rm(
 ) -> None:
     """Delete runs.
 
-    emdist deletes only folders of runs, and in them only what it wrote itself. It names labels
+    Only folders of runs are deleted, and in them only what emdist wrote itself. It names labels
     outside of the folder, and does not delete them. If the command is cut off, enter it again.
 
     With --older-than, --state, --model or --expired, RUN is a folder that contains runs (default:
@@ -305,10 +305,11 @@ def _print_removals(
 
 def _wanted(state: list[str] | None, older: str | None, model: str | None) -> Any:
     """Return the conditions that options state; ConfigError if one is not valid."""
-    from emdist.jobs.runs.listing import Wanted, seconds_of
+    from emdist.inputs.durations import parse_duration
+    from emdist.jobs.runs.listing import Wanted
 
     try:
-        seconds = None if older is None else seconds_of(older)
+        seconds = None if older is None else parse_duration(older)
     except ValueError as error:
         raise ConfigError(f"--older-than: {error}.") from None
     return Wanted(tuple(state or ()), seconds, model or "")

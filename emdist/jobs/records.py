@@ -18,6 +18,7 @@ from emdist.fit.soundness import check_params, check_spread, check_state
 from emdist.fit.start import Given
 from emdist.fit.state import FitState
 from emdist.fit.survey import Survey
+from emdist.inputs.durations import parse_duration
 from emdist.inputs.names import names_of
 from emdist.interfaces import Source
 from emdist.jobs.units import ABOUT, with_units, without_units
@@ -90,7 +91,17 @@ def record(
         # Names are no part of the identity: the digests of chunks are, and old runs lack names.
         "feature_names": names_of(source),
         "versions": versions(),
+        **_retention(config),
     }
+
+
+def _retention(config: Config) -> dict[str, Any]:
+    """Return how long the run is kept once it has finished; empty for ever."""
+    if (after := config.run.retention) is None:
+        return {}
+    kept = config.run.retention_keep_model
+    told = {"after": after, "seconds": parse_duration(after), "keep_model": kept}
+    return {"retention": told}
 
 
 def recorded_config(record: Mapping[str, Any], run: Location) -> Mapping[str, Any]:

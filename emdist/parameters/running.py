@@ -82,6 +82,15 @@ RUNNING = {
     "run.keep_every": Parameter(
         "int", "Also keep every checkpoint whose number is a multiple of this; 0 keeps none."
     ),
+    "run.retention": Parameter(
+        "str",
+        "How long the run is kept after it has finished, such as '30d'. `emdist runs rm --expired` "
+        "then deletes it; nothing else does.",
+        default="For ever.",
+    ),
+    "run.retention_keep_model": Parameter(
+        "bool", "Keep the model, the record and the summary of a run that `run.retention` ends."
+    ),
     "run.extend": Parameter(
         "bool",
         "Continue an existing run with another fit.max_iter or fit.tol instead of refusing the "

@@ -157,6 +157,8 @@ class RunSection(Section):
     checkpoint_iterations: int | None = Field(None, ge=1)
     keep_last: int = Field(3, ge=1)
     keep_every: int = Field(0, ge=0)
+    retention: Annotated[str, AfterValidator(duration_text)] | None = None
+    retention_keep_model: bool = True
     extend: bool = False
     if_running: IfRunning = "take_over"
     skip_late: Annotated[str, AfterValidator(duration_text)] | None = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,13 @@ FIT = ("fit", "x.zarr", "-k", "3", "-q", "--run")
 
 @pytest.fixture
 def made(emdist: Command, data: Path) -> Path:
-    """Two finished runs in `runs`."""
+    """Two finished runs in `runs`, an hour old."""
     assert data.exists()
     assert emdist(*FIT, "runs/a").code == 0
     assert emdist(*FIT, "runs/b", "--seed", "1").code == 0
+    then = time.time() - 3600
+    for path in Path("runs").rglob("*"):
+        os.utime(path, (then, then))
     return Path("runs")
 
 
@@ -40,7 +45,7 @@ def test_a_wrong_option_is_told(emdist: Command, made: Path) -> None:
         (("ls", "nowhere"), "There is no folder"),
         (("ls", "--sort", "colour"), "started, ended, run"),
         (("ls", "--state", "dead"), "choose from running"),
-        (("ls", "--older-than", "soon"), "30d, 12h or 2w"),
+        (("ls", "--older-than", "soon"), "expected a number with a unit"),
         (("ls", "--storage-option", "region"), "NAME=VALUE"),
         (("show", "runs/c"), "There is no folder"),
         (("compare", "runs/a"), "at least two runs"),
@@ -70,7 +75,7 @@ def test_a_run_is_shown_and_compared(emdist: Command, made: Path) -> None:
 
 
 def test_runs_are_deleted_after_a_dry_run(emdist: Command, made: Path) -> None:
-    dry = emdist("runs", "rm", "--older-than", "0s", "--dry-run")
+    dry = emdist("runs", "rm", "--older-than", "1s", "--dry-run")
     assert dry.code == 0
     assert "to delete | 2 runs" in dry.out
     assert len([*made.iterdir()]) == 2
@@ -80,7 +85,7 @@ def test_runs_are_deleted_after_a_dry_run(emdist: Command, made: Path) -> None:
     assert emdist("label", "runs/a", "x.zarr", "again.zarr", "-q").code == 0
     assert emdist("runs", "rm", "runs/a", "runs/b", "--yes").code == 0
     assert not [*made.iterdir()]
-    assert emdist("runs", "rm", "--older-than", "0s", "--yes").code == 0
+    assert emdist("runs", "rm", "--older-than", "1s", "--yes").code == 0
 
 
 def test_all_are_checked_before_the_first_is_deleted(emdist: Command, made: Path) -> None:
@@ -99,7 +104,7 @@ def test_a_run_at_work_is_refused_by_name_and_passed_over_by_conditions(
     refused = emdist("runs", "rm", "runs/a", "--yes")
     assert refused.code == 4
     assert "works on it" in refused.err
-    passed = emdist("runs", "rm", "--older-than", "0s", "--yes")
+    passed = emdist("runs", "rm", "--model", "kmeans", "--yes")
     assert passed.code == 0
     assert "works on it" in passed.err
     assert {path.name for path in made.iterdir()} == {"a"}

@@ -34,8 +34,8 @@ from emdist.jobs.records import load_fitted
 from emdist.jobs.run import open_job
 from emdist.jobs.runs.comparing import compare_runs
 from emdist.jobs.runs.described import STATES, RunInfo
-from emdist.jobs.runs.listing import Wanted, list_runs, seconds_of
-from emdist.jobs.runs.removal import Keep, removal_of, removals_in, remove
+from emdist.jobs.runs.listing import Wanted, list_runs
+from emdist.jobs.runs.removal import Keep, expired_in, removal_of, removals_in, remove
 from emdist.jobs.runs.showing import show_run
 from emdist.report.runs import page_of_comparison, page_of_run, page_of_runs
 from emdist.settings.config import DataSection, make_config
@@ -168,17 +168,6 @@ def test_the_newest_run_comes_first_and_conditions_leave_runs_out(runs: Path) ->
     assert {*listed(runs, Wanted(model="km*"))} == {"kmeans", "sweep"}
     with pytest.raises(ConfigError, match=r"'finishd' is no state.*did you mean 'finished'"):
         Wanted(states=["finishd"])
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("30d", 2592000), ("1.5h", 5400), ("2w", 1209600)])
-def test_lengths_of_time(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["30", "d", "-1d", "1e3d", "30 days", "1y", "nan d"])
-def test_what_is_no_length_of_time(text: str) -> None:
-    with pytest.raises(ValueError, match="30d"):
-        seconds_of(text)
 
 
 def test_a_run_at_work_is_told_from_one_that_was_killed(data: Path, tmp_path: Path) -> None:
@@ -659,6 +648,25 @@ def test_old_runs_are_deleted_together(runs: Path) -> None:
     for one in found:
         remove(one)
     assert {*listed(runs)} == {"short", "sweep"}
+
+
+def test_only_runs_that_say_so_themselves_expire(data: Path, tmp_path: Path) -> None:
+    short = {"retention": "1h"}
+    complete(values(data, tmp_path, "model", run=short))
+    complete(values(data, tmp_path, "whole", run=short | {"retention_keep_model": False}))
+    complete(values(data, tmp_path, "long", run={"retention": "30d"}))
+    complete(values(data, tmp_path, "ever"))
+    begin(values(data, tmp_path, "cut", model={"name": "full"}, fit={"tol": 0.0}, run=short))
+    assert not expired_in(Location(str(tmp_path)))
+    for run in tmp_path.iterdir():
+        age(run, 2 * HOUR)
+    found = expired_in(Location(str(tmp_path)))
+    assert {one.info.key: one.doomed.whole for one in found} == {"model": False, "whole": True}
+    for one in found:
+        remove(one)
+    assert {*listed(tmp_path)} == {"model", "long", "ever", "cut"}
+    load_fitted(Location(str(tmp_path / "model")))
+    assert not expired_in(Location(str(tmp_path)))
 
 
 # --- comparison ----------------------------------------------------------------------------------

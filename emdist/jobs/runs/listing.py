@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from emdist.store.runs.run_folder import TOMBSTONE
 
 #: How many runs of an object store are looked at at a time.
 _ABREAST = 32
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 #: Files that make a folder a run's.
 _MARKS = ("run.json", TOMBSTONE)
 
@@ -80,17 +78,6 @@ class Wanted:
         if self.older is None:
             return True
         return info.active is not None and age(info.active, now) >= self.older
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds of a length of time such as ``30d``, ``12h`` or ``2w``.
-
-    Raise ValueError if it is none.
-    """
-    match = re.fullmatch(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*([smhdw])\s*", text)
-    if match is None:
-        raise ValueError(f"{shown(text)} is no length of time; write for example 30d, 12h or 2w")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 def age(time: str, now: datetime) -> float:
