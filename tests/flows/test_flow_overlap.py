@@ -35,7 +35,7 @@ def test_an_overlap_fails_in_no_mode(
     first: str,
     second: str,
 ) -> None:
-    long["fit"]["max_iter"] = 6000  # The second flow run takes seconds to start.
+    long["fit"]["max_iter"] = 3000  # The second flow run takes seconds to start.
     long["cluster"] = {"kind": "threads", "threads": 1}
     before = submitted(served, long)
     served.wait_for("checkpoint after 20 iterations")
