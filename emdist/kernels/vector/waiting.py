@@ -32,7 +32,8 @@ from emdist.kernels.vector.lines import fill_extras
 Array = NDArray[Any]
 
 #: Cost of a listed row, in multiply-adds of a vector: whatever its statistics, and for each of them
-#: beside the one that takes part in sums for all rows. Measured on AVX-512.
+#: beside the one that takes part in sums for all rows. Estimated from instructions for AVX-512, and
+#: held against a few sizes.
 _LISTED, _EACH = 120, 3
 #: The share of rows below which lists are not kept, because finding these rows would take as long.
 _LEAST = 0.03
