@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.comparison.agreement import size_of
+from benchmarks.comparison.agreement import inertia_of, size_of
 from benchmarks.comparison.contenders.cluster import dask_client, peak_of
-from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration
+from benchmarks.comparison.workload import Outcome, Turn, Work, per_iteration, timed
 
 NEEDS = ("dask_ml",)
 
@@ -26,5 +26,27 @@ def lloyd_iteration(work: Work) -> Turn:
         seconds, fitted = per_iteration(work, fit)
         # dask-ml's own inertia sums distances that are not squared, so compare centres instead.
         return Outcome(seconds, size_of(fitted.cluster_centers_), peak=peak_of(client))
+
+    return turn
+
+
+def whole_kmeans(work: Work) -> Turn:
+    """Measure K-means by default on the threads of this process, from nothing to labels."""
+    import dask
+    import dask.array
+    from dask_ml.cluster import KMeans
+
+    rows, k = work.array("x"), len(work.start())
+    x = dask.array.from_array(rows, chunks=(-(-len(rows) // 4), rows.shape[1]))
+
+    def fit() -> Any:
+        with dask.config.set(scheduler="threads"):
+            fitted = KMeans(k, random_state=0).fit(x)
+            return fitted, fitted.labels_.compute()
+
+    def turn() -> Outcome:
+        seconds, (fitted, labels) = timed(fit)
+        figures = {**inertia_of(work, rows, fitted.cluster_centers_), "iterations": fitted.n_iter_}
+        return Outcome(seconds, figures, labels)
 
     return turn

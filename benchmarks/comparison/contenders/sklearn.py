@@ -108,3 +108,34 @@ def small_fit(work: Work) -> Turn:
         return Outcome(min(timed(fit)[0] for _ in range(5)))
 
     return turn
+
+
+def whole_kmeans(work: Work) -> Turn:
+    """Measure K-means by default, from nothing to labels."""
+    from sklearn.cluster import KMeans
+
+    x, k = work.array("x"), len(work.start())
+
+    def turn() -> Outcome:
+        seconds, fitted = timed(lambda: KMeans(k, random_state=0).fit(x))
+        figures = {**inertia_of(work, x, fitted.cluster_centers_), "iterations": fitted.n_iter_}
+        return Outcome(seconds, figures, fitted.labels_)
+
+    return turn
+
+
+def whole_mixture(work: Work) -> Turn:
+    """Measure a Gaussian mixture by default, from nothing to labels."""
+    from sklearn.mixture import GaussianMixture
+
+    x, k = work.array("x"), len(work.start())
+
+    def turn() -> Outcome:
+        def fit() -> Any:
+            model = GaussianMixture(k, random_state=0).fit(x)
+            return model, model.predict(x)
+
+        seconds, (model, _) = timed(fit)
+        return Outcome(seconds, {"bound": float(model.score(x)), "iterations": model.n_iter_})
+
+    return turn
