@@ -231,9 +231,9 @@ def rm(
       emdist runs rm s3://bucket/runs --state failed --older-than 7d --yes
     """
     with reported(as_json, REPEAT):
-        from emdist.jobs.runs.removal import Keep, removal_of, remove
+        from emdist.jobs.runs.removal import KeptParts, removal_of, remove
 
-        keep = Keep(keep_model, keep_labels)
+        keep = KeptParts(keep_model, keep_labels)
         refused: list[tuple[Any, str]] = []
         places = [_location(run, storage) for run in runs or ()]
         if expired or older is not None or state or model is not None:
@@ -306,13 +306,13 @@ def _print_removals(
 def _wanted(state: list[str] | None, older: str | None, model: str | None) -> Any:
     """Return the conditions that options state; ConfigError if one is not valid."""
     from emdist.inputs.durations import parse_duration
-    from emdist.jobs.runs.listing import Wanted
+    from emdist.jobs.runs.listing import RunFilter
 
     try:
         seconds = None if older is None else parse_duration(older)
     except ValueError as error:
         raise ConfigError(f"--older-than: {error}.") from None
-    return Wanted(tuple(state or ()), seconds, model or "")
+    return RunFilter(tuple(state or ()), seconds, model or "")
 
 
 def _location(path: str, storage: list[str] | None) -> Any:

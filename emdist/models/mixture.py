@@ -224,9 +224,7 @@ class Mixture(Generic[P]):
 
     def _shared_base(self, sums: Sums, params: MixtureParams[P], numerics: Numerics) -> float:
         """Return the sum over all rows of the part of the score that all components share: nats."""
-        shared = {
-            name.removeprefix("shared."): sums[name] for name in sums if name.startswith("shared.")
-        }
+        shared = {name[7:]: sums[name] for name in sums if name.startswith("shared.")}
         return self.family.shared_base(params.components, shared, numerics)
 
     def terms(

@@ -34,8 +34,8 @@ from emdist.jobs.records import load_fitted
 from emdist.jobs.run import open_job
 from emdist.jobs.runs.comparing import compare_runs
 from emdist.jobs.runs.described import STATES, RunInfo
-from emdist.jobs.runs.listing import Wanted, list_runs
-from emdist.jobs.runs.removal import Keep, expired_in, removal_of, removals_in, remove
+from emdist.jobs.runs.listing import RunFilter, list_runs
+from emdist.jobs.runs.removal import KeptParts, expired_in, removal_of, removals_in, remove
 from emdist.jobs.runs.showing import show_run
 from emdist.report.runs import page_of_comparison, page_of_run, page_of_runs
 from emdist.settings.config import DataSection, make_config
@@ -106,7 +106,7 @@ def runs(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def listed(runs: Path, wanted: Wanted | None = None) -> dict[str, RunInfo]:
+def listed(runs: Path, wanted: RunFilter | None = None) -> dict[str, RunInfo]:
     return {info.key: info for info in list_runs(Location(str(runs)), wanted)[0]}
 
 
@@ -163,11 +163,11 @@ def test_the_newest_run_comes_first_and_conditions_leave_runs_out(runs: Path) ->
         path.write_text(json.dumps(record))
     assert [*listed(runs)] == ["kmeans", "cut", "sweep", "short"]
     age(runs / "cut", 10 * HOUR)
-    assert [*listed(runs, Wanted(older=9 * HOUR))] == ["cut"]
-    assert [*listed(runs, Wanted(states=["max_iter"]))] == ["short"]
-    assert {*listed(runs, Wanted(model="km*"))} == {"kmeans", "sweep"}
+    assert [*listed(runs, RunFilter(older=9 * HOUR))] == ["cut"]
+    assert [*listed(runs, RunFilter(states=["max_iter"]))] == ["short"]
+    assert {*listed(runs, RunFilter(model="km*"))} == {"kmeans", "sweep"}
     with pytest.raises(ConfigError, match=r"'finishd' is no state.*did you mean 'finished'"):
-        Wanted(states=["finishd"])
+        RunFilter(states=["finishd"])
 
 
 def test_a_run_at_work_is_told_from_one_that_was_killed(data: Path, tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_label_stores_beside_runs_are_listed_and_never_deleted(runs: Path, data:
     assert (one.kind, one.state, one.model) == ("labels", "finished", "labels")
     with pytest.raises(RunError, match="holds labels"):
         removal_of(where)
-    found, _ = removals_in(Location(str(runs)), Wanted())
+    found, _ = removals_in(Location(str(runs)), RunFilter())
     assert str(where) not in {str(one.location) for one in found}
 
 
@@ -385,7 +385,7 @@ def test_a_run_that_the_file_system_refuses_is_unreadable(
     found = listed(runs)
     assert (found["kmeans"].state, len(found)) == ("unreadable", 4)
     assert "permission denied" in found["kmeans"].why
-    removals, refused = removals_in(Location(str(runs)), Wanted())
+    removals, refused = removals_in(Location(str(runs)), RunFilter())
     assert [info.key for info, _ in refused] == ["kmeans"]
     assert len(removals) == 3
 
@@ -397,7 +397,7 @@ def test_a_run_behind_a_link_is_listed_and_its_target_not_deleted(runs: Path) ->
     assert (one.state, one.link) == ("finished", str(runs.parent / "real"))
     with pytest.raises(RunError, match=r"symbolic link to .*real"):
         removal_of(Location(str(runs / "kmeans")))
-    _, refused = removals_in(Location(str(runs)), Wanted())
+    _, refused = removals_in(Location(str(runs)), RunFilter())
     assert [info.key for info, _ in refused] == ["kmeans"]
     assert (runs.parent / "real/final/model.json").exists()
 
@@ -476,9 +476,9 @@ def test_the_model_is_kept_and_labels_again(runs: Path, data: Path, tmp_path: Pa
     run = Location(str(runs / "kmeans"))
     wanted = load_fitted(run)[1].objective
     labels = zarr.open_array(runs / "kmeans/labels.zarr/labels", mode="r")[:]
-    remove(removal_of(run, Keep(model=True, labels=True)))
+    remove(removal_of(run, KeptParts(model=True, labels=True)))
     assert (runs / "kmeans/labels.zarr/labels").exists()
-    remove(removal_of(run, Keep(model=True)))
+    remove(removal_of(run, KeptParts(model=True)))
     names = {path.name for path in (runs / "kmeans").iterdir()}
     assert names == {"run.json", "owners", "final", "summary.json", "summary.md"}
     one = listed(runs)["kmeans"]
@@ -488,16 +488,16 @@ def test_the_model_is_kept_and_labels_again(runs: Path, data: Path, tmp_path: Pa
     label_data(run, DataSection(path=str(data)), Location(str(tmp_path / "again.zarr")))
     again = zarr.open_array(tmp_path / "again.zarr/labels", mode="r")[:]
     np.testing.assert_array_equal(again, labels)
-    assert removal_of(run, Keep(model=True)).files == 0
-    remove(removal_of(Location(str(runs / "sweep")), Keep(model=True)))
+    assert removal_of(run, KeptParts(model=True)).files == 0
+    remove(removal_of(Location(str(runs / "sweep")), KeptParts(model=True)))
     assert (runs / "sweep/models/kmeans-2/model.json").exists()
 
 
 def test_a_run_without_a_model_is_not_emptied_to_keep_it(runs: Path) -> None:
     with pytest.raises(RunError, match="no model that could be kept"):
-        removal_of(Location(str(runs / "cut")), Keep(model=True))
+        removal_of(Location(str(runs / "cut")), KeptParts(model=True))
     with pytest.raises(ConfigError, match="--keep-labels needs --keep-model"):
-        Keep(labels=True)
+        KeptParts(labels=True)
 
 
 def test_a_run_at_work_is_deleted_by_force_alone_and_its_process_ends(
@@ -511,7 +511,7 @@ def test_a_run_at_work_is_deleted_by_force_alone_and_its_process_ends(
         job.segment()
         with pytest.raises(RunError, match="works on it"):
             removal_of(run)
-        refused = removals_in(Location(str(tmp_path)), Wanted())[1]
+        refused = removals_in(Location(str(tmp_path)), RunFilter())[1]
         assert [info.key for info, _ in refused] == ["r"]
         remove(removal_of(run, force=True))
         with pytest.raises(RunFencedError, match="deleted"):
@@ -554,7 +554,7 @@ def test_a_deletion_that_is_cut_off_is_told_and_finished(
     runs: Path, data: Path, monkeypatch: pytest.MonkeyPatch, steps: int, keep: bool
 ) -> None:
     run = Location(str(runs / "kmeans"))
-    removal = removal_of(run, Keep(model=keep))
+    removal = removal_of(run, KeptParts(model=keep))
     with monkeypatch.context() as context:
         cut_after(context, steps)
         with pytest.raises(CutOff):
@@ -590,7 +590,7 @@ def _finished(run: Location, runs: Path, data: Path, keep: bool) -> None:
     with pytest.raises(RunError, match=r"is being deleted.*emdist runs rm"):
         complete(values(data, runs, "kmeans"))
     # A deletion that keeps the model and follows one that does not cannot bring it back.
-    remove(removal_of(run, Keep(model=keep)))
+    remove(removal_of(run, KeptParts(model=keep)))
     if keep:
         assert listed(runs)["kmeans"].state == "finished"
         load_fitted(run)
@@ -638,8 +638,8 @@ def test_labels_outside_of_the_run_are_named_and_stay(data: Path, tmp_path: Path
 def test_old_runs_are_deleted_together(runs: Path) -> None:
     for key in ("kmeans", "cut"):
         age(runs / key, 40 * 24 * HOUR)
-    old = Wanted(older=30 * 24 * HOUR)
-    found, refused = removals_in(Location(str(runs)), old, Keep(model=True))
+    old = RunFilter(older=30 * 24 * HOUR)
+    found, refused = removals_in(Location(str(runs)), old, KeptParts(model=True))
     assert [one.info.key for one in found] == ["kmeans"]
     assert [info.key for info, _ in refused] == ["cut"]
     found, refused = removals_in(Location(str(runs)), old)

@@ -16,7 +16,7 @@ from emdist.errors import RunError, StorageError
 from emdist.jobs.job import Job
 from emdist.jobs.run import open_job
 from emdist.jobs.runs.listing import list_runs, look_at
-from emdist.jobs.runs.removal import Keep, removal_of, remove
+from emdist.jobs.runs.removal import KeptParts, removal_of, remove
 from emdist.settings.config import make_config
 from emdist.store.places.files import open_folder
 from emdist.store.places.location import Location
@@ -85,7 +85,7 @@ def test_a_run_in_a_bucket_is_deleted_and_its_model_kept(s3: S3, data: Path) -> 
     run = finished(s3, data, "kept", "r")
     beside = finished(s3, data, "kept", "r2")
     s3.plan = Plan()
-    remove(removal_of(run, Keep(model=True)))
+    remove(removal_of(run, KeptParts(model=True)))
     names = {name.partition("/")[0] for name in open_folder(run).list()}
     assert names == {"run.json", "owners", "final", "summary.json", "summary.md"}
     assert look_at(run)[1].state == "finished"

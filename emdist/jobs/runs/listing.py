@@ -27,7 +27,7 @@ _MARKS = ("run.json", TOMBSTONE)
 
 
 @dataclass(frozen=True)
-class Folder:
+class ListedFolder:
     """A folder below the folder of runs: its location, its files, and what it is a link to."""
 
     location: Location
@@ -42,7 +42,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """Which runs are asked for.
 
     Attributes
@@ -85,7 +85,7 @@ def age(time: str, now: datetime) -> float:
     return (now - datetime.fromisoformat(time)).total_seconds()
 
 
-def list_runs(folder: Location, wanted: Wanted | None = None) -> tuple[list[RunInfo], int]:
+def list_runs(folder: Location, wanted: RunFilter | None = None) -> tuple[list[RunInfo], int]:
     """Return the runs in a folder, the newest first, and how many other folders are there.
 
     If `folder` is the folder of a run, that is the only one.
@@ -102,15 +102,15 @@ def list_runs(folder: Location, wanted: Wanted | None = None) -> tuple[list[RunI
         told_of = [one.described() for one in found]
     else:
         with ThreadPoolExecutor(_ABREAST) as pool:
-            told_of = list(pool.map(Folder.described, found))
+            told_of = list(pool.map(ListedFolder.described, found))
     infos = [info for info in told_of if info is not None]
-    now, wanted = datetime.now(UTC), wanted or Wanted()
+    now, wanted = datetime.now(UTC), wanted or RunFilter()
     kept = [info for info in infos if wanted.accepts(info, now)]
     kept.sort(key=lambda info: (info.started or info.active or "", info.key), reverse=True)
     return kept, len(found) - len(infos)
 
 
-def look_at(run: Location) -> tuple[Folder, RunInfo]:
+def look_at(run: Location) -> tuple[ListedFolder, RunInfo]:
     """Return the folder of a run, or label store, and what is known of it.
 
     Raise NotFoundError if it is neither.
@@ -126,12 +126,12 @@ def look_at(run: Location) -> tuple[Folder, RunInfo]:
     return found, info
 
 
-def folder_at(run: Location) -> Folder:
+def folder_at(run: Location) -> ListedFolder:
     """Return one folder with its files."""
-    return Folder(run, open_folder(run).entries(), _link(run.path) if run.is_local else "")
+    return ListedFolder(run, open_folder(run).entries(), _link(run.path) if run.is_local else "")
 
 
-def folders_of(folder: Location) -> Iterator[Folder]:
+def folders_of(folder: Location) -> Iterator[ListedFolder]:
     """Yield the folders directly below `folder`, or itself if it is the folder of a run."""
     if folder.is_local:
         yield from _local(folder)
@@ -139,17 +139,17 @@ def folders_of(folder: Location) -> Iterator[Folder]:
     below: dict[str, list[Entry]] = {}
     entries = open_folder(folder).entries()
     if any(entry.name in _MARKS for entry in entries):
-        yield Folder(folder, entries)
+        yield ListedFolder(folder, entries)
         return
     for entry in entries:
         top, _, name = entry.name.partition("/")
         if name:
             below.setdefault(top, []).append(Entry(name, entry.size, entry.modified))
     for top, inside in below.items():
-        yield Folder(folder.child(top).given, inside)
+        yield ListedFolder(folder.child(top).given, inside)
 
 
-def _local(folder: Location) -> Iterator[Folder]:
+def _local(folder: Location) -> Iterator[ListedFolder]:
     if (missing := no_folder(folder)) is not None:
         raise NotFoundError(missing)
     if any(open_folder(folder).exists(name) for name in _MARKS):
@@ -163,9 +163,9 @@ def _local(folder: Location) -> Iterator[Folder]:
         location = folder.child(name).given
         link = _link(location.path)
         try:
-            yield Folder(location, open_folder(location).entries(), link)
+            yield ListedFolder(location, open_folder(location).entries(), link)
         except StorageError as error:
-            yield Folder(location, error, link)
+            yield ListedFolder(location, error, link)
 
 
 def _link(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from emdist.errors import ConfigError, RunError
 from emdist.jobs.runs.described import COMPLETE, LABELS, RunInfo, is_own, parts_of
-from emdist.jobs.runs.listing import Folder, Wanted, age, folders_of, look_at
+from emdist.jobs.runs.listing import ListedFolder, RunFilter, age, folders_of, look_at
 from emdist.store.labels.place import label_mark
 from emdist.store.places.entries import Entry
 from emdist.store.places.files import open_folder
@@ -33,7 +33,7 @@ _OF_MODEL = (
 
 
 @dataclass(frozen=True)
-class Keep:
+class KeptParts:
     """What is kept of a run that is deleted.
 
     Attributes
@@ -92,7 +92,7 @@ class Removal:
         }
 
 
-def removal_of(run: Location, keep: Keep | None = None, force: bool = False) -> Removal:
+def removal_of(run: Location, keep: KeptParts | None = None, force: bool = False) -> Removal:
     """Return what would be deleted of a run. Nothing is changed.
 
     Parameters
@@ -112,10 +112,10 @@ def removal_of(run: Location, keep: Keep | None = None, force: bool = False) -> 
         If this is no run, if a process works on it, or if a symbolic link is involved.
     """
     found, info = look_at(run)
-    return _removal(found, info, keep or Keep(), force)
+    return _removal(found, info, keep or KeptParts(), force)
 
 
-def _removal(found: Folder, info: RunInfo, keep: Keep, force: bool) -> Removal:
+def _removal(found: ListedFolder, info: RunInfo, keep: KeptParts, force: bool) -> Removal:
     _check(found, info, keep, force)
     assert not isinstance(found.entries, Exception)
     folder = open_folder(found.location)
@@ -131,7 +131,7 @@ def _removal(found: Folder, info: RunInfo, keep: Keep, force: bool) -> Removal:
     )
 
 
-def _check(found: Folder, info: RunInfo, keep: Keep, force: bool) -> None:
+def _check(found: ListedFolder, info: RunInfo, keep: KeptParts, force: bool) -> None:
     """Raise RunError if a run must not be deleted."""
     where = found.location
     if found.link:
@@ -160,7 +160,9 @@ def _check(found: Folder, info: RunInfo, keep: Keep, force: bool) -> None:
         )
 
 
-def _doomed(location: Location, info: RunInfo, parts: Iterable[str], keep: Keep) -> Iterable[str]:
+def _doomed(
+    location: Location, info: RunInfo, parts: Iterable[str], keep: KeptParts
+) -> Iterable[str]:
     """Yield the names directly in a run's folder that are deleted: emdist's own, and its labels."""
     for name in parts:
         if location.is_local and (path := location.path / name).is_symlink():
@@ -192,14 +194,14 @@ def _labels_elsewhere(run: Location, info: RunInfo) -> list[str]:
 
 
 def removals_in(
-    folder: Location, wanted: Wanted, keep: Keep | None = None, force: bool = False
+    folder: Location, wanted: RunFilter, keep: KeptParts | None = None, force: bool = False
 ) -> tuple[list[Removal], list[tuple[RunInfo, str]]]:
     """Return what would be deleted of the runs in `folder` that are asked for, and what would not.
 
     Label stores and folders that emdist did not write are passed over. The second list has runs
     that are asked for and refuse to be deleted, with the reason.
     """
-    keep, now = keep or Keep(), datetime.now(UTC)
+    keep, now = keep or KeptParts(), datetime.now(UTC)
     found: list[Removal] = []
     refused: list[tuple[RunInfo, str]] = []
     for one in folders_of(folder):
@@ -216,13 +218,13 @@ def removals_in(
     return found, refused
 
 
-def expired_in(folder: Location, wanted: Wanted | None = None) -> list[Removal]:
+def expired_in(folder: Location, wanted: RunFilter | None = None) -> list[Removal]:
     """Return what the runs in `folder` say themselves is to be deleted of them by now.
 
     These are finished runs whose configuration has ``run.retention``, and that ended longer ago
     than it says. What is refused is left alone.
     """
-    now, found, wanted = datetime.now(UTC), [], wanted or Wanted()
+    now, found, wanted = datetime.now(UTC), [], wanted or RunFilter()
     for one in folders_of(folder):
         info = one.described()
         if info is None or info.state not in (*COMPLETE, "deleting") or info.keep is None:
@@ -236,7 +238,7 @@ def expired_in(folder: Location, wanted: Wanted | None = None) -> list[Removal]:
         ended = info.ended or info.active
         if ended is None or age(ended, now) < seconds:
             continue
-        keep = Keep(model=info.keep.get("keep_model") is not False)
+        keep = KeptParts(model=info.keep.get("keep_model") is not False)
         try:
             removal = _removal(one, info, keep, force=False)
         except RunError:
