@@ -151,6 +151,8 @@ def show(
 def compare(runs: Runs = None, storage: Storage = None, as_json: Json = False) -> None:
     """Compare runs: the settings that differ, and the results side by side.
 
+    Runs of other data or models are compared as far as that has a meaning.
+
     Examples:
       emdist runs compare runs/pixels-8 runs/pixels-16
       emdist runs compare runs/monday runs/tuesday runs/wednesday --json

@@ -190,7 +190,8 @@ def test_json_lines_end_with_the_result(emdist: Command, data: Path) -> None:
     assert events.count("result") == 1
     assert {"planned", "progress", "iterated", "saved"} <= set(events)
     result = answer.lines[-1]
-    assert result["model"] == {"name": "kmeans", "components": 3, "objective": "inertia"}
+    model = {"name": "kmeans", "components": 3, "objective": "inertia"}
+    assert result["model"] == {**model, "schedule": "batch (chosen)"}
     assert result["data"]["rows"] == 300
     assert sum(c["labelled"] for c in result["components"]) == 300
     again = emdist("fit", data, "-k", 3, "--run", "r", "--json", "--set", "data.block_size=1 kB")

@@ -300,7 +300,7 @@ def _product(**given: Any) -> ProductMixture:
             "dissimilarity_options: mahalanobis needs exactly one",
         ),
         (KMeans(2, n_init=np.array([1, 2])), "KMeans: n_init: expected a whole number, got [1, 2]"),
-        (KMeans(2, schedule=True), "KMeans: schedule: expected one of batch, incremental, "),
+        (KMeans(2, schedule=True), "KMeans: schedule: expected one of auto, batch, "),
         (
             BinomialMixture(2, n_trials=[3, 3]),
             "n_trials has 2 values, but the data have 3 features",

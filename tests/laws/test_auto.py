@@ -33,6 +33,7 @@ from tests.support.fitting import Setting, blobs, prepare, run, same_bits
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let pruning pay for a few rows."""
     monkeypatch.setattr(auto, "_PRODUCTS", 1)
+    monkeypatch.setattr(auto, "_OF_ROW", 1)
 
 
 def rows() -> Array:
@@ -56,8 +57,9 @@ def fitting(source: Any, **options: Any) -> tuple[Any, list[Pruning]]:
         (100_000, 16, 64, "float32", "pruned"),
         (100_000, 16, 15, "float32", "batch"),  # few centres
         (1_000, 16, 64, "float32", "batch"),  # few rows
-        (1_000_000, 4, 64, "float32", "batch"),  # bounds are nearly as large as the rows
-        (1_000_000, 4, 64, "float64", "pruned"),
+        (1_000_000, 4, 128, "float32", "batch"),  # bounds are nearly as large as the rows
+        (1_000_000, 4, 128, "float64", "pruned"),
+        (1_000_000, 4, 64, "float64", "batch"),  # distances cost as little as bounds
         (9_000_000, 16, 64, "float32", "batch"),  # bounds of more than 64 MiB
     ],
 )

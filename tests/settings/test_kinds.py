@@ -126,6 +126,7 @@ NUMBERS = [
 ]  # fmt: skip
 BOOLEANS = [
     "model.uniform_weights", "model.missing", "labels.write", "labels.overwrite", "run.extend",
+    "run.retention_keep_model",
 ]  # fmt: skip
 
 

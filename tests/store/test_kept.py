@@ -217,7 +217,7 @@ def test_all_that_is_known_by_name_is_kept_next_time() -> None:
         *plugins(FAMILIES, "family"),
     }
     for package, kind, default, found in [
-        (SCHEDULES, "schedule", "batch", {fit.get("schedule") for fit in fits}),
+        (SCHEDULES, "schedule", "auto", {"batch", *(fit.get("schedule") for fit in fits)}),
         (SEEDERS, "seeder", "", {fit.get("init") for fit in fits}),
         (ASSIGNMENTS, "assignment", "soft", {model.get("assignment") for model in models}),
         (WEIGHTS, "weights", "free", {model.get("weights") for model in models}),

@@ -232,3 +232,4 @@ def serving() -> Iterator[S3]:
         moto.stop()
         # It outlives the server: the next one of this process would find what this one held.
         backend.buckets.pop(BUCKET, None)
+        s3_backends.bucket_accounts.pop(BUCKET, None)

@@ -22,8 +22,9 @@ from emdist.fit.schedules.pruned import Pruned
 from emdist.fit.state import FitState, Status
 from emdist.interfaces import Floats, Model, Source
 
-#: Pruning pays from this many centres on, if all distances of a pass take this many products.
-_CENTRES, _PRODUCTS = 16, 1 << 26
+#: Pruning pays from this many centres on, if the distances of a row take this many products, and
+#: all distances of a pass so many.
+_CENTRES, _OF_ROW, _PRODUCTS = 16, 512, 1 << 26
 #: Bounds may take this part of the size of the rows.
 _SHARE = 3
 #: Pruned iterations begin after this many, when the centres moved less than this part of half the
@@ -66,7 +67,7 @@ class Auto:
     def bytes_of(self, model: Model[Any], k: int, source: Source) -> int:
         """Return the bytes of all bounds if pruning may pay, whatever `memo_bytes` is; else 0."""
         n, d = source.shape
-        if not is_kmeans(model) or k < _CENTRES or n * d * k < _PRODUCTS:
+        if not is_kmeans(model) or k < _CENTRES or k * d < _OF_ROW or n * d * k < _PRODUCTS:
             return 0
         needed = bounds_bytes(n, d, k, len(source), 1)
         return needed if _SHARE * needed <= n * d * source.dtype.itemsize else 0
