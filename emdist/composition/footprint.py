@@ -58,7 +58,9 @@ class Footprint:
     seeding
         What a seeder holds in the driver besides the sample.
     memo
-        What a seeder, or pruned K-means, remembers of rows in each process that computes blocks.
+        What a seeder remembers of rows in each process that computes blocks.
+    bounds
+        The bounds of all rows that the schedule `auto` keeps for K-means. Workers share them.
     """
 
     params: int
@@ -68,6 +70,7 @@ class Footprint:
     records: int = 0
     seeding: int = 0
     memo: int = 0
+    bounds: int = 0
 
     @property
     def driver(self) -> int:
@@ -104,14 +107,14 @@ def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint
     itemsize = 4 if source.dtype.itemsize <= 4 else 8
     rows = min(tile_rows(columns, itemsize), source.shape[0])
     sample = min(sample_size(source, k, fit), source.shape[0])
-    memo = 0
+    memo = kept = 0
     if fit.init == scalable.name:
         # Its last pass sums the rows of each candidate.
         sums = max(sums, scalable.candidates_of(k) * (d + 1))
         memo = scalable.memo_bytes(source.shape[0])
     if isinstance(schedule := recipe.schedule, Auto):
         bounds = schedule.bytes_of(recipe.model, k, source)
-        memo += min(MEMO_BYTES, fit.n_init * bounds) if bounds <= schedule.memo_bytes else 0
+        kept = min(MEMO_BYTES, fit.n_init * bounds) if bounds <= schedule.memo_bytes else 0
     return Footprint(
         8 * params,
         8 * sums,
@@ -120,6 +123,7 @@ def footprint(recipe: Recipe, source: Source, k: int | None = None) -> Footprint
         _records(fit, source) * 8 * sums,
         seeding_bytes(sample, source.shape[0], k, d),
         memo,
+        kept,
     )
 
 

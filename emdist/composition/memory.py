@@ -53,7 +53,7 @@ class MemoryBudget:
     def needed(self, models: Sequence[Footprint], starts: int, blocks: int) -> int:
         """Return the bytes for that many restarts of `models`, which share passes over blocks."""
         # A pass and the update after it never happen at the same time.
-        passes = [one.computing(self.threads) if self.threads else 0 for one in models]
+        passes = [one.computing(self.threads) + one.bounds if self.threads else 0 for one in models]
         most = max(max(one.driver, made) for one, made in zip(models, passes, strict=True))
         # The others wait with their parameters, and with the sums that one bundle may hold.
         first = models[0]
@@ -119,6 +119,8 @@ def checked_memory(
     block = largest_block(source) + int(labels / AT_WORST)
     budget = MemoryBudget(memory, threads, block)
     here, found = check_fit(recipes, source, budget), [footprint(one, source) for one in recipes]
+    # Bounds of rows are left out: each worker keeps those of its own blocks alone, by default at
+    # most 64 MiB in all workers together, and Dask pauses workers well below their limit.
     return Needs(here, lambda count: max(one.computing(count) for one in found) + count * labels)
 
 
