@@ -14,17 +14,15 @@ from emdist.jobs.open_labels import labels_at
 from emdist.jobs.records import load_fitted, reading_of, recorded_config
 from emdist.prepare.source import with_source
 from emdist.quality import agreement
-from emdist.quality.agreement import pair_counts
+from emdist.quality.agreement import PairCounts, pair_counts
 from emdist.quality.evaluation import evaluation
 from emdist.quality.labels import (
     LabelArray,
-    check_rows,
+    labels_beside,
     labels_in_group,
-    of_clusters,
     stored_labels,
 )
 from emdist.settings.config import ClusterSection, NewDataSection
-from emdist.store.grids.grid_source import GridSource
 from emdist.store.places.location import Location
 from emdist.store.runs.run_folder import RunFolder
 from emdist.store.sources.references import reference
@@ -75,8 +73,7 @@ def evaluate_run(
     reading = reading_of(run, section, meta)
     opened = make_source((data or _data_of(run)).read_as(reading))
     found = array_of_labels(labels or run)
-    grid = opened.bounds.shape if isinstance(opened, GridSource) else None
-    check_rows(found, opened.shape[0], grid)
+    beside = labels_beside(opened, found)
     if getattr(opened, "weight", None) is not None:
         listen(
             Warned(
@@ -89,7 +86,7 @@ def evaluate_run(
     with make_engine(cluster, source) as engine, naming(source):
         read = with_source(source, lambda rows: ahead_source(rows, engine, cluster))
         figures = evaluation(
-            read, of_clusters(found), engine, lambda done: listen(Progress("evaluate", done, total))
+            read, beside, engine, lambda done: listen(Progress("evaluate", done, total))
         )
         pairs = None if truth is None else pair_counts(array_of_labels(truth), found, engine)
     result: dict[str, Any] = {
@@ -109,19 +106,23 @@ def evaluate_run(
         ],
     }
     if pairs is not None:
-        homogeneity, completeness, v_measure = agreement.v_measure(pairs)
-        result["truth"] = {
-            "labels": str(truth),
-            "rows": pairs.rows,
-            "adjusted_rand": agreement.adjusted_rand(pairs),
-            "adjusted_mutual_information": agreement.adjusted_information(
-                pairs, lambda a, b: (a + b) / 2
-            ),
-            "homogeneity": homogeneity,
-            "completeness": completeness,
-            "v_measure": v_measure,
-        }
+        result["truth"] = {"labels": str(truth), **_agreement(pairs)}
     return result
+
+
+def _agreement(pairs: PairCounts) -> dict[str, Any]:
+    """Return how well two labellings agree, as JSON values."""
+    homogeneity, completeness, v_measure = agreement.v_measure(pairs)
+    return {
+        "rows": pairs.rows,
+        "adjusted_rand": agreement.adjusted_rand(pairs),
+        "adjusted_mutual_information": agreement.adjusted_information(
+            pairs, lambda a, b: (a + b) / 2
+        ),
+        "homogeneity": homogeneity,
+        "completeness": completeness,
+        "v_measure": v_measure,
+    }
 
 
 def array_of_labels(place: Location) -> LabelArray:

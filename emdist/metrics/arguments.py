@@ -19,14 +19,12 @@ from emdist.quality.labels import (
     ArrayLabelling,
     HeldLabels,
     LabelArray,
-    check_rows,
+    labels_beside,
     labels_in_group,
-    of_clusters,
     stored_labels,
 )
 from emdist.settings.config import ReadingSection
 from emdist.settings.section import make_section
-from emdist.store.grids.grid_source import GridSource
 from emdist.store.places.location import Location
 from emdist.store.sources.references import is_stored, reference
 
@@ -118,6 +116,4 @@ def as_labelling(labels: Any, source: Source) -> ArrayLabelling:
         If they are no labels, or not one for each row.
     """
     found = as_labels(labels)
-    grid = source.bounds.shape if isinstance(source, GridSource) else None
-    check_rows(found, source.shape[0], grid)
-    return of_clusters(found)
+    return labels_beside(source, found)

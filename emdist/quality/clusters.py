@@ -111,13 +111,16 @@ class ClusterStep:
                 f"{row[0].upper()}{row[1:]} has zeros only, and so no direction: its cosine "
                 "distance is not defined. Leave such rows out."
             )
-        known = distinct(values)
-        d = self.source.shape[1]
-        count, mean, squares = (np.zeros(len(known)), *np.zeros((2, len(known), d)))
-        codes = codes_of(values, known)
-        moments(x, codes, count, mean, squares)
-        left = len(block.x) - int(count.sum())
-        return ClusterMoments(known, count, mean, squares, left)
+        return moments_of(block, x, values)
+
+
+def moments_of(block: Block, x: Floats, values: Labels) -> ClusterMoments:
+    """Return the moments of a block, of whose rows that count `x` (m, d) have labels `values`."""
+    known = distinct(values)
+    count, mean, squares = (np.zeros(len(known)), *np.zeros((2, len(known), x.shape[1])))
+    moments(x, codes_of(values, known), count, mean, squares)
+    left = len(block.x) - int(count.sum())
+    return ClusterMoments(known, count, mean, squares, left)
 
 
 def rows_of(block: Block) -> Floats:

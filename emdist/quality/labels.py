@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from emdist.errors import CheckpointError, DtypeError, EmdistError, ShapeError
 from emdist.fit.assigned import assigned
-from emdist.interfaces import Block, Floats, Model, Numerics
+from emdist.interfaces import Block, Floats, Model, Numerics, Source
 from emdist.store.chunks.zarr_thread import apart
+from emdist.store.grids.grid_source import GridSource
 from emdist.store.labels.place import MARK
 from emdist.store.sources.diagnosis import Region, Request, diagnosed
 from emdist.store.sources.references import ArrayRef, open_checked, shown_cause
@@ -220,6 +221,16 @@ class ModelLabelling:
     def of(self, block: Block) -> Labels:
         found = assigned(self.model, block, self.params, self.origin, self.numerics).labels
         return _without(found, _NOISE)
+
+
+def labels_beside(source: Source, labels: LabelArray) -> ArrayLabelling:
+    """Return the labels of clusters of the rows of `source`; ShapeError if there are not as many.
+
+    `source` has not been prepared.
+    """
+    grid = source.bounds.shape if isinstance(source, GridSource) else None
+    check_rows(labels, source.shape[0], grid)
+    return of_clusters(labels)
 
 
 def of_clusters(labels: LabelArray) -> ArrayLabelling:

@@ -21,8 +21,8 @@ from emdist.errors import ConfigError
 from emdist.fit.sample import Sample, sample_rows
 from emdist.interfaces import Engine, Floats, Source
 from emdist.kernels.tiles.silhouettes import squared_silhouettes, summed_distances
-from emdist.quality.clusters import ClusterMoments, ClusterStep, rows_of
-from emdist.quality.labels import LabelGiver, codes_of, counted_labels
+from emdist.quality.clusters import ClusterMoments, ClusterStep, moments_of, rows_of
+from emdist.quality.labels import LEFT_OUT, LabelGiver, codes_of, counted_labels
 from emdist.sums import Sums
 
 #: Names the stream of random numbers by which rows are chosen.
@@ -205,14 +205,13 @@ class ChoiceStep:
     def __call__(self, i: int) -> Choice:
         block = self.source.read(i)
         x, values = rows_of(block), counted_labels(self.labels, block)
-        known = ClusterStep(self.source, self.labels)(i)
-        codes = codes_of(values, known.labels)
-        has = codes >= 0
+        has = values != LEFT_OUT
         rows = np.empty((int(has.sum()), x.shape[1] + 1))
         # The bits of a label travel as those of a float, which not all labels are.
         rows[:, :-1], rows[:, -1] = x[has], values[has].view(np.float64)
         key = (self.seed, 0, _CHOICE, 0)
-        return Choice(known, sample_rows(self.size + 1, rows, None, block.rows()[has], key))
+        sample = sample_rows(self.size + 1, rows, None, block.rows()[has], key)
+        return Choice(moments_of(block, x, values), sample)
 
 
 @dataclass(frozen=True)
