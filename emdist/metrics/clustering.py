@@ -188,7 +188,7 @@ def davies_bouldin_score(
 def _moments(source: Source, labels: LabelGiver, engine: Engine) -> ClusterMoments:
     with naming(source):
         found: ClusterMoments = engine.map_reduce(ClusterStep(source, labels), range(len(source)))
-    found.check_number()
+    found.check()
     return found
 
 

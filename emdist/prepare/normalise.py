@@ -12,6 +12,9 @@ from emdist.errors import ConfigError, DomainError
 from emdist.interfaces import Floats
 from emdist.prepare.base import LearnedArrays, PrepareStep, RowsAt
 
+#: Norms below this lose digits, because squares come near the smallest float64.
+_SMALL = 1e-140
+
 
 @dataclass(frozen=True)
 class NormaliseStep(PrepareStep):
@@ -66,16 +69,42 @@ class NormaliseStep(PrepareStep):
                     f"normalise with a total needs values >= 0, but row {at.first + row} has "
                     f"{x[row, j]:g} in feature {j}. Use a norm (l1, l2, max), or correct the data."
                 )
-            sizes = x.sum(axis=1) / self.total
-        elif self.norm == "l2":
-            sizes = np.sqrt(np.einsum("ij,ij->i", x, x))
-        elif self.norm == "l1":
-            sizes = np.abs(x).sum(axis=1)
+            with np.errstate(over="ignore"):
+                sizes = x.sum(axis=1) / self.total
+            if len(rows := at.wrong(np.isinf(sizes))):
+                raise DomainError(
+                    f"The values of row {at.first + int(rows[0])} have no finite sum. Scale the "
+                    "features, or use a norm (l1, l2, max)."
+                )
         else:
-            sizes = np.abs(x).max(axis=1)
+            sizes = self._norms(x)
         sizes[sizes == 0] = 1.0
         x /= sizes[:, None]
         return x
+
+    def _norms(self, x: Floats) -> Floats:
+        """Return the norms of rows, of which those with very large or small values are scaled."""
+        with np.errstate(over="ignore", under="ignore"):
+            sizes = self._norm(x)
+            # Squares of 1e200 overflow and those of 1e-200 are zero, but their ratios are neither.
+            odd = np.flatnonzero(~((sizes > _SMALL) & (sizes < np.inf)))
+            if len(odd):
+                large = np.abs(x[odd]).max(axis=1)
+                usable = (large > 0) & np.isfinite(large)
+                odd, large = odd[usable], large[usable]
+                x[odd] /= large[:, None]
+                sizes[odd] = self._norm(x[odd])
+        return sizes
+
+    def _norm(self, x: Floats) -> Floats:
+        found: Floats
+        if self.norm == "l2":
+            found = np.sqrt(np.einsum("ij,ij->i", x, x))
+        elif self.norm == "l1":
+            found = np.abs(x).sum(axis=1)
+        else:
+            found = np.abs(x).max(axis=1)
+        return found
 
 
 step = NormaliseStep

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdist.errors import DomainError, ShapeError
+from emdist.errors import DataError, DomainError, ShapeError
 from emdist.fit.survey import check_block
 from emdist.interfaces import Block, Floats, Source
 from emdist.kernels.tiles.silhouettes import moments
@@ -46,9 +46,11 @@ class ClusterMoments:
         a, b = self._among(labels), other._among(labels)
         count = a.count + b.count
         share = b.count / np.maximum(count, 1.0)
-        step = b.mean - a.mean
-        mean = a.mean + step * share[:, None]
-        squares = a.squares + b.squares + step * step * (a.count * share)[:, None]
+        # `check` reports squares that overflow in words.
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = b.mean - a.mean
+            mean = a.mean + step * share[:, None]
+            squares = a.squares + b.squares + step * step * (a.count * share)[:, None]
         # Where one side has no rows, its mean is no number to compute with.
         for one, none in ((a, b.count == 0), (b, a.count == 0)):
             mean[none], squares[none] = one.mean[none], one.squares[none]
@@ -74,14 +76,27 @@ class ClusterMoments:
         found: Floats = self.squares.sum(axis=1) / self.count
         return found
 
-    def check_number(self) -> None:
-        """Raise ShapeError unless there are 2 to n - 1 different labels."""
+    def check(self) -> None:
+        """Raise unless there are 2 to n - 1 different labels, and squared distances are numbers."""
         k = len(self.labels)
         if not 1 < k < self.rows:
             raise ShapeError(
                 f"The labels have {k} different value{'s' if k != 1 else ''} for {self.rows} rows; "
                 "expected 2 to n_samples - 1, because clusters are compared with each other."
             )
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = (self.mean - self.mean[0]) ** 2
+            within = self.squares.sum()
+            between = apart.sum() * self.rows
+        if not (np.isfinite(within) and np.isfinite(between)):
+            kind = "so large that squared distances overflow"
+        elif within + apart.sum() == 0 and (self.mean != self.mean[0]).any():
+            kind = "so close together that all squared distances are zero in float64"
+        else:
+            return
+        raise DataError(
+            f"The rows are {kind}. Scale the features, for example to unit variance."
+        )
 
 
 @dataclass(frozen=True)

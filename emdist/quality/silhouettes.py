@@ -158,7 +158,7 @@ def squared(
     """
     every = range(len(source))
     clusters = engine.map_reduce(ClusterStep(source, labels, directions), every, done)
-    clusters.check_number()
+    clusters.check()
     found = engine.map_reduce(SilhouetteStep(source, labels, clusters), every, done)
     return Silhouettes(clusters, found["sums"], found["counts"], found["away"])
 
@@ -169,7 +169,7 @@ def squared_samples(
     """Return the silhouette of each row, for squared Euclidean distances; NaN without a label."""
     every = range(len(source))
     clusters = engine.map_reduce(ClusterStep(source, labels, directions), every)
-    clusters.check_number()
+    clusters.check()
     task = SampleStep(SilhouetteStep(source, labels, clusters))
     return engine.map_reduce(task, every).in_order()
 
@@ -269,7 +269,7 @@ def euclidean(
         wanted = n
     found: Any = engine.map_reduce(ChoiceStep(source, labels, wanted, seed), every)
     clusters = found.clusters
-    clusters.check_number()
+    clusters.check()
     k = len(clusters.labels)
     if size is None:
         size = sample_size_of(clusters.rows, d, k)

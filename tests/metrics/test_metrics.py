@@ -329,3 +329,17 @@ def test_sweeps_choose_by_silhouettes() -> None:
             theirs.silhouette_score(X, labels, metric="sqeuclidean"), abs=1e-10
         )
         assert index == pytest.approx(theirs.davies_bouldin_score(X, labels), rel=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e155, 1e200, 1e-200])
+@pytest.mark.parametrize(
+    "name", ["silhouette_score", "davies_bouldin_score", "calinski_harabasz_score"]
+)
+def test_squared_distances_that_float64_cannot_hold_are_refused(name: str, scale: float) -> None:
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
+    with pytest.raises(DataError, match="squared distances .* Scale the features"):
+        getattr(metrics, name)(x * scale, labels)
+    assert metrics.silhouette_score(x * scale, labels, metric="cosine") == pytest.approx(
+        metrics.silhouette_score(x, labels, metric="cosine"), abs=1e-12
+    )

@@ -291,3 +291,11 @@ def test_rows_that_cannot_be_moved_back_are_told() -> None:
     for wrong in (y[0], y[:, :3]):
         with pytest.raises(ShapeError, match=r"expected prepared rows, \(n, "):
             made.inverse(wrong)
+
+
+@pytest.mark.parametrize("scale", [1e155, 1e300, 1e-200, 1e-300])
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_rows_whose_norms_float64_cannot_hold_are_normalised(norm: str, scale: float) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    _, found = learned(x * scale, [{"normalise": norm}])
+    np.testing.assert_allclose(found, Normalizer(norm=norm).fit_transform(x), rtol=1e-14)
