@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from emdist.estimators.product_mixture import ProductMixture
     from emdist.estimators.rows import rows
     from emdist.estimators.sweep import Sweep
+    from emdist.exports.export import export
+    from emdist.exports.mlflow import MLflowCallback
     from emdist.store.labels.committing import commit_labels
 
     __version__: str
@@ -38,6 +40,7 @@ __all__ = [
     "KCentroids",
     "KMeans",
     "KMedians",
+    "MLflowCallback",
     "MiniBatchKMeans",
     "MultinomialMixture",
     "PoissonMixture",
@@ -45,6 +48,7 @@ __all__ = [
     "Sweep",
     "align",
     "commit_labels",
+    "export",
     "load",
     "load_distribution",
     "open_labels",
@@ -69,6 +73,8 @@ _WHERE = {
     "PoissonMixture": "emdist.estimators.poisson_mixture",
     "ProductMixture": "emdist.estimators.product_mixture",
     "Sweep": "emdist.estimators.sweep",
+    "MLflowCallback": "emdist.exports.mlflow",
+    "export": "emdist.exports.export",
     "load": "emdist.estimators.loading",
     "load_distribution": "emdist.estimators.loading",
     "open_labels": "emdist.estimators.label_writing",

@@ -21,6 +21,7 @@ from emdist.composition.memory import check_result, checked_memory
 from emdist.composition.model import make_model
 from emdist.composition.recipe import Recipe
 from emdist.errors import DegenerateWarning, ShapeError, StartError, WeightError
+from emdist.estimators.callbacks import Callbacks
 from emdist.estimators.collecting import Gathered, gathered
 from emdist.estimators.inputs import (
     as_location,
@@ -33,7 +34,6 @@ from emdist.estimators.preparing import learned_for
 from emdist.estimators.reading import Reading
 from emdist.estimators.results import Results
 from emdist.estimators.settings import Settings
-from emdist.estimators.verbose import listener
 from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.fitted import Collect, result
 from emdist.fit.observed import observed_source
@@ -70,7 +70,7 @@ def warn_of_reading(source: Source, stacklevel: int) -> None:
 
 
 @parameters()
-class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # type: ignore[misc]
+class Estimator(Settings, Callbacks, Results, LabelWriting, Reading, BaseEstimator):  # type: ignore[misc]
     """Base class of all estimators, with scikit-learn's conventions, for any source and engine.
 
     An estimator keeps its state as scikit-learn's do: its parameters are stored as they were given,
@@ -119,7 +119,7 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
     def _kept(self, rows: Source, engine: Engine) -> AbstractContextManager[Source]:
         """Keep decoded blocks of `rows` in memory between the passes of a fit."""
         section = self._checked(ClusterSection, {}, cache=self.cache)
-        return kept_source(section, rows, engine, listen=listener(self.verbose))
+        return kept_source(section, rows, engine, listen=self._listener())
 
     def _known(self, X: Any, sample_weight: Any, engine: Engine) -> Source:
         """Return `X` as a source of prepared rows; check that it has the fitted features."""
@@ -174,12 +174,12 @@ class Estimator(Settings, Results, LabelWriting, Reading, BaseEstimator):  # typ
         rows = self._source(X, sample_weight, engine)
         warn_of_reading(rows, stacklevel=4)
         before = stamps(rows)
-        with self._kept(rows, engine) as kept:
+        with self._kept(rows, engine) as kept, self._watched(X) as listen:
             source, preparation = self._prepared(kept, engine)
             recipe, given = self._planned(source)
             checked_memory([recipe], source, engine)
             share_kernels([recipe], source, engine)
-            plan = make_plan(recipe, source, engine, given, listener(self.verbose))
+            plan = make_plan(recipe, source, engine, given, listen)
             ((fit, state),) = completed([plan])
         check_unwritten(rows, before)
         model = recipe.section

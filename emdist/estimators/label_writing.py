@@ -16,7 +16,6 @@ from emdist.composition.memory import checked_memory
 from emdist.composition.recipe import Recipe
 from emdist.errors import ConfigError, NotFoundError
 from emdist.estimators.inputs import as_location, make_engine
-from emdist.estimators.verbose import listener
 from emdist.estimators.wording import Speaking, in_parameters
 from emdist.fit.fitted import Fitted
 from emdist.inputs.plugins import nearest
@@ -42,7 +41,8 @@ class LabelWriting(Speaking):
     """Mixin of the estimators: writes labels chunk by chunk, and opens them."""
 
     engine: Any
-    verbose: Any
+    #: Returns the function that hears the events of a pass.
+    _listener: Any
     _fitted: Fitted
     _section: ModelSection
     #: Returns the rows as a source, checked against the fitted features.
@@ -104,7 +104,7 @@ class LabelWriting(Speaking):
         asked = (outputs,) if isinstance(outputs, str) else outputs
         names = tuple(asked or ("labels",)) if asked is None or len(asked) else ()
         chosen = _components(components)
-        engine, listen = make_engine(self.engine), listener(self.verbose)
+        engine, listen = make_engine(self.engine), self._listener()
         rows, reading = self._matching(X, None, engine), self._reading()
         if append and overwrite:
             raise ConfigError(

@@ -13,7 +13,6 @@ from emdist.estimators.base import Estimator
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.preparing import fixed
 from emdist.estimators.stream_shape import check_shape
-from emdist.estimators.verbose import listener
 from emdist.fit.data_changes import check_unwritten, stamps
 from emdist.fit.domain import check_spread
 from emdist.fit.events import Listener
@@ -168,7 +167,7 @@ class Streaming(Estimator):
         recipe = Recipe(model, section)
         given.check(recipe.model, recipe.k, source.shape[1])
         checked_memory([recipe], source, engine)
-        fold, listen, read = self._fold(recipe), listener(self.verbose), stamps(source)
+        fold, listen, read = self._fold(recipe), self._listener(), stamps(source)
         stream = fed(self._stream, before, recipe, given, (source, engine), fold, listen)
         check_unwritten(source, read)
         names = names_of(source) if before is None else before.feature_names

@@ -21,6 +21,7 @@ from emdist.composition.sweep_config import criterion_of
 from emdist.errors import ConfigError, DegenerateWarning
 from emdist.estimators.base import Estimator, warn_of_reading
 from emdist.estimators.best_model import BestModel
+from emdist.estimators.callbacks import heard
 from emdist.estimators.inputs import make_engine
 from emdist.estimators.verbose import listener
 from emdist.fit.criteria import CRITERIA, OF_LABELS
@@ -190,7 +191,7 @@ class Sweep(BestModel):
             checked_memory(recipes, source, engine)
             share_kernels(recipes, source, engine)
             criterion = self._criterion(recipes)
-            budget, told = self._budget(), listener(self.verbose)
+            budget, told = self._budget(), heard(self.verbose, self.estimator)
             plans = [
                 make_plan(replace(recipe, name=f"model {index}"), source, engine, given, told)
                 for index, (recipe, given) in enumerate(planned)

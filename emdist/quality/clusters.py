@@ -94,9 +94,7 @@ class ClusterMoments:
             kind = "so close together that all squared distances are zero in float64"
         else:
             return
-        raise DataError(
-            f"The rows are {kind}. Scale the features, for example to unit variance."
-        )
+        raise DataError(f"The rows are {kind}. Scale the features, for example to unit variance.")
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,9 @@ OPTIONAL = {
     "PIL": ("ingest", "pillow"),
     "matplotlib": ("report", "matplotlib"),
     "xarray": ("xarray", "xarray"),
+    "onnx": ("onnx", "onnx"),
+    "faiss": ("faiss", "faiss-cpu"),
+    "mlflow": ("mlflow", "mlflow-skinny"),
 }
 
 

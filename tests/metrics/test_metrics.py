@@ -338,7 +338,7 @@ def test_sweeps_choose_by_silhouettes() -> None:
 def test_squared_distances_that_float64_cannot_hold_are_refused(name: str, scale: float) -> None:
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(60, 3)), rng.integers(0, 3, 60)
-    with pytest.raises(DataError, match="squared distances .* Scale the features"):
+    with pytest.raises(DataError, match=r"squared distances .* Scale the features"):
         getattr(metrics, name)(x * scale, labels)
     assert metrics.silhouette_score(x * scale, labels, metric="cosine") == pytest.approx(
         metrics.silhouette_score(x, labels, metric="cosine"), abs=1e-12

@@ -111,7 +111,7 @@ class NoiseMixture(Generic[P]):
 
     def expected(self, sums: Sums, params: NoisyParams[P]) -> float:
         """Return Q of `params` as part of the field ``objective``, noise included, in nats."""
-        return self.mixture.expected(sums, self._joined(params))
+        return self.mixture.expected(sums, self.joined(params))
 
     def at(self, iteration_index: IterationIndex) -> NoiseMixture[P]:
         """Return the mixture with the assignment of one iteration."""
@@ -126,7 +126,7 @@ class NoiseMixture(Generic[P]):
         """The family with noise."""
         return self.mixture.family
 
-    def _joined(self, params: NoisyParams[P]) -> MixtureParams[Levelled[P]]:
+    def joined(self, params: NoisyParams[P]) -> MixtureParams[Levelled[P]]:
         """Return `params` as those of the wrapped mixture of k + 1 components."""
         counts = None if params.counts is None else np.append(params.counts, 0.0)
         return MixtureParams(params.shares, Levelled(params.components, params.level), counts)
@@ -150,13 +150,13 @@ class NoiseMixture(Generic[P]):
 
     def numerics(self, params: NoisyParams[P], spread: Spread, dtype: np.dtype[Any]) -> Numerics:
         """Return the cheapest arithmetic that is accurate enough for these parameters."""
-        return self.mixture.numerics(self._joined(params), spread, dtype)
+        return self.mixture.numerics(self.joined(params), spread, dtype)
 
     def e_step(
         self, block: Block, params: NoisyParams[P], origin: Floats, numerics: Numerics
     ) -> Sums:
         """Return the sums of one block: ``n`` (k + 1,), ``t`` (k + 1, width), noise last."""
-        return self.mixture.e_step(block, self._joined(params), origin, numerics)
+        return self.mixture.e_step(block, self.joined(params), origin, numerics)
 
     def first_step(
         self, block: Block, start: NoisyParams[P], nearest: NDArray[np.int32], origin: Floats
@@ -165,7 +165,7 @@ class NoiseMixture(Generic[P]):
 
         No row is labelled as noise, so its weight is set to give it the share `share`.
         """
-        sums = self.mixture.first_step(block, self._joined(start), nearest, origin)
+        sums = self.mixture.first_step(block, self.joined(start), nearest, origin)
         n = sums["n"].copy()
         n[-1] = float(sums["weight"]) * self.share / (1.0 - self.share)
         return Sums({**sums.fields, "n": n})
@@ -176,25 +176,25 @@ class NoiseMixture(Generic[P]):
 
     def m_step(self, sums: Sums, params: NoisyParams[P], numerics: Numerics) -> NoisyParams[P]:
         """Return new parameters from the sums of a pass with `params` and `numerics`."""
-        return self._parted(self.mixture.m_step(sums, self._joined(params), numerics))
+        return self._parted(self.mixture.m_step(sums, self.joined(params), numerics))
 
     def objective(self, sums: Sums, params: NoisyParams[P], numerics: Numerics) -> float:
         """Return log-likelihood plus log-prior of `params`, in nats per unit of weight."""
-        return self.mixture.objective(sums, self._joined(params), numerics)
+        return self.mixture.objective(sums, self.joined(params), numerics)
 
     def terms(
         self, sums: Sums, params: NoisyParams[P], new: NoisyParams[P], numerics: Numerics
     ) -> Terms:
         """Return Q before and after the M-step, and H. Both include the noise."""
-        return self.mixture.terms(sums, self._joined(params), self._joined(new), numerics)
+        return self.mixture.terms(sums, self.joined(params), self.joined(new), numerics)
 
     def log_prior(self, params: NoisyParams[P]) -> float:
         """Return the log-prior of mixture weights and components in nats. Noise has no prior."""
-        return self.mixture.log_prior(self._joined(params))
+        return self.mixture.log_prior(self.joined(params))
 
     def shift(self, params: NoisyParams[P], new: NoisyParams[P]) -> float:
         """Return the sum of squared movements of all locations, in squared units of the data."""
-        return self.mixture.shift(self._joined(params), self._joined(new))
+        return self.mixture.shift(self.joined(params), self.joined(new))
 
     def unchanged(
         self, sums: Sums, previous: Sums | None, params: NoisyParams[P], new: NoisyParams[P]
@@ -203,22 +203,22 @@ class NoiseMixture(Generic[P]):
 
         Noise counts as a label too.
         """
-        return self.mixture.unchanged(sums, previous, self._joined(params), self._joined(new))
+        return self.mixture.unchanged(sums, previous, self.joined(params), self.joined(new))
 
     def weak(self, sums: Sums, params: NoisyParams[P]) -> NDArray[np.int64]:
         """Return the indices of collapsed components. The noise may be without rows."""
-        found = self.mixture.weak(sums, self._joined(params))
+        found = self.mixture.weak(sums, self.joined(params))
         return found[found < len(params.weights)]
 
     def shown(self, params: NoisyParams[P], numerics: Numerics, resp: bool = False) -> Numerics:
         """Return the arithmetic for what users see: that of the wrapped mixture."""
-        return self.mixture.shown(self._joined(params), numerics, resp)
+        return self.mixture.shown(self.joined(params), numerics, resp)
 
     def reseed(
         self, sums: Sums, params: NoisyParams[P], numerics: Numerics, worst: Worst, spread: Spread
     ) -> NoisyParams[P]:
         """Make the M-step, with components `worst.index` reseeded at `worst.rows`."""
-        joined = self._joined(params)
+        joined = self.joined(params)
         return self._parted(self.mixture.reseed(sums, joined, numerics, worst, spread))
 
     def take(self, params: NoisyParams[P], index: NDArray[np.int64]) -> NoisyParams[P]:
@@ -228,18 +228,18 @@ class NoiseMixture(Generic[P]):
             weights = params.weights[index]
         else:
             weights = self.mixture.weights.estimate(np.append(counts, 0.0))[:-1]
-        kept = self.mixture.family.take(self._joined(params).components, index)
+        kept = self.mixture.family.take(self.joined(params).components, index)
         weights = weights / weights.sum()
         return replace(params, weights=weights, components=kept.components, counts=counts)
 
     def translate(self, params: NoisyParams[P], shift: Floats) -> NoisyParams[P]:
         """Return parameters of the same mixture, with `shift` (d,) added to every location."""
-        moved = self.mixture.translate(self._joined(params), shift).components
+        moved = self.mixture.translate(self.joined(params), shift).components
         return replace(params, components=moved.components)
 
     def locations(self, params: NoisyParams[P]) -> Floats:
         """Return the locations of the components, (k, d). The noise has none."""
-        return self.mixture.locations(self._joined(params))
+        return self.mixture.locations(self.joined(params))
 
     def assign(
         self,
@@ -253,6 +253,6 @@ class NoiseMixture(Generic[P]):
 
         Rows that are noise have the label -1. The last responsibility is that of the noise.
         """
-        found = self.mixture.assign(block, self._joined(params), origin, numerics, resp)
+        found = self.mixture.assign(block, self.joined(params), origin, numerics, resp)
         labels = np.where(found.labels == len(params.weights), np.int32(NOISE), found.labels)
         return replace(found, labels=labels)
